@@ -1,0 +1,183 @@
+"""The command line: one verb a stage. Heavy imports stand inside the verbs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stforecast import __version__
+from stforecast.errors import StforecastError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stforecast.stages import Stages
+
+EXIT_CODES = """\b
+Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
+            4 publisher's data · 5 a file of ours is absent or damaged · 130 stopped
+"""
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="stforecast")
+def cli() -> None:
+    """Forecast reported offences of the next 24 hours on H3 hexagons.
+
+    Every verb takes the configuration of a city (a YAML file, or the name of one that ships with the package, such as
+    denver) and any number of dotted.key=value settings, for example grid.resolution=9. Start with:
+
+    \b
+        stforecast run configs/quickstart.yaml      # a simulated city, end to end
+        stforecast doctor                           # what is installed, which device is used
+    """
+
+
+def verb(function: Callable[..., None]) -> click.Command:
+    """A verb over one configuration with overrides."""
+    function = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(function)
+    function = click.argument("config")(function)
+    return cli.command()(function)
+
+
+def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
+    from stforecast import config as configuration
+
+    loaded = configuration.load(config, overrides)
+    from stforecast.stages import Stages
+
+    return Stages(loaded, click.echo)
+
+
+def hint(next_verb: str, config: str, overrides: tuple[str, ...]) -> None:
+    """The closing line: what to run next."""
+    click.echo(f"next: stforecast {next_verb} {' '.join([config, *overrides])}")
+
+
+@verb
+def ingest(config: str, overrides: tuple[str, ...]) -> None:
+    """Read the publisher's files, clean them, write events and rejects (silver)."""
+    stages_of(config, overrides).ingest()
+    hint("build", config, overrides)
+
+
+@verb
+def build(config: str, overrides: tuple[str, ...]) -> None:
+    """Bin the events into hexagons and hours with calendar and weather (gold)."""
+    stages_of(config, overrides).build()
+    hint("train", config, overrides)
+
+
+@verb
+@click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
+def train(config: str, overrides: tuple[str, ...], resume: bool) -> None:
+    """Fit the network and the forecasters it is compared with; calibrate each on the validation slice."""
+    stages_of(config, overrides).train(resume)
+    hint("evaluate", config, overrides)
+
+
+@verb
+def evaluate(config: str, overrides: tuple[str, ...]) -> None:
+    """Score every forecaster on the test slice; write scorecard.json."""
+    stages_of(config, overrides).evaluate()
+    hint("forecast", config, overrides)
+
+
+@verb
+@click.option("--issue-time", help="A whole hour, UTC unless it has an offset. Default: the record's end.")
+@click.option("--from", "first", help="First issue time of a daily batch.")
+@click.option("--to", "last", help="Last issue time of a daily batch.")
+@click.option("--model", help="Forecaster of the run to use. Default: the first of evaluation.forecasters.")
+def forecast(
+    config: str,
+    overrides: tuple[str, ...],
+    issue_time: str | None,
+    first: str | None,
+    last: str | None,
+    model: str | None,
+) -> None:
+    """Write the next-24-hours risk grid from the newest run: Parquet, CSV, GeoJSON and a PNG map."""
+    times = issue_times(issue_time, first, last)
+    written = stages_of(config, overrides).forecast(times, model)
+    click.echo(f"next: open {written[-1] / 'map.png'}, or risk.geojson in QGIS")
+
+
+@verb
+@click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
+def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
+    """Ingest, build, train, evaluate and forecast, skipping what is already done."""
+    stages = stages_of(config, overrides)
+    stages.ingest()
+    stages.build()
+    stages.train(resume)
+    stages.evaluate()
+    written = stages.forecast()
+    click.echo(f"next: open {written[-1] / 'map.png'}, or tensorboard --logdir {stages.place.runs}")
+
+
+@cli.command()
+@click.argument("config", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--keys", is_flag=True, help="List every configuration key with its default and meaning.")
+def doctor(config: str | None, overrides: tuple[str, ...], keys: bool) -> None:
+    """Say what is installed, which device would be used, and what a cube and model will cost in memory."""
+    from stforecast import doctor as examination
+
+    if keys:
+        lines = examination.keys()
+    else:
+        lines = examination.machine()
+        if config:
+            lines += examination.city(stages_of(config, overrides))
+    click.echo("\n".join(lines))
+
+
+def issue_times(single: str | None, first: str | None, last: str | None) -> list[pd.Timestamp] | None:
+    """Issue times from the options; None where none is given."""
+    import pandas as pd
+
+    if single and (first or last):
+        raise click.UsageError("--issue-time goes without --from and --to.")
+    if bool(first) != bool(last):
+        raise click.UsageError("--from and --to go together.")
+    if single:
+        return [instant(single)]
+    if not first or not last:
+        return None
+    begin, end = instant(first), instant(last)
+    if end < begin:
+        raise click.UsageError(f"--to {last} lies before --from {first}.")
+    return list(pd.date_range(begin, end, freq="24h"))
+
+
+def instant(text: str) -> pd.Timestamp:
+    """A whole hour from text: ISO 8601 or 20240930T060000Z; UTC unless it has an offset."""
+    import pandas as pd
+
+    try:
+        time = pd.Timestamp(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is not a time; write for example 2024-09-30T06:00Z.") from None
+    time = time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+    if pd.isna(time) or time != time.floor("h"):
+        raise click.UsageError(f"{text!r} is not a whole hour.")
+    return time
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; a user's mistake is one line on standard error."""
+    try:
+        cli.main(arguments, prog_name="stforecast", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; run the same command again to go on", err=True)
+        sys.exit(130)
+    except StforecastError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)

@@ -1,0 +1,238 @@
+"""EventTable + covariates → Cube: the axis, the study area, and when each event became known.
+
+The axis begins at local midnight in standard time of the first kept day and is whole days of 24 UTC hours, so that
+every day of it begins at the issue hour. The study area rests on reports that were known when the training slice
+ended, and on nothing later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube import hexgrid, hours, places
+from stforecast.cube.cube import Cube, Series
+from stforecast.cube.weather import coverage, read_weather
+from stforecast.errors import ConfigError, DataError
+from stforecast.events import sources
+
+if TYPE_CHECKING:
+    from stforecast.events.schema import EventTable
+
+HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
+HORIZONS = 24
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Whole days of UTC hours; `offset` is local standard time minus UTC, rounded up to whole hours."""
+
+    start: pd.Timestamp
+    steps: int
+    offset: pd.Timedelta
+
+    def step(self, times: pd.Series) -> np.ndarray:
+        """The hour that holds each time, int64; what is null has no meaning."""
+        since = times.to_numpy("datetime64[us]") - np.datetime64(self.start.tz_convert(None), "us")
+        return since.astype(np.int64) // 3_600_000_000
+
+    def day_step(self, day: dt.date) -> int:
+        """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
+        return round((_midnight(day, self.offset) - self.start) / DAY) * 24
+
+
+def build(
+    events: EventTable, config: Config, cells: Sequence[str] | None = None, train_until: pd.Timestamp | None = None
+) -> Cube:
+    """Bin the events into hours, hexagons and categories, and attach graph, districts and weather.
+
+    `cells` are the hexagons of a trained run; without them the study area is `grid.area`, else the hexagons with
+    `grid.min_events` events in the training slice, which ends at `train_until`, else at `split.train`.
+
+    Raises:
+        ConfigError: the source, a date, a unit or the trained run's resolution does not fit.
+        DataError: the study area is empty, or a weather or polygon file cannot be used.
+        ArtefactError: `cells` are not H3 cells of one resolution.
+    """
+    frame = events.frame
+    if frame.empty:
+        raise DataError(f"{config.city}: no event. Mend source.path, or source.first_day and source.last_day.")
+    time_zone = str(sources.resolve(config.source).time_zone)
+    reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
+    axis = _axis(frame, config, time_zone)
+    hour = axis.step(frame["occurred_at"])
+    known = _known(frame["reported_at"], axis, hour, config.embargo_hours, reported)
+    on_axis = (hour >= 0) & (hour < axis.steps)
+    train = _train_step(config, axis, train_until)
+    seen = on_axis & (hour < train) & (known < train)
+    cell = hexgrid.cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), config.grid.resolution)
+    area, rule = _area(cell[seen], config, cells)
+    row = np.minimum(np.searchsorted(area, cell), len(area) - 1)
+    keep = on_axis & (area[row] == cell)
+    if not keep.any():
+        raise DataError(
+            f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
+            f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
+        )
+    category = pd.Index(events.categories).get_indexer(pd.Index(frame["category"]))
+    weather, future = _weather(config, axis)
+    counts = {
+        "table": len(frame),
+        "outside_axis": int((~on_axis).sum()),
+        "outside_area": int((on_axis & ~keep).sum()),
+        "kept": int(keep.sum()),
+    }
+    notes = {
+        "events": counts,
+        "known_time": "reported" if reported else "occurred",
+        "embargo_hours": config.embargo_hours,
+        "known_in_same_step": round(float((known[keep] == hour[keep]).mean()), 4),
+        "train_until": (axis.start + train * HOUR).isoformat(),
+        "study_area": rule,
+        "issue_hour": int(axis.start.hour),
+        "weather_coverage": coverage(weather, axis.steps),
+        "future_coverage": coverage(future, axis.steps),
+        "fallbacks": _fallbacks(config, frame, reported),
+    }
+    return Cube.from_events(
+        hour[keep],
+        row[keep],
+        category[keep],
+        known[keep],
+        name=config.city,
+        start=axis.start,
+        steps=axis.steps,
+        categories=events.categories,
+        hexagons=_hexagons(area, config, row[seen & keep], frame["district"][seen & keep]),
+        edges=hexgrid.edges(area),
+        time_zone=time_zone,
+        horizons=HORIZONS,
+        resolution=config.grid.resolution,
+        country=config.grid.country,
+        subdivision=config.grid.subdivision,
+        weather=weather,
+        future=future,
+        notes=notes,
+    )
+
+
+def _midnight(day: dt.date, offset: pd.Timedelta) -> pd.Timestamp:
+    return pd.Timestamp(day, tz="UTC") - offset
+
+
+def _axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
+    """The days from the table's first occurrence to its last, or from `source.first_day` to `source.last_day`.
+
+    Reports do not prolong it: an export chosen by date of occurrence goes on to report for years after, and the axis
+    would end in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that
+    hour, up to a day before the first day.
+    """
+    earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
+    source = config.source
+    offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
+    first = source.first_day or (earliest + offset).date()
+    last = source.last_day or (latest + offset).date()
+    if last < first:
+        raise ConfigError(f"source.first_day, source.last_day: {first} to {last} holds no day. Mend one of them.")
+    start, end = _midnight(first, offset), _midnight(last, offset) + DAY
+    if config.issue_hour is not None:
+        start -= (start.hour - config.issue_hour) % 24 * HOUR
+    return Axis(start, int(-((start - end) // DAY)) * 24, offset)
+
+
+def _known(reported_at: pd.Series, axis: Axis, hour: np.ndarray, embargo: int, reported: bool) -> np.ndarray:
+    """The step in which each event became known, int64, never before the one in which it occurred."""
+    if not reported:
+        return hour + embargo
+    return np.where(reported_at.isna(), hour + embargo, np.maximum(hour, axis.step(reported_at)))
+
+
+def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:
+    """The step after the training slice."""
+    if train_until is not None:
+        step = int((hours.utc(train_until) - axis.start) // HOUR)
+    elif isinstance(config.split.train, float):
+        # 1e-9 of a day takes back what a decimal share loses in binary
+        step = int(config.split.train * (axis.steps // 24) + 1e-9) * 24
+    else:
+        step = axis.day_step(config.split.train)
+    if step <= 0:
+        raise ConfigError(
+            f"split.train: the training slice ends {axis.start + step * HOUR}, and the data begin {axis.start}. "
+            "Give a larger share of the days or a later date."
+        )
+    return min(step, axis.steps)
+
+
+def _area(seen: np.ndarray, config: Config, cells: Sequence[str] | None) -> tuple[np.ndarray, str]:
+    """The hexagons in ascending order, and in words how they were chosen; `seen` are the cells of training events."""
+    grid = config.grid
+    if cells is not None:
+        area = np.unique(hexgrid.from_names(cells))
+        if (found := hexgrid.resolution_of(area)) != grid.resolution:
+            raise ConfigError(f"grid.resolution: {grid.resolution}, but the run was trained at {found}. Train again.")
+        return area, "hexagons of the trained run"
+    if grid.area is not None:
+        return places.area_cells(config.input(grid.area), grid.resolution), f"polygons of {grid.area}"
+    found_cells, counts = np.unique(seen, return_counts=True)
+    area = found_cells[counts >= grid.min_events]
+    if not area.size:
+        raise DataError(
+            f"{config.city}: no hexagon has {grid.min_events} events in the training slice ({len(seen)} events known "
+            f"by its end, at most {counts.max(initial=0)} in a hexagon). Lower grid.min_events or grid.resolution, "
+            "or raise split.train."
+        )
+    return area, f"hexagons with at least {grid.min_events} events known by the end of the training slice"
+
+
+def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Series) -> pd.DataFrame:
+    latitude, longitude = hexgrid.centres(area).T
+    if config.grid.districts is not None:
+        path, key = config.input(config.grid.districts), config.grid.district_key
+        names = places.district_of_centres(path, key, latitude, longitude)
+    else:
+        names = places.district_of_events(row, district, len(area))
+    return pd.DataFrame(
+        {
+            "hexagon": pd.Series(hexgrid.to_names(area), dtype="str"),
+            "latitude": latitude,
+            "longitude": longitude,
+            "area_km2": hexgrid.areas_km2(area),
+            "district": pd.Series(names, dtype="str"),
+        }
+    )
+
+
+def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
+    """Observed channels of the axis, and channels known in advance until one horizon after its end."""
+    settings, beyond = config.weather, axis.steps + HORIZONS
+    if settings.observed_as_forecast and (settings.path is None or settings.forecast_path is not None):
+        raise ConfigError("weather.observed_as_forecast: needs weather.path, and no weather.forecast_path beside it.")
+    ahead = settings.path if settings.observed_as_forecast else settings.forecast_path
+
+    def read(path: str | None, steps: int) -> Series:
+        return Series() if path is None else read_weather(config.input(path), settings, axis.start, steps)
+
+    return read(settings.path, axis.steps), read(ahead, beyond)
+
+
+def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]:
+    """What was assumed, in plain sentences."""
+    said = []
+    unknown, later = (
+        int(frame["reported_at"].isna().sum()),
+        f"{config.embargo_hours} hours after the hour it occurred in",
+    )
+    if config.known_time == "reported" and not reported:
+        said.append(f"No report time in the table: each event counts as known {later}.")
+    if reported and unknown:
+        said.append(f"{unknown} events have no report time: such an event counts as known {later}.")
+    if config.weather.observed_as_forecast:
+        said.append("Observed weather stands for a forecast of it: the skill that it brings is an upper bound.")
+    return said

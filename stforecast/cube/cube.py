@@ -1,0 +1,261 @@
+"""The cube: events on a regular UTC axis × hexagons × categories, sparse on disk, dense on the device.
+
+A saved cube is a folder that pandas, DuckDB, Spark and QGIS can open:
+
+    events.parquet    hour, hexagon, category, known_hour, weight   one row a non-zero cell (COO tensor)
+    hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
+    hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
+    cube.json         schema version, start, hours, time zone, resolution, names, source hashes
+
+`hour` and `known_hour` are steps of the axis. An event is known at the issue step s (the forecast of steps
+s, s + 1, …) when known_hour < s. `weight` is the number of events in the cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import torch
+    from torch_geometric.data import Data
+
+NEVER = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class Series:
+    """Named hourly channels with gaps: values [t w] float32, NaN where nothing was observed."""
+
+    names: tuple[str, ...] = ()
+    values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def window(self, first: int, last: int) -> np.ndarray:
+        """Steps first … last − 1 as [t w]; NaN outside the series."""
+        out = np.full((last - first, len(self.names)), np.nan, np.float32)
+        low, high = max(first, 0), min(last, len(self.values))
+        if low < high:
+            out[low - first : high - first] = self.values[low:high]
+        return out
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Counts of events [t n c] as a COO tensor, with the graph and the covariates of its hexagons and hours.
+
+    hour, hexagon, category, known_hour, weight: equally long arrays, sorted by (known_hour, hour).
+    hexagons: one row a hexagon, in the order of the index `hexagon`; columns as in `hexagons.parquet`.
+    edges: int64 [2, e], from row to row of `hexagons`; both directions of an undirected graph.
+    weather: observed channels (past only). future: channels that are known in advance for every step.
+    """
+
+    name: str
+    start: pd.Timestamp
+    steps: int
+    categories: tuple[str, ...]
+    hour: np.ndarray
+    hexagon: np.ndarray
+    category: np.ndarray
+    known_hour: np.ndarray
+    weight: np.ndarray
+    hexagons: pd.DataFrame
+    edges: np.ndarray
+    time_zone: str = "UTC"
+    step_hours: int = 1
+    horizons: int = 24
+    resolution: int | None = None
+    country: str | None = None
+    subdivision: str | None = None
+    weather: Series = Series()
+    future: Series = Series()
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = {len(a) for a in (self.hour, self.hexagon, self.category, self.known_hour, self.weight)}
+        if len(sizes) != 1:
+            raise ArtefactError(f"cube {self.name}: event arrays of unequal length {sorted(sizes)}.")
+        if self.hour.size:
+            for label, array, limit in (
+                ("hour", self.hour, self.steps),
+                ("hexagon", self.hexagon, self.n),
+                ("category", self.category, self.c),
+            ):
+                if array.min() < 0 or array.max() >= limit:
+                    raise ArtefactError(f"cube {self.name}: {label} outside 0 … {limit - 1}.")
+            if (self.known_hour < self.hour).any():
+                raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
+
+    @property
+    def n(self) -> int:
+        """Number of hexagons."""
+        return len(self.hexagons)
+
+    @property
+    def c(self) -> int:
+        """Number of categories."""
+        return len(self.categories)
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """The instant after the last step."""
+        return self.time_of(self.steps)
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Identifiers of the hexagons, as strings."""
+        return self.hexagons["hexagon"].to_numpy(dtype=str)
+
+    @property
+    def late(self) -> bool:
+        """Whether some events become known after the step in which they occur."""
+        return bool((self.known_hour > self.hour).any())
+
+    def time_of(self, step: int) -> pd.Timestamp:
+        """The instant at which `step` begins (UTC)."""
+        return self.start + pd.Timedelta(hours=int(step) * self.step_hours)
+
+    def times_of(self, steps: np.ndarray) -> pd.DatetimeIndex:
+        """The instants at which `steps` begin (UTC)."""
+        return pd.DatetimeIndex(self.start + pd.to_timedelta(np.asarray(steps) * self.step_hours, unit="h"))
+
+    def step_of(self, time: pd.Timestamp) -> int:
+        """The step that begins at `time`.
+
+        Raises:
+            ArtefactError: `time` is not on the axis' grid.
+        """
+        step, rest = divmod(pd.Timestamp(time) - self.start, pd.Timedelta(hours=self.step_hours))
+        if rest != pd.Timedelta(0):
+            raise ArtefactError(f"{time}: not a step of the cube (steps of {self.step_hours} h from {self.start}).")
+        return int(step)
+
+    def dense(
+        self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"
+    ) -> torch.Tensor:
+        """Counts of steps first … last − 1 as float32 [t n c] on `device`, in one scatter.
+
+        Only events known before the step `known_before` (default: all). Steps outside the axis are zero.
+        """
+        import torch
+
+        last = self.steps if last is None else last
+        keep = (self.hour >= first) & (self.hour < last)
+        if known_before is not None:
+            keep &= self.known_hour < known_before
+        index = ((self.hour[keep].astype(np.int64) - first) * self.n + self.hexagon[keep]) * self.c + self.category[
+            keep
+        ]
+        flat = torch.zeros((last - first) * self.n * self.c, device=device)
+        weight = torch.as_tensor(self.weight[keep], dtype=torch.float32, device=device)
+        flat.index_add_(0, torch.as_tensor(index, device=device), weight)
+        return flat.view(last - first, self.n, self.c)
+
+    def graph(self) -> Data:
+        """The hexagon graph as PyTorch Geometric's `Data` (edge_index; pos as longitude, latitude)."""
+        import torch
+        from torch_geometric.data import Data
+
+        position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
+        return Data(edge_index=torch.as_tensor(self.edges), pos=torch.as_tensor(position), num_nodes=self.n)
+
+    def with_events(self, keep: np.ndarray) -> Cube:
+        """The same cube with only the events of a boolean mask."""
+        parts = {k: getattr(self, k)[keep] for k in ("hour", "hexagon", "category", "known_hour", "weight")}
+        return replace(self, **parts)
+
+    @staticmethod
+    def from_events(
+        hour: np.ndarray,
+        hexagon: np.ndarray,
+        category: np.ndarray,
+        known_hour: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
+        **rest: Any,
+    ) -> Cube:
+        """A cube from unsorted, possibly repeated event cells; equal cells are summed."""
+        known_hour = hour if known_hour is None else known_hour
+        weight = np.ones(len(hour), np.float32) if weight is None else weight
+        frame = pd.DataFrame(
+            {"known_hour": known_hour, "hour": hour, "hexagon": hexagon, "category": category, "weight": weight}
+        )
+        frame = frame.groupby(["known_hour", "hour", "hexagon", "category"], sort=True)["weight"].sum().reset_index()
+        kinds = {"hour": np.int32, "hexagon": np.int32, "category": np.int16, "known_hour": np.int32}
+        arrays: dict[str, Any] = {key: frame[key].to_numpy(kind) for key, kind in kinds.items()}
+        return Cube(weight=frame["weight"].to_numpy(np.float32), **arrays, **rest)
+
+    @staticmethod
+    def from_dense(
+        counts: np.ndarray,
+        *,
+        edges: np.ndarray | None = None,
+        coordinates: np.ndarray | None = None,
+        start: str | pd.Timestamp = "2000-01-01",
+        step_hours: int = 1,
+        horizons: int = 24,
+        categories: tuple[str, ...] | None = None,
+        time_zone: str = "UTC",
+        name: str = "grid",
+        **rest: Any,
+    ) -> Cube:
+        """Any published grid or graph: counts [t n c] (or [t n]; non-negative, whole or not).
+
+        The graph is `edges` [2, e], or joins places whose `coordinates` [n, 2] (longitude and latitude, or any
+        plane) lie within 1.5 times the smallest distance of two: the eight neighbours of a square grid, the six
+        of a hexagonal one.
+
+        Raises:
+            ArtefactError: negative or non-finite counts, neither or both of `edges` and `coordinates`, or shapes
+                that do not agree.
+        """
+        counts = np.asarray(counts)
+        counts = counts[..., None] if counts.ndim == 2 else counts
+        if counts.ndim != 3 or not np.isfinite(counts).all() or (counts < 0).any():
+            raise ArtefactError(f"counts: expected finite, non-negative values [t n c], found shape {counts.shape}.")
+        steps, n, c = counts.shape
+        if (edges is None) == (coordinates is None):
+            raise ArtefactError("give either edges [2, e] or coordinates [n, 2].")
+        if coordinates is not None:
+            position = np.asarray(coordinates, float)
+            if position.shape != (n, 2):
+                raise ArtefactError(f"coordinates: expected shape ({n}, 2), found {position.shape}.")
+            edges = _near(position)
+        else:
+            position = np.full((n, 2), np.nan)
+            edges = np.asarray(edges, np.int64)
+            if edges.ndim != 2 or len(edges) != 2 or (edges.size and not 0 <= edges.min() <= edges.max() < n):
+                raise ArtefactError(f"edges: expected [2, e] with entries in 0 … {n - 1}.")
+        hexagons = pd.DataFrame(
+            {"hexagon": [str(i) for i in range(n)], "longitude": position[:, 0], "latitude": position[:, 1]}
+        ).assign(area_km2=1.0)
+        hour, hexagon, category = np.nonzero(counts)
+        stamp = pd.Timestamp(start)
+        return Cube.from_events(
+            hour,
+            hexagon,
+            category,
+            weight=counts[hour, hexagon, category],
+            name=name,
+            start=stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC"),
+            steps=steps,
+            categories=categories or tuple(f"category_{i}" for i in range(c)),
+            hexagons=hexagons,
+            edges=edges,
+            time_zone=time_zone,
+            step_hours=step_hours,
+            horizons=horizons,
+            **rest,
+        )
+
+
+def _near(position: np.ndarray) -> np.ndarray:
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(position)
+    nearest = tree.query(position, k=2)[0][:, 1].min()
+    pairs = tree.query_pairs(1.5 * nearest, output_type="ndarray").astype(np.int64)
+    return np.concatenate([pairs, pairs[:, ::-1]]).T

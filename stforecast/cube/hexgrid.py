@@ -1,0 +1,104 @@
+"""H3 hexagons: coordinates → cells, neighbours, outlines, areas and centres.
+
+Cells are H3 indices as int64 (the top bit of an H3 index is always 0); `to_names` and `from_names` translate
+to the hexadecimal strings that files carry. Both orders, of numbers and of names of one resolution, agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import h3.api.basic_int as h3
+import numpy as np
+import shapely
+
+from stforecast.errors import ArtefactError
+
+
+def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np.ndarray:
+    """The cells [e] int64 that hold points [e] in degrees; equal points are looked up once."""
+    points, place = np.unique(
+        np.asarray(latitude, np.float64) + 1j * np.asarray(longitude, np.float64), return_inverse=True
+    )
+    found = map(h3.latlng_to_cell, points.real.tolist(), points.imag.tolist(), [resolution] * len(points))
+    return np.fromiter(found, np.int64, len(points))[place]
+
+
+def to_names(cells: np.ndarray) -> list[str]:
+    """H3 strings of cells."""
+    return [h3.int_to_str(cell) for cell in cells.tolist()]
+
+
+def from_names(names: Sequence[str]) -> np.ndarray:
+    """Cells [n] int64 of H3 strings.
+
+    Raises:
+        ArtefactError: a name is not an H3 cell.
+    """
+    cells = []
+    for name in names:
+        try:
+            cell = h3.str_to_int(name)
+        except ValueError:
+            cell = 0
+        if not h3.is_valid_cell(cell):
+            raise ArtefactError(f"{name!r} is not an H3 cell: expected names such as 88268cd8ddfffff.")
+        cells.append(cell)
+    return np.array(cells, np.int64)
+
+
+def resolution_of(cells: np.ndarray) -> int:
+    """The one resolution of all cells.
+
+    Raises:
+        ArtefactError: no cell, or cells of several resolutions.
+    """
+    found = {h3.get_resolution(cell) for cell in cells.tolist()}
+    if len(found) != 1:
+        raise ArtefactError(f"expected hexagons of one H3 resolution, found resolutions {sorted(found)}.")
+    return found.pop()
+
+
+def edges(cells: np.ndarray) -> np.ndarray:
+    """Neighbours within the distinct `cells` [n] as int64 [2, e]: row → row, both directions, sorted by (from, to).
+
+    A hexagon has six neighbours, a pentagon five, and at the edge of the area those inside it.
+    """
+    row = {cell: index for index, cell in enumerate(cells.tolist())}
+    pairs = [
+        (here, row[other])
+        for cell, here in row.items()
+        for other in h3.grid_disk(cell, 1)
+        if other != cell and other in row
+    ]
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+
+
+def centres(cells: np.ndarray) -> np.ndarray:
+    """Latitude and longitude of the cells' centres in degrees, float64 [n, 2]."""
+    return np.array([h3.cell_to_latlng(cell) for cell in cells.tolist()], np.float64).reshape(-1, 2)
+
+
+def areas_km2(cells: np.ndarray) -> np.ndarray:
+    """Areas on the sphere in km², float64 [n]."""
+    return np.array([h3.cell_area(cell, "km^2") for cell in cells.tolist()], np.float64)
+
+
+def polygons(cells: np.ndarray) -> np.ndarray:
+    """Outlines [n] as shapely geometries in longitude and latitude.
+
+    A cell that straddles the antimeridian becomes a MultiPolygon with a part on each side (RFC 7946). The two
+    cells that hold a pole are not drawn correctly: longitude and latitude cannot.
+    """
+    return np.array([_outline(h3.cell_to_boundary(cell)) for cell in cells.tolist()], object)
+
+
+def _outline(boundary: Sequence[tuple[float, float]]) -> shapely.Geometry:
+    ring = np.array(boundary)[:, ::-1]
+    if np.ptp(ring[:, 0]) <= 180:
+        return shapely.Polygon(ring)
+    ring[:, 0] %= 360
+    whole = shapely.Polygon(ring)
+    east = shapely.clip_by_rect(whole, 0, -90, 180, 90)
+    west = shapely.transform(shapely.clip_by_rect(whole, 180, -90, 360, 90), lambda xy: xy - (360, 0))
+    return shapely.MultiPolygon([part for part in (east, west) if part.area > 0])

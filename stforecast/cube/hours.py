@@ -1,0 +1,135 @@
+"""The calendar of a UTC axis in the city's local time, and the UTC hour of its winter midnight.
+
+Every step carries its own local hour, so that days of 23 and 25 hours need no special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import holidays
+import numpy as np
+import pandas as pd
+
+from stforecast.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Local time of steps, all arrays [t].
+
+    weekday: 0 = Monday … 6. hour: 0 … 23. slot_of_day = hour // step_hours.
+    slot_of_week = weekday · (24 // step_hours) + slot_of_day. day_of_year: phase of the year in [0, 1).
+    holiday, day_before_holiday, day_after_holiday: booleans of the local date.
+    """
+
+    weekday: np.ndarray
+    hour: np.ndarray
+    slot_of_day: np.ndarray
+    slot_of_week: np.ndarray
+    day_of_year: np.ndarray
+    holiday: np.ndarray
+    day_before_holiday: np.ndarray
+    day_after_holiday: np.ndarray
+
+
+def calendar(
+    start: pd.Timestamp,
+    step_hours: int,
+    first: int,
+    last: int,
+    time_zone: str,
+    country: str | None = None,
+    subdivision: str | None = None,
+) -> Calendar:
+    """The local calendar of steps first … last − 1 of an axis that begins at `start`; any range is allowed.
+
+    A step has the local time at which it begins. Where the zone is not whole hours from UTC it is the time half
+    an hour later, that is of the local hour that holds most of the step's first hour.
+
+    Raises:
+        ConfigError: `step_hours` does not divide 24, or the zone, country or subdivision is unknown.
+    """
+    if step_hours < 1 or 24 % step_hours:
+        raise ConfigError(f"step_hours: expected a divisor of 24, found {step_hours}.")
+    begin = utc(start) + pd.Timedelta(minutes=30)
+    times = begin + pd.to_timedelta(np.arange(first, last, dtype=np.int64) * step_hours, unit="h")
+    local = pd.DatetimeIndex(times).tz_convert(zone(time_zone)).tz_localize(None)
+    weekday, hour = local.weekday.to_numpy(np.int64), local.hour.to_numpy(np.int64)
+    date = local.to_numpy().astype("datetime64[D]")
+    year = date.astype("datetime64[Y]")
+    days = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(np.float64)
+    phase = ((date - year.astype("datetime64[D]")).astype(np.float64) + hour / 24) / days
+    free = _free_days(date, country, subdivision)
+    slot_of_day = hour // step_hours
+    return Calendar(
+        weekday=weekday,
+        hour=hour,
+        slot_of_day=slot_of_day,
+        slot_of_week=weekday * (24 // step_hours) + slot_of_day,
+        day_of_year=phase,
+        holiday=np.isin(date, free),
+        day_before_holiday=np.isin(date + 1, free),
+        day_after_holiday=np.isin(date - 1, free),
+    )
+
+
+def issue_hour(time_zone: str, start: pd.Timestamp) -> int:
+    """The UTC hour that holds local midnight in winter (standard time), in the year from `start` on.
+
+    America/Denver: 7. Standard time is the smallest UTC offset of that year, on either hemisphere. Where the zone
+    is not whole hours from UTC the hour in which midnight falls: Asia/Kolkata (midnight at 18:30 UTC): 18.
+    """
+    return int(-standard_offset(time_zone, start) % pd.Timedelta(hours=24) // pd.Timedelta(hours=1))
+
+
+def standard_offset(time_zone: str, start: pd.Timestamp) -> pd.Timedelta:
+    """Local standard time minus UTC, in the year from `start` on.
+
+    Raises:
+        ConfigError: the zone is unknown.
+    """
+    days = pd.date_range(utc(start).floor("D"), periods=366, freq="D")
+    offsets = days.tz_convert(zone(time_zone)).tz_localize(None) - days.tz_localize(None)
+    return pd.Timedelta(offsets.min())
+
+
+def zone(time_zone: str) -> ZoneInfo:
+    """The IANA zone of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return ZoneInfo(time_zone)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"source.time_zone: no time zone {time_zone!r}. Give an IANA name such as America/Denver."
+        ) from error
+
+
+def utc(time: pd.Timestamp) -> pd.Timestamp:
+    """The instant in UTC; a time without zone is one already."""
+    stamp = pd.Timestamp(time)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def _free_days(date: np.ndarray, country: str | None, subdivision: str | None) -> np.ndarray:
+    if country is None or not date.size:
+        return np.array([], "datetime64[D]")
+    low, high = ((date[at] + shift).astype("datetime64[Y]").astype(int) + 1970 for at, shift in ((0, -1), (-1, 1)))
+    return np.concatenate([_holidays(country, subdivision, year) for year in range(low, high + 1)])
+
+
+@lru_cache(maxsize=1024)
+def _holidays(country: str, subdivision: str | None, year: int) -> np.ndarray:
+    try:
+        found = holidays.country_holidays(country, subdiv=subdivision, years=year)
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"grid.country, grid.subdivision: no public holidays are known for {country!r}, {subdivision!r}. "
+            "Give ISO codes such as US and CO, or grid.country=null for none."
+        ) from error
+    return np.array(sorted(found), "datetime64[D]")

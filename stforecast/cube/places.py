@@ -1,0 +1,103 @@
+"""Polygon files and hexagons: the study area, and the district of each hexagon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h3.api.basic_int as h3
+import numpy as np
+import pandas as pd
+
+from stforecast.errors import DataError
+
+if TYPE_CHECKING:
+    import geopandas
+
+MOST_CELLS = 2_000_000
+
+
+def area_cells(path: str | Path, resolution: int) -> np.ndarray:
+    """The cells, int64 [n] in ascending order, whose centre lies in a polygon of the file (any CRS).
+
+    Raises:
+        DataError: the file cannot be read, has no polygon or no CRS, or holds no hexagon (or too many) at `resolution`.
+    """
+    frame = _read(path)
+    square_km = frame.to_crs("EPSG:6933").area.sum() / 1e6  # an equal-area projection
+    expected = square_km / h3.average_hexagon_area(resolution, "km^2")
+    if expected > MOST_CELLS:
+        raise DataError(
+            f"{path}: about {expected:.0f} hexagons of resolution {resolution}, more than {MOST_CELLS}. "
+            "Lower grid.resolution or give a smaller grid.area."
+        )
+    cells: set[int] = set()
+    for polygon in frame.geometry:
+        cells.update(h3.geo_to_cells(polygon, resolution))
+    if not cells:
+        raise DataError(
+            f"{path}: its polygons ({square_km:.3g} km²) hold no hexagon centre of resolution {resolution}. "
+            "Raise grid.resolution or give a larger grid.area."
+        )
+    return np.array(sorted(cells), np.int64)
+
+
+def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """The attribute `key` of the first polygon that holds each point [n] in degrees; None where none does.
+
+    Raises:
+        DataError: the file cannot be read, has no polygon, no CRS or no such attribute, or holds no point at all.
+    """
+    import geopandas
+
+    frame = _read(path)
+    if key not in frame.columns:
+        attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
+        raise DataError(f"{path}: no attribute {key!r}; it has: {attributes}. Mend grid.district_key.")
+    points = geopandas.GeoDataFrame(geometry=geopandas.points_from_xy(longitude, latitude), crs="EPSG:4326")
+    # the labels under a name of our own: a key called index_right would collide with the join's
+    labelled = geopandas.GeoDataFrame({"district": frame[key].to_numpy()}, geometry=frame.geometry.to_numpy(), crs=4326)
+    joined = points.sjoin(labelled, how="left", predicate="within")["district"]
+    joined = joined[~joined.index.duplicated()].sort_index()
+    if joined.isna().all():
+        raise DataError(f"{path}: no hexagon of the study area lies in its polygons. Is it another city's file?")
+    return _labels(joined)
+
+
+def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.ndarray:
+    """The most common non-null `district` [e] of each hexagon's events (row numbers [e]); None without one.
+
+    Of equally common districts the first in alphabetical order.
+    """
+    frame = pd.DataFrame({"hexagon": hexagon, "district": district.to_numpy()}).dropna()
+    counts = frame.groupby(["hexagon", "district"]).size().rename("events").reset_index()
+    counts = counts.sort_values(["hexagon", "events", "district"], ascending=[True, False, True])
+    top = counts.drop_duplicates("hexagon").set_index("hexagon")["district"]
+    return _labels(top.reindex(range(n)))
+
+
+def _labels(column: pd.Series) -> np.ndarray:
+    """Text or None: 5.0 that stands for a number 5 beside a gap becomes "5"."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return np.array([None if pd.isna(value) else str(value) for value in column], object)
+
+
+def _read(path: str | Path) -> geopandas.GeoDataFrame:
+    """The polygons of a file in longitude and latitude, one part a row."""
+    import geopandas
+
+    try:
+        frame = geopandas.read_file(path)
+    except Exception as error:  # pyogrio, fiona and GDAL raise classes of their own
+        raise DataError(f"{path}: cannot be read as polygons ({' '.join(str(error).split())}).") from error
+    if not isinstance(frame, geopandas.GeoDataFrame) or frame.empty:
+        raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
+    if frame.crs is None:
+        raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
+    frame = frame.to_crs("EPSG:4326")
+    frame = frame.set_geometry(frame.geometry.make_valid()).explode(ignore_index=True)
+    frame = frame[frame.geom_type.isin(["Polygon"]) & ~frame.geometry.is_empty].reset_index(drop=True)
+    if frame.empty:
+        raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
+    return frame

@@ -1,0 +1,169 @@
+"""A cube as a folder of Parquet files and one JSON (see `stforecast.cube.cube`), written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stforecast.cube import hexgrid
+from stforecast.cube.cube import Cube, Series
+from stforecast.cube.hours import calendar
+from stforecast.errors import ArtefactError
+from stforecast.files import atomic_folder, file_fingerprint, read_json, write_json
+
+SCHEMA_VERSION = 1
+TABLES = ("events.parquet", "hexagons.parquet", "hours.parquet")
+EVENT_COLUMNS = ("hour", "hexagon", "category", "known_hour", "weight")
+GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
+PLAIN = ("name", "steps", "step_hours", "horizons", "time_zone", "resolution", "country", "subdivision", "notes")
+# prefix of a series' columns in hours.parquet, and ending of its mask
+SERIES = {"weather": "observed", "future": "known"}
+
+
+def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
+    """Write the cube as `folder`, replacing what is there; `stamp` names the inputs and settings it came from."""
+    with atomic_folder(folder) as temporary:
+        pd.DataFrame({name: getattr(cube, name) for name in EVENT_COLUMNS}).to_parquet(temporary / "events.parquet")
+        _write_hexagons(cube, temporary / "hexagons.parquet")
+        _hours(cube).to_parquet(temporary / "hours.parquet")
+        facts = {
+            "schema_version": SCHEMA_VERSION,
+            "stamp": stamp,
+            **{name: getattr(cube, name) for name in PLAIN},
+            "start": cube.start.isoformat(),
+            "categories": list(cube.categories),
+            **{kind: _facts(getattr(cube, kind)) for kind in SERIES},
+            "files": {name: file_fingerprint(temporary / name) for name in TABLES},
+        }
+        write_json(temporary / "cube.json", facts)
+
+
+def open_cube(folder: Path) -> Cube:
+    """The cube that `save_cube` wrote.
+
+    Raises:
+        ArtefactError: a file is absent or damaged, or of another schema version.
+    """
+    facts = _read_facts(folder)
+    try:
+        for name, expected in facts["files"].items():
+            if file_fingerprint(folder / name) != expected:
+                raise ValueError(f"{name} is not the file that was written")
+        events = pd.read_parquet(folder / "events.parquet")
+        hexagons, edges = _read_hexagons(folder / "hexagons.parquet")
+        hours = pd.read_parquet(folder / "hours.parquet")
+        parts: dict[str, Any] = {name: facts[name] for name in PLAIN}
+        parts |= {name: events[name].to_numpy() for name in EVENT_COLUMNS}
+        parts |= {kind: _series(hours, kind, facts[kind]) for kind in SERIES}
+        return Cube(
+            **parts,
+            start=pd.Timestamp(facts["start"]),
+            categories=tuple(facts["categories"]),
+            hexagons=hexagons,
+            edges=edges,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ArtefactError(f"{folder}: damaged cube ({reason}). Run `stforecast build` again.") from error
+
+
+def cube_stamp(folder: Path) -> str | None:
+    """The stamp of the cube in `folder`; None where there is none that can be opened as this schema version."""
+    try:
+        return str(_read_facts(folder)["stamp"])
+    except (ArtefactError, KeyError):
+        return None
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / "cube.json"
+    if not path.is_file():
+        raise ArtefactError(f"{folder}: no cube ({path.name} is absent). Run `stforecast build` again.")
+    try:
+        facts = read_json(path)
+    except ArtefactError as error:
+        raise ArtefactError(f"{path}: damaged, not JSON. Run `stforecast build` again.") from error
+    version = facts.get("schema_version") if isinstance(facts, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Run `stforecast build` again."
+        )
+    return facts
+
+
+def _write_hexagons(cube: Cube, path: Path) -> None:
+    """GeoParquet with outlines of H3 cells; other places are points, or null where they have no coordinates.
+
+    `neighbours` lists rows of the table. Edges that are not sorted by row have `neighbour_order` beside it: the
+    position of each in the cube's `edges`.
+    """
+    import geopandas
+    import shapely
+
+    order = np.argsort(cube.edges[0], kind="stable")
+    ends = np.searchsorted(cube.edges[0, order], np.arange(1, cube.n))
+    frame = cube.hexagons.reset_index(drop=True)
+    frame["neighbours"] = _lists(cube.edges[1, order], ends)
+    if (order != np.arange(order.size)).any():
+        frame["neighbour_order"] = _lists(order, ends)
+    if cube.resolution is not None:
+        geometry = hexgrid.polygons(hexgrid.from_names(cube.cells.tolist()))
+    else:
+        points = frame[["longitude", "latitude"]].to_numpy(np.float64)
+        geometry = np.array([shapely.Point(point) if np.isfinite(point).all() else None for point in points], object)
+    crs = None if cube.resolution is None else "EPSG:4326"
+    geopandas.GeoDataFrame(frame, geometry=geometry, crs=crs).to_parquet(path)
+
+
+def _read_hexagons(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    names = pq.read_schema(path).names
+    table = pd.read_parquet(path, columns=[name for name in names if name != "geometry"])
+    sizes = table["neighbours"].map(len).to_numpy(np.int64)
+    edges = np.stack([np.repeat(np.arange(len(table)), sizes), _flat(table["neighbours"])])
+    if "neighbour_order" in names:
+        edges = edges[:, np.argsort(_flat(table["neighbour_order"]))]
+    return table.drop(columns=[name for name in GRAPH_COLUMNS if name in table]), edges
+
+
+def _lists(values: np.ndarray, ends: np.ndarray) -> pd.Series:
+    return pd.Series(np.split(values, ends), dtype=object)
+
+
+def _flat(lists: pd.Series) -> np.ndarray:
+    return np.array([value for part in lists for value in part], np.int64)
+
+
+def _hours(cube: Cube) -> pd.DataFrame:
+    """One row a step; a series that reaches beyond the axis adds rows."""
+    rows = max(cube.steps, *(len(getattr(cube, kind).values) for kind in SERIES))
+    local = calendar(cube.start, cube.step_hours, 0, rows, cube.time_zone, cube.country, cube.subdivision)
+    columns: dict[str, Any] = {
+        "time": cube.times_of(np.arange(rows)),
+        "local_hour": local.hour.astype(np.int8),
+        "local_weekday": local.weekday.astype(np.int8),
+        "holiday": local.holiday,
+    }
+    for kind, ending in SERIES.items():
+        series: Series = getattr(cube, kind)
+        values = series.window(0, rows)
+        for i, name in enumerate(series.names):
+            columns[f"{kind}_{name}"] = values[:, i]
+            columns[f"{kind}_{name}_{ending}"] = np.isfinite(values[:, i])
+    return pd.DataFrame(columns)
+
+
+def _facts(series: Series) -> dict[str, Any]:
+    return {"channels": list(series.names), "hours": len(series.values)}
+
+
+def _series(hours: pd.DataFrame, kind: str, facts: dict[str, Any]) -> Series:
+    names = tuple(facts["channels"])
+    if not names:
+        return Series()
+    values = hours[[f"{kind}_{name}" for name in names]].to_numpy(np.float32)
+    return Series(names, values[: facts["hours"]])

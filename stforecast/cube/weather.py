@@ -1,0 +1,129 @@
+"""Hourly weather from a CSV in UTC: units are declared, converted and checked; gaps stay gaps.
+
+Channels leave in degC, mm, hPa, m/s and, for percentages, as a fraction of one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stforecast import config
+from stforecast.cube.cube import Series
+from stforecast.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Unit:
+    """value · factor + offset is in `into`; a value outside low … high means that the unit is another one."""
+
+    factor: float
+    offset: float
+    into: str
+    low: float
+    high: float
+
+
+def _kind(into: str, low: float, high: float, **factors: tuple[float, float]) -> dict[str, Unit]:
+    return {name: Unit(factor, offset, into, low, high) for name, (factor, offset) in factors.items()}
+
+
+# The bounds hold the records of the World Meteorological Organization's archive of extremes with some room:
+# −89 … 57 degC, 305 mm in an hour, 870 … 1084 hPa at sea level (300 hPa is above any city), 113 m/s.
+UNITS: dict[str, Unit] = {
+    **_kind("degC", -100, 70, degC=(1, 0), degF=(5 / 9, -160 / 9), K=(1, -273.15)),
+    **_kind("mm", -0.1, 500, mm=(1, 0), inch=(25.4, 0)),
+    # relative humidity and cloud cover are published a little above 100 % now and then
+    **_kind("fraction", -0.01, 1.1, fraction=(1, 0), percent=(0.01, 0)),
+    **_kind("hPa", 300, 1100, hPa=(1, 0)),
+    **_kind("m/s", -0.1, 120, **{"m/s": (1, 0), "km/h": (1 / 3.6, 0), "mph": (0.44704, 0), "knots": (1852 / 3600, 0)}),
+}
+
+
+def read_weather(path: str | Path, settings: config.Weather, start: pd.Timestamp, steps: int) -> Series:
+    """The declared channels of a CSV(.gz) on the hours start … start + steps − 1, as [t w] float32.
+
+    The file may begin and end anywhere. An hour that it lacks or leaves blank is NaN.
+
+    Raises:
+        ConfigError: no channel is declared, or with a unit that is not known.
+        DataError: the file cannot be read, lacks a column, has a time that is no full hour of ISO form or is
+            there twice, a value that is no number, or one that is impossible in the declared unit.
+    """
+    path, names = Path(path), tuple(settings.channels)
+    if not names:
+        raise ConfigError(
+            f"weather.channels: declare which columns of {path} to use and their units, "
+            "for example {temperature_2m: degC, precipitation: mm}."
+        )
+    for name, unit in settings.channels.items():
+        if unit not in UNITS:
+            raise ConfigError(f"weather.channels.{name}: unit {unit!r} is not known. Use one of: {', '.join(UNITS)}.")
+    table = _read(path, settings.time, names)
+    index = _hours(table[settings.time], path, settings.time, start)
+    inside = (index >= 0) & (index < steps)
+    values = np.full((steps, len(names)), np.nan, np.float32)
+    for column, name in enumerate(names):
+        values[index[inside], column] = _convert(table[name], path, name, settings.channels[name])[inside]
+    return Series(names, values)
+
+
+def coverage(series: Series, steps: int) -> dict[str, float]:
+    """Share of the steps 0 … steps − 1 at which each channel was observed."""
+    observed = np.isfinite(series.window(0, steps))
+    return {name: round(float(observed[:, i].mean()), 4) for i, name in enumerate(series.names)}
+
+
+def _read(path: Path, time: str, names: tuple[str, ...]) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"{path}: no such weather file. Mend weather.path, or set it to null to go without weather.")
+    try:
+        columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+        missing = [name for name in (time, *names) if name not in columns]
+        if missing:
+            raise DataError(
+                f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. "
+                "Mend weather.channels or weather.time."
+            )
+        table = pd.read_csv(path, usecols=[time, *names], dtype=str, encoding="utf-8-sig", skip_blank_lines=False)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({_one_line(error)}). Download it again.") from error
+    return table.dropna(how="all")
+
+
+def _hours(column: pd.Series, path: Path, name: str, start: pd.Timestamp) -> np.ndarray:
+    times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+    _refuse(times.isna(), column, path, name, "a UTC time such as 2022-02-11 04:00:00")
+    since = times.to_numpy("datetime64[us]") - np.datetime64(start.tz_convert(None), "us")
+    hours, rest = np.divmod(since.astype(np.int64), 3_600_000_000)
+    index = pd.Series(hours, times.index)
+    _refuse(pd.Series(rest != 0, times.index), column, path, name, "full hours, one row an hour")
+    _refuse(index.duplicated(), column, path, name, "each hour once, but this one is repeated")
+    return hours
+
+
+def _convert(column: pd.Series, path: Path, name: str, unit_name: str) -> np.ndarray:
+    unit = UNITS[unit_name]
+    text = column.str.strip()
+    text = text.where(text != "")
+    number = pd.to_numeric(text, errors="coerce")
+    _refuse(number.isna() & text.notna(), column, path, name, "a number or nothing")
+    value = number * unit.factor + unit.offset
+    expected = f"{unit.low:g} to {unit.high:g} {unit.into} after conversion from {unit_name}: is that its unit?"
+    _refuse((value < unit.low) | (value > unit.high), column, path, name, expected)
+    return value.to_numpy(np.float32)
+
+
+def _refuse(bad: pd.Series, column: pd.Series, path: Path, name: str, expected: str) -> None:
+    if bad.any():
+        label = bad.index[bad][0]
+        # line 1 is the header, and the index counts the lines after it from 0, blank ones included
+        raise DataError(f"{path}, line {label + 2}: {name} is {column[label]!r}; expected {expected}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,242 @@
+"""Maps of hexagon values: the next 24 hours as a PNG, and quick figures for TensorBoard.
+
+matplotlib is imported on first use and through `Figure` alone: no display, no global state, no start-up time.
+Colours are ColorBrewer's YlGnBu from light (few) to dark (many), which colour-blind readers see too (Harrower and
+Brewer 2003, The Cartographic Journal); the outline is the vermilion of Okabe and Ito's palette.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from stforecast.cube.hexgrid import from_names, polygons
+from stforecast.delivery.riskgrid import NOTICE, RiskGrid
+from stforecast.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from stforecast.forecasters.base import Forecast
+
+OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
+KM_PER_DEGREE = 111.32
+TOP_SHARE = 0.05
+WIDTH = 10.0  # of the page, inches
+
+
+def map_png(forecast: Forecast, issue: int, path: Path, city: str) -> None:
+    """Draw the issue with index `issue` of a forecast: the 24 hours of all categories, and their quarters below.
+
+    Raises:
+        ArtefactError: the hexagons are not H3 cells, or the forecast is not of 24 hours.
+    """
+    from matplotlib.figure import Figure
+
+    grid = RiskGrid.of(forecast, issue)
+    hourly = grid.intensity[:, :, 0]  # [k n], category `all`
+    day, quarters = hourly.sum(0), hourly[:0]
+    if len(hourly) % 4 == 0:
+        quarters = hourly.reshape(4, -1, len(day)).sum(1)
+    foot = _footer(grid)
+    tall = _height_over_width(grid.hexagons)
+    main, strip, bottom = np.clip(6.9 * tall, 4, 9), np.clip(2.3 * tall, 1.3, 3) + 0.75, 0.25 + 0.19 * len(foot)
+    height = bottom + (strip if len(quarters) else 0) + main + 1.1
+
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    axes = figure.add_axes((0.03, (height - 1.0 - main) / height, 0.69, main / height))
+    bounds = class_bounds(day)
+    draw_map(axes, grid.hexagons, day, bounds, top_share=TOP_SHARE)
+    title = "Reported offences expected\nin the next 24 hours, per\nhexagon (number of hexagons)"
+    _legend(axes, day, bounds, title, TOP_SHARE)
+    if len(quarters):
+        _draw_quarters(figure, grid, quarters, bottom / height, (bottom + strip) / height)
+    _write_heading(figure, grid, city, float(day.sum()))
+    figure.text(0.04, 0.15 / height, "\n".join(foot), fontsize=8.5, color=GREY, linespacing=1.5, parse_math=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def figure_of_values(cells: Sequence[str] | np.ndarray, values: np.ndarray, title: str) -> Figure:
+    """Non-negative values of hexagons [n] as a small figure (TensorBoard's `add_figure`).
+
+    Raises:
+        ArtefactError: a cell is not an H3 cell.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), facecolor="white")
+    axes = figure.add_axes((0.02, 0.03, 0.7, 0.87))
+    bounds = class_bounds(values)
+    draw_map(axes, cells, values, bounds)
+    _legend(axes, values, bounds, "value (hexagons)")
+    figure.text(0.03, 0.94, title, fontsize=11, fontweight="bold", color=INK, parse_math=False)
+    return figure
+
+
+def draw_map(
+    axes: Axes,
+    cells: Sequence[str] | np.ndarray,
+    values: np.ndarray,
+    bounds: np.ndarray,
+    top_share: float = 0.0,
+    scale_bar: bool = True,
+) -> None:
+    """Fill hexagons [n] by the class of their value, and outline the `top_share` with the highest values.
+
+    bounds: ascending limits between classes, as from `class_bounds`.
+    """
+    from matplotlib.collections import PolyCollection
+
+    rings, owner = _rings(cells)
+    colours = _colours(len(bounds) + 1)
+    fill = [colours[i] for i in np.searchsorted(bounds, values, side="right")[owner]]
+    axes.add_collection(PolyCollection(rings, facecolors=fill, edgecolors="#ffffff", linewidths=0.3))
+    if top_share:
+        top = [rings[i] for i in np.flatnonzero(np.isin(owner, _top(values, top_share)))]
+        axes.add_collection(PolyCollection(top, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
+    low, high, shrink = _extent(rings)
+    margin = 0.02 * (high - low)
+    axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    axes.set_ylim(low[1] - margin[1] * (4 if scale_bar else 1), high[1] + margin[1])
+    axes.set_aspect(1 / shrink)
+    axes.set_axis_off()
+    if scale_bar:
+        _scale_bar(axes, low, high, shrink)
+
+
+def class_bounds(values: np.ndarray, most: int = 7) -> np.ndarray:
+    """Limits of at most `most` classes from the series 1, 2, 5, 10 … that the bulk of the values [n] spans."""
+    low, high = np.quantile(values, [0.05, 0.995])
+    series = np.array([float(f"{m}e{e}") for e in range(-6, 7) for m in (1, 2, 5)])
+    inside = series[(series > low) & (series <= high)]
+    return inside[-(most - 1) :] if inside.size else series[series <= max(high, series[0])][-1:]
+
+
+def class_labels(bounds: np.ndarray) -> list[str]:
+    """A label a class, from the lowest to the highest."""
+    names = [f"{b:g}" for b in bounds]
+    between = [f"{a} to {b}" for a, b in pairwise(names)]
+    return [f"under {names[0]}", *between, f"{names[-1]} and more"]
+
+
+def _rings(cells: Sequence[str] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Corners of the outlines, [corners 2] each, and the index of the cell that each is of.
+
+    Longitudes run on past ±180° where the cells straddle the antimeridian.
+    """
+    parts, owner = shapely.get_parts(polygons(from_names([str(cell) for cell in cells])), return_index=True)
+    corners, ring = shapely.get_coordinates(parts, return_index=True)
+    corners[:, 0] = corners[0, 0] + (corners[:, 0] - corners[0, 0] + 180) % 360 - 180
+    return np.split(corners, np.flatnonzero(np.diff(ring)) + 1), owner
+
+
+def _extent(rings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+    """South-west and north-east corner, and a degree of longitude in degrees of latitude."""
+    corners = np.concatenate(rings)
+    low, high = corners.min(0), corners.max(0)
+    return low, high, float(np.cos(np.deg2rad((low[1] + high[1]) / 2)))
+
+
+def _height_over_width(cells: np.ndarray) -> float:
+    low, high, shrink = _extent(_rings(cells)[0])
+    return float((high[1] - low[1]) / (high[0] - low[0]) / shrink)
+
+
+def _top(values: np.ndarray, share: float) -> np.ndarray:
+    return np.argsort(-values, kind="stable")[: max(1, round(share * len(values)))]
+
+
+def _colours(count: int) -> list[Any]:
+    from matplotlib import colormaps
+
+    return list(colormaps["YlGnBu"](np.linspace(0.08, 1.0, count)))
+
+
+def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_share: float = 0.0) -> None:
+    from matplotlib.patches import Patch
+
+    count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
+    entries = zip(_colours(len(count)), class_labels(bounds), count, strict=True)
+    handles = [Patch(facecolor=colour, label=f"{label}  ({n:,})") for colour, label, n in entries][::-1]
+    if top_share:
+        top = _top(values, top_share)
+        share = values[top].sum() / max(values.sum(), 1e-12)
+        label = f"top {top_share:.0%} of hexagons ({len(top):,}):\n{share:.0%} of what is expected"
+        handles.append(Patch(facecolor="none", edgecolor=OUTLINE, linewidth=1.7, label=label))
+    legend = axes.figure.legend(
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(0.735, axes.get_position().y1),
+        frameon=False,
+        fontsize=9.5,
+        title_fontsize=10,
+        alignment="left",
+        labelspacing=0.55,
+        handlelength=1.5,
+        handleheight=1.2,
+        borderaxespad=0,
+    )
+    legend.get_title().set_color(INK)
+
+
+def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray, shrink: float) -> None:
+    width = (high[0] - low[0]) * shrink * KM_PER_DEGREE
+    km = max((m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5) if m * 10.0**e <= 0.25 * width), default=0.001)
+    length = km / KM_PER_DEGREE / shrink
+    y = low[1] - 0.07 * (high[1] - low[1])  # below every hexagon
+    axes.plot([low[0], low[0] + length], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt")
+    label = f"{km:g} km" if km >= 1 else f"{1000 * km:g} m"
+    place = (low[0] + length / 2, y)
+    axes.annotate(label, place, (0, 4), textcoords="offset points", ha="center", va="bottom", color=INK)
+
+
+def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom: float, top: float) -> None:
+    """Four six-hour maps in a row, [4 n], with classes of their own, between two heights of the figure."""
+    from matplotlib.patches import Patch
+
+    bounds = class_bounds(quarters.ravel(), most=6)
+    legend = 0.4 / figure.get_figheight()
+    for index, values in enumerate(quarters):
+        begin, end = (grid.issue_time + pd.Timedelta(hours=6 * i) for i in (index, index + 1))
+        axes = figure.add_axes((0.03 + 0.237 * index, bottom + legend, 0.23, top - bottom - legend - 0.028))
+        draw_map(axes, grid.hexagons, values, bounds, scale_bar=False)
+        when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
+        figure.text(0.145 + 0.237 * index, top - 0.02, f"{when}: {values.sum():,.0f} expected", fontsize=9, ha="center")
+    labels = class_labels(bounds)
+    handles = [Patch(facecolor=c, label=label) for c, label in zip(_colours(len(labels)), labels, strict=True)]
+    middle = bottom + 0.5 * legend
+    figure.text(0.04, middle, "Per hexagon in 6 hours:", fontsize=9, color=INK, va="center")
+    place = (0.205, middle)
+    figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncols=6, frameon=False, fontsize=9)
+
+
+def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> None:
+    height = figure.get_figheight()
+    name = city.replace("_", " ").title()
+    span = " to ".join(_local(grid.issue_time + pd.Timedelta(hours=h), grid.time_zone) for h in (0, 24))
+    line = f"{span}, {grid.time_zone} time. In all {total:,.0f} are expected."
+    heading = f"{name}: reported offences expected"
+    figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
+    figure.text(0.04, 1 - 0.8 / height, line, fontsize=11, color=GREY)
+
+
+def _footer(grid: RiskGrid) -> list[str]:
+    """Lines of the footer: where the forecast comes from, what it assumed, what it is of."""
+    source = [f"Model {grid.model}", f"data complete until {_local(grid.complete_until, grid.time_zone)}"]
+    words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
+    return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
+
+
+def _local(time: pd.Timestamp, time_zone: str) -> str:
+    local = time.tz_convert(time_zone)
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M}"

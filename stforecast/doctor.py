@@ -1,0 +1,105 @@
+"""What is installed, which device would be used, and what a run will cost in memory before it is spent."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from stforecast.config import Config
+from stforecast.cube.store import open_cube
+from stforecast.errors import StforecastError
+from stforecast.stages import Stages
+
+PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "torch-geometric",
+    "scikit-learn",
+    "h3",
+    "geopandas",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "tensorboard",
+)
+MB = 1 << 20
+
+
+def machine() -> list[str]:
+    """Versions, device, cores, memory and disk."""
+    import torch
+
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    lines = [
+        f"python     {platform.python_version()} on {platform.system()} {platform.machine()}",
+        f"packages   {versions}",
+    ]
+    if torch.cuda.is_available():
+        facts = torch.cuda.get_device_properties(0)
+        lines.append(f"device     GPU {facts.name}, {facts.total_memory / MB / 1024:.0f} GB, bfloat16 mixed precision")
+    else:
+        lines.append(f"device     CPU, {torch.get_num_threads()} threads, float32 (PyTorch sees no GPU)")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MB / 1024
+    disk = shutil.disk_usage(".").free / MB / 1024
+    return [*lines, f"memory     {memory:.0f} GB, {os.cpu_count()} cores", f"disk       {disk:.0f} GB free here"]
+
+
+def city(stages: Stages) -> list[str]:
+    """Where a city stands, and what its run will cost."""
+    place, lines = stages.place, []
+    for name, folder in (
+        ("bronze", place.bronze),
+        ("silver", place.silver),
+        ("gold", place.gold),
+        ("runs", place.runs),
+    ):
+        lines.append(f"{name:10s} {folder} {'' if _filled(folder) else '(empty)'}".rstrip())
+    try:
+        cube = open_cube(place.gold)
+    except StforecastError:
+        return [*lines, "cost       known after `stforecast build`: it depends on the hexagons and hours of the cube"]
+    lines.append(
+        f"cube       {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories from {cube.start:%Y-%m-%d}, "
+        f"{int(cube.weight.sum()):,} events, {place.gold}"
+    )
+    try:
+        lines.append(f"latest     {place.latest()}")
+    except StforecastError:
+        lines.append("latest     no finished run")
+    from stforecast.forecasters.gcrn.cost import cost
+
+    for what, size in cost(cube, stages.config).items():
+        lines.append(f"cost       {what}: {size / MB:,.0f} MB")
+    return lines
+
+
+def keys() -> list[str]:
+    """Every configuration key with its default and description."""
+    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in _fields(Config, "")]
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object, str]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            default = "(required)" if field.default is PydanticUndefined else field.default
+            yield f"{prefix}{name}", default, field.description or "the city's name, used in paths"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

@@ -1,0 +1,1 @@
+"""Publisher's files → `EventTable` (bronze → silver)."""

@@ -1,0 +1,251 @@
+"""One chunk of text → events and rejects. Pure, so that a Spark or Dask job can map it over partitions.
+
+A row is, in this order: refused as unreadable (short, long, unbalanced quote); a withdrawal (`count` −1), kept aside
+until its report is known; left out because no category names its offence; refused or left out for its time; refused
+for its place; or an event. Rows that are left out are counted and are not rejects.
+
+Stated rules, counted under `mended` where they apply:
+- repeated and missing hours: see `times`;
+- a report dated exactly at local midnight is a day without a time: it counts as known at the end of that day;
+- reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
+- an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible;
+- coordinates outside the bounds that lie inside when exchanged are exchanged.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config import Source
+from stforecast.events import ledger as why
+from stforecast.events.ledger import Ledger
+from stforecast.events.read import FIELDS
+from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, TEXT
+from stforecast.events.sources import grouping
+from stforecast.events.times import DAY, NONE, as_times, is_month, parse, parse_pair, to_utc
+
+# Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
+# every open portal after it.
+FLOOR = dt.date(1990, 1, 1)
+
+KEYS = ("event_id", "incident_id", "district", "count")
+
+_EPOCH = dt.date(1970, 1, 1)
+_BLANK = frozenset(("", "na", "n/a", "nan", "nat", "null", "(null)", "none", "<na>"))
+_ARREST = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+}
+
+Texts = dict[str, np.ndarray]  # field → stripped texts [r], "" for blank; every field is present
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of some rows; results of several chunks add (`settle.merge`).
+
+    events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
+    rejects: file, line, reason, value. offences: (offence, category or None) → rows.
+    """
+
+    events: pd.DataFrame
+    withdrawals: pd.DataFrame
+    rejects: pd.DataFrame
+    rows: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)
+    offences: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+
+
+def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
+    """Events, withdrawals and rejects of one chunk of `read`.
+
+    source: the effective one of `sources.resolve`. now: the instant after which nothing can have occurred.
+    """
+    given = [name for name in FIELDS if name in chunk]
+    texts: Texts = {name: np.full(len(chunk), "", object) for name in FIELDS}
+    for name in given:
+        texts[name][:] = _stripped(chunk[name].tolist(), name in KEYS)
+    offence = np.array([" ".join(text.split()) for text in texts["offence"]], object)
+    book = Ledger(chunk["problem"], chunk["value"])
+    book.leave_out(np.all([texts[name] == "" for name in given], axis=0), why.BLANK_ROW)
+    withdrawn = book.open & (texts["count"] == "-1")
+    book.leave_out(withdrawn, why.WITHDRAWAL)
+    book.leave_out(texts["count"] == "0", why.NOT_COUNTED)
+    category_of = grouping(source)
+    category = np.array([category_of(text) for text in offence], object)
+    offences = Counter(zip(offence[book.open], category[book.open], strict=True))
+    book.leave_out(np.array([name is None for name in category], bool), why.NO_CATEGORY)
+    limit = now.value // 1000
+    occurred = _occurred(book, texts, "occurred_time" in chunk, source, limit)
+    latitude, longitude = _places(book, texts, source)
+    until = _until(book, texts, "occurred_until_time" in chunk, occurred, source, limit)
+    reported = _reported(book, texts, occurred, source, limit)
+
+    rows = np.flatnonzero(book.open)
+    file, line = chunk["file"].to_numpy(object), chunk["line"].to_numpy()
+    events = pd.DataFrame(
+        {
+            "event_id": _ids(texts, rows),
+            "incident_id": _text(texts["incident_id"][rows], nullable=True),
+            "occurred_at": _utc(occurred[rows]),
+            "occurred_until": _utc(until[rows]),
+            "reported_at": _utc(reported[rows]),
+            "latitude": latitude[rows],
+            "longitude": longitude[rows],
+            "offence": _text(offence[rows]),
+            "category": _text(category[rows]),
+            "district": _text(texts["district"][rows], nullable=True),
+            "arrest": pd.Series([_ARREST.get(t.lower()) for t in texts["arrest"][rows]], dtype="boolean"),
+            "file": _text(file[rows]),
+            "line": line[rows],
+        },
+        columns=[*COLUMNS, "file", "line"],
+    )
+    withdrawals = pd.DataFrame(
+        {"incident_id": _text(texts["incident_id"][withdrawn]), "offence": _text(offence[withdrawn])}
+    )
+    no = np.flatnonzero(~book.open & ~book.is_left_out)
+    refused = (_text(file[no]), line[no], _text(book.fate[no]), _text(book.value[no]))
+    rejects = pd.DataFrame(dict(zip(REJECT_COLUMNS, refused, strict=True)))
+    left_out = Counter(book.fate[book.is_left_out])
+    return Cleaned(events, withdrawals, rejects, len(chunk), left_out, book.mended, offences)
+
+
+def day_start(day: dt.date, time_zone: str) -> int:
+    """The instant (µs) at which a local day begins."""
+    wall = np.array([(day - _EPOCH).days * DAY])
+    return int(to_utc(wall, np.array([NONE]), time_zone, "local")[0][0])
+
+
+def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: int) -> np.ndarray:
+    zone = source.time_zone or "UTC"
+    shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
+    for column in shown:
+        book.refuse(column == "", why.NO_TIME, *shown)
+    wall, offset = _parse(shown, book.open)
+    unread = book.open & (wall == NONE)
+    if unread.any():
+        book.refuse(unread & [is_month(text) for text in texts["occurred"]], why.MONTH_ONLY, *shown)
+        book.refuse(unread, why.UNREADABLE_TIME, *shown)
+    book.refuse(wall < (min(FLOOR, source.first_day or FLOOR) - _EPOCH).days * DAY, why.TOO_OLD, *shown)
+    book.refuse(wall > limit + 2 * DAY, why.FUTURE, *shown)  # before the conversion, which ends with the year 9999
+    wall = np.where(book.open, wall, NONE)
+    occurred, repeated, missing = to_utc(wall, offset, zone, source.times_are)
+    book.refuse(occurred > limit, why.FUTURE, *shown)
+    if source.first_day:
+        book.leave_out(occurred < day_start(source.first_day, zone), why.OTHER_PERIOD)
+    if source.last_day:
+        book.leave_out(occurred >= day_start(source.last_day + dt.timedelta(days=1), zone), why.OTHER_PERIOD)
+    book.mend(repeated, "occurred in the repeated hour")
+    book.mend(missing, "occurred in the missing hour")
+    return occurred
+
+
+def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    shown = texts["latitude"], texts["longitude"]
+    y, x = (pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").to_numpy(float).copy() for text in shown)
+    # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
+    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
+    book.refuse(blank, why.NO_PLACE, *shown)
+    x, y = np.where(book.open, x, np.nan), np.where(book.open, y, np.nan)
+    longitude, latitude = _degrees(x, y, source.crs)
+    outside = book.open & ~_within(longitude, latitude, source)
+    if outside.any() and source.bounds:
+        other = _degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
+        exchanged = outside & _within(*other, source)
+        longitude, latitude = np.where(exchanged, other, (longitude, latitude))
+        outside &= ~exchanged
+        book.mend(exchanged, "exchanged axes")
+    book.refuse(outside, why.OUTSIDE, *shown)
+    return latitude, longitude
+
+
+def _degrees(x: np.ndarray, y: np.ndarray, crs: str | None) -> tuple[np.ndarray, np.ndarray]:
+    if crs is None:
+        return x, y
+    from pyproj import Transformer
+
+    longitude, latitude = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    return longitude, latitude
+
+
+def _within(longitude: np.ndarray, latitude: np.ndarray, source: Source) -> np.ndarray:
+    west, south, east, north = source.bounds or (-180, -90, 180, 90)
+    return np.asarray((longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north))
+
+
+def _until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
+    columns = (texts["occurred_until"], texts["occurred_until_time"]) if paired else (texts["occurred_until"],)
+    wall, offset = _optional(book, columns, "unreadable end", limit)
+    until = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
+    backwards = (until != NONE) & (until < occurred)
+    book.mend(backwards, "end before start")
+    return np.where(backwards, NONE, until)
+
+
+def _reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
+    wall, offset = _optional(book, (texts["reported"],), "unreadable report time", limit)
+    local = source.times_are == "local" or ((offset == NONE) & (source.times_are is None))
+    day_only = (wall != NONE) & (wall % DAY == 0) & local
+    book.mend(day_only, "reported on a day without time")
+    wall = np.where(day_only, wall + DAY, wall)
+    reported = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
+    early = (reported != NONE) & (reported < occurred)
+    book.mend(early, "reported before it occurred")
+    return np.where(early, occurred, reported)
+
+
+def _optional(book: Ledger, columns: tuple[np.ndarray, ...], what: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    given = book.open & np.all([column != "" for column in columns], axis=0)
+    wall, offset = _parse(columns, given)
+    possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
+    book.mend(given & ~possible, what)
+    return np.where(possible, wall, NONE), offset
+
+
+def _parse(columns: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    wall = np.full(len(rows), NONE, np.int64)
+    offset = np.full(len(rows), NONE, np.int64)
+    some = [column[rows].tolist() for column in columns]
+    wall[rows], offset[rows] = parse(some[0]) if len(some) == 1 else parse_pair(some[0], some[1])
+    return wall, offset
+
+
+def _ids(texts: Texts, rows: np.ndarray) -> pd.Series:
+    """The publisher's keys; where there is none, a hash of the row, which equal rows share until `settle`."""
+    ids = texts["event_id"][rows]
+    blank = ids == ""
+    if blank.any():
+        cells = [texts[name][rows[blank]] for name in sorted(texts) if name != "event_id"]
+        ids[blank] = [
+            "#" + hashlib.blake2b("\x1f".join(row).encode("utf-8", "replace"), digest_size=10).hexdigest()
+            for row in zip(*cells, strict=True)
+        ]
+    return _text(ids)
+
+
+def _stripped(column: list[str], key: bool) -> list[str]:
+    """Texts without blanks around them; all words for nothing are "", and a key loses the .0 of a spreadsheet."""
+    texts = list(map(str.strip, column))
+    other = {text: "" for text in set(texts) if len(text) <= 6 and text.lower() in _BLANK}
+    if key:
+        other |= {text: text[:-2] for text in set(texts) if text.endswith(".0")}
+    return [other.get(text, text) for text in texts] if other.keys() - {""} else texts
+
+
+def _text(values: np.ndarray, nullable: bool = False) -> pd.Series:
+    if nullable:
+        values = values.copy()
+        values[values == ""] = None
+    return pd.Series(values, dtype=TEXT)
+
+
+def _utc(instants: np.ndarray) -> pd.Series:
+    return pd.Series(as_times(instants)).dt.tz_localize("UTC")

@@ -1,0 +1,124 @@
+"""The event table (silver): one row an event, that is one incident of one category.
+
+    column          dtype                  meaning
+    event_id        str                    the publisher's key, else a hash of the row (and its occurrence number)
+    incident_id     str, null              incident that several rows may share
+    occurred_at     datetime64[us, UTC]    (start of the) occurrence
+    occurred_until  datetime64[us, UTC]    end of the span where the publisher gives one; never before occurred_at
+    reported_at     datetime64[us, UTC]    when the report became known; never before occurred_at; null where unknown
+    latitude        float64                degrees
+    longitude       float64                degrees
+    offence         str                    the publisher's own type
+    category        str                    the configuration's group
+    district        str, null              police district
+    arrest          boolean, null          whether an arrest was made
+
+Rows are sorted by occurred_at, ties in reading order. On disk: `events.parquet` (this table), `rejects.parquet` (one
+row a refused row: file, line, reason, value) and `ingest.json` (counts, source hashes, stamp), written last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stforecast.errors import ArtefactError
+from stforecast.files import atomic_path, read_json, write_json
+
+SCHEMA = 1
+TIMES = ("occurred_at", "occurred_until", "reported_at")
+TEXTS = ("event_id", "incident_id", "offence", "category", "district")
+COLUMNS = (
+    *("event_id", "incident_id", "occurred_at", "occurred_until", "reported_at", "latitude", "longitude"),
+    *("offence", "category", "district", "arrest"),
+)
+REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
+REJECT_COLUMNS = ("file", "line", "reason", "value")
+UTC_TIME = "datetime64[us, UTC]"
+TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Events and how they came about (`meta`: the content of `ingest.json`).
+
+    Raises:
+        ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
+            or a place or a time is impossible.
+    """
+
+    frame: pd.DataFrame
+    meta: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        frame = self.frame
+        if list(frame.columns) != list(COLUMNS):
+            raise ArtefactError(f"event table: expected the columns {list(COLUMNS)}, found {list(frame.columns)}.")
+        for column in COLUMNS:
+            dtype = frame[column].dtype
+            if column in TIMES:
+                good, expected = str(dtype) == UTC_TIME, UTC_TIME
+            elif column in TEXTS:
+                good, expected = pd.api.types.is_string_dtype(dtype) or not frame[column].notna().any(), "str"
+            elif column == "arrest":
+                good, expected = str(dtype) == "boolean", "boolean"
+            else:
+                good, expected = str(dtype) == "float64", "float64"
+            if not good:
+                raise ArtefactError(f"event table: {column} has dtype {dtype}, expected {expected}.")
+        empty = [column for column in REQUIRED if frame[column].isna().any()]
+        if empty:
+            raise ArtefactError(f"event table: null values in {', '.join(empty)}.")
+        if frame["event_id"].duplicated().any():
+            raise ArtefactError("event table: event_id repeats.")
+        if not (frame["latitude"].abs().le(90).all() and frame["longitude"].abs().le(180).all()):
+            raise ArtefactError("event table: coordinates outside ±90, ±180 degrees.")
+        for column in ("occurred_until", "reported_at"):
+            if (frame[column] < frame["occurred_at"]).any():
+                raise ArtefactError(f"event table: {column} before occurred_at.")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The configuration's categories in its order, with or without events."""
+        return tuple(self.meta["categories"])
+
+    def save(self, folder: Path, rejects: pd.DataFrame) -> None:
+        """Write events, rejects and counts; `ingest.json` comes last and says that the rest is whole."""
+        save_rejects(folder, rejects)
+        with atomic_path(folder / "events.parquet") as temporary:
+            self.frame.to_parquet(temporary, index=False, compression="zstd")
+        write_json(folder / "ingest.json", self.meta)
+
+    @staticmethod
+    def open(folder: Path) -> EventTable:
+        """Read a saved table.
+
+        Raises:
+            ArtefactError: it is absent, damaged, half-written or of another version.
+        """
+        path = folder / "events.parquet"
+        again = "Run `stforecast ingest` again."
+        if not path.is_file() or not (folder / "ingest.json").is_file():
+            raise ArtefactError(f"{path}: no events yet. Run `stforecast ingest` first.")
+        meta = read_json(folder / "ingest.json")
+        if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+            raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {again}")
+        try:
+            frame = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {again}") from error
+        if len(frame) != meta.get("events"):
+            raise ArtefactError(f"{path}: {len(frame)} events, but ingest.json says {meta.get('events')}. {again}")
+        return EventTable(frame, meta)
+
+
+def save_rejects(folder: Path, rejects: pd.DataFrame) -> None:
+    """Write the refused rows."""
+    with atomic_path(folder / "rejects.parquet") as temporary:
+        rejects[list(REJECT_COLUMNS)].to_parquet(temporary, index=False, compression="zstd")

@@ -1,0 +1,112 @@
+"""The effective source: a publisher's preset with the user's fields on top, checked."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Callable
+from functools import lru_cache
+
+from stforecast.config import Columns, Source
+from stforecast.errors import ConfigError
+from stforecast.events.presets import PRESETS
+
+# an hour of an event cannot be had without these; the offence column joins them when there are categories to group
+NEEDED = ("occurred", "latitude", "longitude")
+
+
+def resolve(source: Source) -> Source:
+    """Merge the preset of `source` with the user's own fields; the user's win, field by field.
+
+    Raises:
+        ConfigError: the preset, the time zone or the coordinate system is unknown, or something needed is not given.
+    """
+    preset = _preset(source.preset)
+    columns = Columns(**{f: getattr(source.columns, f) or getattr(preset.columns, f) for f in Columns.model_fields})
+    own = {f for f in source.model_fields_set if getattr(source, f) not in (None, {})}
+    rest = {f: getattr(source if f in own else preset, f) for f in Source.model_fields if f != "columns"}
+    effective = Source(columns=columns, **rest)
+    _check(effective)
+    return effective
+
+
+def categories_of(source: Source) -> tuple[str, ...]:
+    """The categories of an effective source, in order; `other` comes last."""
+    names = [*source.categories, *([source.other] if source.other else [])]
+    return tuple(dict.fromkeys(names))
+
+
+def grouping(source: Source) -> Callable[[str], str | None]:
+    """A function from an offence to its category (None: in no category). The first group that names it wins."""
+    groups = [
+        (category, [wildcard(pattern) for pattern in patterns]) for category, patterns in source.categories.items()
+    ]
+
+    @lru_cache(maxsize=65536)
+    def category_of(offence: str) -> str | None:
+        for category, patterns in groups:
+            if any(pattern.fullmatch(offence) for pattern in patterns):
+                return category
+        return source.other
+
+    return category_of
+
+
+def wildcard(pattern: str) -> re.Pattern[str]:
+    """A case-insensitive pattern in which only * and ? are special and runs of blanks are one."""
+    text = re.escape(" ".join(pattern.split())).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.IGNORECASE | re.DOTALL)
+
+
+def _preset(name: str | None) -> Source:
+    if name is None:
+        return Source()
+    if name not in PRESETS:
+        raise ConfigError(
+            f"source.preset: no preset {name!r}. Known: {', '.join(sorted(PRESETS))}. For any other publisher leave it "
+            "out and give source.columns, source.time_zone and source.categories."
+        )
+    return PRESETS[name]
+
+
+def _check(source: Source) -> None:
+    for name in (*NEEDED, *(("offence",) if source.categories else ())):
+        if not getattr(source.columns, name):
+            raise ConfigError(
+                f"source.columns.{name}: not given. Name the publisher's column, or set source.preset "
+                f"({', '.join(sorted(PRESETS))})."
+            )
+    if not categories_of(source):
+        raise ConfigError(
+            "source.categories: not given. Group the offences (category: [offences]) or set source.other."
+        )
+    if "all" in categories_of(source):
+        raise ConfigError("source.categories: `all` is the sum of the categories; choose another name.")
+    if not source.time_zone:
+        raise ConfigError("source.time_zone: not given. Set the city's IANA time zone, such as America/Denver.")
+    try:
+        zoneinfo.ZoneInfo(source.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(source.time_zone, zoneinfo.available_timezones(), 3, 0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "Use an IANA name such as America/Denver."
+        raise ConfigError(f"source.time_zone: no time zone {source.time_zone!r}. {hint}") from None
+    if source.crs:
+        from pyproj import CRS
+        from pyproj.exceptions import CRSError
+
+        try:
+            CRS.from_user_input(source.crs)
+        except CRSError:
+            raise ConfigError(
+                f"source.crs: no coordinate system {source.crs!r}. Use a code such as EPSG:2815 or ESRI:102696."
+            ) from None
+    if source.bounds:
+        west, south, east, north = source.bounds
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ConfigError(
+                f"source.bounds: {list(source.bounds)} is not west, south, east, north in degrees (west < east, "
+                "south < north)."
+            )
+    if source.first_day and source.last_day and source.first_day > source.last_day:
+        raise ConfigError(f"source.first_day: {source.first_day} is after source.last_day {source.last_day}.")

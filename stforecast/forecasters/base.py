@@ -1,0 +1,131 @@
+"""What every forecaster takes and gives: `fit(cube, split)`, `predict(cube, issues) -> Forecast`, `save`, `load`.
+
+Evaluation, calibration, delivery and serving never ask which forecaster it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.scoring.calibration import Calibration
+from stforecast.scoring.splits import Split
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Intensities of issue times × horizons × hexagons × categories, float32 [m k n c] in events a step.
+
+    `complete_until` is the instant up to which the record was used; `assumptions` are plain sentences
+    about what was missing (weather, recent reports).
+    """
+
+    intensity: np.ndarray
+    issue_times: pd.DatetimeIndex
+    hexagons: np.ndarray
+    categories: tuple[str, ...]
+    step_hours: int
+    time_zone: str
+    model: str
+    complete_until: pd.Timestamp
+    assumptions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        m, _, n, c = self.intensity.shape
+        expected = (len(self.issue_times), len(self.hexagons), len(self.categories))
+        if (m, n, c) != expected:
+            raise ArtefactError(f"forecast: intensity [m k n c] {self.intensity.shape} does not fit names {expected}.")
+        if not np.isfinite(self.intensity).all() or (self.intensity < 0).any():
+            raise ArtefactError("forecast: intensities must be finite and not negative.")
+
+    @property
+    def risk(self) -> np.ndarray:
+        """Probability of at least one event of any category, [m k n]: risks combine because intensities add."""
+        return -np.expm1(-self.intensity.sum(-1))
+
+
+class Forecaster(ABC):
+    """A way from the record before an issue time to the intensities after it.
+
+    Issue times are given as steps of the cube's axis: the forecast issued at step s is of steps s … s + K − 1
+    and rests on events with `known_hour < s` only.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @abstractmethod
+    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        """Learn from the training slice (and, to choose between fits, the validation slice).
+
+        `folder` is where a long fit keeps its own progress (checkpoints, TensorBoard events).
+        """
+
+    @abstractmethod
+    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        """λ as float32 [m k n c] at the issue steps `issues` [m]."""
+
+    def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
+        """The forecast at the issue steps `issues`; beyond the cube's end it rests on the last whole patch."""
+        issues = np.asarray(issues, np.int64)
+        return Forecast(
+            intensity=self.intensity(cube, issues),
+            issue_times=cube.times_of(issues),
+            hexagons=cube.cells,
+            categories=cube.categories,
+            step_hours=cube.step_hours,
+            time_zone=cube.time_zone,
+            model=self.name,
+            complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
+        )
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `load` needs into `folder`."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, config: Config) -> Self:
+        """Open what `save` wrote."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A forecaster with the map on log λ that was fitted on the validation slice."""
+
+    forecaster: Forecaster
+    calibration: Calibration
+
+    def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
+        """The calibrated forecast."""
+        raw = self.forecaster.predict(cube, issues)
+        return replace(raw, intensity=self.calibration.apply(raw.intensity))
+
+
+_WHERE = {
+    "gcrn": "stforecast.forecasters.gcrn.forecaster:GCRN",
+    "rolling_climatology": "stforecast.forecasters.climatology:RollingClimatology",
+    "climatology": "stforecast.forecasters.climatology:FixedClimatology",
+    "hexagon_mean": "stforecast.forecasters.controls:HexagonMean",
+    "last_week": "stforecast.forecasters.controls:LastWeek",
+    "hist_gradient_boosting": "stforecast.forecasters.trees:HistGradientBoosting",
+}
+
+
+def forecaster_class(name: str) -> type[Forecaster]:
+    """The class behind a forecaster's name; its module (and what it needs) is imported only now."""
+    if name not in _WHERE:
+        raise ConfigError(f"evaluation.forecasters: {name!r} is not one of {', '.join(_WHERE)}.")
+    module, _, attribute = _WHERE[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,36 @@
+"""From what is remembered at an issue to what the network reads."""
+
+from __future__ import annotations
+
+import torch
+
+from stforecast.forecasters.gcrn.network import Inputs, Sizes
+from stforecast.forecasters.memory import Recall
+from stforecast.forecasters.reader import Reader
+
+
+def inputs_of(reader: Reader, recall: Recall) -> Inputs:
+    """What the network reads at the issues of `recall`."""
+    steps = reader.targets_of(recall.issues)
+    return Inputs(
+        nodes=torch.cat([recall.patch.flatten(2).log1p(), recall.late.flatten(2).log1p(), recall.features], -1),
+        memory=recall.features,
+        by_hour=reader.by_hour(recall.by_hour, steps),
+        city=reader.city_before(recall.issues).flatten(1),
+        target=reader.target_at(steps),
+    )
+
+
+def sizes_of(reader: Reader) -> Sizes:
+    """Widths of what `inputs_of` gives."""
+    cube, memory = reader.cube, len(reader.memory(0).names)
+    late = 4 * cube.c if cube.late else 0
+    return Sizes(
+        n=cube.n,
+        c=cube.c,
+        nodes=reader.patch * cube.c + late + memory,
+        memory=memory,
+        by_hour=3,
+        city=reader.patch * reader.city.shape[1],
+        target=reader.target.shape[1] + cube.horizons,
+    )

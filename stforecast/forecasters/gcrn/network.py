@@ -1,0 +1,140 @@
+"""The graph-convolutional recurrent network: layers → cell → network.
+
+One step of the recurrence reads a patch (p hours × categories of every hexagon as channels) and emits the log of the
+ratio by which the next K hours depart from the rolling climatology. Shapes: [l n f], l issues in order of time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stforecast.forecasters.gcrn.propagation import Propagation
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the network reads at l issues.
+
+    nodes: patch counts (log1p), late reports and long-memory features, [l n f].
+    memory: the long-memory features alone, [l n m].
+    by_hour: log-ratios by target hour, [l k n 3].
+    city: weather of the patch with its mask, [l w]; may be empty.
+    target: calendar and known-in-advance covariates of each target hour, [l k g].
+    """
+
+    nodes: Tensor
+    memory: Tensor
+    by_hour: Tensor
+    city: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths that follow from the cube."""
+
+    n: int
+    c: int
+    nodes: int
+    memory: int
+    by_hour: int
+    city: int
+    target: int
+
+
+class GraphGRUCell(nn.Module):
+    """A GRU cell whose recurrent product reads the neighbours; reset gate after the product, as in cuDNN."""
+
+    def __init__(self, hidden: int, propagation: Propagation) -> None:
+        super().__init__()
+        self.propagation = propagation
+        self.recurrent = nn.Linear(propagation.supports * hidden, 3 * hidden, bias=False)
+
+    def forward(self, given: Tensor, h: Tensor) -> Tensor:
+        """`given` [n 3h]: the input's share of the gates; `h` [n h] → the next h."""
+        reset_i, update_i, new_i = given.chunk(3, -1)
+        reset_h, update_h, new_h = self.recurrent(self.propagation(h)).chunk(3, -1)
+        keep = torch.sigmoid(update_i + update_h)
+        new = torch.tanh(new_i + torch.sigmoid(reset_i + reset_h) * new_h)
+        return torch.lerp(new, h, keep)
+
+
+class Network(nn.Module):
+    """log λ = log λ₀ + q(state, hexagon) · v(target hour) + hexagon, hour and hour-memory terms.
+
+    The last layers start at zero, so the network starts at climatology and learns what departs from it.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        edges: Tensor,
+        hidden: int,
+        embedding: int,
+        rank: int,
+        conv: str,
+        dropout: float,
+        carry_state: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sizes, self.hidden, self.carry_state = sizes, hidden, carry_state
+        propagation = Propagation(conv, edges, sizes.n)
+        self.propagation = propagation
+        self.hexagon = nn.Parameter(0.1 * torch.randn(sizes.n, embedding))
+        self.dropout = nn.Dropout(dropout)
+        self.encode = nn.Linear(sizes.nodes + embedding, hidden)
+        self.encode_city = nn.Linear(sizes.city, hidden, bias=False) if sizes.city else None
+        self.given = nn.Linear(propagation.supports * hidden, 3 * hidden)
+        with torch.no_grad():
+            self.given.bias[hidden : 2 * hidden] += 1  # begin by remembering
+        self.cell = GraphGRUCell(hidden, propagation)
+        state = hidden + embedding + sizes.memory
+        self.query = nn.Sequential(nn.Linear(state, 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, rank))
+        self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
+        self.key = nn.Linear(64, rank * sizes.c)
+        self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
+        self.by_hour = nn.Linear(sizes.by_hour, sizes.c, bias=False)
+        for layer in (self.key, self.by_hexagon, self.by_target, self.by_hour):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+
+    def start(self, device: torch.device | str = "cpu") -> Tensor:
+        """The state before the first patch, [n h]."""
+        return torch.zeros(self.sizes.n, self.hidden, device=device)
+
+    def forward(self, x: Inputs, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of l issues and the state before them → log(λ / λ₀) [l k n c] and the state after them."""
+        states = []
+        for given in self._given(x).unbind(0):
+            h = self.cell(given, h if self.carry_state else torch.zeros_like(h))
+            states.append(h)
+        return self.read(torch.stack(states), x), h
+
+    def _given(self, x: Inputs) -> Tensor:
+        """The input's share of the gates, [l n 3h]."""
+        hexagon = self.hexagon.expand(len(x.nodes), -1, -1)
+        u = self.encode(self.dropout(torch.cat([x.nodes, hexagon], -1)))
+        if self.encode_city is not None:
+            u = u + self.encode_city(x.city)[:, None]
+        u = torch.relu(u)
+        length, n, width = u.shape
+        spread = self.propagation(u.transpose(0, 1).reshape(n, length * width))  # [n, supports·l·h]
+        spread = spread.view(n, -1, length, width).permute(2, 0, 1, 3).reshape(length, n, -1)
+        return self.given(spread)
+
+    def read(self, states: Tensor, x: Inputs) -> Tensor:
+        """Bilinear read-out over the horizon from the states after l patches [l n h]: [l k n c]."""
+        length, k, c = len(states), x.target.shape[1], self.sizes.c
+        state = torch.cat([states, self.hexagon.expand(length, -1, -1), x.memory], -1)
+        hour = self.hour(x.target)
+        key = self.key(hour).view(length, k, -1, c).permute(0, 2, 1, 3).reshape(length, -1, k * c)
+        product = 0.1 * torch.bmm(self.query(state), key).view(length, -1, k, c).transpose(1, 2)
+        return (
+            product
+            + self.by_hexagon(self.dropout(state))[:, None]
+            + self.by_target(hour)[:, :, None]
+            + self.by_hour(x.by_hour)
+        )

@@ -1,0 +1,45 @@
+"""What a node reads of its neighbours: [n f] → [n, supports × f], each support one sparse product.
+
+hex: itself and the mean of its neighbours · gcn: the normalised sum with itself (Kipf and Welling 2017) ·
+cheb: Chebyshev polynomials of the scaled Laplacian up to order 2 (Defferrard et al. 2016) · diffusion: itself, one
+and two steps of a random walk (Li et al. 2018) · none: itself alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import add_self_loops, degree, remove_self_loops
+
+from stforecast.forecasters.graph import Neighbours
+
+SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
+
+
+class Propagation(nn.Module):
+    """Supports of the hexagon graph in node-major layout; no parameters of its own."""
+
+    def __init__(self, kind: str, edges: Tensor, n: int) -> None:
+        super().__init__()
+        self.kind, self.supports = kind, SUPPORTS[kind]
+        edges = remove_self_loops(edges)[0]
+        if kind == "gcn":
+            edges = add_self_loops(edges, num_nodes=n)[0]
+        if kind in ("hex", "diffusion"):
+            self.step = Neighbours(edges, n)
+        elif kind != "none":
+            scale = degree(edges[1], n).clamp(min=1).rsqrt()
+            sign = -1.0 if kind == "cheb" else 1.0
+            self.step = Neighbours(edges, n, sign * scale[edges[0]] * scale[edges[1]])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n f] → [n, supports × f]."""
+        if self.kind == "none":
+            return x
+        once = self.step(x)
+        if self.kind == "gcn":
+            return once
+        if self.kind == "hex":
+            return torch.cat([x, once], -1)
+        twice = self.step(once)
+        return torch.cat([x, once, 2 * twice - x if self.kind == "cheb" else twice], -1)

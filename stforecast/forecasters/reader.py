@@ -1,0 +1,124 @@
+"""What learned forecasters read beside the events: long memory, weather and the calendar of the target hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stforecast.cube import Cube, Series
+from stforecast.forecasters.memory import Memory
+from stforecast.forecasters.record import Lateness, Record
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Mean and spread of the channels of a `Series` in the training slice."""
+
+    mean: list[float]
+    spread: list[float]
+
+    @staticmethod
+    def of(series: Series, until: int) -> Standard:
+        """From the steps before `until`; channels that were never observed get 0 and 1."""
+        values = series.window(0, until)
+        seen = np.isfinite(values)
+        count = np.maximum(seen.sum(0), 1)
+        mean = np.where(seen, values, 0).sum(0) / count
+        spread = np.sqrt(np.where(seen, (values - mean) ** 2, 0).sum(0) / count)
+        return Standard(mean.tolist(), np.where(spread > 0, spread, 1).tolist())
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values beside their mask, [… 2w]: a gap is 0 with mask 0."""
+        seen = np.isfinite(values)
+        scaled = (np.where(seen, values, 0) - np.asarray(self.mean)) / np.asarray(self.spread)
+        return np.concatenate([np.where(seen, scaled, 0), seen], -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What is learned of the training slice before the network: rate and weather scales, in plain values."""
+
+    rate: float
+    weather: Standard
+    future: Standard
+    until: int
+
+    @staticmethod
+    def of(cube: Cube, until: int) -> Scales:
+        """From the record as known at the step `until`."""
+        seen = (cube.hour < until) & (cube.known_hour < until)
+        days = max(until * cube.step_hours / 24, 1)
+        rate = float(cube.weight[seen].sum()) / (days * cube.n)
+        return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return {
+            "rate": self.rate,
+            "until": self.until,
+            "weather": [self.weather.mean, self.weather.spread],
+            "future": [self.future.mean, self.future.spread],
+        }
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> Scales:
+        """Back from `plain`."""
+        return Scales(values["rate"], Standard(*values["weather"]), Standard(*values["future"]), values["until"])
+
+
+class Reader:
+    """A cube on a device, ready to be walked through; covariates are read by step."""
+
+    def __init__(self, cube: Cube, scales: Scales, patch: int, device: torch.device | str, beyond: int = 0) -> None:
+        self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
+        self.record = Record(cube, patch, beyond, device)
+        self.edges = torch.as_tensor(cube.edges, device=self.device)
+        self.target = self._target_table()
+        self.city = self._series_table(cube.weather, scales.weather)
+
+    def memory(self, phase: int) -> Memory:
+        """A walk through the record whose issues are phase, phase + p, …"""
+        lateness = Lateness.of(self.cube, self.patch, self.scales.until, phase)
+        return Memory(self.record, lateness, self.edges, self.scales.rate, phase)
+
+    def by_hour(self, ratios: Tensor, steps: Tensor) -> Tensor:
+        """Hour-of-day log-ratios [l n 3 slots] at the target steps [l k]: [l k n 3]."""
+        slots = self.record.slot_of_day[self.record.at(steps)]
+        picked = ratios.permute(0, 3, 1, 2)  # [l slots n 3]
+        return picked[torch.arange(len(steps), device=self.device)[:, None], slots]
+
+    def city_before(self, issues: list[int]) -> Tensor:
+        """Weather of the patch before each issue, with its mask: [l p w]."""
+        first = torch.tensor(issues, device=self.device)[:, None]
+        return self.city[self.record.at(first + torch.arange(-self.patch, 0, device=self.device))]
+
+    def target_at(self, steps: Tensor) -> Tensor:
+        """Covariates of the target steps [l k], with the lead time: [l k g]."""
+        lead = torch.eye(self.cube.horizons, device=self.device).expand(len(steps), -1, -1)
+        return torch.cat([self.target[self.record.at(steps)], lead], -1)
+
+    def targets_of(self, issues: list[int]) -> Tensor:
+        """The target steps of each issue, [l k]."""
+        return torch.tensor(issues, device=self.device)[:, None] + torch.arange(self.cube.horizons, device=self.device)
+
+    def _target_table(self) -> Tensor:
+        """Calendar and known-in-advance channels of every step of the record's calendar, [t g]."""
+        local, cube = self.record.calendar, self.cube
+        angle = 2 * np.pi * local.day_of_year
+        columns = [
+            np.eye(7)[local.weekday],
+            np.eye(self.record.per_day)[local.slot_of_day],
+            np.stack([np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)], -1),
+            np.stack([local.holiday, local.day_before_holiday, local.day_after_holiday], -1),
+        ]
+        calendar = torch.as_tensor(np.concatenate(columns, -1), dtype=torch.float32, device=self.device)
+        return torch.cat([calendar, self._series_table(cube.future, self.scales.future)], -1)
+
+    def _series_table(self, series: Series, standard: Standard) -> Tensor:
+        first = -self.record.origin
+        values = series.window(first, first + len(self.record.slot_of_day))
+        return torch.as_tensor(standard.apply(values), device=self.device)

@@ -1,0 +1,105 @@
+"""A training run on disk: `checkpoints/<city>/<run>/`.
+
+config.yaml        the configuration that it came from
+run.json           hexagons, categories, slices as instants, forecasters; written when every forecaster is fitted
+best.ckpt …        the network's checkpoints and TensorBoard events
+<forecaster>/      what another forecaster saved
+calibration/       <forecaster>.json: calibration and thresholds, fitted on the validation slice
+scorecard.json     the comparison on the test slice
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.errors import ArtefactError
+from stforecast.evaluation.backtest import Fitted
+from stforecast.files import read_json, write_json
+from stforecast.forecasters.base import Calibrated, Forecaster, forecaster_class
+from stforecast.scoring.calibration import Calibration
+from stforecast.scoring.splits import Split
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of checkpoints and what was written about it."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether every forecaster was fitted and calibrated."""
+        return (self.folder / "run.json").is_file()
+
+    def place(self, forecaster: str) -> Path:
+        """Where a forecaster keeps its files: the network in the run's own folder, others below it."""
+        place = self.folder if forecaster == "gcrn" else self.folder / forecaster
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            ArtefactError: the run is not finished, or of another version.
+        """
+        if not self.finished:
+            raise ArtefactError(f"{self.folder}: training has not finished. Run `stforecast train` to go on with it.")
+        facts = read_json(self.folder / "run.json")
+        if facts.get("schema") != SCHEMA:
+            raise ArtefactError(f"{self.folder}: written by another version. Run `stforecast train` again.")
+        return facts
+
+    def keep(self, forecaster: Forecaster, fitted: Fitted) -> None:
+        """Save a fitted forecaster's calibration and thresholds, after the forecaster itself."""
+        forecaster.save(self.place(forecaster.name))
+        values = {"calibration": fitted.forecaster.calibration.to_dict(), "thresholds": fitted.thresholds}
+        write_json(self.folder / "calibration" / f"{forecaster.name}.json", values)
+
+    def has(self, forecaster: str) -> bool:
+        """Whether a forecaster was fitted and calibrated in this run."""
+        return (self.folder / "calibration" / f"{forecaster}.json").is_file()
+
+    def open(self, forecaster: str, config: Config) -> Fitted:
+        """A fitted forecaster.
+
+        Raises:
+            ArtefactError: it is not part of the run, or its files are damaged.
+        """
+        if not self.has(forecaster):
+            raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
+        values = read_json(self.folder / "calibration" / f"{forecaster}.json")
+        model = forecaster_class(forecaster).load(self.place(forecaster), config)
+        return Fitted(Calibrated(model, Calibration.from_dict(values["calibration"])), values["thresholds"])
+
+    def finish(self, cube: Cube, split: Split, forecasters: list[str], made_from: str) -> None:
+        """Write `run.json`."""
+        write_json(
+            self.folder / "run.json",
+            {
+                "schema": SCHEMA,
+                "made_from": made_from,
+                "forecasters": forecasters,
+                "categories": list(cube.categories),
+                "train_until": cube.time_of(split.train_end).isoformat(),
+                "validation_until": cube.time_of(split.validation_end).isoformat(),
+                "data_until": cube.end.isoformat(),
+                "hexagons": cube.cells.tolist(),
+            },
+        )
+
+    def train_until(self) -> pd.Timestamp:
+        """The instant at which the training slice ended."""
+        return pd.Timestamp(self.facts()["train_until"])

@@ -1,0 +1,102 @@
+"""Paired day-block bootstrap: intervals of metrics and of their differences.
+
+Days of one city resemble their neighbours, so whole blocks of days are drawn (the circular block bootstrap of Politis
+and Romano 1992). A draw is a weight of each day; forecasters are compared under the same weights, which is what makes
+a small difference visible:
+
+    weights = day_weights(days)
+    gain = difference(average_precision_draws(a, y, weights), average_precision_draws(b, y, weights))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stforecast.scoring.ranking import average_precision, rank
+
+BINS = 4096
+ALONE = 1024
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the bounds of its percentile interval."""
+
+    low: float
+    estimate: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A metric on the days as they came, and on each draw of days: [r]."""
+
+    estimate: float
+    values: np.ndarray
+
+
+def day_weights(days: int, draws: int = 500, block_days: int = 7, seed: int = 0) -> np.ndarray:
+    """How often each draw takes each day: float32 [r m], whose rows sum to `days`."""
+    rng = np.random.default_rng(seed)
+    block_days = min(block_days, days)
+    starts = rng.integers(0, days, (draws, -(-days // block_days), 1))
+    taken = ((starts + np.arange(block_days)) % days).reshape(draws, -1)[:, :days]
+    flat = taken + np.arange(draws)[:, None] * days
+    return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(np.float32)
+
+
+def mean_draws(daily: np.ndarray, weights: np.ndarray) -> Draws:
+    """Draws of a metric that is a mean over days (`metrics.daily_losses`): [m] → [r]."""
+    return Draws(float(daily.mean()), weights @ daily / weights.sum(axis=1))
+
+
+def average_precision_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Draws:
+    """Draws of average precision over all cells of the days drawn: lam, y [m k n] of one view.
+
+    Cells are counted once, by day and by bins of score, and each draw adds up the days' counts. BINS bins hold about
+    equally many events, the ALONE highest events have bins of their own (precision changes fastest there), equal
+    scores are never parted. Within a bin cells count as tied; the estimate is exact, and its own error in bins is
+    taken off the draws. What remains is below 1e-4 (1e-6 on 3.8 M cells). NaN for a draw without an event.
+    """
+    lam = np.asarray(lam, np.float32)
+    positive = np.asarray(y) > 0
+    ranked = rank(lam, positive)
+    estimate = average_precision(ranked)
+    if not ranked.positives.size:
+        return Draws(estimate, np.full(len(weights), np.nan))
+    step = -(-ranked.positives.size // BINS)
+    edges = np.unique(np.concatenate([ranked.positives[::step], ranked.positives[-ALONE:]]))
+    bins = np.searchsorted(edges, lam.reshape(len(lam), -1), side="right")  # bin 0 lies below every event
+    bins += np.arange(len(lam))[:, None] * (edges.size + 1)
+
+    def by_day(values: np.ndarray) -> np.ndarray:
+        counts = np.bincount(values.ravel(), minlength=len(lam) * (edges.size + 1))
+        return counts.reshape(len(lam), -1)[:, :0:-1].astype(np.float32)  # highest bin first, bin 0 left out
+
+    cells, events = by_day(bins), by_day(bins[positive.reshape(bins.shape)])
+    everything = np.ones((1, len(lam)), np.float32)
+    values = _binned(everything, cells, events)[0]
+    return Draws(estimate, _binned(weights, cells, events) + (estimate - values))
+
+
+def interval(draws: Draws, level: float = 0.95) -> Interval:
+    """The percentile interval of a metric."""
+    low, high = np.nanquantile(draws.values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), draws.estimate, float(high))
+
+
+def difference(a: Draws, b: Draws, level: float = 0.95) -> Interval:
+    """The interval of a − b, paired draw by draw: both from the same weights."""
+    return interval(Draws(a.estimate - b.estimate, a.values - b.values), level)
+
+
+def _binned(weights: np.ndarray, cells: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """Average precision [r] under weights [r m], from counts [m b] with the highest bin first."""
+    hits = weights @ events
+    found = np.cumsum(hits, axis=1, dtype=np.float64)
+    passed = np.cumsum(weights @ cells, axis=1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        precision = np.divide(found, passed, out=np.zeros_like(found), where=passed > 0)
+        return (hits * precision).sum(axis=1) / found[:, -1]

@@ -1,0 +1,115 @@
+"""The monotone map on log λ that every forecaster gets on the validation slice: log λ′ = a + b · log λ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from stforecast.errors import ArtefactError
+from stforecast.scoring.intensity import FLOOR, compress
+from stforecast.scoring.newton import maximise
+
+MIN_SLOPE = 0.01
+PRIOR = np.array([1.0, 16.0])
+"""Precisions of the prior: the level within a factor e^±1 and the slope within 1 ± 1/4. A hundred events outvote it."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Intercept a and slope b > 0 of each category, [c] each."""
+
+    intercept: tuple[float, ...]
+    slope: tuple[float, ...]
+
+    @classmethod
+    def identity(cls, categories: int) -> Self:
+        """The map that changes nothing."""
+        return cls((0.0,) * categories, (1.0,) * categories)
+
+    def apply(self, lam: np.ndarray) -> np.ndarray:
+        """Calibrated intensities, float32 in the shape of `lam` [… c]. λ is floored at FLOOR, as when fitted."""
+        out = np.maximum(lam, np.float32(FLOOR), dtype=np.float32)
+        np.power(out, np.array(self.slope, np.float32), out=out)
+        out *= np.exp(self.intercept).astype(np.float32)
+        return out
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Plain values that `from_dict` reads back to an equal object."""
+        return {"intercept": list(self.intercept), "slope": list(self.slope)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read `to_dict`'s values.
+
+        Raises:
+            ArtefactError: they are not equally many finite intercepts and positive slopes.
+        """
+        try:
+            intercept, slope = (tuple(float(v) for v in values[key]) for key in ("intercept", "slope"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(
+                f"calibration: expected lists `intercept` and `slope` ({error!r}); fit again."
+            ) from error
+        if len(intercept) != len(slope) or not np.isfinite([*intercept, *slope]).all() or min(slope, default=1.0) <= 0:
+            raise ArtefactError("calibration: expected equally many finite intercepts and positive slopes; fit again.")
+        return cls(intercept, slope)
+
+
+def fit_calibration(lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None = None) -> Calibration:
+    """Maximum Bernoulli likelihood of y > 0 with P = 1 − exp(−exposure · λ′), per category on the leaves [… c].
+
+    exposure: share of the events of a cell that are already reported, in any shape that broadcasts to `lam`. Thinning
+    is exact for Poisson counts: λ′ is of all events although y holds the reported ones. 0 leaves a cell out.
+
+    The slope is kept at MIN_SLOPE or above. A weak prior (PRIOR) draws a category of few events to the identity, and
+    without events it is the identity.
+    """
+    lam, y = np.asarray(lam), np.asarray(y)
+    share = None if exposure is None else np.broadcast_to(np.asarray(exposure, np.float32), lam.shape)
+    fits = [_fit(lam[..., i], y[..., i], None if share is None else share[..., i]) for i in range(lam.shape[-1])]
+    intercept, slope = zip(*fits, strict=True)
+    return Calibration(intercept, slope)
+
+
+def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[float, float]:
+    lam = np.ravel(lam)
+    share = None if share is None else np.ravel(share)
+    event = np.ravel(y) > 0
+    if share is not None:
+        event &= share > 0
+    if not event.any():
+        return 0.0, 1.0
+    # the likelihood of all cells but for the events is −Σ share · λ′: linear in share, so groups of equal λ suffice
+    mean, weight = compress(lam, share)
+    x_all, x_events = np.log(mean), np.log(np.maximum(lam[event].astype(np.float64), FLOOR))
+    log_weight = np.log(weight)
+    log_share = np.zeros_like(x_events) if share is None else np.log(share[event].astype(np.float64))
+    centre = float((weight * mean) @ x_all / (weight @ mean))  # makes level and slope nearly independent
+    u_all, u_events = x_all - centre, x_events - centre
+
+    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        # log-likelihood: Σ_events [log(1 − e^−μ) + μ] − Σ_all μ, with μ = share · exp(centre + level + slope · u)
+        level, slope = theta
+        mu_all = np.exp(log_weight + centre + level + slope * u_all)
+        mu = np.exp(log_share + centre + level + slope * u_events)
+        odds = -np.expm1(-mu)
+        first, ratio = mu / odds, mu / odds - mu  # d/dlog μ of the two terms; of the first alone
+        second = ratio * (1 - first) + mu
+        value = np.log(odds).sum() + mu.sum() - mu_all.sum()
+        gradient = np.array([first.sum() - mu_all.sum(), first @ u_events - mu_all @ u_all])
+        cross = second @ u_events - mu_all @ u_all
+        hessian = np.array([[second.sum() - mu_all.sum(), cross], [cross, second @ u_events**2 - mu_all @ u_all**2]])
+        away = theta - np.array([0.0, 1.0])
+        return float(value - 0.5 * PRIOR @ away**2), gradient - PRIOR * away, hessian - np.diag(PRIOR)
+
+    def level_only(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        value, gradient, hessian = evaluate(np.array([theta[0], MIN_SLOPE]))
+        return value, gradient[:1], hessian[:1, :1]
+
+    level, slope = maximise(evaluate, np.array([0.0, 1.0]))
+    if slope < MIN_SLOPE:  # the likelihood is concave: the best allowed slope is the lowest
+        slope = MIN_SLOPE
+        level = maximise(level_only, np.array([0.0]))[0]
+    return float(level + (1 - slope) * centre), float(slope)

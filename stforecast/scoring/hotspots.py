@@ -1,0 +1,71 @@
+"""Hot-spot metrics of the NIJ Real-Time Crime Forecasting Challenge (2017): hit rate, PAI, PEI.
+
+In each hour the hexagons of highest intensity are chosen. Hit rate is the share of events inside them, PAI the hit
+rate over the share of area (Chainey et al. 2008), PEI the captured events over the most that as many hexagons could
+have captured in each hour (Hunt 2016).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+AREAS = {"1": 0.01, "5": 0.05, "10": 0.1}
+
+
+def top_hexagons(lam: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the `k` highest intensities of each hour, highest first: [h n] ≥ 0 → int64 [h k].
+
+    Equal intensities are taken in the order of the hexagons: what happened plays no part.
+    """
+    lam = np.ascontiguousarray(lam, np.float32) + np.float32(0)  # −0 becomes 0
+    # a positive float32 sorts as its bits do; the index in the lower half breaks ties
+    down = (np.uint32(0xFFFFFFFF) - lam.view(np.uint32)).astype(np.uint64)
+    key = (down << np.uint64(32)) | np.arange(lam.shape[1], dtype=np.uint64)
+    key.sort(axis=1)
+    return (key[:, :k] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: float) -> dict[str, float]:
+    """pai, pei and hit_rate, each at 1, 5 and 10 % of the hexagons and for a patrol area; NaN without an event.
+
+    lam, y: [h n], hours by hexagons. areas: km² [n]. A share a takes max(1, round(a · n)) hexagons and its area is
+    their share of the hexagons. The patrol area (km²) takes hexagons from the top while they fit in it, at least one;
+    its area is theirs, in the mean over the hours.
+    """
+    hours, n = lam.shape
+    chosen = {name: max(1, round(share * n)) for name, share in AREAS.items()}
+    room = patrol_area * (1 + 1e-9)  # areas that add up to the patrol area fit
+    most = max(1, int((np.cumsum(np.sort(areas)) <= room).sum()))
+    order = top_hexagons(lam, max(most, *chosen.values()))
+    captured = np.cumsum(np.take_along_axis(y, order, axis=1), axis=1, dtype=np.float64)
+    covered = np.cumsum(areas[order], axis=1, dtype=np.float64)
+    best = _Best(y)
+
+    def figures(name: str, k: np.ndarray, share: float) -> dict[str, float]:
+        hits = captured[np.arange(hours), k - 1].sum()
+        if not best.total:
+            return dict.fromkeys((f"pai_{name}", f"pei_{name}", f"hit_rate_{name}"), float("nan"))
+        rate = float(hits / best.total)
+        return {f"pai_{name}": rate / share, f"pei_{name}": float(hits / best.of(k)), f"hit_rate_{name}": rate}
+
+    out: dict[str, float] = {}
+    for name, k in chosen.items():
+        out |= figures(name, np.full(hours, k), k / n)
+    k_patrol = np.maximum(1, (covered <= room).sum(axis=1))
+    share = float(covered[np.arange(hours), k_patrol - 1].mean() / areas.sum())
+    return out | figures("patrol", k_patrol, share)
+
+
+class _Best:
+    """Most events that the best k hexagons of each hour hold, from the cells with events alone."""
+
+    def __init__(self, y: np.ndarray) -> None:
+        hour, hexagon = np.nonzero(y)
+        events = y[hour, hexagon].astype(np.float64)
+        self._events = events[np.lexsort((-events, hour))]
+        self._hour = hour  # sorted already
+        self._place = np.arange(hour.size) - np.searchsorted(hour, hour, side="left")
+        self.total = float(events.sum())
+
+    def of(self, k: np.ndarray) -> float:
+        return float(self._events[self._place < k[self._hour]].sum())

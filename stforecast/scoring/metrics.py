@@ -1,0 +1,153 @@
+"""The scorecard entry of a forecaster: metrics of an intensity against the counts that came.
+
+All are over every hexagon-hour. "Positive" is a count above zero. Metrics that events alone define are NaN where there
+are none. Pooled is the sum over categories: intensities add.
+
+    average_precision, roc_auc, f1             order of the cells, see `ranking`; f1 at a threshold chosen elsewhere
+    log_loss, brier                            of risk 1 − exp(−λ); log loss clips it, see `intensity.FLOOR`
+    poisson_deviance                           2 · mean(λ − y + y · log(y / λ)); pooled entries: on the leaves
+    calibration_slope, calibration_slope_day   see `slope`; of hourly risk, and of the risk over all horizons
+    calibration_error                          ten bins of equally many cells, see `curves.Reliability`
+    pai_*, pei_*, hit_rate_*                   at 1, 5, 10 % of the hexagons and `patrol`, see `hotspots`
+    mae, rmse, r2                              of counts
+    bias                                       Σ λ / Σ y, which is the same hourly and over all horizons
+    risk_bias, risk_bias_day                   Σ risk / positives, hourly and over all horizons: they part where events
+                                               are clumped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stforecast.scoring.curves import reliability
+from stforecast.scoring.hotspots import hot_spots
+from stforecast.scoring.intensity import CEILING, FLOOR, pool, risk
+from stforecast.scoring.ranking import average_precision, best_threshold, f1, rank, roc_auc
+from stforecast.scoring.slope import calibration_slope
+
+ALL = "all"
+"""Name of the sum over categories."""
+
+
+def choose_thresholds(lam: np.ndarray, y: np.ndarray, categories: Sequence[str]) -> dict[str, float]:
+    """Risk thresholds of highest F1, for `all` and each category: [m k n c] of the validation slice."""
+    chosen = {name: best_threshold(risk(lam[..., i]), y[..., i]) for i, name in enumerate(categories)}
+    return {ALL: best_threshold(risk(pool(lam)), pool(y))} | chosen
+
+
+def scorecard_entry(
+    lam: np.ndarray,
+    y: np.ndarray,
+    categories: Sequence[str],
+    thresholds: Mapping[str, float],
+    areas: np.ndarray,
+    patrol_area: float,
+) -> dict[str, Any]:
+    """Pooled metrics, and those of each category under `by_category`.
+
+    lam: float32 [m k n c]. y: counts [m k n c]. thresholds: risk, by category and for `all`. areas: km² [n].
+    patrol_area: km².
+    """
+    leaves = {
+        name: score(pool(lam[..., i, None]), pool(y[..., i, None]), thresholds[name], areas, patrol_area)
+        for i, name in enumerate(categories)
+    }
+    entry: dict[str, Any] = score(pool(lam), pool(y), thresholds[ALL], areas, patrol_area)
+    entry["poisson_deviance"] = float(np.mean([leaf["poisson_deviance"] for leaf in leaves.values()]))
+    return entry | {"by_category": leaves}
+
+
+def score(lam: np.ndarray, y: np.ndarray, threshold: float, areas: np.ndarray, patrol_area: float) -> dict[str, float]:
+    """Metrics of one view: lam, y [m k n]; threshold: risk; areas: km² [n]; patrol_area: km²."""
+    lam = np.ascontiguousarray(lam, np.float32)
+    y = np.ascontiguousarray(y, np.float32)
+    n = lam.shape[-1]
+    ranked = rank(lam, y)
+    with np.errstate(divide="ignore"):
+        threshold_intensity = -np.log1p(-threshold)
+    day, y_day = lam.sum(axis=1), y.sum(axis=1)
+    return {
+        "average_precision": average_precision(ranked),
+        "roc_auc": roc_auc(ranked),
+        **_probability(lam, y),
+        "poisson_deviance": poisson_deviance(lam, y),
+        "calibration_slope": calibration_slope(lam, y),
+        "calibration_slope_day": calibration_slope(day, y_day),
+        "calibration_error": reliability(ranked).error,
+        **hot_spots(lam.reshape(-1, n), y.reshape(-1, n), np.asarray(areas, np.float64), patrol_area),
+        "f1": f1(ranked, threshold_intensity),
+        **_counts(lam, y),
+        "risk_bias_day": _ratio(_total(risk(day)), int(np.count_nonzero(y_day))),
+    }
+
+
+def poisson_deviance(lam: np.ndarray, y: np.ndarray) -> float:
+    """2 · mean(λ − y + y · log(y / λ)) over all cells; λ is floored at FLOOR."""
+    return 2 * float(_poisson_terms(lam, y).mean())
+
+
+def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Per issue time [m], whose means are the metrics: poisson_deviance (leaves), log_loss and brier (pooled).
+
+    lam, y: [m k n c].
+    """
+    days = len(lam)
+    pooled, events = pool(lam).reshape(days, -1), pool(y).reshape(days, -1)
+    parts = [_probability(pooled[i], events[i]) for i in range(days)]
+    return {
+        "poisson_deviance": 2 * _poisson_terms(lam, y),
+        "log_loss": np.array([part["log_loss"] for part in parts]),
+        "brier": np.array([part["brier"] for part in parts]),
+    }
+
+
+def skill(model: float, climatology: float, oracle: float) -> float:
+    """Share of the way from climatology (0) to the oracle (1), in deviance; NaN where the two are equal."""
+    return _ratio(model - climatology, oracle - climatology)
+
+
+def _poisson_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mean of λ − y + y · log(y / λ) of each entry of the first axis, float64 [m]; logarithms at the events only."""
+    flat, counts = np.maximum(lam, np.float32(FLOOR)).reshape(len(lam), -1), np.reshape(y, (len(y), -1))
+    row, cell = np.nonzero(counts)
+    events = counts[row, cell].astype(np.float64)
+    terms = events * (np.log(events / flat[row, cell]) - 1)
+    total = flat.sum(axis=1, dtype=np.float64) + np.bincount(row, weights=terms, minlength=len(flat))
+    return total / flat.shape[1]
+
+
+def _probability(lam: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """log(1 − risk) is −λ: only the events need a logarithm."""
+    size = lam.size
+    at = lam[y > 0]
+    clipped = np.clip(at.astype(np.float64), FLOOR, CEILING)
+    log_loss = _total(np.clip(lam, FLOOR, CEILING)) - clipped.sum() - np.log(risk(clipped)).sum()
+    p, p_events = risk(lam), risk(at.astype(np.float64))
+    return {
+        "log_loss": float(log_loss) / size,
+        "brier": float(_total(np.square(p)) - 2 * p_events.sum() + at.size) / size,
+        "risk_bias": _ratio(_total(p), at.size),
+    }
+
+
+def _counts(lam: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    error = lam - y
+    squares, total = _total(np.square(error)), _total(y)
+    spread = _total(np.square(y)) - total**2 / y.size
+    return {
+        "mae": _total(np.abs(error)) / y.size,
+        "rmse": float(np.sqrt(squares / y.size)),
+        "r2": 1 - _ratio(squares, spread),
+        "bias": _ratio(_total(lam), total),
+    }
+
+
+def _total(values: np.ndarray) -> float:
+    return float(values.sum(dtype=np.float64))
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else float("nan")

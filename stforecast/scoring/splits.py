@@ -1,0 +1,107 @@
+"""Time-ordered slices of the axis: training, validation, test, with a gap between them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from stforecast.errors import ConfigError
+
+Slice = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Slices in steps: [0, train_end), [validation_start, validation_end), [test_start, steps).
+
+    steps: length of the axis. first: first step of day 0, a boundary at the hour of issue. day: steps a day.
+    horizons: steps that one forecast covers.
+    """
+
+    steps: int
+    first: int
+    day: int
+    train_end: int
+    validation_start: int
+    validation_end: int
+    test_start: int
+    horizons: int
+
+    def span(self, which: Slice) -> tuple[int, int]:
+        """First step of a slice and the step after its last; training begins with day 0."""
+        return {
+            "train": (self.first, self.train_end),
+            "validation": (self.validation_start, self.validation_end),
+            "test": (self.test_start, self.steps),
+        }[which]
+
+    def issues(self, which: Slice, every: int | None = None) -> np.ndarray:
+        """Issue steps s, int64 [m], whose targets [s, s + horizons) lie wholly inside the slice.
+
+        They lie `every` steps apart (default a day), counted from `first`, so that the hour of issue stays.
+        """
+        every = self.day if every is None else every
+        start, end = self.span(which)
+        start += (self.first - start) % every
+        return np.arange(start, end - self.horizons + 1, every, dtype=np.int64)
+
+
+def make_split(
+    steps: int,
+    day: int,
+    first: int,
+    train: float | dt.date,
+    validation: float | dt.date,
+    gap_steps: int,
+    horizons: int,
+    step_of_date: Callable[[dt.date], int],
+) -> Split:
+    """Slices by shares of the D whole days from `first` (boundaries int(train · D), int((train + validation) · D)) or
+    by dates (the first day after the slice, moved to the nearest day boundary).
+
+    `step_of_date` gives the step at which a date begins. Validation starts `gap_steps` after training ends, and the
+    test slice `gap_steps` after validation ends.
+
+    Raises:
+        ConfigError: a slice has no room for one forecast.
+    """
+    days = (steps - first) // day
+
+    def position(value: float | dt.date) -> float:
+        if isinstance(value, dt.date):
+            return round((step_of_date(value) - first) / day)
+        return value * days
+
+    boundary = position(train)
+    # 1e-9 of a day takes back what the sum of two decimal shares loses in binary
+    train_day = int(boundary + 1e-9)
+    validation_day = int(position(validation) + (0 if isinstance(validation, dt.date) else boundary) + 1e-9)
+    train_end, validation_end = first + train_day * day, first + validation_day * day
+    split = Split(
+        steps=steps,
+        first=first,
+        day=day,
+        train_end=train_end,
+        validation_start=train_end + gap_steps,
+        validation_end=validation_end,
+        test_start=validation_end + gap_steps,
+        horizons=horizons,
+    )
+    remedies: dict[Slice, str] = {
+        "train": "choose a larger or later split.train, or give more days",
+        "validation": "choose a larger or later split.validation, or a smaller split.gap",
+        "test": "choose smaller or earlier split.train and split.validation, or a smaller split.gap",
+    }
+    for which, remedy in remedies.items():
+        start, end = split.span(which)
+        if not split.issues(which).size or end > steps:
+            found = f"steps {start} … {end - 1} of {steps}" if end > start else "nothing"
+            raise ConfigError(
+                f"split: the {which} slice ({found}; {days} days in all) has no room for one daily forecast of "
+                f"{horizons} steps; {remedy}."
+            )
+    return split

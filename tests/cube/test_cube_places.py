@@ -1,0 +1,107 @@
+"""Study areas and districts from polygon files, and districts from events."""
+
+from pathlib import Path
+
+import geopandas
+import h3.api.basic_int as h3
+import numpy as np
+import pandas as pd
+import pytest
+from shapely import Point, Polygon, box
+
+from stforecast.cube import hexgrid, places
+from stforecast.errors import DataError
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+SQUARE = box(-105.05, 39.65, -104.95, 39.75)
+
+
+def write(path: Path, *shapes: Polygon, crs: str | None = "EPSG:4326", **columns: list) -> Path:
+    frame = geopandas.GeoDataFrame(columns, geometry=list(shapes), crs="EPSG:4326")
+    (frame.to_crs(crs) if crs else frame.set_crs(None, allow_override=True)).to_file(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "crs"), [("a.geojson", "EPSG:4326"), ("a.gpkg", "EPSG:32613"), ("a.shp", "EPSG:2232")]
+)
+def test_area_in_any_format_and_crs(tmp_path: Path, name: str, crs: str) -> None:
+    cells = places.area_cells(write(tmp_path / name, SQUARE, crs=crs), 8)
+    centres = hexgrid.centres(cells)
+    around = np.array(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 30))
+    inside = [SQUARE.buffer(-1e-5).contains(Point(b, a)) for a, b in hexgrid.centres(around)]
+    assert set(around[inside]) <= set(cells)
+    assert all(SQUARE.buffer(1e-5).contains(Point(b, a)) for a, b in centres)
+    assert (np.diff(cells) > 0).all()
+
+
+def test_holes_and_several_parts(tmp_path: Path) -> None:
+    hole = box(-105.03, 39.67, -104.97, 39.73)
+    other = box(-104.9, 39.65, -104.85, 39.7)
+    cells = places.area_cells(write(tmp_path / "a.geojson", SQUARE - hole, other), 8)
+    points = [Point(b, a) for a, b in hexgrid.centres(cells)]
+    assert not any(hole.buffer(-1e-5).contains(point) for point in points)
+    assert any(other.contains(point) for point in points)
+    assert any(SQUARE.contains(point) for point in points)
+
+
+def test_an_area_on_both_sides_of_the_antimeridian(tmp_path: Path) -> None:
+    cells = places.area_cells(write(tmp_path / "a.geojson", box(179.5, -17, 180, -16), box(-180, -17, -179.5, -16)), 6)
+    longitude = hexgrid.centres(cells)[:, 1]
+    assert ((longitude > 179.4) | (longitude < -179.4)).all()
+    assert (longitude > 0).any()
+    assert (longitude < 0).any()
+
+
+@pytest.mark.filterwarnings("ignore:.crs. was not provided")
+def test_area_files_that_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.geojson"
+    text.write_text("hello")
+    points = tmp_path / "points.geojson"
+    geopandas.GeoDataFrame(geometry=[Point(-105, 39.7)], crs="EPSG:4326").to_file(points)
+    for path, message in (
+        (tmp_path / "absent.geojson", "cannot be read as polygons"),
+        (text, "cannot be read as polygons"),
+        (points, "no polygon in it"),
+        (write(tmp_path / "plain.shp", SQUARE, crs=None), "names no coordinate system"),
+        (write(tmp_path / "tiny.geojson", box(-105.0001, 39.7, -105, 39.7001)), "hold no hexagon centre"),
+        (write(tmp_path / "huge.geojson", box(-120, 20, -60, 60)), "more than 2000000"),
+    ):
+        with pytest.raises(DataError, match=message) as error:
+            places.area_cells(path, 8)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_district_of_centres(tmp_path: Path) -> None:
+    west, east = box(-105.05, 39.65, -105, 39.75), box(-105, 39.65, -104.95, 39.75)
+    path = write(tmp_path / "d.gpkg", west, east, SQUARE, crs="EPSG:32613", index_right=["W", "E", "both"])
+    latitude, longitude = np.array([39.7, 39.7, 10.0]), np.array([-104.96, -105.04, 10.0])
+    assert places.district_of_centres(path, "index_right", latitude, longitude).tolist() == ["E", "W", None]
+    with pytest.raises(DataError, match=r"no attribute 'name'; it has: index_right"):
+        places.district_of_centres(path, "name", latitude, longitude)
+    with pytest.raises(DataError, match="another city's file"):
+        places.district_of_centres(path, "index_right", latitude + 20, longitude)
+
+
+def test_numbers_as_district_names_stay_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.geojson", SQUARE, number=[5])
+    found = places.district_of_centres(path, "number", np.array([39.7, 0.0]), np.array([-105.0, 0.0]))
+    assert found.tolist() == ["5", None]
+
+
+def test_most_common_district_of_events() -> None:
+    hexagon = np.array([0, 0, 0, 2, 2, 3])
+    district = pd.Series(["a", "b", "b", "y", "x", None])
+    assert places.district_of_events(hexagon, district, 4).tolist() == ["b", None, "x", None]
+    assert places.district_of_events(hexagon[:0], district[:0], 2).tolist() == [None, None]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no shared/data folder beside the repository")
+def test_community_areas() -> None:
+    path = DATA / "chicago/community_areas.geojson"
+    cells = places.area_cells(path, 8)
+    assert hexgrid.areas_km2(cells).sum() == pytest.approx(598, rel=0.02)  # the city is 231 square miles
+    names = places.district_of_centres(path, "community", *hexgrid.centres(cells).T)
+    assert len({*names}) == 77
+    assert None not in names

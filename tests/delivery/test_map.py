@@ -1,0 +1,104 @@
+"""Maps of hexagon values."""
+
+import subprocess
+import sys
+import time
+
+import h3
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from stforecast.delivery.map import OUTLINE, class_bounds, class_labels, draw_map, figure_of_values, map_png
+from stforecast.errors import ArtefactError
+from stforecast.forecasters.base import Forecast
+
+CELLS = np.array(h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 12))
+
+
+def values_of(count: int) -> np.ndarray:
+    return np.random.default_rng(0).gamma(0.7, 0.3, count)
+
+
+def forecast_of(k: int, **changes) -> Forecast:
+    values = {
+        "intensity": np.random.default_rng(1).gamma(0.5, 0.5 / k, (1, k, len(CELLS), 2)).astype(np.float32),
+        "issue_times": pd.DatetimeIndex(["2024-11-03 06:00"], tz="UTC"),
+        "hexagons": CELLS,
+        "categories": ("theft", "violence"),
+        "step_hours": 24 // k,
+        "time_zone": "America/Denver",
+        "model": "gcrn-20240930-ab12",
+        "complete_until": pd.Timestamp("2024-11-03 05:00", tz="UTC"),
+        "assumptions": ("no weather for 24 of 24 hours",),
+    }
+    return Forecast(**values | changes)
+
+
+@given(hnp.arrays(float, st.integers(1, 40), elements=st.floats(0, 1e4)))
+def test_classes_ascend_and_take_every_value(values):
+    bounds = class_bounds(values)
+    assert 1 <= len(bounds) <= 6
+    assert (np.diff(bounds) > 0).all()
+    assert (bounds > 0).all()
+    assert len(class_labels(bounds)) == len(bounds) + 1
+
+
+def test_class_labels_read_as_ranges():
+    assert class_labels(np.array([0.1, 0.2, 0.5])) == ["under 0.1", "0.1 to 0.2", "0.2 to 0.5", "0.5 and more"]
+
+
+def test_the_highest_hexagons_are_outlined_and_every_hexagon_is_filled():
+    values = values_of(len(CELLS))
+    axes = Figure().add_subplot()
+    draw_map(axes, CELLS, values, class_bounds(values), top_share=0.05)
+    fill, top = (item for item in axes.collections if isinstance(item, PolyCollection))
+    assert len(fill.get_paths()) == len(CELLS)
+    assert len(top.get_paths()) == round(0.05 * len(CELLS))
+    np.testing.assert_allclose(top.get_edgecolor()[0], to_rgba(OUTLINE))
+    highest = h3.cell_to_latlng(CELLS[values.argmax()])
+    assert any(path.contains_point(highest[::-1]) for path in top.get_paths())
+
+
+@pytest.mark.parametrize("k", [24, 4, 1])
+def test_map_is_a_picture_whatever_the_step(tmp_path, k):
+    map_png(forecast_of(k), 0, tmp_path / "map.png", "st_louis")
+    height, width, _ = imread(tmp_path / "map.png").shape
+    assert width == 1300
+    assert 800 < height < 2000
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
+@pytest.mark.parametrize("cells", [CELLS[:1], h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)])
+def test_one_hexagon_and_a_city_across_the_antimeridian_are_drawn(cells):
+    axes = Figure().add_subplot()
+    draw_map(axes, cells, np.ones(len(cells)), class_bounds(np.ones(len(cells))), top_share=0.05)
+    low, high = axes.get_xlim()
+    assert high - low < 1
+
+
+def test_figure_for_tensorboard_is_quick_and_needs_no_pyplot():
+    values = values_of(len(CELLS))
+    figure_of_values(CELLS, values, "warm up")
+    begin = time.perf_counter()
+    figure = figure_of_values(CELLS, values, "Validation: expected events in 24 hours, epoch 3")
+    figure.canvas.draw()
+    assert time.perf_counter() - begin < 0.5
+    assert isinstance(figure, Figure)
+
+
+def test_cells_that_are_not_h3_are_refused():
+    with pytest.raises(ArtefactError, match="not an H3 cell"):
+        figure_of_values(["0", "1"], np.ones(2), "grid")
+
+
+def test_matplotlib_is_not_imported_before_a_map_is_drawn():
+    code = "import sys, stforecast.delivery.export; sys.exit('matplotlib' in sys.modules or 'geopandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

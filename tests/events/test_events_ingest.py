@@ -1,0 +1,297 @@
+"""Presets, whole files and the real samples."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stforecast.config import Source, load, parse
+from stforecast.errors import ArtefactError, ConfigError, DataError
+from stforecast.events.ingest import ingest, source_files, source_stamp
+from stforecast.events.presets import PRESETS
+from stforecast.events.schema import EventTable
+from stforecast.events.sources import categories_of, resolve
+from stforecast.workspace import Workspace
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+NOW = pd.Timestamp("2025-01-01", tz="UTC")
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data beside the repository is absent")
+
+HEADER = "When,Lat,Lon,Kind,Key"
+COLUMNS = {"occurred": ["When"], "latitude": ["Lat"], "longitude": ["Lon"], "offence": ["Kind"], "event_id": ["Key"]}
+
+
+def city(tmp_path, **source):
+    plain = {"columns": COLUMNS, "time_zone": "America/Denver", "categories": {"theft": ["theft"]}, **source}
+    return parse({"city": "town", "root": str(tmp_path), "source": plain}, "test")
+
+
+def table(days=range(1, 21), extra=()):
+    rows = [f"2023-05-{day:02d} 13:{day:02d},39.7,-104.9,Theft,{day}" for day in days]
+    return "\n".join([HEADER, *rows, *extra]) + "\n"
+
+
+def bronze(tmp_path, name="a.csv", text=None):
+    path = tmp_path / "data/town/bronze" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(table() if text is None else text)
+    return path
+
+
+def sample(name, preset, tmp_path, **more):
+    config = parse({"city": "sample", "root": str(tmp_path), "source": {"preset": preset, **more}}, "test")
+    return ingest(config, [DATA / "samples" / name], now=NOW)
+
+
+def test_user_fields_win_over_the_preset_field_by_field():
+    source = resolve(
+        Source(preset="denver", columns={"offence": ["OFFENSE_TYPE_ID"]}, categories={"a": ["b"]}, other="rest")
+    )
+    assert source.columns.offence == ["OFFENSE_TYPE_ID"]
+    assert source.columns.occurred == ["FIRST_OCCURRENCE_DATE"]
+    assert source.time_zone == "America/Denver"
+    assert categories_of(source) == ("a", "rest")
+    assert resolve(Source(preset="boston")).max_rejects == 0.15
+    assert resolve(Source(preset="boston", max_rejects=0.01)).max_rejects == 0.01
+    assert resolve(source) == source
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Source(preset="gotham"), "no preset 'gotham'. Known: atlanta, boston, chicago, denver"),
+        (Source(), "source.columns.occurred: not given"),
+        (Source(preset="denver", time_zone="America/Denvr"), "Did you mean America/Denver"),
+        (Source(preset="denver", crs="EPSG:nope"), "no coordinate system"),
+        (Source(preset="denver", bounds=(39, -105, 40, -104)), "is not west, south, east, north"),
+        (Source(preset="denver", categories={"all": ["x"]}), "`all` is the sum"),
+        (Source(preset="denver", first_day="2020-01-02", last_day="2020-01-01"), "is after"),
+        (Source(columns=COLUMNS, time_zone="UTC"), "source.categories: not given"),
+        (Source(columns=COLUMNS, categories={"a": ["b"]}), "source.time_zone: not given"),
+    ],
+)
+def test_source_errors_are_one_line(source, message):
+    with pytest.raises(ConfigError) as caught:
+        resolve(source)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_shipped_configs_resolve():
+    names = ["denver", "chicago", "los_angeles", "new_york", "boston", "st_louis"]
+    assert set(names) <= set(PRESETS)
+    for name in names:
+        config = load(name)
+        assert config.city == name
+        assert categories_of(resolve(config.source))[:3] == ("person", "vehicle", "property")
+    assert categories_of(resolve(load("reference/denver").source)) == ("person", "property", "other")
+    assert len(categories_of(resolve(load("reference/chicago").source))) == 4
+
+
+def test_writes_and_opens(tmp_path):
+    bronze(tmp_path, text=table(extra=["never,39.7,-104.9,Theft,99", "2023-05-01 10:00,39.7,-104.9,Fraud,98"]))
+    config = city(tmp_path)
+    events = ingest(config, now=NOW)
+    silver = Workspace(tmp_path, "town").silver
+    again = EventTable.open(silver)
+    pd.testing.assert_frame_equal(again.frame, events.frame)
+    assert len(again) == 20
+    assert again.categories == ("theft",)
+    assert again.meta == json.loads((silver / "ingest.json").read_text())
+    assert again.meta["rejected"] == {"unreadable time": 1}
+    assert again.meta["left_out"] == {"not in a category": 1}
+    assert again.meta["rows_read"] == 22
+    rejects = pd.read_parquet(silver / "rejects.parquet")
+    assert rejects.to_numpy().tolist() == [["a.csv", 22, "unreadable time", "never"]]
+    (silver / "events.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        EventTable.open(silver)
+    (silver / "ingest.json").unlink()
+    with pytest.raises(ArtefactError, match="Run `stforecast ingest` first"):
+        EventTable.open(silver)
+
+
+def test_stamp_follows_files_and_settings(tmp_path):
+    path = bronze(tmp_path)
+    config = city(tmp_path)
+    files = source_files(config, path.parent)
+    stamp = source_stamp(files, config)
+    assert ingest(config, now=NOW).meta["stamp"] == stamp
+    assert source_stamp(files, city(tmp_path, max_rejects=0.5)) == stamp
+    assert source_stamp(files, city(tmp_path, other="rest")) != stamp
+    path.write_text(table(extra=["2023-05-30 13:00,39.7,-104.9,Theft,50"]))
+    assert source_stamp(files, config) != stamp
+
+
+def test_folders_globs_and_lists(tmp_path):
+    one = bronze(tmp_path, "one.csv", table(range(1, 11)))
+    two = bronze(tmp_path, "two.csv", table(range(8, 21)))  # overlaps: not held against the files
+    bronze(tmp_path, ".hidden.csv")
+    bronze(tmp_path, "notes.txt")
+    (one.parent / "weather").mkdir()
+    bronze(tmp_path, "weather/hourly.csv")  # sub-folders hold other things
+    assert source_files(city(tmp_path), one.parent) == [one, two]
+    assert source_files(city(tmp_path, path=str(one.parent / "**/h*.csv")), one.parent) == [
+        one.parent / "weather/hourly.csv"
+    ]
+    assert source_files(city(tmp_path, path=[str(two), str(one), str(two)]), one.parent) == [two, one]
+    events = ingest(city(tmp_path), now=NOW)
+    assert len(events) == 20
+    assert events.meta["rejected"] == {"id already in another file": 3}
+    with pytest.raises(DataError, match=r"source\.path: .*nothing\*\.csv names no file"):
+        source_files(city(tmp_path, path=str(tmp_path / "nothing*.csv")), one.parent)
+
+
+def test_no_files_says_where_to_put_them(tmp_path):
+    with pytest.raises(DataError, match=r"data/town/bronze: no offence reports\. Put the publisher's file"):
+        ingest(city(tmp_path))
+
+
+def stops(tmp_path, text, message, written, **source):
+    bronze(tmp_path, text=text)
+    with pytest.raises(DataError, match=message) as caught:
+        ingest(city(tmp_path, **source), now=NOW)
+    assert "\n" not in str(caught.value)
+    silver = Workspace(tmp_path, "town").silver
+    assert [p.name for p in silver.glob("*")] == (["rejects.parquet"] if written else [])
+
+
+def test_too_many_rejects_stop_the_run(tmp_path):
+    bad = ["2023-05-01 10:00,0,0,Theft,31", "2023-05-01 10:00,0,0,Theft,32"]
+    stops(tmp_path, table(extra=bad), r"2 of 22 rows refused \(9\.1%.*no coordinates: 2 \(such as a\.csv line 22", True)
+    assert len(ingest(city(tmp_path, max_rejects=0.1), now=NOW)) == 20
+
+
+def test_a_file_cut_short_stops_the_run(tmp_path):
+    stops(
+        tmp_path,
+        table() + "2023-05-21 1",
+        r"a\.csv: line 22: the file ends in the middle of a row",
+        True,
+        max_rejects=1.0,
+    )
+
+
+def test_truncated_gzip_stops_the_run(tmp_path):
+    path = bronze(tmp_path, "a.csv.gz")
+    path.write_bytes(gzip.compress(table().encode())[:-20])
+    with pytest.raises(DataError, match=r"a\.csv\.gz: damaged or cut short"):
+        ingest(city(tmp_path), now=NOW)
+    assert not Workspace(tmp_path, "town").silver.exists()
+
+
+def test_no_event_left(tmp_path):
+    stops(
+        tmp_path,
+        table(),
+        "no event is left of 20 rows .*not in a category: 20.*'Theft'",
+        False,
+        categories={"a": ["x"]},
+    )
+
+
+def test_header_without_rows(tmp_path):
+    stops(tmp_path, HEADER + "\n", "the file has no rows", False)
+
+
+def test_months_and_days_are_refused(tmp_path):
+    rows = "\n".join(["Month,Lat,Lon,Crime type,Id", *["2019-01,39.7,-104.9,Theft,1"] * 10]) + "\n"
+    stops(tmp_path, rows, "only the month", False)
+    named = {"columns": {**COLUMNS, "occurred": ["Month"], "offence": ["Crime type"], "event_id": ["Id"]}}
+    stops(tmp_path, rows, "only the month", False, **named)
+    days = [f"2023-05-{day:02d},39.7,-104.9,Theft,{day}-{n}" for day in range(1, 21) for n in range(3)]
+    stops(tmp_path, "\n".join([HEADER, *days]) + "\n", "days without times", False)
+
+
+def test_a_column_that_the_user_names_must_be_there(tmp_path):
+    stops(
+        tmp_path, table(), "no column 'Reported' for `reported`", False, columns={**COLUMNS, "reported": ["Reported"]}
+    )
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "preset", "events", "rejected", "at"),
+    [
+        ("chicago_cpd_publisher_2000rows.csv", "chicago", 1287, 13, None),
+        ("losangeles_lapd_2020_modified_2000rows.csv", "los_angeles", 1699, 1, ("200815333", "2020-10-16 03:00")),
+        ("newyork_2014_2015_2000rows.csv", "new_york", 1996, 0, None),
+        ("boston_bpd_2023_2000rows.csv", "boston", 505, 46, None),
+        ("washingtondc_mpd_2024_2000rows.csv", "washington_dc", 1914, 0, None),
+        ("stlouis_slmpd_july2017_2000rows.csv", "st_louis", 1125, 33, None),
+        ("atlanta_apd_2000rows.csv", "atlanta", 965, 0, None),
+    ],
+)
+def test_samples(name, preset, events, rejected, at, tmp_path):
+    out = sample(name, preset, tmp_path)
+    meta = out.meta
+    assert (len(out), sum(meta["rejected"].values())) == (events, rejected)
+    assert meta["rows_read"] == 2000 == events + rejected + meta["merged"] + sum(meta["left_out"].values())
+    west, south, east, north = PRESETS[preset].bounds
+    assert out.frame["longitude"].between(west, east).all()
+    assert out.frame["latitude"].between(south, north).all()
+    hours = out.frame["occurred_at"].dt.tz_convert(PRESETS[preset].time_zone).dt.hour.value_counts()
+    assert hours.reindex([3, 4, 5]).sum() < hours.reindex([15, 16, 17]).sum()  # local time: the night is quieter
+    if at:
+        row = out.frame.set_index("event_id").loc[at[0]]
+        assert row["occurred_at"] == pd.Timestamp(at[1], tz="UTC")
+
+
+@needs_data
+def test_monthly_sample_is_refused(tmp_path):
+    with pytest.raises(DataError, match="hourly forecast is not possible"):
+        sample("london_met_street_2019-01_2000rows.csv", "chicago", tmp_path)
+
+
+@needs_data
+def test_boston_times_are_local_and_washington_times_are_utc(tmp_path):
+    boston = sample("boston_bpd_2023_2000rows.csv", "boston", tmp_path)
+    assert boston.meta["first_event"] == "2023-01-01 05:00:00+00:00"
+    washington = sample("washingtondc_mpd_2024_2000rows.csv", "washington_dc", tmp_path).frame.set_index("incident_id")
+    assert washington.loc["24022219", "occurred_at"] == pd.Timestamp("2024-02-12 18:19", tz="UTC")
+    assert washington.loc["24022219", "reported_at"] == pd.Timestamp("2024-02-20 11:08:25", tz="UTC")
+
+
+@needs_data
+def test_st_louis_withdrawals_and_old_occurrences(tmp_path):
+    out = sample("stlouis_slmpd_july2017_2000rows.csv", "st_louis", tmp_path)
+    assert out.meta["left_out"]["withdrawal"] == 37
+    assert out.meta["left_out"]["withdrawn report"] == 11
+    assert out.frame["occurred_at"].min() >= pd.Timestamp("2017-06-01", tz="UTC")
+
+
+@needs_data
+def test_denver_reference(tmp_path):
+    path = DATA / "denver/crime.csv.gz"
+    config = load("reference/denver", [f"root={tmp_path}", f"source.path={path}"])
+    out = ingest(config, now=NOW)
+    meta = out.meta
+    assert meta["rows_read"] == 394_736
+    assert meta["rejected"] == {"short row": 261, "no coordinates": 40, "outside the bounds": 1}
+    assert meta["mended"]["reported before it occurred"] == 12
+    assert meta["mended"]["occurred in the repeated hour"] == 76
+    assert "occurred in the missing hour" not in meta["mended"]
+    assert meta["left_out"].keys() == {"outside the chosen period"}
+    assert len(out) + meta["merged"] + 302 + meta["left_out"]["outside the chosen period"] == 394_736
+    # against pandas on the whole file: one event an incident and group
+    raw = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+    raw = raw[pd.to_numeric(raw["GEO_LAT"]).between(39.5, 40) & pd.to_numeric(raw["GEO_LON"]).between(-105.3, -104.5)]
+    day = pd.to_datetime(raw["FIRST_OCCURRENCE_DATE"].str.split(" ").str[0], format="%m/%d/%Y")
+    raw = raw[day.between("2019-01-02", "2024-09-30")]
+    groups = {o: c for c, names in config.source.categories.items() for o in names}
+    group = raw["OFFENSE_CATEGORY_ID"].map(groups).fillna("other")
+    expected = raw.assign(group=group).drop_duplicates(["INCIDENT_ID", "group"])["group"].value_counts()
+    assert meta["events_by_category"] == {name: int(expected[name]) for name in ("person", "property", "other")}
+
+
+@needs_data
+def test_chicago_reference_and_the_compact_header(tmp_path):
+    config = load("reference/chicago", [f"root={tmp_path}", f"source.path={DATA / 'chicago/crimes.csv.gz'}"])
+    out = ingest(config, now=NOW)
+    assert len(out) == out.meta["rows_read"] == 321_877
+    compact = ingest(load("chicago", [f"root={tmp_path}"]), [DATA / "chicago/crimes_2018_h1.csv.gz"], now=NOW)
+    assert compact.meta["rows_read"] == 125_590
+    assert compact.frame["district"].notna().mean() > 0.99
+    assert compact.frame["arrest"].notna().all()
