@@ -58,7 +58,7 @@ def open_cube(folder: Path) -> Cube:
         hexagons, edges = _read_hexagons(folder / "hexagons.parquet")
         hours = pd.read_parquet(folder / "hours.parquet")
         parts: dict[str, Any] = {name: facts[name] for name in PLAIN}
-        parts |= {name: events[name].to_numpy() for name in EVENT_COLUMNS}
+        parts |= {name: events[name].to_numpy(copy=True) for name in EVENT_COLUMNS}
         parts |= {kind: _series(hours, kind, facts[kind]) for kind in SERIES}
         return Cube(
             **parts,

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from stforecast.cube import Cube
 from stforecast.evaluation.backtest import Fitted, outcomes
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
+from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import daily_losses, poisson_deviance, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
@@ -51,12 +53,12 @@ def scorecard(
     weights = day_weights(len(counts), seed=seed)
     entries: dict[str, dict[str, Any]] = {}
     draws: dict[str, dict[str, Draws]] = {}
-    for name, one in fitted.items():
+    for name, one in tqdm(fitted.items(), desc="evaluate", unit="forecaster", disable=None):
         intensity = one.forecaster.predict(cube, split.issues(which)).intensity
         entries[name] = scorecard_entry(intensity, counts, cube.categories, one.thresholds, areas, patrol_area)
         losses = daily_losses(intensity, counts)
         draws[name] = {key: mean_draws(losses[key], weights) for key in COMPARED if key in losses}
-        draws[name]["average_precision"] = average_precision_draws(intensity, counts, weights)
+        draws[name]["average_precision"] = average_precision_draws(pool(intensity), pool(counts), weights)
     card: dict[str, Any] = {
         "city": cube.name,
         "slice": which,

@@ -1,0 +1,27 @@
+"""The oracle of a simulated city on the axis and the hexagons of a cube."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stforecast.cube import Cube
+from stforecast.events.synthetic import oracle
+
+if TYPE_CHECKING:
+    from stforecast.events.synthetic import City
+
+
+def oracle_of(city: City, cube: Cube, issues: np.ndarray) -> np.ndarray | None:
+    """λ [m k n c] that no forecast can beat at the issue steps of a cube built from the city's events.
+
+    None where the cube has other hexagons or categories than the city, or another step.
+    """
+    cells, shift = city.cells.tolist(), int((cube.start - city.start) / pd.Timedelta(hours=1))
+    if cube.step_hours != 1 or not {*cube.cells.tolist()} <= {*cells} or not {*cube.categories} <= {*city.categories}:
+        return None
+    order = [cells.index(cell) for cell in cube.cells.tolist()]
+    kinds = [city.categories.index(name) for name in cube.categories]
+    return oracle(city, issues + shift, cube.horizons)[:, :, order][..., kinds]
