@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -49,25 +50,32 @@ def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
     loaded = configuration.load(config, overrides)
     from stforecast.stages import Stages
 
-    return Stages(loaded, click.echo)
+    return Stages(loaded, say)
+
+
+def say(line: str) -> None:
+    """Print above whatever progress bar is shown."""
+    from tqdm import tqdm
+
+    tqdm.write(line)
 
 
 def hint(next_verb: str, config: str, overrides: tuple[str, ...]) -> None:
     """The closing line: what to run next."""
-    click.echo(f"next: stforecast {next_verb} {' '.join([config, *overrides])}")
+    click.echo("next: " + shlex.join(["stforecast", next_verb, config, *overrides]))
 
 
 @verb
 def ingest(config: str, overrides: tuple[str, ...]) -> None:
     """Read the publisher's files, clean them, write events and rejects (silver)."""
-    stages_of(config, overrides).ingest()
+    stages_of(config, overrides).ingest(mend=True)
     hint("build", config, overrides)
 
 
 @verb
 def build(config: str, overrides: tuple[str, ...]) -> None:
     """Bin the events into hexagons and hours with calendar and weather (gold)."""
-    stages_of(config, overrides).build()
+    stages_of(config, overrides).build(mend=True)
     hint("train", config, overrides)
 
 
@@ -169,12 +177,14 @@ def instant(text: str) -> pd.Timestamp:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake is one line on standard error."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        cli.main(arguments, prog_name="stforecast", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+        cli.main(given or ["--help"], prog_name="stforecast", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "stforecast"
+        click.echo(f"error: {error.format_message()} See `{command} --help`.", err=True)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, SystemExit):  # Lightning turns Ctrl-C and SIGTERM into exits of its own
         click.echo("stopped; run the same command again to go on", err=True)
         sys.exit(130)
     except StforecastError as error:

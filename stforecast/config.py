@@ -129,7 +129,7 @@ class Model(Section):
     hidden: int = Field(64, ge=1, description="width of the carried state")
     embedding: int = Field(16, ge=0, description="width of the learned vector of each hexagon")
     rank: int = Field(64, ge=1, description="rank of the bilinear read-out over the horizon")
-    patch_hours: int = Field(24, ge=1, description="hours that one step of the recurrence reads; divides 24")
+    patch_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = Field(24, description="hours that a step of the recurrence reads")
     conv: Literal["hex", "gcn", "cheb", "diffusion", "none"] = Field(
         "hex", description="propagation over the hexagon graph; none leaves the graph out"
     )
@@ -143,7 +143,7 @@ class Training(Section):
     max_epochs: int = Field(10, ge=1, description="passes over the training slice")
     learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay")
-    truncation: int = Field(28, ge=1, description="patches of truncated back-propagation")
+    truncation: int = Field(14, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
     loss: Literal["focal", "poisson"] = Field("focal", description="focal is on risk and made proper")
     gamma: float = Field(0.0, ge=0, le=5, description="focal exponent; 0 is cross-entropy")
@@ -158,7 +158,8 @@ class Evaluation(Section):
 
     forecasters: list[str] = Field(
         ["gcrn", "rolling_climatology", "climatology", "hexagon_mean", "last_week", "hist_gradient_boosting"],
-        description="forecasters to fit and score",
+        min_length=1,
+        description="forecasters to fit and score; the first one forecasts",
     )
     patrol_area_km2: float = Field(5.0, gt=0, description="area of the hot-spot metrics beside 1, 5 and 10 %")
 

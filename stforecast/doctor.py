@@ -63,16 +63,16 @@ def city(stages: Stages) -> list[str]:
         lines.append(f"{name:10s} {folder} {'' if _filled(folder) else '(empty)'}".rstrip())
     try:
         cube = open_cube(place.gold)
-    except StforecastError:
-        return [*lines, "cost       known after `stforecast build`: it depends on the hexagons and hours of the cube"]
+    except StforecastError as error:
+        return [*lines, f"cube       {error}", "cost       known after `stforecast build`: it depends on the cube"]
     lines.append(
         f"cube       {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories from {cube.start:%Y-%m-%d}, "
         f"{int(cube.weight.sum()):,} events, {place.gold}"
     )
     try:
         lines.append(f"latest     {place.latest()}")
-    except StforecastError:
-        lines.append("latest     no finished run")
+    except StforecastError as error:
+        lines.append(f"latest     {error}")
     from stforecast.forecasters.gcrn.cost import cost
 
     for what, size in cost(cube, stages.config).items():

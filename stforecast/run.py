@@ -1,7 +1,7 @@
 """A training run on disk: `checkpoints/<city>/<run>/`.
 
 config.yaml        the configuration that it came from
-run.json           hexagons, categories, slices as instants, forecasters; written when every forecaster is fitted
+run.json           hexagons, categories, weather channels, slices as instants, forecasters; written when all are fitted
 best.ckpt …        the network's checkpoints and TensorBoard events
 <forecaster>/      what another forecaster saved
 calibration/       <forecaster>.json: calibration and thresholds, fitted on the validation slice
@@ -26,6 +26,8 @@ from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 
 SCHEMA = 1
+FACTS = {"made_from", "forecasters", "categories", "weather", "future", "train_until", "hexagons"}
+"""What a forecast needs of `run.json`."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class Run:
         """What `run.json` says.
 
         Raises:
-            ArtefactError: the run is not finished, or of another version.
+            ArtefactError: the run is not finished, or its file is damaged or of another version.
         """
         if not self.finished:
             raise ArtefactError(f"{self.folder}: training has not finished. Run `stforecast train` to go on with it.")
-        facts = read_json(self.folder / "run.json")
-        if facts.get("schema") != SCHEMA:
-            raise ArtefactError(f"{self.folder}: written by another version. Run `stforecast train` again.")
+        path = self.folder / "run.json"
+        facts = read_json(path)
+        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not facts.keys() >= FACTS:
+            raise ArtefactError(f"{path}: damaged, or of another version. Run `stforecast train --fresh`.")
         return facts
 
     def keep(self, forecaster: Forecaster, fitted: Fitted) -> None:
@@ -80,7 +83,10 @@ class Run:
         """
         if not self.has(forecaster):
             raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
-        values = read_json(self.folder / "calibration" / f"{forecaster}.json")
+        path = self.folder / "calibration" / f"{forecaster}.json"
+        values = read_json(path)
+        if not isinstance(values, dict) or not values.keys() >= {"calibration", "thresholds"}:
+            raise ArtefactError(f"{path}: damaged. Remove it and run `stforecast train` again.")
         model = forecaster_class(forecaster).load(self.place(forecaster), config)
         return Fitted(Calibrated(model, Calibration.from_dict(values["calibration"])), values["thresholds"])
 
@@ -96,6 +102,8 @@ class Run:
                 "train_until": cube.time_of(split.train_end).isoformat(),
                 "validation_until": cube.time_of(split.validation_end).isoformat(),
                 "data_until": cube.end.isoformat(),
+                "weather": list(cube.weather.names),
+                "future": list(cube.future.names),
                 "hexagons": cube.cells.tolist(),
             },
         )

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from stforecast.config import Config, dump
 from stforecast.cube import Cube, Series
@@ -22,12 +23,16 @@ from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
-from stforecast.files import atomic_path, fingerprint, read_json, write_json
+from stforecast.files import atomic_path, file_fingerprint, fingerprint, read_json, write_json
 from stforecast.run import Run
 from stforecast.scoring.splits import Split, make_split
+from stforecast.sentences import assumptions, summary
 from stforecast.workspace import Workspace
 
 Say = Callable[[str], None]
+Opened = TypeVar("Opened")
+SIMULATED = "simulated.json"
+"""Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,17 @@ class Stages:
 
     # ingest
 
-    def ingest(self) -> EventTable:
-        """Bronze → silver."""
+    def ingest(self, mend: bool = False) -> EventTable:
+        """Bronze → silver. `mend` replaces a table that cannot be opened instead of saying so."""
         config, place = self.config, self.place
-        if config.synthetic and not config.source.path and not (place.bronze / "offences.csv").exists():
+        if config.synthetic and not config.source.path:
             self._simulate()
         files = events_ingest.source_files(config, place.bronze)
         stamp = events_ingest.source_stamp(files, config)
-        if self._silver_stamp() == stamp:
+        done = self._silver_stamp(mend) == stamp
+        if done and (found := self._opened(EventTable.open, place.silver, mend)) is not None:
             self.say(f"ingest: {place.silver} is up to date")
-            return EventTable.open(place.silver)
+            return found
         table = events_ingest.ingest(config, files, place.silver)
         for line in summary(table.meta):
             self.say(f"ingest: {line}")
@@ -60,26 +66,42 @@ class Stages:
         return table
 
     def _simulate(self) -> None:
+        """Write the bronze files of a simulated city, unless those of the same parameters and seed are there."""
         from stforecast.events.synthetic import simulate, write_city
 
         assert self.config.synthetic is not None
+        stamp = fingerprint(self.config.synthetic.model_dump(mode="json"), self.config.seed)
+        offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
+        if offences.is_file() and note.is_file() and read_json(note)["stamp"] == stamp:
+            return
         city = simulate(self.config.synthetic, self.config.seed)
         write_city(city, self.place.bronze)
+        write_json(note, {"stamp": stamp, "hash": file_fingerprint(offences)})
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
 
-    def _silver_stamp(self) -> str | None:
+    def _silver_stamp(self, mend: bool = False) -> str | None:
         path = self.place.silver / "ingest.json"
-        return read_json(path).get("stamp") if path.is_file() else None
+        return (self._opened(read_json, path, mend) or {}).get("stamp") if path.is_file() else None
+
+    def _opened(self, opening: Callable[[Path], Opened], path: Path, mend: bool) -> Opened | None:
+        """What lies at `path`; with `mend`, None where it cannot be opened."""
+        try:
+            return opening(path)
+        except ArtefactError as error:
+            if not mend:
+                raise
+            self.say(f"making it again: {error}")
+            return None
 
     # build
 
-    def build(self) -> Cube:
-        """Silver → gold."""
+    def build(self, mend: bool = False) -> Cube:
+        """Silver → gold. `mend` replaces a cube that cannot be opened instead of saying so."""
         table = self._events()
         stamp = self._gold_stamp()
-        if cube_stamp(self.place.gold) == stamp:
+        if self._built(mend) == stamp and (found := self._opened(open_cube, self.place.gold, mend)) is not None:
             self.say(f"build: {self.place.gold} is up to date")
-            return open_cube(self.place.gold)
+            return found
         cube = build_cube(table, self.config)
         save_cube(cube, self.place.gold, stamp)
         self.say(
@@ -104,13 +126,20 @@ class Stages:
         sizes = [(path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.exists()]
         return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), sizes)
 
+    def _built(self, mend: bool = False) -> str | None:
+        """The stamp of the cube that is there; one of another schema version is an error."""
+        stamp, gold = cube_stamp(self.place.gold), self.place.gold
+        if stamp is None and (gold / "cube.json").exists():
+            self._opened(open_cube, gold, mend)
+        return stamp
+
     def cube(self) -> Cube:
         """The gold cube.
 
         Raises:
             ArtefactError: it was not built, or from other events or settings.
         """
-        if cube_stamp(self.place.gold) != self._gold_stamp():
+        if self._built() != self._gold_stamp():
             raise ArtefactError(
                 f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first."
             )
@@ -133,10 +162,8 @@ class Stages:
 
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
-        config = self.config
-        parts = config.model_dump(mode="json", include={"model", "training", "split", "seed"})
-        forecasters = sorted(config.evaluation.forecasters)
-        return Run(self.place.run(fingerprint(self._gold_stamp(), parts, forecasters)[:10]))
+        parts = self.config.model_dump(mode="json", include={"model", "training", "split", "seed"})
+        return Run(self.place.run(fingerprint(self._gold_stamp(), parts)[:10]))
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
@@ -145,29 +172,30 @@ class Stages:
         from stforecast.forecasters.base import forecaster_class
 
         names = self.config.evaluation.forecasters
-        kinds = {name: forecaster_class(name) for name in names}
+        if not names:
+            raise ConfigError("evaluation.forecasters: empty. Name at least one, such as gcrn.")
         cube, run = self.cube(), self.run()
         split = self.split(cube)
+        forecasters = [forecaster_class(name)(self.config) for name in names]
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
-        if run.finished:
+        if run.finished and run.facts()["forecasters"] == names and all(map(run.has, names)):
             self.say(f"train: {run.folder} is finished")
             self.place.set_latest(run.name)
             return run
         run.folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(run.folder / "config.yaml") as temporary:
             temporary.write_text(dump(self.config), encoding="utf-8")
-        for name, kind in kinds.items():
-            if run.has(name):
-                self.say(f"train: {name} is fitted")
+        for forecaster in tqdm(forecasters, desc="train", unit="forecaster", disable=None):
+            if run.has(forecaster.name):
+                self.say(f"train: {forecaster.name} is fitted")
                 continue
-            forecaster = kind(self.config)
             if hasattr(forecaster, "draw"):
                 forecaster.draw = partial(validation_figures, cube)
             began = pd.Timestamp.now()
-            forecaster.fit(cube, split, run.place(name))
+            forecaster.fit(cube, split, run.place(forecaster.name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
-            self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
+            self.say(f"train: fitted {forecaster.name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
         run.finish(cube, split, names, self._gold_stamp())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
@@ -179,34 +207,34 @@ class Stages:
         """Score the run's forecasters on the test slice."""
         from stforecast.evaluation.scorecard import scorecard, table
 
-        run, cube = self.run(), self.cube()
-        path = run.folder / "scorecard.json"
-        names = run.facts()["forecasters"]
-        options = self.config.evaluation
-        if path.is_file() and read_json(path).get("patrol_area_km2") == options.patrol_area_km2:
+        cube, run = self.cube(), self.run()
+        run.facts()  # says so where training has not finished
+        path, options = run.folder / "scorecard.json", self.config.evaluation
+        made_with = {"patrol_area_km2": options.patrol_area_km2, "run": run.name}
+        card = read_json(path) if path.is_file() else None
+        if card and card.items() >= made_with.items() and list(card["forecasters"]) == options.forecasters:
             self.say(f"evaluate: {path} is up to date")
-            card = read_json(path)
         else:
             split = self.split(cube)
-            fitted = {name: run.open(name, self.config) for name in names}
+            fitted = {name: run.open(name, self.config) for name in options.forecasters}
             card = scorecard(cube, split, fitted, options.patrol_area_km2, self.config.seed, self._oracle(cube, split))
-            card["patrol_area_km2"], card["run"] = options.patrol_area_km2, run.name
+            card |= made_with
             write_json(path, card)
             self.say(f"evaluate: wrote {path}")
         self.say(table(card))
         return card
 
     def _oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
-        """What nothing can beat, where the city is simulated."""
-        if self.config.synthetic is None or self.config.source.path:
-            return None
-        from stforecast.events.synthetic import oracle, simulate
+        """What nothing can beat, where the record is a simulated city's and nothing else."""
+        from stforecast.evaluation.oracle import oracle_of
+        from stforecast.events.synthetic import simulate
 
-        city = simulate(self.config.synthetic, self.config.seed)
-        shift = int((cube.start - city.start) / pd.Timedelta(hours=1))
-        order = [city.cells.tolist().index(cell) for cell in cube.cells.tolist()]
-        kinds = [city.categories.index(name) for name in cube.categories]
-        return oracle(city, split.issues("test") + shift, cube.horizons)[:, :, order][..., kinds]
+        note = self.place.bronze / SIMULATED
+        if self.config.synthetic is None or self.config.source.path or not note.is_file():
+            return None
+        if [source["hash"] for source in self._events().meta["sources"]] != [read_json(note)["hash"]]:
+            return None
+        return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, split.issues("test"))
 
     # forecast
 
@@ -223,7 +251,7 @@ class Stages:
         issues = np.array([self._issue_step(cube, time) for time in times])
         forecast = fitted.forecaster.predict(cube, issues)
         written = []
-        for i, time in enumerate(times):
+        for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             said = assumptions(cube, int(issues[i]))
             one = replace(
                 forecast,
@@ -243,18 +271,29 @@ class Stages:
 
     def _cube_of(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""
-        table = self.ingest()
-        facts = run.facts()
-        if facts["made_from"] == self._gold_stamp() and cube_stamp(self.place.gold) == self._gold_stamp():
+        table, facts, stamp = self.ingest(), run.facts(), self._gold_stamp()
+        if facts["made_from"] == stamp == self._built():
             return open_cube(self.place.gold)
-        self.say(f"forecast: the record has changed since {run.name} was trained; its hexagons are kept")
-        cube = build_cube(table, self.config, facts["hexagons"], run.train_until())
+        self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
+        cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
         if list(cube.categories) != facts["categories"]:
             raise ConfigError(
                 f"source.categories: {', '.join(cube.categories)} are not those of the trained run "
                 f"({', '.join(facts['categories'])}). Train again."
             )
-        return cube
+        weather, future = on_channels(cube.weather, facts["weather"]), on_channels(cube.future, facts["future"])
+        return replace(cube, weather=weather, future=future)
+
+    def _without_absent_weather(self) -> Config:
+        """The configuration without the weather files that are not there (any more): their channels are masked."""
+        weather = self.config.weather
+        files = {"path": weather.path, "forecast_path": weather.forecast_path}
+        absent = {key: path for key, path in files.items() if path and not Path(self.config.input(path)).is_file()}
+        for key, path in absent.items():
+            self.say(f"forecast: weather.{key}: {path} is absent")
+        ahead = weather.observed_as_forecast and "path" not in absent
+        left = weather.model_copy(update={**dict.fromkeys(absent), "observed_as_forecast": ahead})
+        return self.config.model_copy(update={"weather": left})
 
     def _issue_step(self, cube: Cube, time: pd.Timestamp) -> int:
         step = cube.step_of(time)
@@ -267,28 +306,12 @@ class Stages:
         return step
 
 
-def assumptions(cube: Cube, issue: int) -> list[str]:
-    """What a forecast had to assume, in plain sentences."""
-    said = []
-    if issue > cube.steps:
-        late, end = issue - cube.steps, f"{cube.end:%Y-%m-%d %H:%M} UTC"
-        said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
-    if cube.late:
-        said.append("Reports of the last days are still arriving: those known at the issue time were used.")
-    said += _missing(cube.weather, issue - 24, "observed weather of the day before")
-    return said + _missing(cube.future, issue, "weather forecast")
-
-
-def _missing(series: Series, first: int, what: str) -> list[str]:
-    hours = int(np.isnan(series.window(first, first + 24)).all(1).sum()) if series.names else 0
-    return [f"No {what} for {hours} of 24 hours: it is masked, not filled."] if hours else []
-
-
-def summary(meta: dict[str, Any]) -> list[str]:
-    """What an ingest counted, as lines."""
-    lines = []
-    for key in ("rejected", "left_out", "mended"):
-        counts = meta.get(key)
-        if isinstance(counts, dict):
-            lines += [f"{key.replace('_', ' ')}: {count:,} {reason}" for reason, count in counts.items() if count]
-    return lines
+def on_channels(series: Series, names: list[str]) -> Series:
+    """The channels that a network was trained on, in its order; one that is not there any more is NaN."""
+    if list(series.names) == names:
+        return series
+    values = np.full((len(series.values), len(names)), np.nan, np.float32)
+    for i, name in enumerate(names):
+        if name in series.names:
+            values[:, i] = series.values[:, series.names.index(name)]
+    return Series(tuple(names), values)

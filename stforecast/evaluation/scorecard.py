@@ -82,7 +82,7 @@ def scorecard(
 
 def describe(cube: Cube, split: Split) -> dict[str, str]:
     """First and last instant of every slice (UTC)."""
-    out = {}
+    out: dict[str, str] = {}
     slices: tuple[Slice, ...] = ("train", "validation", "test")
     for which in slices:
         first, last = split.span(which)

@@ -77,7 +77,7 @@ class Forecaster(ABC):
         """λ as float32 [m k n c] at the issue steps `issues` [m]."""
 
     def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
-        """The forecast at the issue steps `issues`; beyond the cube's end it rests on the last whole patch."""
+        """The forecast at the issue steps `issues`; beyond the cube's end it rests on the record up to there."""
         issues = np.asarray(issues, np.int64)
         return Forecast(
             intensity=self.intensity(cube, issues),

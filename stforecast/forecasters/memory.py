@@ -6,16 +6,15 @@ expectations from the rolling climatology. Trees and network read the same featu
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.climatology import Rates, smooth
 from stforecast.forecasters.graph import Neighbours
-from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.rates import Rates, smooth
+from stforecast.forecasters.record import STRETCH, Lateness, Record
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""
@@ -46,8 +45,8 @@ class Recall:
 
     def moved(self, issue: int, log_rate: Tensor) -> Recall:
         """The last of the issues alone, as remembered then, but of the steps after a later `issue`."""
-        last = {key: value[-1:] for key, value in vars(self).items() if isinstance(value, Tensor)}
-        return Recall(**{**last, "issues": [issue], "log_rate": log_rate[None]})
+        kept = (self.features, self.by_hour, self.patch, self.late)
+        return Recall([issue], log_rate[None], *(value[-1:] for value in kept))
 
 
 class Memory:
@@ -58,20 +57,19 @@ class Memory:
     """
 
     def __init__(self, record: Record, lateness: Lateness, edges: Tensor, scale: float, phase: int = 0) -> None:
-        self.record, self.rates, self.phase, self.scale = record, Rates(record, lateness), phase, max(scale, 1e-6)
-        self.next_issue = phase
+        self.record, self.lateness, self.rates = record, lateness, Rates(record, lateness)
+        self.next_issue, self.scale = phase, max(scale, 1e-6)
         device, p, cube = record.device, record.patch, record.cube
-        days = p * cube.step_hours / 24
-        self.patch_days = days
+        self.patch_days = p * cube.step_hours / 24
         self.ring = Neighbours(edges.cpu(), cube.n, torch.ones(edges.shape[1])).to(device)
-        self.lateness = lateness
-        column = lambda values: torch.tensor(values, device=device, dtype=torch.float32)[:, None, None]  # noqa: E731
-        self.half_lives, self.hour_half_lives = column(DAYS), column(HOUR_DAYS)
-        self.forget, self.forget_hour = 0.5 ** (days / self.half_lives), 0.5 ** (days / self.hour_half_lives)
-        zeros = lambda *shape: torch.zeros(shape, device=device)  # noqa: E731
-        self.seen, self.expected = (zeros(len(DAYS), cube.n, cube.c) for _ in range(2))
-        self.seen_hour, self.expected_hour = (zeros(len(HOUR_DAYS), record.per_day, cube.n) for _ in range(2))
-        self.past: deque[Tensor] = deque(maxlen=lateness.lags[-1] + 1)
+        self.half_lives, self.hour_half_lives = (
+            torch.tensor(days, device=device, dtype=torch.float32)[:, None, None] for days in (DAYS, HOUR_DAYS)
+        )
+        self.forget, self.forget_hour = (0.5 ** (self.patch_days / h) for h in (self.half_lives, self.hour_half_lives))
+        # events known, then what was expected of them: [2 h n c] and [2 3 slots n]
+        self.days = torch.zeros(2, len(DAYS), cube.n, cube.c, device=device)
+        self.hours = torch.zeros(2, len(HOUR_DAYS), record.per_day, cube.n, device=device)
+        self.past = torch.zeros(lateness.lags[-1] + 1, p, cube.n, cube.c, device=device)
 
     @property
     def names(self) -> list[str]:
@@ -84,127 +82,128 @@ class Memory:
 
     def walk(self, count: int) -> Recall:
         """The next `count` issues."""
-        issues, rates, sums, hours = [], [], [], []
         first = self.next_issue
-        for s in range(first, first + count * self.record.patch, self.record.patch):
-            self.rates.absorb(s)
-            self._absorb(s)
-            rate = self.rates.intensity(s, self.record.cube.horizons)
-            self.rates.past.append(rate[0][: self.record.patch].clone())
-            self.past.append(rate[1][: self.record.patch].clone())
-            issues.append(s)
-            rates.append(rate[1])
-            sums.append(torch.stack([self.seen, self.expected]))
-            hours.append(torch.stack([self.seen_hour, self.expected_hour]))
-        self.next_issue = first + count * self.record.patch
-        lam = torch.stack(rates)
-        by_hour = self._by_hour(torch.stack(hours, 1))
-        features = torch.cat([self._by_day(torch.stack(sums, 1), lam), by_hour.flatten(2)], -1)
-        patch, late = self._inputs(issues)
-        return Recall(issues, lam.log(), features, by_hour, patch, late)
+        issues = [first + i * self.record.patch for i in range(count)]
+        lam, days, hours = self._advance(count)
+        by_hour = self._by_hour(hours)
+        features = torch.cat([self._by_day(days, lam), by_hour.flatten(2)], -1)
+        return Recall(issues, lam.log(), features, by_hour, *self._inputs(issues))
 
-    def _absorb(self, s: int) -> None:
-        p, record = self.record.patch, self.record
-        for total, forget in (
-            (self.seen, self.forget),
-            (self.expected, self.forget),
-            (self.seen_hour, self.forget_hour),
-            (self.expected_hour, self.forget_hour),
+    def skip(self, count: int) -> None:
+        """Walk through `count` issues without looking."""
+        while count > 0:
+            self._advance(min(count, STRETCH))
+            count -= STRETCH
+
+    def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """λ₀ [l k n c] and the sums after each of the next issues, [l 2 h n c] and [l 2 3 slots n]."""
+        first, p = self.next_issue, self.record.patch
+        lam = self.rates.walk(first, count)
+        days, hours = self._seen(first, count)
+        self._expect(first, lam, days, hours)
+        for i in range(count):
+            days[i].addcmul_(days[i - 1] if i else self.days, self.forget)
+            hours[i].addcmul_(hours[i - 1] if i else self.hours, self.forget_hour)
+        self.days, self.hours = days[-1].clone(), hours[-1].clone()
+        self.next_issue = first + count * p
+        return lam, days, hours
+
+    def _seen(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """New events at their decayed weight, in tensors whose second half is empty."""
+        new, device = self.record.arrivals(first, count), self.record.device
+        out = []
+        slot = self.record.slots(new.hour)[1]
+        for sums, half_lives, place in (
+            (self.days, self.half_lives, new.hexagon * self.days.shape[3] + new.category),
+            (self.hours, self.hour_half_lives, slot * self.hours.shape[3] + new.hexagon),
         ):
-            total *= forget
-        new = record.arrivals(s - p, s)
-        age = (s - 1 - new.hour).div(p, rounding_mode="floor") * self.patch_days
-        n, c = self.seen.shape[1:]
-        place = new.hexagon * c + new.category
-        self.seen.view(len(DAYS), -1).index_add_(1, place, new.weight * torch.exp2(-age / self.half_lives[..., 0]))
-        place = record.slot_of_day[record.at(new.hour)] * n + new.hexagon
-        self.seen_hour.view(len(HOUR_DAYS), -1).index_add_(
-            1, place, new.weight * torch.exp2(-age / self.hour_half_lives[..., 0])
-        )
-        share = self.rates.share
+            kinds, size = sums.shape[1], sums[0, 0].numel()
+            row = new.row * 2 * kinds + torch.arange(kinds, device=device)[:, None]  # [h e]
+            weight = new.counted * torch.exp2(-(new.age * self.patch_days) / half_lives[..., 0])
+            added = torch.zeros(count, *sums.shape, device=device)
+            added.view(-1).index_add_(0, (row * size + place).flatten(), weight.flatten())
+            out.append(added)
+        return out[0], out[1]
+
+    def _expect(self, first: int, lam: Tensor, days: Tensor, hours: Tensor) -> None:
+        """Add what was expected of the patches whose reports fall due."""
+        p, count, n, slots = self.record.patch, len(lam), lam.shape[2], self.record.per_day
+        past = torch.cat([self.past, lam[:, :p]])
+        rows = torch.arange(count, device=lam.device)[:, None]
         for j, lag in enumerate(self.lateness.lags):
-            if lag >= len(self.past):
-                break
-            due = self.past[-1 - lag] * share[j]
-            self.expected += self.forget**lag * due.sum(0)
-            slots = record.day_slots(s - (lag + 1) * p, p)
-            self.expected_hour.index_add_(1, slots, self.forget_hour**lag * due.sum(-1))
+            due, share = past[len(self.past) - 1 - lag :][:count], self.rates.share[j]
+            days[:, 1] += self.forget**lag * (due.sum(1) * share)[:, None]
+            steps = first + (rows - lag - 1) * p + torch.arange(p, device=lam.device)
+            slot = self.record.slots(steps.clamp(min=-self.record.origin))[1]
+            by_slot = torch.zeros(count * slots, n, device=lam.device)
+            by_slot.index_add_(0, (rows * slots + slot).flatten(), (due @ share).flatten(0, 1))
+            hours[:, 1] += self.forget_hour**lag * by_slot.view(count, 1, slots, n)
+        self.past = past[count:].clone()
 
     def _by_day(self, sums: Tensor, lam: Tensor) -> Tensor:
-        """Features by day from sums [2 L h n c] and λ₀ [L k n c]: [L n f]."""
-        length, n = len(lam), lam.shape[2]
-        c = lam.shape[3]
+        """Features by day from sums [l 2 h n c] and λ₀ [l k n c]: [l n f]."""
+        n, c = sums.shape[3:]
         which = lambda days: [DAYS.index(d) for d in days]  # noqa: E731
-        kappa = lambda days, size: (size / (1 - 0.5 ** (1 / self.half_lives[which(days), 0, 0]))).view(-1, 1, 1)  # noqa: E731
-        pooled = sums.sum(-1, keepdim=True)
-        all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale))
+        kappa = lambda days, size: size / (1 - 0.5 ** (1 / self.half_lives[which(days)]))  # noqa: E731
+        pooled = sums @ torch.ones(c, device=sums.device)  # faster than a sum over few
+        all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale)[..., 0])
         each = _log_ratio(sums[:, :, which(BY_CATEGORY)], kappa(BY_CATEGORY, 0.5 * self.scale / c))
-        around = pooled[:, :, which(RING), :, 0].movedim(3, 0).reshape(n, -1)
-        around = self.ring(around).view(n, 2, length, len(RING)).movedim(0, 3)[..., None]
-        ring = _log_ratio(around, kappa(RING, 0.3 * self.scale))
-        city = _log_ratio(sums[:, :, which(CITY)].sum(3, keepdim=True), kappa(CITY, 1.0))
+        ring = _log_ratio(self._around(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
+        city = _log_ratio(sums[:, :, which(CITY)].sum(3), kappa(CITY, 1.0)[..., 0])
         level = ((lam.sum((1, 3)) + 1e-4) / self.scale).log()[..., None]
-        flat = lambda z: z.movedim(1, 2).reshape(length, z.shape[2], -1)  # noqa: E731  [L h n c] → [L n h·c]
-        return torch.cat([flat(all_), flat(each), flat(ring), flat(city).expand(-1, n, -1), level], -1)
+        each = each.transpose(1, 2).flatten(2)
+        return torch.cat(
+            [all_.mT, each, ring.mT, city.flatten(1)[:, None].expand(-1, n, -1), level],
+            -1,
+        )
 
     def _by_hour(self, sums: Tensor) -> Tensor:
-        """Log-ratios by slot of day from sums [2 L 3 slots n]: [L n 3 slots]."""
-        _, length, kinds, slots, n = sums.shape
+        """Log-ratios by slot of day from sums [l 2 3 slots n]: [l n 3 slots]."""
+        slots = sums.shape[3]
         if slots >= 8:
-            sums = smooth(sums.movedim(3, 0), (0.25, 0.5, 0.25)).movedim(0, 3)
-        ring = sums[:, :, 1].movedim(3, 0).reshape(n, -1)
-        sums = sums.clone()
-        sums[:, :, 1] = self.ring(ring).view(n, 2, length, slots).movedim(0, 3)
+            sums = smooth(sums, (0.25, 0.5, 0.25))
+        sums = torch.stack([sums[:, :, 0], self._around(sums[:, :, 1]), sums[:, :, 2]], 2)
         size = torch.tensor((1.5, 4.4, 2.2), device=sums.device)[:, None, None] * self.scale / slots
         kappa = size / (1 - 0.5 ** (1 / self.hour_half_lives))
-        return ((sums[0] + kappa) / (sums[1] + kappa)).log().permute(0, 3, 1, 2)
+        return _log_ratio(sums, kappa).permute(0, 3, 1, 2)
+
+    def _around(self, values: Tensor) -> Tensor:
+        """Sums over the neighbours of values [… n]."""
+        n = values.shape[-1]
+        return self.ring(values.reshape(-1, n).T.contiguous()).T.reshape(values.shape)
 
     def _inputs(self, issues: list[int]) -> tuple[Tensor, Tensor]:
         """Events known at each issue of its own patch [L n p c], and late ones by age [L n 4 c]."""
         record, p = self.record, self.record.patch
         n, c, length = record.cube.n, record.cube.c, len(issues)
-        new = record.arrivals(issues[0] - p, issues[-1])
-        row = (new.known - issues[0]).div(p, rounding_mode="floor") + 1
-        issue = issues[0] + row * p
-        age = (issue - 1 - new.hour).div(p, rounding_mode="floor")
-        slot = record.slot_of_day[record.at(issue)]
-        channel = (slot + new.hour - issue) % p
+        new = record.arrivals(issues[0], length)
+        issue = issues[0] + new.row * p
+        channel = (record.slots(issue)[1] + new.hour - issue) % p
+        here = new.age == 0
         patch = torch.zeros(length, n, p, c, device=record.device)
-        here = age == 0
-        flat = ((row * n + new.hexagon) * p + channel) * c + new.category
+        flat = ((new.row * n + new.hexagon) * p + channel) * c + new.category
         patch.view(-1).index_add_(0, flat[here], new.weight[here])
-        if not record.cube.late:
-            return patch, torch.zeros(length, n, 0, c, device=record.device)
-        late = torch.zeros(length, n, 4, c, device=record.device)
-        bins = torch.bucketize(age, torch.tensor((1, 3, 7), device=record.device))
-        flat = ((row * n + new.hexagon) * 4 + bins) * c + new.category
-        late.view(-1).index_add_(0, flat[~here], new.weight[~here])
+        late = torch.zeros(length, n, 4 if self.lateness.late else 0, c, device=record.device)
+        if self.lateness.late:
+            bins = torch.bucketize(new.age, torch.tensor((1, 3, 7), device=record.device))
+            flat = ((new.row * n + new.hexagon) * 4 + bins) * c + new.category
+            late.view(-1).index_add_(0, flat[~here], new.weight[~here])
         return patch, late
 
     def state(self) -> dict[str, Any]:
-        """Everything carried, as tensors and plain values."""
-        rates = {k: v for k, v in vars(self.rates).items() if isinstance(v, Tensor) and k != "share"}
-        return {
-            "next_issue": self.next_issue,
-            "sums": [self.seen, self.expected, self.seen_hour, self.expected_hour],
-            "past": list(self.past),
-            "rates": rates,
-            "rates_past": list(self.rates.past),
-        }
+        """Everything carried, as tensors of its own and plain values."""
+        tensors = {"days": self.days.clone(), "hours": self.hours.clone(), "past": self.past.clone()}
+        return {**tensors, "next_issue": self.next_issue, "rates": self.rates.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved `state`."""
+        """Go on from a `state`."""
+        self.days, self.hours, self.past = (
+            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "past")
+        )
         self.next_issue = state["next_issue"]
-        for own, saved in zip(
-            (self.seen, self.expected, self.seen_hour, self.expected_hour), state["sums"], strict=True
-        ):
-            own.copy_(saved)
-        for key, saved in state["rates"].items():
-            getattr(self.rates, key).copy_(saved)
-        self.past.extend(state["past"])
-        self.rates.past.extend(state["rates_past"])
+        self.rates.restore(state["rates"])
 
 
 def _log_ratio(sums: Tensor, kappa: Tensor) -> Tensor:
-    """log((seen + κ) / (expected + κ)) of sums [2 …]."""
-    return ((sums[0] + kappa) / (sums[1] + kappa)).log()
+    """log((events + κ) / (expected + κ)) of sums [l 2 …]: [l …]."""
+    return ((sums[:, 0] + kappa) / (sums[:, 1] + kappa)).log()

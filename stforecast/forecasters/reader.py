@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from stforecast.forecasters.record import Lateness, Record
 
 @dataclass(frozen=True)
 class Standard:
-    """Mean and spread of the channels of a `Series` in the training slice."""
+    """Names, mean and spread of the channels of a `Series` in the training slice."""
 
+    names: list[str]
     mean: list[float]
     spread: list[float]
 
@@ -29,10 +30,18 @@ class Standard:
         count = np.maximum(seen.sum(0), 1)
         mean = np.where(seen, values, 0).sum(0) / count
         spread = np.sqrt(np.where(seen, (values - mean) ** 2, 0).sum(0) / count)
-        return Standard(mean.tolist(), np.where(spread > 0, spread, 1).tolist())
+        return Standard(list(series.names), mean.tolist(), np.where(spread > 0, spread, 1).tolist())
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Standardised values beside their mask, [… 2w]: a gap is 0 with mask 0."""
+    def window(self, series: Series, first: int, last: int) -> np.ndarray:
+        """Standardised values of steps first … last − 1 beside their mask, [t 2w]; a gap is 0 with mask 0.
+
+        A channel that `series` lacks is one gap.
+        """
+        values = np.full((last - first, len(self.names)), np.nan, np.float32)
+        given = series.window(first, last)
+        for place, name in enumerate(self.names):
+            if name in series.names:
+                values[:, place] = given[:, series.names.index(name)]
         seen = np.isfinite(values)
         scaled = (np.where(seen, values, 0) - np.asarray(self.mean)) / np.asarray(self.spread)
         return np.concatenate([np.where(seen, scaled, 0), seen], -1).astype(np.float32)
@@ -60,14 +69,15 @@ class Scales:
         return {
             "rate": self.rate,
             "until": self.until,
-            "weather": [self.weather.mean, self.weather.spread],
-            "future": [self.future.mean, self.future.spread],
+            "weather": asdict(self.weather),
+            "future": asdict(self.future),
         }
 
     @staticmethod
     def from_plain(values: dict[str, Any]) -> Scales:
         """Back from `plain`."""
-        return Scales(values["rate"], Standard(*values["weather"]), Standard(*values["future"]), values["until"])
+        weather, future = (Standard(**values[key]) for key in ("weather", "future"))
+        return Scales(values["rate"], weather, future, values["until"])
 
 
 class Reader:
@@ -76,7 +86,7 @@ class Reader:
     def __init__(self, cube: Cube, scales: Scales, patch: int, device: torch.device | str, beyond: int = 0) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
         self.record = Record(cube, patch, beyond, device)
-        self.edges = torch.as_tensor(cube.edges, device=self.device)
+        self.edges = torch.as_tensor(np.array(cube.edges), device=self.device)
         self.target = self._target_table()
         self.city = self._series_table(cube.weather, scales.weather)
 
@@ -120,5 +130,5 @@ class Reader:
 
     def _series_table(self, series: Series, standard: Standard) -> Tensor:
         first = -self.record.origin
-        values = series.window(first, first + len(self.record.slot_of_day))
-        return torch.as_tensor(standard.apply(values), device=self.device)
+        values = standard.window(series, first, first + len(self.record.slot_of_day))
+        return torch.as_tensor(values, device=self.device)

@@ -17,17 +17,26 @@ from stforecast.cube.hours import calendar
 
 LAGS_DAYS = (0, 1, 2, 4, 8, 16, 30)
 """Ages (in days) at which late reports are taken to arrive when *expected* sums are kept; the last holds the rest."""
+STRETCH = 28
+"""Patches that are walked through at a time."""
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Events that became known in some steps: equally long tensors [e]."""
+    """Events that became known in the patches before L issues, in the order of these: equally long tensors [e].
 
-    known: Tensor
+    row: the first issue that knows the event, 0 … L − 1. age: whole patches between the event and that issue.
+    counted: its weight in sums that are held against what was expected; 0 before the first whole patch, for which
+    nothing was expected.
+    """
+
+    row: Tensor
+    age: Tensor
     hour: Tensor
     hexagon: Tensor
     category: Tensor
     weight: Tensor
+    counted: Tensor
 
 
 class Record:
@@ -39,8 +48,8 @@ class Record:
     def __init__(self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu") -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
         self.per_day = max(1, 24 // cube.step_hours)
-        self._known_hour = cube.known_hour
-        as_tensor = lambda a, kind: torch.as_tensor(a, dtype=kind, device=self.device)  # noqa: E731
+        self._known_hour = cube.known_hour.astype(np.int64)
+        as_tensor = lambda a, kind: torch.as_tensor(np.array(a), dtype=kind, device=self.device)  # noqa: E731
         self._known, self._hour, self._hexagon, self._category = (
             as_tensor(a, torch.int64) for a in (cube.known_hour, cube.hour, cube.hexagon, cube.category)
         )
@@ -57,48 +66,60 @@ class Record:
         """Rows of the calendar's arrays that hold the steps."""
         return step + self.origin
 
-    def week_slots(self, first: int, count: int) -> Tensor:
-        """Local slots of the week of steps first … first + count − 1."""
-        return self.slot_of_week[first + self.origin :][:count]
+    def slots(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Local slots of the week and of the day of steps."""
+        return self.slot_of_week[self.at(steps)], self.slot_of_day[self.at(steps)]
 
-    def day_slots(self, first: int, count: int) -> Tensor:
-        """Local slots of the day of steps first … first + count − 1."""
-        return self.slot_of_day[first + self.origin :][:count]
-
-    def arrivals(self, first: int, last: int) -> Arrivals:
-        """Events with known_hour in [first, last)."""
-        low, high = np.searchsorted(self._known_hour, [first, last])
+    def arrivals(self, first: int, count: int) -> Arrivals:
+        """Events that are new at the `count` issues first, first + p, …"""
+        p = self.patch
+        low, high = np.searchsorted(self._known_hour, [first - p, first + (count - 1) * p])
         part = slice(int(low), int(high))
-        columns = (self._known, self._hour, self._hexagon, self._category, self._weight)
-        return Arrivals(*(column[part] for column in columns))
+        hour, weight = self._hour[part], self._weight[part]
+        row = (self._known[part] - first).div(p, rounding_mode="floor") + 1
+        age = (first + row * p - 1 - hour).div(p, rounding_mode="floor")
+        counted = weight * (hour >= first % p)
+        return Arrivals(row, age, hour, self._hexagon[part], self._category[part], weight, counted)
 
 
 @dataclass(frozen=True)
 class Lateness:
     """When reports arrive: `share[j, c]` of a category's events become known `lags[j]` patches after their own.
 
-    A record without delay has lags (0,) and shares of 1.
+    Delays between two lags are split between them so that the mean delay is kept; longer ones than the last lag are
+    counted at it. A record without delay has lags (0,) and shares of 1.
     """
 
     lags: tuple[int, ...]
     share: np.ndarray
 
+    @property
+    def late(self) -> bool:
+        """Whether some reports come after the patch of their event."""
+        return len(self.lags) > 1
+
     @staticmethod
     def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Lateness:
         """Estimated from events at least 60 days older than `known_before`, as known then; `phase` as in training."""
-        if not cube.late:
+        if not _late(cube, known_before):
             return Lateness((0,), np.ones((1, cube.c), np.float32))
         per_patch = max(1, 24 // cube.step_hours) / patch
-        lags = tuple(sorted({round(days * per_patch) for days in LAGS_DAYS}))
+        lags = sorted({round(days * per_patch) for days in LAGS_DAYS})
         settled = known_before - round(60 * per_patch) * patch
         mature = (cube.hour < max(settled, known_before // 2)) & (cube.known_hour < known_before)
         delay = (cube.known_hour[mature] - phase) // patch - (cube.hour[mature] - phase) // patch
+        delay = np.minimum(delay, lags[-1])
+        upper = np.searchsorted(lags, delay)
+        lower = np.maximum(upper - 1, 0)
+        bounds = np.array(lags)
+        part = (delay - bounds[lower]) / np.maximum(bounds[upper] - bounds[lower], 1)
+        part[upper == 0] = 1
         share = np.zeros((len(lags), cube.c))
-        place = np.searchsorted(lags, delay, side="right") - 1
-        np.add.at(share, (place, cube.category[mature]), cube.weight[mature])
-        total = share.sum(0)
-        share[0, total == 0] = 1
-        return Lateness(lags, (share / share.sum(0)).astype(np.float32))
+        weight, category = cube.weight[mature], cube.category[mature]
+        np.add.at(share, (lower, category), weight * (1 - part))
+        np.add.at(share, (upper, category), weight * part)
+        share[0, share.sum(0) == 0] = 1
+        return Lateness(tuple(lags), (share / share.sum(0)).astype(np.float32))
 
 
 def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
@@ -108,7 +129,7 @@ def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.nda
     has no delay. Thinning is exact for Poisson counts: a target seen early has intensity share × λ.
     """
     share = np.ones((last - first, cube.c), np.float32)
-    if not cube.late:
+    if not _late(cube, known_before):
         return share
     per_day = max(1, 24 // cube.step_hours)
     horizon = 60 * per_day
@@ -122,3 +143,8 @@ def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.nda
             curve = np.maximum(known / known[-1], 1e-3)
             share[:, category] = np.where(age >= 0, curve[np.maximum(age, 0)], 1e-3)
     return share
+
+
+def _late(cube: Cube, known_before: int) -> bool:
+    """Whether a report that is known by then came after its step; later reports must not tell."""
+    return bool(((cube.known_hour > cube.hour) & (cube.known_hour < known_before)).any())

@@ -2,7 +2,8 @@
 
 A tree model starts from climatology as the network does: log λ₀ of the cell is a feature, beside the long-memory
 ratios, the counts of the last patch, the ring, the calendar and the weather. It gives the probability p of at least
-one event, which enters as λ = −log(1 − p). Rows with an event are all kept; of the others a share is drawn and weighted.
+one event, which enters as λ = −log(1 − p). All rows with an event are kept; of the
+others a share is drawn and weighted.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from typing import Any, ClassVar, Self
 import joblib
 import numpy as np
 import torch
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import atomic_path
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.memory import BY_CATEGORY, CITY, POOLED, RING, Recall
+from stforecast.forecasters.rates import FLOOR
 from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.record import completeness
+from stforecast.forecasters.record import STRETCH, completeness
 from stforecast.scoring.splits import Split
-
-STRETCH = 28
 
 
 class Trees(Forecaster):
@@ -47,7 +48,8 @@ class Trees(Forecaster):
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
         self.scales = Scales.of(cube, split.train_end)
         rows, hit, weight = self._sample(cube, split)
-        self.model = self.estimator().fit(rows, hit, sample_weight=weight)
+        both = hit.any() and not hit.all()
+        self.model = (self.estimator() if both else DummyClassifier()).fit(rows, hit, sample_weight=weight)
         return self
 
     def _sample(self, cube: Cube, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,7 +57,7 @@ class Trees(Forecaster):
         end, table = split.train_end, RowTable(cube, self.scales)
         memory = table.reader.memory(split.first % table.patch)
         warm = min(self.config.training.warm_up_days * split.day, end // 3) // table.patch
-        memory.walk(max(1, warm))
+        memory.skip(max(1, warm))
         # Hours whose reports are still arriving would teach that recent hours are quiet.
         mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
         last = (int(mature[-1]) + 1 if mature.size else end) - cube.horizons
@@ -63,6 +65,8 @@ class Trees(Forecaster):
         total = max(1, (last - memory.next_issue) // table.patch + 1) * cube.horizons * cube.n * cube.c
         share = min(1.0, self.quiet_rows / total)
         generator = torch.Generator().manual_seed(self.config.seed)
+        if memory.next_issue > last:
+            raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
         rows, hits = [], []
         while memory.next_issue <= last:
             recall = memory.walk(min(STRETCH, (last - memory.next_issue) // table.patch + 1))
@@ -84,15 +88,18 @@ class Trees(Forecaster):
             memory = table.reader.memory(phase)
             for s in sorted(served):
                 if s > memory.next_issue:
-                    memory.walk((s - memory.next_issue) // table.patch)
+                    memory.skip((s - memory.next_issue) // table.patch)
                 recall = memory.walk(1)
                 for place in served[s]:
-                    issue = int(issues[place])
+                    issue, now = int(issues[place]), recall
                     if issue > s:
-                        recall = recall.moved(issue, memory.rates.intensity(issue, cube.horizons)[1].log())
-                    risk = self.model.predict_proba(table.rows(recall).numpy())[:, 1].reshape(out.shape[1:])
-                    out[place] = -np.log1p(-np.minimum(risk, 1 - 1e-6))
+                        now = recall.moved(issue, memory.rates.intensity(issue, cube.horizons).log())
+                    out[place] = self._intensity(table.rows(now).numpy()).reshape(out.shape[1:])
         return out
+
+    def _intensity(self, rows: np.ndarray) -> np.ndarray:
+        risk = self.model.predict_proba(rows) @ self.model.classes_.astype(float)  # one class: nothing ever happened
+        return -np.log1p(-np.clip(risk, FLOOR, 1 - 1e-6))
 
     def save(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
@@ -136,7 +143,7 @@ class RowTable:
 
     def rows(self, recall: Recall, at: tuple[Tensor, ...] | None = None) -> Tensor:
         """Features [r f] of the cells `at` (equally long indices issue, horizon, hexagon, category; default all)."""
-        cube, c = self.cube, self.cube.c
+        c = self.cube.c
         if at is None:
             at = torch.ones(recall.log_rate.shape).nonzero().unbind(1)
         issue, lead, hexagon, category = at

@@ -13,17 +13,19 @@ from typing import Any, Self
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.files import atomic_path
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Stream, Validation, settings_of
+from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Stream, Validation, axes_of, settings_of
+from stforecast.forecasters.memory import Recall
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.splits import Split
 
@@ -45,21 +47,25 @@ class GCRN(Forecaster):
         pl.seed_everything(config.seed, verbose=False)
         scales = Scales.of(cube, split.train_end)
         reader = Reader(cube, scales, patch_steps(config, cube), self.device)
-        module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges))
+        module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(np.array(cube.edges)))
+        last = folder / "last.ckpt" if folder else None
+        if last and last.exists():
+            _check_resumable(last, module.settings)
         module.stream = Stream(cube, split, config, reader)
         module.check = Validation(cube, split, reader, self.draw)
-        best = self._train(module, folder)
+        best = self._train(module, folder, last)
         self.module = open_module(best) if best else module
         self.module.to(self.device).eval()
         return self
 
-    def _train(self, module: Module, folder: Path | None) -> Path | None:
+    def _train(self, module: Module, folder: Path | None, last: Path | None) -> Path | None:
         options = self.config.training
-        keeper = ModelCheckpoint(
-            folder, "best", monitor=f"validation/{MONITOR}", save_last=True, enable_version_counter=False
-        )
+        keepers = [  # `last` comes second, so that it remembers which epoch is the best
+            ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False),
+            ModelCheckpoint(folder, "last", enable_version_counter=False),
+        ]
         shown = sys.stderr.isatty()
-        bar = [TQDMProgressBar()] if shown else []
+        bar: list[Callback] = [TQDMProgressBar()] if shown else []
         with quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if self.device.type == "cuda" else "cpu",
@@ -68,14 +74,13 @@ class GCRN(Forecaster):
                 max_epochs=options.max_epochs,
                 gradient_clip_val=options.clip,
                 logger=TensorBoardLogger(folder, name="", version="") if folder else False,
-                callbacks=[keeper, *bar] if folder else bar,
+                callbacks=[*keepers, *bar] if folder else bar,
                 enable_checkpointing=folder is not None,
                 enable_progress_bar=shown,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 log_every_n_steps=10,
             )
-            last = folder / "last.ckpt" if folder else None
             trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
         return folder / "best.ckpt" if folder else None
 
@@ -100,11 +105,12 @@ class GCRN(Forecaster):
     def _ready(self, cube: Cube) -> Module:
         if self.module is None:
             raise ArtefactError("gcrn: not fitted. Run `stforecast train` first.")
-        if self.module.settings["hexagons"] != cube.cells.tolist():
-            raise ArtefactError(
-                "gcrn: the cube's hexagons are not those of the trained network. Run `stforecast build` and "
-                "`stforecast train` again, or forecast from the run's own study area."
-            )
+        for key, own in axes_of(cube).items():
+            if self.module.settings[key] != own:
+                raise ArtefactError(
+                    f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
+                    "`stforecast train` again, or forecast from the run's own cube."
+                )
         return self.module
 
     def save(self, folder: Path) -> None:
@@ -113,7 +119,8 @@ class GCRN(Forecaster):
             raise ArtefactError("gcrn: nothing to save before it is fitted.")
         if not (folder / "best.ckpt").exists():
             state = {"state_dict": self.module.state_dict(), "hyper_parameters": {"settings": self.module.settings}}
-            torch.save(state, folder / "best.ckpt")
+            with atomic_path(folder / "best.ckpt") as temporary:
+                torch.save(state, temporary)
 
     @classmethod
     def load(cls, folder: Path, config: Config) -> Self:
@@ -150,12 +157,15 @@ class Walk:
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""
-        return {"memory": self.memory.state(), "h": self.h}
+        newest = self.last.moved(self.last.issues[-1], self.last.log_rate[-1])
+        last = {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()}
+        return {"memory": self.memory.state(), "h": self.h.clone(), "last": last}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a kept state."""
         self.memory.restore(state["memory"])
-        self.h = state["h"]
+        self.h = state["h"].to(self.reader.device)
+        self.last = Recall(**state["last"])
 
 
 def choose_device(config: Config) -> torch.device:
@@ -198,6 +208,24 @@ def open_module(path: Path) -> Module:
             f"{path}: not a checkpoint of the network ({reason}). Run `stforecast train` again."
         ) from error
     return module
+
+
+def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
+    """Training can go on from the checkpoint.
+
+    Raises:
+        ArtefactError: it is damaged, or of a network with other settings.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]["settings"]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtefactError(f"{path}: damaged checkpoint ({reason}). Remove it to train from the beginning.") from error
+    other = sorted(key for key in settings if found.get(key) != settings[key])
+    if other:
+        raise ArtefactError(
+            f"{path}: is of a network with other settings ({', '.join(other)}). Remove it to train from the beginning."
+        )
 
 
 @contextmanager

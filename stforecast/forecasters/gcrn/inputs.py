@@ -23,8 +23,8 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
 
 def sizes_of(reader: Reader) -> Sizes:
     """Widths of what `inputs_of` gives."""
-    cube, memory = reader.cube, len(reader.memory(0).names)
-    late = 4 * cube.c if cube.late else 0
+    cube, start = reader.cube, reader.memory(0)
+    memory, late = len(start.names), 4 * cube.c if start.lateness.late else 0
     return Sizes(
         n=cube.n,
         c=cube.c,

@@ -26,11 +26,11 @@ def log_odds(log_rate: Tensor) -> Tensor:
 
 
 class PoissonLoss(nn.Module):
-    """λ − y log λ: negative log-likelihood of counts but for a constant."""
+    """λ − y log λ + log y!: negative log-likelihood of counts, never negative for whole ones."""
 
     def forward(self, log_rate: Tensor, y: Tensor) -> Tensor:
         """Mean over all entries of log λ and counts y of one shape."""
-        return (log_rate.exp() - y * log_rate).mean()
+        return (log_rate.exp() - y * log_rate + torch.lgamma(y + 1)).mean()
 
 
 class ProperFocalLoss(nn.Module):
@@ -38,6 +38,9 @@ class ProperFocalLoss(nn.Module):
 
     Φ⁻¹ is a table in log-odds, interpolated linearly (error below 1e-4 in log-odds).
     """
+
+    logit_q: Tensor
+    logit_p: Tensor
 
     def __init__(self, gamma: float, alpha: float = 0.5) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class GraphGRUCell(nn.Module):
         reset_h, update_h, new_h = self.recurrent(self.propagation(h)).chunk(3, -1)
         keep = torch.sigmoid(update_i + update_h)
         new = torch.tanh(new_i + torch.sigmoid(reset_i + reset_h) * new_h)
-        return torch.lerp(new, h, keep)
+        return torch.lerp(new.float(), h, keep.float())  # the carried state stays float32 under mixed precision
 
 
 class Network(nn.Module):

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset
 
 from stforecast.config import Config
 from stforecast.cube import Cube
+from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import make_loss
 from stforecast.forecasters.gcrn.network import Inputs, Network, Sizes
@@ -74,6 +76,8 @@ class Stream(IterableDataset[Stretch]):
         warm = min(config.training.warm_up_days * per_day, end // 3) // reader.patch
         self.skip = max(1, warm)
         self.total = (end - cube.horizons - reader.patch) // reader.patch - self.skip + 1
+        if self.total < 1:
+            raise ConfigError(f"split.train: {end} steps leave the network nothing to learn from; give more days.")
 
     def __len__(self) -> int:
         return math.ceil(self.total / self.config.training.truncation)
@@ -82,7 +86,7 @@ class Stream(IterableDataset[Stretch]):
         generator = np.random.default_rng([self.config.seed, self.epoch])
         phase = int(generator.integers(self.reader.patch)) if self.reader.patch > 1 else 0
         memory = self.reader.memory(phase)
-        memory.walk(self.skip)
+        memory.skip(self.skip)
         for length in stretches(self.total, self.config.training.truncation, generator):
             recall = memory.walk(length)
             yield Stretch(
@@ -126,10 +130,12 @@ class Module(pl.LightningModule):
         return batch  # made on the device
 
     def on_train_epoch_start(self) -> None:
-        # Seeding by epoch makes a resumed run draw what the uninterrupted one would have drawn.
-        torch.manual_seed(self.settings["seed"] * 1_000_003 + self.current_epoch)
         self.stream.epoch = self.current_epoch
         self.h = self.network.start(self.device)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        # Seeding by update makes a resumed run draw what the uninterrupted one would have drawn.
+        torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
 
     def training_step(self, batch: Stretch, _: int) -> Tensor:
         change, self.h = self.network(batch.inputs, self.h.detach())
@@ -155,7 +161,7 @@ class Module(pl.LightningModule):
             for title, figure in self.check.draw(intensity, self.check.counts).items():
                 self.logger.experiment.add_figure(title, figure, self.global_step)  # type: ignore[attr-defined]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
             self.network.parameters(), self.options["learning_rate"], weight_decay=self.options["weight_decay"]
         )
@@ -174,9 +180,7 @@ class Validation:
         patch, per_day = reader.patch, max(1, 24 // cube.step_hours)
         memory = reader.memory(int(issues[0]) % patch)
         warm = min(self.WARM_UP_DAYS * per_day // patch, int(issues[0]) // patch)
-        before = (int(issues[0]) - memory.next_issue) // patch - warm
-        if before > 0:
-            memory.walk(before)
+        memory.skip((int(issues[0]) - memory.next_issue) // patch - warm)
         self.stretches = []
         while memory.next_issue <= issues[-1]:
             recall = memory.walk(min(64, (int(issues[-1]) - memory.next_issue) // patch + 1))
@@ -209,7 +213,16 @@ def settings_of(config: Config, cube: Cube, reader: Reader, scales: Scales) -> d
         "seed": config.seed,
         "sizes": asdict(sizes_of(reader)),
         "scales": scales.plain(),
+        "patch": reader.patch,
+        **axes_of(cube),
+    }
+
+
+def axes_of(cube: Cube) -> dict[str, Any]:
+    """What a cube must share with the one that a network was trained on."""
+    return {
         "hexagons": cube.cells.tolist(),
         "categories": list(cube.categories),
-        "patch": reader.patch,
+        "step_hours": cube.step_hours,
+        "horizons": cube.horizons,
     }

@@ -1,0 +1,36 @@
+"""What the stages say in plain sentences: what an ingest counted, and what a forecast assumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stforecast.cube import Cube, Series
+
+
+def summary(meta: dict[str, Any]) -> list[str]:
+    """What an ingest counted, as lines."""
+    lines = []
+    for key in ("rejected", "left_out", "mended"):
+        counts = meta.get(key)
+        if isinstance(counts, dict):
+            lines += [f"{key.replace('_', ' ')}: {count:,} {reason}" for reason, count in counts.items() if count]
+    return lines
+
+
+def assumptions(cube: Cube, issue: int) -> list[str]:
+    """What a forecast had to assume."""
+    said = []
+    if issue > cube.steps:
+        late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
+        said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
+    if cube.late:
+        said.append("Reports of the last days are still arriving: those known at the issue time were used.")
+    said += _missing(cube.weather, issue - 24, "observed weather of the day before")
+    return said + _missing(cube.future, issue, "weather forecast")
+
+
+def _missing(series: Series, first: int, what: str) -> list[str]:
+    hours = int(np.isnan(series.window(first, first + 24)).all(1).sum()) if series.names else 0
+    return [f"No {what} for {hours} of 24 hours: it is masked, not filled."] if hours else []

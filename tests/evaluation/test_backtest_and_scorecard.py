@@ -1,0 +1,190 @@
+"""The comparison on a tiny city whose intensity is known: who wins, what calibration may see, what the card says."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+
+from stforecast.config import Config, parse
+from stforecast.cube import Cube
+from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, windows
+from stforecast.evaluation.scorecard import scorecard, table
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.scoring.splits import Split, make_split
+
+N, C, DAYS = 12, 2, 80
+STEPS = 24 * DAYS
+RING = np.array([[i for i in range(N) for _ in range(2)], [(i + d) % N for i in range(N) for d in (-1, 1)]])
+CONFIG: Config = parse({"city": "tiny"}, "test")
+
+
+def truth() -> np.ndarray:
+    """λ [t n c]: hexagons differ, and so do the hours of the day."""
+    place = np.linspace(0.2, 3.0, N)[:, None] * np.array([1.0, 0.5])
+    hour = 1 + 0.8 * np.cos(2 * np.pi * np.arange(STEPS) / 24)
+    return (0.1 * hour[:, None, None] * place).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def cube() -> Cube:
+    """Counts drawn from `truth`; a third of the events become known one to 100 hours late."""
+    generator = np.random.default_rng(0)
+    dense = Cube.from_dense(generator.poisson(truth()), edges=RING, name="tiny", start="2024-01-01")
+    late = generator.integers(1, 101, dense.hour.size) * (generator.random(dense.hour.size) < 1 / 3)
+    rest = {key: getattr(dense, key) for key in ("name", "start", "steps", "categories", "hexagons", "edges")}
+    return Cube.from_events(
+        dense.hour, dense.hexagon, dense.category, dense.hour + late, weight=dense.weight, **rest, time_zone="UTC"
+    )
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return make_split(STEPS, 24, 0, 0.6, 0.2, 24, 24, lambda date: 0)
+
+
+class Hand(Forecaster):
+    """Says what it is told: λ [t n c]."""
+
+    name = "hand"
+
+    def __init__(self, said: np.ndarray) -> None:
+        super().__init__(CONFIG)
+        self.said = said.astype(np.float32)
+
+    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        return self
+
+    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        return windows(self.said, issues, cube.horizons)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path, config: Config) -> Self:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def fitted(cube: Cube, split: Split) -> dict[str, Fitted]:
+    flat = np.broadcast_to(truth().mean((0, 1)), (STEPS, N, C))
+    backwards = truth()[:, ::-1]
+    hands = {"knows": truth(), "biased": 3 * truth(), "flat": flat, "backwards": backwards}
+    return {name: calibrate(Hand(said), cube, split) for name, said in hands.items()}
+
+
+@pytest.fixture(scope="module")
+def card(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> dict:
+    return scorecard(cube, split, fitted, patrol_area=2.0)
+
+
+def test_who_knows_wins(card: dict) -> None:
+    entries = card["forecasters"]
+    order = sorted(entries, key=lambda name: entries[name]["poisson_deviance"])
+    assert set(order[:2]) == {"knows", "biased"}
+    assert order[2:] == ["flat", "backwards"] or order[2:] == ["backwards", "flat"]
+    for other in ("flat", "backwards"):
+        for better, sign in (("average_precision", 1), ("roc_auc", 1), ("hit_rate_10", 1), ("log_loss", -1)):
+            assert sign * entries["knows"][better] > sign * entries[other][better]
+
+
+def test_differences_are_the_first_minus_the_others(card: dict) -> None:
+    assert list(card["differences"]) == ["knows - biased", "knows - flat", "knows - backwards"]
+    for pair, metrics in card["differences"].items():
+        other = card["forecasters"][pair.removeprefix("knows - ")]
+        for key, interval in metrics.items():
+            assert interval["low"] <= interval["estimate"] <= interval["high"]
+            assert interval["estimate"] == pytest.approx(card["forecasters"]["knows"][key] - other[key], abs=1e-6)
+    for key, sign in (("average_precision", 1), ("poisson_deviance", -1), ("log_loss", -1)):
+        interval = card["differences"]["knows - flat"][key]
+        assert sign * interval["low"] > 0
+        assert sign * interval["high"] > 0
+
+
+def test_calibration_takes_a_bias_away(fitted: dict[str, Fitted], card: dict) -> None:
+    intercept = fitted["biased"].forecaster.calibration.intercept
+    np.testing.assert_allclose(intercept, -np.log(3), atol=0.3)
+    assert card["forecasters"]["biased"]["bias"] == pytest.approx(1, abs=0.1)
+    assert card["forecasters"]["knows"]["calibration_slope"] == pytest.approx(1, abs=0.15)
+
+
+def test_the_card_counts_the_final_events_of_the_test_slice_and_is_json(cube: Cube, split: Split, card: dict) -> None:
+    issues = split.issues("test")
+    inside = (cube.hour >= issues[0]) & (cube.hour < issues[-1] + 24)
+    assert card["events"] == cube.weight[inside].sum()
+    assert json.loads(json.dumps(card, allow_nan=False)) == card
+    assert card["split"]["test"].startswith(cube.time_of(split.test_start).isoformat())
+
+
+def test_a_category_without_events_has_no_figure(cube: Cube, split: Split) -> None:
+    one = cube.with_events(cube.category == 0)
+    found = scorecard(one, split, {"knows": calibrate(Hand(truth()), one, split)}, patrol_area=2.0)
+    assert found["forecasters"]["knows"]["by_category"]["category_1"]["average_precision"] is None
+    assert found["differences"] == {}
+    assert "knows" in table(found)
+
+
+def test_skill_runs_from_rolling_climatology_to_the_oracle(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> None:
+    limit = windows(truth(), split.issues("test"), 24)
+    among = {"rolling_climatology": fitted["flat"], "knows": fitted["knows"]}
+    found = scorecard(cube, split, among, patrol_area=2.0, oracle=limit)
+    assert found["forecasters"]["rolling_climatology"]["skill"] == 0
+    assert found["forecasters"]["knows"]["skill"] == pytest.approx(1, abs=0.05)
+
+
+def test_the_table_has_a_line_a_forecaster_best_first(card: dict) -> None:
+    lines = table(card).splitlines()
+    names = [line.split()[0] for line in lines[1:5]]
+    found = [card["forecasters"][name]["average_precision"] for name in names]
+    assert found == sorted(found, reverse=True)
+    assert [line.split(":")[0] for line in lines[5:]] == list(card["differences"])
+
+
+def test_outcomes_are_those_known_by_the_end_of_the_slice(cube: Cube, split: Split) -> None:
+    end = split.validation_end
+    known = cube.with_events(cube.known_hour < end)
+    np.testing.assert_array_equal(outcomes(cube, split, "validation"), outcomes(known, split, "validation"))
+    final = windows(cube.dense(0, end).numpy(), split.issues("validation"), 24)
+    assert outcomes(cube, split, "validation").sum() < final.sum()
+    assert outcomes(cube, split, "test").sum() == windows(cube.dense().numpy(), split.issues("test"), 24).sum()
+
+
+def without_later_reports(cube: Cube, end: int) -> Cube:
+    return cube.with_events(cube.known_hour < end)
+
+
+def with_other_later_reports(cube: Cube, end: int) -> Cube:
+    """What became known from `end` on: elsewhere, of the other category, and more of it."""
+    later = cube.known_hour >= end
+    return replace(
+        cube,
+        hexagon=np.where(later, N - 1 - cube.hexagon, cube.hexagon),
+        category=np.where(later, 1 - cube.category, cube.category),
+        weight=np.where(later, 5 * cube.weight, cube.weight),
+    )
+
+
+@pytest.mark.parametrize("change", [without_later_reports, with_other_later_reports])
+@pytest.mark.parametrize("forecaster", [lambda: Hand(2 * truth()), lambda: RollingClimatology(CONFIG)])
+def test_calibration_and_thresholds_see_no_report_after_validation(
+    cube: Cube, split: Split, forecaster: Callable[[], Forecaster], change: Callable[[Cube, int], Cube]
+) -> None:
+    changed = change(cube, split.validation_end)
+    assert changed.hour.size != cube.hour.size or (changed.weight != cube.weight).any()
+    first = calibrate(forecaster().fit(cube, split), cube, split)
+    second = calibrate(forecaster().fit(changed, split), changed, split)
+    assert first.forecaster.calibration == second.forecaster.calibration
+    assert first.thresholds == second.thresholds
+    assert set(first.thresholds) == {"all", *cube.categories}
+
+
+def test_reports_that_are_still_to_come_do_not_pull_the_calibration_down(cube: Cube, split: Split) -> None:
+    """A third of the last days' events is not known yet; the truth is still called right."""
+    calibration = calibrate(Hand(truth()), cube, split).forecaster.calibration
+    level = calibration.apply(np.full((1, C), 0.1, np.float32))
+    np.testing.assert_allclose(level, 0.1, rtol=0.1)

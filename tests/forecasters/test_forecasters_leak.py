@@ -1,0 +1,134 @@
+"""Nothing that becomes known after the issue time reaches a forecast, and every forecaster runs on every axis."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_cities import another_future, city, places, settings, split_of, with_events
+
+from stforecast.cube import Cube
+from stforecast.cube.cube import Series
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.forecasters.base import _WHERE, Forecaster, forecaster_class
+from stforecast.forecasters.trees import Trees
+
+NAMES = sorted(_WHERE)
+
+
+@pytest.fixture(autouse=True)
+def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trees, "quiet_rows", 5_000)
+
+
+def fitted(name: str, cube: Cube, **sections: object) -> Forecaster:
+    return forecaster_class(name)(settings(**sections)).fit(cube, split_of(cube))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("late", "late_after"), [(False, False), (False, True), (True, True)])
+def test_the_future_does_not_reach_a_forecast(name: str, late: bool, late_after: bool) -> None:
+    cube = city(late=late, weather=True)
+    test = split_of(cube).issues("test")
+    t0, later = int(test[3]), test[4:6]
+    changed = another_future(cube, t0, late_after)
+    assert changed.weight.sum() != cube.weight.sum()
+    forecaster = fitted(name, cube)
+    alone = forecaster.intensity(cube, np.array([t0]))
+    assert alone.min() > 0
+    np.testing.assert_array_equal(alone, forecaster.intensity(changed, np.array([t0])))
+    again = fitted(name, changed)
+    np.testing.assert_array_equal(alone, again.intensity(changed, np.array([t0])))
+    several = forecaster.intensity(cube, np.array([later[0], t0, later[1]]))
+    # Stretches of another length round differently inside matrix products.
+    np.testing.assert_allclose(several[1], alone[0], rtol=2e-5)
+    # With the same issues the future still does not reach it, to the bit.
+    other = forecaster.intensity(changed, np.array([later[0], t0, later[1]]))
+    np.testing.assert_array_equal(several[1], other[1])
+    if name not in ("climatology", "hexagon_mean"):
+        assert not np.array_equal(several[2], other[2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forecasts_go_past_the_end(name: str) -> None:
+    cube = city(days=60, late=True, weather=True)
+    forecaster = fitted(name, cube)
+    ends = cube.steps + np.array([0, 5, 24, 48])
+    forecast = forecaster.predict(cube, ends)
+    assert forecast.intensity.shape == (4, 24, cube.n, cube.c)
+    assert (forecast.intensity > 0).all()
+    assert forecast.complete_until == cube.end
+    np.testing.assert_array_equal(forecaster.intensity(cube, ends[::-1])[::-1], forecast.intensity)
+    # At the very end it is what the same record gives inside a longer axis.
+    longer = replace(cube, steps=cube.steps + 72)
+    np.testing.assert_array_equal(
+        forecaster.intensity(cube, ends[:1]), forecaster.intensity(longer, ends[:1].astype(np.int64))
+    )
+    truncated = with_events(cube, cube.hour < 1400)
+    truncated = replace(truncated, steps=1400)
+    np.testing.assert_array_equal(
+        forecaster.intensity(cube, np.array([1400])), forecaster.intensity(truncated, np.array([1400]))
+    )
+
+
+def axes() -> dict[str, Cube]:
+    rng = np.random.default_rng(1)
+    square = np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), -1).reshape(-1, 2)
+    none = {**places(), "categories": ("a",), "steps": 60 * 24, "name": "none", "start": city(2).start}
+    nothing = np.zeros(0, np.int64)
+    one = none["hexagons"][:1]
+    return {
+        "daily": Cube.from_dense(rng.poisson(1.5, (90, 12, 2)), coordinates=square, step_hours=24, horizons=1),
+        "hour ahead": Cube.from_dense(rng.poisson(0.1, (40 * 24, 12, 2)), coordinates=square, horizons=1),
+        "four hours": Cube.from_dense(rng.poisson(0.3, (60 * 6, 12)), coordinates=square, step_hours=4, horizons=6),
+        "no event": Cube.from_events(nothing, nothing, nothing, **none),
+        "one place": Cube.from_events(
+            np.arange(0, 1440, 7), *np.zeros((2, 206), int), **{**none, "hexagons": one, "edges": np.zeros((2, 0), int)}
+        ),
+        "one category empty": replace(city(days=60, late=True), categories=("property", "violent", "never")),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("axis", list(axes()))
+def test_every_axis(name: str, axis: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cube = axes()[axis]
+    forecaster = fitted(name, cube)
+    issues = np.r_[split_of(cube).issues("test")[-2:], cube.steps]
+    found = forecaster.predict(cube, issues).intensity
+    assert found.shape == (3, cube.horizons, cube.n, cube.c)
+    counts = cube.dense().mean((0, 1)).numpy()
+    assert (found.mean((0, 1, 2)) < 3 * counts + 0.02).all()
+    folder = tmp_path_factory.mktemp("saved")
+    forecaster.save(folder)
+    opened = forecaster_class(name).load(folder, settings())
+    np.testing.assert_array_equal(found, opened.predict(cube, issues).intensity)
+
+
+@pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
+def test_weather_may_be_missing_later(name: str) -> None:
+    cube = city(days=60, weather=True)
+    forecaster, issues = fitted(name, cube), np.array([1300])
+    dark = np.full_like(cube.weather.values, np.nan), np.full_like(cube.future.values, np.nan)
+    masked = replace(cube, weather=replace(cube.weather, values=dark[0]), future=replace(cube.future, values=dark[1]))
+    without = replace(cube, weather=Series(), future=Series(("other",), dark[1]))
+    np.testing.assert_array_equal(forecaster.intensity(masked, issues), forecaster.intensity(without, issues))
+
+
+@pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
+def test_too_few_days_are_refused(name: str) -> None:
+    cube = city(days=20)
+    with pytest.raises(ConfigError, match=r"split\.train.*give more days"):
+        forecaster_class(name)(settings()).fit(cube, replace(split_of(cube), train_end=30))
+
+
+@pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
+def test_unfitted_and_absent(name: str, tmp_path: object) -> None:
+    with pytest.raises(ArtefactError, match="not fitted"):
+        forecaster_class(name)(settings()).predict(city(2), np.array([24]))
+    with pytest.raises(ArtefactError, match=r"again|Train"):
+        forecaster_class(name).load(tmp_path, settings())  # type: ignore[arg-type]
+
+
+def test_unknown_forecaster() -> None:
+    with pytest.raises(ConfigError, match="oracle"):
+        forecaster_class("oracle")

@@ -1,0 +1,93 @@
+"""The losses: proper by construction, with gradients, equal to cross-entropy where they should be."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from stforecast.forecasters.gcrn.losses import PoissonLoss, ProperFocalLoss, log_odds, make_loss
+
+GAMMAS, ALPHAS = (0.0, 0.5, 1.0, 2.0), (0.25, 0.5, 0.75)
+
+
+def loss_of(gamma: float, alpha: float) -> ProperFocalLoss:
+    return ProperFocalLoss(gamma, alpha).double()
+
+
+def log_rate_of(p: float | np.ndarray) -> torch.Tensor:
+    return torch.as_tensor(np.log(-np.log1p(-np.asarray(p, np.float64))))
+
+
+@given(p=st.floats(1e-5, 0.99), gamma=st.sampled_from(GAMMAS), alpha=st.sampled_from(ALPHAS))
+def test_the_best_forecast_is_the_probability(p: float, gamma: float, alpha: float) -> None:
+    loss, one, zero = loss_of(gamma, alpha), torch.ones(1).double(), torch.zeros(1).double()
+
+    def expected(logit: float) -> float:
+        q = log_rate_of(1 / (1 + np.exp(-logit)))[None]
+        return float(p * loss(q, one) + (1 - p) * loss(q, zero))
+
+    best = np.log(p / (1 - p))
+    for away in (0.03, 0.2, 1.0, 4.0):
+        for other in (best - away, best + away):
+            assert expected(other) > expected(best) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_table_of_the_inverse(gamma: float, alpha: float) -> None:
+    loss = loss_of(gamma, alpha)
+    logit_q = torch.linspace(-15, 8, 5000, dtype=torch.float64)
+    found = loss.inverse(loss.phi(logit_q))
+    assert (found - logit_q).abs().max() < 1e-4
+    beyond = loss.inverse(torch.tensor([-200.0, 200.0], dtype=torch.float64))
+    assert beyond.isfinite().all()
+    assert beyond[0] < -20 < 20 < beyond[1]
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_gradients(gamma: float, alpha: float) -> None:
+    log_rate = torch.tensor([-9.0, -4.013, -2.2, -0.707, 0.3], dtype=torch.float64, requires_grad=True)
+    for y in (torch.zeros(5).double(), torch.tensor([0, 1, 0, 2, 1]).double()):
+        assert torch.autograd.gradcheck(lambda x, y=y: loss_of(gamma, alpha)(x, y), log_rate, eps=1e-7, atol=1e-5)
+
+
+def test_the_plain_case_is_cross_entropy() -> None:
+    log_rate = torch.randn(100).double() * 3 - 3
+    y = torch.poisson(log_rate.exp())
+    risk = -torch.expm1(-log_rate.exp())
+    torch.testing.assert_close(loss_of(0, 0.5)(log_rate, y), F.binary_cross_entropy(risk, (y > 0).double()))
+    torch.testing.assert_close(torch.sigmoid(log_odds(log_rate)), risk)
+
+
+def test_focal_keeps_its_weighting() -> None:
+    """At q = Φ⁻¹(p) it is Lin et al.'s focal loss to the digit."""
+    gamma, alpha, q = 2.0, 0.25, 0.3
+    loss = loss_of(gamma, alpha)
+    p = torch.sigmoid(loss.phi(torch.tensor(np.log(q / (1 - q)))))
+    log_rate = log_rate_of(p.numpy())[None]
+    hit = -2 * alpha * (1 - q) ** gamma * np.log(q)
+    miss = -2 * (1 - alpha) * q**gamma * np.log(1 - q)
+    assert loss(log_rate, torch.ones(1)).item() == pytest.approx(hit, rel=1e-4)
+    assert loss(log_rate, torch.zeros(1)).item() == pytest.approx(miss, rel=1e-4)
+
+
+def test_poisson() -> None:
+    log_rate = torch.randn(50, requires_grad=True, dtype=torch.float64)
+    y = torch.poisson(torch.full((50,), 2.0, dtype=torch.float64))
+    expected = -torch.distributions.Poisson(log_rate.exp()).log_prob(y).mean()
+    torch.testing.assert_close(PoissonLoss()(log_rate, y), expected)
+    assert torch.autograd.gradcheck(lambda x: PoissonLoss()(x, y), log_rate)
+    assert isinstance(make_loss("poisson", 0, 0.5), PoissonLoss)
+
+
+@pytest.mark.parametrize("loss", [PoissonLoss(), ProperFocalLoss(0.0), ProperFocalLoss(2.0, 0.25)])
+def test_extremes_are_finite(loss: torch.nn.Module) -> None:
+    log_rate = torch.tensor([-30.0, -16.0, 3.0, 6.0], requires_grad=True)
+    for y in (torch.zeros(4), torch.ones(4)):
+        value = loss(log_rate, y)
+        (gradient,) = torch.autograd.grad(value, log_rate)
+        assert value.isfinite()
+        assert gradient.isfinite().all()

@@ -1,0 +1,124 @@
+"""The command line before any city: help, doctor, and wrong calls."""
+
+import contextlib
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+
+from stforecast.cli import cli, instant, main
+
+VERBS = sorted(cli.commands)
+HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.stages")
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a call."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    assert isinstance(left.value.code, int)
+    return left.value.code, out.getvalue(), err.getvalue()
+
+
+def test_help_answers_at_once_without_heavy_imports() -> None:
+    code = (
+        "import sys; from stforecast.cli import cli; cli(['--help'], standalone_mode=False); "
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        took.append(time.perf_counter() - began)
+        assert done.stderr.strip() == "[]"
+    assert min(took) < 0.5
+    assert {*VERBS} <= {*done.stdout.split()}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str) -> None:
+    code, out, err = call(verb, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: stforecast {verb}" in out
+    assert len(out.split("\n\n")[1].strip()) > 30
+
+
+def test_the_verbs_are_those_promised() -> None:
+    assert {*VERBS} >= {"run", "ingest", "build", "train", "evaluate", "forecast", "doctor"}
+
+
+def test_without_arguments_it_shows_the_help() -> None:
+    code, out, err = call()
+    assert (code, err) == (0, "")
+    assert out == call("--help")[1]
+    assert "Exit codes" in out
+
+
+def test_version() -> None:
+    assert call("--version")[1].startswith("stforecast, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["run"], 2, "Missing argument 'CONFIG'"),
+        (["run", "quickstart", "--nix"], 2, "No such option"),
+        (["run", "gotham"], 3, "gotham: no such configuration"),
+        (["run", "quickstart", "grid.resolution"], 3, "expected dotted.key=value"),
+        (["doctor", "gotham"], 3, "gotham: no such configuration"),
+        (["forecast", "quickstart", "--issue-time", "2022-05-01T06:30"], 2, "'2022-05-01T06:30' is not a whole hour"),
+        (["forecast", "quickstart", "--issue-time", "soon"], 2, "'soon' is not a time"),
+        (["forecast", "quickstart", "--issue-time", "NaT"], 2, "'NaT' is not a whole hour"),
+        (["forecast", "quickstart", "--from", "2022-05-01"], 2, "--from and --to go together"),
+        (["forecast", "quickstart", "--issue-time", "2022-05-01", "--to", "2022-05-02"], 2, "goes without --from"),
+        (["forecast", "quickstart", "--from", "2022-05-02", "--to", "2022-05-01"], 2, "lies before --from"),
+    ],
+)
+def test_a_wrong_call_is_one_line(arguments: list[str], code: int, said: str) -> None:
+    left, out, err = call(*arguments)
+    assert (left, out) == (code, "")
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20240930T060000Z",
+        "2024-09-30T06:00Z",
+        "2024-09-30T06:00",
+        "2024-09-30 06:00",
+        "2024-09-30T00:00-06:00",
+    ],
+)
+def test_an_instant_is_utc_unless_it_has_an_offset(text: str) -> None:
+    assert instant(text).isoformat() == "2024-09-30T06:00:00+00:00"
+
+
+def test_doctor_tells_versions_device_memory_and_disk() -> None:
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["python", "packages", "device", "memory", "disk"]
+    assert "missing" not in out
+
+
+def test_doctor_of_a_city_without_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    code, out, _ = call("doctor", "denver", f"root={tmp_path_factory.mktemp('nothing')}")
+    assert code == 0
+    assert out.count("(empty)") == 4
+    assert "known after `stforecast build`" in out
+
+
+def test_doctor_lists_every_key() -> None:
+    code, out, _ = call("doctor", "--keys")
+    assert code == 0
+    for key in (
+        *("root", "source.path", "weather.path", "grid.resolution", "grid.min_events", "split.train"),
+        *("split.validation", "training.max_epochs", "evaluation.forecasters", "known_time", "seed"),
+    ):
+        assert f"\n{key} = " in f"\n{out}"

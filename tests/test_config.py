@@ -1,0 +1,147 @@
+"""Configurations: those that ship, overrides, round trip, and errors that name the key."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from stforecast.config import PACKAGED, Config, dump, load, parse
+from stforecast.errors import ConfigError
+from stforecast.events.sources import resolve
+from stforecast.forecasters.base import forecaster_class
+
+SHIPPED = sorted(str(path.relative_to(PACKAGED).with_suffix("")) for path in PACKAGED.rglob("*.yaml"))
+CONTRACT = {
+    *("denver", "chicago", "los_angeles", "new_york", "boston", "st_louis", "quickstart"),
+    *("reference/denver", "reference/chicago", "reference/synthetic"),
+}
+
+
+def test_every_promised_configuration_ships() -> None:
+    assert set(SHIPPED) >= CONTRACT
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_configuration_loads_by_name_and_is_complete(name: str) -> None:
+    config = load(name)
+    assert resolve(config.source).time_zone
+    for forecaster in config.evaluation.forecasters:
+        assert forecaster_class(forecaster).name == forecaster
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_dump_and_load_round_trip(name: str, tmp_path: Path) -> None:
+    config = load(name, ["root=/somewhere", "split.train=2024-01-01", "split.validation=2024-03-01"])
+    (tmp_path / "config.yaml").write_text(dump(config), encoding="utf-8")
+    assert load(tmp_path / "config.yaml") == config
+
+
+def test_a_name_is_found_without_a_file_and_as_configs_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("denver") == load("configs/denver.yaml") == load(PACKAGED / "denver.yaml")
+    (tmp_path / "denver").write_text("city: mine\n")
+    assert load("denver").city == "mine"  # a file of the user's comes first
+
+
+def test_overrides_are_yaml_under_dotted_keys() -> None:
+    config = load(
+        "denver",
+        [
+            "grid.resolution=9",
+            "split.train=2022-01-01",
+            "evaluation.forecasters=[gcrn, last_week]",
+            "source.path=a=b.csv",
+            "weather.path=null",
+            "source.columns.occurred=[DATE]",
+            "root=/data here",
+        ],
+    )
+    assert config.grid.resolution == 9
+    assert config.split.train == dt.date(2022, 1, 1)
+    assert config.evaluation.forecasters == ["gcrn", "last_week"]
+    assert config.source.path == "a=b.csv"
+    assert config.weather.path is None
+    assert config.source.columns.occurred == ["DATE"]
+    assert config.root == Path("/data here")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("grid.resolution", "expected dotted.key=value"),
+        ("=9", "expected dotted.key=value"),
+        ("city.name=x", "city is a value, not a section"),
+        ("grid.resolution={", "not YAML"),
+        ("grid.resolutoin=9", "grid.resolutoin"),
+        ("grid.resolution=16", "grid.resolution"),
+        ("grid.resolution=nine", "grid.resolution"),
+        ("nonsense.key=1", "nonsense"),
+        ("known_time=guessed", "known_time"),
+        ("model.conv=transformer", "model.conv"),
+        ("city=No Spaces", "city"),
+        ("split.train=0.95", "split"),
+        ("seed=-1", "seed"),
+    ],
+)
+def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("denver", [override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"city: [", "cannot be read as YAML"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+        (b"- a\n- b\n", "expected `key: value` lines"),
+        (b"", "expected `key: value` lines"),
+        (b"seed: 1\n", "city: Field required"),
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_it(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert said in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"gotham: no such configuration.*denver.*reference/synthetic"):
+        load("gotham")
+
+
+def test_values_cannot_change() -> None:
+    with pytest.raises(ValidationError):
+        load("denver").seed = 1  # type: ignore[misc]
+
+
+def test_every_key_has_a_description() -> None:
+    seen: set[type[BaseModel]] = set()
+
+    def walk(model: type[BaseModel]) -> None:
+        seen.add(model)
+        for name, field in model.model_fields.items():
+            assert field.description or (model is Config and name == "city"), f"{model.__name__}.{name}"
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                walk(field.annotation)
+
+    walk(Config)
+    assert len(seen) >= 9
+
+
+def test_dump_is_plain_yaml() -> None:
+    assert yaml.safe_load(dump(parse({"city": "mine"}, "test")))["known_time"] == "reported"
+
+
+def test_an_input_lies_below_the_root_where_it_is_there(tmp_path: Path) -> None:
+    config = parse({"city": "mine", "root": str(tmp_path)}, "test")
+    assert config.input("weather.csv") == "weather.csv"
+    (tmp_path / "weather.csv").touch()
+    assert config.input("weather.csv") == str(tmp_path / "weather.csv")

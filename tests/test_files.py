@@ -1,0 +1,87 @@
+"""Files are whole or absent: an interrupted write leaves what was there before."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from stforecast.errors import ArtefactError
+from stforecast.files import atomic_folder, atomic_path, file_fingerprint, fingerprint, read_json, write_json
+
+
+class StopError(Exception):
+    """What interrupts a write."""
+
+
+def half(writing: AbstractContextManager[Path], below: str = "") -> None:
+    """A write that is interrupted."""
+    with writing as temporary:
+        (temporary / below).write_text("half")
+        raise StopError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_path_is_replaced_whole_and_keeps_its_ending_meanwhile(tmp_path: Path) -> None:
+    target = tmp_path / "below" / "table.csv.gz"
+    for text in ("old", "new"):
+        with atomic_path(target) as temporary:
+            assert temporary.parent == target.parent
+            assert temporary.name.endswith("table.csv.gz")
+            temporary.write_text(text)
+            assert not target.exists() or target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["table.csv.gz"]
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_an_exception_leaves_the_old_path(tmp_path: Path, before: str | None) -> None:
+    target = tmp_path / "table.csv"
+    if before:
+        target.write_text(before)
+    with pytest.raises(StopError):
+        half(atomic_path(target))
+    assert names(tmp_path) == (["table.csv"] if before else [])
+    assert not before or target.read_text() == before
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "grid"
+    for name in ("old.csv", "new.csv"):
+        with atomic_folder(target) as temporary:
+            (temporary / "below").mkdir()
+            (temporary / "below" / name).write_text(name)
+    assert names(tmp_path) == ["below", "grid", "new.csv"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_exception_leaves_the_old_folder(tmp_path: Path, before: bool) -> None:
+    target = tmp_path / "grid"
+    if before:
+        target.mkdir()
+        (target / "old.csv").write_text("old")
+    with pytest.raises(StopError):
+        half(atomic_folder(target), "new.csv")
+    assert names(tmp_path) == (["grid", "old.csv"] if before else [])
+
+
+def test_json_round_trip_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"a": [1, 2.5, None], "ü": "é"})
+    assert read_json(path) == {"a": [1, 2.5, None], "ü": "é"}
+    path.write_text('{"a": [1')
+    with pytest.raises(ArtefactError, match=r"facts\.json: cannot be read as JSON"):
+        read_json(path)
+
+
+def test_fingerprints_follow_content_and_nothing_else(tmp_path: Path) -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    first, second = tmp_path / "first", tmp_path / "second"
+    for path, content in ((first, b"x" * (3 << 20)), (second, b"x" * (3 << 20) + b"y")):
+        path.write_bytes(content)
+    assert file_fingerprint(first) != file_fingerprint(second)
+    second.write_bytes(first.read_bytes())
+    assert file_fingerprint(first) == file_fingerprint(second)
