@@ -98,7 +98,9 @@ def main(path: str, overrides: tuple[str, ...], seeds: int) -> None:
         draws("rolling_climatology", mixed, stages.config, "shuffled climatology"),
     )
     lines["shuffled"] = [1e5 * i.low, 1e5 * i.estimate, 1e5 * i.high]
-    click.echo(f"shuffled: network − climatology {1e5 * i.estimate:+.1f} [{1e5 * i.low:+.1f}, {1e5 * i.high:+.1f}] × 1e-5")
+    click.echo(
+        f"shuffled: network − climatology {1e5 * i.estimate:+.1f} [{1e5 * i.low:+.1f}, {1e5 * i.high:+.1f}] × 1e-5"
+    )
     result["differences"] = lines
     (runs / "ablation.json").write_text(json.dumps(result, indent=2))
     click.echo(f"wrote {runs / 'ablation.json'}", file=sys.stderr)

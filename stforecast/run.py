@@ -86,7 +86,7 @@ class Run:
         path = self.folder / "calibration" / f"{forecaster}.json"
         values = read_json(path)
         if not isinstance(values, dict) or not values.keys() >= {"calibration", "thresholds"}:
-            raise ArtefactError(f"{path}: damaged. Remove it and run `stforecast train` again.")
+            raise ArtefactError(f"{path}: damaged. Remove it and run `stforecast train`.")
         model = forecaster_class(forecaster).load(self.place(forecaster), config)
         return Fitted(Calibrated(model, Calibration.from_dict(values["calibration"])), values["thresholds"])
 

@@ -96,7 +96,7 @@ def table(card: Mapping[str, Any]) -> str:
     keys = [key for key in TABLE if any(key in entry for _, entry in rows)]
     lines = [f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
     for name, entry in rows:
-        cells = ("–" if entry.get(key) is None else f"{entry[key]:.4f}" for key in keys)
+        cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
         lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))
     for pair, metrics in card["differences"].items():
         parts = [f"{TABLE[k]} {v['estimate']:+.5f} [{v['low']:+.5f}, {v['high']:+.5f}]" for k, v in metrics.items()]

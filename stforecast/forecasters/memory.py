@@ -7,6 +7,7 @@ expectations from the rolling climatology. Trees and network read the same featu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -18,10 +19,26 @@ from stforecast.forecasters.record import STRETCH, Lateness, Record
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""
-POOLED, BY_CATEGORY, RING, CITY = (2, 7, 28, 90, 365), (14, 90), (3, 14, 60), (1, 3, 7, 28)
-"""Which half-lives are read for: all categories, each category, the six neighbours, the whole city."""
+POOLED, BY_CATEGORY = (2, 7, 28, 90, 365), (1, 3, 14, 90)
+"""Half-lives read of a hexagon: all categories together, and each."""
+RING, RING_BY_CATEGORY, CITY = (3, 14, 60), (1, 3, 14), (1, 3, 7, 28)
+"""Half-lives read of the six neighbours, all categories and each, and of the whole city by category."""
 HOUR_DAYS = (60, 180, 270)
 """Half-lives of the sums per hexagon and local hour of day: read for hexagon, ring, hexagon."""
+
+
+def blocks(c: int) -> dict[str, slice]:
+    """Where the features by day stand, by block, for c categories; within a block by half-life, then category."""
+    sizes = {
+        "all": len(POOLED),
+        "each": len(BY_CATEGORY) * c,
+        "ring": len(RING),
+        "ring each": len(RING_BY_CATEGORY) * c,
+        "city": len(CITY) * c,
+        "level": 1,
+    }
+    ends = list(accumulate(sizes.values()))
+    return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,8 @@ class Memory:
         """Names of the features, in order."""
         categories = self.record.cube.categories
         out = [f"all {d} d" for d in POOLED] + [f"{c} {d} d" for d in BY_CATEGORY for c in categories]
-        out += [f"ring {d} d" for d in RING] + [f"city {c} {d} d" for d in CITY for c in categories] + ["level"]
+        out += [f"ring {d} d" for d in RING] + [f"ring {c} {d} d" for d in RING_BY_CATEGORY for c in categories]
+        out += [f"city {c} {d} d" for d in CITY for c in categories] + ["level"]
         kinds = zip(("hour", "ring hour", "hour"), HOUR_DAYS, strict=True)
         return out + [f"{kind} {slot} {d} d" for kind, d in kinds for slot in range(self.record.per_day)]
 
@@ -149,13 +167,13 @@ class Memory:
         all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale)[..., 0])
         each = _log_ratio(sums[:, :, which(BY_CATEGORY)], kappa(BY_CATEGORY, 0.5 * self.scale / c))
         ring = _log_ratio(self._around(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
+        around = self._around(sums[:, :, which(RING_BY_CATEGORY)].mT)  # [l 2 h c n]
+        ring_each = _log_ratio(around, kappa(RING_BY_CATEGORY, 0.5 * self.scale / c)).flatten(1, 2).mT
         city = _log_ratio(sums[:, :, which(CITY)].sum(3), kappa(CITY, 1.0)[..., 0])
         level = ((lam.sum((1, 3)) + 1e-4) / self.scale).log()[..., None]
         each = each.transpose(1, 2).flatten(2)
-        return torch.cat(
-            [all_.mT, each, ring.mT, city.flatten(1)[:, None].expand(-1, n, -1), level],
-            -1,
-        )
+        city = city.flatten(1)[:, None].expand(-1, n, -1)
+        return torch.cat([all_.mT, each, ring.mT, ring_each, city, level], -1)
 
     def _by_hour(self, sums: Tensor) -> Tensor:
         """Log-ratios by slot of day from sums [l 2 3 slots n]: [l n 3 slots]."""

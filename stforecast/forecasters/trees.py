@@ -25,7 +25,7 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import atomic_path
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
-from stforecast.forecasters.memory import BY_CATEGORY, CITY, POOLED, RING, Recall
+from stforecast.forecasters.memory import Recall, blocks
 from stforecast.forecasters.rates import FLOOR
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import STRETCH, completeness
@@ -148,14 +148,11 @@ class RowTable:
             at = torch.ones(recall.log_rate.shape).nonzero().unbind(1)
         issue, lead, hexagon, category = at
         steps = torch.tensor(recall.issues)[issue] + lead
-        days = recall.features
-        pooled, each = len(POOLED), len(POOLED) + len(BY_CATEGORY) * c
-        ring, city = each + len(RING), each + len(RING) + len(CITY) * c
-        here = days[issue, hexagon]
+        block, here = blocks(c), recall.features[issue, hexagon]
 
-        def own(first: int, many: int) -> Tensor:
-            """Columns first … of the row's own category, for each of `many` half-lives."""
-            return here.gather(1, first + torch.arange(many) * c + category[:, None])
+        def own(name: str) -> Tensor:
+            """The columns of a block that are of the row's own category."""
+            return here.gather(1, torch.arange(block[name].start, block[name].stop, c) + category[:, None])
 
         slots = self.reader.record.slot_of_day[self.reader.record.at(steps)]
         patch = recall.patch
@@ -175,11 +172,12 @@ class RowTable:
         return torch.cat(
             [
                 torch.stack([*columns, slots.float(), weekday], 1),
-                here[:, :pooled],
-                own(pooled, len(BY_CATEGORY)),
-                here[:, each:ring],
-                own(ring, len(CITY)),
-                here[:, city : city + 1],
+                here[:, block["all"]],
+                own("each"),
+                here[:, block["ring"]],
+                own("ring each"),
+                own("city"),
+                here[:, block["level"]],
                 recall.by_hour[issue, hexagon, :, slots],
                 table[:, 7 + self.reader.record.per_day :],
                 self.reader.city_before(recall.issues).mean(1)[issue],

@@ -8,7 +8,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
-from stforecast.forecasters.memory import BY_CATEGORY, CITY, HOUR_DAYS, POOLED, RING
+from stforecast.forecasters.memory import BY_CATEGORY, CITY, HOUR_DAYS, POOLED, RING, RING_BY_CATEGORY
 
 SCALE = 0.7
 
@@ -97,6 +97,9 @@ class Direct:
         for j, name in enumerate(cube.categories):
             for d in BY_CATEGORY:
                 out[f"{name} {d} d"] = ratio(tuple(z.sum(0)[:, j] for z in sums(d)), d, 0.5 * SCALE / c)
+            for d in RING_BY_CATEGORY:
+                pair = tuple(around @ z.sum(0)[:, j] for z in sums(d))
+                out[f"ring {name} {d} d"] = ratio(pair, d, 0.5 * SCALE / c)
             for d in CITY:
                 pair = tuple(np.full(n, z[..., j].sum()) for z in sums(d))
                 out[f"city {name} {d} d"] = ratio(pair, d, 1.0)

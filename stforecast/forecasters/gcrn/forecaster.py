@@ -79,7 +79,7 @@ class GCRN(Forecaster):
                 enable_progress_bar=shown,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
-                log_every_n_steps=10,
+                log_every_n_steps=1,
             )
             trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
         return folder / "best.ckpt" if folder else None
@@ -181,15 +181,8 @@ def choose_device(config: Config) -> torch.device:
 
 
 def patch_steps(config: Config, cube: Cube) -> int:
-    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once.
-
-    Raises:
-        ConfigError: model.patch_hours does not divide a day.
-    """
-    hours = config.model.patch_hours
-    if 24 % hours:
-        raise ConfigError(f"model.patch_hours: expected a divisor of 24, found {hours}.")
-    return min(max(1, hours // cube.step_hours), cube.horizons)
+    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
+    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
 
 
 def open_module(path: Path) -> Module:
@@ -205,7 +198,7 @@ def open_module(path: Path) -> Module:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtefactError(
-            f"{path}: not a checkpoint of the network ({reason}). Run `stforecast train` again."
+            f"{path}: not a checkpoint of the network ({reason}). Run `stforecast train --fresh`."
         ) from error
     return module
 
