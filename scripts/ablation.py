@@ -1,109 +1,140 @@
 """What the network's channels are worth: leave one out, fit again, compare on the same days of the test slice.
 
-    python scripts/ablation.py configs/reference/synthetic.yaml root=/tmp/ablation
+    python scripts/ablation.py configs/reference/synthetic.yaml root=runs
 
-Each variant is fitted, calibrated and scored as in `stforecast run`. Differences are the variant's deviance minus the
-full network's (positive: the channel pays), × 10⁵, with paired 95 % intervals over weekly blocks of days.
-`shuffled` moves every event by a random number of whole weeks, so that only climatology is left to learn: its skill
-over rolling climatology must be nil.
+Each variant is fitted, calibrated and scored as `stforecast run` does it. Differences are the variant's deviance minus
+the full network's (positive: the channel pays), × 10⁵, with paired 95 % intervals over weekly blocks of days.
+
+    no graph          no hexagon knows its neighbours: neither the convolution nor the long memory of the ring
+    no convolution    the ring's memory stays
+    no recurrence     nothing is carried from patch to patch but climatology: neither hidden state nor long memory
+    no hidden state   the long memory stays
+    no weather        neither observed nor forecast
+    shuffled          every event moved by a random number of whole weeks, so that climatology is all there is to learn;
+                      the network's deviance minus rolling climatology's must not differ from nil
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import click
 import numpy as np
+import torch
 
-from stforecast.config import Config, dump, load, parse
+from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters.base import forecaster_class
+from stforecast.forecasters.gcrn import forecaster, inputs, training
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill
 from stforecast.scoring.splits import Split
 from stforecast.stages import Stages
 
-VARIANTS: dict[str, dict[str, dict[str, object]]] = {
-    "full": {},
-    "no graph": {"model": {"conv": "none"}},
-    "no recurrence": {"model": {"carry_state": False}},
-    "no weather": {},
+
+@contextmanager
+def forgetful() -> Iterator[None]:
+    """The network reads zeros for its long memory."""
+    whole = inputs.inputs_of
+
+    def without(*given: Any) -> inputs.Inputs:
+        x = whole(*given)
+        nodes = x.nodes.clone()
+        nodes[..., -x.memory.shape[-1] :] = 0
+        zeros = {"memory": torch.zeros_like(x.memory), "by_hour": torch.zeros_like(x.by_hour)}
+        return replace(x, nodes=nodes, **zeros)
+
+    with patch.object(training, "inputs_of", without), patch.object(forecaster, "inputs_of", without):
+        yield
+
+
+def shuffled(cube: Cube) -> Cube:
+    """Every event moved to the same hour of the week of a random week."""
+    week = 7 * 24 // cube.step_hours
+    hour = np.random.default_rng(0).integers(0, cube.steps // week, cube.hour.size) * week + cube.hour % week
+    order = np.argsort(hour, kind="stable")
+    moved = replace(
+        cube, weather=Series(), future=Series(), hour=hour.astype(np.int32), known_hour=hour.astype(np.int32)
+    )
+    return moved.with_events(order)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the network or its cube is changed."""
+
+    model: dict[str, object] | None = None
+    cube: Callable[[Cube], Cube] = lambda cube: cube
+    memory: bool = True
+
+
+VARIANTS = {
+    "full": Variant(),
+    "no graph": Variant(cube=lambda cube: replace(cube, edges=np.zeros((2, 0), np.int64))),
+    "no convolution": Variant(model={"conv": "none"}),
+    "no recurrence": Variant(model={"carry_state": False}, memory=False),
+    "no hidden state": Variant(model={"carry_state": False}),
+    "no weather": Variant(cube=lambda cube: replace(cube, weather=Series(), future=Series())),
+    "shuffled": Variant(cube=shuffled),
 }
 
 
-def shuffled(cube: Cube, seed: int) -> Cube:
-    """Every event moved to the same hour of the week of a random week."""
-    week = 7 * 24
-    weeks = cube.steps // week
-    hour = np.random.default_rng(seed).integers(0, weeks, cube.hour.size) * week + cube.hour % week
-    names = ("name", "start", "steps", "categories", "hexagons", "edges", "time_zone", "resolution", "country")
-    rest = {name: getattr(cube, name) for name in names}
-    return Cube.from_events(hour, cube.hexagon, cube.category, weight=cube.weight, **rest)
-
-
-def losses(name: str, cube: Cube, split: Split, config: Config, folder: Path | None) -> np.ndarray:
+def losses(name: str, cube: Cube, split: Split, config: Config, folder: Path) -> np.ndarray:
     """Daily deviance on the test slice, [m]."""
-    forecaster = forecaster_class(name)(config).fit(cube, split, folder)
-    intensity = calibrate(forecaster, cube, split).forecaster.predict(cube, split.issues("test")).intensity
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = calibrate(forecaster_class(name)(config).fit(cube, split, folder), cube, split)
+    intensity = fitted.forecaster.predict(cube, split.issues("test")).intensity
     return daily_losses(intensity, outcomes(cube, split, "test"))["poisson_deviance"]
 
 
 @click.command()
-@click.argument("path")
+@click.argument("config")
 @click.argument("overrides", nargs=-1)
-@click.option("--seeds", default=1, show_default=True, help="Fits averaged (in loss) per variant.")
-def main(path: str, overrides: tuple[str, ...], seeds: int) -> None:
-    stages = Stages(load(path, overrides), click.echo)
+@click.option("--variant", "chosen", multiple=True, type=click.Choice(list(VARIANTS)), help="Default: all.")
+def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> None:
+    """Fit the variants and write ablation.json beside the city's runs."""
+    stages = Stages(load(config, overrides), click.echo)
     stages.ingest()
     cube = stages.build()
     split = stages.split(cube)
-    runs = stages.place.runs
-    weights = day_weights(len(split.issues("test")))
+    weights, folder = day_weights(len(split.issues("test"))), stages.place.runs / "ablation"
+    draws: dict[str, Draws] = {}
 
-    def draws(name: str, cube: Cube, config: Config, variant: str) -> Draws:
-        fits = []
-        for seed in range(seeds):
-            folder = runs / f"{variant.replace(' ', '_')}-{seed}"
-            folder.mkdir(parents=True, exist_ok=True)
-            fits.append(losses(name, cube, split, config.model_copy(update={"seed": config.seed + seed}), folder))
-        return mean_draws(np.mean(fits, axis=0), weights)
+    def add(label: str, name: str, given: Cube, settings: Config) -> None:
+        draws[label] = mean_draws(losses(name, given, split, settings, folder / label.replace(" ", "_")), weights)
+        click.echo(f"{label:28s} deviance {draws[label].estimate:.6f}")
 
-    found: dict[str, Draws] = {}
-    for variant, change in VARIANTS.items():
-        plain = stages.config.model_dump(mode="json")
-        for section, values in change.items():
-            plain[section].update(values)
-        given = replace(cube, weather=Series(), future=Series()) if variant == "no weather" else cube
-        found[variant] = draws("gcrn", given, parse(plain, variant), variant)
-        click.echo(f"{variant:16s} deviance {found[variant].estimate:.6f}")
-    found["climatology"] = draws("rolling_climatology", cube, stages.config, "climatology")
-    limit = stages._oracle(cube, split)
-    result: dict[str, object] = {"config": dump(stages.config), "deviance": {k: v.estimate for k, v in found.items()}}
-    if limit is not None:
-        oracle = daily_losses(limit, outcomes(cube, split, "test"))["poisson_deviance"].mean()
-        result["skill"] = {k: skill(v.estimate, found["climatology"].estimate, float(oracle)) for k, v in found.items()}
-        click.echo(f"oracle {oracle:.6f}; skill {json.dumps(result['skill'])}")
-    lines = {}
-    for variant in [*VARIANTS, "climatology"][1:]:
-        i = difference(found[variant], found["full"])
-        lines[variant] = [1e5 * i.low, 1e5 * i.estimate, 1e5 * i.high]
-        click.echo(f"{variant:16s} costs {1e5 * i.estimate:+.1f} [{1e5 * i.low:+.1f}, {1e5 * i.high:+.1f}] × 1e-5")
-    mixed = shuffled(cube, stages.config.seed)
-    i = difference(
-        draws("gcrn", mixed, stages.config, "shuffled"),
-        draws("rolling_climatology", mixed, stages.config, "shuffled climatology"),
-    )
-    lines["shuffled"] = [1e5 * i.low, 1e5 * i.estimate, 1e5 * i.high]
-    click.echo(
-        f"shuffled: network − climatology {1e5 * i.estimate:+.1f} [{1e5 * i.low:+.1f}, {1e5 * i.high:+.1f}] × 1e-5"
-    )
-    result["differences"] = lines
-    (runs / "ablation.json").write_text(json.dumps(result, indent=2))
-    click.echo(f"wrote {runs / 'ablation.json'}", file=sys.stderr)
+    add("rolling climatology", "rolling_climatology", cube, stages.config)
+    add("shuffled climatology", "rolling_climatology", shuffled(cube), stages.config)
+    for label in dict.fromkeys(["full", *(chosen or VARIANTS)]):
+        variant, plain = VARIANTS[label], stages.config.model_dump(mode="json")
+        plain["model"] |= variant.model or {}
+        with nullcontext() if variant.memory else forgetful():
+            add(label, "gcrn", variant.cube(cube), parse(plain, label))
+
+    result: dict[str, Any] = {"deviance": {label: draw.estimate for label, draw in draws.items()}}
+    if (limit := stages._oracle(cube, split)) is not None:
+        oracle = float(daily_losses(limit, outcomes(cube, split, "test"))["poisson_deviance"].mean())
+        result["oracle"] = oracle
+        result["skill"] = skill(draws["full"].estimate, draws["rolling climatology"].estimate, oracle)
+        click.echo(f"oracle {oracle:.6f}: skill of the full network {result['skill']:.1%}")
+    result["cost"] = {}
+    for label in draws:
+        base = "shuffled climatology" if label == "shuffled" else "full"
+        if label not in ("full", "shuffled climatology"):
+            i = difference(draws[label], draws[base])
+            result["cost"][label] = [1e5 * i.low, 1e5 * i.estimate, 1e5 * i.high]
+            low, estimate, high = result["cost"][label]
+            click.echo(f"{label:22s} − {base:20s} {estimate:+7.1f} [{low:+.1f}, {high:+.1f}] × 1e-5")
+    (folder / "ablation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"wrote {folder / 'ablation.json'}")
 
 
 if __name__ == "__main__":
