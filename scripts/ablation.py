@@ -120,7 +120,7 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
             add(label, "gcrn", variant.cube(cube), parse(plain, label))
 
     result: dict[str, Any] = {"deviance": {label: draw.estimate for label, draw in draws.items()}}
-    if (limit := stages._oracle(cube, split)) is not None:
+    if (limit := stages.oracle(cube, split)) is not None:
         oracle = float(daily_losses(limit, outcomes(cube, split, "test"))["poisson_deviance"].mean())
         result["oracle"] = oracle
         result["skill"] = skill(draws["full"].estimate, draws["rolling climatology"].estimate, oracle)

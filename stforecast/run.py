@@ -26,7 +26,17 @@ from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 
 SCHEMA = 1
-FACTS = {"made_from", "forecasters", "categories", "weather", "future", "train_until", "hexagons"}
+FACTS = {
+    "made_from",
+    "start",
+    "forecasters",
+    "categories",
+    "weather",
+    "future",
+    "train_until",
+    "validation_until",
+    "hexagons",
+}
 """What a forecast needs of `run.json`."""
 
 
@@ -97,6 +107,7 @@ class Run:
             {
                 "schema": SCHEMA,
                 "made_from": made_from,
+                "start": cube.start.isoformat(),
                 "forecasters": forecasters,
                 "categories": list(cube.categories),
                 "train_until": cube.time_of(split.train_end).isoformat(),

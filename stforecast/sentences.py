@@ -19,9 +19,11 @@ def summary(meta: dict[str, Any]) -> list[str]:
     return lines
 
 
-def assumptions(cube: Cube, issue: int) -> list[str]:
-    """What a forecast had to assume."""
+def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
+    """What a forecast at the step `issue` had to assume; the run learned from the steps before `learned_until`."""
     said = []
+    if issue < learned_until:
+        said.append("The run learned from days after this issue time: compare it with what happened only with care.")
     if issue > cube.steps:
         late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
         said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")

@@ -1,0 +1,150 @@
+"""From the publisher's files to the cube: ingest and build, each skipped where it is already done.
+
+A stage is done when its output carries the fingerprint of its inputs and settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.cube.build import build as build_cube
+from stforecast.cube.store import cube_stamp, open_cube, save_cube
+from stforecast.errors import ArtefactError
+from stforecast.events import ingest as events_ingest
+from stforecast.events.schema import EventTable
+from stforecast.files import file_fingerprint, fingerprint, read_json, write_json
+from stforecast.scoring.splits import Split, make_split
+from stforecast.sentences import summary
+from stforecast.workspace import Workspace
+
+Say = Callable[[str], None]
+Opened = TypeVar("Opened")
+SIMULATED = "simulated.json"
+"""Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The stages before training. `say` receives a line for every thing done or found done."""
+
+    config: Config
+    say: Say
+
+    @property
+    def place(self) -> Workspace:
+        return Workspace(self.config.root, self.config.city)
+
+    def ingest(self, mend: bool = False) -> EventTable:
+        """Bronze → silver. `mend` replaces a table that cannot be opened instead of saying so."""
+        config, place = self.config, self.place
+        if config.synthetic and not config.source.path:
+            self._simulate()
+        files = events_ingest.source_files(config, place.bronze)
+        stamp = events_ingest.source_stamp(files, config)
+        done = self._silver_stamp(mend) == stamp
+        if done and (found := self._opened(EventTable.open, place.silver, mend)) is not None:
+            self.say(f"ingest: {place.silver} is up to date")
+            return found
+        table = events_ingest.ingest(config, files, place.silver)
+        for line in summary(table.meta):
+            self.say(f"ingest: {line}")
+        self.say(f"ingest: wrote {len(table):,} events to {place.silver}")
+        return table
+
+    def _simulate(self) -> None:
+        """Write the bronze files of a simulated city, unless those of the same parameters and seed are there."""
+        from stforecast.events.synthetic import simulate, write_city
+
+        assert self.config.synthetic is not None
+        stamp = fingerprint(self.config.synthetic.model_dump(mode="json"), self.config.seed)
+        offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
+        if offences.is_file() and note.is_file() and read_json(note)["stamp"] == stamp:
+            return
+        city = simulate(self.config.synthetic, self.config.seed)
+        write_city(city, self.place.bronze)
+        write_json(note, {"stamp": stamp, "hash": file_fingerprint(offences)})
+        self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
+
+    def _silver_stamp(self, mend: bool = False) -> str | None:
+        path = self.place.silver / "ingest.json"
+        return (self._opened(read_json, path, mend) or {}).get("stamp") if path.is_file() else None
+
+    def _opened(self, opening: Callable[[Path], Opened], path: Path, mend: bool) -> Opened | None:
+        """What lies at `path`; with `mend`, None where it cannot be opened."""
+        try:
+            return opening(path)
+        except ArtefactError as error:
+            if not mend:
+                raise
+            self.say(f"making it again: {error}")
+            return None
+
+    def build(self, mend: bool = False) -> Cube:
+        """Silver → gold. `mend` replaces a cube that cannot be opened instead of saying so."""
+        table = self._events()
+        stamp = self._gold_stamp()
+        if self._built(mend) == stamp and (found := self._opened(open_cube, self.place.gold, mend)) is not None:
+            self.say(f"build: {self.place.gold} is up to date")
+            return found
+        cube = build_cube(table, self.config)
+        save_cube(cube, self.place.gold, stamp)
+        self.say(
+            f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
+            f"{int(cube.weight.sum()):,} events, to {self.place.gold}"
+        )
+        for line in cube.notes.get("fallbacks", []):
+            self.say(f"build: {line}")
+        return cube
+
+    def _events(self) -> EventTable:
+        if self._silver_stamp() is None:
+            raise ArtefactError(f"{self.place.silver}: no events. Run `stforecast ingest` first.")
+        return EventTable.open(self.place.silver)
+
+    def _gold_stamp(self) -> str:
+        config = self.config
+        parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
+        period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
+        inputs = [config.weather.path, config.weather.forecast_path, config.grid.area, config.grid.districts]
+        found = [Path(config.input(path)) for path in inputs if path]
+        sizes = [(path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.exists()]
+        return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), sizes)
+
+    def _built(self, mend: bool = False) -> str | None:
+        """The stamp of the cube that is there; one of another schema version is an error."""
+        stamp, gold = cube_stamp(self.place.gold), self.place.gold
+        if stamp is None and (gold / "cube.json").exists():
+            self._opened(open_cube, gold, mend)
+        return stamp
+
+    def cube(self) -> Cube:
+        """The gold cube.
+
+        Raises:
+            ArtefactError: it was not built, or from other events or settings.
+        """
+        if self._built() != self._gold_stamp():
+            raise ArtefactError(
+                f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first."
+            )
+        return open_cube(self.place.gold)
+
+    def split(self, cube: Cube) -> Split:
+        """The slices of a cube under the configuration."""
+        split, day = self.config.split, 24 // cube.step_hours
+        hour = cube.start.hour if self.config.issue_hour is None else self.config.issue_hour
+        first = (hour - cube.start.hour) % 24 // cube.step_hours
+
+        def step_of_date(date: Any) -> int:
+            return int((pd.Timestamp(date, tz="UTC") + pd.Timedelta(hours=hour) - cube.start) / pd.Timedelta(hours=1))
+
+        return make_split(
+            cube.steps, day, first, split.train, split.validation, split.gap // cube.step_hours, 24, step_of_date
+        )
