@@ -217,7 +217,9 @@ class Config(Section):
     known_time: Literal["reported", "occurred"] = Field(
         "reported", description="when an event counts as known; publishers without report time: occurrence + embargo"
     )
-    embargo_hours: int = Field(0, ge=0, description="hours before the issue time that are not yet known")
+    embargo_hours: int = Field(
+        0, ge=0, description="hours after an occurrence before which no report of it can be known"
+    )
     issue_hour: int | None = Field(
         None, ge=0, le=23, description="UTC hour of daily issue times; default local midnight in winter"
     )

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pandas as pd
+from typing import TypeVar
 
 from stforecast.config import Config
 from stforecast.cube import Cube
+from stforecast.cube.build import Axis
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import file_fingerprint, fingerprint, read_json, write_json
@@ -63,7 +62,7 @@ class Preparation:
         from stforecast.events.synthetic import simulate, write_city
 
         assert self.config.synthetic is not None
-        stamp = fingerprint(self.config.synthetic.model_dump(mode="json"), self.config.seed)
+        stamp = self._simulation()
         offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
         if offences.is_file() and note.is_file() and read_json(note)["stamp"] == stamp:
             return
@@ -71,6 +70,20 @@ class Preparation:
         write_city(city, self.place.bronze)
         write_json(note, {"stamp": stamp, "hash": file_fingerprint(offences)})
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
+
+    def _simulation(self) -> str | None:
+        """A fingerprint of the simulated city that the configuration describes, None where it describes none."""
+        synthetic = self.config.synthetic
+        return fingerprint(synthetic.model_dump(mode="json"), self.config.seed) if synthetic else None
+
+    def simulated(self) -> bool:
+        """Whether the record is this configuration's simulated city and nothing else."""
+        note = self.place.bronze / SIMULATED
+        if self.config.source.path or not note.is_file():
+            return False
+        facts = read_json(note)
+        files = [source["hash"] for source in self._events().meta["sources"]]
+        return facts["stamp"] == self._simulation() and files == [facts["hash"]]
 
     def _silver_stamp(self, mend: bool = False) -> str | None:
         path = self.place.silver / "ingest.json"
@@ -89,6 +102,7 @@ class Preparation:
     def build(self, mend: bool = False) -> Cube:
         """Silver → gold. `mend` replaces a cube that cannot be opened instead of saying so."""
         table = self._events()
+        self._check_silver()
         stamp = self._gold_stamp()
         if self._built(mend) == stamp and (found := self._opened(open_cube, self.place.gold, mend)) is not None:
             self.say(f"build: {self.place.gold} is up to date")
@@ -107,6 +121,17 @@ class Preparation:
         if self._silver_stamp() is None:
             raise ArtefactError(f"{self.place.silver}: no events. Run `stforecast ingest` first.")
         return EventTable.open(self.place.silver)
+
+    def _check_silver(self) -> None:
+        """The events are of the files and settings at hand; where the files are gone, the events stand for them."""
+        try:
+            files = events_ingest.source_files(self.config, self.place.bronze)
+        except DataError:
+            return
+        if self._silver_stamp() != events_ingest.source_stamp(files, self.config):
+            raise ArtefactError(
+                f"{self.place.silver}: no events of these files and settings. Run `stforecast ingest` first."
+            )
 
     def _gold_stamp(self) -> str:
         config = self.config
@@ -130,6 +155,7 @@ class Preparation:
         Raises:
             ArtefactError: it was not built, or from other events or settings.
         """
+        self._check_silver()
         if self._built() != self._gold_stamp():
             raise ArtefactError(
                 f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first."
@@ -139,12 +165,5 @@ class Preparation:
     def split(self, cube: Cube) -> Split:
         """The slices of a cube under the configuration."""
         split, day = self.config.split, 24 // cube.step_hours
-        hour = cube.start.hour if self.config.issue_hour is None else self.config.issue_hour
-        first = (hour - cube.start.hour) % 24 // cube.step_hours
-
-        def step_of_date(date: Any) -> int:
-            return int((pd.Timestamp(date, tz="UTC") + pd.Timedelta(hours=hour) - cube.start) / pd.Timedelta(hours=1))
-
-        return make_split(
-            cube.steps, day, first, split.train, split.validation, split.gap // cube.step_hours, 24, step_of_date
-        )
+        gap, day_step = split.gap // cube.step_hours, Axis.of(cube).day_step
+        return make_split(cube.steps, day, 0, split.train, split.validation, gap, cube.horizons, day_step)

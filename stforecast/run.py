@@ -26,17 +26,8 @@ from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 
 SCHEMA = 1
-FACTS = {
-    "made_from",
-    "start",
-    "forecasters",
-    "categories",
-    "weather",
-    "future",
-    "train_until",
-    "validation_until",
-    "hexagons",
-}
+FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
+FACTS |= {"forecasters", "categories", "weather", "future"}
 """What a forecast needs of `run.json`."""
 
 
@@ -108,11 +99,12 @@ class Run:
                 "schema": SCHEMA,
                 "made_from": made_from,
                 "start": cube.start.isoformat(),
+                "known_time": cube.notes["known_time"],
+                "embargo_hours": cube.notes["embargo_hours"],
                 "forecasters": forecasters,
                 "categories": list(cube.categories),
                 "train_until": cube.time_of(split.train_end).isoformat(),
                 "validation_until": cube.time_of(split.validation_end).isoformat(),
-                "data_until": cube.end.isoformat(),
                 "weather": list(cube.weather.names),
                 "future": list(cube.future.names),
                 "hexagons": cube.cells.tolist(),

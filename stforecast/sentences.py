@@ -27,6 +27,9 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
     if issue > cube.steps:
         late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
         said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
+    said += cube.notes.get("fallbacks", [])
+    if cube.notes.get("known_time") == "occurred" and not cube.notes.get("embargo_hours"):
+        said.append("Every report counts as known in the hour of its offence (known_time: occurred): an upper bound.")
     if cube.late:
         said.append("Reports of the last days are still arriving: those known at the issue time were used.")
     said += _missing(cube.weather, issue - 24, "observed weather of the day before")

@@ -18,7 +18,7 @@ from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import open_cube
 from stforecast.errors import ConfigError, DataError
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
-from stforecast.preparation import SIMULATED, Preparation
+from stforecast.preparation import Preparation
 from stforecast.run import Run
 from stforecast.scoring.splits import Split
 from stforecast.sentences import assumptions
@@ -59,6 +59,7 @@ class Stages(Preparation):
                 continue
             if hasattr(forecaster, "draw"):
                 forecaster.draw = partial(validation_figures, cube)
+            (run.folder / "scorecard.json").unlink(missing_ok=True)  # it would be of another fit
             began = pd.Timestamp.now()
             forecaster.fit(cube, split, run.place(forecaster.name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
@@ -94,10 +95,7 @@ class Stages(Preparation):
         from stforecast.evaluation.oracle import oracle_of
         from stforecast.events.synthetic import simulate
 
-        note = self.place.bronze / SIMULATED
-        if self.config.synthetic is None or self.config.source.path or not note.is_file():
-            return None
-        if [source["hash"] for source in self._events().meta["sources"]] != [read_json(note)["hash"]]:
+        if self.config.synthetic is None or not self.simulated():
             return None
         return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, split.issues("test"))
 
@@ -113,9 +111,10 @@ class Stages(Preparation):
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
         forecast = fitted.forecaster.predict(cube, issues)
+        simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
-            said = assumptions(cube, int(issues[i]), learned_until)
+            said = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
             one = replace(
                 forecast,
                 intensity=forecast.intensity[i : i + 1],
@@ -139,6 +138,11 @@ class Stages(Preparation):
             return open_cube(self.place.gold)
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
         cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
+        if cube.notes["known_time"] != facts["known_time"] or self.config.embargo_hours != facts["embargo_hours"]:
+            raise ConfigError(
+                f"known_time, embargo_hours: {cube.notes['known_time']}, {self.config.embargo_hours}, but the run was "
+                f"trained with {facts['known_time']}, {facts['embargo_hours']}. Set them so, or train again."
+            )
         if list(cube.categories) != facts["categories"]:
             raise ConfigError(
                 f"source.categories: {', '.join(cube.categories)} are not those of the trained run "

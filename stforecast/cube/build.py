@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 HORIZONS = 24
+AHEAD_DAYS = 7
+"""How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
+CUT = 10
+"""The last day is left out as cut short when its end is empty for so long that this many events were to be expected."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Axis:
         """The hour that holds each time, int64; what is null has no meaning."""
         since = times.to_numpy("datetime64[us]") - np.datetime64(self.start.tz_convert(None), "us")
         return since.astype(np.int64) // 3_600_000_000
+
+    @staticmethod
+    def of(cube: Cube) -> Axis:
+        """The axis of a cube that was built."""
+        return Axis(cube.start, cube.steps, hours.standard_offset(cube.time_zone, cube.start).ceil("h"))
 
     def day_step(self, day: dt.date) -> int:
         """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
@@ -129,15 +138,20 @@ def _midnight(day: dt.date, offset: pd.Timedelta) -> pd.Timestamp:
 def _axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
     """The days from the table's first occurrence to its last, or from `source.first_day` to `source.last_day`.
 
-    Reports do not prolong it: an export chosen by date of occurrence goes on to report for years after, and the axis
-    would end in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that
-    hour, up to a day before the first day.
+    A last day that the export cut short is left out, since its empty hours would pass for quiet ones. Reports do not
+    prolong the axis: an export chosen by date of occurrence goes on to report for years after, and the axis would end
+    in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that hour, up to a
+    day before the first day.
     """
     earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
     source = config.source
     offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
     first = source.first_day or (earliest + offset).date()
     last = source.last_day or (latest + offset).date()
+    newest = max(latest, frame["reported_at"].max()) if frame["reported_at"].notna().any() else latest
+    empty = (_midnight(last, offset) + DAY - newest) / max(latest - earliest, DAY) * len(frame)
+    if source.last_day is None and empty > CUT and last > first:
+        last -= dt.timedelta(days=1)
     if last < first:
         raise ConfigError(f"source.first_day, source.last_day: {first} to {last} holds no day. Mend one of them.")
     start, end = _midnight(first, offset), _midnight(last, offset) + DAY
@@ -150,7 +164,7 @@ def _known(reported_at: pd.Series, axis: Axis, hour: np.ndarray, embargo: int, r
     """The step in which each event became known, int64, never before the one in which it occurred."""
     if not reported:
         return hour + embargo
-    return np.where(reported_at.isna(), hour + embargo, np.maximum(hour, axis.step(reported_at)))
+    return np.where(reported_at.isna(), hour + embargo, np.maximum(hour + embargo, axis.step(reported_at)))
 
 
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:
@@ -210,8 +224,8 @@ def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Se
 
 
 def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
-    """Observed channels of the axis, and channels known in advance until one horizon after its end."""
-    settings, beyond = config.weather, axis.steps + HORIZONS
+    """Observed channels of the axis, and channels known in advance for as long as forecasts may be issued after it."""
+    settings, beyond = config.weather, axis.steps + HORIZONS + 24 * AHEAD_DAYS
     if settings.observed_as_forecast and (settings.path is None or settings.forecast_path is not None):
         raise ConfigError("weather.observed_as_forecast: needs weather.path, and no weather.forecast_path beside it.")
     ahead = settings.path if settings.observed_as_forecast else settings.forecast_path

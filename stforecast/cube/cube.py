@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import torch
     from torch_geometric.data import Data
 
-NEVER = np.iinfo(np.int32).max
-
 
 @dataclass(frozen=True)
 class Series:
@@ -192,7 +190,7 @@ class Cube:
     def from_dense(
         counts: np.ndarray,
         *,
-        edges: np.ndarray | None = None,
+        edge_index: np.ndarray | None = None,
         coordinates: np.ndarray | None = None,
         start: str | pd.Timestamp = "2000-01-01",
         step_hours: int = 1,
@@ -204,12 +202,12 @@ class Cube:
     ) -> Cube:
         """Any published grid or graph: counts [t n c] (or [t n]; non-negative, whole or not).
 
-        The graph is `edges` [2, e], or joins places whose `coordinates` [n, 2] (longitude and latitude, or any
+        The graph is `edge_index` [2, e], or joins places whose `coordinates` [n, 2] (longitude and latitude, or any
         plane) lie within 1.5 times the smallest distance of two: the eight neighbours of a square grid, the six
         of a hexagonal one.
 
         Raises:
-            ArtefactError: negative or non-finite counts, neither or both of `edges` and `coordinates`, or shapes
+            ArtefactError: negative or non-finite counts, neither or both of `edge_index` and `coordinates`, or shapes
                 that do not agree.
         """
         counts = np.asarray(counts)
@@ -217,8 +215,8 @@ class Cube:
         if counts.ndim != 3 or not np.isfinite(counts).all() or (counts < 0).any():
             raise ArtefactError(f"counts: expected finite, non-negative values [t n c], found shape {counts.shape}.")
         steps, n, c = counts.shape
-        if (edges is None) == (coordinates is None):
-            raise ArtefactError("give either edges [2, e] or coordinates [n, 2].")
+        if (edge_index is None) == (coordinates is None):
+            raise ArtefactError("give either edge_index [2, e] or coordinates [n, 2].")
         if coordinates is not None:
             position = np.asarray(coordinates, float)
             if position.shape != (n, 2):
@@ -226,9 +224,9 @@ class Cube:
             edges = _near(position)
         else:
             position = np.full((n, 2), np.nan)
-            edges = np.asarray(edges, np.int64)
+            edges = np.asarray(edge_index, np.int64)
             if edges.ndim != 2 or len(edges) != 2 or (edges.size and not 0 <= edges.min() <= edges.max() < n):
-                raise ArtefactError(f"edges: expected [2, e] with entries in 0 … {n - 1}.")
+                raise ArtefactError(f"edge_index: expected [2, e] with entries in 0 … {n - 1}.")
         hexagons = pd.DataFrame(
             {"hexagon": [str(i) for i in range(n)], "longitude": position[:, 0], "latitude": position[:, 1]}
         ).assign(area_km2=1.0)

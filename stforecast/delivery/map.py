@@ -232,7 +232,7 @@ def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> N
 
 def _footer(grid: RiskGrid) -> list[str]:
     """Lines of the footer: where the forecast comes from, what it assumed, what it is of."""
-    source = [f"Model {grid.model}", f"data complete until {_local(grid.complete_until, grid.time_zone)}"]
+    source = [f"Model {grid.model}", f"record used until {_local(grid.complete_until, grid.time_zone)}"]
     words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
     return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
 

@@ -20,11 +20,13 @@ def windows(values: np.ndarray, issues: np.ndarray, horizons: int) -> np.ndarray
 
 
 def outcomes(cube: Cube, split: Split, which: Slice) -> np.ndarray:
-    """Counts at the issues of a slice as uint16 [m k n c]: known by its end, or final for the test slice."""
+    """Counts at the issues of a slice, [m k n c], uint16 where whole: known by its end, or final for the test slice."""
     issues, end = split.issues(which), split.span(which)[1]
-    dense = cube.dense(0, end, known_before=None if which == "test" else end).numpy()
-    whole = bool((dense == np.round(dense)).all())
-    return windows(dense.astype(np.uint16) if whole else dense, issues, cube.horizons)
+    first = int(issues[0])
+    dense = cube.dense(first, end, known_before=None if which == "test" else end).numpy()
+    if (cube.weight == np.round(cube.weight)).all() and dense.max(initial=0) <= np.iinfo(np.uint16).max:
+        dense = dense.astype(np.uint16)
+    return windows(dense, issues - first, cube.horizons)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,9 @@ def table(card: Mapping[str, Any]) -> str:
     """The scorecard as text: one line a forecaster, best average precision first, then the differences."""
     rows = sorted(card["forecasters"].items(), key=lambda item: -(item[1]["average_precision"] or 0))
     keys = [key for key in TABLE if any(key in entry for _, entry in rows)]
-    lines = [f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
+    known = card["notes"].get("known_time", "occurred")
+    heading = f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"
+    lines = [heading, f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
     for name, entry in rows:
         cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
         lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))

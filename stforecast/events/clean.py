@@ -195,7 +195,7 @@ def _reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, 
     local = source.times_are == "local" or ((offset == NONE) & (source.times_are is None))
     day_only = (wall != NONE) & (wall % DAY == 0) & local
     book.mend(day_only, "reported on a day without time")
-    wall = np.where(day_only, wall + DAY, wall)
+    wall = np.where(day_only, wall + DAY - 1, wall)  # the last instant of that day, not the first of the next
     reported = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
     early = (reported != NONE) & (reported < occurred)
     book.mend(early, "reported before it occurred")

@@ -44,7 +44,7 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
         return files
     found: list[Path] = []
     for text in [given] if isinstance(given, str) else given:
-        path = Path(text).expanduser()
+        path = Path(config.input(text)).expanduser()
         if path.is_dir():
             matches = _in_folder(path)
         elif path.is_file():

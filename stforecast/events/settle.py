@@ -57,17 +57,20 @@ def settle(cleaned: Cleaned, source: Source) -> Cleaned:
 
 
 def _unique(cleaned: Cleaned, source: Source) -> Cleaned:
-    """Number the equal rows that share a hash; refuse all but the first row of a publisher's id."""
+    """Number the equal rows of a file that share a hash; refuse all but the first row of an id.
+
+    Equal rows of one file are several events; those of overlapping exports are the same events again.
+    """
     events = cleaned.events
     repeated = events["event_id"].duplicated().to_numpy(bool)
     hashed = events["event_id"].str.startswith("#").to_numpy(bool)
     if (repeated & hashed).any():
-        number = events.groupby("event_id").cumcount().to_numpy()
+        number = events.groupby(["file", "event_id"]).cumcount().to_numpy()
         ids = events["event_id"].to_numpy(object).copy()
         rows = np.flatnonzero(hashed & (number > 0))
         ids[rows] = [f"{ids[row]}-{number[row]}" for row in rows]
         events = events.assign(event_id=pd.Series(ids, dtype=events["event_id"].dtype))
-    again = repeated & ~hashed
+    again = events["event_id"].duplicated().to_numpy(bool)
     if not again.any():
         return replace(cleaned, events=events)
     first_file = events.groupby("event_id")["file"].transform("first")

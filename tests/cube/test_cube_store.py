@@ -92,7 +92,7 @@ def test_any_graph_comes_back_exactly(tmp_path_factory, seed: int) -> None:
     e = int(rng.integers(0, 30))
     cube = Cube.from_dense(
         rng.poisson(0.5, (steps, n, c)) * rng.choice([1, 0.3]),
-        edges=rng.integers(0, n, (2, e)),  # directed, repeated, unsorted
+        edge_index=rng.integers(0, n, (2, e)),  # directed, repeated, unsorted
         step_hours=24,
         horizons=1,
         future=Series(("a", "b"), rng.normal(size=(steps, 2)).astype(np.float32)),
@@ -111,7 +111,7 @@ def test_grids_without_h3_cells_have_points_or_nothing(tmp_path: Path) -> None:
     hexagons = geopandas.read_parquet(tmp_path / "gold/hexagons.parquet")
     assert hexagons.geometry.x.tolist() == places[:, 0].tolist()
     assert hexagons.crs is None
-    save_cube(Cube.from_dense(np.ones((2, 12, 1)), edges=np.zeros((2, 0), int)), tmp_path / "gold", "s")
+    save_cube(Cube.from_dense(np.ones((2, 12, 1)), edge_index=np.zeros((2, 0), int)), tmp_path / "gold", "s")
     assert geopandas.read_parquet(tmp_path / "gold/hexagons.parquet").geometry.isna().all()
 
 
@@ -168,7 +168,9 @@ def test_another_schema_version_and_no_cube(cube: Cube, tmp_path: Path) -> None:
 def test_a_failed_save_leaves_the_old_cube(cube: Cube, tmp_path: Path) -> None:
     folder = tmp_path / "gold"
     save_cube(cube, folder, "s")
-    broken = Cube.from_dense(np.ones((2, 3, 1)), edges=np.zeros((2, 0), int), resolution=8)  # names are no H3 cells
+    broken = Cube.from_dense(
+        np.ones((2, 3, 1)), edge_index=np.zeros((2, 0), int), resolution=8
+    )  # names are no H3 cells
     with pytest.raises(ArtefactError, match="not an H3 cell"):
         save_cube(broken, folder, "t")
     assert_equal(open_cube(folder), cube)

@@ -23,7 +23,7 @@ def cube_of(city: City) -> Cube:
     """The city's counts from its second day on, hexagons and categories in another order."""
     back = Cube.from_dense(
         city.counts[24:, ::-1, ::-1],
-        edges=city.edges,
+        edge_index=city.edges,
         start=city.start + pd.Timedelta(hours=24),
         categories=city.categories[::-1],
     )

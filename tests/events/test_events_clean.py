@@ -106,7 +106,7 @@ def test_what_is_mended_is_counted():
     events = cleaned.events
     assert events.loc[0, ["latitude", "longitude"]].tolist() == [39.7, -104.9]
     assert events.loc[1, "reported_at"] == events.loc[1, "occurred_at"]
-    assert events.loc[2, "reported_at"] == pd.Timestamp("2023-05-02 06:00", tz="UTC")  # the end of that local day
+    assert events.loc[2, "reported_at"] == pd.Timestamp("2023-05-02 05:59:59.999999", tz="UTC")  # that local day's end
     assert events.loc[3, ["reported_at", "occurred_until"]].isna().all()
 
 
