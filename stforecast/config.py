@@ -51,7 +51,9 @@ class Source(Section):
     """The publisher's files and how to read them."""
 
     preset: str | None = Field(
-        None, description="publisher's format: denver, chicago, los_angeles, new_york, boston, st_louis"
+        None,
+        description="publisher's format: atlanta, boston, chicago, denver, los_angeles, new_york, st_louis, "
+        "washington_dc",
     )
     path: str | list[str] | None = Field(
         None, description="file, folder or glob (several as a list); default data/<city>/bronze"

@@ -8,6 +8,8 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -87,8 +89,10 @@ def keys() -> list[str]:
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object, str]]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, f"{prefix}{name}.")
+        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if section:
+            yield from _fields(section, f"{prefix}{name}.")
         else:
             default = "(required)" if field.default is PydanticUndefined else field.default
             yield f"{prefix}{name}", default, field.description or "the city's name, used in paths"

@@ -159,7 +159,7 @@ class Cube:
         from torch_geometric.data import Data
 
         position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
-        return Data(edge_index=torch.as_tensor(self.edges), pos=torch.as_tensor(position), num_nodes=self.n)
+        return Data(edge_index=torch.tensor(self.edges), pos=torch.tensor(position), num_nodes=self.n)
 
     def with_events(self, keep: np.ndarray) -> Cube:
         """The same cube with only the events of a boolean mask."""

@@ -1,4 +1,4 @@
-"""The calendar of a UTC axis in the city's local time, and the UTC hour of its winter midnight.
+"""The calendar of a UTC axis in the city's local time, and its standard time.
 
 Every step carries its own local hour, so that days of 23 and 25 hours need no special case.
 """
@@ -76,17 +76,8 @@ def calendar(
     )
 
 
-def issue_hour(time_zone: str, start: pd.Timestamp) -> int:
-    """The UTC hour that holds local midnight in winter (standard time), in the year from `start` on.
-
-    America/Denver: 7. Standard time is the smallest UTC offset of that year, on either hemisphere. Where the zone
-    is not whole hours from UTC the hour in which midnight falls: Asia/Kolkata (midnight at 18:30 UTC): 18.
-    """
-    return int(-standard_offset(time_zone, start) % pd.Timedelta(hours=24) // pd.Timedelta(hours=1))
-
-
 def standard_offset(time_zone: str, start: pd.Timestamp) -> pd.Timedelta:
-    """Local standard time minus UTC, in the year from `start` on.
+    """Local standard time minus UTC, in the year from `start` on: the smallest offset, on either hemisphere.
 
     Raises:
         ConfigError: the zone is unknown.

@@ -8,15 +8,10 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.forecasters.base import Calibrated, Forecaster
-from stforecast.forecasters.record import completeness
+from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import choose_thresholds
 from stforecast.scoring.splits import Slice, Split
-
-
-def windows(values: np.ndarray, issues: np.ndarray, horizons: int) -> np.ndarray:
-    """The `horizons` steps from each issue on: [t …] → [m k …]."""
-    return values[issues[:, None] + np.arange(horizons)]
 
 
 def outcomes(cube: Cube, split: Split, which: Slice) -> np.ndarray:

@@ -17,6 +17,7 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.files import read_json, write_json
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 
@@ -46,11 +47,6 @@ class Forecast:
             raise ArtefactError(f"forecast: intensity [m k n c] {self.intensity.shape} does not fit names {expected}.")
         if not np.isfinite(self.intensity).all() or (self.intensity < 0).any():
             raise ArtefactError("forecast: intensities must be finite and not negative.")
-
-    @property
-    def risk(self) -> np.ndarray:
-        """Probability of at least one event of any category, [m k n]: risks combine because intensities add."""
-        return -np.expm1(-self.intensity.sum(-1))
 
 
 class Forecaster(ABC):
@@ -98,6 +94,29 @@ class Forecaster(ABC):
     @abstractmethod
     def load(cls, folder: Path, config: Config) -> Self:
         """Open what `save` wrote."""
+
+
+class WithoutParameters(Forecaster):
+    """Counts the record anew for every forecast; keeps only where training and validation ended."""
+
+    ends: tuple[int, ...] = ()
+
+    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        self.ends = (split.train_end, split.validation_end)
+        return self
+
+    def slice_end(self, issue: int) -> int:
+        """The end of the slice before: of training for issues in validation, of validation for test issues."""
+        return max((end for end in self.ends if end <= issue), default=issue)
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / "ends.json", self.ends)
+
+    @classmethod
+    def load(cls, folder: Path, config: Config) -> Self:
+        forecaster = cls(config)
+        forecaster.ends = tuple(read_json(folder / "ends.json"))
+        return forecaster
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 
-from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import WithoutParameters
 from stforecast.forecasters.rates import PROFILE_DAYS, RATE_DAYS, Rates
 from stforecast.forecasters.record import STRETCH, Lateness, Record
-from stforecast.scoring.splits import Split
 
 
 def by_phase(issues: np.ndarray, patch: int, steps: int) -> dict[int, dict[int, list[int]]]:
@@ -29,23 +24,18 @@ def by_phase(issues: np.ndarray, patch: int, steps: int) -> dict[int, dict[int, 
     return groups
 
 
-class RollingClimatology(Forecaster):
+class RollingClimatology(WithoutParameters):
     """λ₀ of each day from the days before it: the offset of the network, and the control to beat."""
 
     name = "rolling_climatology"
     half_lives = (RATE_DAYS, PROFILE_DAYS)
-    ends = (0, 0)
-
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        """Remember the ends of the slices: reporting delays are estimated from what was known at the first."""
-        self.ends = (split.train_end, split.validation_end)
-        return self
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         patch = min(max(1, 24 // cube.step_hours), cube.horizons)
         out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         record = Record(cube, patch, beyond=max(0, int(issues.max(initial=0)) - cube.steps))
         for phase, served in by_phase(issues, patch, cube.steps).items():
+            # reporting delays as they were known when training ended
             rates = Rates(record, Lateness.of(cube, patch, self.ends[0], phase), *self.half_lives)
             end = phase
             for s in sorted(served):
@@ -61,15 +51,6 @@ class RollingClimatology(Forecaster):
         """The last step whose record the forecast of `issue` rests on."""
         return issue
 
-    def save(self, folder: Path) -> None:
-        write_json(folder / "ends.json", self.ends)
-
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster = cls(config)
-        forecaster.ends = tuple(read_json(folder / "ends.json"))
-        return forecaster
-
 
 class FixedClimatology(RollingClimatology):
     """λ₀ without forgetting, as it stood at the end of the slice before: training, or validation for test issues."""
@@ -78,4 +59,4 @@ class FixedClimatology(RollingClimatology):
     half_lives = (math.inf, math.inf)
 
     def learned_until(self, issue: int) -> int:
-        return max((end for end in self.ends if end <= issue), default=issue)
+        return self.slice_end(issue)

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
-
 import numpy as np
 
-from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import Forecaster
-from stforecast.scoring.splits import Split
+from stforecast.forecasters.base import WithoutParameters
 
 
-class HexagonMean(Forecaster):
+class HexagonMean(WithoutParameters):
     """Mean events a step of each hexagon and category, as known at the end of the slice before."""
 
     name = "hexagon_mean"
-    ends: tuple[int, ...] = ()
-
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        self.ends = (split.train_end, split.validation_end)
-        return self
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        out = np.empty((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        for until in {self.known_until(s) for s in issues.tolist()}:
-            rows = [i for i, s in enumerate(issues.tolist()) if self.known_until(s) == until]
-            out[rows] = mean_rate(cube, 0, until)
-        return out
-
-    def known_until(self, issue: int) -> int:
-        """The step whose record the forecast of `issue` rests on."""
-        return max((end for end in self.ends if end <= issue), default=issue)
-
-    def save(self, folder: Path) -> None:
-        write_json(folder / "ends.json", self.ends)
-
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster = cls(config)
-        forecaster.ends = tuple(read_json(folder / "ends.json"))
-        return forecaster
+        ends = [self.slice_end(issue) for issue in issues.tolist()]
+        rates = {end: mean_rate(cube, 0, end) for end in set(ends)}
+        return np.repeat(np.stack([rates[end] for end in ends])[:, None], cube.horizons, axis=1)
 
 
-class LastWeek(Forecaster):
+class LastWeek(WithoutParameters):
     """Events of the last seven days in the hexagon, spread evenly: the hot-spot map of many departments."""
 
     name = "last_week"
-
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        return self
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         week = 7 * max(1, 24 // cube.step_hours)
         served = np.minimum(issues, cube.steps)
         rates = np.stack([mean_rate(cube, max(0, s - week), s) for s in served.tolist()])
         return np.repeat(rates[:, None], cube.horizons, axis=1)
-
-    def save(self, folder: Path) -> None:
-        """Nothing is learned."""
-
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        return cls(config)
 
 
 def mean_rate(cube: Cube, first: int, until: int) -> np.ndarray:

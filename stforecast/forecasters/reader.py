@@ -86,7 +86,7 @@ class Reader:
     def __init__(self, cube: Cube, scales: Scales, patch: int, device: torch.device | str, beyond: int = 0) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
         self.record = Record(cube, patch, beyond, device)
-        self.edges = torch.as_tensor(np.array(cube.edges), device=self.device)
+        self.edges = cube.graph().edge_index.to(self.device)
         self.target = self._target_table()
         self.city = self._series_table(cube.weather, scales.weather)
 

@@ -7,6 +7,7 @@ known_hour in [s − p, s) are new: those of the patch itself, and late reports 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,6 +121,11 @@ class Lateness:
         np.add.at(share, (upper, category), weight * part)
         share[0, share.sum(0) == 0] = 1
         return Lateness(tuple(lags), (share / share.sum(0)).astype(np.float32))
+
+
+def windows(values: Any, issues: np.ndarray | list[int], horizons: int) -> Any:
+    """The `horizons` steps from each issue on, of an array or a tensor: [t …] → [m k …]."""
+    return values[np.asarray(issues)[:, None] + np.arange(horizons)]
 
 
 def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:

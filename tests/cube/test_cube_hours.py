@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stforecast.cube.hours import calendar, issue_hour, standard_offset
+from stforecast.cube.hours import calendar, standard_offset
 from stforecast.errors import ConfigError
 
 START = pd.Timestamp("2021-01-01 07:00", tz="UTC")
@@ -31,8 +31,9 @@ START = pd.Timestamp("2021-01-01 07:00", tz="UTC")
     ],
 )
 @pytest.mark.parametrize("start", ["2021-01-01", "2021-07-01T12:00:00Z"])
-def test_issue_hour_is_local_midnight_in_standard_time(zone: str, hour: int, start: str) -> None:
-    assert issue_hour(zone, pd.Timestamp(start)) == hour
+def test_winter_midnight_in_utc(zone: str, hour: int, start: str) -> None:
+    midnight = -standard_offset(zone, pd.Timestamp(start)) % pd.Timedelta(hours=24)
+    assert midnight // pd.Timedelta(hours=1) == hour
 
 
 @given(st.integers(-20_000, 80_000), st.integers(0, 60), st.sampled_from(["America/Denver", "Australia/Sydney"]))

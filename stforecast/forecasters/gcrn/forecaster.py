@@ -47,7 +47,7 @@ class GCRN(Forecaster):
         pl.seed_everything(config.seed, verbose=False)
         scales = Scales.of(cube, split.train_end)
         reader = Reader(cube, scales, patch_steps(config, cube), self.device)
-        module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(np.array(cube.edges)))
+        module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu())
         last = folder / "last.ckpt" if folder else None
         if last and last.exists():
             _check_resumable(last, module.settings)

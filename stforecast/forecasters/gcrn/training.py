@@ -27,7 +27,7 @@ from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import make_loss
 from stforecast.forecasters.gcrn.network import Inputs, Network, Sizes
 from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.record import completeness
+from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split
@@ -47,12 +47,6 @@ class Stretch:
     log_rate: Tensor
     counts: Tensor
     log_share: Tensor
-
-
-def targets(dense: Tensor, issues: list[int], horizons: int) -> Tensor:
-    """Windows of `horizons` steps from each issue: [t …] → [l k …]."""
-    index = torch.tensor(issues, device=dense.device)[:, None] + torch.arange(horizons, device=dense.device)
-    return dense[index]
 
 
 def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
@@ -92,8 +86,8 @@ class Stream(IterableDataset[Stretch]):
             yield Stretch(
                 inputs_of(self.reader, recall),
                 recall.log_rate,
-                targets(self.counts, recall.issues, self.cube.horizons),
-                targets(self.log_share, recall.issues, self.cube.horizons)[:, :, None],
+                windows(self.counts, recall.issues, self.cube.horizons),
+                windows(self.log_share, recall.issues, self.cube.horizons)[:, :, None],
             )
 
 
@@ -188,9 +182,8 @@ class Validation:
         end = split.validation_end
         dense = cube.dense(0, end, known_before=end)
         self.wanted = set(issues.tolist())
-        self.counts = targets(dense, issues.tolist(), cube.horizons).numpy()
-        share = torch.as_tensor(completeness(cube, 0, end, end))
-        self.share = targets(share, issues.tolist(), cube.horizons)[:, :, None].numpy()
+        self.counts = windows(dense, issues, cube.horizons).numpy()
+        self.share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
         self.categories, self.draw, self.device = cube.categories, draw, reader.device
 
     @torch.no_grad()
