@@ -234,8 +234,8 @@ class Config(Section):
     evaluation: Evaluation = Field(Evaluation(), description="comparison")
 
     def input(self, path: str) -> str:
-        """A configured input file: below the root where it lies there, else as given."""
-        return str(self.root / path) if (self.root / path).exists() else path
+        """A configured input file: `data/…` lies below the root, any other path is as given."""
+        return str(self.root / path) if Path(path).parts[:1] == ("data",) else path
 
     synthetic: Synthetic | None = Field(None, description="simulated city that writes the bronze files")
 
