@@ -140,8 +140,8 @@ def test_dump_is_plain_yaml() -> None:
     assert yaml.safe_load(dump(parse({"city": "mine"}, "test")))["known_time"] == "reported"
 
 
-def test_an_input_lies_below_the_root_where_it_is_there(tmp_path: Path) -> None:
-    config = parse({"city": "mine", "root": str(tmp_path)}, "test")
+def test_data_lies_below_the_root_and_other_inputs_as_given(tmp_path: Path) -> None:
+    config = parse({"city": "here", "root": str(tmp_path)}, "test")
+    assert config.input("data/here/bronze/weather.csv") == str(tmp_path / "data/here/bronze/weather.csv")
     assert config.input("weather.csv") == "weather.csv"
-    (tmp_path / "weather.csv").touch()
-    assert config.input("weather.csv") == str(tmp_path / "weather.csv")
+    assert config.input("/elsewhere/data/weather.csv") == "/elsewhere/data/weather.csv"
