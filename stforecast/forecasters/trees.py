@@ -1,9 +1,9 @@
 """Tree ensembles on the same long memory that the network reads: one row a hexagon, hour and category.
 
-A tree model starts from climatology as the network does: log λ₀ of the cell is a feature, beside the long-memory
-ratios, the counts of the last patch, the ring, the calendar and the weather. It gives the probability p of at least
-one event, which enters as λ = −log(1 − p). All rows with an event are kept; of the
-others a share is drawn and weighted.
+A tree model starts from climatology as the network does: it fits the factor y / λ₀ with weights λ₀, which has the same
+optimum as Poisson regression with log λ₀ as offset, and λ = λ₀ × factor. Fitted to y > 0 with log λ₀ as a mere feature,
+the trees ranked hexagons worse than climatology itself (validation slice of Chicago: average precision .0978, λ₀ .0990,
+as a factor .1000). Rows with an event are all kept; of the others a share is drawn and weighted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Self
 import joblib
 import numpy as np
 import torch
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import Tensor
 
 from stforecast.config import Config
@@ -31,6 +31,9 @@ from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import STRETCH, completeness
 from stforecast.scoring.splits import Split
 
+LOG_RATE = 0
+"""The column of a row that holds log λ₀."""
+
 
 class Trees(Forecaster):
     """What all tree models share: rows, sampling, replay."""
@@ -43,17 +46,17 @@ class Trees(Forecaster):
 
     @abstractmethod
     def estimator(self) -> Any:
-        """A scikit-learn classifier that takes sample weights."""
+        """A scikit-learn regressor that takes sample weights."""
 
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
         self.scales = Scales.of(cube, split.train_end)
-        rows, hit, weight = self._sample(cube, split)
-        both = hit.any() and not hit.all()
-        self.model = (self.estimator() if both else DummyClassifier()).fit(rows, hit, sample_weight=weight)
+        rows, factor, weight = self._sample(cube, split)
+        model = self.estimator() if factor.any() else DummyRegressor()  # nothing ever happened: 0
+        self.model = model.fit(rows, factor, sample_weight=weight)
         return self
 
     def _sample(self, cube: Cube, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Training rows [r f], whether an event happened [r], and weights [r]."""
+        """Training rows [r f], factors y / λ₀ [r], and weights [r]."""
         end, table = split.train_end, RowTable(cube, self.scales)
         memory = table.reader.memory(split.first % table.patch)
         warm = min(self.config.training.warm_up_days * split.day, end // 3) // table.patch
@@ -67,16 +70,17 @@ class Trees(Forecaster):
         generator = torch.Generator().manual_seed(self.config.seed)
         if memory.next_issue > last:
             raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
-        rows, hits = [], []
+        rows, factors, weights = [], [], []
         while memory.next_issue <= last:
             recall = memory.walk(min(STRETCH, (last - memory.next_issue) // table.patch + 1))
             steps = table.reader.targets_of(recall.issues)
-            hit = counts[steps] > 0
-            keep = hit | (torch.rand(hit.shape, generator=generator) < share)
+            y, rate = counts[steps], recall.log_rate.exp()
+            keep = (y > 0) | (torch.rand(y.shape, generator=generator) < share)
+            y, rate = y[keep], rate[keep]
             rows.append(table.rows(recall, keep.nonzero().unbind(1)))
-            hits.append(hit[keep])
-        happened = torch.cat(hits).numpy()
-        return torch.cat(rows).numpy(), happened, np.where(happened, 1.0, 1 / share)
+            factors.append(y / rate)
+            weights.append(torch.where(y > 0, rate, rate / share))
+        return torch.cat(rows).numpy(), torch.cat(factors).numpy(), torch.cat(weights).numpy()
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         if self.model is None:
@@ -98,8 +102,7 @@ class Trees(Forecaster):
         return out
 
     def _intensity(self, rows: np.ndarray) -> np.ndarray:
-        risk = self.model.predict_proba(rows) @ self.model.classes_.astype(float)  # one class: nothing ever happened
-        return -np.log1p(-np.clip(risk, FLOOR, 1 - 1e-6))
+        return np.maximum(np.exp(rows[:, LOG_RATE]) * self.model.predict(rows), FLOOR)
 
     def save(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
@@ -121,10 +124,11 @@ class HistGradientBoosting(Trees):
 
     name = "hist_gradient_boosting"
 
-    def estimator(self) -> HistGradientBoostingClassifier:
-        return HistGradientBoostingClassifier(
+    def estimator(self) -> HistGradientBoostingRegressor:
+        return HistGradientBoostingRegressor(
+            loss="poisson",
             learning_rate=0.06,
-            max_iter=150,
+            max_iter=100,
             max_leaf_nodes=31,
             min_samples_leaf=200,
             l2_regularization=5.0,
