@@ -303,6 +303,8 @@ def interrupt(home: Home, how: signal.Signals, *arguments: str) -> tuple[Path, i
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # a shell's background job ignores Ctrl-C, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while not (kept := [path.parent for path in home.runs.glob("*/last.ckpt") if path.parent != finished]):
