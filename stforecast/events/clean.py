@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from stforecast.config import Source
 from stforecast.events import ledger as why
 from stforecast.events.ledger import Ledger
 from stforecast.events.read import FIELDS
 from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, TEXT
 from stforecast.events.sources import grouping
 from stforecast.events.times import DAY, NONE, as_times, is_month, parse, parse_pair, to_utc
+from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
 # every open portal after it.

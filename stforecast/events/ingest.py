@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stforecast.config import Config, Source
+from stforecast.config import Config
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned, clean
@@ -22,6 +22,7 @@ from stforecast.events.schema import COLUMNS, SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import merge, settle
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.files import file_fingerprint, fingerprint
+from stforecast.sections import Source
 from stforecast.workspace import Workspace
 
 ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")

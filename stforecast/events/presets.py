@@ -11,7 +11,7 @@ left out too, since the recorded place is seldom where it happened. `source.othe
 
 from __future__ import annotations
 
-from stforecast.config import Columns, Source
+from stforecast.sections import Columns, Source
 
 PRESETS: dict[str, Source] = {
     # ArcGIS export; OFFENSE_ID is one offence, INCIDENT_ID may hold several

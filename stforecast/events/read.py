@@ -25,9 +25,9 @@ from typing import IO, Any, TextIO, cast
 import numpy as np
 import pandas as pd
 
-from stforecast.config import Columns
 from stforecast.errors import DataError
 from stforecast.events.records import parse_block
+from stforecast.sections import Columns
 
 BLOCK = 8 << 20  # characters of text parsed at once
 ROWS = 32768  # rows of Parquet read at once

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from stforecast.config import Source
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
 from stforecast.events.schema import REJECT_COLUMNS
+from stforecast.sections import Source
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
 

@@ -8,9 +8,9 @@ import zoneinfo
 from collections.abc import Callable
 from functools import lru_cache
 
-from stforecast.config import Columns, Source
 from stforecast.errors import ConfigError
 from stforecast.events.presets import PRESETS
+from stforecast.sections import Columns, Source
 
 # an hour of an event cannot be had without these; the offence column joins them when there are categories to group
 NEEDED = ("occurred", "latitude", "longitude")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stforecast.config import Columns, Source
 from stforecast.errors import ArtefactError
 from stforecast.events import ledger as why
 from stforecast.events.clean import FLOOR, clean
@@ -18,6 +17,7 @@ from stforecast.events.read import FIELDS
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.events.settle import merge, settle
 from stforecast.events.sources import resolve
+from stforecast.sections import Columns, Source
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 BASE = {"occurred": "5/1/2023 12:30:00 PM", "latitude": "39.7", "longitude": "-104.9", "offence": "Theft"}

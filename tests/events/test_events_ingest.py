@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stforecast.config import Source, load, parse
+from stforecast.config import load, parse
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
 from stforecast.events.presets import PRESETS
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import categories_of, resolve
+from stforecast.sections import Source
 from stforecast.workspace import Workspace
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"

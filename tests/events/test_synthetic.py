@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stforecast.config import Synthetic, load
+from stforecast.config import load
 from stforecast.errors import ConfigError
 from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate, write_city
+from stforecast.sections import Synthetic
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICKSTART, REFERENCE = REPOSITORY / "configs/quickstart.yaml", REPOSITORY / "configs/reference/synthetic.yaml"

@@ -1,0 +1,197 @@
+"""The sections of a configuration: frozen models that forbid unknown keys; every field carries a description."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration; unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Columns(Section):
+    """Which of the publisher's columns holds what. Several names are tried in order."""
+
+    occurred: list[str] = Field([], description="date, or date and time, of (the start of) the occurrence")
+    occurred_time: list[str] = Field([], description="time of day in a column of its own: HH:MM[:SS] or HHMM")
+    occurred_until: list[str] = Field([], description="end of the occurrence where it is given as a span")
+    occurred_until_time: list[str] = Field([], description="time of day of the end, in a column of its own")
+    reported: list[str] = Field([], description="when the report became known")
+    latitude: list[str] = Field([], description="latitude in degrees, or northing when `crs` is projected")
+    longitude: list[str] = Field([], description="longitude in degrees, or easting when `crs` is projected")
+    offence: list[str] = Field([], description="the publisher's offence type that `categories` groups")
+    event_id: list[str] = Field([], description="unique key of a row; without one a hash of the row is used")
+    incident_id: list[str] = Field([], description="incident that several rows may share")
+    district: list[str] = Field([], description="police district or area")
+    arrest: list[str] = Field([], description="whether an arrest was made")
+    count: list[str] = Field([], description="+1 for a report, -1 for its withdrawal")
+
+
+class Source(Section):
+    """The publisher's files and how to read them."""
+
+    preset: str | None = Field(
+        None,
+        description="publisher's format: atlanta, boston, chicago, denver, los_angeles, new_york, st_louis, "
+        "washington_dc",
+    )
+    path: str | list[str] | None = Field(
+        None, description="file, folder or glob (several as a list); default data/<city>/bronze"
+    )
+    columns: Columns = Field(Columns(), description="column mapping; overrides the preset's field by field")
+    crs: str | None = Field(None, description="coordinate system of projected coordinates, such as EPSG:2815")
+    time_zone: str | None = Field(None, description="IANA time zone of the city; default the preset's")
+    times_are: Literal["local", "utc"] | None = Field(
+        None, description="how the publisher writes times; an offset such as +00 is ignored when local"
+    )
+    bounds: tuple[float, float, float, float] | None = Field(
+        None, description="west, south, east, north in degrees; events outside are refused; default the preset's"
+    )
+    first_day: dt.date | None = Field(None, description="first local day kept; default the first in the file")
+    last_day: dt.date | None = Field(None, description="last local day kept; default the last in the file")
+    categories: dict[str, list[str]] = Field(
+        {}, description="category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"
+    )
+    other: str | None = Field(
+        None, description="category for offences that no group names; without it they are left out and counted"
+    )
+    max_rejects: float = Field(0.05, ge=0, le=1, description="share of refused rows that stops the run")
+
+
+class Grid(Section):
+    """The hexagons and the time axis."""
+
+    resolution: int = Field(8, ge=0, le=15, description="H3 resolution (8 is about 0.74 km² a hexagon)")
+    min_events: int = Field(20, ge=1, description="events of the training slice that a hexagon needs to be kept")
+    area: str | None = Field(None, description="polygon file (GeoJSON, GeoPackage…) of the study area, instead")
+    districts: str | None = Field(None, description="polygon file whose `district_key` is attached to each hexagon")
+    district_key: str = Field("name", description="attribute of `districts` that names a polygon")
+    country: str | None = Field("US", description="country code of the public holidays")
+    subdivision: str | None = Field(None, description="state or province code of the public holidays")
+
+
+class Weather(Section):
+    """Hourly weather of the city. A gap is masked, never filled."""
+
+    path: str | None = Field(None, description="CSV of observed hourly weather with a UTC time column")
+    forecast_path: str | None = Field(
+        None, description="CSV of archived forecasts: what was forecast for that hour a day or more before it"
+    )
+    observed_as_forecast: bool = Field(
+        False, description="use the observation as if it had been forecast: an upper bound, labelled so"
+    )
+    time: str = Field("time_utc", description="column of UTC times")
+    channels: dict[str, str] = Field(
+        {},
+        description="channel: unit as published, e.g. temperature_2m: degC; units: degC, degF, K, mm, inch, "
+        "percent, hPa, m/s, km/h, mph, knots, fraction",
+    )
+
+
+class Split(Section):
+    """Time-ordered slices: training, then validation, then test."""
+
+    train: Fraction | dt.date = Field(0.75, description="share of the days, or the first day after the slice")
+    validation: Fraction | dt.date = Field(0.08, description="share of the days, or the first day after the slice")
+    gap: int = Field(24, ge=0, description="hours left out between slices (one horizon)")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Split:
+        if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation >= 1:
+            raise ValueError(
+                "split.train and split.validation are shares of the days and leave none for the test slice; "
+                "use for example 0.75 and 0.08"
+            )
+        return self
+
+
+class Model(Section):
+    """The graph-convolutional recurrent network."""
+
+    hidden: int = Field(64, ge=1, description="width of the carried state")
+    embedding: int = Field(16, ge=0, description="width of the learned vector of each hexagon")
+    rank: int = Field(64, ge=1, description="rank of the bilinear read-out over the horizon")
+    patch_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = Field(24, description="hours that a step of the recurrence reads")
+    conv: Literal["hex", "gcn", "cheb", "diffusion", "none"] = Field(
+        "hex", description="propagation over the hexagon graph; none leaves the graph out"
+    )
+    carry_state: bool = Field(True, description="carry the hidden state from patch to patch; false: an ablation")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout on inputs and read-out")
+
+
+class Training(Section):
+    """How the network is fitted."""
+
+    max_epochs: int = Field(10, ge=1, description="passes over the training slice")
+    learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay")
+    truncation: int = Field(14, ge=1, description="patches of truncated back-propagation")
+    warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
+    loss: Literal["focal", "poisson"] = Field("focal", description="focal is on risk and made proper")
+    gamma: float = Field(0.0, ge=0, le=5, description="focal exponent; 0 is cross-entropy")
+    alpha: float = Field(0.5, gt=0, lt=1, description="focal weight of hours with an event; 0.5 is neutral")
+    averaging: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights, per update")
+    clip: float = Field(1.0, gt=0, description="gradient norm at which updates are clipped")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto uses a GPU when there is one")
+
+
+class Evaluation(Section):
+    """What is compared on the test slice."""
+
+    forecasters: list[str] = Field(
+        ["gcrn", "rolling_climatology", "climatology", "hexagon_mean", "last_week", "hist_gradient_boosting"],
+        min_length=1,
+        description="forecasters to fit and score; the first one forecasts",
+    )
+    patrol_area_km2: float = Field(5.0, gt=0, description="area of the hot-spot metrics beside 1, 5 and 10 %")
+
+
+class SyntheticType(Section):
+    """A kind of hexagon in the simulated city."""
+
+    share: float = Field(ge=0, le=1, description="share of the hexagons; the last type takes what is left")
+    rate: float = Field(1.0, gt=0, description="factor on the base rates of such a hexagon")
+    peak_hour: float = Field(ge=0, lt=24, description="local hour at which its rhythm peaks")
+    contrast: float = Field(ge=0, description="half the log ratio of its peak hour to its quietest hour")
+    weekend: float = Field(0.0, description="log factor from Friday 18:00 to Sunday 18:00")
+
+
+class SyntheticCategory(Section):
+    """A category of the simulated city."""
+
+    offences: list[str] = Field(min_length=1, description="offences under which the publisher files its events")
+    rate: float = Field(gt=0, description="events a hexagon and day without excitation, on average")
+    peak_hour: float = Field(ge=0, lt=24, description="local hour at which its rhythm peaks")
+    contrast: float = Field(ge=0, description="half the log ratio of its peak hour to its quietest hour")
+    weekend: float = Field(0.0, description="log factor from Friday 18:00 to Sunday 18:00")
+    temperature: float = Field(0.0, description="log factor per 10 K above the yearly mean")
+    rain: float = Field(0.0, description="log factor of heavy rain; drizzle has a part of it")
+    branching: float = Field(ge=0, lt=1, description="events that one event of it excites directly, on average")
+    half_life_hours: float = Field(gt=0, description="half-life of the excitation that this category receives")
+
+
+class Synthetic(Section):
+    """The simulated city: base rates, rhythm, weather, drift and self-excitation."""
+
+    latitude: float = Field(ge=-85, le=85, description="centre of the city")
+    longitude: float = Field(ge=-180, le=180, description="centre of the city")
+    resolution: int = Field(8, ge=0, le=15, description="H3 resolution of the simulated hexagons")
+    hexagons: int = Field(ge=7, description="number of hexagons, a disc around the centre")
+    time_zone: str = Field(description="IANA time zone whose local hours the rhythms follow")
+    first_day: dt.date = Field(description="first local day")
+    days: int = Field(ge=1, description="length of the history")
+    types: dict[str, SyntheticType] = Field(min_length=1, description="kinds of hexagons, busiest surroundings first")
+    categories: dict[str, SyntheticCategory] = Field(min_length=1, description="categories of events")
+    concentration: float = Field(1.0, ge=0, description="log standard deviation of base rates between hexagons")
+    season: float = Field(0.1, ge=0, description="log amplitude over the year, peak in mid-July, beside temperature")
+    drift: float = Field(0.25, ge=0, description="log standard deviation of the slow change of a hexagon's rates")
+    drift_days: int = Field(60, ge=1, description="days between the knots of that change")
+    neighbour_share: float = Field(0.5, ge=0, le=1, description="share of the excitation that goes to the neighbours")
+    cross_share: float = Field(0.1, ge=0, le=1, description="share of the excitation that goes to other categories")
