@@ -2,16 +2,19 @@
 
     hours   hexagon, valid_from, valid_until, local_hour, category, intensity, risk, rank, issue_time, model,
             complete_until
-    day     the same without local_hour; intensities summed over the 24 hours
+    day     the same without local_hour, with intensities summed over the 24 hours; low and high after intensity where
+            the forecast is calibrated
 
 Times are UTC instants; the interval is [valid_from, valid_until). `intensity` is the expected number of events in
-the interval, `risk` = 1 − exp(−intensity) the probability of at least one. Category `all` is the sum over
+the interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] what the count of the day
+lies in nine times out of ten (`scoring.conformal`: LEVEL, and what is guaranteed). Category `all` is the sum over
 categories. Rank 1 is the highest risk within its interval and category, ties in the order of hexagon ids; rows
 come in the order of interval, category, rank.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ from stforecast.errors import ArtefactError
 
 if TYPE_CHECKING:
     from stforecast.forecasters.base import Forecast
+    from stforecast.scoring.conformal import Spread
 
 ALL = "all"
 NOTICE = (
@@ -36,7 +40,8 @@ class RiskGrid:
     """The next 24 hours of a city.
 
     intensity: float64 [k n c], expected events a step. hexagons: [n], sorted. categories: [c], `all` first.
-    complete_until: the record was used up to here (never after the issue time).
+    complete_until: the record was used up to here (never after the issue time). spreads: of the counts of the 24 hours
+    about their λ, by category; empty for a forecast that was not calibrated.
     """
 
     intensity: np.ndarray
@@ -48,6 +53,7 @@ class RiskGrid:
     model: str
     complete_until: pd.Timestamp
     assumptions: tuple[str, ...]
+    spreads: Mapping[str, Spread]
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -84,6 +90,7 @@ class RiskGrid:
             model=forecast.model,
             complete_until=min(forecast.complete_until, issue_time),
             assumptions=forecast.assumptions,
+            spreads=forecast.spreads,
         )
 
     @property
@@ -106,8 +113,15 @@ class RiskGrid:
 
     @cached_property
     def day(self) -> pd.DataFrame:
-        """The table of 24-hour sums (c · n rows)."""
-        return self._table(self.day_intensity[None], self.valid_from[:1], 24)
+        """The table of 24-hour sums (c · n rows), with the intervals of the counts."""
+        table = self._table(self.day_intensity[None], self.valid_from[:1], 24)
+        if self.spreads:
+            expected = table["intensity"].to_numpy().reshape(len(self.categories), -1)
+            found = [self.spreads[name].interval(day) for name, day in zip(self.categories, expected, strict=True)]
+            low, high = np.stack(found, axis=1)  # [c n] each
+            table.insert(5, "low", low.ravel())
+            table.insert(6, "high", high.ravel())
+        return table
 
     def _table(self, intensity: np.ndarray, valid_from: pd.DatetimeIndex, hours: int) -> pd.DataFrame:
         each = intensity.transpose(0, 2, 1)  # [k c n]

@@ -13,6 +13,11 @@ are none. Pooled is the sum over categories: intensities add.
     bias                                       Σ λ / Σ y, which is the same hourly and over all horizons
     risk_bias, risk_bias_day                   Σ risk / positives, hourly and over all horizons: they part where events
                                                are clumped
+
+The scorecard adds, of whole days (`evaluation.days`):
+
+    coverage, interval_width                   of the intervals of daily counts, see `conformal`
+    hot_label_*                                share of hot days, and how they are foreseen, see `labels`
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from stforecast.delivery.export import _spelled, write_grid
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
+from stforecast.scoring.conformal import Spread
 
 FILES = {"risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv", "map.png"}
 
@@ -34,6 +35,7 @@ def forecast_of(cells: list[str], **changes) -> Forecast:
         "model": "gcrn-20240930-ab12",
         "complete_until": pd.Timestamp("2024-09-30 05:00", tz="UTC"),
         "assumptions": ("no weather for 24 of 24 hours",),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
     }
     return Forecast(**values | changes)
 
@@ -58,10 +60,11 @@ def test_geoparquet_has_the_table_types_and_outlines(forecast, folder, name):
     schema = pq.read_schema(path)
     utc = pa.timestamp("us", tz="UTC")
     types = {"hexagon": pa.string(), "valid_from": utc, "valid_until": utc, "local_hour": pa.int32()}
-    types |= {"category": pa.string(), "intensity": pa.float64(), "risk": pa.float64(), "rank": pa.int32()}
+    types |= {"category": pa.string(), "intensity": pa.float64(), "low": pa.int32(), "high": pa.int32()}
+    types |= {"risk": pa.float64(), "rank": pa.int32()}
     types |= {"issue_time": utc, "model": pa.string(), "complete_until": utc}
-    if name == "risk_day":
-        del types["local_hour"]
+    for absent in ("local_hour",) if name == "risk_day" else ("low", "high"):
+        del types[absent]
     assert schema.names == [*types, "geometry"]
     assert {key: schema.field(key).type for key in types} == types
     geo = json.loads(schema.metadata[b"geo"])
@@ -130,7 +133,7 @@ def test_geojson_follows_rfc_7946_and_opens_in_gdal(forecast, folder):
 
 def test_names_that_a_spreadsheet_would_run_are_defused(tmp_path):
     cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 1)
-    forecast = forecast_of(cells, categories=("=1+1", "@home"), model='+cmd|" /C calc"!A0')
+    forecast = forecast_of(cells, categories=("=1+1", "@home"), spreads={}, model='+cmd|" /C calc"!A0')
     write_grid(forecast, 0, tmp_path / "grid", "denver")
     for name in ("risk.csv", "risk_day.csv"):
         with (tmp_path / "grid" / name).open(newline="", encoding="utf-8") as handle:

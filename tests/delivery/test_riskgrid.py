@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
+from stforecast.scoring.conformal import Spread
 
 HOURS = ["hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank"]
 HOURS += ["issue_time", "model", "complete_until"]
@@ -60,6 +61,27 @@ def test_columns_rows_and_values_against_a_plain_loop():
                 assert row["local_hour"] == begin.tz_convert("America/Denver").hour
     assert (grid.hours["issue_time"] == forecast.issue_times[1]).all()
     assert (grid.day["valid_until"] - grid.day["valid_from"] == pd.Timedelta(hours=24)).all()
+
+
+def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
+    spreads = {
+        "all": Spread(0.9, 0.3, (2.0,), (0.6, 0.8)),
+        "theft": Spread(0.9, 0.1, (), (0.7,)),
+        "violence": Spread(0.9, 0.5, (), (0.9,)),
+    }
+    forecast = forecast_of(4 * intensities(), spreads=spreads)
+    grid = RiskGrid.of(forecast)
+    assert list(grid.hours) == HOURS
+    columns = [name for name in HOURS if name != "local_hour"]
+    assert list(grid.day) == [*columns[:5], "low", "high", *columns[5:]]
+    found = grid.day.set_index(["hexagon", "category"])
+    for n, hexagon in enumerate(forecast.hexagons):
+        leaf = forecast.intensity[0, :, n].astype(float).sum(0)
+        for name, expected in zip(("theft", "violence", "all"), (*leaf, leaf.sum()), strict=True):
+            low, high = spreads[name].interval(np.array([expected]))
+            row = found.loc[(hexagon, name)]
+            assert (row["low"], row["high"]) == (low[0], high[0])
+    assert found["low"].max() > 0
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,61 @@
+"""Whole days of a forecast: the intervals of their counts, and the days that are hot. A day is all its horizons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from stforecast.cube import Cube
+from stforecast.scoring.conformal import Spread, interval_figures
+from stforecast.scoring.labels import WINDOW, count_needed, label_figures
+from stforecast.scoring.metrics import ALL
+
+
+def day_sums(values: np.ndarray, categories: Sequence[str]) -> dict[str, np.ndarray]:
+    """Sums over the horizons for `all` and each category, float64 [m n]: intensities or counts [m k n c]."""
+    days = values.sum(axis=1, dtype=np.float64)
+    return {ALL: days.sum(axis=-1)} | {name: days[..., i] for i, name in enumerate(categories)}
+
+
+def counts_needed(cube: Cube, issues: np.ndarray) -> dict[str, np.ndarray]:
+    """The count that makes the day after each issue hot, for `all` and each category, int64 [m n].
+
+    It rests on the WINDOW days before the issue, as they were known then. Where reports come late, a day is measured by
+    what was known of days like it, so that a few more are hot.
+    """
+    needed = [day_needed(cube, issue) for issue in issues.tolist()]
+    return {name: np.stack([one[name] for one in needed]) for name in needed[0]}
+
+
+def day_needed(cube: Cube, issue: int) -> dict[str, np.ndarray]:
+    """The count [n] that makes the day after one issue hot, for `all` and each category."""
+    first = issue - WINDOW * cube.horizons
+    known = int(np.searchsorted(cube.known_hour, issue))  # events lie in the order in which they became known
+    recent = np.flatnonzero(cube.hour[:known] >= first)
+    day = (cube.hour[recent] - first) // cube.horizons
+    cell = (day * cube.n + cube.hexagon[recent]) * cube.c + cube.category[recent]
+    past = np.bincount(cell, cube.weight[recent], minlength=WINDOW * cube.n * cube.c)
+    past = past.reshape(WINDOW, 1, cube.n, cube.c)  # sums over the horizons already
+    return {name: count_needed(days) for name, days in day_sums(past, cube.categories).items()}
+
+
+def day_figures(
+    lam: np.ndarray,
+    y: np.ndarray,
+    needed: Mapping[str, np.ndarray],
+    categories: Sequence[str],
+    spreads: Mapping[str, Spread],
+    hot_thresholds: Mapping[str, float],
+) -> dict[str, dict[str, float]]:
+    """Coverage and width of intervals and how the hot label is met, for `all` and each category: [m k n c]."""
+    expected, came = day_sums(lam, categories), day_sums(y, categories)
+    out = {}
+    for name, spread in spreads.items():
+        hot = came[name] >= needed[name]
+        probability = spread.at_least(needed[name], expected[name])
+        out[name] = {
+            **interval_figures(*spread.interval(expected[name]), came[name]),
+            **label_figures(probability, hot, hot_thresholds[name]),
+        }
+    return out
