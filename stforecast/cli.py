@@ -95,6 +95,13 @@ def evaluate(config: str, overrides: tuple[str, ...]) -> None:
 
 
 @verb
+def backtest(config: str, overrides: tuple[str, ...]) -> None:
+    """Fit and score every forecaster on several folds of the record, each trained on what came before it."""
+    folder = stages_of(config, overrides).backtest()
+    click.echo(f"next: open {folder / 'curves.png'}; backtest.json beside it holds every figure")
+
+
+@verb
 @click.option("--issue-time", help="A whole hour, UTC unless it has an offset. Default: the record's end.")
 @click.option("--from", "first", help="First issue time of a daily batch.")
 @click.option("--to", "last", help="Last issue time of a daily batch.")

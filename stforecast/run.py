@@ -4,8 +4,10 @@ config.yaml        the configuration that it came from
 run.json           hexagons, categories, weather channels, slices as instants, forecasters; written when all are fitted
 best.ckpt …        the network's checkpoints and TensorBoard events
 <forecaster>/      what another forecaster saved
-calibration/       <forecaster>.json: calibration and thresholds, fitted on the validation slice
+calibration/       <forecaster>.json: fitted on the validation slice: calibration, spreads of counts, thresholds
 scorecard.json     the comparison on the test slice
+backtest/…         a rolling origin, one folder for every way to cut it: backtest.json, table.csv, table.md, curves.png,
+                   and fold_1/ … with the files of a run, and the forecasts of the fold's test slice under predictions/
 """
 
 from __future__ import annotations
@@ -22,13 +24,17 @@ from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import Fitted
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Calibrated, Forecaster, forecaster_class
+from stforecast.forecasters.members import new_forecaster, open_forecaster
 from stforecast.scoring.calibration import Calibration
+from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
 
 SCHEMA = 1
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
 FACTS |= {"forecasters", "categories", "weather", "future"}
 """What a forecast needs of `run.json`."""
+FITTED = {"calibration", "spreads", "thresholds", "hot_thresholds"}
+"""What `calibration/<forecaster>.json` holds."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,14 @@ class Run:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
+    def backtest(self, folds: int, test_days: int, refit: bool) -> Path:
+        """The folder of a backtest with these settings, such as `backtest/4x56` or `backtest/4x56-carried`."""
+        return self.folder / "backtest" / f"{folds}x{test_days}{'' if refit else '-carried'}"
+
+    def predictions(self, forecaster: str, hour: int) -> Path:
+        """Calibrated λ of a fold's test slice, issued at a UTC hour: float32 [m k n c]."""
+        return self.folder / "predictions" / forecaster / f"{hour:02d}.npy"
+
     def facts(self) -> dict[str, Any]:
         """What `run.json` says.
 
@@ -67,10 +81,25 @@ class Run:
         return facts
 
     def keep(self, forecaster: Forecaster, fitted: Fitted) -> None:
-        """Save a fitted forecaster's calibration and thresholds, after the forecaster itself."""
+        """Save what was fitted on the validation slice, after the forecaster itself."""
         forecaster.save(self.place(forecaster.name))
-        values = {"calibration": fitted.forecaster.calibration.to_dict(), "thresholds": fitted.thresholds}
+        values = {
+            "calibration": fitted.forecaster.calibration.to_dict(),
+            "spreads": {name: spread.to_dict() for name, spread in fitted.forecaster.spreads.items()},
+            "thresholds": fitted.thresholds,
+            "hot_thresholds": fitted.hot_thresholds,
+        }
         write_json(self.folder / "calibration" / f"{forecaster.name}.json", values)
+
+    def new(self, forecaster: str, config: Config) -> Forecaster:
+        """A forecaster to be fitted, with the fitted ones that it reads."""
+        model = new_forecaster(forecaster, config)
+        model.given = self._given(forecaster, config)
+        return model
+
+    def _given(self, forecaster: str, config: Config) -> dict[str, Forecaster]:
+        parts = forecaster_class(forecaster).needs(config)
+        return {part: self.open(part, config).forecaster.forecaster for part in parts}
 
     def has(self, forecaster: str) -> bool:
         """Whether a forecaster was fitted and calibrated in this run."""
@@ -86,10 +115,13 @@ class Run:
             raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
         path = self.folder / "calibration" / f"{forecaster}.json"
         values = read_json(path)
-        if not isinstance(values, dict) or not values.keys() >= {"calibration", "thresholds"}:
-            raise ArtefactError(f"{path}: damaged. Remove it and run `stforecast train`.")
-        model = forecaster_class(forecaster).load(self.place(forecaster), config)
-        return Fitted(Calibrated(model, Calibration.from_dict(values["calibration"])), values["thresholds"])
+        if not isinstance(values, dict) or not values.keys() >= FITTED:
+            raise ArtefactError(f"{path}: damaged, or of an older version. Remove it and run `stforecast train`.")
+        model = open_forecaster(forecaster, self.place(forecaster), config)
+        model.given = self._given(forecaster, config)
+        spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
+        calibrated = Calibrated(model, Calibration.from_dict(values["calibration"]), spreads)
+        return Fitted(calibrated, values["thresholds"], values["hot_thresholds"])
 
     def finish(self, cube: Cube, split: Split, forecasters: list[str], made_from: str) -> None:
         """Write `run.json`."""

@@ -29,21 +29,23 @@ class Stages(Preparation):
 
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
-        parts = self.config.model_dump(mode="json", include={"model", "training", "split", "seed"})
+        parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
         return Run(self.place.run(fingerprint(self._gold_stamp(), parts)[:10]))
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
         from stforecast.delivery.curves import validation_figures
         from stforecast.evaluation.backtest import calibrate
-        from stforecast.forecasters.base import forecaster_class
+        from stforecast.forecasters.members import in_order, new_forecaster
 
         names = self.config.evaluation.forecasters
         if not names:
             raise ConfigError("evaluation.forecasters: empty. Name at least one, such as gcrn.")
         cube, run = self.cube(), self.run()
         split = self.split(cube)
-        forecasters = [forecaster_class(name)(self.config) for name in names]
+        order = in_order(self.config)
+        for name in order:
+            new_forecaster(name, self.config)  # what cannot be made here shows before anything is written
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
         if run.finished and run.facts()["forecasters"] == names and all(map(run.has, names)):
@@ -53,17 +55,18 @@ class Stages(Preparation):
         run.folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(run.folder / "config.yaml") as temporary:
             temporary.write_text(dump(self.config), encoding="utf-8")
-        for forecaster in tqdm(forecasters, desc="train", unit="forecaster", disable=None):
-            if run.has(forecaster.name):
-                self.say(f"train: {forecaster.name} is fitted")
+        for name in tqdm(order, desc="train", unit="forecaster", disable=None):
+            if run.has(name):
+                self.say(f"train: {name} is fitted")
                 continue
+            forecaster = run.new(name, self.config)
             if hasattr(forecaster, "draw"):
                 forecaster.draw = partial(validation_figures, cube)
             (run.folder / "scorecard.json").unlink(missing_ok=True)  # it would be of another fit
             began = pd.Timestamp.now()
-            forecaster.fit(cube, split, run.place(forecaster.name))
+            forecaster.fit(cube, split, run.place(name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
-            self.say(f"train: fitted {forecaster.name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
+            self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
         run.finish(cube, split, names, self._gold_stamp())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
@@ -89,6 +92,12 @@ class Stages(Preparation):
             self.say(f"evaluate: wrote {path}")
         self.say(table(card))
         return card
+
+    def backtest(self) -> Path:
+        """Fit, calibrate and score every forecaster on the folds of a rolling origin; the folder of the results."""
+        from stforecast.backtesting import backtest
+
+        return backtest(self)
 
     def oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
         """What nothing can beat, where the record is a simulated city's and nothing else."""

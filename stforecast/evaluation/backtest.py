@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from stforecast.cube import Cube
+from stforecast.evaluation.days import counts_needed, day_sums
 from stforecast.forecasters.base import Calibrated, Forecaster
+from stforecast.forecasters.level import at_level, with_earlier
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
+from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.metrics import choose_thresholds
+from stforecast.scoring.ranking import best_threshold
 from stforecast.scoring.splits import Slice, Split
 
 
@@ -26,21 +30,34 @@ def outcomes(cube: Cube, split: Split, which: Slice) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A calibrated forecaster with the thresholds of highest F1 on the validation slice, by category and for all."""
+    """A calibrated forecaster with thresholds of highest F1 on the validation slice, by category and for all.
+
+    thresholds: of hourly risk. hot_thresholds: of the probability that a day is hot (`scoring.labels`).
+    """
 
     forecaster: Calibrated
     thresholds: dict[str, float]
+    hot_thresholds: dict[str, float]
 
 
 def calibrate(forecaster: Forecaster, cube: Cube, split: Split) -> Fitted:
-    """Fit the calibration and the thresholds on the validation slice, as it was known at its end.
+    """Fit calibration, spread of daily counts and thresholds on the validation slice, as it was known at its end.
 
     Where reports were still arriving, the forecast is held to the share of them that is known by then.
     """
     issues, end = split.issues("validation"), split.validation_end
-    intensity = forecaster.predict(cube, issues).intensity
+    steps = with_earlier(cube, issues)
+    raw = forecaster.intensity(cube, steps)
     counts = outcomes(cube, split, "validation")
     share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
-    calibration = fit_calibration(intensity, counts, share)
-    thresholds = choose_thresholds(calibration.apply(intensity) * share, counts, cube.categories)
-    return Fitted(Calibrated(forecaster, calibration), thresholds)
+    calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
+    reported = at_level(cube, issues, steps, calibration.apply(raw)) * share
+    expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
+    needed = counts_needed(cube, issues)
+    spreads = {name: fit_spread(expected[name], came[name]) for name in expected}
+    hot_thresholds = {
+        name: best_threshold(spread.at_least(needed[name], expected[name]), came[name] >= needed[name])
+        for name, spread in spreads.items()
+    }
+    thresholds = choose_thresholds(reported, counts, cube.categories)
+    return Fitted(Calibrated(forecaster, calibration, spreads), thresholds, hot_thresholds)

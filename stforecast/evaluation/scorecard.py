@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from stforecast.cube import Cube
 from stforecast.evaluation.backtest import Fitted, outcomes
-from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
-from stforecast.scoring.intensity import pool
-from stforecast.scoring.metrics import daily_losses, poisson_deviance, scorecard_entry, skill
+from stforecast.evaluation.days import counts_needed, day_figures
+from stforecast.evaluation.differences import Sample, differences
+from stforecast.forecasters.record import reported_share
+from stforecast.scoring.bootstrap import day_weights
+from stforecast.scoring.metrics import ALL, poisson_deviance, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
 TABLE = {
@@ -31,7 +33,8 @@ TABLE = {
     "skill": "skill",
 }
 """Metrics of the printed table; the file holds all."""
-COMPARED = ("average_precision", "poisson_deviance", "log_loss")
+SETTLED = 0.98
+"""Share of the test slice's events that must have been reported for its counts to pass for final without a word."""
 
 
 def scorecard(
@@ -48,17 +51,20 @@ def scorecard(
     oracle: λ [m k n c] that no forecast can beat, where the city is simulated; adds `skill`, the share of the way
     from rolling climatology (0) to the oracle (1) in deviance.
     """
-    counts = outcomes(cube, split, which)
+    counts, needed = outcomes(cube, split, which), counts_needed(cube, split.issues(which))
     areas = cube.hexagons["area_km2"].to_numpy(float)
     weights = day_weights(len(counts), seed=seed)
     entries: dict[str, dict[str, Any]] = {}
-    draws: dict[str, dict[str, Draws]] = {}
+    samples: dict[str, Sample] = {}
     for name, one in tqdm(fitted.items(), desc="evaluate", unit="forecaster", disable=None):
         intensity = one.forecaster.predict(cube, split.issues(which)).intensity
         entries[name] = scorecard_entry(intensity, counts, cube.categories, one.thresholds, areas, patrol_area)
-        losses = daily_losses(intensity, counts)
-        draws[name] = {key: mean_draws(losses[key], weights) for key in COMPARED if key in losses}
-        draws[name]["average_precision"] = average_precision_draws(pool(intensity), pool(counts), weights)
+        spreads, hot = one.forecaster.spreads, one.hot_thresholds
+        days = day_figures(intensity, counts, needed, cube.categories, spreads, hot)
+        entries[name] |= days[ALL]
+        for category, entry in entries[name]["by_category"].items():
+            entry |= days[category]
+        samples[name] = Sample.of(intensity, counts, weights)
     card: dict[str, Any] = {
         "city": cube.name,
         "slice": which,
@@ -66,9 +72,10 @@ def scorecard(
         "hexagons": cube.n,
         "categories": list(cube.categories),
         "events": int(counts.sum()),
+        "reported_share": round(reported_share(cube, *split.span(which)), 4) if which == "test" else None,
         "notes": cube.notes,
         "forecasters": entries,
-        "differences": _differences(draws),
+        "differences": differences(samples),
     }
     if oracle is not None:
         limit = poisson_deviance(oracle, counts)
@@ -77,7 +84,7 @@ def scorecard(
             base = entries["rolling_climatology"]["poisson_deviance"]
             for entry in entries.values():
                 entry["skill"] = skill(entry["poisson_deviance"], base, limit)
-    return _finite(card)
+    return finite(card)
 
 
 def describe(cube: Cube, split: Split) -> dict[str, str]:
@@ -97,31 +104,29 @@ def table(card: Mapping[str, Any]) -> str:
     known = card["notes"].get("known_time", "occurred")
     heading = f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"
     lines = [heading, f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
+    if (share := card.get("reported_share") or 1) < SETTLED:
+        lines.insert(1, f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
     for name, entry in rows:
         cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
         lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))
     for pair, metrics in card["differences"].items():
-        parts = [f"{TABLE[k]} {v['estimate']:+.5f} [{v['low']:+.5f}, {v['high']:+.5f}]" for k, v in metrics.items()]
-        lines.append(f"{pair}: {'; '.join(parts)}")
+        lines.append(f"{pair}: " + "; ".join(f"{TABLE[key]} {said(found)}" for key, found in metrics.items()))
     return "\n".join(lines)
 
 
-def _differences(draws: Mapping[str, Mapping[str, Draws]]) -> dict[str, Any]:
-    """Paired 95 % intervals of the first forecaster minus each other one (weekly blocks of days)."""
-    first, *others = draws
-    out: dict[str, Any] = {}
-    for other in others:
-        pairs = {key: difference(draws[first][key], draws[other][key]) for key in COMPARED}
-        out[f"{first} - {other}"] = {
-            key: {"low": i.low, "estimate": i.estimate, "high": i.high} for key, i in pairs.items()
-        }
-    return out
+def said(found: Mapping[str, float | None]) -> str:
+    """A difference as text: estimate, interval, and the p-value of Diebold and Mariano where there is one."""
+    low, estimate, high = ("–" if (v := found[key]) is None else f"{v:+.5f}" for key in ("low", "estimate", "high"))
+    p = found.get("p_value")
+    return f"{estimate} [{low}, {high}]" + ("" if p is None else f" (DM p {p:.2g})")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no NaN: what is not defined (no event in a category) becomes null."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,8 +18,8 @@ Slice = Literal["train", "validation", "test"]
 class Split:
     """Slices in steps: [0, train_end), [validation_start, validation_end), [test_start, steps).
 
-    steps: length of the axis. first: first step of day 0, a boundary at the hour of issue. day: steps a day.
-    horizons: steps that one forecast covers.
+    steps: end of the test slice, as a rule the length of the axis. first: first step of day 0, a boundary at the hour
+    of issue. day: steps a day. horizons: steps that one forecast covers.
     """
 
     steps: int
@@ -48,6 +48,10 @@ class Split:
         start, end = self.span(which)
         start += (self.first - start) % every
         return np.arange(start, end - self.horizons + 1, every, dtype=np.int64)
+
+    def at(self, offset: int) -> Split:
+        """The same slices with issues `offset` steps after the hour of issue; only training begins later by as much."""
+        return replace(self, first=self.first + offset)
 
 
 def make_split(

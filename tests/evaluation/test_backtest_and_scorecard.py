@@ -11,10 +11,13 @@ import pytest
 
 from stforecast.config import Config, parse
 from stforecast.cube import Cube
+from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, windows
 from stforecast.evaluation.scorecard import scorecard, table
+from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.run import Run
 from stforecast.scoring.splits import Split, make_split
 
 N, C, DAYS = 12, 2, 80
@@ -121,6 +124,37 @@ def test_the_card_counts_the_final_events_of_the_test_slice_and_is_json(cube: Cu
     assert card["split"]["test"].startswith(cube.time_of(split.test_start).isoformat())
 
 
+def test_whole_days_are_covered_and_hot_ones_foreseen(cube: Cube, card: dict) -> None:
+    for name, entry in card["forecasters"].items():
+        for view in (entry, *entry["by_category"].values()):
+            assert view["coverage"] > 0.8
+            assert 0 < view["hot_label_share"] < 0.3
+            assert 0 <= view["hot_label_recall"] <= 1
+        wider = {view["interval_width"] for view in entry["by_category"].values()}
+        assert max(wider) < entry["interval_width"]
+        if name != "knows":
+            knows = card["forecasters"]["knows"]
+            assert knows["hot_label_average_precision"] >= entry["hot_label_average_precision"] - 0.02
+    assert card["forecasters"]["knows"]["interval_width"] < card["forecasters"]["backwards"]["interval_width"]
+
+
+def test_a_run_keeps_what_was_fitted_and_says_so_where_an_older_one_did_not(
+    cube: Cube, split: Split, tmp_path: Path
+) -> None:
+    fitted = calibrate(RollingClimatology(CONFIG).fit(cube, split), cube, split)
+    run = Run(tmp_path)
+    run.keep(fitted.forecaster.forecaster, fitted)
+    found = run.open("rolling_climatology", CONFIG)
+    assert found.forecaster.calibration == fitted.forecaster.calibration
+    assert found.forecaster.spreads == fitted.forecaster.spreads
+    assert (found.thresholds, found.hot_thresholds) == (fitted.thresholds, fitted.hot_thresholds)
+    assert found.forecaster.predict(cube, split.issues("test")[:1]).spreads == fitted.forecaster.spreads
+    path = tmp_path / "calibration" / "rolling_climatology.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key != "spreads"})
+    with pytest.raises(ArtefactError, match=r"older version.*stforecast train"):
+        run.open("rolling_climatology", CONFIG)
+
+
 def test_a_category_without_events_has_no_figure(cube: Cube, split: Split) -> None:
     one = cube.with_events(cube.category == 0)
     found = scorecard(one, split, {"knows": calibrate(Hand(truth()), one, split)}, patrol_area=2.0)
@@ -180,8 +214,11 @@ def test_calibration_and_thresholds_see_no_report_after_validation(
     first = calibrate(forecaster().fit(cube, split), cube, split)
     second = calibrate(forecaster().fit(changed, split), changed, split)
     assert first.forecaster.calibration == second.forecaster.calibration
+    assert first.forecaster.spreads == second.forecaster.spreads
     assert first.thresholds == second.thresholds
-    assert set(first.thresholds) == {"all", *cube.categories}
+    assert first.hot_thresholds == second.hot_thresholds
+    for fitted in (first.thresholds, first.hot_thresholds, first.forecaster.spreads):
+        assert set(fitted) == {"all", *cube.categories}
 
 
 def test_reports_that_are_still_to_come_do_not_pull_the_calibration_down(cube: Cube, split: Split) -> None:

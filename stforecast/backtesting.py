@@ -1,0 +1,131 @@
+"""The stage behind `stforecast backtest`: fits, calibrations and forecasts of every fold, kept as they are made.
+
+A killed backtest goes on where it was: each fold is a run of its own on disk (see `run.py`), and what is there is not
+made again. Forecasts are always made by a forecaster opened from its files, so that going on changes no figure.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from stforecast.config import dump
+from stforecast.cube import Cube
+from stforecast.delivery.curves import backtest_figure
+from stforecast.errors import ArtefactError
+from stforecast.evaluation.backtest import calibrate
+from stforecast.evaluation.comparison import as_csv, as_markdown, compare
+from stforecast.evaluation.rolling import Panel, folds, offsets
+from stforecast.files import atomic_path, read_json, write_json
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.members import in_order
+from stforecast.run import Run
+from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.stages import Stages
+
+
+def backtest(stages: Stages) -> Path:
+    """Fit and score every forecaster of `evaluation.forecasters` on the folds; the folder of the results."""
+    options, names = stages.config.backtest, stages.config.evaluation.forecasters
+    order = in_order(stages.config)  # a wrong name shows before the first fit
+    cube, run = stages.cube(), stages.run()
+    split = stages.split(cube)
+    parts, hours = folds(split, options.folds, options.test_days), offsets(cube, split, options.issue_hours)
+    days = (parts[0].steps - parts[0].test_start) // split.day
+    folder = run.backtest(options.folds, days, options.refit)
+    path, patrol = folder / "backtest.json", stages.config.evaluation.patrol_area_km2
+    made_with = {"run": run.name, "refit": options.refit, "patrol_area_km2": patrol, "issue_hours": [*hours]}
+    result = read_json(path) if path.is_file() else None
+    if result and result.items() >= made_with.items() and list(result["forecasters"]) == names:
+        stages.say(f"backtest: {path} is up to date")
+    else:
+        panel = Panel.of(cube, parts, hours)
+        fold_runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
+        _text(folder / "config.yaml", dump(stages.config))
+        _fit_all(stages, cube, parts, fold_runs, hours, order)
+
+        def intensity(name: str) -> np.ndarray:
+            return _read([one.predictions(name, hour) for one in fold_runs for hour in hours], panel.counts.shape)
+
+        result = made_with | compare(cube, parts, panel, names, intensity, patrol, stages.config.seed)
+        _write(folder, result)
+        stages.say(f"backtest: wrote {folder}")
+    stages.say(as_markdown(result))
+    return folder
+
+
+def _fit_all(
+    stages: Stages, cube: Cube, parts: list[Split], runs: list[Run], hours: dict[int, int], names: list[str]
+) -> None:
+    """Every forecaster of every fold, fitted, calibrated and its test slice forecast, but for what is there."""
+    refit = stages.config.backtest.refit
+    with tqdm(total=len(parts) * len(names), desc="backtest", unit="fit", disable=None) as bar:
+        for i, (part, run) in enumerate(zip(parts, runs, strict=True)):
+            for name in names:
+                began = pd.Timestamp.now()
+                if not run.has(name):
+                    shutil.rmtree(run.predictions(name, 0).parent, ignore_errors=True)  # of another fit
+                    (run.folder.parent / "backtest.json").unlink(missing_ok=True)
+                    forecaster = _fitted(stages, cube, part, name, run, runs[0] if i and not refit else run)
+                    run.keep(forecaster, calibrate(forecaster, cube, part))
+                    took = (pd.Timestamp.now() - began).total_seconds()
+                    stages.say(f"backtest: fold {i + 1} of {len(parts)}: fitted {name} in {took:.0f} s")
+                _forecast(stages, cube, part, name, run, hours)
+                bar.update()
+
+
+def _fitted(stages: Stages, cube: Cube, part: Split, name: str, run: Run, first: Run) -> Forecaster:
+    """A forecaster fitted to the fold, or that of the first fold where its fit is carried."""
+    if first is not run:
+        return first.open(name, stages.config).forecaster.forecaster
+    return run.new(name, stages.config).fit(cube, part, run.place(name))
+
+
+def _forecast(stages: Stages, cube: Cube, part: Split, name: str, run: Run, hours: dict[int, int]) -> None:
+    """Keep the calibrated forecast of a test slice at each hour of issue."""
+    left = {hour: offset for hour, offset in hours.items() if not run.predictions(name, hour).is_file()}
+    if not left:
+        return
+    forecaster = run.open(name, stages.config).forecaster
+    for hour, offset in left.items():
+        found = forecaster.predict(cube, part.at(offset).issues("test")).intensity
+        with atomic_path(run.predictions(name, hour)) as temporary:
+            np.save(temporary, found)
+
+
+def _read(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
+    """Kept forecasts one after another, as `shape` [m k n c].
+
+    Raises:
+        ArtefactError: one is damaged.
+    """
+    out, row = np.empty(shape, np.float32), 0
+    for path in paths:
+        try:
+            found = np.load(path, mmap_mode="r")
+            out[row : row + len(found)] = found
+        except (OSError, ValueError, EOFError) as error:
+            raise ArtefactError(f"{path}: damaged ({error}). Remove it and run `stforecast backtest` again.") from error
+        row += len(found)
+    return out
+
+
+def _write(folder: Path, result: dict[str, Any]) -> None:
+    """Every file of the result; backtest.json, which says that all is done, comes last."""
+    _text(folder / "table.csv", as_csv(result))
+    _text(folder / "table.md", as_markdown(result))
+    with atomic_path(folder / "curves.png") as temporary:
+        backtest_figure(result).savefig(temporary)
+    write_json(folder / "backtest.json", result)
+
+
+def _text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

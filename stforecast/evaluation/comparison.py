@@ -1,0 +1,153 @@
+"""The result of a backtest: every forecaster pooled over the folds and fold by fold, and the table of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from stforecast.cube import Cube
+from stforecast.evaluation.differences import Sample, differences
+from stforecast.evaluation.rolling import Panel
+from stforecast.evaluation.scorecard import describe, finite
+from stforecast.evaluation.views import Key, calibration, curves, examine
+from stforecast.scoring.splits import Split
+
+COLUMNS = {
+    "poisson_deviance": ("deviance × 10³", 1e3, 3),
+    "average_precision": ("AP", 1, 4),
+    "log_loss": ("log loss", 1, 5),
+    "calibration_slope": ("slope", 1, 3),
+    "bias": ("Σλ/Σy", 1, 3),
+    "hit_rate_5": ("hit 5 %", 1, 4),
+    "pai_1": ("PAI 1 %", 1, 2),
+}
+"""Metrics of the printed table: heading, unit, decimals. The file holds all."""
+COMPARED = ("poisson_deviance", "average_precision")
+"""Those whose differences stand beside them."""
+
+
+def compare(
+    cube: Cube,
+    parts: Sequence[Split],
+    panel: Panel,
+    names: Sequence[str],
+    intensity: Callable[[str], np.ndarray],
+    patrol_area: float,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score forecasters on the test slices of the folds `parts`; the first is compared with each other one.
+
+    intensity: calibrated λ [m k n c] of a forecaster in the rows of `panel`; one is held at a time. patrol_area: km².
+    """
+    weights = panel.weights(seed)
+    cuts = [slice(None), *(panel.rows(i) for i in range(len(parts)))]
+    entries: list[dict[str, Any]] = [{} for _ in cuts]
+    samples: list[dict[str, dict[Key, Sample]]] = [{} for _ in cuts]
+    for name in tqdm(names, desc="score", unit="forecaster", disable=None):
+        lam = intensity(name)
+        for i, rows in enumerate(cuts):
+            entries[i][name], samples[i][name] = examine(
+                cube, panel.part(rows), lam[rows], weights[:, rows], patrol_area
+            )
+        entries[0][name]["calibration"] = calibration(lam, panel.counts, cube.categories)
+        entries[0][name]["curves"] = curves(lam, panel.counts)
+    results = [{"forecasters": e, "differences": _differences(s)} for e, s in zip(entries, samples, strict=True)]
+    said = [describe(cube, part) | {"days": (part.steps - part.test_start) // part.day} for part in parts]
+    return finite(
+        {
+            "city": cube.name,
+            "known_time": cube.notes.get("known_time", "occurred"),
+            "issue_hours": np.unique(panel.hour).tolist(),
+            "hexagons": cube.n,
+            "categories": list(cube.categories),
+            **results[0],
+            "folds": [fold | result for fold, result in zip(said, results[1:], strict=True)],
+            "notes": cube.notes,
+        }
+    )
+
+
+def _differences(samples: Mapping[str, Mapping[Key, Sample]]) -> dict[str, Any]:
+    """The differences of each pair overall, and those of deviance in every view under the view's group and name."""
+    out = differences({name: found[()] for name, found in samples.items()})
+    for key in next(iter(samples.values())):
+        if key:
+            for pair, found in differences({name: one[key] for name, one in samples.items()}).items():
+                out[pair].setdefault(key[0], {})[key[1]] = found
+    return out
+
+
+def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row a forecaster: pooled metrics, and the first forecaster's difference to it with interval and p-value."""
+    first, out = next(iter(result["forecasters"])), []
+    for name, entry in result["forecasters"].items():
+        row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
+        found = result["differences"].get(f"{first} - {name}", {})
+        for key in COMPARED:
+            row |= {f"{key}_{part}": value for part, value in found.get(key, {}).items()}
+        out.append(row)
+    return out
+
+
+def as_csv(result: Mapping[str, Any]) -> str:
+    """`rows` as CSV, in the units of the metrics."""
+    table, text = rows(result), io.StringIO()
+    fields = dict.fromkeys(key for row in table for key in row)
+    writer = csv.DictWriter(text, list(fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def as_markdown(result: Mapping[str, Any]) -> str:
+    """The table that is printed: what was done in a sentence or two, then a line a forecaster."""
+    table = [_cells(row) for row in rows(result)]
+    heads = [head for head in table[0] if any(line[head] for line in table)]
+    widths = [max(len(head), *(len(line[head]) for line in table)) for head in heads]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    body = [line([cells[head] for head in heads]) for cells in table]
+    return "\n".join([sentence(result), "", line(heads), rule, *body]) + "\n"
+
+
+def sentence(result: Mapping[str, Any]) -> str:
+    """What was compared on what, and how the differences are to be read."""
+    parts, first = result["folds"], next(iter(result["forecasters"]))
+    span = f"{parts[0]['test'][:10]} – {parts[-1]['test'].split(' / ')[1][:10]}"
+    hours = ", ".join(f"{hour:02d}:00" for hour in result["issue_hours"])
+    said = (
+        f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
+        f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
+    )
+    if result.get("refit") is False:
+        said += " The fits of the first fold are carried, calibrated anew in each."
+    if len(result["forecasters"]) == 1:
+        return said
+    return f"{said} Δ: {first} minus the forecaster of the row, with 95 % interval (weekly blocks); DM p: its deviance."
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row of the printed table, by heading; a difference to itself is blank."""
+    cells = {"forecaster": str(row["forecaster"])}
+    for key, (head, unit, decimals) in COLUMNS.items():
+        cells[head] = _number(row[key], unit, f".{decimals}f")
+        if key in COMPARED:
+            low, estimate, high = (
+                _number(row.get(f"{key}_{part}"), unit, f"+.{decimals}f") for part in ("low", "estimate", "high")
+            )
+            cells[f"Δ {head} [95 %]"] = f"{estimate} [{low}, {high}]" if f"{key}_low" in row else ""
+        if key == "poisson_deviance":
+            cells["DM p"] = _number(row["poisson_deviance_p_value"], 1, ".2g") if f"{key}_low" in row else ""
+    return cells
+
+
+def _number(value: float | None, unit: float, form: str) -> str:
+    return "–" if value is None else f"{value * unit:{form}}"

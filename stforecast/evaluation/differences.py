@@ -1,0 +1,80 @@
+"""Is a difference between two forecasters more than chance? Paired intervals, and a test on the daily losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws
+from stforecast.scoring.diebold_mariano import diebold_mariano
+from stforecast.scoring.hotspots import AREAS, top_hexagons
+from stforecast.scoring.intensity import pool
+from stforecast.scoring.metrics import daily_losses
+
+HIT_RATE = "5"
+"""The share of the hexagons (%) whose hit rate is compared."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A forecaster's metrics on the draws of days, and of those that are mean losses the loss of each day [d]."""
+
+    draws: dict[str, Draws]
+    daily: dict[str, np.ndarray]
+
+    @staticmethod
+    def of(lam: np.ndarray, y: np.ndarray, weights: np.ndarray, day: np.ndarray | None = None) -> Sample:
+        """Average precision, deviance, log loss and hit rate of λ [m k n c] against counts under weights [r m].
+
+        day: the day of each of the m issues, where there are several a day.
+        """
+        losses = daily_losses(lam, y)
+        ranked, events = pool(lam), pool(y)
+        draws = {"average_precision": average_precision_draws(ranked, events, weights)}
+        draws |= {key: mean_draws(losses[key], weights) for key in ("poisson_deviance", "log_loss")}
+        draws[f"hit_rate_{HIT_RATE}"] = _hit_rate_draws(ranked, events, weights)
+        return Sample(draws, {key: by_day(losses[key], day) for key in ("poisson_deviance", "log_loss")})
+
+    @staticmethod
+    def of_loss(key: str, losses: np.ndarray, weights: np.ndarray, day: np.ndarray) -> Sample:
+        """One mean loss alone, from the loss of each issue [m]."""
+        return Sample({key: mean_draws(losses, weights)}, {key: by_day(losses, day)})
+
+
+def by_day(losses: np.ndarray, day: np.ndarray | None) -> np.ndarray:
+    """Mean loss of each day that has an issue, in order of time: [m] → [d]."""
+    if day is None:
+        return losses
+    _, place, count = np.unique(day, return_inverse=True, return_counts=True)
+    return np.bincount(place, weights=losses) / count
+
+
+def differences(samples: Mapping[str, Sample]) -> dict[str, Any]:
+    """The first forecaster minus each other one: paired 95 % intervals (weekly blocks of days), and of mean losses the
+    Diebold–Mariano statistic and p-value.
+    """
+    first, *others = samples
+    return {f"{first} - {other}": _pair(samples[first], samples[other]) for other in others}
+
+
+def _pair(a: Sample, b: Sample) -> dict[str, dict[str, float]]:
+    out = {}
+    for key, draws in a.draws.items():
+        found = difference(draws, b.draws[key])
+        out[key] = {"low": found.low, "estimate": found.estimate, "high": found.high}
+        if key in a.daily:
+            test = diebold_mariano(a.daily[key], b.daily[key])
+            out[key] |= {"diebold_mariano": test.statistic, "p_value": test.p_value}
+    return out
+
+
+def _hit_rate_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Draws:
+    """Draws of the hit rate, a ratio of sums over days: lam, y [m k n]."""
+    chosen = top_hexagons(lam.reshape(-1, lam.shape[-1]), max(1, round(AREAS[HIT_RATE] * lam.shape[-1])))
+    hits = np.take_along_axis(y.reshape(-1, y.shape[-1]), chosen, axis=1).reshape(len(y), -1).sum(axis=1)
+    events = y.reshape(len(y), -1).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # a draw without an event: NaN
+        return Draws(float(hits.sum() / events.sum()), (weights @ hits) / (weights @ events))

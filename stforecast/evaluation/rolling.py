@@ -1,0 +1,123 @@
+"""Rolling origin: folds that train on all that came before them, and the issues of their test slices.
+
+    fold 1   train ───────────────▶ · validation ▶ · test ▶
+    fold 2   train ───────────────────────▶ · validation ▶ · test ▶
+
+A fold is the configured split, moved on by whole days, with a shorter test slice. Test slices follow each other without
+overlap up to the end of the record, and none begins before the configured one. That keeps one cube for all folds free
+of later knowledge: its hexagons (and their districts) rest on reports known when the configured training slice ended,
+and every fold's training slice ends then or later. A cube of each fold's own would have hexagons of its own, and pooled
+figures would be of no one study area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stforecast.cube import Cube
+from stforecast.errors import ConfigError
+from stforecast.evaluation.backtest import outcomes
+from stforecast.scoring.bootstrap import day_weights
+from stforecast.scoring.splits import Split
+
+
+def folds(split: Split, count: int, test_days: int | None) -> list[Split]:
+    """`count` folds with `test_days` days each (default: the configured test slice in equal parts), oldest first.
+
+    Raises:
+        ConfigError: they do not fit into the configured test slice.
+    """
+    room = (split.steps - split.test_start) // split.day
+    days = test_days or room // count
+    if not 0 < count * days <= room:
+        raise ConfigError(
+            f"backtest.folds, backtest.test_days: {count} test slices of {max(days, 1)} days do not fit into the "
+            f"{room} days of the configured test slice. Choose fewer or shorter ones, or a smaller split.train."
+        )
+    return [_moved(split, room - (count - i) * days, days) for i in range(count)]
+
+
+def _moved(split: Split, days: int, test_days: int) -> Split:
+    on = days * split.day
+    return replace(
+        split,
+        train_end=split.train_end + on,
+        validation_start=split.validation_start + on,
+        validation_end=split.validation_end + on,
+        test_start=split.test_start + on,
+        steps=split.test_start + on + test_days * split.day,
+    )
+
+
+def offsets(cube: Cube, split: Split, hours: Sequence[int] | None) -> dict[int, int]:
+    """Steps from the beginning of a day to each UTC hour of issue, by hour; default the hour at which days begin.
+
+    Raises:
+        ConfigError: an hour lies between two steps.
+    """
+    own = int(cube.time_of(split.first).hour)
+    out = {}
+    for hour in sorted({own} if hours is None else {*hours}):
+        out[hour], rest = divmod((hour - own) % 24, cube.step_hours)
+        if rest:
+            raise ConfigError(
+                f"backtest.issue_hours: {hour} lies between two steps of {cube.step_hours} h from {own}:00 UTC on. "
+                "Choose hours at which a step begins."
+            )
+    return out
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The issues of all folds, ordered by fold, hour of issue and time, with what came of them.
+
+    fold, hour (UTC), day: int64 [m]; days count through the test slices. counts: [m k n c], final.
+    """
+
+    fold: np.ndarray
+    hour: np.ndarray
+    day: np.ndarray
+    counts: np.ndarray
+
+    @staticmethod
+    def of(cube: Cube, parts: Sequence[Split], hours: dict[int, int]) -> Panel:
+        """Of the test slices of folds at the hours of `offsets`.
+
+        Raises:
+            ConfigError: a test slice has no room for a forecast at one of the hours.
+        """
+        fold, hour, day, counts = [], [], [], []
+        for i, part in enumerate(parts):
+            for at, offset in hours.items():
+                issues = part.at(offset).issues("test")
+                if not issues.size:
+                    raise ConfigError(
+                        f"backtest.test_days: no forecast of {part.horizons} steps issued at {at:02d}:00 UTC lies "
+                        "wholly inside a test slice. Choose longer slices."
+                    )
+                fold.append(np.full(issues.size, i))
+                hour.append(np.full(issues.size, at))
+                day.append((issues - parts[0].test_start) // part.day)
+                counts.append(outcomes(cube, part.at(offset), "test"))
+        return Panel(*(np.concatenate(values) for values in (fold, hour, day, counts)))
+
+    def rows(self, fold: int) -> slice:
+        """The rows of a fold."""
+        first, end = np.searchsorted(self.fold, [fold, fold + 1])
+        return slice(int(first), int(end))
+
+    def part(self, rows: slice) -> Panel:
+        """The panel of some rows."""
+        return Panel(self.fold[rows], self.hour[rows], self.day[rows], self.counts[rows])
+
+    def weights(self, seed: int = 0) -> np.ndarray:
+        """How often each draw takes each issue, [r m]: blocks of a week inside the folds, hours of a day together."""
+        drawn = []
+        for fold in np.unique(self.fold).tolist():
+            here = self.fold == fold
+            place = self.day[here] - self.day[here].min()
+            drawn.append(day_weights(int(place.max()) + 1, seed=seed + fold)[:, place])
+        return np.concatenate(drawn, axis=1)
