@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.cube.build import Axis
+from stforecast.cube.axis import Axis
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError

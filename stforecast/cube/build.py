@@ -1,15 +1,13 @@
-"""EventTable + covariates → Cube: the axis, the study area, and when each event became known.
+"""EventTable + covariates → Cube: the study area, when each event became known, and how long it may have taken.
 
-The axis begins at local midnight in standard time of the first kept day and is whole days of 24 UTC hours, so that
-every day of it begins at the issue hour. The study area rests on reports that were known when the training slice
-ended, and on nothing later.
+The study area rests on reports that were known when the training slice ended, and on nothing later. An event with a
+span is a count at its start; where `grid.spans` is aoristic, the inputs have it in equal parts over the span's hours,
+and it is not known before the last of them has passed.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +15,7 @@ import pandas as pd
 
 from stforecast.config import Config
 from stforecast.cube import hexgrid, hours, places
+from stforecast.cube.axis import HOUR, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
@@ -25,35 +24,11 @@ from stforecast.events import sources
 if TYPE_CHECKING:
     from stforecast.events.schema import EventTable
 
-HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 HORIZONS = 24
 AHEAD_DAYS = 7
 """How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
-CUT = 10
-"""The last day is left out as cut short when its end is empty for so long that this many events were to be expected."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Whole days of UTC hours; `offset` is local standard time minus UTC, rounded up to whole hours."""
-
-    start: pd.Timestamp
-    steps: int
-    offset: pd.Timedelta
-
-    def step(self, times: pd.Series) -> np.ndarray:
-        """The hour that holds each time, int64; what is null has no meaning."""
-        since = times.to_numpy("datetime64[us]") - np.datetime64(self.start.tz_convert(None), "us")
-        return since.astype(np.int64) // 3_600_000_000
-
-    @staticmethod
-    def of(cube: Cube) -> Axis:
-        """The axis of a cube that was built."""
-        return Axis(cube.start, cube.steps, hours.standard_offset(cube.time_zone, cube.start).ceil("h"))
-
-    def day_step(self, day: dt.date) -> int:
-        """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
-        return round((_midnight(day, self.offset) - self.start) / DAY) * 24
+SPAN_HOURS = 24
+"""Longest span that is spread; a longer one says little of the hour, and its event stays at the start."""
 
 
 def build(
@@ -74,9 +49,12 @@ def build(
         raise DataError(f"{config.city}: no event. Mend source.path, or source.first_day and source.last_day.")
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
-    axis = _axis(frame, config, time_zone)
+    axis = choose_axis(frame, config, time_zone)
     hour = axis.step(frame["occurred_at"])
-    known = _known(frame["reported_at"], axis, hour, config.embargo_hours, reported)
+    length = _span(frame["occurred_until"], axis, hour)
+    spread = (length > 1) & (length <= SPAN_HOURS) & (config.grid.spans == "aoristic")
+    until = np.where(spread, hour + length - 1, hour)
+    known = _known(frame["reported_at"], axis, until, config.embargo_hours, reported)
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
@@ -102,6 +80,11 @@ def build(
         "known_time": "reported" if reported else "occurred",
         "embargo_hours": config.embargo_hours,
         "known_in_same_step": round(float((known[keep] == hour[keep]).mean()), 4),
+        "spans": {
+            "rule": config.grid.spans,
+            "over_1_hour": round(float((length[keep] > 1).mean()), 4),
+            f"over_{SPAN_HOURS}_hours": round(float((length[keep] > SPAN_HOURS).mean()), 4),
+        },
         "train_until": (axis.start + train * HOUR).isoformat(),
         "study_area": rule,
         "issue_hour": int(axis.start.hour),
@@ -114,6 +97,7 @@ def build(
         row[keep],
         category[keep],
         known[keep],
+        until_hour=until[keep] if spread.any() else None,
         name=config.city,
         start=axis.start,
         steps=axis.steps,
@@ -131,40 +115,17 @@ def build(
     )
 
 
-def _midnight(day: dt.date, offset: pd.Timedelta) -> pd.Timestamp:
-    return pd.Timestamp(day, tz="UTC") - offset
+def _span(occurred_until: pd.Series, axis: Axis, hour: np.ndarray) -> np.ndarray:
+    """How many hours the span of each event touches, int64; 1 where there is none. Its end is not part of it."""
+    last = axis.step(occurred_until - pd.Timedelta(microseconds=1))
+    return np.where(occurred_until.isna(), 1, np.maximum(last - hour, 0) + 1)
 
 
-def _axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
-    """The days from the table's first occurrence to its last, or from `source.first_day` to `source.last_day`.
-
-    A last day that the export cut short is left out, since its empty hours would pass for quiet ones. Reports do not
-    prolong the axis: an export chosen by date of occurrence goes on to report for years after, and the axis would end
-    in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that hour, up to a
-    day before the first day.
-    """
-    earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
-    source = config.source
-    offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
-    first = source.first_day or (earliest + offset).date()
-    last = source.last_day or (latest + offset).date()
-    newest = max(latest, frame["reported_at"].max()) if frame["reported_at"].notna().any() else latest
-    empty = (_midnight(last, offset) + DAY - newest) / max(latest - earliest, DAY) * len(frame)
-    if source.last_day is None and empty > CUT and last > first:
-        last -= dt.timedelta(days=1)
-    if last < first:
-        raise ConfigError(f"source.first_day, source.last_day: {first} to {last} holds no day. Mend one of them.")
-    start, end = _midnight(first, offset), _midnight(last, offset) + DAY
-    if config.issue_hour is not None:
-        start -= (start.hour - config.issue_hour) % 24 * HOUR
-    return Axis(start, int(-((start - end) // DAY)) * 24, offset)
-
-
-def _known(reported_at: pd.Series, axis: Axis, hour: np.ndarray, embargo: int, reported: bool) -> np.ndarray:
-    """The step in which each event became known, int64, never before the one in which it occurred."""
+def _known(reported_at: pd.Series, axis: Axis, until: np.ndarray, embargo: int, reported: bool) -> np.ndarray:
+    """The step in which each event became known, int64, never before the one `until` which it occurred."""
     if not reported:
-        return hour + embargo
-    return np.where(reported_at.isna(), hour + embargo, np.maximum(hour + embargo, axis.step(reported_at)))
+        return until + embargo
+    return np.where(reported_at.isna(), until + embargo, np.maximum(until + embargo, axis.step(reported_at)))
 
 
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:

@@ -2,23 +2,27 @@
 
 A saved cube is a folder that pandas, DuckDB, Spark and QGIS can open:
 
-    events.parquet    hour, hexagon, category, known_hour, weight   one row a non-zero cell (COO tensor)
+    events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
     hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
     hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
     cube.json         schema version, start, hours, time zone, resolution, names, source hashes
 
-`hour` and `known_hour` are steps of the axis. An event is known at the issue step s (the forecast of steps
-s, s + 1, …) when known_hour < s. `weight` is the number of events in the cell.
+`hour`, `known_hour` and `until_hour` are steps of the axis. An event is known at the issue step s (the forecast of
+steps s, s + 1, …) when known_hour < s. `weight` is the number of events in the cell. Targets are the counts at `hour`;
+`until_hour`, the last step of the span in which an event occurred, is there where the inputs spread events over it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from stforecast.cube.cells import add_up, spread
+from stforecast.cube.grids import graph_of
 from stforecast.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ class Cube:
     """Counts of events [t n c] as a COO tensor, with the graph and the covariates of its hexagons and hours.
 
     hour, hexagon, category, known_hour, weight: equally long arrays, sorted by (known_hour, hour).
+    until_hour: as long as these, or None where events have no span; forecasters read `inputs`.
     hexagons: one row a hexagon, in the order of the index `hexagon`; columns as in `hexagons.parquet`.
     edges: int64 [2, e], from row to row of `hexagons`; both directions of an undirected graph.
     weather: observed channels (past only). future: channels that are known in advance for every step.
@@ -63,6 +68,7 @@ class Cube:
     weight: np.ndarray
     hexagons: pd.DataFrame
     edges: np.ndarray
+    until_hour: np.ndarray | None = None
     time_zone: str = "UTC"
     step_hours: int = 1
     horizons: int = 24
@@ -74,7 +80,7 @@ class Cube:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sizes = {len(a) for a in (self.hour, self.hexagon, self.category, self.known_hour, self.weight)}
+        sizes = {len(getattr(self, name)) for name in self.event_columns}
         if len(sizes) != 1:
             raise ArtefactError(f"cube {self.name}: event arrays of unequal length {sorted(sizes)}.")
         if self.hour.size:
@@ -85,7 +91,8 @@ class Cube:
             ):
                 if array.min() < 0 or array.max() >= limit:
                     raise ArtefactError(f"cube {self.name}: {label} outside 0 … {limit - 1}.")
-            if (self.known_hour < self.hour).any():
+            until = self.hour if self.until_hour is None else self.until_hour
+            if (until < self.hour).any() or (self.known_hour < until).any():
                 raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
 
     @property
@@ -97,6 +104,12 @@ class Cube:
     def c(self) -> int:
         """Number of categories."""
         return len(self.categories)
+
+    @property
+    def event_columns(self) -> tuple[str, ...]:
+        """Names of the event arrays."""
+        spans = () if self.until_hour is None else ("until_hour",)
+        return ("hour", "hexagon", "category", "known_hour", "weight", *spans)
 
     @property
     def end(self) -> pd.Timestamp:
@@ -153,6 +166,24 @@ class Cube:
         flat.index_add_(0, torch.as_tensor(index, device=device), weight)
         return flat.view(last - first, self.n, self.c)
 
+    @property
+    def inputs(self) -> Cube:
+        """The record as forecasters read it: every event spread evenly over the steps of its span.
+
+        These are aoristic weights (Ratcliffe 2000): an event that took place at some time within L steps enters each
+        with weight 1/L. A weight tells how long the span is, so no part is known before the event as a whole, which
+        is not before the span has ended. Parts beyond the axis are left out.
+        """
+        return self if self.until_hour is None else self._spread
+
+    @cached_property
+    def _spread(self) -> Cube:
+        assert self.until_hour is not None
+        event, hour, share = spread(self.hour, self.until_hour, self.steps)
+        weight = self.weight[event] * share
+        parts = add_up(hour, self.hexagon[event], self.category[event], self.known_hour[event], weight)
+        return replace(self, **parts, until_hour=None)
+
     def graph(self) -> Data:
         """The hexagon graph as PyTorch Geometric's `Data` (edge_index; pos as longitude, latitude)."""
         import torch
@@ -163,8 +194,7 @@ class Cube:
 
     def with_events(self, keep: np.ndarray) -> Cube:
         """The same cube with only the events of a boolean mask."""
-        parts = {k: getattr(self, k)[keep] for k in ("hour", "hexagon", "category", "known_hour", "weight")}
-        return replace(self, **parts)
+        return replace(self, **{name: getattr(self, name)[keep] for name in self.event_columns})
 
     @staticmethod
     def from_events(
@@ -173,18 +203,13 @@ class Cube:
         category: np.ndarray,
         known_hour: np.ndarray | None = None,
         weight: np.ndarray | None = None,
+        until_hour: np.ndarray | None = None,
         **rest: Any,
     ) -> Cube:
         """A cube from unsorted, possibly repeated event cells; equal cells are summed."""
         known_hour = hour if known_hour is None else known_hour
         weight = np.ones(len(hour), np.float32) if weight is None else weight
-        frame = pd.DataFrame(
-            {"known_hour": known_hour, "hour": hour, "hexagon": hexagon, "category": category, "weight": weight}
-        )
-        frame = frame.groupby(["known_hour", "hour", "hexagon", "category"], sort=True)["weight"].sum().reset_index()
-        kinds = {"hour": np.int32, "hexagon": np.int32, "category": np.int16, "known_hour": np.int32}
-        arrays: dict[str, Any] = {key: frame[key].to_numpy(kind) for key, kind in kinds.items()}
-        return Cube(weight=frame["weight"].to_numpy(np.float32), **arrays, **rest)
+        return Cube(**add_up(hour, hexagon, category, known_hour, weight, until_hour), **rest)
 
     @staticmethod
     def from_dense(
@@ -215,18 +240,7 @@ class Cube:
         if counts.ndim != 3 or not np.isfinite(counts).all() or (counts < 0).any():
             raise ArtefactError(f"counts: expected finite, non-negative values [t n c], found shape {counts.shape}.")
         steps, n, c = counts.shape
-        if (edge_index is None) == (coordinates is None):
-            raise ArtefactError("give either edge_index [2, e] or coordinates [n, 2].")
-        if coordinates is not None:
-            position = np.asarray(coordinates, float)
-            if position.shape != (n, 2):
-                raise ArtefactError(f"coordinates: expected shape ({n}, 2), found {position.shape}.")
-            edges = _near(position)
-        else:
-            position = np.full((n, 2), np.nan)
-            edges = np.asarray(edge_index, np.int64)
-            if edges.ndim != 2 or len(edges) != 2 or (edges.size and not 0 <= edges.min() <= edges.max() < n):
-                raise ArtefactError(f"edge_index: expected [2, e] with entries in 0 … {n - 1}.")
+        position, edges = graph_of(n, edge_index, coordinates)
         hexagons = pd.DataFrame(
             {"hexagon": [str(i) for i in range(n)], "longitude": position[:, 0], "latitude": position[:, 1]}
         ).assign(area_km2=1.0)
@@ -248,12 +262,3 @@ class Cube:
             horizons=horizons,
             **rest,
         )
-
-
-def _near(position: np.ndarray) -> np.ndarray:
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(position)
-    nearest = tree.query(position, k=2)[0][:, 1].min()
-    pairs = tree.query_pairs(1.5 * nearest, output_type="ndarray").astype(np.int64)
-    return np.concatenate([pairs, pairs[:, ::-1]]).T

@@ -21,7 +21,7 @@ class Calendar:
     """Local time of steps, all arrays [t].
 
     weekday: 0 = Monday … 6. hour: 0 … 23. slot_of_day = hour // step_hours.
-    slot_of_week = weekday · (24 // step_hours) + slot_of_day. day_of_year: phase of the year in [0, 1).
+    slot_of_week = weekday · (24 // step_hours) + slot_of_day.
     holiday, day_before_holiday, day_after_holiday: booleans of the local date.
     """
 
@@ -29,7 +29,6 @@ class Calendar:
     hour: np.ndarray
     slot_of_day: np.ndarray
     slot_of_week: np.ndarray
-    day_of_year: np.ndarray
     holiday: np.ndarray
     day_before_holiday: np.ndarray
     day_after_holiday: np.ndarray
@@ -59,9 +58,6 @@ def calendar(
     local = pd.DatetimeIndex(times).tz_convert(zone(time_zone)).tz_localize(None)
     weekday, hour = local.weekday.to_numpy(np.int64), local.hour.to_numpy(np.int64)
     date = local.to_numpy().astype("datetime64[D]")
-    year = date.astype("datetime64[Y]")
-    days = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(np.float64)
-    phase = ((date - year.astype("datetime64[D]")).astype(np.float64) + hour / 24) / days
     free = _free_days(date, country, subdivision)
     slot_of_day = hour // step_hours
     return Calendar(
@@ -69,7 +65,6 @@ def calendar(
         hour=hour,
         slot_of_day=slot_of_day,
         slot_of_week=weekday * (24 // step_hours) + slot_of_day,
-        day_of_year=phase,
         holiday=np.isin(date, free),
         day_before_holiday=np.isin(date + 1, free),
         day_after_holiday=np.isin(date - 1, free),

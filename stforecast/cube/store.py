@@ -16,9 +16,9 @@ from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, file_fingerprint, read_json, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)
+"""Without and with `until_hour`, which readers of version 1 do not know."""
 TABLES = ("events.parquet", "hexagons.parquet", "hours.parquet")
-EVENT_COLUMNS = ("hour", "hexagon", "category", "known_hour", "weight")
 GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
 PLAIN = ("name", "steps", "step_hours", "horizons", "time_zone", "resolution", "country", "subdivision", "notes")
 # prefix of a series' columns in hours.parquet, and ending of its mask
@@ -28,11 +28,13 @@ SERIES = {"weather": "observed", "future": "known"}
 def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
     """Write the cube as `folder`, replacing what is there; `stamp` names the inputs and settings it came from."""
     with atomic_folder(folder) as temporary:
-        pd.DataFrame({name: getattr(cube, name) for name in EVENT_COLUMNS}).to_parquet(temporary / "events.parquet")
+        pd.DataFrame({name: getattr(cube, name) for name in cube.event_columns}).to_parquet(
+            temporary / "events.parquet"
+        )
         _write_hexagons(cube, temporary / "hexagons.parquet")
         _hours(cube).to_parquet(temporary / "hours.parquet")
         facts = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSIONS[cube.until_hour is not None],
             "stamp": stamp,
             **{name: getattr(cube, name) for name in PLAIN},
             "start": cube.start.isoformat(),
@@ -58,7 +60,7 @@ def open_cube(folder: Path) -> Cube:
         hexagons, edges = _read_hexagons(folder / "hexagons.parquet")
         hours = pd.read_parquet(folder / "hours.parquet")
         parts: dict[str, Any] = {name: facts[name] for name in PLAIN}
-        parts |= {name: events[name].to_numpy(copy=True) for name in EVENT_COLUMNS}
+        parts |= {str(name): column.to_numpy(copy=True) for name, column in events.items()}
         parts |= {kind: _series(hours, kind, facts[kind]) for kind in SERIES}
         return Cube(
             **parts,
@@ -89,10 +91,9 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     except ArtefactError as error:
         raise ArtefactError(f"{path}: damaged, not JSON. Run `stforecast build` again.") from error
     version = facts.get("schema_version") if isinstance(facts, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ArtefactError(
-            f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Run `stforecast build` again."
-        )
+    if version not in SCHEMA_VERSIONS:
+        expected = " or ".join(map(str, SCHEMA_VERSIONS))
+        raise ArtefactError(f"{path}: schema version {version}, expected {expected}. Run `stforecast build` again.")
     return facts
 
 

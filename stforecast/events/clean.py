@@ -124,6 +124,14 @@ def day_start(day: dt.date, time_zone: str) -> int:
     return int(to_utc(wall, np.array([NONE]), time_zone, "local")[0][0])
 
 
+def day_end(day: dt.date, time_zone: str) -> int:
+    """The instant (µs) at which a day of the axis ends: midnight in standard time, that is 01:00 in summer."""
+    end = (day - _EPOCH).days * DAY + DAY
+    midnights = end + np.arange(366) * DAY
+    standard = (midnights - to_utc(midnights, np.full(366, NONE), time_zone, "local")[0]).min()
+    return end - int(standard)
+
+
 def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: int) -> np.ndarray:
     zone = source.time_zone or "UTC"
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
@@ -142,7 +150,7 @@ def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: i
     if source.first_day:
         book.leave_out(occurred < day_start(source.first_day, zone), why.OTHER_PERIOD)
     if source.last_day:
-        book.leave_out(occurred >= day_start(source.last_day + dt.timedelta(days=1), zone), why.OTHER_PERIOD)
+        book.leave_out(occurred >= day_end(source.last_day, zone), why.OTHER_PERIOD)
     book.mend(repeated, "occurred in the repeated hour")
     book.mend(missing, "occurred in the missing hour")
     return occurred

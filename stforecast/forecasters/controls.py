@@ -36,6 +36,7 @@ def mean_rate(cube: Cube, first: int, until: int) -> np.ndarray:
 
     One more event is spread as the category's city mean is, so that a hexagon without events has a rate above zero.
     """
+    cube = cube.inputs
     low, high = np.searchsorted(cube.known_hour, [first, until])
     new = slice(low, high)  # an event is not known before it occurs, so none is known before `first`
     here = cube.hour[new] >= first

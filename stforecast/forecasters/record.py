@@ -41,7 +41,7 @@ class Arrivals:
 
 
 class Record:
-    """A cube's events on a device, in the order in which they became known, and its local calendar.
+    """A cube's `inputs` on a device, in the order in which they became known, and its local calendar.
 
     The calendar covers steps −p … steps + `beyond`; `slot_of_week` and `slot_of_day` are read by step.
     """
@@ -49,12 +49,13 @@ class Record:
     def __init__(self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu") -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
         self.per_day = max(1, 24 // cube.step_hours)
-        self._known_hour = cube.known_hour.astype(np.int64)
+        events = cube.inputs
+        self._known_hour = events.known_hour.astype(np.int64)
         as_tensor = lambda a, kind: torch.as_tensor(np.array(a), dtype=kind, device=self.device)  # noqa: E731
         self._known, self._hour, self._hexagon, self._category = (
-            as_tensor(a, torch.int64) for a in (cube.known_hour, cube.hour, cube.hexagon, cube.category)
+            as_tensor(a, torch.int64) for a in (events.known_hour, events.hour, events.hexagon, events.category)
         )
-        self._weight = as_tensor(cube.weight, torch.float32)
+        self._weight = as_tensor(events.weight, torch.float32)
         self.origin = patch
         last = cube.steps + cube.horizons + patch + beyond
         self.calendar = calendar(
@@ -85,7 +86,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Lateness:
-    """When reports arrive: `share[j, c]` of a category's events become known `lags[j]` patches after their own.
+    """When `inputs` arrive: `share[j, c]` of a category's events become known `lags[j]` patches after their own.
 
     Delays between two lags are split between them so that the mean delay is kept; longer ones than the last lag are
     counted at it. A record without delay has lags (0,) and shares of 1.
@@ -102,6 +103,7 @@ class Lateness:
     @staticmethod
     def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Lateness:
         """Estimated from events at least 60 days older than `known_before`, as known then; `phase` as in training."""
+        cube = cube.inputs
         if not _late(cube, known_before):
             return Lateness((0,), np.ones((1, cube.c), np.float32))
         per_patch = max(1, 24 // cube.step_hours) / patch
@@ -149,6 +151,18 @@ def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.nda
             curve = np.maximum(known / known[-1], 1e-3)
             share[:, category] = np.where(age >= 0, curve[np.maximum(age, 0)], 1e-3)
     return share
+
+
+def reported_share(cube: Cube, first: int, last: int) -> float:
+    """Estimated share of the events of steps first … last − 1 that the record holds at its end.
+
+    Of those that are reported within 60 days; 1 where nothing tells how late reports are.
+    """
+    known_until = int(cube.known_hour.max(initial=0)) + 1
+    here = (cube.hour >= first) & (cube.hour < last)
+    events = np.bincount(cube.category[here], cube.weight[here], minlength=cube.c)
+    share = completeness(cube, first, last, known_until).mean(0)
+    return float(events @ share / events.sum()) if events.any() else 1.0
 
 
 def _late(cube: Cube, known_before: int) -> bool:

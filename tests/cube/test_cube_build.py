@@ -16,6 +16,7 @@ from shapely import box, to_geojson
 from stforecast.cube import Cube, hexgrid
 from stforecast.cube.build import build
 from stforecast.errors import ArtefactError, ConfigError, DataError
+from stforecast.events.clean import day_end
 
 FIRST = pd.Timestamp("2021-03-01 07:00", tz="UTC")  # midnight in Denver
 CELLS = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 2)), np.int64)
@@ -132,8 +133,31 @@ def test_another_issue_hour_begins_the_axis_before_the_first_day(table, settings
     events = table(at([0, 71]), **places([0, 0]))
     cube = build(events, settings(issue_hour=12, source=days))
     assert cube.start == pd.Timestamp("2021-02-28 12:00", tz="UTC")
-    assert cube.steps == 4 * 24
-    assert cube.hour.tolist() == [19, 90]
+    assert cube.hour.tolist() == [19]
+    assert cube.end == pd.Timestamp("2021-03-03 12:00", tz="UTC")  # the next would end 5 hours after the last day
+
+
+@pytest.mark.parametrize("zone", ["America/Denver", "Australia/Sydney", "Europe/Dublin", "Asia/Kolkata"])
+@pytest.mark.parametrize("last", [dt.date(2021, 1, 5), dt.date(2021, 7, 5)])
+def test_events_are_kept_to_the_end_of_the_last_day_of_the_axis(table, settings, zone: str, last: dt.date) -> None:
+    """In summer too, when days of the axis end at 01:00: an hour that only looks empty would be a false target."""
+    events = table(pd.to_datetime([last - dt.timedelta(days=1), last], utc=True), **places([0, 0]))
+    source = {"time_zone": zone, "first_day": last - dt.timedelta(days=3), "last_day": last}
+    cube = build(events, settings(source=source, grid={"country": None}))
+    kept_until = pd.Timestamp(day_end(last, zone), unit="us", tz="UTC")
+    assert cube.end == kept_until.floor("h")
+
+
+@pytest.mark.parametrize("issue_hour", [None, 2, 7, 12, 20])
+@pytest.mark.parametrize("newest", [24 * 9 + 3, 24 * 9 + 12, 24 * 9 + 22])
+def test_the_axis_ends_where_the_record_does(table, settings, issue_hour: int | None, newest: int) -> None:
+    """A record that breaks off at `newest` has whole days from issue hour to issue hour, and no empty hours after."""
+    hours = np.arange(0, newest, 0.1)
+    cube = build(table(at(hours), **places(np.zeros(hours.size, int))), settings(issue_hour=issue_hour))
+    end = at([newest])[0]
+    assert end - pd.Timedelta(hours=23) <= cube.end <= end + pd.Timedelta(hours=1)
+    assert cube.end.hour == (7 if issue_hour is None else issue_hour)
+    assert cube.dense(cube.steps - 1).sum() > 0
 
 
 def test_a_half_hour_zone_has_its_axis_on_the_hour_in_which_midnight_falls(table, settings) -> None:
@@ -158,6 +182,44 @@ def test_known_time(table, settings) -> None:
     assert occurred.known_hour.tolist() == [15]
     assert occurred.weight.tolist() == [3]
     assert occurred.notes["fallbacks"] == []
+
+
+def test_spans_enter_the_inputs_in_equal_parts_that_are_known_when_they_have_ended(table, settings) -> None:
+    rng = np.random.default_rng(3)
+    start, length = rng.integers(0, 60 * 24 * DAYS, 300), rng.choice([0, 1, 59, 60, 61, 500, 1440, 3000], 300)
+    start -= start % rng.choice([1, 60], 300)
+    place, kinds = rng.integers(0, 8, 300), rng.choice(["property", "violent"], 300).tolist()
+    delay = rng.integers(0, 4000, 300)
+    without_end, unreported = rng.random(300) < 0.2, rng.random(300) < 0.2
+    times = {
+        "occurred_until": [None if no else t for no, t in zip(without_end, at((start + length) / 60), strict=True)],
+        "reported_at": [None if no else t for no, t in zip(unreported, at((start + delay) / 60), strict=True)],
+    }
+    events = table(at(start / 60), **places(place), category=kinds, **times)
+    days = {"first_day": FIRST.date(), "last_day": FIRST.date() + dt.timedelta(days=DAYS - 1)}
+    cells = hexgrid.to_names(CELLS[:8])
+    plain = build(events, settings(source=days, embargo_hours=3), cells)
+    cube = build(events, settings(source=days, embargo_hours=3, grid={"spans": "aoristic"}), cells)
+    expected: dict[tuple, float] = {}
+    for i in range(300):
+        minutes = 0 if without_end[i] else length[i]
+        touched = sorted({(start[i] + m) // 60 for m in range(max(minutes, 1))})
+        touched = touched if len(touched) <= 24 else touched[:1]
+        known = touched[-1] + 3
+        known = known if unreported[i] else max(known, (start[i] + delay[i]) // 60)
+        for hour in touched:
+            if hour < cube.steps:
+                key = (known, hour, place[i], ["property", "violent"].index(kinds[i]))
+                expected[key] = expected.get(key, 0) + 1 / len(touched)
+    inputs = cube.inputs
+    arrays = (inputs.known_hour, inputs.hour, inputs.hexagon, inputs.category)
+    found = dict(zip(zip(*(a.tolist() for a in arrays), strict=True), inputs.weight.tolist(), strict=True))
+    assert list(found) == sorted(expected)
+    assert found == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_array_equal(cube.dense(), plain.dense())
+    assert plain.inputs is plain
+    assert inputs.inputs is inputs
+    assert cube.notes["spans"]["over_1_hour"] == plain.notes["spans"]["over_1_hour"] > 0.3
 
 
 def test_a_publisher_without_report_times_falls_back_and_says_so(table, settings) -> None:

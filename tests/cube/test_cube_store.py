@@ -1,6 +1,7 @@
 """The folder on disk: exact round trips, and refusals that say what to do."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -20,13 +21,13 @@ SCALARS = (
     *("name", "start", "steps", "categories", "time_zone", "step_hours", "horizons", "resolution"),
     *("country", "subdivision", "notes"),
 )
-ARRAYS = ("hour", "hexagon", "category", "known_hour", "weight", "edges")
 
 
 def assert_equal(one: Cube, other: Cube) -> None:
     for name in SCALARS:
         assert getattr(one, name) == getattr(other, name), name
-    for name in ARRAYS:
+    assert one.event_columns == other.event_columns
+    for name in (*one.event_columns, "edges"):
         assert getattr(one, name).dtype == getattr(other, name).dtype, name
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     for name in ("weather", "future"):
@@ -60,6 +61,17 @@ def test_a_city_comes_back_exactly(cube: Cube, tmp_path: Path) -> None:
     assert_equal(open_cube(tmp_path / "gold"), cube)
     assert cube_stamp(tmp_path / "gold") == "stamp-2"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gold", "weather.csv"]
+
+
+def test_spans_come_back_exactly(cube: Cube, tmp_path: Path) -> None:
+    spans = replace(cube, until_hour=np.minimum(cube.hour + 2, cube.known_hour))
+    save_cube(spans, tmp_path / "gold", "s")
+    assert_equal(open_cube(tmp_path / "gold"), spans)
+    assert json.loads((tmp_path / "gold/cube.json").read_text())["schema_version"] == 2
+    assert_equal(open_cube(tmp_path / "gold").inputs, spans.inputs)
+    assert spans.inputs.hour.size > spans.hour.size
+    with pytest.raises(ArtefactError, match="known before it occurred"):
+        replace(cube, until_hour=cube.known_hour + 1)
 
 
 def test_other_tools_can_open_it(cube: Cube, tmp_path: Path) -> None:
@@ -157,8 +169,8 @@ def test_another_schema_version_and_no_cube(cube: Cube, tmp_path: Path) -> None:
         open_cube(folder)
     save_cube(cube, folder, "s")
     path = folder / "cube.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(ArtefactError, match=r"schema version 2, expected 1\. Run `stforecast build` again"):
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 3'))
+    with pytest.raises(ArtefactError, match=r"schema version 3, expected 1 or 2\. Run `stforecast build` again"):
         open_cube(folder)
     assert cube_stamp(folder) is None
     path.write_text("{")

@@ -117,8 +117,8 @@ def test_groups_period_and_left_out_rows():
         {"offence": "Drugs", "latitude": ""},
         {"occurred": "4/30/2023 11:59:59 PM"},
         {"occurred": "5/1/2023 12:00:00 AM"},
-        {"occurred": "5/1/2023 11:59:59 PM"},
-        {"occurred": "5/2/2023 12:00:00 AM", "latitude": "0", "longitude": "0"},
+        {"occurred": "5/2/2023 12:59:59 AM"},  # days of the axis end at midnight in standard time
+        {"occurred": "5/2/2023 1:00:00 AM", "latitude": "0", "longitude": "0"},
         dict.fromkeys(BASE, ""),
         source=chosen,
     )

@@ -1,0 +1,74 @@
+"""The time axis of a cube: whole days of UTC hours that the record covers.
+
+It begins at local midnight in standard time of the first kept day, so that every day of it begins at the issue hour.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube import hours
+from stforecast.cube.cube import Cube
+from stforecast.errors import ConfigError
+
+HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
+CUT = 10
+"""The last day is left out as cut short when its end is empty for so long that this many events were to be expected."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Whole days of UTC hours; `offset` is local standard time minus UTC, rounded up to whole hours."""
+
+    start: pd.Timestamp
+    steps: int
+    offset: pd.Timedelta
+
+    def step(self, times: pd.Series) -> np.ndarray:
+        """The hour that holds each time, int64; what is null has no meaning."""
+        since = times.to_numpy("datetime64[us]") - np.datetime64(self.start.tz_convert(None), "us")
+        return since.astype(np.int64) // 3_600_000_000
+
+    @staticmethod
+    def of(cube: Cube) -> Axis:
+        """The axis of a cube that was built."""
+        return Axis(cube.start, cube.steps, hours.standard_offset(cube.time_zone, cube.start).ceil("h"))
+
+    def day_step(self, day: dt.date) -> int:
+        """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
+        return round((_midnight(day, self.offset) - self.start) / DAY) * 24
+
+
+def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
+    """The days from the table's first occurrence to its last, or from `source.first_day` to `source.last_day`.
+
+    A last day that the export cut short is left out, since its empty hours would pass for quiet ones. Reports do not
+    prolong the axis: an export chosen by date of occurrence goes on to report for years after, and the axis would end
+    in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that hour, up to a
+    day before the first day, and ends at it, up to a day before the end of `source.last_day`.
+    """
+    earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
+    source = config.source
+    offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
+    first = source.first_day or (earliest + offset).date()
+    last = source.last_day or (latest + offset).date()
+    if last < first:
+        raise ConfigError(f"source.first_day, source.last_day: {first} to {last} holds no day. Mend one of them.")
+    start, end = _midnight(first, offset), _midnight(last, offset) + DAY
+    if config.issue_hour is not None:
+        start -= (start.hour - config.issue_hour) % 24 * HOUR
+    days = (end - start) // DAY
+    if source.last_day is None:
+        newest = max(latest, frame["reported_at"].max()) if frame["reported_at"].notna().any() else latest
+        covered = newest + CUT / len(frame) * max(latest - earliest, DAY)
+        days = min(-((start - end) // DAY), (covered - start) // DAY)
+    return Axis(start, max(days, 1) * 24, offset)
+
+
+def _midnight(day: dt.date, offset: pd.Timedelta) -> pd.Timestamp:
+    return pd.Timestamp(day, tz="UTC") - offset
