@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.rates import Rates, smooth
+from stforecast.forecasters.recent import Recent, decay
 from stforecast.forecasters.record import STRETCH, Lateness, Record
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
@@ -50,6 +51,7 @@ class Recall:
     by_hour: log-ratios by local slot of day, [L n 3 slots]; `features` holds them too, flattened, at its end.
     patch: events of the p steps before each issue as known at it, [L n p c], step j at channel
         (local slot of the issue + j) mod p, so that a channel keeps its local hour.
+    recent: sums of recent events, see `recent`, [L h n c].
     late: late reports that arrived in the patch, by age (2, 4, 8 patches and older), [L n 4 c]; empty without delays.
     """
 
@@ -58,12 +60,15 @@ class Recall:
     features: Tensor
     by_hour: Tensor
     patch: Tensor
+    recent: Tensor
     late: Tensor
 
-    def moved(self, issue: int, log_rate: Tensor) -> Recall:
+    def moved(self, issue: int, log_rate: Tensor, step_hours: int) -> Recall:
         """The last of the issues alone, as remembered then, but of the steps after a later `issue`."""
-        kept = (self.features, self.by_hour, self.patch, self.late)
-        return Recall([issue], log_rate[None], *(value[-1:] for value in kept))
+        gap = torch.tensor(float(issue - self.issues[-1]), device=self.recent.device)
+        recent = self.recent[-1:] * decay(gap, step_hours)[:, None, None]
+        features, by_hour, patch, late = (v[-1:] for v in (self.features, self.by_hour, self.patch, self.late))
+        return Recall([issue], log_rate[None], features, by_hour, patch, recent, late)
 
 
 class Memory:
@@ -74,7 +79,8 @@ class Memory:
     """
 
     def __init__(self, record: Record, lateness: Lateness, edges: Tensor, scale: float, phase: int = 0) -> None:
-        self.record, self.lateness, self.rates = record, lateness, Rates(record, lateness)
+        self.record, self.lateness = record, lateness
+        self.rates, self.recent = Rates(record, lateness), Recent(record)
         self.next_issue, self.scale = phase, max(scale, 1e-6)
         device, p, cube = record.device, record.patch, record.cube
         self.patch_days = p * cube.step_hours / 24
@@ -102,10 +108,11 @@ class Memory:
         """The next `count` issues."""
         first = self.next_issue
         issues = [first + i * self.record.patch for i in range(count)]
-        lam, days, hours = self._advance(count)
+        lam, days, hours, recent = self._advance(count)
         by_hour = self._by_hour(hours)
         features = torch.cat([self._by_day(days, lam), by_hour.flatten(2)], -1)
-        return Recall(issues, lam.log(), features, by_hour, *self._inputs(issues))
+        patch, late = self._inputs(issues)
+        return Recall(issues, lam.log(), features, by_hour, patch, recent, late)
 
     def skip(self, count: int) -> None:
         """Walk through `count` issues without looking."""
@@ -113,10 +120,10 @@ class Memory:
             self._advance(min(count, STRETCH))
             count -= STRETCH
 
-    def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """λ₀ [l k n c] and the sums after each of the next issues, [l 2 h n c] and [l 2 3 slots n]."""
+    def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """λ₀ [l k n c] and the sums after each of the next issues: [l 2 h n c], [l 2 3 slots n], recent [l h n c]."""
         first, p = self.next_issue, self.record.patch
-        lam = self.rates.walk(first, count)
+        lam, recent = self.rates.walk(first, count), self.recent.walk(first, count)
         days, hours = self._seen(first, count)
         self._expect(first, lam, days, hours)
         for i in range(count):
@@ -124,7 +131,7 @@ class Memory:
             hours[i].addcmul_(hours[i - 1] if i else self.hours, self.forget_hour)
         self.days, self.hours = days[-1].clone(), hours[-1].clone()
         self.next_issue = first + count * p
-        return lam, days, hours
+        return lam, days, hours, recent
 
     def _seen(self, first: int, count: int) -> tuple[Tensor, Tensor]:
         """New events at their decayed weight, in tensors whose second half is empty."""
@@ -210,13 +217,14 @@ class Memory:
 
     def state(self) -> dict[str, Any]:
         """Everything carried, as tensors of its own and plain values."""
-        tensors = {"days": self.days.clone(), "hours": self.hours.clone(), "past": self.past.clone()}
+        sums = {"days": self.days, "hours": self.hours, "past": self.past, "recent": self.recent.sums}
+        tensors = {key: value.clone() for key, value in sums.items()}
         return {**tensors, "next_issue": self.next_issue, "rates": self.rates.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.days, self.hours, self.past = (
-            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "past")
+        self.days, self.hours, self.past, self.recent.sums = (
+            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "past", "recent")
         )
         self.next_issue = state["next_issue"]
         self.rates.restore(state["rates"])

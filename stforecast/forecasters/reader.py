@@ -116,13 +116,15 @@ class Reader:
         return torch.tensor(issues, device=self.device)[:, None] + torch.arange(self.cube.horizons, device=self.device)
 
     def _target_table(self) -> Tensor:
-        """Calendar and known-in-advance channels of every step of the record's calendar, [t g]."""
+        """Calendar and known-in-advance channels of every step of the record's calendar, [t g].
+
+        The day of the year is left out: a few years do not part the season from the years' drift, and the city's own
+        recent level, which the long memory holds, follows both.
+        """
         local, cube = self.record.calendar, self.cube
-        angle = 2 * np.pi * local.day_of_year
         columns = [
             np.eye(7)[local.weekday],
             np.eye(self.record.per_day)[local.slot_of_day],
-            np.stack([np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)], -1),
             np.stack([local.holiday, local.day_before_holiday, local.day_after_holiday], -1),
         ]
         calendar = torch.as_tensor(np.concatenate(columns, -1), dtype=torch.float32, device=self.device)

@@ -125,7 +125,8 @@ def settings(**sections: Any) -> config.Config:
     """A configuration of a small network; sections are merged key by key."""
     values: dict[str, Any] = {
         "city": "small",
-        "model": {"hidden": 8, "embedding": 4, "rank": 4},
+        "seeds": 1,
+        "model": {"hidden": 8, "rank": 4},
         "training": {"max_epochs": 2, "truncation": 7, "warm_up_days": 14, "device": "cpu"},
     }
     for key, value in sections.items():

@@ -31,18 +31,21 @@ def untrained(cube: Cube, config: Config, awake: bool = False) -> tuple[Module, 
     if awake:
         for parameter in module.best.parameters():
             nn.init.normal_(parameter, std=0.3)
+        nn.init.normal_(module.best.excitation.weight, -0.2, 0.05)  # on the scale of log θ / 15
     return module, reader
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_starts_at_climatology(late: bool) -> None:
     cube, config = city(days=60, late=late, weather=True), settings()
-    issues = split_of(cube).issues("test")
+    issues = np.append(split_of(cube).issues("test"), [cube.steps, cube.steps + 30])
     forecaster = GCRN(config)
     forecaster.module = untrained(cube, config)[0]
     expected = RollingClimatology(config).fit(cube, split_of(cube)).intensity(cube, issues)
-    # The network adds 0 to log λ₀: what is left is the rounding of exp and log.
-    np.testing.assert_allclose(forecaster.intensity(cube, issues), expected, rtol=1e-5)
+    found = forecaster.intensity(cube, issues)
+    # The network adds 0 to log λ₀; recent events add a little to λ, from kernels that start near 0.
+    assert (found >= expected * (1 - 1e-5)).all()
+    assert 0 < found.sum() / expected.sum() - 1 < 0.03
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -128,7 +131,8 @@ def test_the_same_seed_gives_the_same_weights(cube: Cube, uninterrupted: tuple[G
         assert_equal(weights(tmp_path / name), weights(uninterrupted[1] / name))
     other = GCRN(settings(**SMALL, seed=1)).fit(cube, split_of(cube))
     assert other.module is not None
-    assert not torch.equal(other.module.best.hexagon, weights(tmp_path / "last.ckpt")["averaged.module.hexagon"])
+    name = "averaged.module.encode.weight"
+    assert not torch.equal(other.module.best.encode.weight, weights(tmp_path / "last.ckpt")[name])
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(2, 0), (1, 3), (3, 2)])
@@ -217,7 +221,7 @@ def test_figures_are_drawn(cube: Cube, tmp_path: Path) -> None:
         shapes.append((intensity.shape, counts.shape))
         return {"a figure": Figure()}
 
-    forecaster = GCRN(settings(training={"max_epochs": 2, "loss": "poisson"}))
+    forecaster = GCRN(settings(training={"max_epochs": 2}))
     forecaster.draw = draw
     forecaster.fit(cube, split_of(cube), tmp_path)
     m = len(split_of(cube).issues("validation"))

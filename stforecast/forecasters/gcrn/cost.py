@@ -6,6 +6,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
 from stforecast.forecasters.memory import DAYS, HOUR_DAYS, blocks
+from stforecast.forecasters.recent import RECENT_HOURS
 
 FLOAT = 4
 
@@ -16,11 +17,10 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     slots, length, p = max(1, 24 // cube.step_hours), config.training.truncation, model.patch_hours
     memory = blocks(c)["level"].stop + len(HOUR_DAYS) * slots
     nodes = p * c + memory + (4 * c if cube.late else 0)
-    # per issue and hexagon: features and their copies, gates of the recurrence, read-out and loss on k × c leaves
-    kept = (
-        3 * nodes + memory + (8 + 3 * SUPPORTS[model.conv]) * model.hidden + 3 * 128 + model.rank + 12 * k * c + 6 * k
-    )
-    carried = n * (2 * c * len(DAYS) + slots * (2 * len(HOUR_DAYS) + 16 + 2))
+    # per issue and hexagon: features and copies, gates of the recurrence, read-out, excitation, loss on k × c leaves
+    gates = (8 + 3 * SUPPORTS[model.conv]) * model.hidden
+    kept = 3 * nodes + memory + gates + 3 * 128 + model.rank + 6 * len(RECENT_HOURS) * c + 18 * k * c + 6 * k
+    carried = n * (c * (2 * len(DAYS) + len(RECENT_HOURS)) + slots * (2 * len(HOUR_DAYS) + 16 + 2))
     stretch = length * n * kept
     targets = int(cube.steps * 0.75) * n * c
     days = cube.steps // slots

@@ -34,6 +34,7 @@ class GCRN(Forecaster):
     """Graph-convolutional recurrent network over the hexagon graph, with the rolling climatology as offset."""
 
     name = "gcrn"
+    seeded = True
     draw: Draw | None = None
 
     def __init__(self, config: Config) -> None:
@@ -151,13 +152,13 @@ class Walk:
 
     def beyond(self, issue: int) -> Tensor:
         """log λ [k n c] of the steps from a later `issue` on, from the state as it stands."""
-        log_rate = self.memory.rates.intensity(issue, self.reader.cube.horizons)[1].log()
-        later = self.last.moved(issue, log_rate)
+        log_rate = self.memory.rates.intensity(issue, self.reader.cube.horizons).log()
+        later = self.last.moved(issue, log_rate, self.reader.cube.step_hours)
         return log_rate + self.network.read(self.h[None], inputs_of(self.reader, later))[0].float()
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""
-        newest = self.last.moved(self.last.issues[-1], self.last.log_rate[-1])
+        newest = self.last.moved(self.last.issues[-1], self.last.log_rate[-1], self.reader.cube.step_hours)
         last = {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()}
         return {"memory": self.memory.state(), "h": self.h.clone(), "last": last}
 

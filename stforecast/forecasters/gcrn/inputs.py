@@ -18,6 +18,8 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
         by_hour=reader.by_hour(recall.by_hour, steps),
         city=reader.city_before(recall.issues).flatten(1),
         target=reader.target_at(steps),
+        recent=recall.recent,
+        log_rate=recall.log_rate,
     )
 
 
@@ -33,4 +35,5 @@ def sizes_of(reader: Reader) -> Sizes:
         by_hour=3,
         city=reader.patch * reader.city.shape[1],
         target=reader.target.shape[1] + cube.horizons,
+        step_hours=cube.step_hours,
     )

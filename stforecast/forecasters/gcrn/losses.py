@@ -1,4 +1,4 @@
-"""Losses on log λ: Poisson, and focal loss made proper.
+"""Focal loss on log λ, made proper, with the counts.
 
 Focal loss (Lin et al. 2017) at exponent γ and weight α scores a risk q by −α (1−q)^γ log q when something happened
 and −(1−α) q^γ log(1−q) when nothing did. It is not proper: its optimum q is not the probability p. With
@@ -7,7 +7,11 @@ and −(1−α) q^γ log(1−q) when nothing did. It is not proper: its optimum 
     p = Φ(q) = (1−α) ℓ₀′(q) / ((1−α) ℓ₀′(q) − α ℓ₁′(q)),
 
 which is monotone. The network speaks in p, and the loss is evaluated at q = Φ⁻¹(p): proper by construction, it keeps
-focal loss's weighting of rare, hard cells. γ = 0 and α = ½ is cross-entropy.
+focal loss's weighting of rare, hard cells.
+
+Whether something happened is not all: cells with several events say more. The likelihood of a count splits into
+P(y > 0) and P(y | y > 0). The first is what focal loss weighs; the second, a zero-truncated Poisson law, is added as it
+is. At γ = 0 and α = ½ the sum is the Poisson likelihood itself.
 """
 
 from __future__ import annotations
@@ -25,16 +29,10 @@ def log_odds(log_rate: Tensor) -> Tensor:
     return (-torch.expm1(-rate)).clamp(min=SMALLEST).log() + rate
 
 
-class PoissonLoss(nn.Module):
-    """λ − y log λ + log y!: negative log-likelihood of counts, never negative for whole ones."""
+class FocalLoss(nn.Module):
+    """Focal loss of the risk 1 − exp(−λ) at q = Φ⁻¹(p), proper for every γ and α, and of counts above 0.
 
-    def forward(self, log_rate: Tensor, y: Tensor) -> Tensor:
-        """Mean over all entries of log λ and counts y of one shape."""
-        return (log_rate.exp() - y * log_rate + torch.lgamma(y + 1)).mean()
-
-
-class ProperFocalLoss(nn.Module):
-    """Focal loss of the risk 1 − exp(−λ) at q = Φ⁻¹(p); proper for every γ and α.
+    proper: False evaluates it at q = p, as it was published.
 
     Φ⁻¹ is a table in log-odds, interpolated linearly (error below 1e-4 in log-odds).
     """
@@ -42,9 +40,9 @@ class ProperFocalLoss(nn.Module):
     logit_q: Tensor
     logit_p: Tensor
 
-    def __init__(self, gamma: float, alpha: float = 0.5) -> None:
+    def __init__(self, gamma: float, alpha: float = 0.5, proper: bool = True) -> None:
         super().__init__()
-        self.gamma, self.alpha = gamma, alpha
+        self.gamma, self.alpha, self.proper = gamma, alpha, proper
         logit_q = torch.linspace(-20, 20, 8001, dtype=torch.float64)
         self.register_buffer("logit_q", logit_q.float(), persistent=False)
         self.register_buffer("logit_p", self.phi(logit_q).float(), persistent=False)
@@ -68,16 +66,15 @@ class ProperFocalLoss(nn.Module):
         return y0 + (y1 - y0) / (x1 - x0) * (logit_p - x0)
 
     def forward(self, log_rate: Tensor, y: Tensor) -> Tensor:
-        """Mean over all entries of log λ and counts y of one shape; only y > 0 matters."""
-        z = log_odds(log_rate)
-        if self.gamma or self.alpha != 0.5:
+        """Mean over all entries of log λ and counts y of one shape."""
+        z, event = log_odds(log_rate), y > 0
+        if self.proper and (self.gamma or self.alpha != 0.5):
             z = self.inverse(z)
         log_q, log_r = F.logsigmoid(z), F.logsigmoid(-z)
         hit = self.alpha * (self.gamma * log_r).exp() * log_q
         miss = (1 - self.alpha) * (self.gamma * log_q).exp() * log_r
-        return -2 * torch.where(y > 0, hit, miss).mean()
-
-
-def make_loss(kind: str, gamma: float, alpha: float) -> nn.Module:
-    """The loss that `training.loss` names."""
-    return PoissonLoss() if kind == "poisson" else ProperFocalLoss(gamma, alpha)
+        happened = -2 * torch.where(event, hit, miss).sum()
+        x, n = log_rate[event], y[event]
+        rate = x.exp().clamp(min=SMALLEST)
+        counted = rate + (1 - n) * x + torch.lgamma(n + 1) + (-torch.expm1(-rate) / rate).log()
+        return (happened + counted.sum()) / y.numel()

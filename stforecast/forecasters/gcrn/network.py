@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.gcrn.propagation import Propagation
 
 
@@ -23,6 +24,7 @@ class Inputs:
     by_hour: log-ratios by target hour, [l k n 3].
     city: weather of the patch with its mask, [l w]; may be empty.
     target: calendar and known-in-advance covariates of each target hour, [l k g].
+    recent: sums of recent events, [l h n c]. log_rate: log λ₀, [l k n c].
     """
 
     nodes: Tensor
@@ -30,6 +32,8 @@ class Inputs:
     by_hour: Tensor
     city: Tensor
     target: Tensor
+    recent: Tensor
+    log_rate: Tensor
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Sizes:
     by_hour: int
     city: int
     target: int
+    step_hours: int
 
 
 class GraphGRUCell(nn.Module):
@@ -63,9 +68,10 @@ class GraphGRUCell(nn.Module):
 
 
 class Network(nn.Module):
-    """log λ = log λ₀ + q(state, hexagon) · v(target hour) + hexagon, hour and hour-memory terms.
+    """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and hour memory) + excitation.
 
-    The last layers start at zero, so the network starts at climatology and learns what departs from it.
+    The last layers start at zero, so the network starts near climatology and learns what departs from it. No parameter
+    belongs to a hexagon: a learned vector of each one remembered the level of the training slice, which drifts.
     """
 
     def __init__(
@@ -73,7 +79,6 @@ class Network(nn.Module):
         sizes: Sizes,
         edges: Tensor,
         hidden: int,
-        embedding: int,
         rank: int,
         conv: str,
         dropout: float,
@@ -83,20 +88,20 @@ class Network(nn.Module):
         self.sizes, self.hidden, self.carry_state = sizes, hidden, carry_state
         propagation = Propagation(conv, edges, sizes.n)
         self.propagation = propagation
-        self.hexagon = nn.Parameter(0.1 * torch.randn(sizes.n, embedding))
         self.dropout = nn.Dropout(dropout)
-        self.encode = nn.Linear(sizes.nodes + embedding, hidden)
+        self.encode = nn.Linear(sizes.nodes, hidden)
         self.encode_city = nn.Linear(sizes.city, hidden, bias=False) if sizes.city else None
         self.given = nn.Linear(propagation.supports * hidden, 3 * hidden)
         with torch.no_grad():
             self.given.bias[hidden : 2 * hidden] += 1  # begin by remembering
         self.cell = GraphGRUCell(hidden, propagation)
-        state = hidden + embedding + sizes.memory
+        state = hidden + sizes.memory
         self.query = nn.Sequential(nn.Linear(state, 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, rank))
         self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
         self.by_hour = nn.Linear(sizes.by_hour, sizes.c, bias=False)
+        self.excitation = Excitation(edges, sizes.n, sizes.c, sizes.step_hours, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target, self.by_hour):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
@@ -115,8 +120,7 @@ class Network(nn.Module):
 
     def _given(self, x: Inputs) -> Tensor:
         """The input's share of the gates, [l n 3h]."""
-        hexagon = self.hexagon.expand(len(x.nodes), -1, -1)
-        u = self.encode(self.dropout(torch.cat([x.nodes, hexagon], -1)))
+        u = self.encode(self.dropout(x.nodes))
         if self.encode_city is not None:
             u = u + self.encode_city(x.city)[:, None]
         u = torch.relu(u)
@@ -126,15 +130,16 @@ class Network(nn.Module):
         return self.given(spread)
 
     def read(self, states: Tensor, x: Inputs) -> Tensor:
-        """Bilinear read-out over the horizon from the states after l patches [l n h]: [l k n c]."""
+        """log(λ / λ₀) [l k n c] from the states after l patches [l n h]: bilinear over the horizon, and excitation."""
         length, k, c = len(states), x.target.shape[1], self.sizes.c
-        state = torch.cat([states, self.hexagon.expand(length, -1, -1), x.memory], -1)
+        state = torch.cat([states, x.memory], -1)
         hour = self.hour(x.target)
         key = self.key(hour).view(length, k, -1, c).permute(0, 2, 1, 3).reshape(length, -1, k * c)
         product = 0.1 * torch.bmm(self.query(state), key).view(length, -1, k, c).transpose(1, 2)
-        return (
+        factor = (
             product
             + self.by_hexagon(self.dropout(state))[:, None]
             + self.by_target(hour)[:, :, None]
             + self.by_hour(x.by_hour)
         )
+        return torch.logaddexp(factor.float(), self.excitation(x.recent, x.log_rate) - x.log_rate)

@@ -24,7 +24,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
-from stforecast.forecasters.gcrn.losses import make_loss
+from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Inputs, Network, Sizes
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import completeness, windows
@@ -101,10 +101,10 @@ class Module(pl.LightningModule):
         self.settings, self.options = settings, training
         self.register_buffer("edges", edges)
         sizes = Sizes(**settings["sizes"])
-        keys = ("hidden", "embedding", "rank", "conv", "dropout", "carry_state")
+        keys = ("hidden", "rank", "conv", "dropout", "carry_state")
         self.network = Network(sizes, edges, **{key: model[key] for key in keys})
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(training["averaging"]))
-        self.loss = make_loss(training["loss"], training["gamma"], training["alpha"])
+        self.loss = FocalLoss(training["gamma"], training["alpha"])
         self.stream: Stream
         self.check: Validation
         self.h: Tensor

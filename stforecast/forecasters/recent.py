@@ -1,0 +1,62 @@
+"""Recent events, exponentially forgotten by the hour: what self-excitation and near repeats follow from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stforecast.forecasters.graph import Neighbours
+from stforecast.forecasters.record import Record
+
+RECENT_HOURS = (8.0, 24.0, 72.0, 336.0)
+"""Half-lives of the sums."""
+
+
+class Recent:
+    """Sums of the events known, as they decay with the hours since they occurred: [h n c], carried by patches."""
+
+    def __init__(self, record: Record) -> None:
+        self.record, cube, device = record, record.cube, record.device
+        self.half_lives = torch.tensor(RECENT_HOURS, device=device) / cube.step_hours
+        self.sums = torch.zeros(len(RECENT_HOURS), cube.n, cube.c, device=device)
+
+    def walk(self, first: int, count: int) -> Tensor:
+        """The sums at the issues first, first + p, …, [l h n c]; an event of the hour before an issue counts 1."""
+        new, p = self.record.arrivals(first, count), self.record.patch
+        kinds, n, c = self.sums.shape
+        out = torch.zeros(count, kinds, n, c, device=self.sums.device)
+        age = first + new.row * p - 1 - new.hour
+        weight = new.counted * torch.exp2(-age / self.half_lives[:, None])  # [h e]
+        row = new.row * kinds + torch.arange(kinds, device=out.device)[:, None]
+        place = (row * n + new.hexagon) * c + new.category
+        out.view(-1).index_add_(0, place.flatten(), weight.flatten())
+        forget = torch.exp2(-p / self.half_lives)[:, None, None]
+        for i in range(count):
+            out[i].addcmul_(out[i - 1] if i else self.sums, forget)
+        self.sums = out[-1].clone()
+        return out
+
+
+def decay(steps: Tensor, step_hours: int) -> Tensor:
+    """What is left of each sum after `steps` more steps: […] → [… h]."""
+    half_lives = torch.tensor(RECENT_HOURS, device=steps.device) / step_hours
+    return torch.exp2(-steps[..., None] / half_lives)
+
+
+def rates(step_hours: int) -> Tensor:
+    """What makes each sum an average rate, events a step: [h]."""
+    return torch.log(torch.tensor(2.0)) * step_hours / torch.tensor(RECENT_HOURS)
+
+
+class Around(torch.nn.Module):
+    """Sums over the neighbours of each hexagon, in parts of the widest ring: [l h n c] → [l h n c]."""
+
+    def __init__(self, edges: Tensor, n: int) -> None:
+        super().__init__()
+        widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
+        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), 1 / widest))
+
+    def forward(self, sums: Tensor) -> Tensor:
+        length, kinds, n, c = sums.shape
+        flat = sums.permute(2, 0, 1, 3).reshape(n, -1)
+        return self.product(flat).view(n, length, kinds, c).permute(1, 2, 0, 3)
