@@ -14,7 +14,19 @@ import yaml
 from pydantic import Field, ValidationError
 
 from stforecast.errors import ConfigError
-from stforecast.sections import Evaluation, Grid, Model, Section, Source, Split, Synthetic, Training, Weather
+from stforecast.sections import (
+    Backtest,
+    Evaluation,
+    Grid,
+    Model,
+    Section,
+    Source,
+    Split,
+    Synthetic,
+    Training,
+    Trees,
+    Weather,
+)
 
 PACKAGED = Path(__file__).parent / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
@@ -27,6 +39,9 @@ class Config(Section):
     city: str = Field(pattern=r"^[a-z0-9_]+$", description="name used in paths")
     root: Path = Field(Path("."), description="folder that holds data/ and checkpoints/")
     seed: int = Field(0, ge=0, description="seed of everything random")
+    seeds: int = Field(
+        3, ge=1, description="fits of different seeds whose forecasts are averaged, where fits differ by seed"
+    )
     known_time: Literal["reported", "occurred"] = Field(
         "reported", description="when an event counts as known; publishers without report time: occurrence + embargo"
     )
@@ -42,7 +57,9 @@ class Config(Section):
     split: Split = Field(Split(), description="time-ordered slices")
     model: Model = Field(Model(), description="network")
     training: Training = Field(Training(), description="fitting")
+    trees: Trees = Field(Trees(), description="tree ensembles")
     evaluation: Evaluation = Field(Evaluation(), description="comparison")
+    backtest: Backtest = Field(Backtest(), description="rolling origin")
 
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""

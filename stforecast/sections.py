@@ -55,7 +55,7 @@ class Source(Section):
         None, description="west, south, east, north in degrees; events outside are refused; default the preset's"
     )
     first_day: dt.date | None = Field(None, description="first local day kept; default the first in the file")
-    last_day: dt.date | None = Field(None, description="last local day kept; default the last in the file")
+    last_day: dt.date | None = Field(None, description="last local day kept (to 01:00 in summer); default the last")
     categories: dict[str, list[str]] = Field(
         {}, description="category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"
     )
@@ -73,6 +73,11 @@ class Grid(Section):
     area: str | None = Field(None, description="polygon file (GeoJSON, GeoPackage…) of the study area, instead")
     districts: str | None = Field(None, description="polygon file whose `district_key` is attached to each hexagon")
     district_key: str = Field("name", description="attribute of `districts` that names a polygon")
+    spans: Literal["start", "aoristic"] = Field(
+        "start",
+        description="where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over "
+        "its hours, known when the last has passed; what is forecast are counts at the start",
+    )
     country: str | None = Field("US", description="country code of the public holidays")
     subdivision: str | None = Field(None, description="state or province code of the public holidays")
 
@@ -115,8 +120,7 @@ class Split(Section):
 class Model(Section):
     """The graph-convolutional recurrent network."""
 
-    hidden: int = Field(64, ge=1, description="width of the carried state")
-    embedding: int = Field(16, ge=0, description="width of the learned vector of each hexagon")
+    hidden: int = Field(32, ge=1, description="width of the carried state")
     rank: int = Field(64, ge=1, description="rank of the bilinear read-out over the horizon")
     patch_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = Field(24, description="hours that a step of the recurrence reads")
     conv: Literal["hex", "gcn", "cheb", "diffusion", "none"] = Field(
@@ -132,14 +136,21 @@ class Training(Section):
     max_epochs: int = Field(10, ge=1, description="passes over the training slice")
     learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay")
-    truncation: int = Field(14, ge=1, description="patches of truncated back-propagation")
+    truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
-    loss: Literal["focal", "poisson"] = Field("focal", description="focal is on risk and made proper")
-    gamma: float = Field(0.0, ge=0, le=5, description="focal exponent; 0 is cross-entropy")
+    gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")
     alpha: float = Field(0.5, gt=0, lt=1, description="focal weight of hours with an event; 0.5 is neutral")
     averaging: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights, per update")
     clip: float = Field(1.0, gt=0, description="gradient norm at which updates are clipped")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto uses a GPU when there is one")
+
+
+class Trees(Section):
+    """How tree ensembles are fitted."""
+
+    sampling: Literal["none", "under", "smote"] = Field(
+        "none", description="balanced classes of training rows by under-sampling or SMOTE; none fits the intensity"
+    )
 
 
 class Evaluation(Section):
@@ -150,7 +161,27 @@ class Evaluation(Section):
         min_length=1,
         description="forecasters to fit and score; the first one forecasts",
     )
+    ensemble: list[str] = Field(
+        ["gcrn", "hist_gradient_boosting"],
+        min_length=2,
+        description="forecasters that `ensemble` pools; each must be among the fitted ones",
+    )
     patrol_area_km2: float = Field(5.0, gt=0, description="area of the hot-spot metrics beside 1, 5 and 10 %")
+
+
+class Backtest(Section):
+    """Folds of a rolling origin: each trains on all that came before it."""
+
+    folds: int = Field(4, ge=1, description="number of folds")
+    test_days: int | None = Field(
+        None, ge=1, description="days of the test slice of each fold; default the configured test slice in equal parts"
+    )
+    refit: bool = Field(
+        True, description="fit anew in every fold; false: carry the first fold's fit and calibrate it anew"
+    )
+    issue_hours: list[Annotated[int, Field(ge=0, le=23)]] | None = Field(
+        None, min_length=1, description="UTC hours of issue that are scored; default the cube's own"
+    )
 
 
 class SyntheticType(Section):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -18,7 +19,9 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
+from stforecast.forecasters.level import at_level, with_earlier
 from stforecast.scoring.calibration import Calibration
+from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
 
 
@@ -27,7 +30,8 @@ class Forecast:
     """Intensities of issue times × horizons × hexagons × categories, float32 [m k n c] in events a step.
 
     `complete_until` is the instant up to which the record was used; `assumptions` are plain sentences
-    about what was missing (weather, recent reports).
+    about what was missing (weather, recent reports). `spreads` tell how counts over all horizons spread about their
+    λ, for `all` and each category; empty for a forecast that was not calibrated.
     """
 
     intensity: np.ndarray
@@ -39,6 +43,7 @@ class Forecast:
     model: str
     complete_until: pd.Timestamp
     assumptions: tuple[str, ...] = ()
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -57,9 +62,18 @@ class Forecaster(ABC):
     """
 
     name: ClassVar[str]
+    seeded: ClassVar[bool] = False
+    """Whether fits differ by seed, so that several are worth averaging (`config.seeds`)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.given: Mapping[str, Forecaster] = {}
+        """Fitted forecasters that it reads, by name; see `needs`."""
+
+    @classmethod
+    def needs(cls, config: Config) -> tuple[str, ...]:
+        """Forecasters that must be fitted before this one."""
+        return ()
 
     @abstractmethod
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
@@ -75,8 +89,12 @@ class Forecaster(ABC):
     def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
         """The forecast at the issue steps `issues`; beyond the cube's end it rests on the record up to there."""
         issues = np.asarray(issues, np.int64)
+        return self.forecast(cube, issues, self.intensity(cube, issues))
+
+    def forecast(self, cube: Cube, issues: np.ndarray, intensity: np.ndarray) -> Forecast:
+        """Intensities at the issue steps `issues` with their coordinates."""
         return Forecast(
-            intensity=self.intensity(cube, issues),
+            intensity=intensity,
             issue_times=cube.times_of(issues),
             hexagons=cube.cells,
             categories=cube.categories,
@@ -121,15 +139,19 @@ class WithoutParameters(Forecaster):
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A forecaster with the map on log λ that was fitted on the validation slice."""
+    """A forecaster with what was fitted on the validation slice: the map on log λ, and the spread of daily counts."""
 
     forecaster: Forecaster
     calibration: Calibration
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
-        """The calibrated forecast."""
-        raw = self.forecaster.predict(cube, issues)
-        return replace(raw, intensity=self.calibration.apply(raw.intensity))
+        """The calibrated forecast, at the level of the weeks before each issue."""
+        issues = np.asarray(issues, np.int64)
+        needed = with_earlier(cube, issues)
+        intensity = self.calibration.apply(self.forecaster.intensity(cube, needed))
+        found = self.forecaster.forecast(cube, issues, at_level(cube, issues, needed, intensity))
+        return replace(found, spreads=self.spreads)
 
 
 _WHERE = {
@@ -138,7 +160,16 @@ _WHERE = {
     "climatology": "stforecast.forecasters.climatology:FixedClimatology",
     "hexagon_mean": "stforecast.forecasters.controls:HexagonMean",
     "last_week": "stforecast.forecasters.controls:LastWeek",
-    "hist_gradient_boosting": "stforecast.forecasters.trees:HistGradientBoosting",
+    "kernel": "stforecast.forecasters.kernel:Kernel",
+    "hawkes": "stforecast.forecasters.hawkes:Hawkes",
+    "ensemble": "stforecast.forecasters.ensemble:Ensemble",
+    "hist_gradient_boosting": "stforecast.forecasters.zoo:HistGradientBoosting",
+    "xgboost": "stforecast.forecasters.zoo:XGBoost",
+    "lightgbm": "stforecast.forecasters.zoo:LightGBM",
+    "catboost": "stforecast.forecasters.zoo:CatBoost",
+    "random_forest": "stforecast.forecasters.zoo:RandomForest",
+    "extra_trees": "stforecast.forecasters.zoo:ExtraTrees",
+    "balanced_random_forest": "stforecast.forecasters.zoo:BalancedRandomForest",
 }
 
 

@@ -1,0 +1,101 @@
+"""Averages of seeds and pools of forecasters: what they are, and that they survive being saved and opened."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_cities import city, split_of
+from small_cities import settings as config_of
+
+from stforecast.cube import Cube
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.forecasters.base import Forecaster, forecaster_class
+from stforecast.forecasters.ensemble import Ensemble, pool_weights
+from stforecast.forecasters.members import MEMBERS, Members, in_order, new_forecaster, open_forecaster
+
+PARTS = ["rolling_climatology", "hexagon_mean"]
+
+
+@pytest.fixture(scope="module")
+def cube() -> Cube:
+    return city(days=90)
+
+
+def test_members_differ_by_seed_and_are_averaged(cube: Cube, tmp_path: Path) -> None:
+    config, split = config_of(seeds=2, training={"max_epochs": 1}), split_of(cube)
+    issues = split.issues("test")[:3]
+    forecaster = new_forecaster("gcrn", config)
+    assert isinstance(forecaster, Members)
+    forecaster.fit(cube, split, tmp_path)
+    one, other = (member.intensity(cube, issues) for member in forecaster.members)
+    assert not np.array_equal(one, other)
+    found = forecaster.intensity(cube, issues)
+    np.testing.assert_allclose(found, np.sqrt(one * other), rtol=1e-4)
+    forecaster.save(tmp_path)
+    opened = open_forecaster("gcrn", tmp_path, config)
+    assert opened.name == "gcrn"
+    np.testing.assert_array_equal(opened.intensity(cube, issues), found)
+    (tmp_path / MEMBERS).write_text("{}")
+    with pytest.raises(ArtefactError, match=r"members\.json"):
+        open_forecaster("gcrn", tmp_path, config)
+
+
+def test_what_has_no_seed_is_fitted_once() -> None:
+    assert not isinstance(new_forecaster("rolling_climatology", config_of(seeds=3)), Members)
+    assert not isinstance(new_forecaster("gcrn", config_of(seeds=1)), Members)
+
+
+def test_a_pool_comes_after_its_parts() -> None:
+    config = config_of(evaluation={"forecasters": ["ensemble", *PARTS], "ensemble": PARTS})
+    assert in_order(config) == [*PARTS, "ensemble"]
+    with pytest.raises(ConfigError, match="ensemble reads hexagon_mean"):
+        in_order(config_of(evaluation={"forecasters": ["ensemble", PARTS[0]], "ensemble": PARTS}))
+
+
+def pooled(cube: Cube) -> Ensemble:
+    config, split = config_of(evaluation={"forecasters": [*PARTS, "ensemble"], "ensemble": PARTS}), split_of(cube)
+    given: dict[str, Forecaster] = {name: forecaster_class(name)(config).fit(cube, split) for name in PARTS}
+    forecaster = Ensemble(config)
+    forecaster.given = given
+    return forecaster.fit(cube, split)
+
+
+def test_the_pool_is_log_linear_and_survives(cube: Cube, tmp_path: Path) -> None:
+    forecaster, issues = pooled(cube), split_of(cube).issues("test")[:2]
+    logs = [np.log(forecaster.given[name].intensity(cube, issues)) for name in PARTS]
+    expected = np.exp(forecaster.level + sum(w * log for w, log in zip(forecaster.weights, logs, strict=True)))
+    np.testing.assert_allclose(forecaster.intensity(cube, issues), expected, rtol=1e-5)
+    forecaster.save(tmp_path)
+    opened = Ensemble.load(tmp_path, forecaster.config)
+    opened.given = forecaster.given
+    np.testing.assert_array_equal(opened.intensity(cube, issues), forecaster.intensity(cube, issues))
+    others = config_of(evaluation={"forecasters": [*PARTS, "last_week"], "ensemble": [PARTS[0], "last_week"]})
+    with pytest.raises(ArtefactError, match=r"evaluation\.ensemble names"):
+        Ensemble.load(tmp_path, others)
+    (tmp_path / "pool.json").write_text('{"level": 1}')
+    with pytest.raises(ArtefactError, match=r"pool\.json"):
+        Ensemble.load(tmp_path, forecaster.config)
+
+
+def test_later_events_do_not_reach_the_weights(cube: Cube) -> None:
+    split = split_of(cube)
+    kept = cube.with_events(np.flatnonzero(cube.known_hour < split.validation_end))
+    assert pooled(cube).weights.tolist() == pooled(kept).weights.tolist()
+
+
+@settings(deadline=None, max_examples=10)
+@given(truth=st.tuples(st.floats(0, 1), st.floats(0, 1)), level=st.floats(-1, 1), seed=st.integers(0, 99))
+def test_weights_are_found_again(truth: tuple[float, float], level: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logs = rng.normal(-2, 1, (2, 50_000))
+    counts = rng.poisson(np.exp(np.array(truth) @ logs + level))
+    found, weights = pool_weights(logs, counts, np.ones(counts.shape))
+    np.testing.assert_allclose([found, *weights], [level, *truth], atol=0.2)
+    assert (weights >= 0).all()
+
+
+def test_without_events_the_parts_weigh_the_same() -> None:
+    level, weights = pool_weights(np.zeros((2, 10)), np.zeros(10), np.ones(10))
+    assert (level, weights.tolist()) == (0.0, [0.5, 0.5])
