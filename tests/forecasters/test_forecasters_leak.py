@@ -16,12 +16,18 @@ NAMES = sorted(_WHERE)
 
 
 @pytest.fixture(autouse=True)
-def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few_rows_and_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trees, "quiet_rows", 5_000)
+    for kind in map(forecaster_class, NAMES):
+        if issubclass(kind, Trees):
+            size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
+            monkeypatch.setattr(kind, "settings", {**kind.settings, size: 10})
 
 
 def fitted(name: str, cube: Cube, **sections: object) -> Forecaster:
-    return forecaster_class(name)(settings(**sections)).fit(cube, split_of(cube))
+    forecaster = forecaster_class(name)(settings(**sections))
+    forecaster.given = {part: fitted(part, cube, **sections) for part in forecaster.needs(forecaster.config)}
+    return forecaster.fit(cube, split_of(cube))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,6 +107,7 @@ def test_every_axis(name: str, axis: str, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("saved")
     forecaster.save(folder)
     opened = forecaster_class(name).load(folder, settings())
+    opened.given = forecaster.given
     np.testing.assert_array_equal(found, opened.predict(cube, issues).intensity)
 
 

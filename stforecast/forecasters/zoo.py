@@ -1,0 +1,215 @@
+"""The tree ensembles, one adapter each on its library. Libraries are imported when a model is built.
+
+Settings count in rows of `Sample`: about `density` quiet rows per expected event, and the events. The signal beside
+climatology is faint (it lowers the deviance by less than one per cent), so leaves are large and shrunken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from stforecast.forecasters.rows import Sample
+from stforecast.forecasters.trees import Trees
+
+
+class HistGradientBoosting(Trees):
+    """scikit-learn's histogram gradient boosting."""
+
+    name = "hist_gradient_boosting"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": 0.06,
+        "max_iter": 100,
+        "max_leaf_nodes": 31,
+        "min_samples_leaf": 200,
+        "l2_regularization": 5.0,
+        "max_features": 0.7,
+        "max_bins": 63,  # scikit-learn 1.9 sorts a weighted column anew for every edge of a bin
+        "early_stopping": False,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        options = {**self.settings, "random_state": self.config.seed}
+        if classes:
+            return HistGradientBoostingClassifier(**options)
+        return HistGradientBoostingRegressor(loss="poisson", **options)
+
+
+class XGBoost(Trees):
+    """XGBoost."""
+
+    name = library = "xgboost"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 200,
+        "learning_rate": 0.06,
+        "grow_policy": "lossguide",
+        "max_depth": 0,
+        "max_leaves": 31,
+        "min_child_weight": 100,
+        "reg_lambda": 10.0,
+        "colsample_bytree": 0.7,
+        "subsample": 0.8,
+        "tree_method": "hist",
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from xgboost import XGBClassifier, XGBRegressor
+
+        options = {**self.settings, "n_jobs": torch.get_num_threads(), "random_state": self.config.seed}
+        if classes:
+            return XGBClassifier(objective="binary:logistic", base_score=0.5, **options)
+        return XGBRegressor(objective="count:poisson", base_score=1.0, **options)
+
+
+class LightGBM(Trees):
+    """LightGBM."""
+
+    name = library = "lightgbm"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 200,
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "min_child_samples": 200,
+        "min_child_weight": 100,
+        "reg_lambda": 10.0,
+        "colsample_bytree": 0.7,
+        "subsample": 0.8,
+        "subsample_freq": 1,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from lightgbm import LGBMClassifier, LGBMRegressor
+
+        options = {
+            **self.settings,
+            "n_jobs": torch.get_num_threads(),
+            "random_state": self.config.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbose": -1,
+        }
+        if classes:
+            return LGBMClassifier(objective="binary", **options)
+        return LGBMRegressor(objective="poisson", **options)
+
+
+class CatBoost(Trees):
+    """CatBoost on y > 0 with class weights that balance events and quiet rows."""
+
+    name = library = "catboost"
+    balances = True
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 300,
+        "learning_rate": 0.06,
+        "depth": 6,
+        "l2_leaf_reg": 10.0,
+        "min_data_in_leaf": 200,
+        "rsm": 0.7,
+        "border_count": 128,
+        "bootstrap_type": "Bernoulli",
+        "subsample": 0.8,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from catboost import CatBoostClassifier
+
+        return CatBoostClassifier(
+            **self.settings,
+            auto_class_weights="Balanced",
+            thread_count=torch.get_num_threads(),
+            random_seed=self.config.seed,
+            allow_writing_files=False,
+            verbose=False,
+        )
+
+
+class Forest(Trees):
+    """Averages of independent trees that classify: among the drawn rows, the odds of a leaf are Σ y / Σ λ₀ but for a
+    known factor, and no row needs a weight (scikit-learn draws each tree's rows by weight from version 1.9 on).
+
+    Each tree sees a part of the rows, for speed and for trees that differ.
+    """
+
+    classifies = True
+
+    def learn(self, sample: Sample) -> Self:
+        super().learn(sample)
+        self.model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
+        return self
+
+    def predicted(self, rows: np.ndarray) -> np.ndarray:
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(super().predicted, np.array_split(rows, threads))))
+
+
+class RandomForest(Forest):
+    """scikit-learn's random forest."""
+
+    name = "random_forest"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 100,
+        "max_samples": 0.1,
+        "min_samples_leaf": 100,
+        "max_features": 0.33,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=self.config.seed)
+
+
+class ExtraTrees(Forest):
+    """scikit-learn's extremely randomised trees."""
+
+    name = "extra_trees"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 100,
+        "bootstrap": True,
+        "max_samples": 0.2,
+        "min_samples_leaf": 100,
+        "max_features": 0.5,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        return ExtraTreesClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=self.config.seed)
+
+
+class BalancedRandomForest(Forest):
+    """imbalanced-learn's random forest: every tree draws as many quiet rows as events (Chen et al. 2004)."""
+
+    name = "balanced_random_forest"
+    library = "imblearn"
+    balances = True
+    settings: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 100,
+        "max_samples": 0.1,
+        "min_samples_leaf": 100,
+        "max_features": 0.33,
+    }
+
+    def estimator(self, classes: bool) -> Any:
+        from imblearn.ensemble import BalancedRandomForestClassifier
+
+        return BalancedRandomForestClassifier(
+            **self.settings,
+            sampling_strategy="auto",
+            replacement=False,
+            bootstrap=True,
+            n_jobs=torch.get_num_threads(),
+            random_state=self.config.seed,
+        )
+
+    def learn(self, sample: Sample) -> Self:
+        super().learn(sample)
+        self.model.samplers_ = self.model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
+        return self

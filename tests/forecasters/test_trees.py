@@ -1,0 +1,205 @@
+"""Tree ensembles: the factor on climatology, balanced classes and the way back, and what every adapter must do."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_cities import another_future, city, settings, split_of
+
+from stforecast.cube import Cube
+from stforecast.errors import ConfigError
+from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.forecasters import resampling, zoo
+from stforecast.forecasters.base import _WHERE, forecaster_class
+from stforecast.forecasters.reader import Scales
+from stforecast.forecasters.rows import CATEGORY, LOG_RATE, Sample, chance
+from stforecast.forecasters.trees import Trees
+from stforecast.scoring.metrics import poisson_deviance
+
+TREES = sorted(name for name, where in _WHERE.items() if ".zoo:" in where)
+ONE_LEAF: dict[str, Mapping[str, Any]] = {
+    "hist_gradient_boosting": {"max_iter": 1, "min_samples_leaf": 10**6},
+    "xgboost": {"n_estimators": 60, "learning_rate": 0.5, "gamma": 10**9, "reg_lambda": 0, "subsample": 1},
+    "lightgbm": {"n_estimators": 1, "min_child_samples": 10**6},
+}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trees, "quiet_rows", 20_000)
+    for name in TREES:
+        kind: Any = forecaster_class(name)
+        size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
+        monkeypatch.setattr(kind, "settings", {**kind.settings, size: 30})
+
+
+def tree(name: str, sampling: str = "none", **changed: Any) -> Any:
+    forecaster: Any = forecaster_class(name)(settings(trees={"sampling": sampling}))
+    forecaster.settings = {**forecaster.settings, **changed}
+    return forecaster
+
+
+def rows(log_rate: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Rows of a feature x, of one category."""
+    table = np.zeros((len(x), 8), np.float32)
+    table[:, LOG_RATE], table[:, -1] = log_rate, x
+    return table
+
+
+def world(cells: int, density: float, seed: int = 0) -> tuple[Sample, np.ndarray, np.ndarray]:
+    """A drawn sample of cells whose intensity is λ₀ or 3 λ₀; rows of both kinds, and their true risks."""
+    rng = np.random.default_rng(seed)
+    kind = rng.random(cells) < 0.3
+    log_rate = rng.normal(-3.5, 0.7, cells)
+    rate = np.exp(log_rate) * np.where(kind, 3, 1)
+    counts = rng.poisson(rate)
+    drawn = (counts > 0) | (rng.random(cells) < chance(np.exp(log_rate), density))
+    given_rows = rows(log_rate, kind)
+    sample = Sample(given_rows[drawn], counts[drawn].astype(np.float32), density)
+    return sample, given_rows, -np.expm1(-rate)
+
+
+@pytest.mark.parametrize("name", ONE_LEAF)
+def test_a_single_leaf_is_poisson_regression_with_an_offset(name: str) -> None:
+    """The maximum-likelihood level is Σ y / Σ λ₀, each drawn cell counted for those it stands for."""
+    sample, every, _ = world(20_000, density=2.0)
+    forecaster = tree(name, **ONE_LEAF[name]).learn(sample)
+    level = sample.counts.sum() / (sample.rate * sample.weight).sum()
+    np.testing.assert_allclose(forecaster._intensity(every), np.exp(every[:, LOG_RATE]) * level, rtol=1e-4)
+
+
+@given(
+    p=st.floats(1e-4, 0.9),
+    drawn=st.floats(0.02, 1),
+    events=st.integers(10, 10**6),
+    quiet=st.integers(10, 10**6),
+)
+def test_the_odds_of_balanced_classes_lead_back_to_the_risk(p: float, drawn: float, events: int, quiet: int) -> None:
+    """A cell of risk p: its quiet copies are drawn at `drawn`, then events weigh quiet / events each."""
+    as_event, as_quiet = p * quiet / events, (1 - p) * drawn
+    seen = as_event / (as_event + as_quiet)
+    if resampling.CERTAIN < seen < 1 - resampling.CERTAIN:
+        found = resampling.intensity(np.array([seen]), np.array([events / quiet * drawn]))
+        assert -np.expm1(-found[0]) == pytest.approx(p, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("sampling", ["none", "under", "smote"])
+def test_known_risks_are_recovered(name: str, sampling: str) -> None:
+    """Two kinds of cells: whatever balances the classes, the mean risk of each comes out as it is."""
+    sample, every, risk = world(60_000, density=3.0)
+    forest = issubclass(forecaster_class(name), zoo.Forest)
+    few = {"max_samples": 0.5, "max_features": 1.0, "min_samples_leaf": 50} if forest else {"learning_rate": 0.3}
+    found = -np.expm1(-tree(name, sampling, **few).learn(sample)._intensity(every))
+    for kind in (0, 1):
+        here = every[:, -1] == kind
+        assert found[here].mean() == pytest.approx(risk[here].mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("how", ["under", "smote"])
+def test_resampling_balances_and_keeps_categories_apart(how: Any) -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(4000, 9)).astype(np.float32)
+    event = np.arange(4000) < 301
+    table[:, CATEGORY] = np.where(event, rng.integers(0, 2, 4000), rng.integers(0, 3, 4000))
+    table[event, 0] += 10 * table[event, CATEGORY]  # events of two categories lie apart
+    table[0, CATEGORY], table[0, 0] = 2, 50  # and one has a single event
+    found, label = resampling.balance(table, event, how, seed=1)
+    assert label.sum() * 2 == label.size
+    assert set(np.unique(found[label, CATEGORY])) <= {0, 1, 2}
+    if how == "smote":
+        assert label.sum() == (~event).sum()
+        np.testing.assert_array_equal(found[:4000], table)
+        made = found[4000:]
+        single = made[:, CATEGORY] == 2
+        np.testing.assert_array_equal(made[single], np.repeat(table[:1], single.sum(), 0))
+        for category in (0, 1):  # between neighbours of the category: within its bounds
+            own, of_it = table[event & (table[:, CATEGORY] == category)], made[made[:, CATEGORY] == category]
+            assert (of_it >= own.min(0) - 1e-4).all()
+            assert (of_it <= own.max(0) + 1e-4).all()
+            assert len(of_it) / len(made) == pytest.approx(len(own) / 301, abs=0.01)
+    else:
+        assert {row.tobytes() for row in found} <= {row.tobytes() for row in table}
+    again, _ = resampling.balance(table, event, how, seed=1)
+    np.testing.assert_array_equal(found, again)
+
+
+def test_more_events_than_quiet_rows_are_balanced_too() -> None:
+    table = np.random.default_rng(0).normal(size=(100, 7)).astype(np.float32)
+    table[:, CATEGORY] = 0
+    found, label = resampling.balance(table, np.arange(100) < 80, "smote", seed=0)
+    assert (len(found), label.sum()) == (160, 80)
+
+
+@pytest.fixture(scope="module")
+def busy() -> Cube:
+    """A city with a strong rhythm over the day."""
+    return city(days=120, rate=2.0)
+
+
+def test_the_drawn_rows_stand_for_all(busy: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trees, "quiet_rows", 10**9)
+    forecaster, split, drawn = tree("lightgbm"), split_of(busy), {}
+    forecaster.scales = Scales.of(busy, split.train_end)
+    for density in (2.0, 1e9):
+        monkeypatch.setattr(Trees, "quiet_per_event", density)
+        drawn[density] = forecaster.sample(busy, split)
+    thin, every = drawn.values()
+    assert thin.event.sum() == every.event.sum() > 0
+    assert (every.weight == 1).all()
+    assert len(thin.rows) < len(every.rows) / 5
+    assert (thin.rate * thin.weight).sum() == pytest.approx((every.rate * every.weight).sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_every_adapter_beats_the_hexagon_mean(name: str, busy: Cube) -> None:
+    split = split_of(busy)
+    counts = outcomes(busy, split, "test")
+
+    def deviance(which: str) -> float:
+        forecaster = calibrate(forecaster_class(which)(settings()).fit(busy, split), busy, split).forecaster
+        return poisson_deviance(forecaster.predict(busy, split.issues("test")).intensity, counts)
+
+    assert deviance(name) < 0.98 * deviance("hexagon_mean")
+
+
+@pytest.mark.parametrize("sampling", ["under", "smote"])
+def test_resampling_sees_the_training_slice_only_and_is_repeatable(sampling: str, tmp_path: Any) -> None:
+    cube = city(days=80, late=True, weather=True)
+    split = split_of(cube)
+    t0 = np.array([split.train_end])
+    changed = another_future(cube, split.train_end, late=False)
+    found = [tree("lightgbm", sampling).fit(one, split) for one in (cube, cube, changed)]
+    np.testing.assert_array_equal(found[0].intensity(cube, t0), found[1].intensity(cube, t0))
+    np.testing.assert_array_equal(found[0].intensity(cube, t0), found[2].intensity(cube, t0))
+    found[0].save(tmp_path)
+    opened = zoo.LightGBM.load(tmp_path, settings())  # whatever the configuration says now
+    np.testing.assert_array_equal(found[0].intensity(cube, t0), opened.intensity(cube, t0))
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("count", [0, 2])
+def test_without_both_classes_it_is_climatology(name: str, count: int) -> None:
+    """Nothing ever happened, or something everywhere: no class to tell from the other."""
+    log_rate = np.linspace(-4, -1, 300)
+    sample = Sample(rows(log_rate, np.zeros(300)), np.full(300, count, np.float32), 1e9)
+    found = tree(name, "smote").learn(sample)._intensity(sample.rows)
+    np.testing.assert_allclose(found, np.maximum(count * sample.rate * 300 / sample.rate.sum(), 1e-7), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "library"), [("lightgbm", "lightgbm"), ("balanced_random_forest", "imblearn")])
+def test_an_absent_library_is_named(name: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=rf"{name}: {library} .*pip install 'stforecast\[trees\]'"):
+        forecaster_class(name)(settings())
+
+
+def test_smote_needs_its_library_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imblearn", None)
+    zoo.LightGBM(settings())
+    with pytest.raises(ConfigError, match="imblearn is not installed"):
+        zoo.LightGBM(settings(trees={"sampling": "smote"}))
