@@ -5,8 +5,9 @@
 Each variant is fitted, calibrated and scored as `stforecast run` does it. Differences are the variant's deviance minus
 the full network's (positive: the channel pays), × 10⁵, with paired 95 % intervals over weekly blocks of days.
 
-    no graph          no hexagon knows its neighbours: neither the convolution nor the long memory of the ring
-    no convolution    the ring's memory stays
+    no graph          no hexagon knows its neighbours: no convolution, no excitation from them, no memory of the ring
+    no propagation    conv: none, the network's own graph: convolution and excitation; the ring's memory stays
+    no excitation     recent events add nothing to their hexagon and its neighbours but what the memory tells
     no recurrence     nothing is carried from patch to patch but climatology: neither hidden state nor long memory
     no hidden state   the long memory stays
     no weather        neither observed nor forecast
@@ -31,8 +32,9 @@ import torch
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes
-from stforecast.forecasters.base import forecaster_class
 from stforecast.forecasters.gcrn import forecaster, inputs, training
+from stforecast.forecasters.gcrn.excitation import Excitation
+from stforecast.forecasters.members import new_forecaster
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill
 from stforecast.scoring.splits import Split
@@ -55,13 +57,23 @@ def forgetful() -> Iterator[None]:
         yield
 
 
+def calm() -> Any:
+    """The network's excitation is next to nothing."""
+    return patch.object(Excitation, "forward", lambda _, recent, log_rate: torch.full_like(log_rate, -30.0))
+
+
 def shuffled(cube: Cube) -> Cube:
     """Every event moved to the same hour of the week of a random week."""
     week = 7 * 24 // cube.step_hours
     hour = np.random.default_rng(0).integers(0, cube.steps // week, cube.hour.size) * week + cube.hour % week
     order = np.argsort(hour, kind="stable")
     moved = replace(
-        cube, weather=Series(), future=Series(), hour=hour.astype(np.int32), known_hour=hour.astype(np.int32)
+        cube,
+        weather=Series(),
+        future=Series(),
+        hour=hour.astype(np.int32),
+        known_hour=hour.astype(np.int32),
+        until_hour=None,
     )
     return moved.with_events(order)
 
@@ -73,12 +85,14 @@ class Variant:
     model: dict[str, object] | None = None
     cube: Callable[[Cube], Cube] = lambda cube: cube
     memory: bool = True
+    excitation: bool = True
 
 
 VARIANTS = {
     "full": Variant(),
     "no graph": Variant(cube=lambda cube: replace(cube, edges=np.zeros((2, 0), np.int64))),
-    "no convolution": Variant(model={"conv": "none"}),
+    "no propagation": Variant(model={"conv": "none"}),
+    "no excitation": Variant(excitation=False),
     "no recurrence": Variant(model={"carry_state": False}, memory=False),
     "no hidden state": Variant(model={"carry_state": False}),
     "no weather": Variant(cube=lambda cube: replace(cube, weather=Series(), future=Series())),
@@ -89,7 +103,7 @@ VARIANTS = {
 def losses(name: str, cube: Cube, split: Split, config: Config, folder: Path) -> np.ndarray:
     """Daily deviance on the test slice, [m]."""
     folder.mkdir(parents=True, exist_ok=True)
-    fitted = calibrate(forecaster_class(name)(config).fit(cube, split, folder), cube, split)
+    fitted = calibrate(new_forecaster(name, config).fit(cube, split, folder), cube, split)
     intensity = fitted.forecaster.predict(cube, split.issues("test")).intensity
     return daily_losses(intensity, outcomes(cube, split, "test"))["poisson_deviance"]
 
@@ -116,7 +130,7 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
     for label in dict.fromkeys(["full", *(chosen or VARIANTS)]):
         variant, plain = VARIANTS[label], stages.config.model_dump(mode="json")
         plain["model"] |= variant.model or {}
-        with nullcontext() if variant.memory else forgetful():
+        with nullcontext() if variant.memory else forgetful(), nullcontext() if variant.excitation else calm():
             add(label, "gcrn", variant.cube(cube), parse(plain, label))
 
     result: dict[str, Any] = {"deviance": {label: draw.estimate for label, draw in draws.items()}}
