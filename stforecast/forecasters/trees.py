@@ -170,12 +170,3 @@ def _level(sample: Sample) -> DummyRegressor:
     exposure = float((sample.rate * sample.weight).sum())
     level = float(sample.counts.sum()) / exposure if exposure else 0.0
     return DummyRegressor(strategy="constant", constant=level).fit([[0.0]], [0.0])
-
-
-def __getattr__(name: str) -> Any:
-    # TEMPORARY while others' processes hold the old registry
-    if name == "HistGradientBoosting":
-        from stforecast.forecasters.zoo import HistGradientBoosting
-
-        return HistGradientBoosting
-    raise AttributeError(name)
