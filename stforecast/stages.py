@@ -119,7 +119,7 @@ class Stages(Preparation):
         cube = self._cube_of(run)
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
-        forecast = fitted.forecaster.predict(cube, issues)
+        forecast, usual = fitted.forecaster.predict(cube, issues), self._usual(cube, run, issues)
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
@@ -127,6 +127,7 @@ class Stages(Preparation):
             one = replace(
                 forecast,
                 intensity=forecast.intensity[i : i + 1],
+                usual=usual[i : i + 1],
                 issue_times=forecast.issue_times[i : i + 1],
                 model=f"{name}-{run.name}",
                 complete_until=min(cube.end, time),
@@ -139,6 +140,16 @@ class Stages(Preparation):
                 self.say(f"forecast: {line}")
             self.say(f"forecast: wrote {folder}")
         return written
+
+    def _usual(self, cube: Cube, run: Run, issues: np.ndarray) -> np.ndarray:
+        """What the rolling climatology expects at the city's recent level, [m k n c]."""
+        from stforecast.forecasters.base import Calibrated
+        from stforecast.forecasters.climatology import RollingClimatology
+        from stforecast.scoring.calibration import Calibration
+
+        climatology = RollingClimatology(self.config)
+        climatology.ends = (cube.step_of(run.train_until()),)
+        return Calibrated(climatology, Calibration.identity(cube.c)).predict(cube, issues).intensity
 
     def _cube_of(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""

@@ -1,15 +1,16 @@
 """One issue of a Forecast as tables: a row a hexagon-hour-category, and a row a hexagon-category for the 24 hours.
 
-    hours   hexagon, valid_from, valid_until, local_hour, category, intensity, risk, rank, issue_time, model,
+    hours   hexagon, valid_from, valid_until, local_hour, category, intensity, risk, rank, usual, issue_time, model,
             complete_until
     day     the same without local_hour, with intensities summed over the 24 hours; low and high after intensity where
             the forecast is calibrated
 
 Times are UTC instants; the interval is [valid_from, valid_until). `intensity` is the expected number of events in
 the interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] what the count of the day
-lies in nine times out of ten (`scoring.conformal`: LEVEL, and what is guaranteed). Category `all` is the sum over
-categories. Rank 1 is the highest risk within its interval and category, ties in the order of hexagon ids; rows
-come in the order of interval, category, rank.
+lies in nine times out of ten (`scoring.conformal`: LEVEL, and what is guaranteed), `usual` what the rolling
+climatology expects, where the forecast carries it. Category `all` is the sum over categories. Rank 1 is the highest
+risk within its interval and category, ties in the order of hexagon ids; rows come in the order of interval, category,
+rank.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class RiskGrid:
 
     intensity: float64 [k n c], expected events a step. hexagons: [n], sorted. categories: [c], `all` first.
     complete_until: the record was used up to here (never after the issue time). spreads: of the counts of the 24 hours
-    about their λ, by category; empty for a forecast that was not calibrated.
+    about their λ, by category; empty for a forecast that was not calibrated. usual: as `intensity`, of the rolling
+    climatology; None where the forecast does not carry it.
     """
 
     intensity: np.ndarray
@@ -54,6 +56,7 @@ class RiskGrid:
     complete_until: pd.Timestamp
     assumptions: tuple[str, ...]
     spreads: Mapping[str, Spread]
+    usual: np.ndarray | None = None
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -72,16 +75,20 @@ class RiskGrid:
         hexagons, order = np.unique(np.asarray(forecast.hexagons, dtype=str), return_index=True)
         if len(hexagons) != len(forecast.hexagons):
             raise ArtefactError("forecast: a hexagon occurs twice. Build the cube again.")
-        leaves = forecast.intensity[issue][:, order].astype(np.float64)
         categories = forecast.categories
         if categories != (ALL,):
             if ALL in categories:
                 raise ArtefactError(f"category {ALL!r} is the sum of the others. Rename it in source.categories.")
-            leaves = np.concatenate([leaves.sum(-1, keepdims=True), leaves], axis=-1)
             categories = (ALL, *categories)
+
+        def sorted_with_all(values: np.ndarray) -> np.ndarray:
+            leaves = values[issue][:, order].astype(np.float64)
+            whole = leaves.sum(-1, keepdims=True)
+            return np.concatenate([whole, leaves], axis=-1) if len(categories) > leaves.shape[-1] else leaves
+
         issue_time = forecast.issue_times[issue]
         return cls(
-            intensity=leaves,
+            intensity=sorted_with_all(forecast.intensity),
             hexagons=hexagons,
             categories=categories,
             issue_time=issue_time,
@@ -91,6 +98,7 @@ class RiskGrid:
             complete_until=min(forecast.complete_until, issue_time),
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
+            usual=None if forecast.usual is None else sorted_with_all(forecast.usual),
         )
 
     @property
@@ -106,7 +114,7 @@ class RiskGrid:
     @cached_property
     def hours(self) -> pd.DataFrame:
         """The table of hexagon-hour-categories (k · c · n rows)."""
-        table = self._table(self.intensity, self.valid_from, self.step_hours)
+        table = self._table(self.intensity, self.usual, self.valid_from, self.step_hours)
         local = np.asarray(self.valid_from.tz_convert(self.time_zone).hour, np.int32)
         table.insert(3, "local_hour", local.repeat(len(table) // len(local)))
         return table
@@ -114,7 +122,8 @@ class RiskGrid:
     @cached_property
     def day(self) -> pd.DataFrame:
         """The table of 24-hour sums (c · n rows), with the intervals of the counts."""
-        table = self._table(self.day_intensity[None], self.valid_from[:1], 24)
+        usual = None if self.usual is None else self.usual.sum(0)[None]
+        table = self._table(self.day_intensity[None], usual, self.valid_from[:1], 24)
         if self.spreads:
             expected = table["intensity"].to_numpy().reshape(len(self.categories), -1)
             found = [self.spreads[name].interval(day) for name, day in zip(self.categories, expected, strict=True)]
@@ -123,12 +132,14 @@ class RiskGrid:
             table.insert(6, "high", high.ravel())
         return table
 
-    def _table(self, intensity: np.ndarray, valid_from: pd.DatetimeIndex, hours: int) -> pd.DataFrame:
+    def _table(
+        self, intensity: np.ndarray, usual: np.ndarray | None, valid_from: pd.DatetimeIndex, hours: int
+    ) -> pd.DataFrame:
         each = intensity.transpose(0, 2, 1)  # [k c n]
         k, c, n = each.shape
         order = np.argsort(-each, axis=-1, kind="stable")  # hexagons are sorted: ties fall in the order of their ids
         ranked = np.take_along_axis(each, order, axis=-1).ravel()
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "hexagon": pd.Series(self.hexagons.astype(object)).array.take(order.ravel()),
                 "valid_from": valid_from.repeat(c * n),
@@ -142,6 +153,10 @@ class RiskGrid:
                 "complete_until": self.complete_until.as_unit("us"),
             }
         )
+        if usual is not None:
+            ordered = np.take_along_axis(usual.transpose(0, 2, 1), order, axis=-1)
+            table.insert(7, "usual", ordered.ravel())
+        return table
 
 
 def risk(intensity: np.ndarray) -> np.ndarray:

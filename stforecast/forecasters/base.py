@@ -31,7 +31,8 @@ class Forecast:
 
     `complete_until` is the instant up to which the record was used; `assumptions` are plain sentences
     about what was missing (weather, recent reports). `spreads` tell how counts over all horizons spread about their
-    λ, for `all` and each category; empty for a forecast that was not calibrated.
+    λ, for `all` and each category; empty for a forecast that was not calibrated. `usual` is what the rolling
+    climatology has for the same cells, at the city's recent level: what a forecast is compared with in words.
     """
 
     intensity: np.ndarray
@@ -44,6 +45,7 @@ class Forecast:
     complete_until: pd.Timestamp
     assumptions: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    usual: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -52,6 +54,8 @@ class Forecast:
             raise ArtefactError(f"forecast: intensity [m k n c] {self.intensity.shape} does not fit names {expected}.")
         if not np.isfinite(self.intensity).all() or (self.intensity < 0).any():
             raise ArtefactError("forecast: intensities must be finite and not negative.")
+        if self.usual is not None and self.usual.shape != self.intensity.shape:
+            raise ArtefactError(f"forecast: usual {self.usual.shape} is not shaped as {self.intensity.shape}.")
 
 
 class Forecaster(ABC):

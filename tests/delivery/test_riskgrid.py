@@ -41,6 +41,14 @@ def intensities(m=1, k=24, n=7, c=2, seed=0) -> np.ndarray:
     return np.random.default_rng(seed).gamma(0.5, 0.1, (m, k, n, c)).astype(np.float32)
 
 
+def test_what_is_usual_stands_beside_each_row():
+    intensity = intensities(n=5, c=2)
+    grid = RiskGrid.of(forecast_of(intensity, usual=2 * intensity), 0)
+    assert list(grid.hours) == [*HOURS[:8], "usual", *HOURS[8:]]
+    for table in (grid.hours, grid.day):
+        np.testing.assert_allclose(table["usual"], 2 * table["intensity"], rtol=1e-6)
+
+
 def test_columns_rows_and_values_against_a_plain_loop():
     forecast = forecast_of(intensities(m=2, n=5, c=2))
     grid = RiskGrid.of(forecast, 1)
