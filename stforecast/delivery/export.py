@@ -4,6 +4,7 @@ risk.parquet, risk_day.parquet   GeoParquet 1.0, EPSG:4326, a row as in `riskgri
 risk.csv, risk_day.csv           the same rows; geometry as WKT, times as 2024-09-30T06:00:00Z
 risk.geojson                     RFC 7946, a feature a hexagon, its hours as lists
 map.png                          the 24 hours as a map
+grid.json                        what `open_grid` needs beside risk.parquet to give the grid back
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import shapely
 from stforecast.cube.hexgrid import from_names, polygons
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, NOTICE, RiskGrid, risk
-from stforecast.files import atomic_folder
+from stforecast.errors import ArtefactError
+from stforecast.files import atomic_folder, read_json, write_json
+from stforecast.scoring.conformal import Spread
 
 if TYPE_CHECKING:
     from stforecast.forecasters.base import Forecast
@@ -46,8 +49,65 @@ def write_grid(forecast: Forecast, issue: int, folder: Path, city: str) -> list[
             _write_csv(temporary / f"{name}.csv", table, shapely.to_wkt(short, rounding_precision=DIGITS)[place])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(forecast, issue, temporary / "map.png", city)
+        write_json(temporary / "grid.json", _facts(grid, city))
         names = sorted(path.name for path in temporary.iterdir())
     return [folder / name for name in names]
+
+
+def open_grid(folder: Path) -> RiskGrid:
+    """The grid that `write_grid` wrote into `folder`.
+
+    Raises:
+        ArtefactError: its files are absent or damaged.
+    """
+    facts = read_json(folder / "grid.json")
+    try:
+        table = pd.read_parquet(folder / "risk.parquet").drop(columns="geometry")
+        categories = tuple(facts["categories"])
+        shape = (table["valid_from"].nunique(), len(categories), -1)
+        table["place"] = pd.Categorical(table["category"], categories).codes
+        table = table.sort_values(["valid_from", "place", "hexagon"], kind="stable")
+
+        def values(column: str) -> np.ndarray:
+            return table[column].to_numpy().reshape(shape).transpose(0, 2, 1)
+
+        hexagons = values("hexagon")[0, :, 0].astype(str)
+        return RiskGrid(
+            intensity=values("intensity"),
+            hexagons=hexagons,
+            categories=categories,
+            issue_time=pd.Timestamp(facts["issue_time"]),
+            step_hours=facts["step_hours"],
+            time_zone=facts["time_zone"],
+            model=facts["model"],
+            complete_until=pd.Timestamp(facts["complete_until"]),
+            assumptions=tuple(facts["assumptions"]),
+            spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
+            usual=values("usual") if "usual" in table else None,
+            districts=np.array(facts["districts"], object) if facts["districts"] else None,
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{folder}: not a grid of this version ({error}). Run `stforecast forecast` again."
+        ) from error
+
+
+def _facts(grid: RiskGrid, city: str) -> dict[str, Any]:
+    """Everything about a grid but its numbers."""
+    return {
+        "city": city,
+        "time_zone": grid.time_zone,
+        "issue_time": _iso(grid.issue_time),
+        "valid_from": [_iso(time) for time in grid.valid_from],
+        "step_hours": grid.step_hours,
+        "categories": list(grid.categories),
+        "model": grid.model,
+        "complete_until": _iso(grid.complete_until),
+        "assumptions": list(grid.assumptions),
+        "notice": NOTICE,
+        "spreads": {name: spread.to_dict() for name, spread in grid.spreads.items()},
+        "districts": None if grid.districts is None else [None if pd.isna(d) else str(d) for d in grid.districts],
+    }
 
 
 def _write_geoparquet(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> None:
@@ -91,18 +151,7 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
         }
         for cell, geometry, row in zip(columns["hexagon"], shapely.to_geojson(outlines), rows, strict=True)
     ]
-    metadata = {
-        "city": city,
-        "time_zone": grid.time_zone,
-        "issue_time": _iso(grid.issue_time),
-        "valid_from": [_iso(time) for time in grid.valid_from],
-        "step_hours": grid.step_hours,
-        "categories": list(grid.categories),
-        "model": grid.model,
-        "complete_until": _iso(grid.complete_until),
-        "assumptions": list(grid.assumptions),
-        "notice": NOTICE,
-    }
+    metadata = {key: value for key, value in _facts(grid, city).items() if key not in ("spreads", "districts")}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}
     path.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
 

@@ -43,7 +43,7 @@ class RiskGrid:
     intensity: float64 [k n c], expected events a step. hexagons: [n], sorted. categories: [c], `all` first.
     complete_until: the record was used up to here (never after the issue time). spreads: of the counts of the 24 hours
     about their λ, by category; empty for a forecast that was not calibrated. usual: as `intensity`, of the rolling
-    climatology; None where the forecast does not carry it.
+    climatology; None where the forecast does not carry it. districts: [n], None where a hexagon has none.
     """
 
     intensity: np.ndarray
@@ -57,6 +57,7 @@ class RiskGrid:
     assumptions: tuple[str, ...]
     spreads: Mapping[str, Spread]
     usual: np.ndarray | None = None
+    districts: np.ndarray | None = None
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -99,6 +100,7 @@ class RiskGrid:
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
             usual=None if forecast.usual is None else sorted_with_all(forecast.usual),
+            districts=None if forecast.districts is None else forecast.districts[order],
         )
 
     @property

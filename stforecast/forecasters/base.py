@@ -33,6 +33,7 @@ class Forecast:
     about what was missing (weather, recent reports). `spreads` tell how counts over all horizons spread about their
     λ, for `all` and each category; empty for a forecast that was not calibrated. `usual` is what the rolling
     climatology has for the same cells, at the city's recent level: what a forecast is compared with in words.
+    `districts` names the district of each hexagon, None where it has none.
     """
 
     intensity: np.ndarray
@@ -46,6 +47,7 @@ class Forecast:
     assumptions: tuple[str, ...] = ()
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     usual: np.ndarray | None = None
+    districts: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -106,6 +108,7 @@ class Forecaster(ABC):
             time_zone=cube.time_zone,
             model=self.name,
             complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
+            districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
         )
 
     @abstractmethod

@@ -15,13 +15,13 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stforecast.delivery.export import _spelled, write_grid
+from stforecast.delivery.export import _spelled, open_grid, write_grid
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
 from stforecast.scoring.conformal import Spread
 
-FILES = {"risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv", "map.png"}
+FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv", "map.png"}
 
 
 def forecast_of(cells: list[str], **changes) -> Forecast:
@@ -52,6 +52,23 @@ def folder(forecast, tmp_path_factory):
     assert {path.name for path in paths} == FILES
     assert all(path.is_file() for path in paths)
     return target
+
+
+def test_a_written_grid_opens_as_it_was(tmp_path):
+    cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 2)
+    usual = np.random.default_rng(1).gamma(0.5, 0.1, (1, 24, len(cells), 2)).astype(np.float32)
+    forecast = forecast_of(cells, usual=usual, districts=np.array(["a", None, "=b"] + ["c"] * (len(cells) - 3), object))
+    write_grid(forecast, 0, tmp_path / "grid", "denver")
+    written, found = RiskGrid.of(forecast, 0), open_grid(tmp_path / "grid")
+    for name in ("intensity", "hexagons", "usual", "districts"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+    for name in ("categories", "issue_time", "step_hours", "time_zone", "model", "complete_until", "assumptions"):
+        assert getattr(found, name) == getattr(written, name)
+    pd.testing.assert_frame_equal(found.hours, written.hours)
+    pd.testing.assert_frame_equal(found.day, written.day)
+    (tmp_path / "grid" / "risk.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ArtefactError, match="stforecast forecast"):
+        open_grid(tmp_path / "grid")
 
 
 @pytest.mark.parametrize("name", ["risk", "risk_day"])
