@@ -1,55 +1,77 @@
-"""Forecasts follow the level of the weeks before them, from what was known then and from nothing later."""
+"""Forecasts follow the level and contrast of the weeks before them, from what was known then and nothing later."""
 
 import numpy as np
 import pytest
 from small_cities import another_future, city
 
 from stforecast.cube import Cube
-from stforecast.forecasters.level import HALF_LIFE_DAYS, PRIOR_DAYS, WINDOW_DAYS, at_level, with_earlier
+from stforecast.forecasters.level import (
+    CONTRAST_HALF_LIFE_DAYS,
+    HALF_LIFE_DAYS,
+    PRIOR_DAYS,
+    PRIOR_INFORMATION,
+    WINDOW_DAYS,
+    at_level,
+    with_earlier,
+)
 from stforecast.forecasters.record import completeness
 
 
-def follow(cube: Cube, rate: float, issues: np.ndarray) -> np.ndarray:
-    """What becomes of a forecast that is `rate` everywhere."""
+def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndarray:
+    """A made-up forecast λ [u k n c] around `rate`, the same whatever else is needed."""
+    shape = (cube.horizons, cube.n, cube.c)
+    return np.stack([rate * np.exp(spread * np.random.default_rng(step).normal(size=shape)) for step in needed]).astype(
+        np.float32
+    )
+
+
+def follow(cube: Cube, rate: float, issues: np.ndarray, spread: float = 0.0) -> np.ndarray:
+    """What becomes of a forecast around `rate`."""
     needed = with_earlier(cube, issues)
-    return at_level(cube, issues, needed, np.full((len(needed), cube.horizons, cube.n, cube.c), rate, np.float32))
+    return at_level(cube, issues, needed, rates(cube, needed, rate, spread))
 
 
-def direct(cube: Cube, rate: float, issue: int) -> np.ndarray:
-    """The factor of one issue, hour by hour."""
-    above, below, days = np.zeros(cube.c), np.zeros(cube.c), []
+def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarray:
+    """λ of one issue, cell by cell."""
     share = completeness(cube, 0, issue, issue)
-    for j in range(WINDOW_DAYS):
-        first = issue - 24 * (j + 1)
-        if first < 24:
-            break
-        weight = 0.5 ** ((j + 0.5) / HALF_LIFE_DAYS)
-        for c in range(cube.c):
+    out = rates(cube, np.array([issue]), rate, spread)[0].astype(float)
+    for c in range(cube.c):
+        cells = []  # days back, λ, share, whether an event is known
+        for j in range(WINDOW_DAYS):
+            first = issue - 24 * (j + 1)
+            if first < 24:
+                break
+            lam = rates(cube, np.array([first]), rate, spread)[0, :, :, c].astype(float)
             here = (cube.hour >= first) & (cube.hour < first + 24) & (cube.known_hour < issue) & (cube.category == c)
-            above[c] += weight * len({*zip(cube.hour[here], cube.hexagon[here], strict=True)})
-        due = -np.expm1(-rate) * cube.n * share[first : first + 24].sum(0)
-        below += weight * due
-        days.append(due)
-    kappa = np.mean(days, axis=0) * PRIOR_DAYS
-    return (above + kappa) / (below + kappa)
+            seen = {*zip((cube.hour[here] - first).tolist(), cube.hexagon[here].tolist(), strict=True)}
+            cells += [(j, lam[k, n], share[first + k, c], (k, n) in seen) for k in range(24) for n in range(cube.n)]
+        back, lam, part, event = (np.array(column) for column in zip(*cells, strict=True))
+        p, weight = part * -np.expm1(-lam), 0.5 ** ((back + 0.5) / HALF_LIFE_DAYS)
+        kappa = p.sum() / len({*back}) * PRIOR_DAYS
+        factor = ((weight * event).sum() + kappa) / ((weight * p).sum() + kappa)
+        weight = 0.5 ** ((back + 0.5) / CONTRAST_HALF_LIFE_DAYS)
+        u = np.log(lam) - (weight * p * np.log(lam)).sum() / (weight * p).sum()
+        power = 1 + (weight * event * u).sum() / ((weight * p * u**2).sum() + PRIOR_INFORMATION)
+        now = out[..., c]
+        out[..., c] = now**power * (now.sum() * factor / (now**power).sum())
+    return out
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_equals_a_direct_count(late: bool) -> None:
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_equals_a_direct_count(late: bool, spread: float) -> None:
     cube = city(days=90, late=late)
-    for issue in (50 * 24, 51 * 24, 80 * 24):
-        found = follow(cube, 0.03, np.array([issue]))
-        np.testing.assert_allclose(
-            found[0] / 0.03, np.broadcast_to(direct(cube, 0.03, issue), found[0].shape), rtol=1e-5
-        )
+    for issue in (50 * 24, 80 * 24):
+        found = follow(cube, 0.03, np.array([issue]), spread)
+        np.testing.assert_allclose(found[0], direct(cube, 0.03, issue, spread), rtol=2e-5)
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_issues_do_not_depend_on_each_other(late: bool) -> None:
     cube = city(days=90, late=late)
     issues = np.array([50 * 24, 51 * 24, 80 * 24])
-    together = follow(cube, 0.03, issues)
-    alone = [follow(cube, 0.03, issues[i : i + 1])[0] for i in range(3)]
+    together = follow(cube, 0.03, issues, 1.0)
+    alone = [follow(cube, 0.03, issues[i : i + 1], 1.0)[0] for i in range(3)]
     np.testing.assert_array_equal(together, np.stack(alone))
 
 
@@ -61,12 +83,23 @@ def test_takes_back_a_wrong_level() -> None:
     assert found.mean() < 1.4 * true
 
 
+def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stforecast.forecasters.level.PRIOR_INFORMATION", 10.0)
+    cube, issues = city(days=90), np.array([80 * 24])
+    needed = with_earlier(cube, issues)
+    noise = rates(cube, needed, 0.03, 1.0)  # says nothing of the city, so that the flattest forecast is the best
+    found = at_level(cube, issues, needed, noise)[0]
+    now = noise[np.searchsorted(needed, issues)][0]
+    for c in range(cube.c):
+        assert np.log(found[..., c]).std() < 0.75 * np.log(now[..., c]).std()
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_the_future_does_not_reach_the_level(late: bool) -> None:
     cube = city(days=90, late=late)
     t0 = 70 * 24
     changed = another_future(cube, t0, late)
-    one, other = (follow(cube, 0.03, np.array([t0 - 48, t0])) for c in (cube, changed))
+    one, other = (follow(cube, 0.03, np.array([t0 - 48, t0]), 1.0) for c in (cube, changed))
     np.testing.assert_array_equal(one, other)
 
 
