@@ -20,6 +20,7 @@ from stforecast.sections import (
     Grid,
     Model,
     Section,
+    Service,
     Source,
     Split,
     Synthetic,
@@ -60,6 +61,7 @@ class Config(Section):
     trees: Trees = Field(Trees(), description="tree ensembles")
     evaluation: Evaluation = Field(Evaluation(), description="comparison")
     backtest: Backtest = Field(Backtest(), description="rolling origin")
+    service: Service = Field(Service(), description="store and service")
 
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""

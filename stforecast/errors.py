@@ -27,3 +27,9 @@ class ArtefactError(StforecastError):
     """A file of ours (events, cube, checkpoint, grid) that is absent, damaged or of another version."""
 
     exit_code = 5
+
+
+class BusyError(StforecastError):
+    """Another process does the same work at this moment."""
+
+    exit_code = 6

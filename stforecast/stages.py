@@ -108,15 +108,20 @@ class Stages(Preparation):
             return None
         return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, split.issues("test"))
 
-    def forecast(self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None) -> list[Path]:
-        """Write the grid of each issue time (default: the end of the record) from the newest run."""
+    def forecast(
+        self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None, cube: Cube | None = None
+    ) -> list[Path]:
+        """Write the grid of each issue time (default: the end of the record) from the newest run.
+
+        `cube`: what `newest` gave for that run, where it is at hand.
+        """
         from stforecast.delivery.export import write_grid
 
         run = Run(self.place.latest())
         facts = run.facts()
         name = model or facts["forecasters"][0]
         fitted = run.open(name, self.config)
-        cube = self._cube_of(run)
+        cube = cube or self.newest(run)
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
         forecast, usual = fitted.forecaster.predict(cube, issues), self._usual(cube, run, issues)
@@ -151,7 +156,7 @@ class Stages(Preparation):
         climatology.ends = (cube.step_of(run.train_until()),)
         return Calibrated(climatology, Calibration.identity(cube.c)).predict(cube, issues).intensity
 
-    def _cube_of(self, run: Run) -> Cube:
+    def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""
         table, facts, stamp = self.ingest(), run.facts(), self._gold_stamp()
         if facts["made_from"] == stamp == self._built():

@@ -43,6 +43,11 @@ class Workspace:
         stamp = issue_time.tz_convert("UTC").strftime("%Y%m%dT%H%M%SZ")
         return self.root / "data" / self.city / "grids" / stamp
 
+    @property
+    def store(self) -> Path:
+        """The SQLite file that the service reads, unless `service.database` names another."""
+        return self.root / "data" / self.city / "forecasts.sqlite"
+
     def latest(self) -> Path:
         """The newest finished run.
 

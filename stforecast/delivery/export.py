@@ -40,7 +40,7 @@ def write_grid(forecast: Forecast, issue: int, folder: Path, city: str) -> list[
         ArtefactError: the hexagons are not H3 cells, or the forecast is not of 24 hours.
     """
     grid = RiskGrid.of(forecast, issue)
-    outlines = _right_handed(polygons(from_names(grid.hexagons.tolist())))
+    outlines = right_handed(polygons(from_names(grid.hexagons.tolist())))
     short = shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))
     with atomic_folder(folder) as temporary:
         for name, table in (("risk", grid.hours), ("risk_day", grid.day)):
@@ -49,7 +49,7 @@ def write_grid(forecast: Forecast, issue: int, folder: Path, city: str) -> list[
             _write_csv(temporary / f"{name}.csv", table, shapely.to_wkt(short, rounding_precision=DIGITS)[place])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(forecast, issue, temporary / "map.png", city)
-        write_json(temporary / "grid.json", _facts(grid, city))
+        write_json(temporary / "grid.json", facts_of(grid, city))
         names = sorted(path.name for path in temporary.iterdir())
     return [folder / name for name in names]
 
@@ -71,28 +71,37 @@ def open_grid(folder: Path) -> RiskGrid:
         def values(column: str) -> np.ndarray:
             return table[column].to_numpy().reshape(shape).transpose(0, 2, 1)
 
-        hexagons = values("hexagon")[0, :, 0].astype(str)
-        return RiskGrid(
-            intensity=values("intensity"),
-            hexagons=hexagons,
-            categories=categories,
-            issue_time=pd.Timestamp(facts["issue_time"]),
-            step_hours=facts["step_hours"],
-            time_zone=facts["time_zone"],
-            model=facts["model"],
-            complete_until=pd.Timestamp(facts["complete_until"]),
-            assumptions=tuple(facts["assumptions"]),
-            spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
-            usual=values("usual") if "usual" in table else None,
-            districts=np.array(facts["districts"], object) if facts["districts"] else None,
-        )
+        usual = values("usual") if "usual" in table else None
+        return grid_of(facts, values("hexagon")[0, :, 0].astype(str), values("intensity"), usual)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{folder}: not a grid of this version ({error}). Run `stforecast forecast` again."
         ) from error
 
 
-def _facts(grid: RiskGrid, city: str) -> dict[str, Any]:
+def grid_of(facts: dict[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None) -> RiskGrid:
+    """A grid from `facts_of` and its numbers.
+
+    Raises:
+        KeyError, TypeError, ValueError: the facts are not those of this version.
+    """
+    return RiskGrid(
+        intensity=intensity,
+        hexagons=hexagons,
+        categories=tuple(facts["categories"]),
+        issue_time=pd.Timestamp(facts["issue_time"]),
+        step_hours=facts["step_hours"],
+        time_zone=facts["time_zone"],
+        model=facts["model"],
+        complete_until=pd.Timestamp(facts["complete_until"]),
+        assumptions=tuple(facts["assumptions"]),
+        spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
+        usual=usual,
+        districts=np.array(facts["districts"], object) if facts["districts"] else None,
+    )
+
+
+def facts_of(grid: RiskGrid, city: str) -> dict[str, Any]:
     """Everything about a grid but its numbers."""
     return {
         "city": city,
@@ -151,7 +160,7 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
         }
         for cell, geometry, row in zip(columns["hexagon"], shapely.to_geojson(outlines), rows, strict=True)
     ]
-    metadata = {key: value for key, value in _facts(grid, city).items() if key not in ("spreads", "districts")}
+    metadata = {key: value for key, value in facts_of(grid, city).items() if key not in ("spreads", "districts")}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}
     path.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
 
@@ -161,7 +170,7 @@ def _ranks(grid: RiskGrid) -> np.ndarray:
     return np.argsort(np.argsort(-grid.day_intensity, axis=0, kind="stable"), axis=0) + 1
 
 
-def _right_handed(outlines: np.ndarray) -> np.ndarray:
+def right_handed(outlines: np.ndarray) -> np.ndarray:
     """Outlines with counter-clockwise rings, as RFC 7946 wants (an outline cut at the antimeridian may not be)."""
     first = shapely.get_exterior_ring(shapely.get_geometry(outlines, 0))
     return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))

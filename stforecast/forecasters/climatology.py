@@ -30,10 +30,11 @@ class RollingClimatology(WithoutParameters):
     name = "rolling_climatology"
     half_lives = (RATE_DAYS, PROFILE_DAYS)
 
-    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        patch = min(max(1, 24 // cube.step_hours), cube.horizons)
-        out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        record = Record(cube, patch, beyond=max(0, int(issues.max(initial=0)) - cube.steps))
+    def intensity(self, cube: Cube, issues: np.ndarray, steps: int | None = None) -> np.ndarray:
+        """λ₀ of the `steps` after each issue (default: the cube's horizons), [m k n c]."""
+        patch, steps = min(max(1, 24 // cube.step_hours), cube.horizons), steps or cube.horizons
+        out = np.zeros((len(issues), steps, cube.n, cube.c), np.float32)
+        record = Record(cube, patch, beyond=max(0, int(issues.max(initial=0)) - cube.steps) + steps)
         for phase, served in by_phase(issues, patch, cube.steps).items():
             # reporting delays as they were known when training ended
             rates = Rates(record, Lateness.of(cube, patch, self.ends[0], phase), *self.half_lives)
@@ -44,7 +45,7 @@ class RollingClimatology(WithoutParameters):
                     rates.walk(end, count)
                     end += count * patch
                 for place in served[s]:
-                    out[place] = rates.intensity(int(issues[place]), cube.horizons).numpy()
+                    out[place] = rates.intensity(int(issues[place]), steps).numpy()
         return out
 
     def learned_until(self, issue: int) -> int:
