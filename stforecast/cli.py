@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
-            4 publisher's data · 5 a file of ours is absent or damaged · 130 stopped
+            4 publisher's data · 5 a file of ours is absent or damaged · 6 another refresh is at work · 130 stopped
 """
 
 
@@ -131,6 +131,30 @@ def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
     stages.evaluate()
     written = stages.forecast()
     click.echo(f"next: open {written[-1] / 'map.png'}, or tensorboard --logdir {stages.place.runs}")
+
+
+@verb
+def refresh(config: str, overrides: tuple[str, ...]) -> None:
+    """Take in new reports, forecast from the newest run and hand the grid to the service; never trains.
+
+    For cron, systemd or Kubernetes: one refresh of a city works at a time, a second one leaves at once with exit code
+    6. One that fails leaves the grid that is served as it is, and the service says that it is stale.
+    """
+    from stforecast.refresh import refresh as run_once
+
+    run_once(stages_of(config, overrides))
+    hint("serve", config, overrides)
+
+
+@verb
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need API keys.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None:
+    """Answer questions about the newest grid of the store over HTTP, with a live map at /."""
+    from stforecast import config as configuration
+    from stforecast.delivery.api.app import serve as run_server
+
+    run_server(configuration.load(config, overrides), host, port)
 
 
 @cli.command()

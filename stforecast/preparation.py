@@ -103,7 +103,7 @@ class Preparation:
         """Silver → gold. `mend` replaces a cube that cannot be opened instead of saying so."""
         table = self._events()
         self._check_silver()
-        stamp = self._gold_stamp()
+        stamp = self.gold_stamp()
         if self._built(mend) == stamp and (found := self._opened(open_cube, self.place.gold, mend)) is not None:
             self.say(f"build: {self.place.gold} is up to date")
             return found
@@ -133,7 +133,8 @@ class Preparation:
                 f"{self.place.silver}: no events of these files and settings. Run `stforecast ingest` first."
             )
 
-    def _gold_stamp(self) -> str:
+    def gold_stamp(self) -> str:
+        """A fingerprint of the events and settings that a cube is made from."""
         config = self.config
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
@@ -156,7 +157,7 @@ class Preparation:
             ArtefactError: it was not built, or from other events or settings.
         """
         self._check_silver()
-        if self._built() != self._gold_stamp():
+        if self._built() != self.gold_stamp():
             raise ArtefactError(
                 f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first."
             )

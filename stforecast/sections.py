@@ -192,7 +192,7 @@ class Service(Section):
         description="SQLAlchemy URL such as postgresql+psycopg://user@host/name (password through PGPASSWORD or "
         ".pgpass); default SQLite at data/<city>/forecasts.sqlite",
     )
-    keep_days: int = Field(30, ge=1, description="days for which a refresh keeps grids, and the folders it wrote them to")
+    keep_days: int = Field(30, ge=1, description="days for which a refresh keeps grids and their folders")
     api_keys_file: str | None = Field(
         None,
         description="file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in "

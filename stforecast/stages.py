@@ -30,7 +30,7 @@ class Stages(Preparation):
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
-        return Run(self.place.run(fingerprint(self._gold_stamp(), parts)[:10]))
+        return Run(self.place.run(fingerprint(self.gold_stamp(), parts)[:10]))
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
@@ -67,7 +67,7 @@ class Stages(Preparation):
             forecaster.fit(cube, split, run.place(name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
             self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
-        run.finish(cube, split, names, self._gold_stamp())
+        run.finish(cube, split, names, self.gold_stamp())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
@@ -158,7 +158,7 @@ class Stages(Preparation):
 
     def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""
-        table, facts, stamp = self.ingest(), run.facts(), self._gold_stamp()
+        table, facts, stamp = self.ingest(), run.facts(), self.gold_stamp()
         if facts["made_from"] == stamp == self._built():
             return open_cube(self.place.gold)
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")

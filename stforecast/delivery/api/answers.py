@@ -1,0 +1,116 @@
+"""Answers: plain values of what a grid says of hexagons, and their texts as JSON, GeoJSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from stforecast.delivery.api.served import Served, columns, iso
+from stforecast.delivery.export import FORMULA
+from stforecast.delivery.riskgrid import risk
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON in ASCII: no text of a client's can make it fail."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def grid_facts(served: Served, stale_reason: str | None) -> dict[str, Any]:
+    """What stands in every answer: which grid it is from, and whether it can be relied on."""
+    return {**served.facts, "stale": stale_reason is not None, "stale_reason": stale_reason}
+
+
+def latest(served: Served, stale_reason: str | None) -> dict[str, Any]:
+    grid = served.grid
+    return {
+        **grid_facts(served, stale_reason),
+        "created": iso(served.stored.created),
+        "categories": list(grid.categories),
+        "hexagons": len(grid.hexagons),
+        "resolution": served.places.resolution,
+        "time_zone": grid.time_zone,
+        "step_hours": grid.step_hours,
+        "assumptions": list(grid.assumptions),
+    }
+
+
+def risk_rows(served: Served, interval: int, category: int, rows: np.ndarray) -> list[dict[str, Any]]:
+    """A row a hexagon: where it is, and what `columns` gives."""
+    latitude, longitude = served.places.centres[rows].T.round(6).tolist()
+    names = [served.places.names[row] for row in rows.tolist()]
+    where = {"hexagon": names, "latitude": latitude, "longitude": longitude}
+    found = where | _at(served, interval, category, rows)
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+
+def risk_geojson(served: Served, about: dict[str, Any], interval: int, category: int, rows: np.ndarray) -> bytes:
+    """A FeatureCollection (RFC 7946), put together from outlines that were spelled once."""
+    found = _at(served, interval, category, rows)
+    form = ",".join(f'"{name}":%r' for name in found) + "}}"  # numbers alone: Python spells them as JSON does
+    values = zip(*found.values(), strict=True)
+    features = [served.places.features[row] + form % one for row, one in zip(rows.tolist(), values, strict=True)]
+    head = to_json({"type": "FeatureCollection", "metadata": about})
+    return head[:-1] + b',"features":[' + ",".join(features).encode("ascii") + b"]}"
+
+
+def risk_csv(about: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
+    """A line a hexagon; text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    constant = {name: about[name] for name in ("valid_from", "valid_until", "category")}
+    constant |= {name: about["grid"][name] for name in ("issue_time", "complete_until", "model")}
+    safe = {name: f"'{text}" if text.startswith(FORMULA) else text for name, text in constant.items()}
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*(rows[0] if rows else ()), *safe], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | safe for row in rows)
+    return out.getvalue().encode()
+
+
+def hexagon(served: Served, row: int) -> dict[str, Any]:
+    """Everything the grid says of one hexagon: the 24 hours and each hour, by category."""
+    grid, places, day = served.grid, served.places, served.day
+    hours = _by_category(grid.categories, columns(served, np.s_[:day, :, row]))
+    of_day = _by_category(grid.categories, columns(served, np.s_[day:, :, row], np.s_[None, :, row]))
+    district = None if grid.districts is None else grid.districts[row]
+    latitude, longitude = places.centres[row].round(6).tolist()
+    return {
+        "hexagon": places.names[row],
+        "latitude": latitude,
+        "longitude": longitude,
+        "district": None if district is None else str(district),
+        "day": {**served.span(day), "categories": of_day[0]},
+        "hours": [
+            {**served.span(k), "local_hour": hour, "categories": hours[k]}
+            for k, hour in enumerate(grid.valid_from.tz_convert(grid.time_zone).hour.tolist())
+        ],
+    }
+
+
+def usual(served: Served, rows: np.ndarray, weekday: int, hour: int, month: int) -> list[dict[str, Any]]:
+    """Expected events and risk of an hour of the week in a month over the hexagons at `rows`, by category."""
+    assert served.stored.usual is not None
+    leaves = served.stored.usual.intensity(weekday, hour, month)[rows].sum(0)
+    names = served.grid.categories
+    lam = np.concatenate([[leaves.sum()], leaves]) if len(names) > len(leaves) else leaves
+    return [
+        {"category": name, "intensity": round(float(value), 8), "risk": round(float(risk(value)), 8)}
+        for name, value in zip(names, lam, strict=True)
+    ]
+
+
+def _at(served: Served, interval: int, category: int, rows: np.ndarray) -> dict[str, list[Any]]:
+    return columns(served, (interval, category, rows), (category, rows) if interval == served.day else None)
+
+
+def _by_category(categories: tuple[str, ...], found: dict[str, list[Any]]) -> list[list[dict[str, Any]]]:
+    """Columns [k c] as a list of the categories for each k."""
+    return [
+        [
+            {"category": name, **dict(zip(found, cell, strict=True))}
+            for name, cell in zip(categories, zip(*row, strict=True), strict=True)
+        ]
+        for row in zip(*found.values(), strict=True)
+    ]

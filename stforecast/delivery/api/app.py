@@ -1,0 +1,157 @@
+"""The service as an application (`create_app`) and as a process (`serve`)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from stforecast import __version__
+from stforecast.config import Config
+from stforecast.delivery.api.docs import STYLE, docs_page
+from stforecast.delivery.api.gate import HEADERS, Gate, Metrics, limit_of, problem
+from stforecast.delivery.api.keeper import Keeper
+from stforecast.delivery.api.keys import VARIABLE, digests, is_loopback
+from stforecast.delivery.api.routes import router
+from stforecast.delivery.store import Store
+from stforecast.errors import ConfigError
+
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+
+def create_app(config: Config, keeper: Keeper | None = None) -> FastAPI:
+    """The application of a city; `keeper` holds its grid (default: that of the configured store).
+
+    Raises:
+        ConfigError, ArtefactError: keys, rate limit or store cannot be used.
+    """
+    accepted, rate = digests(config.service.api_keys_file), limit_of(config.service.rate_limit)
+    kept = keeper or Keeper(Store.of(config))
+    registry = CollectorRegistry()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(kept.watch())
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        kept.close()
+
+    app = FastAPI(
+        title=f"stforecast: {config.city}",
+        description="Reported offences expected in every hexagon of the city in each of the next 24 hours.",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.keeper = kept
+    app.add_middleware(Gate, accepted=accepted, rate=rate, metrics=Metrics(registry))
+    app.include_router(router)
+    _add_errors(app)
+    _add_operations(app, kept, registry)
+    _add_pages(app)
+    return app
+
+
+def serve(config: Config, host: str, port: int) -> None:
+    """Answer at host and port until stopped.
+
+    Raises:
+        ConfigError: the address is taken, or can be reached from elsewhere while there are no keys.
+    """
+    if not is_loopback(host) and not digests(config.service.api_keys_file):
+        raise ConfigError(
+            f"--host {host}: others than this machine are served only with API keys. "
+            f"Set service.api_keys_file or {VARIABLE}, or leave --host at 127.0.0.1."
+        )
+    app = create_app(config)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another --port.") from error
+    server = uvicorn.Server(uvicorn.Config(app, server_header=False, access_log=False))
+    with listening:
+        address = f"[{host}]" if ":" in host else host
+        print(f"serve: http://{address}:{listening.getsockname()[1]}/ shows the map, /docs the questions", flush=True)
+        server.run(sockets=[listening])
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error is one line of JSON; what went wrong inside goes to the log alone."""
+
+    def answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+        code, body, given = problem(status, message, headers)
+        return Response(body, code, given)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        said = [
+            f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        ]
+        return answer(422, "; ".join(said[:10]))
+
+    @app.exception_handler(AnyHTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return answer(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, __: Exception) -> Response:
+        return answer(500, "internal error; it is in the log of the service", HEADERS)
+
+
+def _add_operations(app: FastAPI, keeper: Keeper, registry: CollectorRegistry) -> None:
+    """Health, readiness and metrics."""
+    age = Gauge("stforecast_grid_age_seconds", "Since the issue time of the grid that is served", registry=registry)
+    stale = Gauge("stforecast_grid_stale", "1 where the grid cannot be relied on any more", registry=registry)
+    nan = float("nan")
+    age.set_function(lambda: (keeper.clock() - keeper.served.grid.issue_time).total_seconds() if keeper.served else nan)
+    stale.set_function(lambda: float(keeper.stale_reason() is not None))
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        ready = keeper.served is not None
+        return Response("ready\n" if ready else "no grid yet\n", 200 if ready else 503, media_type="text/plain")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: FastAPI) -> None:
+    """The map at / with its parts beside it, and the docs."""
+
+    @cache
+    def parts() -> dict[str, bytes]:
+        from stforecast.delivery.webmap import page
+
+        return {**page(), "docs.css": STYLE.encode(), "docs": docs_page(app.openapi()).encode()}
+
+    @app.get("/", include_in_schema=False)
+    async def the_map() -> Response:
+        return part("page.html")
+
+    @app.get("/{name}", include_in_schema=False)
+    async def named(name: str) -> Response:
+        return part(name)
+
+    def part(name: str) -> Response:
+        if name not in parts():
+            raise HTTPException(404, "there is no such page")
+        kind = KINDS.get(name.rpartition(".")[2], "text/html")
+        return Response(parts()[name], media_type=kind, headers={"Cache-Control": "no-cache"})

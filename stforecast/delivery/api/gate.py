@@ -1,0 +1,151 @@
+"""What every request passes before and after its answer: rate limit, key, size of the body, headers, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stforecast.delivery.api.keys import given, known
+from stforecast.errors import ConfigError
+
+MAX_BODY = 16 * 1024
+"""Bytes of a request's body."""
+BODY_SECONDS = 10
+OPEN = ("/healthz", "/readyz")
+"""Answered without key and limit: they tell nothing of a grid."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+def limit_of(text: str) -> list[RateLimitItem]:
+    """The rate limits that a setting spells.
+
+    Raises:
+        ConfigError: it spells none.
+    """
+    try:
+        return parse_many(text)
+    except ValueError as error:
+        raise ConfigError(f"service.rate_limit: {text!r} is not a rate such as 1200/minute or 20/second.") from error
+
+
+class Metrics:
+    """Counts and times of requests, by route and not by path, so that their number stays small."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["method", "route"]
+        self.requests = Counter("stforecast_requests", "Requests answered", [*labels, "status"], registry=registry)
+        buckets = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3)
+        self.seconds = Histogram(
+            "stforecast_request_seconds", "Seconds to an answer", labels, buckets=buckets, registry=registry
+        )
+
+    def note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        self.requests.labels(method, route, str(status)).inc()
+        self.seconds.labels(method, route).observe(seconds)
+
+
+class Gate:
+    """The outermost layer of the service."""
+
+    def __init__(self, app: ASGIApp, accepted: tuple[str, ...], rate: list[RateLimitItem], metrics: Metrics) -> None:
+        self.app, self.accepted, self.rate, self.metrics = app, accepted, rate, metrics
+        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in RAW if pair[0] not in present)]
+            await send(message)
+
+        try:
+            refused = None if scope["path"] in OPEN else self._refused(scope)
+            body: list[Message] | None = []
+            if refused is None and scope["method"] not in ("GET", "HEAD"):
+                body = await _body(scope, receive)
+                if body is None:
+                    refused = problem(413, f"the body is larger than {MAX_BODY} bytes, or did not arrive in time")
+            if refused is not None:
+                await _answer(sending, *refused)
+            else:
+                left = iter(body or ())
+                await self.app(scope, lambda: _replayed(left, receive), sending)
+        finally:
+            self.metrics.note(scope, status, time.perf_counter() - began)
+
+    def _refused(self, scope: Scope) -> tuple[int, bytes, dict[str, str]] | None:
+        client = scope["client"][0] if scope.get("client") else "unknown"
+        for item in self.rate:
+            if not self.limiter.hit(item, client):
+                reset = self.limiter.get_window_stats(item, client).reset_time
+                wait = str(max(1, round(reset - time.time())))
+                return problem(429, f"more than {item} from this client: wait {wait} s", {"Retry-After": wait})
+        if self.accepted and not known(given(dict(scope["headers"])), self.accepted):
+            asked = {"WWW-Authenticate": 'Basic realm="stforecast, the key as password", charset="UTF-8"'}
+            return problem(401, "an API key is needed: in X-API-Key, or as bearer token", asked)
+        return None
+
+
+def problem(status: int, message: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+    """An error as every client sees it: one line."""
+    return status, json.dumps({"error": message}).encode(), {"Content-Type": "application/json", **(headers or {})}
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _body(scope: Scope, receive: Receive) -> list[Message] | None:
+    """The messages of a body; None where it is larger than allowed, or does not end."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > MAX_BODY:
+        return None
+    messages: list[Message] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while not messages or messages[-1].get("more_body"):
+                messages.append(await receive())
+                size += len(messages[-1].get("body", b""))
+                if size > MAX_BODY:
+                    return None
+    except TimeoutError:
+        return None
+    return messages
+
+
+async def _replayed(messages: Iterator[Message], receive: Receive) -> Any:
+    for message in messages:
+        return message
+    return await receive()

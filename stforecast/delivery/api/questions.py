@@ -1,0 +1,84 @@
+"""What may be asked: parameters and bodies, checked before anything is looked up. Unknown ones are errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+MAX_ROWS = 10_000
+"""Hexagons in one answer."""
+NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,15})?"
+BOX = rf"^{NUMBER}(,{NUMBER}){{3}}$"
+
+
+def instant(value: object) -> dt.datetime:
+    """An instant from ISO 8601 text, UTC unless it has an offset."""
+    try:
+        time = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+        return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("write a time such as 2024-09-30T06:00Z (and + as %2B)") from None
+
+
+def box(text: str) -> str:
+    """The text of a bounding box, if it is one."""
+    west, south, east, north = corners(text)
+    if max(abs(west), abs(east)) > 180 or max(abs(south), abs(north)) > 90 or south > north:
+        raise ValueError("write west,south,east,north in degrees, such as -105.1,39.6,-104.8,39.8")
+    return text
+
+
+def corners(text: str) -> tuple[float, float, float, float]:
+    west, south, east, north = (float(part) for part in text.split(","))
+    return west, south, east, north
+
+
+Instant = Annotated[dt.datetime, BeforeValidator(instant)]
+Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Question(BaseModel):
+    """A hexagon's hour, or its 24 hours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time: Instant | None = Field(None, description="an instant: the hour that holds it; without it the 24 hours")
+    category: Name = Field("all", description="a category of the grid, or `all`: their sum")
+
+
+class TopQuestion(Question):
+    """The hexagons of the highest risk."""
+
+    k: int = Field(10, ge=1, le=MAX_ROWS, description="number of hexagons")
+
+
+class RiskQuestion(Question):
+    """The risk of many hexagons."""
+
+    bbox: Box | None = Field(None, description="west,south,east,north in degrees; hexagons that meet it")
+    top_k: int | None = Field(None, ge=1, le=MAX_ROWS, description="only so many, of the highest risk")
+    format: Literal["json", "geojson", "csv"] = Field("json", description="of the answer")
+
+
+class UsualQuestion(BaseModel):
+    """An hour of the week in a month, at a point or in a district."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hour: int = Field(strict=True, ge=0, le=23, description="local hour")
+    weekday: int = Field(strict=True, ge=0, le=6, description="0 is Monday, 6 is Sunday")
+    month: int = Field(strict=True, ge=1, le=12, description="1 is January")
+    latitude: float | None = Field(None, ge=-90, le=90, description="of a point, in degrees; with longitude")
+    longitude: float | None = Field(None, ge=-180, le=180, description="of a point, in degrees; with latitude")
+    district: Name | None = Field(None, description="name of a district, instead of a point")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude go together")
+        if (self.latitude is None) == (self.district is None):
+            raise ValueError("give either latitude and longitude, or district")
+        return self

@@ -1,0 +1,179 @@
+"""The questions of the service and how each is answered, all from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import h3.api.basic_str as h3
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+
+from stforecast.delivery.api import answers, shapes
+from stforecast.delivery.api.answers import grid_facts, to_json
+from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, corners
+from stforecast.delivery.api.served import Served, iso
+from stforecast.delivery.store import State
+
+BASIS = "The usual of such an hour at the city's recent level, not the forecast of a date."
+MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+MEANING = {
+    401: "An API key is needed.",
+    404: "The grid does not hold it.",
+    413: "The body is too large.",
+    422: "A parameter is not allowed.",
+    429: "Too many requests.",
+    503: "There is no grid yet.",
+}
+router = APIRouter(
+    prefix="/v1",
+    responses={code: {"model": shapes.Problem, "description": text} for code, text in MEANING.items()},
+)
+
+
+@dataclass(frozen=True)
+class Now:
+    """The grid as one request sees it."""
+
+    served: Served
+    stale_reason: str | None
+    state: State
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return grid_facts(self.served, self.stale_reason)
+
+    def answer(self, request: Request, make: Callable[[], bytes], media: str = "application/json") -> Response:
+        """What `make` gives, or 304 where the client has it already."""
+        tag = f'W/"{self.served.tag}-{zlib.crc32(repr((self.stale_reason, self.state)).encode()):x}"'
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        has = {text.strip() for text in request.headers.get("if-none-match", "").split(",")}
+        if has & {tag, tag.removeprefix("W/"), "*"}:
+            return Response(status_code=304, headers=headers)
+        return Response(make(), media_type=media, headers=headers)
+
+
+async def now_of(request: Request) -> Now:
+    keeper = request.app.state.keeper
+    if keeper.served is None:
+        raise HTTPException(503, "there is no grid yet: run `stforecast refresh`")
+    return Now(keeper.served, keeper.stale_reason(), keeper.state)
+
+
+Kept = Annotated[Now, Depends(now_of)]
+
+
+@router.get("/grids/latest", response_model=shapes.Latest)
+async def grids_latest(request: Request, now: Kept) -> Response:
+    """Which grid is served, and whether it can be relied on."""
+    return now.answer(request, lambda: to_json(answers.latest(now.served, now.stale_reason)))
+
+
+@router.get("/view", response_model=dict[str, Any])
+async def view(request: Request, now: Kept) -> Response:
+    """The whole grid as the map shows it."""
+    body = await asyncio.to_thread(lambda: now.served.view)  # made once a grid
+    return now.answer(request, lambda: body)
+
+
+@router.get("/risk", response_model=shapes.Risk, responses={200: {"content": {kind: {} for kind in MEDIA.values()}}})
+async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Query()]) -> Response:
+    """Intensity and risk of many hexagons in an hour, or in the 24 hours, by rank: JSON, GeoJSON or CSV."""
+    interval, category, about = _asked(now, question)
+    rows = now.served.order[interval, category]
+    if question.bbox is not None:
+        rows = rows[now.served.places.inside(*corners(question.bbox))[rows]]
+    rows = rows[: question.top_k]
+    if len(rows) > MAX_ROWS:
+        raise HTTPException(422, f"{len(rows)} hexagons are more than {MAX_ROWS}: give bbox or top_k")
+
+    def make() -> bytes:
+        if question.format == "geojson":
+            return answers.risk_geojson(now.served, about, interval, category, rows)
+        table = answers.risk_rows(now.served, interval, category, rows)
+        return answers.risk_csv(about, table) if question.format == "csv" else to_json({**about, "rows": table})
+
+    return now.answer(request, make, MEDIA[question.format])
+
+
+@router.get("/top", response_model=shapes.Risk)
+async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
+    """The hexagons of the highest risk in an hour, or in the 24 hours."""
+    interval, category, about = _asked(now, question)
+    rows = now.served.order[interval, category, : question.k]
+    return now.answer(
+        request, lambda: to_json({**about, "rows": answers.risk_rows(now.served, interval, category, rows)})
+    )
+
+
+@router.get("/hexagons/{cell}", response_model=shapes.Hexagon)
+async def hexagon(request: Request, now: Kept, cell: Annotated[str, Path(max_length=20)]) -> Response:
+    """Everything the grid says of one hexagon: the 24 hours and each hour, by category."""
+    row = now.served.places.row.get(cell)
+    if row is None:
+        raise HTTPException(404, "cell: not a hexagon of this grid; names are such as 88268cd8ddfffff")
+    return now.answer(request, lambda: to_json({"grid": now.facts, **answers.hexagon(now.served, row)}))
+
+
+@router.get("/models/current", response_model=shapes.Model)
+async def models_current(request: Request, now: Kept) -> Response:
+    """What made the grid: the run, its slices, its calibration and how it scored."""
+    return now.answer(request, lambda: to_json({"grid": now.facts, **now.served.stored.facts["run"]}))
+
+
+@router.get("/data-status", response_model=shapes.DataStatus)
+async def data_status(request: Request, now: Kept) -> Response:
+    """How far the record reaches, what it holds, how late reports come, and how the last refresh went."""
+
+    def make() -> bytes:
+        record = now.served.stored.facts["record"]
+        attempts = {"last_attempt": _iso(now.state.attempted), "last_success": _iso(now.state.succeeded)}
+        return to_json({"grid": now.facts, "record": record, **attempts})
+
+    return now.answer(request, make)
+
+
+@router.post("/predict", response_model=shapes.Prediction)
+async def predict(now: Kept, question: UsualQuestion) -> Response:
+    """The usual of an hour of the week in a month at a point or in a district: not the forecast of a date.
+
+    Expected reports and their calibrated risk, by category: the rolling climatology at the city's recent level, times
+    the month's factor on the whole city. A district is taken as a whole: the risk of at least one report in it.
+    """
+    served, place = now.served, question.model_dump(include={"latitude", "longitude", "district"}, exclude_none=True)
+    if question.district is not None:
+        districts = served.grid.districts
+        rows = np.flatnonzero(districts == question.district) if districts is not None else np.array([], np.int64)
+        if not len(rows):
+            raise HTTPException(404, "district: the grid holds none of that name")
+    else:
+        cell = h3.latlng_to_cell(question.latitude, question.longitude, served.places.resolution)
+        if cell not in served.places.row:
+            raise HTTPException(404, "latitude, longitude: in no hexagon of this grid")
+        rows, place["hexagon"] = np.array([served.places.row[cell]]), cell
+    if served.stored.usual is None:
+        raise HTTPException(503, "this grid came without its usual week: run `stforecast refresh`")
+    asked = question.model_dump(include={"weekday", "hour", "month"})
+    found = answers.usual(served, rows, **asked)
+    body = {"grid": now.facts, "basis": BASIS, "place": {**place, "hexagons": len(rows)}, **asked, "categories": found}
+    return Response(to_json(body), media_type="application/json")
+
+
+def _asked(now: Now, question: TopQuestion | RiskQuestion) -> tuple[int, int, dict[str, Any]]:
+    """Interval and category that are asked for, and what the answer says of them."""
+    served = now.served
+    interval = served.interval(question.time)
+    if interval is None:
+        raise HTTPException(404, f"time: not within {iso(served.grid.issue_time)} to {iso(served.until)}")
+    if question.category not in served.grid.categories:
+        raise HTTPException(404, f"category: not one of {', '.join(served.grid.categories)}")
+    about = {"grid": now.facts, **served.span(interval), "category": question.category}
+    return interval, served.grid.categories.index(question.category), about
+
+
+def _iso(time: pd.Timestamp | None) -> str | None:
+    return None if time is None else iso(time)

@@ -1,0 +1,240 @@
+"""Where grids are kept for the service: SQLite by default, PostgreSQL where `service.database` names one.
+
+A grid is added and made current in one transaction, and read in one: a reader has the old grid or the new one, whole.
+A grid replaces an earlier one of the same issue time and model. `retire` removes the old ones; the current one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from stforecast.config import Config
+from stforecast.delivery.export import facts_of, grid_of
+from stforecast.delivery.riskgrid import ALL, RiskGrid
+from stforecast.delivery.tables import GRIDS, INTENSITIES, METADATA, SCHEMA, STATE, VERSION
+from stforecast.delivery.usual import UsualWeek
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.workspace import Workspace
+
+AGAIN = "Run `stforecast refresh` again."
+
+
+@dataclass(frozen=True)
+class State:
+    """Of a city: its current grid, when a refresh last began and last succeeded, and why the last one failed."""
+
+    current: int | None = None
+    attempted: pd.Timestamp | None = None
+    succeeded: pd.Timestamp | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A grid of the store. facts: those that came with it to `put`. usual: only of the newest grid."""
+
+    id: int
+    city: str
+    created: pd.Timestamp
+    grid: RiskGrid
+    facts: dict[str, Any]
+    usual: UsualWeek | None
+
+
+class Store:
+    """The grids of one city. Every failure of the database is an ArtefactError."""
+
+    def __init__(self, url: str, city: str) -> None:
+        self.city = city
+        try:
+            address = sa.make_url(url)
+        except SQLAlchemyError as error:
+            raise ConfigError(
+                "service.database: not a URL. Write for example postgresql+psycopg://user@host/name."
+            ) from error
+        self.name = address.render_as_string(hide_password=True)
+        lite = address.get_backend_name() == "sqlite"
+        if lite and address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.engine = sa.create_engine(address, **({} if lite else {"isolation_level": "REPEATABLE READ"}))
+        except (SQLAlchemyError, ImportError) as error:
+            raise ConfigError(
+                f"service.database: {self.name} has no driver here ({error}). Try pip install 'psycopg[binary]'."
+            ) from error
+        if lite:
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        self._check()
+
+    @classmethod
+    def of(cls, config: Config) -> Store:
+        """The store of a configuration; its tables are made where they are not there."""
+        path = Workspace(config.root, config.city).store
+        return cls(config.service.database or f"sqlite:///{path}", config.city)
+
+    def state(self) -> State:
+        """How things stand."""
+        with self._begin() as connection:
+            row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
+        return State(row.current, row.attempted, row.succeeded, row.error) if row else State()
+
+    def attempt(self, now: pd.Timestamp) -> None:
+        """A refresh begins."""
+        self._note(attempted=now)
+
+    def fail(self, error: str) -> None:
+        """The refresh failed; the current grid stays."""
+        self._note(error=error)
+
+    def succeed(self, now: pd.Timestamp) -> None:
+        """The refresh found the current grid to be the newest there can be."""
+        self._note(succeeded=now, error=None)
+
+    def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
+        """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
+        known = {"hexagons": grid.hexagons.tolist(), "months": usual.months.tolist(), **facts_of(grid, self.city)}
+        row = {
+            "city": self.city,
+            "issue_time": grid.issue_time,
+            "model": grid.model,
+            "created": now,
+            "complete_until": grid.complete_until,
+            "facts": {"grid": known, "more": facts},
+            "week": _packed(usual.week),
+        }
+        same = (GRIDS.c.city == self.city, GRIDS.c.issue_time == grid.issue_time, GRIDS.c.model == grid.model)
+        with self._begin() as connection:
+            made = connection.execute(sa.insert(GRIDS).values(row)).inserted_primary_key
+            assert made is not None
+            connection.execute(sa.insert(INTENSITIES), _rows(grid, made[0]))
+            self._set(connection, current=made[0], succeeded=now, error=None)
+            connection.execute(sa.delete(GRIDS).where(*same, GRIDS.c.id != made[0]))
+            older = (GRIDS.c.city == self.city, GRIDS.c.id != made[0], GRIDS.c.week.is_not(None))
+            connection.execute(sa.update(GRIDS).where(*older).values(week=None))
+        return int(made[0])
+
+    def open(self, grid_id: int) -> Stored:
+        """The grid of that id.
+
+        Raises:
+            ArtefactError: it is not there (any more), or damaged.
+        """
+        with self._begin() as connection:
+            row = connection.execute(sa.select(GRIDS).where(GRIDS.c.id == grid_id)).one_or_none()
+            parts = connection.execute(sa.select(INTENSITIES).where(INTENSITIES.c.grid_id == grid_id)).all()
+        if row is None:
+            raise ArtefactError(f"{self.name}: holds no grid {grid_id}. {AGAIN}")
+        try:
+            known = row.facts["grid"]
+            grid = grid_of(known, np.array(known["hexagons"]), *_arrays(parts, known))
+            usual = row.week and UsualWeek(
+                np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), _leaves(grid)), np.array(known["months"])
+            )
+            return Stored(row.id, row.city, row.created, grid, row.facts["more"], usual)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error!r}). {AGAIN}") from error
+
+    def retire(self, before: pd.Timestamp) -> list[pd.Timestamp]:
+        """Remove the grids that were issued before `before`, but for the current one; their issue times."""
+        with self._begin() as connection:
+            current = sa.select(STATE.c.current).where(STATE.c.city == self.city, STATE.c.current.is_not(None))
+            old = (GRIDS.c.city == self.city, GRIDS.c.issue_time < before, GRIDS.c.id.not_in(current))
+            return sorted(connection.execute(sa.delete(GRIDS).where(*old).returning(GRIDS.c.issue_time)).scalars())
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+    def _note(self, **values: Any) -> None:
+        with self._begin() as connection:
+            self._set(connection, **values)
+
+    def _set(self, connection: sa.Connection, **values: Any) -> None:
+        if not connection.execute(sa.update(STATE).where(STATE.c.city == self.city).values(values)).rowcount:
+            connection.execute(sa.insert(STATE).values(city=self.city, **values))
+
+    def _check(self) -> None:
+        """Make the tables where they are not there; refuse those of another version."""
+        if not self._tables():
+            with suppress(ArtefactError), self._begin() as connection:  # another process may make them just now
+                METADATA.create_all(connection, checkfirst=False)
+                connection.execute(sa.insert(VERSION).values(number=SCHEMA))
+        numbers, whole = [], self._tables() == {*METADATA.tables}
+        if whole:
+            with self._begin() as connection:
+                numbers = list(connection.execute(sa.select(VERSION.c.number)).scalars())
+        if numbers != [SCHEMA]:
+            raise ArtefactError(
+                f"{self.name}: not a store of schema version {SCHEMA}. Name another in service.database, or remove it "
+                "and run `stforecast refresh`: all that is in it can be made again."
+            )
+
+    def _tables(self) -> set[str]:
+        with self._begin() as connection:
+            return {*sa.inspect(connection).get_table_names()} & {*METADATA.tables}
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise ArtefactError(
+                f"{self.name}: cannot be used ({reason}). Is it there, whole, and yours to write?"
+            ) from error
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where SQLAlchemy says so, reading ones too
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _leaves(grid: RiskGrid) -> int:
+    return max(len(grid.categories) - 1, 1)
+
+
+def _packed(values: np.ndarray) -> bytes:
+    return np.ascontiguousarray(values, "<f4").tobytes()
+
+
+def _rows(grid: RiskGrid, grid_id: int) -> list[dict[str, Any]]:
+    names = grid.categories[-_leaves(grid) :]
+    return [
+        {
+            "grid_id": grid_id,
+            "valid_from": time,
+            "model": grid.model,
+            "category": name,
+            "intensity": _packed(grid.intensity[k, :, -len(names) + c]),
+            "usual": None if grid.usual is None else _packed(grid.usual[k, :, -len(names) + c]),
+        }
+        for k, time in enumerate(grid.valid_from)
+        for c, name in enumerate(names)
+    ]
+
+
+def _arrays(rows: Any, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Intensity and usual, [k n c] in float64 with `all` first, as `RiskGrid.of` makes them."""
+    names = [name for name in facts["categories"] if name != ALL] or [ALL]
+    by_place = {(row.valid_from, row.category): row for row in rows}
+    times = [pd.Timestamp(time) for time in facts["valid_from"]]
+
+    def values(column: str) -> np.ndarray:
+        hours = [[np.frombuffer(getattr(by_place[time, name], column), "<f4") for name in names] for time in times]
+        leaves = np.array(hours).transpose(0, 2, 1).astype(np.float64)
+        whole = leaves.sum(-1, keepdims=True)
+        return np.concatenate([whole, leaves], -1) if len(facts["categories"]) > len(names) else leaves
+
+    return values("intensity"), None if any(row.usual is None for row in rows) else values("usual")

@@ -1,0 +1,70 @@
+"""The tables of the store, for SQLite and PostgreSQL alike.
+
+version      number of the schema
+grids        a row a grid: city, issue_time, model, created, complete_until, facts (JSON: hexagons, categories,
+             assumptions, the record and the run behind it …), week (float32 [168 n c], of the newest grid only)
+intensities  a row a grid, UTC hour, model and category: intensity and usual, float32 [n] in the order of the
+             grid's hexagons; `all` is left out where it is the sum of others
+state        a row a city: its current grid, and how the last refresh went
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+SCHEMA = 1
+
+
+class Instant(sa.types.TypeDecorator[pd.Timestamp]):
+    """An instant: UTC in the database, an aware pandas Timestamp outside it."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: pd.Timestamp | None, dialect: Any) -> Any:
+        return None if value is None else value.tz_convert("UTC").to_pydatetime()
+
+    def process_result_value(self, value: Any, dialect: Any) -> pd.Timestamp | None:
+        if value is None:
+            return None
+        time = pd.Timestamp(value)
+        return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+
+
+METADATA = sa.MetaData()
+VERSION = sa.Table("version", METADATA, sa.Column("number", sa.Integer, primary_key=True))
+GRIDS = sa.Table(
+    "grids",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("city", sa.String(200), nullable=False, index=True),
+    sa.Column("issue_time", Instant, nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("complete_until", Instant, nullable=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("week", sa.LargeBinary),
+    sqlite_autoincrement=True,  # an id is never given twice: readers tell grids apart by it
+)
+INTENSITIES = sa.Table(
+    "intensities",
+    METADATA,
+    sa.Column("grid_id", sa.ForeignKey("grids.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("valid_from", Instant, primary_key=True),
+    sa.Column("model", sa.String(200), primary_key=True),
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("intensity", sa.LargeBinary, nullable=False),
+    sa.Column("usual", sa.LargeBinary),
+)
+STATE = sa.Table(
+    "state",
+    METADATA,
+    sa.Column("city", sa.String(200), primary_key=True),
+    sa.Column("current", sa.ForeignKey("grids.id")),
+    sa.Column("attempted", Instant),
+    sa.Column("succeeded", Instant),
+    sa.Column("error", sa.Text),
+)

@@ -1,0 +1,104 @@
+"""What is usual of an hour of the week in a month: for questions about no particular date.
+
+The week is the rolling climatology at its latest, calibrated as in the run and changed as the weeks before the issue
+time would have it (`forecasters.level`). What it leaves out, the season, is a factor of the month on the whole city:
+the reports of the month over those of the 365 days around it, drawn to 1 as if the month had once more come out as the
+year around it. With a single year behind it a factor goes half of the way, with six years six sevenths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from stforecast.config import Config
+    from stforecast.cube import Cube
+    from stforecast.run import Run
+
+YEAR, MONTH = 365, 365 / 12
+"""Days."""
+SETTLED_DAYS = 60
+"""The last days of a record with late reports, which are left out of the season."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsualWeek:
+    """week: expected events by local hour of the week, Monday 00:00 first, float32 [168 n c]; months: factors [12 c].
+
+    Hexagons as in the RiskGrid that it is kept with; categories too, without `all`. For steps of several hours the
+    week has as many slots as steps.
+    """
+
+    week: np.ndarray
+    months: np.ndarray
+
+    def intensity(self, weekday: int, hour: int, month: int) -> np.ndarray:
+        """Expected events a step at an hour 0 … 23 of a weekday 0 (Monday) … 6 in a month 1 … 12, [n c]."""
+        slot = (24 * weekday + hour) * len(self.week) // 168
+        return self.week[slot].astype(np.float64) * self.months[month - 1]
+
+
+def usual_week(cube: Cube, issue: int, run: Run, config: Config) -> UsualWeek:
+    """What is usual, from the record as known at the step `issue`."""
+    from stforecast.cube.hours import calendar
+    from stforecast.forecasters.base import Calibrated
+    from stforecast.forecasters.climatology import RollingClimatology
+    from stforecast.scoring.calibration import Calibration
+
+    name, steps = RollingClimatology.name, 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
+    known = run.has(name)
+    calibration = run.open(name, config).forecaster.calibration if known else Calibration.identity(cube.c)
+    climatology = RollingClimatology(config)
+    climatology.ends = (cube.step_of(run.train_until()),)
+    issues = np.array([issue])
+    ahead = calibration.apply(climatology.intensity(cube, issues, steps)[0])
+    today = Calibrated(climatology, calibration).predict(cube, issues).intensity[0]
+    local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)
+    _, first = np.unique(local.slot_of_week, return_index=True)
+    order = np.argsort(cube.cells)
+    return UsualWeek(like(ahead, today)[first][:, order], month_factors(cube, issue))
+
+
+def like(ahead: np.ndarray, today: np.ndarray) -> np.ndarray:
+    """`ahead` [t n c] under the map a + b log λ of each category that makes its first steps `today` [k n c]."""
+    out = np.empty(ahead.shape, np.float32)
+    for c in range(ahead.shape[-1]):
+        x, y = (np.log(values[: len(today), :, c].ravel(), dtype=np.float64) for values in (ahead, today))
+        spread = x - x.mean()
+        b = spread @ (y - y.mean()) / (spread @ spread) if spread.any() else 1.0
+        out[..., c] = np.exp(y.mean() + b * (np.log(ahead[..., c]) - x.mean()))
+    return out
+
+
+def month_factors(cube: Cube, issue: int) -> np.ndarray:
+    """Factor of each month on the level at the step `issue`, [12 c]; 1 where a year of the record is not at hand."""
+    from stforecast.forecasters.level import HALF_LIFE_DAYS, WINDOW_DAYS
+
+    day = 24 // cube.step_hours
+    days = min(issue, cube.steps) // day - (SETTLED_DAYS if cube.late else 0)
+    if days < YEAR:
+        return np.ones((12, cube.c))
+    seen = (cube.known_hour < issue) & (cube.hour < days * day)
+    counts = np.zeros((days, cube.c))
+    np.add.at(counts, (cube.hour[seen] // day, cube.category[seen]), cube.weight[seen])
+    sums = np.concatenate([np.zeros((1, cube.c)), counts.cumsum(0)])
+    begin = np.clip(np.arange(days) - YEAR // 2, 0, days - YEAR)  # at the edges the nearest whole year
+    around = (sums[begin + YEAR] - sums[begin]) / YEAR
+    month = _months(cube.start, days, cube.time_zone)
+    had, expected = (np.stack([values[month == m].sum(0) for m in range(1, 13)]) for values in (counts, around))
+    prior = counts.mean(0) * MONTH
+    season = np.divide(had + prior, expected + prior, out=np.ones_like(had), where=expected + prior > 0)
+    # the level holds the season of the weeks before the issue time
+    last = _months(cube.time_of(issue) - pd.Timedelta(days=WINDOW_DAYS), WINDOW_DAYS, cube.time_zone)
+    weight = 0.5 ** (np.arange(WINDOW_DAYS)[::-1] / HALF_LIFE_DAYS)
+    return season / np.average(season[last - 1], axis=0, weights=weight)
+
+
+def _months(first: pd.Timestamp, days: int, time_zone: str) -> np.ndarray:
+    """The local month 1 … 12 in the middle of each of the days that begin at `first`."""
+    noon = pd.date_range(first + pd.Timedelta(hours=12), periods=days, freq="24h")
+    return noon.tz_convert(time_zone).month.to_numpy()

@@ -1,0 +1,150 @@
+"""A refresh: take in what is new, forecast from the newest run, put the grid into the store. Never trains.
+
+One at a time on a machine, held by a lock that ends with its process, whatever ends it. Until the new grid is in the
+store, whole, the service answers from the old one; a refresh that fails says so there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stforecast.cube import Cube
+from stforecast.delivery.export import open_grid
+from stforecast.delivery.store import Store
+from stforecast.delivery.usual import usual_week
+from stforecast.errors import ArtefactError, BusyError, StforecastError
+from stforecast.events.schema import EventTable
+from stforecast.files import fingerprint, read_json
+from stforecast.run import Run
+from stforecast.stages import Stages
+
+LIVE = pd.Timedelta(days=7)
+"""A record that ends within this time of now is forecast from now on; an older one from its own end."""
+SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
+"""What the service tells of a scorecard."""
+LEFTOVER_HOURS = 6
+"""Age at which a half-written folder is that of a process that was killed."""
+
+
+def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
+    """The id of the grid that is current afterwards: a new one, or the one that was there where nothing is new.
+
+    Raises:
+        BusyError: another refresh of the city is at work.
+        StforecastError: as the stages say; the store keeps the reason.
+    """
+    now = now or pd.Timestamp.now("UTC")
+    with alone(stages.place.store.with_name("refresh.lock")):
+        store = Store.of(stages.config)
+        try:
+            store.attempt(now)
+            return _refresh(stages, store, now)
+        except BaseException as error:
+            store.fail(str(error) if isinstance(error, StforecastError) else f"{type(error).__name__}, see its log")
+            raise
+        finally:
+            store.close()
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock at `path`; BusyError where another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"{path}: another refresh is at work. Nothing was done; it will be finished.") from None
+        yield
+
+
+def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
+    _sweep(stages.place.root / "data" / stages.config.city / "grids")
+    run = Run(stages.place.latest())
+    table = stages.ingest(mend=True)
+    cube = stages.newest(run)
+    issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
+    trained = (run.folder / "run.json").stat().st_mtime_ns
+    made_from = fingerprint(stages.gold_stamp(), run.name, trained, str(issue_time))
+    current = store.state().current
+    if current is not None and _made_from(store, current) == made_from:
+        store.succeed(now)
+        stages.say(f"refresh: nothing is new since grid {current}")
+        return current
+    grid = open_grid(stages.forecast([issue_time], cube=cube)[0])
+    usual = usual_week(cube, cube.step_of(issue_time), run, stages.config)
+    facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, grid.model)}
+    made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
+    stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
+    for old in store.retire(issue_time - pd.Timedelta(days=stages.config.service.keep_days)):
+        shutil.rmtree(stages.place.grid(old), ignore_errors=True)
+    return made
+
+
+def _made_from(store: Store, grid: int) -> str | None:
+    try:
+        return store.open(grid).facts.get("made_from")
+    except ArtefactError:  # damaged: to be replaced
+        return None
+
+
+def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
+    """What the service tells of the record: counts of the ingest, and how late reports come."""
+    meta, frame = table.meta, table.frame
+    keys = ("ingested_at", "rows_read", "events", "events_by_category", "rejected", "left_out", "mended")
+    newest = frame[frame["occurred_at"] >= frame["occurred_at"].max() - pd.Timedelta(days=365)]
+    hours = (newest["reported_at"] - newest["occurred_at"]).dropna().dt.total_seconds() / 3600
+    lag = {"median_hours": hours.median(), "p90_hours": hours.quantile(0.9), "reports": len(hours)}
+    return {
+        "until": cube.end.isoformat(),
+        "known_time": cube.notes.get("known_time"),
+        "last_event": meta["last_event"],
+        **{key: meta[key] for key in keys},
+        "sources": [source["file"] for source in meta["sources"]],
+        "reporting_lag": lag if len(hours) else None,
+    }
+
+
+def run_facts(run: Run, model: str) -> dict[str, Any]:
+    """What the service tells of the run behind a grid: its slices, calibration and scores."""
+    facts, name = run.facts(), model.removesuffix(f"-{run.name}")
+    try:
+        card = read_json(run.folder / "scorecard.json")
+    except ArtefactError:
+        card = None  # not evaluated yet
+    fitted = read_json(run.folder / "calibration" / f"{name}.json")
+    return {
+        "name": run.name,
+        "forecaster": name,
+        "train_until": facts["train_until"],
+        "validation_until": facts["validation_until"],
+        "categories": facts["categories"],
+        "calibration": fitted["calibration"],
+        "scorecard": card
+        and {
+            "slice": card["slice"],
+            "test": card["split"]["test"],
+            "forecasters": {name: _finite(scores) for name, scores in card["forecasters"].items()},
+        },
+    }
+
+
+def _finite(scores: dict[str, Any]) -> dict[str, float]:
+    numbers = {key: scores.get(key) for key in SHOWN}
+    return {key: value for key, value in numbers.items() if isinstance(value, float) and math.isfinite(value)}
+
+
+def _sweep(grids: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for path in grids.glob(".*") if grids.is_dir() else ():
+        if path.is_dir() and time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
+            shutil.rmtree(path, ignore_errors=True)
