@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,10 +115,19 @@ def forecast(
     last: str | None,
     model: str | None,
 ) -> None:
-    """Write the next-24-hours risk grid from the newest run: Parquet, CSV, GeoJSON and a PNG map."""
+    """Write the next-24-hours risk grid from the newest run: Parquet, CSV, GeoJSON and maps."""
     times = issue_times(issue_time, first, last)
     written = stages_of(config, overrides).forecast(times, model)
-    click.echo(f"next: open {written[-1] / 'map.png'}, or risk.geojson in QGIS")
+    click.echo(f"next: open {written[-1] / 'map.html'} or map.png, or risk.geojson in QGIS")
+
+
+@verb
+@click.option("--issue-time", help="Issue time of the grid. Default: the newest that was written.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
+def map(config: str, overrides: tuple[str, ...], issue_time: str | None, output: Path | None) -> None:
+    """Draw a written grid as an interactive map, with the reports since, once the record holds its 24 hours."""
+    time = instant(issue_time) if issue_time else None
+    click.echo(f"next: open {stages_of(config, overrides).draw(time, output)}")
 
 
 @verb
@@ -130,7 +140,7 @@ def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
     stages.train(resume)
     stages.evaluate()
     written = stages.forecast()
-    click.echo(f"next: open {written[-1] / 'map.png'}, or tensorboard --logdir {stages.place.runs}")
+    click.echo(f"next: open {written[-1] / 'map.html'}, or tensorboard --logdir {stages.place.runs}")
 
 
 @verb

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,15 @@ from stforecast.config import Config, dump
 from stforecast.cube import Cube, Series
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import open_cube
-from stforecast.errors import ConfigError, DataError
+from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.preparation import Preparation
 from stforecast.run import Run
 from stforecast.scoring.splits import Split
 from stforecast.sentences import assumptions
+
+if TYPE_CHECKING:
+    from stforecast.delivery.riskgrid import RiskGrid
 
 
 class Stages(Preparation):
@@ -145,6 +148,36 @@ class Stages(Preparation):
                 self.say(f"forecast: {line}")
             self.say(f"forecast: wrote {folder}")
         return written
+
+    def draw(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
+        """Draw the map of the newest written grid, or of that of an issue time, with what was reported in its hours."""
+        from stforecast.delivery.export import open_grid
+        from stforecast.delivery.webmap import view_of, write_map
+
+        folder = self.place.grid(issue_time) if issue_time is not None else self.place.newest_grid()
+        if not folder.is_dir():
+            raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
+        grid, path = open_grid(folder), output or folder / "map.html"
+        write_map(view_of(grid, self.config.city, self._reported(grid)), path)
+        self.say(f"map: wrote {path}")
+        return path
+
+    def _reported(self, grid: RiskGrid) -> np.ndarray | None:
+        """Reports in the hours of a grid, shaped as its intensity [k n c]; None where the record does not hold them."""
+        try:
+            cube = self.newest(Run(self.place.latest()))
+            first = cube.step_of(grid.issue_time)
+        except StforecastError as error:
+            self.say(f"map: no reported counts: {error}")
+            return None
+        last, categories = first + len(grid.intensity), grid.categories[1:] or grid.categories
+        place = pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons))
+        which = pd.Index(cube.categories).get_indexer(pd.Index(categories))
+        if cube.step_hours != grid.step_hours or min(first, *place, *which) < 0 or last > cube.steps:
+            self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these hours and hexagons")
+            return None
+        counts = cube.dense(first, last).numpy()[:, place][:, :, which]
+        return counts if len(grid.categories) == 1 else np.concatenate([counts.sum(-1, keepdims=True), counts], axis=-1)
 
     def _usual(self, cube: Cube, run: Run, issues: np.ndarray) -> np.ndarray:
         """What the rolling climatology expects at the city's recent level, [m k n c]."""

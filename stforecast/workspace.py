@@ -48,6 +48,18 @@ class Workspace:
         """The SQLite file that the service reads, unless `service.database` names another."""
         return self.root / "data" / self.city / "forecasts.sqlite"
 
+    def newest_grid(self) -> Path:
+        """The folder of the written grid with the latest issue time.
+
+        Raises:
+            ArtefactError: there is none.
+        """
+        grids = self.root / "data" / self.city / "grids"
+        written = sorted(path.parent for path in grids.glob("[0-9]*Z/grid.json"))
+        if not written:
+            raise ArtefactError(f"{grids}: no grid of {self.city}. Run `stforecast forecast` first.")
+        return written[-1]
+
     def latest(self) -> Path:
         """The newest finished run.
 

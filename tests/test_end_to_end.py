@@ -147,11 +147,12 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     assert (home.run / "best.ckpt").is_file()
     assert (home.run / "last.ckpt").is_file()
     written = sorted(path.name for path in home.grid("20220730T070000Z").iterdir())
-    assert written == ["map.png", "risk.csv", "risk.geojson", "risk.parquet", "risk_day.csv", "risk_day.parquet"]
+    tables = ["risk.csv", "risk.geojson", "risk.parquet", "risk_day.csv", "risk_day.parquet"]
+    assert written == ["grid.json", "map.html", "map.png", *tables]
     assert not [path for path in home.root.rglob("*") if path.name.startswith(".")]
     last = said.splitlines()[-1]
     assert last.startswith("next: ")
-    assert "map.png" in last
+    assert "map.html" in last
     assert "tensorboard --logdir" in last
 
 

@@ -4,6 +4,7 @@ risk.parquet, risk_day.parquet   GeoParquet 1.0, EPSG:4326, a row as in `riskgri
 risk.csv, risk_day.csv           the same rows; geometry as WKT, times as 2024-09-30T06:00:00Z
 risk.geojson                     RFC 7946, a feature a hexagon, its hours as lists
 map.png                          the 24 hours as a map
+map.html                         the same by hour, category and measure, for a browser
 grid.json                        what `open_grid` needs beside risk.parquet to give the grid back
 """
 
@@ -20,6 +21,7 @@ import shapely
 from stforecast.cube.hexgrid import from_names, polygons
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, NOTICE, RiskGrid, risk
+from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, read_json, write_json
 from stforecast.scoring.conformal import Spread
@@ -49,6 +51,7 @@ def write_grid(forecast: Forecast, issue: int, folder: Path, city: str) -> list[
             _write_csv(temporary / f"{name}.csv", table, shapely.to_wkt(short, rounding_precision=DIGITS)[place])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(forecast, issue, temporary / "map.png", city)
+        write_map(view_of(grid, city), temporary / "map.html")
         write_json(temporary / "grid.json", facts_of(grid, city))
         names = sorted(path.name for path in temporary.iterdir())
     return [folder / name for name in names]

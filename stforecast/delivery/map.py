@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ def draw_map(
     from matplotlib.collections import PolyCollection
 
     rings, owner = _rings(cells)
-    colours = _colours(len(bounds) + 1)
+    colours = class_colours(len(bounds) + 1)
     fill = [colours[i] for i in np.searchsorted(bounds, values, side="right")[owner]]
     axes.add_collection(PolyCollection(rings, facecolors=fill, edgecolors="#ffffff", linewidths=0.3))
     if top_share:
@@ -128,6 +128,14 @@ def class_labels(bounds: np.ndarray) -> list[str]:
     return [f"under {names[0]}", *between, f"{names[-1]} and more"]
 
 
+def class_colours(count: int) -> list[str]:
+    """A colour a class, from the lowest to the highest, as #rrggbb."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colour) for colour in colormaps["YlGnBu"](np.linspace(0.08, 1.0, count))]
+
+
 def _rings(cells: Sequence[str] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Corners of the outlines, [corners 2] each, and the index of the cell that each is of.
 
@@ -155,17 +163,11 @@ def _top(values: np.ndarray, share: float) -> np.ndarray:
     return np.argsort(-values, kind="stable")[: max(1, round(share * len(values)))]
 
 
-def _colours(count: int) -> list[Any]:
-    from matplotlib import colormaps
-
-    return list(colormaps["YlGnBu"](np.linspace(0.08, 1.0, count)))
-
-
 def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_share: float = 0.0) -> None:
     from matplotlib.patches import Patch
 
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
-    entries = zip(_colours(len(count)), class_labels(bounds), count, strict=True)
+    entries = zip(class_colours(len(count)), class_labels(bounds), count, strict=True)
     handles = [Patch(facecolor=colour, label=f"{label}  ({n:,})") for colour, label, n in entries][::-1]
     if top_share:
         top = _top(values, top_share)
@@ -213,7 +215,7 @@ def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom:
         when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
         figure.text(0.145 + 0.237 * index, top - 0.02, f"{when}: {values.sum():,.0f} expected", fontsize=9, ha="center")
     labels = class_labels(bounds)
-    handles = [Patch(facecolor=c, label=label) for c, label in zip(_colours(len(labels)), labels, strict=True)]
+    handles = [Patch(facecolor=c, label=label) for c, label in zip(class_colours(len(labels)), labels, strict=True)]
     middle = bottom + 0.5 * legend
     figure.text(0.04, middle, "Per hexagon in 6 hours:", fontsize=9, color=INK, va="center")
     place = (0.205, middle)
@@ -223,7 +225,7 @@ def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom:
 def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> None:
     height = figure.get_figheight()
     name = city.replace("_", " ").title()
-    span = " to ".join(_local(grid.issue_time + pd.Timedelta(hours=h), grid.time_zone) for h in (0, 24))
+    span = " to ".join(local_text(grid.issue_time + pd.Timedelta(hours=h), grid.time_zone) for h in (0, 24))
     line = f"{span}, {grid.time_zone} time. In all {total:,.0f} are expected."
     heading = f"{name}: reported offences expected"
     figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
@@ -232,11 +234,12 @@ def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> N
 
 def _footer(grid: RiskGrid) -> list[str]:
     """Lines of the footer: where the forecast comes from, what it assumed, what it is of."""
-    source = [f"Model {grid.model}", f"record used until {_local(grid.complete_until, grid.time_zone)}"]
+    source = [f"Model {grid.model}", f"record used until {local_text(grid.complete_until, grid.time_zone)}"]
     words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
     return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
 
 
-def _local(time: pd.Timestamp, time_zone: str) -> str:
+def local_text(time: pd.Timestamp, time_zone: str) -> str:
+    """An instant in local time, such as Mon 30 Sep 2024 00:00."""
     local = time.tz_convert(time_zone)
     return f"{local:%a} {local.day} {local:%b %Y %H:%M}"

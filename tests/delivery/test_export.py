@@ -21,7 +21,8 @@ from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
 from stforecast.scoring.conformal import Spread
 
-FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv", "map.png"}
+FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv"}
+FILES |= {"map.png", "map.html"}
 
 
 def forecast_of(cells: list[str], **changes) -> Forecast:

@@ -1,0 +1,320 @@
+"use strict";
+/* The controls: what is chosen, and everything that follows from it. The choice stands in the address, so that a reload
+   and a bookmark keep it. */
+
+const LISTED = 20, MINUTE = 60000;
+const byId = (id) => document.getElementById(id);
+let grid, city;
+const chosen = { hour: null, category: 0, measure: "expected", area: 0, reported: true };
+let pinned = null, playing = null, lastSaid;
+
+function start(view) {
+  grid = new Grid(view);
+  byId("title").textContent = document.title = `${view.title}: reported offences expected`;
+  byId("span").textContent = `${view.day_label}, ${view.time_zone} time`;
+  byId("notice").textContent = view.notice;
+  setAbout(view);
+  setControls(view);
+  city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
+  listen();
+  readAddress();
+  draw();
+  city.fit();
+  requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.ready = performance.now())));
+}
+
+function setAbout(view) {
+  const rows = [
+    ["Model", view.model],
+    ["Record used until", view.complete_until_label],
+    ["Issue time, UTC", view.issue_time],
+    ["Hexagons", `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
+    ...view.assumptions.map((sentence) => ["Assumed", sentence]),
+  ];
+  byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
+}
+
+function setControls(view) {
+  byId("category").replaceChildren(...view.categories.map((name, index) => new Option(name.replaceAll("_", " "), index)));
+  byId("hour").max = grid.hours - 1;
+  byId("time").classList.toggle("one-step", grid.hours === 1);
+  document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
+  byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("observed");
+  const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // fine enough for one hexagon, and a round number
+  chosen.area = Math.max(step, Math.round((0.05 * grid.totalArea) / step) * step);
+  for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
+  byId("area-number").step = "any";
+  byId("profile").style.setProperty("--hours", grid.hours);
+  byId("profile").replaceChildren(...view.hours.map(() => element("span")));
+  const listed = Math.min(LISTED, grid.n);
+  byId("list").replaceChildren(...Array.from({ length: listed }, () => {
+    const item = element("li"), button = element("button");
+    button.type = "button";
+    button.append(element("span"), element("span"), element("b"));
+    item.append(button);
+    return item;
+  }));
+}
+
+function listen() {
+  byId("hour").addEventListener("input", () => choose({ hour: Number(byId("hour").value) }));
+  byId("day").addEventListener("change", () => choose({ hour: byId("day").checked ? null : Number(byId("hour").value) }));
+  byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
+  byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
+  byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
+  for (const id of ["area", "area-number"]) {
+    byId(id).addEventListener("input", () => choose({ area: Math.max(0, byId(id).valueAsNumber || 0) }));
+  }
+  byId("play").addEventListener("click", play);
+  byId("list").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    city.zoomTo(Number(button.dataset.hexagon));
+    pin(Number(button.dataset.hexagon));
+  });
+  byId("close").addEventListener("click", () => pin(null));
+  document.addEventListener("keydown", (event) => event.key === "Escape" && pin(null));
+  window.addEventListener("hashchange", () => (readAddress(), draw()));
+  city.map.on("move zoomend", () => pinned !== null && placeTip(city.beside(pinned)));
+}
+
+function choose(changes) {
+  Object.assign(chosen, changes);
+  draw();
+  const { hour, category, measure, area, reported } = chosen;
+  const fields = { hour: hour ?? "day", category: grid.view.categories[category], measure, area, reported: Number(reported) };
+  history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
+}
+
+/** Take over what the address chooses, as far as this forecast has it. */
+function readAddress() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  const hour = Number(fields.get("hour") ?? NaN), area = Number(fields.get("area") ?? NaN);
+  if (fields.get("hour") === "day") chosen.hour = null;
+  if (Number.isInteger(hour) && hour >= 0 && hour < grid.hours) chosen.hour = hour;
+  if (grid.view.categories.includes(fields.get("category"))) chosen.category = grid.view.categories.indexOf(fields.get("category"));
+  if (area >= 0) chosen.area = area;
+  if (fields.has("reported")) chosen.reported = fields.get("reported") !== "0";
+  const measure = document.querySelector(`[name=measure][value="${CSS.escape(fields.get("measure") ?? "")}"]`);
+  if (measure && !measure.disabled) chosen.measure = measure.value;
+}
+
+/** Everything on the page that follows from the choice. */
+function draw() {
+  const { hour, category, measure, area } = chosen;
+  byId("day").checked = hour === null;
+  if (hour !== null) byId("hour").value = hour;
+  byId("time").classList.toggle("whole", hour === null);
+  byId("hour").setAttribute("aria-valuetext", grid.view.hours[byId("hour").value].label);
+  byId("category").value = category;
+  document.querySelector(`[name=measure][value=${measure}]`).checked = true;
+  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(area.toPrecision(4));
+  byId("reported").checked = chosen.reported;
+
+  const scale = grid.scale(measure, hour, category), values = grid.shown(measure, hour, category);
+  const classes = Array.from(values, (value) => classOf(value, scale.bounds));
+  city.paint(classes.map((index) => scale.colours[index]));
+  const top = grid.top(hour, category, area);
+  city.outline(top);
+  const counts = chosen.reported && grid.has("observed") ? grid.values("observed", hour, category) : null;
+  city.report(counts);
+  drawLegend(scale, classes, measure === "rank");
+  drawProfile();
+  drawList(top.length);
+  drawSentences(top, counts);
+  if (pinned !== null) showFacts(pinned);
+}
+
+function drawLegend(scale, classes, highestFirst) {
+  const sizes = scale.labels.map((_, index) => classes.filter((other) => other === index).length);
+  const rows = scale.labels.map((label, index) => {
+    const row = element("li"), patch = element("i");
+    patch.style.backgroundColor = scale.colours[index];
+    row.append(patch, element("span", label), element("small", String(sizes[index])));
+    return row;
+  });
+  byId("legend-title").textContent = `${scale.title} (hexagons)`;
+  byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
+}
+
+/** Bars of what the whole city expects, hour by hour, above the slider. */
+function drawProfile() {
+  const totals = grid.view.hours.map((_, hour) => grid.total("intensity", hour, chosen.category));
+  const most = Math.max(...totals, 1e-12);
+  [...byId("profile").children].forEach((bar, hour) => {
+    bar.style.height = `${(100 * totals[hour]) / most}%`;
+    bar.classList.toggle("now", hour === chosen.hour);
+  });
+}
+
+function drawList(outlined) {
+  const { hour, category, measure } = chosen;
+  const order = grid.order(hour, category), lam = grid.values("intensity", hour, category);
+  [...byId("list").children].forEach((item, place) => {
+    const button = item.firstChild, hexagon = order[place];
+    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}` }[measure];
+    button.dataset.hexagon = hexagon;
+    button.classList.toggle("top", place < outlined);
+    button.setAttribute("aria-pressed", String(hexagon === pinned));
+    const id = grid.view.hexagons[hexagon].replace(/f+$/, "");
+    const where = [grid.district(hexagon), id].filter(Boolean).join(", ");
+    const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
+    words.forEach((text, index) => (button.children[index].textContent = text));
+  });
+  const figure = { risk: "risk", usual: "factor on usual" }[measure] ?? "expected reports";
+  byId("list-title").textContent = `Top hexagons and their ${figure}`;
+}
+
+function drawSentences(top, counts) {
+  const { hour, category } = chosen;
+  const lam = grid.values("intensity", hour, category), total = grid.total("intensity", hour, category);
+  const area = sum(top.map((hexagon) => grid.view.area_km2[hexagon]));
+  const held = sum(top.map((hexagon) => lam[hexagon]));
+  const hexagons = `${top.length} ${top.length === 1 ? "hexagon" : "hexagons"}`;
+  const hits = `${hexagons}, ${area.toPrecision(3)} km², ${share(held, total)} of what is expected`;
+  byId("hits").textContent = hits;
+  const all = grid.has("observed") ? grid.total("observed", hour, category) : 0;
+  const caught = counts ? sum(top.map((hexagon) => counts[hexagon])) : 0;
+  const found = `Reported ${all}, of which ${caught} in the top (${share(caught, all)})`;
+  byId("reported-hits").textContent = counts ? found : "";
+  byId("when").textContent = `${grid.label(hour)}: ${total.toPrecision(3)} expected in the city`;
+  if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, counts ? found : ""].join(". "));
+}
+
+function ratioOf(hexagon) {
+  return grid.shown("usual", chosen.hour, chosen.category)[hexagon];
+}
+
+function percent(value) {
+  return `${digits(100 * value)} %`;
+}
+
+/** The figures of a hexagon as words and numbers. */
+function factsOf(hexagon) {
+  const { hour, category } = chosen, { view } = grid;
+  const lam = grid.values("intensity", hour, category)[hexagon];
+  const drivers = grid.drivers(hexagon, hour, category);
+  const rows = [
+    ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
+    ["Expected reports", digits(lam), "expected"],
+    ["Risk of at least one", percent(risk(lam)), "risk"],
+    ["Rank", `${grid.ranks(hour, category)[hexagon]} of ${grid.n}`, "rank"],
+  ];
+  if (view.low) {
+    const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
+    rows.push([`Whole day, ${Math.round(100 * view.level)} % of such days`, `${low} to ${high} reports`, "interval"]);
+  }
+  if (drivers) {
+    rows.push(["Usual here at this time", digits(drivers.usual), "usual"]);
+    rows.push(["The whole city today", factor(drivers.city), "city"]);
+    rows.push(["This hexagon lately", factor(drivers.lately), "lately"]);
+  }
+  if (grid.has("observed")) rows.push(["Reported", String(grid.values("observed", hour, category)[hexagon]), "reported"]);
+  return rows;
+}
+
+function showFacts(hexagon) {
+  const { hour, category } = chosen, id = grid.view.hexagons[hexagon];
+  const list = element("dl");
+  for (const [term, words, name] of factsOf(hexagon)) {
+    const value = element("dd", words);
+    value.dataset.fact = name;
+    list.append(element("dt", term), value);
+  }
+  const when = `${grid.label(hour)}, ${byId("category").options[category].text}`;
+  byId("facts").replaceChildren(element("h2", `Hexagon ${id}`), element("p", when), list);
+  byId("tip").hidden = false;
+  byId("tip").dataset.hexagon = id;
+  byId("tip").classList.toggle("pinned", hexagon === pinned);
+  city.highlight(hexagon);
+}
+
+/** Beside a point of the map, and inside it. */
+function placeTip({ x, y }) {
+  const tip = byId("tip"), { clientWidth, clientHeight } = byId("map"), gap = 14;
+  const left = x + gap + tip.offsetWidth < clientWidth ? x + gap : x - gap - tip.offsetWidth;
+  const top = Math.min(Math.max(4, y - tip.offsetHeight / 2), clientHeight - tip.offsetHeight - 4);
+  tip.style.left = `${Math.max(4, left)}px`;
+  tip.style.top = `${Math.max(4, top)}px`;
+}
+
+function showHovered(hexagon, point) {
+  if (pinned !== null) return;
+  if (hexagon === null) {
+    byId("tip").hidden = true;
+    city.highlight(null);
+    return;
+  }
+  showFacts(hexagon);
+  placeTip(point);
+}
+
+/** Keep the figures of a hexagon in view until another is picked, Escape or a click elsewhere; null lets go. */
+function pin(hexagon) {
+  pinned = hexagon;
+  if (hexagon === null) {
+    showHovered(null);
+  } else {
+    showFacts(hexagon);
+    placeTip(city.beside(hexagon));
+    say([`Hexagon ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+  }
+  for (const button of byId("list").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));
+  }
+}
+
+function play() {
+  if (playing) clearInterval(playing);
+  const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;
+  const next = () => choose({ hour: chosen.hour === null ? 0 : (chosen.hour + 1) % grid.hours });
+  playing = playing ? null : setInterval(next, pause);
+  if (playing) next();
+  else draw();
+  byId("play").textContent = playing ? "Pause" : "Play";
+  byId("play").setAttribute("aria-pressed", String(Boolean(playing)));
+}
+
+/** Tell a screen reader, once the choice rests. */
+function say(words) {
+  clearTimeout(lastSaid);
+  lastSaid = setTimeout(() => (byId("status").textContent = words), 400);
+}
+
+function element(name, text = "") {
+  return Object.assign(document.createElement(name), { textContent: text });
+}
+
+function warn(words) {
+  byId("banner").textContent = words;
+  byId("banner").hidden = !words;
+}
+
+async function get(address) {
+  const answer = await fetch(address, { cache: "no-store" });
+  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
+  return answer.json();
+}
+
+/** Of a service: its newest forecast now, and again whenever another one is there. */
+async function follow() {
+  let known = null;
+  const look = async () => {
+    try {
+      const latest = await get("v1/grids/latest");
+      if (known !== null && latest.grid_id !== known) return location.reload();
+      if (known === null) start(await get("v1/view"));
+      known = latest.grid_id;
+      warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
+    } catch (error) {
+      warn(known === null ? `No forecast to show (${error.message}). Trying again every minute.` : `The service does not answer (${error.message}). This forecast may be out of date.`);
+    }
+    return undefined;
+  };
+  await look();
+  setInterval(look, MINUTE);
+}
+
+const embedded = byId("view");
+if (embedded) start(JSON.parse(embedded.textContent));
+else follow();

@@ -1,0 +1,112 @@
+"use strict";
+/* The map itself: hexagons, borders, the top's outline, reported counts and the box of figures. Leaflet on a canvas. */
+
+const INK = "#1b1b1b", OUTLINE = "#d55e00";
+
+/** A disc with a number in it. */
+const Count = L.CircleMarker.extend({
+  _updatePath() {
+    L.CircleMarker.prototype._updatePath.call(this);
+    if (!this._renderer._drawing || this._empty()) return;
+    const context = this._renderer._ctx;
+    context.fillStyle = "#ffffff";
+    context.font = "bold 10px sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillText(this.options.count, this._point.x, this._point.y);
+  },
+});
+
+class CityMap {
+  /** element: where to draw. on: {hover(hexagon or null, point), pick(hexagon or null)}. */
+  constructor(element, view, on) {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.map = L.map(element, {
+      attributionControl: false,
+      renderer: L.canvas({ padding: 0.2 }),
+      zoomSnap: 0.25,
+      zoomDelta: 0.5,
+      maxZoom: 17,
+      zoomAnimation: !calm,
+      fadeAnimation: !calm,
+      inertia: !calm,
+    });
+    this.calm = calm;
+    this.map.options.renderer.addTo(this.map); // first, so that it stands when `fit` adds the rest
+    L.control.scale({ position: "bottomright", imperial: false }).addTo(this.map);
+    this.extent = L.latLngBounds(view.border.flat());
+    this.hexagons = view.outlines.map((ring, index) => {
+      const style = { weight: 0.5, color: "#ffffff", fillOpacity: 1, smoothFactor: 0 };
+      return Object.assign(L.polygon(ring, style), { index });
+    });
+    const group = L.featureGroup(this.hexagons).addTo(this.map);
+    const line = { interactive: false, fill: false, smoothFactor: 0 };
+    L.polyline(view.district_borders, { ...line, color: INK, weight: 1, opacity: 0.55, dashArray: "3 3" }).addTo(this.map);
+    L.polyline(view.border, { ...line, color: INK, weight: 1.2 }).addTo(this.map);
+    this.halo = L.polygon([], { ...line, color: "#ffffff", weight: 4 }).addTo(this.map);
+    this.top = L.polygon([], { ...line, color: OUTLINE, weight: 2 }).addTo(this.map);
+    this.mark = L.polygon([], { ...line, color: INK, weight: 3 }).addTo(this.map);
+    this.counts = L.layerGroup().addTo(this.map);
+    group.on("mousemove", (event) => on.hover(event.propagatedFrom.index, event.containerPoint));
+    group.on("mouseout", () => on.hover(null));
+    group.on("click", (event) => {
+      L.DomEvent.stopPropagation(event);
+      on.pick(event.propagatedFrom.index);
+    });
+    this.map.on("click", () => on.pick(null));
+    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
+  }
+
+  /** Show the whole city; nothing is drawn before. */
+  fit() {
+    this.map.fitBounds(this.extent, { animate: false, padding: [8, 8] });
+    this.map.setMinZoom(this.map.getZoom() - 1);
+    this.map.setMaxBounds(this.extent.pad(0.5));
+  }
+
+  /** Fill every hexagon with its colour [n]. */
+  paint(colours) {
+    this.hexagons.forEach((hexagon, index) => {
+      if (hexagon.options.fillColor !== colours[index]) hexagon.setStyle({ fillColor: colours[index] });
+    });
+  }
+
+  outline(hexagons) {
+    const rings = hexagons.map((index) => [this.ring(index)]);
+    this.halo.setLatLngs(rings);
+    this.top.setLatLngs(rings);
+  }
+
+  highlight(hexagon) {
+    this.mark.setLatLngs(hexagon === null ? [] : [this.ring(hexagon)]);
+  }
+
+  /** Lay the counts [n] over the hexagons that have any; null clears them. */
+  report(counts) {
+    this.counts.clearLayers();
+    (counts || []).forEach((count, index) => {
+      if (!count) return;
+      const style = { count, radius: 6.5, stroke: true, weight: 1, color: "#ffffff", fillColor: INK, fillOpacity: 1 };
+      new Count(this.centre(index), { ...style, interactive: false }).addTo(this.counts);
+    });
+  }
+
+  zoomTo(hexagon) {
+    const zoom = Math.max(this.map.getZoom(), this.map.getBoundsZoom(this.hexagons[hexagon].getBounds().pad(6)));
+    this.map.setView(this.centre(hexagon), zoom, { animate: !this.calm });
+  }
+
+  /** Where a hexagon's east corner is, in pixels of the map. */
+  beside(hexagon) {
+    const bounds = this.hexagons[hexagon].getBounds();
+    return this.map.latLngToContainerPoint([bounds.getCenter().lat, bounds.getEast()]);
+  }
+
+  centre(hexagon) {
+    return this.hexagons[hexagon].getBounds().getCenter();
+  }
+
+  ring(hexagon) {
+    return this.hexagons[hexagon].getLatLngs()[0];
+  }
+}

@@ -1,0 +1,161 @@
+"""What the interactive map is given, and the page it is put into."""
+
+import base64
+import json
+import re
+
+import h3
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from stforecast.delivery.map import class_bounds, class_labels
+from stforecast.delivery.riskgrid import NOTICE, RiskGrid
+from stforecast.delivery.webmap import PARTS, page, view_of, write_map
+from stforecast.errors import ArtefactError
+from stforecast.forecasters.base import Forecast
+from stforecast.scoring.conformal import Spread
+
+CELLS = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 3)
+
+
+def grid_of(cells: list[str] = CELLS, **changes) -> RiskGrid:
+    rng = np.random.default_rng(0)
+    shape = (1, 24, len(cells), 2)
+    values = {
+        "intensity": rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        "issue_times": pd.DatetimeIndex(["2024-09-30 06:00"], tz="UTC"),
+        "hexagons": np.array(cells),
+        "categories": ("theft", "violence"),
+        "step_hours": 1,
+        "time_zone": "America/Denver",
+        "model": "gcrn-20240930-ab12",
+        "complete_until": pd.Timestamp("2024-09-30 05:00", tz="UTC"),
+        "assumptions": ("no weather for 24 of 24 hours",),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
+        "usual": rng.gamma(0.5, 0.1, shape).astype(np.float32),
+    }
+    return RiskGrid.of(Forecast(**values | changes))
+
+
+def unpacked(text: str, grid: RiskGrid) -> np.ndarray:
+    """float32 [c k n] without `all`."""
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, 24, len(grid.hexagons))
+
+
+def test_numbers_survive_the_way_through_json() -> None:
+    grid = grid_of()
+    observed = np.random.default_rng(2).poisson(0.3, grid.intensity.shape)
+    view = json.loads(json.dumps(view_of(grid, "st_louis", observed), allow_nan=False))
+    for name, values in (("intensity", grid.intensity), ("usual", grid.usual), ("observed", observed)):
+        np.testing.assert_array_equal(unpacked(view[name], grid).transpose(1, 2, 0), values[:, :, 1:])
+    np.testing.assert_array_equal(unpacked(view["intensity"], grid).astype(float).sum(0), grid.intensity[:, :, 0])
+    assert view["categories"] == ["all", "theft", "violence"]
+    assert view["hexagons"] == grid.hexagons.tolist()
+    assert (view["city"], view["title"], view["notice"]) == ("st_louis", "St Louis", NOTICE)
+    assert (view["model"], view["time_zone"]) == ("gcrn-20240930-ab12", "America/Denver")
+    assert (view["issue_time"], view["complete_until"]) == ("2024-09-30T06:00:00Z", "2024-09-30T05:00:00Z")
+    assert view["assumptions"] == ["no weather for 24 of 24 hours"]
+    assert view["level"] == 0.9
+    for index, category in enumerate(grid.categories):
+        day = grid.day[grid.day["category"] == category].set_index("hexagon").loc[grid.hexagons]
+        assert view["low"][index] == day["low"].tolist()
+        assert view["high"][index] == day["high"].tolist()
+
+
+def test_a_single_category_and_a_forecast_without_usual_or_spreads() -> None:
+    shape = (1, 24, len(CELLS), 1)
+    grid = grid_of(intensity=np.full(shape, 0.1, np.float32), categories=("all",), spreads={}, usual=None)
+    view = view_of(grid, "denver")
+    assert unpacked(view["intensity"], grid).shape == (1, 24, len(CELLS))
+    assert [view[key] for key in ("usual", "observed", "low", "high", "level", "districts")] == [None] * 6
+    assert view["district_borders"] == []
+
+
+def test_classes_are_those_of_the_picture() -> None:
+    grid = grid_of()
+    classes = view_of(grid, "denver")["classes"]
+    percent = -100 * np.expm1(-grid.intensity)
+    for measure, span, values in (
+        ("expected", "hour", grid.intensity),
+        ("expected", "day", grid.day_intensity),
+        ("risk", "hour", percent),
+    ):
+        for index, found in enumerate(classes[measure][span]):
+            bounds = class_bounds(values[..., index].ravel())
+            assert found["bounds"] == bounds.tolist()
+            assert found["labels"] == class_labels(bounds)
+            assert len(set(found["colours"])) == len(bounds) + 1
+
+
+@pytest.mark.parametrize(
+    ("issue", "labels"),
+    [
+        ("2024-11-03 06:00", ["Sun 3 Nov 01:00 MDT to 01:00 MST", "Sun 3 Nov 01:00 MST to 02:00 MST"]),
+        ("2024-03-10 07:00", ["Sun 10 Mar 01:00 MST to 03:00 MDT", "Sun 10 Mar 03:00 MDT to 04:00 MDT"]),
+        ("2024-09-30 06:00", ["Mon 30 Sep 01:00 to 02:00", "Mon 30 Sep 02:00 to 03:00"]),
+    ],
+)
+def test_no_two_hours_read_alike_when_the_clock_changes(issue: str, labels: list[str]) -> None:
+    times = pd.DatetimeIndex([issue], tz="UTC")
+    hours = view_of(grid_of(issue_times=times, complete_until=times[0]), "denver")["hours"]
+    assert [hour["label"] for hour in hours[1:3]] == labels
+    assert len({hour["label"] for hour in hours}) == 24
+    starts = pd.DatetimeIndex([hour["start"] for hour in hours])
+    assert (np.diff(starts) == np.timedelta64(1, "h")).all()
+    assert starts[0] == times[0]
+
+
+def test_outlines_areas_and_borders_are_those_of_the_hexagons() -> None:
+    names = np.array([f"D{index % 2}" for index in range(len(CELLS) - 1)] + [None], object)
+    grid = grid_of(districts=names)
+    view = view_of(grid, "denver")
+    for cell, ring, area in zip(view["hexagons"], view["outlines"], view["area_km2"], strict=True):
+        assert area == pytest.approx(h3.cell_area(cell, "km^2"), abs=1e-6)
+        latitude, longitude = np.mean(ring[:-1], axis=0)
+        assert h3.latlng_to_cell(latitude, longitude, 8) == cell
+    assert max(len(number) for number in re.findall(r"\.(\d+)", json.dumps(view["outlines"]))) <= 6
+    whole = sum(shapely.Polygon(ring).area for ring in view["outlines"])
+    assert shapely.Polygon(view["border"][0]).area == pytest.approx(whole, rel=1e-9)
+    assert len(view["border"]) == 1
+    assert view["districts"].count(None) == 1
+    inside = shapely.Polygon(view["border"][0]).buffer(1e-6)
+    assert all(inside.contains(shapely.LineString(ring)) for ring in view["district_borders"])
+
+
+def test_a_city_across_the_antimeridian_stays_in_one_piece() -> None:
+    cells = h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 3)
+    view = view_of(grid_of(cells), "taveuni")
+    assert len(view["outlines"]) == len(cells)
+    assert len(view["border"]) == 1
+    longitudes = np.array(view["border"][0])[:, 1]
+    assert np.ptp(longitudes) < 1
+    assert np.abs(longitudes).max() > 180  # runs on
+
+
+def test_hexagons_must_be_h3_cells() -> None:
+    with pytest.raises(ArtefactError, match="not an H3 cell"):
+        view_of(grid_of(["0", "1"]), "benchmark")
+
+
+def test_the_page_has_neither_inline_script_nor_inline_style() -> None:
+    parts = page()
+    assert tuple(parts) == PARTS
+    text = parts["page.html"].decode()
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", text) == [""] * text.count("<script")
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
+    linked = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert linked == ["data:,", *PARTS[1:]]
+    assert b"Leaflet 1.9.4" in parts["leaflet.js"]
+
+
+def test_the_file_is_written_whole_and_holds_its_view(tmp_path) -> None:
+    view = view_of(grid_of(districts=np.array(["</script><script>alert(1)</script>"] * len(CELLS), object)), "denver")
+    write_map(view, tmp_path / "map.html")
+    text = (tmp_path / "map.html").read_text("utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.html"]
+    held = re.search(r'<script id="view" type="application/json">(.*?)</script>', text)
+    assert json.loads(held[1]) == view
+    assert not re.search(r'(src|href)="(?!data:,)', re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL))
+    assert text.count("Content-Security-Policy") == 1
