@@ -1,0 +1,89 @@
+"""Section: a typical, a busy and a badly forecast day of the test slice, forecast beside what was reported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import poisson
+
+from stforecast.delivery.map import TOP_SHARE, class_bounds, draw_map
+from stforecast.reports.accuracy import deviance_terms
+from stforecast.reports.examined import Examined, words
+from stforecast.reports.figures import class_legend, label, new_figure
+from stforecast.reports.page import Block, Picture, Section, Text
+from stforecast.scoring.hotspots import top_hexagons
+
+
+def section(examined: Examined) -> Section:
+    """Three days as pairs of maps."""
+    title = "Three days: forecast and what was reported"
+    if examined.cube.resolution is None:
+        return Section("days", title, [Text("The places are not H3 hexagons, so that there is no map.")])
+    lam, y = examined.day(examined.intensity[examined.leader]), examined.day(examined.counts)
+    bounds = class_bounds(lam.ravel(), most=6)
+    blocks: list[Block] = [
+        Text(
+            f"All categories over 24 hours, forecast by the {words(examined.leader)}. The typical day has the median "
+            "number of reports and the busy day the most; the badly forecast day is the one whose counts lie farthest "
+            "from the forecast for what chance alone would do. Outlined: the 5 % of hexagons with the highest forecast."
+        )
+    ]
+    blocks += [_pair(examined, kind, day, lam[day], y[day], bounds) for kind, day in choose(lam, y).items()]
+    blocks.append(
+        Text(
+            "The left map is smooth and the right one spotty even where a forecast is perfect: an expected 0.4 reports "
+            "come as 0 on most days and as 1 or more on some.",
+            note=True,
+        )
+    )
+    return Section("days", title, blocks)
+
+
+def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
+    """Indices of a typical, a busy and a badly forecast day from daily λ and counts [m n]; distinct where possible."""
+    total = y.sum(1)
+    surprise = deviance_terms(lam.astype(np.float32), y).sum(1) / expected_deviance(lam).sum(1)
+    orders = {
+        "busy": np.argsort(-total, kind="stable"),
+        "badly forecast": np.argsort(-surprise, kind="stable"),
+        "typical": np.argsort(np.abs(total - np.median(total)), kind="stable"),
+    }
+    chosen: dict[str, int] = {}
+    for kind, order in orders.items():
+        chosen[kind] = next((int(day) for day in order if day not in chosen.values()), int(order[0]))
+    return {kind: chosen[kind] for kind in ("typical", "busy", "badly forecast")}
+
+
+def expected_deviance(lam: np.ndarray) -> np.ndarray:
+    """The mean Poisson deviance of a count about its own λ, in the shape of `lam`; read off a table in log λ."""
+    table = np.geomspace(1e-4, max(float(lam.max(initial=0)), 1e-3) * 1.01, 200)
+    count = np.arange(int(table[-1] + 12 * np.sqrt(table[-1]) + 12))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(count > 0, count * np.log(count / table[:, None]), 0)
+    terms = 2 * (table[:, None] - count + logs)
+    mean = (poisson.pmf(count, table[:, None]) * terms).sum(1)
+    return np.interp(np.log(np.maximum(lam, table[0])), np.log(table), mean)
+
+
+def _pair(examined: Examined, kind: str, day: int, lam: np.ndarray, y: np.ndarray, bounds: np.ndarray) -> Picture:
+    cube = examined.cube
+    begin = cube.time_of(int(examined.issues[day])).tz_convert(cube.time_zone)
+    figure, axes = new_figure(1, 2, height=4.2)
+    draw_map(axes[0], cube.cells, lam, bounds, top_share=TOP_SHARE)
+    draw_map(axes[1], cube.cells, y, bounds)
+    label(axes[0], f"Expected: {lam.sum():,.0f}")
+    label(axes[1], f"Reported: {y.sum():,.0f}")
+    class_legend(figure, bounds, "Reports of a hexagon in 24 hours")
+    top = top_hexagons(lam[None].astype(np.float32), max(1, round(TOP_SHARE * len(lam))))[0]
+    held = float(y[top].sum() / max(y.sum(), 1))
+    when = _date(begin)
+    alt = (
+        f"Two maps of the {kind} day, {when}: {lam.sum():,.0f} reports expected, {y.sum():,.0f} came. The "
+        f"{len(top)} outlined hexagons held {held:.0%} of them, where {lam[top].sum() / lam.sum():.0%} were expected."
+    )
+    caption = f"{kind.capitalize()} day: 24 hours from {when}. The outlined hexagons held {held:.0%} of the reports."
+    return Picture(f"day_{kind.replace(' ', '_')}", figure, alt, caption)
+
+
+def _date(time: pd.Timestamp) -> str:
+    return f"{time:%A} {time.day} {time:%B %Y, %H:%M}"

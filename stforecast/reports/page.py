@@ -1,0 +1,170 @@
+"""Pages for readers: sections of text, figures and tables as one HTML file that needs nothing from outside.
+
+`write_page` makes the whole folder: the page with its figures inlined, each figure beside it as PNG and each table as
+CSV. Pages need no script and ask for nothing: a content security policy forbids both.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.delivery.export import FORMULA
+from stforecast.delivery.map import GREY, INK, OUTLINE
+from stforecast.delivery.riskgrid import NOTICE
+from stforecast.errors import ConfigError
+from stforecast.files import atomic_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 150
+LIBRARIES = ("jinja2", "esda", "libpysal", "statsmodels")
+"""What `pip install 'stforecast[report]'` brings."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph. `note` sets it smaller: how a figure was made, and what it does not say."""
+
+    words: str
+    note: bool = False
+    kind = "text"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what it shows in words, for those who cannot see it (`alt`), and a line below it."""
+
+    name: str
+    figure: Figure
+    alt: str
+    caption: str = ""
+    kind = "picture"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their headings; `formats` spell a column's numbers, such as {"share": "{:.1%}"}.
+
+    One that is not `shown` is a CSV file only: a figure on the page says the same.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str = ""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    shown: bool = True
+    kind = "table"
+
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """Headings, and whether numbers stand below them."""
+        return [(str(name), pd.api.types.is_numeric_dtype(column)) for name, column in self.frame.items()]
+
+    @property
+    def rows(self) -> Iterator[list[str]]:
+        """Cells as text; what is not defined is a dash."""
+        for row in self.frame.itertuples(index=False):
+            yield [self._cell(str(name), value) for name, value in zip(self.frame.columns, row, strict=True)]
+
+    def _cell(self, name: str, value: Any) -> str:
+        if value is None or (not isinstance(value, str) and pd.isna(value)):
+            return "–"
+        if name in self.formats:
+            return self.formats[name].format(value)
+        return f"{value:,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
+
+
+Block = Text | Picture | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it. `key` names it in links."""
+
+    key: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its title, the facts of its head as (what, which) and its sections."""
+
+    name: str
+    title: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+
+
+def check_libraries() -> None:
+    """The libraries of reports are there.
+
+    Raises:
+        ConfigError: one is not installed.
+    """
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: not installed. Run `pip install 'stforecast[report]'`.")
+
+
+def write_page(page: Page, folder: Path) -> Path:
+    """Write the page as `folder`, whole or not at all, in place of an older one; returns the HTML file."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["spaced"] = spaced
+    with atomic_folder(folder) as temporary:
+        images = {}
+        for block in (block for section in page.sections for block in section.blocks):
+            if isinstance(block, Picture):
+                image = png(block.figure)
+                (temporary / f"{block.name}.png").write_bytes(image)
+                images[block.name] = base64.b64encode(image).decode("ascii")
+            elif isinstance(block, Table):
+                _safe(block.frame).to_csv(temporary / f"{block.name}.csv", index=False, lineterminator="\n")
+        html = environment.get_template("page.html").render(
+            page=page, images=images, notice=NOTICE, ink=INK, grey=GREY, outline=OUTLINE
+        )
+        (temporary / f"{page.name}.html").write_text(html, encoding="utf-8")
+    return folder / f"{page.name}.html"
+
+
+def spaced(text: str) -> str:
+    """Per cent signs as a reader expects them: apart from their number, and never on another line."""
+    return re.sub(r"(?<=\d) ?%", "\u00a0%", text)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, reduced to 256 colours: half the size, and no one sees it."""
+    from PIL import Image
+
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, dpi=DPI, facecolor="white")
+    Image.open(drawn).convert("RGB").quantize(256).save(small, format="PNG", optimize=True)
+    return small.getvalue()
+
+
+def _safe(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    texts = [str(name) for name in frame.select_dtypes(exclude=["number", "bool", "datetimetz", "datetime"])]
+    guarded = {
+        name: [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in frame[name]] for name in texts
+    }
+    return frame.assign(**guarded)

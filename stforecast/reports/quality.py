@@ -1,0 +1,125 @@
+"""Section: how good the record is before anything is forecast from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.events.schema import EventTable
+from stforecast.reports.examined import words
+from stforecast.reports.figures import label, lines, new_figure
+from stforecast.reports.page import Block, Picture, Section, Table, Text
+
+AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
+"""Ages at which the lag curve is read, in hours."""
+SETTLED_DAYS = 60
+"""Events this much older than the record's end count as fully reported."""
+AT_CHANCE = 1 / 60
+"""Share of the times on the whole hour if minutes were recorded evenly."""
+
+
+def section(events: EventTable, notes: dict[str, Any]) -> Section:
+    """Data quality of the events that a cube with these notes was built from."""
+    return Section("quality", "The record", [*_counts(events.meta, notes), *_times(events), *_lag(events)])
+
+
+def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
+    kept, read = notes["events"]["kept"], meta["rows_read"]
+    refused, mended = sum(meta["rejected"].values()), sum(meta["mended"].values())
+    outside = notes["events"]["outside_area"] + notes["events"]["outside_axis"]
+    rows = [("read from the publisher's files", "", read)]
+    rows += [("refused", reason, number) for reason, number in meta["rejected"].items()]
+    rows += [("left out", reason, number) for reason, number in meta["left_out"].items()]
+    rows += [("joined with an incident of the same category", "", meta["merged"])] if meta["merged"] else []
+    rows += [("mended and kept", what, number) for what, number in meta["mended"].items()]
+    rows += [("events, outside the hexagons or the period", "", outside)] if outside else []
+    rows += [("events in the hexagons", "", kept)]
+    said = (
+        f"Of {read:,} rows {refused:,} were refused ({refused / max(read, 1):.2%}), {sum(meta['left_out'].values()):,} "
+        f"left out because the configuration does not ask for them, and {mended:,} mended. {kept:,} events remain. "
+        f"Study area: {notes['study_area']}."
+    )
+    table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
+    return [Text(said), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
+
+
+def _times(events: EventTable) -> list[Block]:
+    """Times that stand for an unknown hour, and spans."""
+    meta, frame = events.meta, events.frame
+    span = frame["occurred_until"] - frame["occurred_at"]
+    given = float(span.notna().mean())
+    long, day = (float((span > pd.Timedelta(hours=hours)).mean()) for hours in (1, 24))
+    rows = [
+        ("at 00:00 exactly", meta["at_midnight"], 1 / 1440),
+        ("at 12:00 exactly", meta["at_noon"], 1 / 1440),
+        ("on a whole hour", meta["on_the_hour"], AT_CHANCE),
+        ("span of more than one hour", long, np.nan),
+        ("span of more than 24 hours", day, np.nan),
+    ]
+    said = (
+        f"{meta['on_the_hour']:.0%} of the events carry a time on the whole hour, {meta['at_midnight']:.1%} midnight "
+        f"and {meta['at_noon']:.1%} noon: such times are often rounded, or entered where the hour was unknown. "
+    )
+    said += (
+        f"{long:.0%} took place at an unknown moment of a span of more than one hour; they enter at its start."
+        if given
+        else "The publisher gives no spans, so that how uncertain the hours are cannot be told."
+    )
+    table = pd.DataFrame(rows, columns=["time of the event", "share of events", "share if minutes were even"])
+    formats = {"share of events": "{:.2%}", "share if minutes were even": "{:.2%}"}
+    return [Text(said), Table("times", table, formats=formats)]
+
+
+def _lag(events: EventTable) -> list[Block]:
+    """The reporting lag curve."""
+    curves = lag_curves(events)
+    if not curves:
+        return [Text("The publisher does not say when reports were made: how late they arrive cannot be told.")]
+    figure, (axes,) = new_figure()
+    lines(axes, {words(name): curve for name, curve in curves.items()})
+    axes.set(xscale="log", ylim=(0, 1.02))
+    axes.set_xticks(list(AGES.values()), list(AGES))
+    axes.minorticks_off()
+    axes.tick_params(axis="x", labelrotation=30)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.legend(fontsize=8.5, frameon=False, loc="lower right")
+    label(axes, "How complete the record is by age of the event", "hours since the event (logarithmic)", "reported")
+    everything = curves["all"]
+    at = {age: float(np.interp(hours, *everything)) for age, hours in AGES.items()}
+    alt = "Reporting lag curve. " + ", ".join(f"{share:.0%} reported after {age}" for age, share in at.items()) + "."
+    rows = [
+        {"category": words(name)} | {a: np.interp(h, *curve) for a, h in AGES.items()} for name, curve in curves.items()
+    ]
+    said = (
+        f"A day after it occurred {at['1 day']:.0%} of the events are reported, after a week {at['7 days']:.0%} and "
+        f"after 30 days {at['30 days']:.0%}."
+    )
+    if at["1 day"] < 0.99:
+        said += " What is newest is the least complete: a quiet last day in the record need not be a quiet day."
+    return [
+        Text(said),
+        Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
+        Table("lag", pd.DataFrame(rows), formats=dict.fromkeys(AGES, "{:.0%}")),
+    ]
+
+
+def lag_curves(events: EventTable) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Hours since the event and the share reported by then, for `all` and each category; of settled events only.
+
+    Empty where no event has a report time of its own.
+    """
+    frame = events.frame[events.frame["reported_at"].notna()]
+    delay = (frame["reported_at"] - frame["occurred_at"]).dt.total_seconds() / 3600
+    settled = frame["occurred_at"] < frame["reported_at"].max() - pd.Timedelta(days=SETTLED_DAYS)
+    if not settled.any() or not (delay[settled] > 0).any():
+        return {}
+    hours = np.geomspace(0.25, 24 * SETTLED_DAYS, 120)
+    out = {}
+    for name in ("all", *events.categories):
+        mine = settled if name == "all" else settled & (frame["category"] == name)
+        found = np.sort(delay[mine].to_numpy())
+        if found.size:
+            out[name] = (hours, np.searchsorted(found, hours, side="right") / found.size)
+    return out

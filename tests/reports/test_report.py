@@ -1,0 +1,257 @@
+"""The report on a run: a small city from the publisher's file to the page, and the parts that have a known truth."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import auc as area_under
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from stforecast.config import load
+from stforecast.delivery.riskgrid import NOTICE
+from stforecast.errors import ArtefactError
+from stforecast.events.schema import EventTable
+from stforecast.reports import card, comparison, days, quality
+from stforecast.reports.accuracy import deviance_terms, ranking_curves
+from stforecast.reports.examined import examined
+from stforecast.reports.page import Page, Section, Table, Text, write_page
+from stforecast.reports.report import report
+from stforecast.scoring.metrics import poisson_deviance
+from stforecast.scoring.ranking import rank
+from stforecast.stages import Stages
+
+SMALL = (
+    *("synthetic.hexagons=19", "synthetic.days=100", "training.max_epochs=1", "training.warm_up_days=20"),
+    *("training.truncation=7", "model.hidden=8", "training.device=cpu"),
+    "evaluation.forecasters=[gcrn, rolling_climatology, hist_gradient_boosting]",
+)
+
+
+def stages_at(root: Path, *more: str) -> Stages:
+    return Stages(load("quickstart", [f"root={root}", *SMALL, *more]), lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    """A small city, trained and evaluated. Not to be changed."""
+    stages = stages_at(tmp_path_factory.mktemp("city"))
+    stages.ingest()
+    stages.build()
+    stages.train()
+    stages.evaluate()
+    return stages
+
+
+@pytest.fixture(scope="module")
+def page(finished: Stages) -> Path:
+    return report(finished)
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, ids and links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def check_page(path: Path) -> Reader:
+    """What holds for every page: nothing from outside, no script, alt texts, contents, the notice, files beside it."""
+    text = path.read_text(encoding="utf-8")
+    read = Reader(text)
+    assert not re.search(r"https?://", text)
+    assert not read.all("script")
+    assert not read.all("link")
+    images = read.all("img")
+    assert images
+    for image in images:
+        assert len(image["alt"] or "") > 30, image["alt"]
+        assert (image["src"] or "").startswith("data:image/png;base64,")
+    ids = {attributes["id"] for _, attributes in read.tags if "id" in attributes}
+    links = [attributes["href"] for attributes in read.all("a")]
+    assert links
+    assert {str(link).removeprefix("#") for link in links} == ids
+    assert text.count(NOTICE) >= 2
+    assert "dispatch" not in text.lower()
+    assert len(list(path.parent.glob("*.png"))) == len(images)
+    for table in path.parent.glob("*.csv"):
+        assert len(pd.read_csv(table))
+    return read
+
+
+def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: Path) -> None:
+    check_page(page)
+    names = {path.stem for path in page.parent.glob("*.png")}
+    assert {"curves", "differences", "lag", "errors_by_hour", "day_typical", "day_busy", "day_badly_forecast"} <= names
+
+
+def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages, page: Path) -> None:
+    run = finished.run()
+    files = sorted((run.folder / "predictions").rglob("*.npy"))
+    assert len(files) == 3
+    found = examined(finished)
+    cube, split = found.cube, found.split
+    again = run.open("rolling_climatology", finished.config).forecaster.predict(cube, split.issues("test")).intensity
+    assert np.array_equal(found.intensity["rolling_climatology"], again)
+    before = [path.stat().st_mtime_ns for path in files]
+    report(finished)
+    assert [path.stat().st_mtime_ns for path in files] == before
+    calibration = run.folder / "calibration" / "rolling_climatology.json"
+    calibration.touch()
+    examined(finished)
+    changed = [path.parent.name for path, time in zip(files, before, strict=True) if path.stat().st_mtime_ns != time]
+    assert changed == ["rolling_climatology"]
+
+
+def test_without_a_run_or_a_scorecard_the_report_says_what_to_run(finished: Stages, tmp_path: Path) -> None:
+    shutil.copytree(finished.config.root, tmp_path / "home")
+    stages = stages_at(tmp_path / "home")
+    (stages.run().folder / "scorecard.json").unlink()
+    with pytest.raises(ArtefactError, match=r"not evaluated\. Run `stforecast evaluate`"):
+        report(stages)
+    (stages.run().folder / "run.json").unlink()
+    with pytest.raises(ArtefactError, match="Run `stforecast train`"):
+        report(stages)
+    with pytest.raises(ArtefactError, match="Run `stforecast build`"):
+        report(stages_at(tmp_path / "nowhere"))
+
+
+def test_the_errors_by_category_add_up_to_the_scorecard(finished: Stages, page: Path) -> None:
+    frame = pd.read_csv(page.parent / "errors_by_category.csv")
+    entry = examined(finished).card["forecasters"]["gcrn"]
+    assert frame["reported"].sum() == examined(finished).card["events"]
+    assert frame["deviance × 10³"].mean() == pytest.approx(1e3 * entry["poisson_deviance"], rel=1e-4)
+    assert frame["expected"].sum() / frame["reported"].sum() == pytest.approx(entry["bias"], rel=1e-5)
+    hours = pd.read_csv(page.parent / "errors_by_hour.csv")
+    assert hours["reported"].sum() == frame["reported"].sum()
+
+
+def difference(low: float, high: float) -> dict[str, dict[str, float]]:
+    return {
+        "poisson_deviance": {"low": low, "estimate": (low + high) / 2, "high": high},
+        "average_precision": {"low": -high, "estimate": -(low + high) / 2, "high": -low},
+    }
+
+
+def run_of(**gaps: tuple[float, float]) -> Any:
+    """As much of a run as the comparison in words needs: the network minus each, by deviance."""
+    return SimpleNamespace(
+        intensity=dict.fromkeys(["gcrn", *gaps]),
+        leader="gcrn",
+        card={"differences": {f"gcrn - {name}": difference(*gap) for name, gap in gaps.items()}},
+    )
+
+
+def test_the_verdict_claims_a_win_only_where_every_interval_is_clear_of_zero() -> None:
+    ahead, level, behind = (-3.0, -1.0), (-1.0, 1.0), (1.0, 3.0)
+    assert comparison.verdict(run_of(rolling_climatology=ahead, last_week=ahead)).startswith("The network beats")
+    said = comparison.verdict(run_of(rolling_climatology=level, last_week=ahead, hist_gradient_boosting=behind))
+    assert "does not beat the controls" in said
+    assert "ahead of last week's counts; it cannot be told from rolling climatology" in said
+    assert "does not beat the tree ensembles" in said
+    assert "it is behind histogram gradient boosting" in said
+    assert "None of the tree ensembles is part of this run" in comparison.verdict(run_of(last_week=ahead))
+    assert "not among the forecasters" in comparison.verdict(SimpleNamespace(intensity={"kernel": None}))  # type: ignore[arg-type]
+
+
+def test_the_sentences_turn_round_where_more_is_better() -> None:
+    (said,) = comparison.sentences("gcrn", {"last_week": difference(-3.0, -1.0)})
+    assert said == "Against last week's counts: clear of zero: network better in deviance and average precision."
+    (said,) = comparison.sentences("gcrn", {"last_week": difference(1.0, 3.0)})
+    assert "worse in deviance and average precision" in said
+    (said,) = comparison.sentences("gcrn", {"last_week": difference(-1.0, 1.0)})
+    assert said.endswith("no difference is clear of zero.")
+
+
+def test_ranking_curves_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.gamma(1, 1, 20_000).astype(np.float32)
+    event = rng.random(20_000) < 0.1 * score / score.mean()
+    (false, hits), (recall, precision) = ranking_curves(rank(score, event))
+    assert area_under(false, hits) == pytest.approx(roc_auc_score(event, score), abs=2e-3)
+    reference, at, _ = precision_recall_curve(event, score)
+    for r, p in zip(recall[::40], precision[::40], strict=True):
+        assert p == pytest.approx(reference[np.isclose(at, r)].max())
+    assert np.trapezoid(precision, recall) == pytest.approx(average_precision_score(event, score), abs=0.01)
+
+
+def test_deviance_terms_have_the_mean_of_the_metric() -> None:
+    rng = np.random.default_rng(1)
+    lam = rng.gamma(1, 0.3, (3, 4, 5, 2)).astype(np.float32)
+    y = rng.poisson(lam)
+    assert deviance_terms(lam, y).mean() == pytest.approx(poisson_deviance(lam, y), rel=1e-5)
+
+
+def test_the_deviance_to_be_expected_is_that_of_many_draws() -> None:
+    rng = np.random.default_rng(2)
+    lam = np.array([0.05, 0.4, 2.0, 9.0])
+    drawn = rng.poisson(lam, (200_000, 4))
+    found = deviance_terms(np.broadcast_to(lam, drawn.shape).astype(np.float32), drawn).mean(0)
+    assert days.expected_deviance(lam) == pytest.approx(found, rel=0.02)
+
+
+def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one() -> None:
+    rng = np.random.default_rng(3)
+    lam = np.full((30, 60), 0.5)
+    lam[7] *= 4  # busy, and foreseen
+    y = rng.poisson(lam)
+    y[19] = rng.permutation(np.repeat([5, 0], [6, 54]))  # as many as usual, in places no one expected
+    chosen = days.choose(lam, y)
+    assert chosen["busy"] == 7
+    assert chosen["badly forecast"] == 19
+    assert chosen["typical"] not in (7, 19)
+
+
+def test_exposure_counts_flags_by_district_and_covariates() -> None:
+    hexagons = pd.DataFrame(
+        {"district": ["1", "1", "2", None], "area_km2": [1.0, 1.0, 2.0, 4.0], "population": [10.0, 20.0, 30.0, 40.0]}
+    )
+    flagged = card.flags(np.array([[3.0, 1, 2, 0], [1, 0, 2, 0], [5, 0, 0, 0], [4, 1, 1, 1]]))
+    assert flagged.sum(1).tolist() == [1, 1, 1, 1]
+    frame = card.exposure(hexagons, flagged, np.array([6.0, 2, 1, 1])).set_index("district")
+    assert frame["share of flags"].to_dict() == {"1": 0.75, "2": 0.25, card.WITHOUT: 0.0}
+    assert frame["share of reports"].to_dict() == {"1": 0.8, "2": 0.1, card.WITHOUT: 0.1}
+    assert frame.loc["1", "flags over area"] == pytest.approx(0.75 / 0.25)
+    assert frame.loc["2", "share of population"] == pytest.approx(0.3)
+    found = card.covariates(hexagons, flagged.mean(0)).set_index("column")
+    assert found.loc["population"].tolist() == pytest.approx([25.0, 0.75 * 10 + 0.25 * 30])
+
+
+def test_the_lag_curve_is_the_share_reported_by_each_age() -> None:
+    occurred = pd.date_range("2024-01-01", periods=400, freq="12h", tz="UTC").as_unit("us")
+    delay = pd.to_timedelta(np.tile([0, 5, 30, 200], 100), unit="h")
+    frame = pd.DataFrame({"occurred_at": occurred, "reported_at": occurred + delay, "category": "theft"})
+    events = EventTable.__new__(EventTable)
+    object.__setattr__(events, "frame", frame)
+    object.__setattr__(events, "meta", {"categories": ["theft"]})
+    hours, share = quality.lag_curves(events)["all"]
+    for age, expected in ((1, 0.25), (6, 0.5), (48, 0.75), (250, 1.0)):
+        assert np.interp(age, hours, share) == pytest.approx(expected, abs=0.01)
+    frame["reported_at"] = frame["occurred_at"]
+    assert quality.lag_curves(events) == {}
+
+
+def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"district": ["<b>x</b>", "=1+1"], "share": [0.5, np.nan]})
+    table = Table("t", frame, formats={"share": "{:.0%}"})
+    path = write_page(Page("p", "Title", [], [Section("s", "S", [Text("5 % of 1 < 2"), table])]), tmp_path / "page")
+    text = path.read_text()
+    assert "&lt;b&gt;x&lt;/b&gt;" in text
+    assert "50\u00a0%" in text
+    assert "–" in text
+    assert pd.read_csv(tmp_path / "page" / "t.csv")["district"].tolist() == ["<b>x</b>", "'=1+1"]
