@@ -22,6 +22,7 @@ from stforecast.delivery.store import State
 BASIS = "The usual of such an hour at the city's recent level, not the forecast of a date."
 MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 MEANING = {
+    400: "The body is not JSON.",
     401: "An API key is needed.",
     404: "The grid does not hold it.",
     413: "The body is too large.",

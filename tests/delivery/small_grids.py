@@ -1,0 +1,60 @@
+"""Small grids with everything that a refresh puts beside them, for the tests of store and service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h3
+import numpy as np
+import pandas as pd
+
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.usual import UsualWeek
+from stforecast.forecasters.base import Forecast
+from stforecast.scoring.conformal import Spread
+
+ISSUED = pd.Timestamp("2024-09-30T06:00Z")
+FACTS = {
+    "made_from": "0",
+    "record": {"until": "2024-09-30T05:00:00+00:00", "events": 12, "reporting_lag": None},
+    "run": {
+        "name": "ab12",
+        "forecaster": "gcrn",
+        "train_until": "2024-06-01T06:00:00+00:00",
+        "validation_until": "2024-08-01T06:00:00+00:00",
+        "categories": ["theft", "violence"],
+        "calibration": {"intercept": [0.0, 0.1], "slope": [1.0, 0.9]},
+        "scorecard": None,
+    },
+}
+
+
+def grid(rings: int = 3, seed: int = 0, issued: pd.Timestamp = ISSUED, **changes: Any) -> RiskGrid:
+    """A grid of two categories around the middle of Denver, with usual, spreads and districts."""
+    rng = np.random.default_rng(seed)
+    cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), rings)
+    shape = (1, 24, len(cells), 2)
+    values: dict[str, Any] = {
+        "intensity": rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        "usual": rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        "issue_times": pd.DatetimeIndex([issued]),
+        "hexagons": np.array(cells),
+        "categories": ("theft", "violence"),
+        "step_hours": 1,
+        "time_zone": "America/Denver",
+        "model": "gcrn-ab12",
+        "complete_until": issued - pd.Timedelta(hours=1),
+        "assumptions": ("no weather for 24 of 24 hours",),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
+        "districts": np.array(["North", None, "=South"] + ["South"] * (len(cells) - 3), object),
+    }
+    return RiskGrid.of(Forecast(**values | changes))
+
+
+def usual(grid: RiskGrid, seed: int = 0) -> UsualWeek:
+    """A week and months of random numbers."""
+    rng = np.random.default_rng(seed)
+    leaves = len(grid.categories) - 1
+    return UsualWeek(
+        rng.gamma(0.5, 0.1, (168, len(grid.hexagons), leaves)).astype(np.float32), rng.uniform(0.5, 2, (12, leaves))
+    )
