@@ -1,0 +1,431 @@
+"""The interactive map in a real browser, as a file and behind the service."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h3
+import numpy as np
+import pandas as pd
+import pytest
+import uvicorn
+from small_grids import FACTS, ISSUED, grid, usual
+
+from stforecast.config import load
+from stforecast.cube.hexgrid import areas_km2, from_names
+from stforecast.delivery.api.app import create_app
+from stforecast.delivery.api.keeper import Keeper
+from stforecast.delivery.export import open_grid, write_grid
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.store import Store
+from stforecast.delivery.webmap import view_of, write_map
+from stforecast.forecasters.base import Forecast
+from stforecast.scoring.conformal import Spread
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--disable-sync", "--no-first-run"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A grid as `stforecast forecast` writes it, and beside it a map with reported counts."""
+    cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 4)
+    rng = np.random.default_rng(0)
+    shape = (1, 24, len(cells), 2)
+    forecast = Forecast(
+        intensity=(rng.gamma(0.5, 0.1, shape) * np.linspace(0.5, 1.5, 24)[:, None, None]).astype(np.float32),
+        issue_times=pd.DatetimeIndex([ISSUED]),
+        hexagons=np.array(cells),
+        categories=("theft", "<img src=x onerror=alert(1)>"),
+        step_hours=1,
+        time_zone="America/Denver",
+        model="gcrn-ab12",
+        complete_until=ISSUED,
+        assumptions=("A simulated city: no report in it is real.",),
+        spreads=dict.fromkeys(("all", "theft", "<img src=x onerror=alert(1)>"), Spread(0.9, 0.3, (), (0.8,))),
+        usual=rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        districts=np.array(["</script><b>6", None] + ["3"] * (len(cells) - 2), object),
+    )
+    target = tmp_path_factory.mktemp("grids") / "20240930T060000Z"
+    write_grid(forecast, 0, target, "denver")
+    write_map(view_of(open_grid(target), "denver", reported(open_grid(target))), target / "reported.html")
+    return target
+
+
+def reported(of: RiskGrid) -> np.ndarray:
+    leaves = np.random.default_rng(1).poisson(of.intensity[:, :, 1:])
+    return np.concatenate([leaves.sum(-1, keepdims=True), leaves], axis=-1)
+
+
+class Window:
+    """A page that fails on any error, and remembers every request."""
+
+    def __init__(self, browser, address: str, clock: bool = False, **context) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)
+        self.context.set_default_timeout(10_000)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        if clock:
+            self.page.clock.install()
+        self.page.goto(address)
+        self.ready()
+
+    def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(self, kind, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            assert self.complaints == []
+
+    def ready(self) -> float:
+        self.page.wait_for_selector("html[data-ready]", state="attached")
+        return float(self.page.get_attribute("html", "data-ready"))
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def drawing(self) -> str:
+        """The canvas, once what was asked for is drawn."""
+        return self.page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>"
+            " done(document.querySelector('#map canvas').toDataURL()))))"
+        )
+
+    def hover(self, hexagon: int, name: str) -> None:
+        """Rest the mouse on a hexagon: Leaflet looks where it is 30 times a second."""
+        x, y = self.place(hexagon)
+        self.page.mouse.move(x + 1, y + 1)
+        self.page.wait_for_timeout(50)
+        self.page.mouse.move(x, y)
+        self.page.locator(f"#tip[data-hexagon='{name}']").wait_for()
+
+    def facts(self) -> dict[str, str]:
+        return self.page.evaluate(
+            "() => Object.fromEntries([...document.querySelectorAll('#tip dd')]"
+            ".map((fact) => [fact.dataset.fact, fact.innerText]))"
+        )
+
+    def place(self, hexagon: int) -> tuple[float, float]:
+        """Where a hexagon is on the screen."""
+        return tuple(
+            self.page.evaluate(
+                "(i) => { const p = city.map.latLngToContainerPoint(city.centre(i)),"
+                " b = document.querySelector('#map').getBoundingClientRect(); return [b.left + p.x, b.top + p.y]; }",
+                hexagon,
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def window(browser, folder) -> Iterator[Window]:
+    """The map with reported counts, shared by tests that begin with `at`."""
+    with Window(browser, (folder / "reported.html").as_uri()) as opened:
+        yield opened
+
+
+def at(window: Window, **choice: object) -> Window:
+    """Choose through the address; what is not named is as at the start."""
+    fields = {"hour": "day", "category": "all", "measure": "expected", "area": 3, "reported": 0} | choice
+    window.page.evaluate("(hash) => { location.hash = hash }", "&".join(f"{k}={v}" for k, v in fields.items()))
+    window.drawing()
+    return window
+
+
+def test_the_file_of_a_forecast_asks_for_nothing_outside_itself(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        opened.hover(0, open_grid(folder).hexagons[0])
+        assert [url for url in opened.requests if not url.startswith("data:")] == [(folder / "map.html").as_uri()]
+        assert opened.text("#title") == "Denver: reported offences expected"
+        assert "never by person" in opened.text("#notice")
+        about = opened.text("#about")
+        assert all(words in about for words in ("gcrn-ab12", "Mon 30 Sep 2024 00:00", "A simulated city"))
+        assert opened.page.locator("#reported-choice").is_hidden()
+
+
+@pytest.mark.parametrize("category", [0, 1, 2])
+@pytest.mark.parametrize("hour", [None, 0, 17])
+def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: int | None, category: int) -> None:
+    table = pd.read_parquet(folder / ("risk_day.parquet" if hour is None else "risk.parquet"))
+    day = pd.read_parquet(folder / "risk_day.parquet")
+    of = open_grid(folder)
+    name = of.categories[category]
+    category_rows = table[(table["category"] == name)]
+    if hour is not None:
+        category_rows = category_rows[category_rows["valid_from"] == of.valid_from[hour]]
+    at(window, hour="day" if hour is None else hour, category=name.replace("<", "%3C"))
+    for hexagon in (0, 7, 30):
+        window.hover(hexagon, of.hexagons[hexagon])
+        row = category_rows[category_rows["hexagon"] == of.hexagons[hexagon]].iloc[0]
+        facts = window.facts()
+        assert float(facts["expected"]) == float(f"{row['intensity']:.4g}")
+        assert float(facts["risk"].removesuffix(" %")) == float(f"{100 * row['risk']:.4g}")
+        assert facts["rank"] == f"{row['rank']} of {len(of.hexagons)}"
+        assert float(facts["usual"]) == float(f"{row['usual']:.4g}")
+        city = category_rows["intensity"].sum() / category_rows["usual"].sum()
+        lately = row["intensity"] / row["usual"] / city
+        for fact, factor in (("city", city), ("lately", lately)):
+            assert float(facts[fact].split()[1]) == pytest.approx(factor, rel=0.006)
+        spread = day[(day["category"] == name) & (day["hexagon"] == row["hexagon"])].iloc[0]
+        assert facts["interval"] == f"{spread['low']} to {spread['high']} reports"
+        counts = reported(of)[:, hexagon, category]
+        assert facts["reported"] == str(counts.sum() if hour is None else counts[hour])
+
+
+def test_names_are_shown_and_never_run(window, folder) -> None:
+    at(window)
+    options = window.page.locator("#category option").all_inner_texts()
+    assert options == ["all", "theft", "<img src=x onerror=alert(1)>"]
+    first = h3.latlng_to_cell(39.74, -104.99, 8)
+    window.hover(open_grid(folder).hexagons.tolist().index(first), first)
+    assert window.facts()["district"] == "</script><b>6"
+    assert window.page.locator("img").count() == 0
+
+
+def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
+    page = at(window).page
+    seen = [window.drawing()]
+
+    def changed() -> None:
+        seen.append(window.drawing())
+        assert len(set(seen)) == len(seen)
+
+    page.locator("#hour").fill("5")
+    changed()
+    assert window.text("#when").startswith("Mon 30 Sep 05:00 to 06:00:")
+    assert not page.locator("#day").is_checked()
+    page.locator("#category").select_option("1")
+    changed()
+    for measure in ("risk", "rank", "usual"):
+        page.locator(f"[name=measure][value={measure}]").check()
+        changed()
+    assert "times the usual" in window.text("#legend-title")
+    page.locator("#area-number").fill("12")
+    changed()
+    before = window.text("#hits")
+    page.locator("#area").fill("20")
+    changed()
+    assert window.text("#hits") != before
+    page.locator("#reported").check()
+    changed()
+    page.locator("#day").check()
+    changed()
+    assert window.text("#when").startswith("24 hours from Mon 30 Sep 00:00:")
+    hash_ = page.evaluate("location.hash")
+    assert "category=theft" in hash_
+    assert "measure=usual" in hash_
+
+
+@pytest.mark.parametrize(("hour", "area"), [(None, 7.0), (8, 0.1), (8, 15.0), (3, 0.0), (3, 1e4)])
+def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, area: float) -> None:
+    at(window, hour="day" if hour is None else hour, area=area, reported=1)
+    of = open_grid(folder)
+    lam = of.day_intensity[:, 0] if hour is None else of.intensity[hour, :, 0]
+    counts = reported(of)[:, :, 0]
+    counts = counts.sum(0) if hour is None else counts[hour]
+    order = np.argsort(-lam, kind="stable")
+    areas = areas_km2(from_names(of.hexagons.tolist()))[order]
+    taken = order[: max(1, int((areas.cumsum() <= area).sum()))] if area else order[:0]
+    share = round(100 * lam[taken].sum() / lam.sum())
+    covered = areas[: len(taken)].sum()
+    words = window.text("#hits")
+    number, km2 = words.split()[0], words.split(", ")[1].split()[0]
+    assert int(number) == len(taken)
+    assert float(km2) == float(f"{covered:.3g}")
+    assert words.endswith(f"{share} % of what is expected")
+    assert window.text("#reported-hits").startswith(f"Reported {counts.sum()}, of which {counts[taken].sum()} in")
+    marked = window.page.locator("#list button.top").count()
+    assert marked == min(20, len(taken))
+
+
+def test_legend_counts_every_hexagon_once(window, folder) -> None:
+    for measure in ("expected", "risk", "rank", "usual"):
+        at(window, hour=4, measure=measure)
+        sizes = [int(text) for text in window.page.locator("#legend small").all_inner_texts()]
+        assert sum(sizes) == len(open_grid(folder).hexagons)
+        assert sum(size > 0 for size in sizes) > 2
+
+
+def test_the_keyboard_does_everything(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri(), reduced_motion="reduce") as opened:
+        page = opened.page
+        reached: list[str] = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            reached.append(
+                page.evaluate(
+                    "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
+                )
+            )
+            ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert ring not in ("none", ""), reached[-1]
+            if reached[-1] == "BUTTON":
+                break
+        assert {"map", "play", "hour", "day", "category", "measure", "area", "area-number"} <= {*reached}
+        before = page.evaluate("city.map.getCenter()")
+        page.keyboard.press("Enter")
+        best = page.locator("#list button").first.get_attribute("data-hexagon")
+        page.locator("#tip.pinned").wait_for()
+        assert opened.facts()["rank"].startswith("1 of ")
+        assert page.get_attribute("#tip", "data-hexagon") == open_grid(folder).hexagons[int(best)]
+        assert page.evaluate("city.map.getCenter()") != before
+        page.locator("#status", has_text="Rank 1 of").wait_for(state="attached")
+        page.keyboard.press("Escape")
+        assert page.locator("#tip").is_hidden()
+        page.locator("#hour").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        assert opened.text("#when").startswith("Mon 30 Sep 02:00 to 03:00:")
+        assert page.locator("#hour").get_attribute("aria-valuetext") == "Mon 30 Sep 02:00 to 03:00"
+        page.locator("#status", has_text="Mon 30 Sep 02:00 to 03:00. all.").wait_for(state="attached")
+
+
+def test_play_goes_through_the_hours_until_it_is_paused(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri() + "#hour=22", clock=True) as opened:
+        page = opened.page
+        shown = []
+        page.locator("#play").click()
+        for _ in range(3):
+            shown.append(opened.text("#when").split(":")[0])
+            page.clock.run_for(900)
+        page.locator("#play").click()
+        paused = opened.text("#when")
+        page.clock.run_for(5000)
+        assert opened.text("#when") == paused
+        assert shown == ["Mon 30 Sep 23", "Mon 30 Sep 00", "Mon 30 Sep 01"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 480])
+def test_a_phone_shows_it_all_without_scrolling_sideways(browser, folder, width: int) -> None:
+    size = {"width": width, "height": 720}
+    with Window(browser, (folder / "reported.html").as_uri(), viewport=size, is_mobile=True, has_touch=True) as opened:
+        page = opened.page
+        opened.page.touchscreen.tap(*opened.place(5))
+        page.locator("#tip.pinned").wait_for()
+        page.locator("#tip").scroll_into_view_if_needed()
+        assert float(opened.facts()["expected"]) > 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        box = page.locator("#map").bounding_box()
+        assert box["width"] > 0.9 * width
+        page.locator("#close").tap()
+        assert page.locator("#tip").is_hidden()
+
+
+def test_words_stand_out_from_their_ground(window, folder) -> None:
+    at(window, hour=3)
+    window.hover(3, open_grid(folder).hexagons[3])
+    weak = window.page.evaluate(
+        """() => {
+          const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+          const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          const light = (colour) => parts(colour).slice(0, 3).map((v) => linear(v / 255))
+            .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+          const ground = (e) => {
+            for (; e; e = e.parentElement) {
+              const colour = getComputedStyle(e).backgroundColor;
+              if ((parts(colour)[3] ?? 1) === 1) return colour;
+            }
+            return "rgb(255, 255, 255)";
+          };
+          const said = [...document.querySelectorAll("body *")]
+            .filter((e) => e.checkVisibility() && !e.closest("#map, script"))
+            .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
+          return said.map((e) => {
+            const [dark, bright] = [light(getComputedStyle(e).color), light(ground(e))].sort((a, b) => a - b);
+            return [e.innerText, (bright + 0.05) / (dark + 0.05)];
+          }).filter(([, ratio]) => !(ratio >= 4.5));
+        }"""
+    )
+    assert weak == []
+
+
+def test_a_large_city_is_ready_at_once(browser, tmp_path) -> None:
+    cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(41.85, -87.65, 9), 32))[:3000])
+    rng = np.random.default_rng(0)
+    of = grid(
+        hexagons=cells,
+        intensity=rng.gamma(0.5, 0.1, (1, 24, 3000, 3)).astype(np.float32),
+        usual=rng.gamma(0.5, 0.1, (1, 24, 3000, 3)).astype(np.float32),
+        categories=("theft", "violence", "damage"),
+        districts=np.array([f"Area {index // 300}" for index in range(3000)], object),
+        spreads={},
+    )
+    write_map(view_of(of, "big_city"), tmp_path / "map.html")
+    with Window(browser, (tmp_path / "map.html").as_uri()) as opened:
+        milliseconds = opened.ready()
+        began = time.perf_counter()
+        opened.page.evaluate("() => choose({ hour: 5, category: 1 })")
+        opened.drawing()
+        print(
+            f"3,000 hexagons: ready in {milliseconds:.0f} ms, redrawn in {1000 * (time.perf_counter() - began):.0f} ms"
+        )
+        assert milliseconds < 6000
+
+
+@pytest.fixture
+def service(tmp_path) -> Iterator[tuple[str, Store]]:
+    """The real service of a store with one grid, at an address of this machine; its clock stands at the issue time."""
+    config = load("quickstart", [f"root={tmp_path}"])
+    store = Store.of(config)
+    first = grid()
+    store.put(first, usual(first), FACTS, ISSUED)
+    app = create_app(config, Keeper(Store.of(config), clock=lambda: ISSUED + pd.Timedelta(hours=2)))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/", store
+    finally:
+        server.should_exit = True
+        thread.join()
+        store.close()
+
+
+def test_the_served_page_follows_the_service(browser, service) -> None:
+    address, store = service
+    with Window(browser, address + "#hour=3&measure=usual", clock=True) as opened:
+        page = opened.page
+        assert all(url.startswith((address, "data:")) for url in opened.requests)
+        policy = page.request.get(address).headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert opened.text("#when").startswith("Mon 30 Sep 03:00 to 04:00:")
+        assert page.locator("#banner").is_hidden()
+
+        newer = grid(seed=1, model="gcrn-cd34")
+        store.put(newer, usual(newer), FACTS, ISSUED)
+        time.sleep(1.5)  # the service looks at its store once a second
+        with page.expect_navigation():
+            page.clock.run_for(61_000)
+        opened.ready()
+        assert "gcrn-cd34" in opened.text("#about")
+        assert opened.text("#when").startswith("Mon 30 Sep 03:00 to 04:00:")  # what was chosen stays
+        assert page.locator("[name=measure][value=usual]").is_checked()
+
+        store.attempt(ISSUED + pd.Timedelta(hours=1))
+        store.fail("no route to the publisher")
+        time.sleep(1.5)
+        page.clock.run_for(61_000)
+        page.locator("#banner", has_text="This forecast is out of date: the refresh of").wait_for()
