@@ -1,0 +1,204 @@
+"""A refresh of a small trained city, as cron would run it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from stforecast.cli import main
+from stforecast.config import Config, load
+from stforecast.delivery.export import open_grid
+from stforecast.delivery.store import Store
+from stforecast.errors import ArtefactError, BusyError, DataError
+from stforecast.refresh import alone, refresh
+from stforecast.run import Run
+from stforecast.stages import Stages
+
+SMALL = (
+    *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
+    "weather.path=null",
+    *("weather.forecast_path=null", "weather.channels={}"),
+)
+END = pd.Timestamp("2022-07-10T07:00Z")
+LATER = END + pd.Timedelta(days=400)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """A city so small is done sooner by one thread, the more so beside other tests."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, one_thread) -> Path:
+    root = tmp_path_factory.mktemp("refresh")
+    stages = Stages(config_of(root), lambda _: None)
+    stages.ingest()
+    stages.build()
+    stages.train()
+    return root
+
+
+def config_of(root: Path, *more: str) -> Config:
+    return load("configs/quickstart.yaml", [f"root={root}", *SMALL, *more])
+
+
+@pytest.fixture
+def root(trained, tmp_path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "city"))
+
+
+@pytest.fixture
+def stages(root) -> Stages:
+    return Stages(config_of(root), lambda _: None)
+
+
+@pytest.fixture
+def store(stages) -> Iterator[Store]:
+    opened = Store.of(stages.config)
+    yield opened
+    opened.close()
+
+
+def add_reports(root: Path, day: str, count: int = 30) -> None:
+    """What a publisher appends: `count` reports of a day."""
+    with (root / "data/quickstart/bronze/offences.csv").open("a", encoding="utf-8") as file:
+        for i in range(count):
+            file.write(f"N{day}{i},assault,{day} {i % 24:02d}:10:00,{day} {i % 24:02d}:40:00,39.0,-102.5\n")
+
+
+def fingerprints(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_refresh_puts_the_written_grid_into_the_store_and_never_trains(stages, store) -> None:
+    before = fingerprints(stages.place.runs)
+    number = refresh(stages, LATER)
+    found, written = store.open(number), open_grid(stages.place.grid(END))
+    assert store.state().current == number
+    np.testing.assert_array_equal(found.grid.intensity, written.intensity)
+    assert found.grid.issue_time == END
+    assert found.facts["run"]["forecaster"] == "rolling_climatology"
+    assert found.facts["record"]["events"] == found.facts["record"]["rows_read"] - sum(
+        found.facts["record"]["rejected"].values()
+    )
+    assert 0 < found.facts["record"]["reporting_lag"]["median_hours"] < 24
+    assert fingerprints(stages.place.runs) == before
+
+
+def test_the_usual_week_goes_on_from_the_calibrated_climatology(stages, store) -> None:
+    found = store.open(refresh(stages, LATER))
+    cube, run = stages.cube(), Run(stages.place.latest())
+    day = run.open("rolling_climatology", stages.config).forecaster.predict(cube, np.array([cube.steps])).intensity[0]
+    order = np.argsort(cube.cells)
+    local = found.grid.valid_from.tz_convert(cube.time_zone)
+    for k, time_ in enumerate(local):
+        lam = found.usual.week[24 * time_.weekday() + time_.hour]
+        np.testing.assert_allclose(lam, day[k][order], rtol=1e-3)
+    assert found.usual.week.shape == (168, cube.n, cube.c)
+    weekly = found.usual.week.sum((0, 1)) / 7
+    np.testing.assert_allclose(weekly, day.sum((0, 1)), rtol=0.35)  # days of a week differ, but not by so much
+
+
+def test_where_nothing_is_new_the_grid_stays_and_the_store_says_when_it_was_looked(stages, store) -> None:
+    first = refresh(stages, LATER)
+    made = store.open(first).created
+    assert refresh(stages, LATER + pd.Timedelta(hours=1)) == first
+    assert store.open(first).created == made
+    assert store.state().succeeded == LATER + pd.Timedelta(hours=1)
+
+
+def test_new_reports_are_taken_in(root, stages, store) -> None:
+    first = refresh(stages, LATER)
+    events = store.open(first).facts["record"]["events"]
+    add_reports(root, "2022-07-10")
+    add_reports(root, "2022-07-11")
+    second = refresh(stages, LATER)
+    assert second > first
+    assert store.state().current == second
+    assert store.open(second).facts["record"]["events"] > events
+    assert store.open(second).grid.issue_time > END
+
+
+def test_a_live_record_is_forecast_from_this_hour_on(stages, store) -> None:
+    now = END + pd.Timedelta(hours=30, minutes=20)
+    found = store.open(refresh(stages, now)).grid
+    assert found.issue_time == END + pd.Timedelta(hours=30)
+    assert found.complete_until == END
+    assert any("30 h before the issue time" in line for line in found.assumptions)
+
+
+def test_a_failure_leaves_the_grid_and_says_why(root, stages, store) -> None:
+    first = refresh(stages, LATER)
+    (root / "data/quickstart/bronze/offences.csv").write_text("SOMETHING,ELSE\n1,2\n")
+    with pytest.raises(DataError):
+        refresh(stages, LATER)
+    state = store.state()
+    assert (state.current, state.attempted) == (first, LATER)
+    assert "offences.csv" in state.error
+    assert len(store.open(first).grid.hexagons) == 19
+
+
+def test_without_a_run_it_says_to_train(root, stages, store) -> None:
+    shutil.rmtree(stages.place.runs)
+    with pytest.raises(ArtefactError, match="stforecast train"):
+        refresh(stages, LATER)
+    assert "stforecast train" in store.state().error
+    assert store.state().current is None
+
+
+def test_a_defect_is_recorded_by_name_alone(stages, store, monkeypatch) -> None:
+    monkeypatch.setattr("stforecast.refresh.usual_week", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        refresh(stages, LATER)
+    assert store.state().error == "ZeroDivisionError, see its log"
+
+
+def test_old_grids_go_with_their_folders(root, store) -> None:
+    stages = Stages(config_of(root, "service.keep_days=1"), lambda _: None)
+    half_written = stages.place.grid(END).parent / ".123.20220710T070000Z"
+    half_written.mkdir(parents=True)
+    os.utime(half_written, (time.time() - 86400,) * 2)
+    hours = [END + pd.Timedelta(hours=h) for h in (1, 30)]
+    for now in hours:
+        refresh(stages, now)
+    assert sorted(path.name for path in stages.place.grid(END).parent.iterdir()) == ["20220711T130000Z"]
+    assert store.open(store.state().current).grid.issue_time == hours[-1]
+
+
+def test_a_second_refresh_leaves_at_once(root, stages) -> None:
+    lock = stages.place.store.with_name("refresh.lock")
+    with alone(lock), pytest.raises(BusyError, match="another refresh"):
+        refresh(stages, LATER)
+    error = io.StringIO()
+    with alone(lock), contextlib.redirect_stderr(error), pytest.raises(SystemExit) as left:
+        main(["refresh", "configs/quickstart.yaml", f"root={root}", *SMALL])
+    assert left.value.code == 6
+    assert "another refresh is at work" in error.getvalue()
+
+
+def test_a_killed_refresh_holds_no_lock(root, stages, store) -> None:
+    command = [sys.executable, "-m", "stforecast", "refresh", "configs/quickstart.yaml", f"root={root}", *SMALL]
+    lock = stages.place.store.with_name("refresh.lock")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not lock.exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert refresh(stages, LATER) == store.state().current
