@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -394,6 +396,31 @@ def test_forecast_past_the_end_says_what_it_assumed(home: Home) -> None:
     assert (read(folder)["complete_until"] == END).all()
     facts = json.loads((folder / "risk.geojson").read_text())["metadata"]
     assert len(facts["assumptions"]) == 3
+
+
+def test_map_lays_the_reports_since_over_a_grid(home: Home) -> None:
+    home.does("forecast", "--issue-time", "2022-07-28T07:00")
+    folder, other = home.grid("20220728T070000Z"), home.root / "map.html"
+    assert "no reported counts" in home.does("map")  # the newest grid is of the hours after the record
+    said = home.does("map", "--issue-time", "2022-07-28T07:00", "--output", str(other))
+    assert said.splitlines()[-1] == f"next: open {other}"
+    found = re.search('<script id="view" type="application/json">(.*?)</script>', other.read_text())
+    assert found is not None
+    view = json.loads(found[1])
+    assert view["observed"] is not None
+    counts = np.frombuffer(base64.b64decode(view["observed"]), "<f4").reshape(3, 24, 30)
+    events = pd.read_parquet(home.gold / "events.parquet")
+    start = pd.Timestamp(json.loads((home.gold / "cube.json").read_text())["start"])
+    first = int((pd.Timestamp("2022-07-28T07:00Z") - start) / pd.Timedelta(hours=1))
+    events = events[events["hour"].between(first, first + 23)]
+    names = pd.read_parquet(home.gold / "hexagons.parquet")["hexagon"].to_numpy()
+    expected = np.zeros((3, 24, 30))
+    place = pd.Index(view["hexagons"]).get_indexer(names[events["hexagon"]])
+    np.add.at(expected, (events["category"], events["hour"] - first, place), events["weight"])
+    np.testing.assert_array_equal(counts, expected)
+    assert counts.sum() > 5
+    assert (folder / "map.html").read_text() != other.read_text()
+    home.refuses(5, ["20220727T070000Z", "--issue-time"], "map", "--issue-time", "2022-07-27T07:00")
 
 
 @pytest.mark.parametrize("model", FORECASTERS)

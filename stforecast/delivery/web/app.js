@@ -19,7 +19,6 @@ function start(view) {
   listen();
   readAddress();
   draw();
-  city.fit();
   requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.ready = performance.now())));
 }
 
@@ -202,10 +201,10 @@ function factsOf(hexagon) {
   ];
   if (view.low) {
     const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
-    rows.push([`Whole day, ${Math.round(100 * view.level)} % of such days`, `${low} to ${high} reports`, "interval"]);
+    rows.push([`Range of the day, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
   }
   if (drivers) {
-    rows.push(["Usual here at this time", digits(drivers.usual), "usual"]);
+    rows.push(["Usual here", digits(drivers.usual), "usual"]);
     rows.push(["The whole city today", factor(drivers.city), "city"]);
     rows.push(["This hexagon lately", factor(drivers.lately), "lately"]);
   }

@@ -3,11 +3,11 @@
 
 const INK = "#1b1b1b", OUTLINE = "#d55e00";
 
-/** A disc with a number in it. */
+/** A disc with a number in it, where there is room for one. */
 const Count = L.CircleMarker.extend({
   _updatePath() {
     L.CircleMarker.prototype._updatePath.call(this);
-    if (!this._renderer._drawing || this._empty()) return;
+    if (!this._renderer._drawing || this._empty() || this._radius < 6) return;
     const context = this._renderer._ctx;
     context.fillStyle = "#ffffff";
     context.font = "bold 10px sans-serif";
@@ -32,9 +32,11 @@ class CityMap {
       inertia: !calm,
     });
     this.calm = calm;
-    this.map.options.renderer.addTo(this.map); // first, so that it stands when `fit` adds the rest
     L.control.scale({ position: "bottomright", imperial: false }).addTo(this.map);
-    this.extent = L.latLngBounds(view.border.flat());
+    const extent = L.latLngBounds(view.border.flat());
+    this.map.fitBounds(extent, { animate: false, padding: [8, 8] });
+    this.map.setMinZoom(this.map.getZoom() - 1);
+    this.map.setMaxBounds(extent.pad(0.5));
     this.hexagons = view.outlines.map((ring, index) => {
       const style = { weight: 0.5, color: "#ffffff", fillOpacity: 1, smoothFactor: 0 };
       return Object.assign(L.polygon(ring, style), { index });
@@ -54,14 +56,8 @@ class CityMap {
       on.pick(event.propagatedFrom.index);
     });
     this.map.on("click", () => on.pick(null));
+    this.map.on("zoomend", () => this.counts.eachLayer((disc) => disc.setRadius(this.room())));
     new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
-  }
-
-  /** Show the whole city; nothing is drawn before. */
-  fit() {
-    this.map.fitBounds(this.extent, { animate: false, padding: [8, 8] });
-    this.map.setMinZoom(this.map.getZoom() - 1);
-    this.map.setMaxBounds(this.extent.pad(0.5));
   }
 
   /** Fill every hexagon with its colour [n]. */
@@ -86,9 +82,16 @@ class CityMap {
     this.counts.clearLayers();
     (counts || []).forEach((count, index) => {
       if (!count) return;
-      const style = { count, radius: 6.5, stroke: true, weight: 1, color: "#ffffff", fillColor: INK, fillOpacity: 1 };
+      const style = { count, radius: this.room(), weight: 1, color: "#ffffff", fillColor: INK, fillOpacity: 1 };
       new Count(this.centre(index), { ...style, interactive: false }).addTo(this.counts);
     });
+  }
+
+  /** The radius of a disc that leaves some of its hexagon in view, in pixels. */
+  room() {
+    const bounds = this.hexagons[0].getBounds(), zoom = this.map.getZoom();
+    const width = this.map.project(bounds.getNorthEast(), zoom).x - this.map.project(bounds.getSouthWest(), zoom).x;
+    return Math.min(9, Math.max(3, 0.37 * width));
   }
 
   zoomTo(hexagon) {
