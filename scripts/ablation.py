@@ -50,7 +50,7 @@ def forgetful() -> Iterator[None]:
         x = whole(*given)
         nodes = x.nodes.clone()
         nodes[..., -x.memory.shape[-1] :] = 0
-        zeros = {"memory": torch.zeros_like(x.memory), "by_hour": torch.zeros_like(x.by_hour)}
+        zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "by_hour", "recurring")}
         return replace(x, nodes=nodes, **zeros)
 
     with patch.object(training, "inputs_of", without), patch.object(forecaster, "inputs_of", without):

@@ -17,6 +17,7 @@ from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.rates import Rates, smooth
 from stforecast.forecasters.recent import Recent, decay
 from stforecast.forecasters.record import STRETCH, Lateness, Record
+from stforecast.forecasters.recurring import Recurring
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""
@@ -52,6 +53,7 @@ class Recall:
     patch: events of the p steps before each issue as known at it, [L n p c], step j at channel
         (local slot of the issue + j) mod p, so that a channel keeps its local hour.
     recent: sums of recent events, see `recent`, [L h n c].
+    recurring: log-ratios by hour of recurrence at the K steps, see `recurring`, [L k h n c].
     late: late reports that arrived in the patch, by age (2, 4, 8 patches and older), [L n 4 c]; empty without delays.
     """
 
@@ -61,14 +63,8 @@ class Recall:
     by_hour: Tensor
     patch: Tensor
     recent: Tensor
+    recurring: Tensor
     late: Tensor
-
-    def moved(self, issue: int, log_rate: Tensor, step_hours: int) -> Recall:
-        """The last of the issues alone, as remembered then, but of the steps after a later `issue`."""
-        gap = torch.tensor(float(issue - self.issues[-1]), device=self.recent.device)
-        recent = self.recent[-1:] * decay(gap, step_hours)[:, None, None]
-        features, by_hour, patch, late = (v[-1:] for v in (self.features, self.by_hour, self.patch, self.late))
-        return Recall([issue], log_rate[None], features, by_hour, patch, recent, late)
 
 
 class Memory:
@@ -80,7 +76,7 @@ class Memory:
 
     def __init__(self, record: Record, lateness: Lateness, edges: Tensor, scale: float, phase: int = 0) -> None:
         self.record, self.lateness = record, lateness
-        self.rates, self.recent = Rates(record, lateness), Recent(record)
+        self.rates, self.recent, self.recurring = Rates(record, lateness), Recent(record), Recurring(record)
         self.next_issue, self.scale = phase, max(scale, 1e-6)
         device, p, cube = record.device, record.patch, record.cube
         self.patch_days = p * cube.step_hours / 24
@@ -109,14 +105,25 @@ class Memory:
         first = self.next_issue
         issues = [first + i * self.record.patch for i in range(count)]
         lam, days, hours, recent = self._advance(count)
+        recurring = self.recurring.walk(first, count, lam)
         by_hour = self._by_hour(hours)
         features = torch.cat([self._by_day(days, lam), by_hour.flatten(2)], -1)
         patch, late = self._inputs(issues)
-        return Recall(issues, lam.log(), features, by_hour, patch, recent, late)
+        return Recall(issues, lam.log(), features, by_hour, patch, recent, recurring, late)
+
+    def moved(self, last: Recall, issue: int) -> Recall:
+        """The newest of the issues alone, as remembered then, but of the steps after `issue`, that one or a later."""
+        newest, rate = last.issues[-1], self.rates.intensity(issue, self.record.cube.horizons)
+        gap = torch.tensor(float(issue - newest), device=self.record.device)
+        recent = last.recent[-1:] * decay(gap, self.record.cube.step_hours)[:, None, None]
+        recurring = self.recurring.at(newest, issue, rate)[None]
+        features, by_hour, patch, late = (v[-1:] for v in (last.features, last.by_hour, last.patch, last.late))
+        return Recall([issue], rate.log()[None], features, by_hour, patch, recent, recurring, late)
 
     def skip(self, count: int) -> None:
         """Walk through `count` issues without looking."""
         while count > 0:
+            self.recurring.walk(self.next_issue, min(count, STRETCH))
             self._advance(min(count, STRETCH))
             count -= STRETCH
 
@@ -219,7 +226,8 @@ class Memory:
         """Everything carried, as tensors of its own and plain values."""
         sums = {"days": self.days, "hours": self.hours, "past": self.past, "recent": self.recent.sums}
         tensors = {key: value.clone() for key, value in sums.items()}
-        return {**tensors, "next_issue": self.next_issue, "rates": self.rates.state()}
+        parts = {"rates": self.rates.state(), "recurring": self.recurring.state()}
+        return {**tensors, **parts, "next_issue": self.next_issue}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
@@ -228,6 +236,7 @@ class Memory:
         )
         self.next_issue = state["next_issue"]
         self.rates.restore(state["rates"])
+        self.recurring.restore(state["recurring"])
 
 
 def _log_ratio(sums: Tensor, kappa: Tensor) -> Tensor:

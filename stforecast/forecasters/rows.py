@@ -93,6 +93,7 @@ class RowTable:
             mine = sums[issue, :, hexagon, category] * left
             ratio = (mine.sum(1) + 1e-4).log() - columns[LOG_RATE]
             recent += [mine, sums.sum(-1)[issue, :, hexagon] * left, ratio[:, None]]
+        again = recall.recurring[issue, lead, :, hexagon, category]
         table = self.reader.target[self.reader.record.at(steps)]
         weekday = table[:, :7].argmax(1).float()
         return torch.cat(
@@ -108,6 +109,7 @@ class RowTable:
                 table[:, 7 + self.reader.record.per_day :],
                 self.reader.city_before(recall.issues).mean(1)[issue],
                 *recent,
+                again,
             ],
             1,
         )

@@ -135,7 +135,7 @@ class Trees(Forecaster):
                 for place in served[s]:
                     issue, now = int(issues[place]), recall
                     if issue > s:
-                        now = recall.moved(issue, memory.rates.intensity(issue, cube.horizons).log(), cube.step_hours)
+                        now = memory.moved(recall, issue)
                     out[place] = self._intensity(table.rows(now).numpy()).reshape(out.shape[1:])
         return out
 

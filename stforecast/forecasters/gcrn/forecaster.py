@@ -152,13 +152,12 @@ class Walk:
 
     def beyond(self, issue: int) -> Tensor:
         """log λ [k n c] of the steps from a later `issue` on, from the state as it stands."""
-        log_rate = self.memory.rates.intensity(issue, self.reader.cube.horizons).log()
-        later = self.last.moved(issue, log_rate, self.reader.cube.step_hours)
-        return log_rate + self.network.read(self.h[None], inputs_of(self.reader, later))[0].float()
+        later = self.memory.moved(self.last, issue)
+        return later.log_rate[0] + self.network.read(self.h[None], inputs_of(self.reader, later))[0].float()
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""
-        newest = self.last.moved(self.last.issues[-1], self.last.log_rate[-1], self.reader.cube.step_hours)
+        newest = self.memory.moved(self.last, self.last.issues[-1])
         last = {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()}
         return {"memory": self.memory.state(), "h": self.h.clone(), "last": last}
 

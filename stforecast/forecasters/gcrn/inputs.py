@@ -7,6 +7,7 @@ import torch
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.memory import Recall
 from stforecast.forecasters.reader import Reader
+from stforecast.forecasters.recurring import COUNT
 
 
 def inputs_of(reader: Reader, recall: Recall) -> Inputs:
@@ -19,6 +20,7 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
         city=reader.city_before(recall.issues).flatten(1),
         target=reader.target_at(steps),
         recent=recall.recent,
+        recurring=recall.recurring,
         log_rate=recall.log_rate,
     )
 
@@ -33,6 +35,7 @@ def sizes_of(reader: Reader) -> Sizes:
         nodes=reader.patch * cube.c + late + memory,
         memory=memory,
         by_hour=3,
+        recurring=COUNT,
         city=reader.patch * reader.city.shape[1],
         target=reader.target.shape[1] + cube.horizons,
         step_hours=cube.step_hours,

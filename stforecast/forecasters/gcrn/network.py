@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.gcrn.propagation import Propagation
 
+KNOTS = (0.7, 1.4)
+"""Where the response to a log-ratio by recurrence may bend: few cells recur strongly, and those by much."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -24,7 +27,9 @@ class Inputs:
     by_hour: log-ratios by target hour, [l k n 3].
     city: weather of the patch with its mask, [l w]; may be empty.
     target: calendar and known-in-advance covariates of each target hour, [l k g].
-    recent: sums of recent events, [l h n c]. log_rate: log λ₀, [l k n c].
+    recent: sums of recent events, [l h n c].
+    recurring: log-ratios by hour of recurrence, [l k r n c].
+    log_rate: log λ₀, [l k n c].
     """
 
     nodes: Tensor
@@ -33,6 +38,7 @@ class Inputs:
     city: Tensor
     target: Tensor
     recent: Tensor
+    recurring: Tensor
     log_rate: Tensor
 
 
@@ -45,6 +51,7 @@ class Sizes:
     nodes: int
     memory: int
     by_hour: int
+    recurring: int
     city: int
     target: int
     step_hours: int
@@ -101,6 +108,7 @@ class Network(nn.Module):
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
         self.by_hour = nn.Linear(sizes.by_hour, sizes.c, bias=False)
+        self.by_recurrence = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.recurring, sizes.c))
         self.excitation = Excitation(edges, sizes.n, sizes.c, sizes.step_hours, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target, self.by_hour):
             for parameter in layer.parameters():
@@ -141,5 +149,11 @@ class Network(nn.Module):
             + self.by_hexagon(self.dropout(state))[:, None]
             + self.by_target(hour)[:, :, None]
             + self.by_hour(x.by_hour)
+            + self._by_recurrence(x.recurring)
         )
         return torch.logaddexp(factor.float(), self.excitation(x.recent, x.log_rate) - x.log_rate)
+
+    def _by_recurrence(self, ratios: Tensor) -> Tensor:
+        """Piecewise-linear response to log-ratios by recurrence [l k r n c], summed over them: [l k n c]."""
+        bent = torch.stack([ratios, *(torch.relu(ratios - knot) for knot in KNOTS)], 2)
+        return torch.einsum("lkbrnc,brc->lknc", bent, self.by_recurrence)

@@ -1,0 +1,104 @@
+"""How often events recur at their hour of the day and of the week, against climatology: log-ratios, forgotten by days
+and by weeks.
+
+Climatology forgets too slowly to follow a series of nights or a season's games, and sums that fade by age forget the
+hour. A ratio is log((events + ½) / (expected + ½)) over the visits of a slot that its half-life holds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stforecast.forecasters.record import Arrivals, Record
+
+DAYS, WEEKS = (0.7, 3.0, 14.0), (3.0, 13.0)
+"""Half-lives by hour of the day, in days, and by hour of the week, in weeks."""
+COUNT = len(DAYS) + len(WEEKS)
+SPREAD_DAY, SPREAD_WEEK = (1, 2, 3, 2, 1), (1, 2, 1)
+"""How an event is spread over the slots around its own, where slots are short enough."""
+PRIOR = 0.5
+"""Expected events at ratio 1."""
+
+
+class Recurring:
+    """Sums of the events known by local slot of the day and of the week, carried by patches.
+
+    A slot forgets when its hour passes, and only then: a slot of the day stands for the same hour of yesterday and
+    before, a slot of the week for the same hour of last week and before.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record, per_day = record, record.per_day
+        self.tables = [_Table(record, DAYS, per_day, SPREAD_DAY), _Table(record, WEEKS, 7 * per_day, SPREAD_WEEK)]
+        self.visits = torch.cat([1 / (1 - table.left) for table in self.tables])[:, None, None]
+
+    def walk(self, first: int, count: int, rate: Tensor | None = None) -> Tensor:
+        """Ratios at the K steps after the issues first, first + p, …, from λ₀ there [l k n c]: [l k h n c].
+
+        Without λ₀ it only goes on, and gives none.
+        """
+        new, p = self.record.arrivals(first, count), self.record.patch
+        ends, start, out = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0, []
+        for table in self.tables:
+            table.prepare(new, first)
+        for i, end in enumerate(ends):
+            for table in self.tables:
+                table.take_in(first + i * p, start, end)
+            if rate is not None:
+                out.append(self.at(first + i * p, first + i * p, rate[i]))
+            start = end
+        return torch.stack(out) if out else torch.empty(0)
+
+    def at(self, s: int, issue: int, rate: Tensor) -> Tensor:
+        """The same for one `issue` at or after s, the last one walked to, from λ₀ [k n c]: [k h n c]."""
+        seen = torch.cat([table.read(s, issue) for table in self.tables], 1)
+        return seen.add_(PRIOR).div_((rate[:, None] * self.visits).add_(PRIOR)).log_()
+
+    def state(self) -> list[Tensor]:
+        """What is carried."""
+        return [table.sums.clone() for table in self.tables]
+
+    def restore(self, state: list[Tensor]) -> None:
+        """Go on from a `state`."""
+        for table, sums in zip(self.tables, state, strict=True):
+            table.sums = sums.to(self.record.device, copy=True)
+
+
+class _Table:
+    """Sums by slot of one period, [slots h n c]; a visit of the newest period counts 1."""
+
+    def __init__(self, record: Record, half_lives: tuple[float, ...], slots: int, spread: tuple[int, ...]) -> None:
+        device, cube = record.device, record.cube
+        self.record, self.slots, self.weekly = record, slots, int(slots > record.per_day)
+        self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each sum after a period
+        kernel = torch.tensor(spread if record.per_day >= 8 else (1,), device=device)
+        self.spread, self.shift = kernel / kernel.sum(), torch.arange(len(kernel), device=device) - len(kernel) // 2
+        self.sums = torch.zeros(slots, len(half_lives), cube.n, cube.c, device=device)
+
+    def prepare(self, new: Arrivals, first: int) -> None:
+        """Places and weights of the arrivals of a stretch, [e taps h]."""
+        _, kinds, n, c = self.sums.shape
+        issue = first + new.row * self.record.patch
+        passed = (issue - 1 - new.hour).div(self.slots, rounding_mode="floor")
+        slot = (self._slots(new.hour)[:, None] + self.shift) % self.slots
+        kind = torch.arange(kinds, device=slot.device)
+        cell = (new.hexagon * c + new.category)[:, None, None]
+        self.place = (slot[..., None] * kinds + kind) * n * c + cell
+        left = self.left ** passed[:, None]  # [e h]
+        self.weight = new.counted[:, None, None] * self.spread[:, None] * left[:, None]
+
+    def take_in(self, issue: int, start: int, end: int) -> None:
+        """Forget where the patch before `issue` passed, and add the arrivals start … end − 1."""
+        steps = torch.arange(issue - self.record.patch, issue, device=self.sums.device).clamp(min=-self.record.origin)
+        self.sums[self._slots(steps)] *= self.left[:, None, None]
+        self.sums.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
+
+    def read(self, s: int, issue: int) -> Tensor:
+        """Sums of the K steps from `issue` on, from the table as it stands at s: [k h n c]."""
+        steps = torch.arange(issue, issue + self.record.cube.horizons, device=self.sums.device)
+        passes = (steps - s).div(self.slots, rounding_mode="floor")
+        return self.sums[self._slots(steps)] * (self.left ** passes[:, None])[..., None, None]
+
+    def _slots(self, steps: Tensor) -> Tensor:
+        return self.record.slots(steps)[1 - self.weekly]
