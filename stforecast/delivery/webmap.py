@@ -23,7 +23,7 @@ from stforecast.delivery.map import class_bounds, class_colours, class_labels, l
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, risk
 from stforecast.files import atomic_path
 
-PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "app.js")
+PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
 """The page and what it links to by these names, relative to where it is served from."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 """Of the file: everything in it may run, nothing may be asked for."""

@@ -2,11 +2,11 @@
 /* The controls: what is chosen, and everything that follows from it. The choice stands in the address, so that a reload
    and a bookmark keep it. */
 
-const LISTED = 20, MINUTE = 60000;
+const LISTED = 20, REST = 400, MINUTE = 60000;
 const byId = (id) => document.getElementById(id);
 let grid, city;
 const chosen = { hour: null, category: 0, measure: "expected", area: 0, reported: true };
-let pinned = null, playing = null, lastSaid;
+let playing = null, lastSaid, lastWritten;
 
 function start(view) {
   grid = new Grid(view);
@@ -80,6 +80,11 @@ function listen() {
 function choose(changes) {
   Object.assign(chosen, changes);
   draw();
+  clearTimeout(lastWritten);
+  lastWritten = setTimeout(writeAddress, REST); // browsers stop pages that write it all the time
+}
+
+function writeAddress() {
   const { hour, category, measure, area, reported } = chosen;
   const fields = { hour: hour ?? "day", category: grid.view.categories[category], measure, area, reported: Number(reported) };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
@@ -188,81 +193,6 @@ function percent(value) {
   return `${digits(100 * value)} %`;
 }
 
-/** The figures of a hexagon as words and numbers. */
-function factsOf(hexagon) {
-  const { hour, category } = chosen, { view } = grid;
-  const lam = grid.values("intensity", hour, category)[hexagon];
-  const drivers = grid.drivers(hexagon, hour, category);
-  const rows = [
-    ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
-    ["Expected reports", digits(lam), "expected"],
-    ["Risk of at least one", percent(risk(lam)), "risk"],
-    ["Rank", `${grid.ranks(hour, category)[hexagon]} of ${grid.n}`, "rank"],
-  ];
-  if (view.low) {
-    const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
-    rows.push([`Range of the day, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
-  }
-  if (drivers) {
-    rows.push(["Usual here", digits(drivers.usual), "usual"]);
-    rows.push(["The whole city today", factor(drivers.city), "city"]);
-    rows.push(["This hexagon lately", factor(drivers.lately), "lately"]);
-  }
-  if (grid.has("observed")) rows.push(["Reported", String(grid.values("observed", hour, category)[hexagon]), "reported"]);
-  return rows;
-}
-
-function showFacts(hexagon) {
-  const { hour, category } = chosen, id = grid.view.hexagons[hexagon];
-  const list = element("dl");
-  for (const [term, words, name] of factsOf(hexagon)) {
-    const value = element("dd", words);
-    value.dataset.fact = name;
-    list.append(element("dt", term), value);
-  }
-  const when = `${grid.label(hour)}, ${byId("category").options[category].text}`;
-  byId("facts").replaceChildren(element("h2", `Hexagon ${id}`), element("p", when), list);
-  byId("tip").hidden = false;
-  byId("tip").dataset.hexagon = id;
-  byId("tip").classList.toggle("pinned", hexagon === pinned);
-  city.highlight(hexagon);
-}
-
-/** Beside a point of the map, and inside it. */
-function placeTip({ x, y }) {
-  const tip = byId("tip"), { clientWidth, clientHeight } = byId("map"), gap = 14;
-  const left = x + gap + tip.offsetWidth < clientWidth ? x + gap : x - gap - tip.offsetWidth;
-  const top = Math.min(Math.max(4, y - tip.offsetHeight / 2), clientHeight - tip.offsetHeight - 4);
-  tip.style.left = `${Math.max(4, left)}px`;
-  tip.style.top = `${Math.max(4, top)}px`;
-}
-
-function showHovered(hexagon, point) {
-  if (pinned !== null) return;
-  if (hexagon === null) {
-    byId("tip").hidden = true;
-    city.highlight(null);
-    return;
-  }
-  showFacts(hexagon);
-  placeTip(point);
-}
-
-/** Keep the figures of a hexagon in view until another is picked, Escape or a click elsewhere; null lets go. */
-function pin(hexagon) {
-  pinned = hexagon;
-  if (hexagon === null) {
-    showHovered(null);
-  } else {
-    showFacts(hexagon);
-    placeTip(city.beside(hexagon));
-    say([`Hexagon ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
-  }
-  for (const button of byId("list").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));
-  }
-}
-
 function play() {
   if (playing) clearInterval(playing);
   const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;
@@ -277,7 +207,7 @@ function play() {
 /** Tell a screen reader, once the choice rests. */
 function say(words) {
   clearTimeout(lastSaid);
-  lastSaid = setTimeout(() => (byId("status").textContent = words), 400);
+  lastSaid = setTimeout(() => (byId("status").textContent = words), REST);
 }
 
 function element(name, text = "") {

@@ -56,7 +56,8 @@ class CityMap {
       on.pick(event.propagatedFrom.index);
     });
     this.map.on("click", () => on.pick(null));
-    this.map.on("zoomend", () => this.counts.eachLayer((disc) => disc.setRadius(this.room())));
+    this.map.on("zoomend", () => this.scale());
+    this.scale();
     new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
   }
 
@@ -71,6 +72,14 @@ class CityMap {
     const rings = hexagons.map((index) => [this.ring(index)]);
     this.halo.setLatLngs(rings);
     this.top.setLatLngs(rings);
+  }
+
+  /** Counts and outlines no larger than hexagons have room for. */
+  scale() {
+    const room = this.room();
+    this.counts.eachLayer((disc) => disc.setRadius(room));
+    this.halo.setStyle({ opacity: room > 4 ? 1 : 0 });
+    this.top.setStyle({ weight: room > 4 ? 2 : 1.5 });
   }
 
   highlight(hexagon) {

@@ -1,0 +1,79 @@
+"use strict";
+/* The box with the figures of one hexagon: the one under the mouse, or the one that was picked and stays. */
+
+let pinned = null;
+
+/** The figures of a hexagon as words and numbers. */
+function factsOf(hexagon) {
+  const { hour, category } = chosen, { view } = grid;
+  const lam = grid.values("intensity", hour, category)[hexagon];
+  const drivers = grid.drivers(hexagon, hour, category);
+  const rows = [
+    ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
+    ["Expected reports", digits(lam), "expected"],
+    ["Risk of at least one", percent(risk(lam)), "risk"],
+    ["Rank", `${grid.ranks(hour, category)[hexagon]} of ${grid.n}`, "rank"],
+  ];
+  if (view.low) {
+    const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
+    rows.push([`Range of the day, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
+  }
+  if (drivers) {
+    rows.push(["Usual here", digits(drivers.usual), "usual"]);
+    rows.push(["The whole city today", factor(drivers.city), "city"]);
+    rows.push(["This hexagon lately", factor(drivers.lately), "lately"]);
+  }
+  if (grid.has("observed")) rows.push(["Reported", String(grid.values("observed", hour, category)[hexagon]), "reported"]);
+  return rows;
+}
+
+function showFacts(hexagon) {
+  const { hour, category } = chosen, id = grid.view.hexagons[hexagon];
+  const list = element("dl");
+  for (const [term, words, name] of factsOf(hexagon)) {
+    const value = element("dd", words);
+    value.dataset.fact = name;
+    list.append(element("dt", term), value);
+  }
+  const when = `${grid.label(hour)}, ${byId("category").options[category].text}`;
+  byId("facts").replaceChildren(element("h2", `Hexagon ${id}`), element("p", when), list);
+  byId("tip").hidden = false;
+  byId("tip").dataset.hexagon = id;
+  byId("tip").classList.toggle("pinned", hexagon === pinned);
+  city.highlight(hexagon);
+}
+
+/** Beside a point of the map, and inside it. */
+function placeTip({ x, y }) {
+  const tip = byId("tip"), { clientWidth, clientHeight } = byId("map"), gap = 14;
+  const left = x + gap + tip.offsetWidth < clientWidth ? x + gap : x - gap - tip.offsetWidth;
+  const top = Math.min(Math.max(4, y - tip.offsetHeight / 2), clientHeight - tip.offsetHeight - 4);
+  tip.style.left = `${Math.max(4, left)}px`;
+  tip.style.top = `${Math.max(4, top)}px`;
+}
+
+function showHovered(hexagon, point) {
+  if (pinned !== null) return;
+  if (hexagon === null) {
+    byId("tip").hidden = true;
+    city.highlight(null);
+    return;
+  }
+  showFacts(hexagon);
+  placeTip(point);
+}
+
+/** Keep the figures of a hexagon in view until another is picked, Escape or a click elsewhere; null lets go. */
+function pin(hexagon) {
+  pinned = hexagon;
+  if (hexagon === null) {
+    showHovered(null);
+  } else {
+    showFacts(hexagon);
+    placeTip(city.beside(hexagon));
+    say([`Hexagon ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+  }
+  for (const button of byId("list").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));
+  }
+}
