@@ -81,10 +81,10 @@ def hexagon(served: Served, row: int) -> dict[str, Any]:
         "latitude": latitude,
         "longitude": longitude,
         "district": None if district is None else str(district),
-        "day": {**served.span(day), "categories": of_day[0]},
+        "day": {**served.spans[day], "categories": of_day[0]},
         "hours": [
-            {**served.span(k), "local_hour": hour, "categories": hours[k]}
-            for k, hour in enumerate(grid.valid_from.tz_convert(grid.time_zone).hour.tolist())
+            {**span, "local_hour": hour, "categories": values}
+            for span, hour, values in zip(served.spans[:day], served.local_hours, hours, strict=True)
         ],
     }
 

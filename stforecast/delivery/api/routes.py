@@ -172,7 +172,7 @@ def _asked(now: Now, question: TopQuestion | RiskQuestion) -> tuple[int, int, di
         raise HTTPException(404, f"time: not within {iso(served.grid.issue_time)} to {iso(served.until)}")
     if question.category not in served.grid.categories:
         raise HTTPException(404, f"category: not one of {', '.join(served.grid.categories)}")
-    about = {"grid": now.facts, **served.span(interval), "category": question.category}
+    about = {"grid": now.facts, **served.spans[interval], "category": question.category}
     return interval, served.grid.categories.index(question.category), about
 
 

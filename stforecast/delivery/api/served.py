@@ -103,14 +103,21 @@ class Served:
         return len(self.grid.intensity)
 
     @cached_property
-    def begins(self) -> pd.DatetimeIndex:
-        """When each hour begins."""
-        return self.grid.valid_from
-
-    @cached_property
     def until(self) -> pd.Timestamp:
         """When the last hour ends."""
         return self.grid.issue_time + pd.Timedelta(hours=24)
+
+    @cached_property
+    def spans(self) -> list[dict[str, str]]:
+        """From when to when each interval lasts."""
+        begins = [*self.grid.valid_from, self.grid.issue_time]
+        ends = [*self.grid.valid_from[1:], self.until, self.until]
+        return [{"valid_from": iso(begin), "valid_until": iso(end)} for begin, end in zip(begins, ends, strict=True)]
+
+    @cached_property
+    def local_hours(self) -> list[int]:
+        """The local hour in which each hour begins."""
+        return self.grid.valid_from.tz_convert(self.grid.time_zone).hour.tolist()
 
     @cached_property
     def tag(self) -> str:
@@ -143,12 +150,6 @@ class Served:
             return self.day
         at = (time - self.grid.issue_time) // pd.Timedelta(hours=self.grid.step_hours)
         return int(at) if 0 <= at < self.day else None
-
-    def span(self, interval: int) -> dict[str, str]:
-        """From when to when an interval lasts."""
-        begin = self.grid.issue_time if interval == self.day else self.begins[interval]
-        hours = 24 if interval == self.day else self.grid.step_hours
-        return {"valid_from": iso(begin), "valid_until": iso(begin + pd.Timedelta(hours=hours))}
 
 
 def iso(time: pd.Timestamp) -> str:
