@@ -144,6 +144,14 @@ def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
 
 
 @verb
+def analyse(config: str, overrides: tuple[str, ...]) -> None:
+    """Write a page about the record: trends, rhythms, districts, hot spots, near repeats, drift."""
+    from stforecast.reports.analysis import analyse as write
+
+    click.echo(f"next: open {write(stages_of(config, overrides))}")
+
+
+@verb
 def report(config: str, overrides: tuple[str, ...]) -> None:
     """Write a page about the finished run: data quality, comparison, errors, maps and a model card."""
     from stforecast.reports.report import report as write

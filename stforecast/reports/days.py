@@ -9,7 +9,7 @@ from scipy.stats import poisson
 from stforecast.delivery.map import TOP_SHARE, class_bounds, draw_map
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import Examined, words
-from stforecast.reports.figures import class_legend, label, new_figure
+from stforecast.reports.figures import class_legend, fit_maps, label, new_figure
 from stforecast.reports.page import Block, Picture, Section, Text
 from stforecast.scoring.hotspots import top_hexagons
 
@@ -68,11 +68,12 @@ def expected_deviance(lam: np.ndarray) -> np.ndarray:
 def _pair(examined: Examined, kind: str, day: int, lam: np.ndarray, y: np.ndarray, bounds: np.ndarray) -> Picture:
     cube = examined.cube
     begin = cube.time_of(int(examined.issues[day])).tz_convert(cube.time_zone)
-    figure, axes = new_figure(1, 2, height=4.2)
+    figure, axes = new_figure(1, 2)
     draw_map(axes[0], cube.cells, lam, bounds, top_share=TOP_SHARE)
     draw_map(axes[1], cube.cells, y, bounds)
     label(axes[0], f"Expected: {lam.sum():,.0f}")
     label(axes[1], f"Reported: {y.sum():,.0f}")
+    fit_maps(figure, 1, 2, rest=0.6)
     class_legend(figure, bounds, "Reports of a hexagon in 24 hours")
     top = top_hexagons(lam[None].astype(np.float32), max(1, round(TOP_SHARE * len(lam))))[0]
     held = float(y[top].sum() / max(y.sum(), 1))

@@ -10,8 +10,10 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 
-from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, class_labels
+from stforecast.cube.hexgrid import from_names, polygons
+from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, class_labels, draw_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,6 +85,20 @@ def heat(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image
+
+
+def class_map(axes: Axes, cells: np.ndarray, fill: Sequence[str]) -> None:
+    """Hexagons [n] in a colour each."""
+    draw_map(axes, cells, np.zeros(len(cells)), np.array([1.0]), scale_bar=False)
+    owner = shapely.get_parts(polygons(from_names(cells.tolist())), return_index=True)[1]
+    axes.collections[0].set(facecolor=[fill[i] for i in owner], edgecolor="face")
+
+
+def fit_maps(figure: Figure, rows: int, columns: int, rest: float) -> None:
+    """Make the figure as high as its maps are, and `rest` inches for titles and legend."""
+    one = figure.axes[0]
+    high = (np.ptp(one.get_ylim()) * float(one.get_aspect())) / np.ptp(one.get_xlim())
+    figure.set_figheight(rows * (WIDTH / columns * high + 0.3) + rest)
 
 
 def class_legend(figure: Figure, bounds: np.ndarray, title: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,7 +62,7 @@ class Table:
     name: str
     frame: pd.DataFrame
     caption: str = ""
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str | Callable[[Any], str]] = field(default_factory=dict)
     shown: bool = True
     kind = "table"
 
@@ -81,7 +81,8 @@ class Table:
         if value is None or (not isinstance(value, str) and pd.isna(value)):
             return "–"
         if name in self.formats:
-            return self.formats[name].format(value)
+            form = self.formats[name]
+            return form.format(value) if isinstance(form, str) else form(value)
         return f"{value:,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
 
 
@@ -147,8 +148,13 @@ def write_page(page: Page, folder: Path) -> Path:
 
 
 def spaced(text: str) -> str:
-    """Per cent signs as a reader expects them: apart from their number, and never on another line."""
-    return re.sub(r"(?<=\d) ?%", "\u00a0%", text)
+    """Per cent signs as a reader expects them, apart from their number and never on another line; true minus signs."""
+    return re.sub(r"(?<![\w–-])-(?=\d)", "−", re.sub(r"(?<=\d) ?%", "\u00a0%", text))
+
+
+def p_value(p: float) -> str:
+    """A p-value as precise as it is worth reading."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def png(figure: Figure) -> bytes:

@@ -54,7 +54,7 @@ def _facts(found: Examined, simulated: bool) -> list[tuple[str, str]]:
             f"{cube.n:,} hexagons of H3 resolution {cube.resolution}" if cube.resolution else f"{cube.n:,} places",
         ),
         ("Categories", ", ".join(map(words, cube.categories))),
-        ("Model", f"{words(found.leader)}, run {found.run.name}"),
+        ("Model", f"{words(found.leader)} ({found.leader}), run {found.run.name}"),
         ("Compared with", ", ".join(words(name) for name in found.intensity if name != found.leader) or "nothing"),
         ("Record", f"{cube.start:%Y-%m-%d} to {cube.end:%Y-%m-%d}, {int(cube.weight.sum()):,} events"),
     ]

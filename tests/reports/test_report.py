@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from report_pages import check_page
 from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from stforecast.config import load
-from stforecast.delivery.riskgrid import NOTICE
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import EventTable
 from stforecast.reports import card, comparison, days, quality
@@ -53,45 +51,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Stages:
 @pytest.fixture(scope="module")
 def page(finished: Stages) -> Path:
     return report(finished)
-
-
-class Reader(HTMLParser):
-    """Tags with their attributes, ids and links of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def check_page(path: Path) -> Reader:
-    """What holds for every page: nothing from outside, no script, alt texts, contents, the notice, files beside it."""
-    text = path.read_text(encoding="utf-8")
-    read = Reader(text)
-    assert not re.search(r"https?://", text)
-    assert not read.all("script")
-    assert not read.all("link")
-    images = read.all("img")
-    assert images
-    for image in images:
-        assert len(image["alt"] or "") > 30, image["alt"]
-        assert (image["src"] or "").startswith("data:image/png;base64,")
-    ids = {attributes["id"] for _, attributes in read.tags if "id" in attributes}
-    links = [attributes["href"] for attributes in read.all("a")]
-    assert links
-    assert {str(link).removeprefix("#") for link in links} == ids
-    assert text.count(NOTICE) >= 2
-    assert "dispatch" not in text.lower()
-    assert len(list(path.parent.glob("*.png"))) == len(images)
-    for table in path.parent.glob("*.csv"):
-        assert len(pd.read_csv(table))
-    return read
 
 
 def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: Path) -> None:

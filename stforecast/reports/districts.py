@@ -1,0 +1,148 @@
+"""Section: districts: arrests against volume, and districts of like profiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from stforecast.reports.examined import words
+from stforecast.reports.figures import BLUE, heat, label, new_figure
+from stforecast.reports.local import Local
+from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.rhythm import BINS
+
+LEAST_DISTRICTS, LEAST_EVENTS, MOST_CLUSTERS = 5, 100, 8
+WEAK = 0.25
+"""Mean silhouette up to which Kaufman and Rousseeuw (1990) see no substantial structure."""
+
+
+def section(local: Local) -> Section:
+    """Arrest shares and clusters of districts, where the publisher gives them."""
+    title, district = "Districts", local.district()
+    if district.isna().all():
+        said = "The publisher names no districts and grid.districts names no polygons: there is nothing to say of them."
+        return Section("districts", title, [Text(said)])
+    known = district.notna().mean()
+    blocks: list[Block] = [Text(f"{district.nunique()} districts; {known:.1%} of the events lie in one of them.")]
+    return Section("districts", title, [*blocks, *_arrests(local, district), *_clusters(local, district)])
+
+
+def _arrests(local: Local, district: pd.Series) -> list[Block]:
+    arrest = local.frame["arrest"]
+    if arrest.isna().all():
+        return [Text("The publisher does not say whether an arrest was made: arrest shares are left out.")]
+    from statsmodels.stats.proportion import proportion_confint
+
+    seen = arrest.notna()
+    frame = (
+        pd.DataFrame({"district": district[seen], "arrest": arrest[seen].astype(float)})
+        .groupby("district")["arrest"]
+        .agg(events="size", arrests="sum")
+        .reset_index()
+    )
+    frame["share with an arrest"] = frame["arrests"] / frame["events"]
+    frame["from"], frame["to"] = proportion_confint(frame["arrests"], frame["events"], method="wilson")
+    figure, (axes,) = new_figure()
+    share = frame["share with an arrest"]
+    axes.errorbar(
+        frame["events"],
+        share,
+        [share - frame["from"], frame["to"] - share],
+        fmt="o",
+        color=BLUE,
+        markersize=5,
+        linewidth=1,
+    )
+    for name, place in zip(frame["district"], zip(frame["events"], share, strict=True), strict=True):
+        axes.annotate(f" {name}", place, fontsize=8.5, parse_math=False)
+    axes.set_xlim(left=0)
+    axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
+    label(axes, "Arrests and volume by district", "events of the record", "share with an arrest")
+    said = f"An arrest is recorded for {arrest[seen].mean():.1%} of the events."
+    if len(frame) >= LEAST_DISTRICTS:
+        rank = spearmanr(frame["events"], share)
+        said += (
+            f" Rank correlation of share and volume over {len(frame)} districts: {rank.statistic:+.2f} "
+            f"(p = {rank.pvalue:.2g}{', not clear of chance' if rank.pvalue > 0.05 else ''})."
+        )
+    said += (
+        " Offences differ in how often they end in an arrest, and districts in their offences; newest cases are open."
+    )
+    alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {said}"
+    formats = {"arrests": "{:,.0f}"} | dict.fromkeys(("share with an arrest", "from", "to"), "{:.1%}")
+    return [
+        Text(said),
+        Picture("arrests", figure, alt, "With 95 % Wilson intervals."),
+        Table("arrests", frame, formats=formats),
+    ]
+
+
+def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
+    """Shares of each district's events by category, time of day, weekend and, where known, arrest; a row a district."""
+    time, arrest = local.frame["time"], local.frame["arrest"]
+    columns: dict[str, Any] = {words(name): mine.astype(float) for name, mine in local.groups.items() if name != "all"}
+    columns |= {b.split(",")[0]: time.dt.hour.between(lo, hi - 1).astype(float) for b, (lo, hi) in BINS.items()}
+    columns["weekend"] = (time.dt.weekday >= 5).astype(float)
+    if arrest.notna().any():
+        columns["arrest"] = arrest.astype("Float64")
+    grouped = pd.DataFrame(columns).groupby(district.to_numpy())
+    found = grouped.mean()[grouped.size() >= LEAST_EVENTS]
+    return found.astype(float).dropna(axis=1)
+
+
+def cluster(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict[int, float]]:
+    """Clusters [r] of standardised rows [r f] by k-means with k of highest mean silhouette; the silhouette by k."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    spread = values.std(0)
+    scaled = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
+    found = {}
+    for k in range(2, min(MOST_CLUSTERS, len(scaled) - 1) + 1):
+        labels = KMeans(k, n_init=20, random_state=seed).fit_predict(scaled)
+        if len(set(labels.tolist())) > 1:
+            found[k] = (float(silhouette_score(scaled, labels)), labels)
+    best = max(found, key=lambda k: found[k][0])
+    return found[best][1], {k: score for k, (score, _) in found.items()}
+
+
+def _clusters(local: Local, district: pd.Series) -> list[Block]:
+    table = profiles(local, district)
+    if len(table) < LEAST_DISTRICTS:
+        return [Text(f"{len(table)} districts with {LEAST_EVENTS} events: too few to look for groups among them.")]
+    labels, silhouettes = cluster(table.to_numpy(), local.seed)
+    best = max(silhouettes, key=lambda k: silhouettes[k])
+    spread = table.std(ddof=0)
+    scaled = (table - table.mean()) / spread.where(spread > 0, 1)
+    order = np.lexsort((table.index.astype(str), labels))
+    figure, (left, right) = new_figure(1, 2, height=0.9 + 0.27 * max(len(table), 6), width_ratios=[3, 1.2])
+    names = [f"{table.index[i]}  ({'ABCDEFGH'[labels[i]]})" for i in order]
+    image = heat(left, scaled.to_numpy()[order], names, list(table.columns))
+    image.set(cmap="RdBu_r", clim=(-2.5, 2.5))
+    left.tick_params(axis="x", labelrotation=90)
+    figure.colorbar(image, ax=left, shrink=0.7).outline.set_visible(False)
+    label(left, "Profiles, in standard deviations", "", "")
+    right.plot(list(silhouettes), list(silhouettes.values()), "o-", color=BLUE, markersize=4)
+    right.axhline(WEAK, color="0.7", linewidth=1)
+    right.set_ylim(0, 1)
+    right.set_xticks(list(silhouettes))
+    label(right, "Mean silhouette", "groups k", "")
+    groups = ["; ".join(", ".join(map(str, table.index[labels == g])) for g in range(best))]
+    top = silhouettes[best]
+    said = f"Districts of like profiles (k-means, k = {best} of highest silhouette, {top:.2f}): {groups[0]}."
+    said += (
+        f" A silhouette of no more than {WEAK} means that there is no substantial structure: read nothing into the "
+        "groups."
+        if top <= WEAK
+        else " Groups are a way to describe how districts' reports are mixed; they are no ranking and no explanation."
+    )
+    if min(np.bincount(labels)) == 1:
+        said += " A group of one district says that it differs from all others."
+    alt = (
+        f"Heat map of {len(table)} districts by profile, in order of group; mean silhouette by number of groups. {said}"
+    )
+    shown = table.reset_index(names="district").assign(group=["ABCDEFGH"[g] for g in labels])
+    return [Text(said), Picture("district_groups", figure, alt), Table("district_profiles", shown, shown=False)]

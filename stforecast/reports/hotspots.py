@@ -1,0 +1,276 @@
+"""Section: hot spots: where counts are higher together than chance would have them, and how that changed.
+
+Gi* (Getis and Ord 1992; Ord and Getis 1995) of a hexagon compares the sum over it and its neighbours with the city.
+Its z is analytic (esda); its p comes from drawing as many hexagons at random, since counts are too few for a normal
+tail, and is controlled for false discoveries (Benjamini and Hochberg 1995) over all hexagons, or hexagons and periods.
+Classes of change are those of Esri's "Emerging Hot Spot Analysis" (ArcGIS Pro, How Emerging Hot Spot Analysis works),
+each period held against the city of its own time, trends by Mann and Kendall's test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, kendalltau
+
+from stforecast.delivery.map import GREY
+from stforecast.reports.examined import words
+from stforecast.reports.figures import class_map, fit_maps, label, new_figure
+from stforecast.reports.local import Local
+from stforecast.reports.page import Block, Picture, Section, Table, Text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVEL, MOSTLY = 0.05, 0.9
+DRAWS = 49_999
+LEAST_PERIODS, LEAST_EVENTS = 8, 100
+CLASSES = {
+    "new": "hot in the last period and never before",
+    "consecutive": "hot in the last periods without a gap, never before them, in under 90 % of all",
+    "intensifying": "hot in 90 % of the periods and the last, and rising",
+    "persistent": "hot in 90 % of the periods and the last, with no trend",
+    "diminishing": "hot in 90 % of the periods and the last, and falling",
+    "sporadic": "hot in the last period and off and on before, never cold",
+    "oscillating": "hot in the last period, and cold in one before",
+    "historical": "not hot in the last period, but in 90 % of all",
+}
+COLOURS = {
+    "new": "#d55e00",
+    "consecutive": "#e69f00",
+    "intensifying": "#7f0000",
+    "persistent": "#225ea8",
+    "diminishing": "#56b4e9",
+    "sporadic": "#cc79a7",
+    "oscillating": "#009e73",
+    "historical": "#5f6368",
+}
+HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Gi* of values [s n]: z, two-sided p, and +1 hot, −1 cold or 0 after control for false discoveries; each [s n]."""
+
+    z: np.ndarray
+    p: np.ndarray
+    sign: np.ndarray
+
+
+def gi_star(values: np.ndarray, edges: np.ndarray, seed: int = 0, level: float = LEVEL) -> Spots:
+    """Gi* of each row of values [s n] on the graph `edges` [2, e]; false discoveries controlled over all of them.
+
+    A hexagon without neighbours is not tested (p = 1, z = 0), nor is a row without variation.
+    """
+    s, n = values.shape
+    degree = np.bincount(edges[0], minlength=n)
+    z, p = np.zeros((s, n)), np.ones((s, n))
+    drawn = _without_replacement(n, min(int(degree.max(initial=0)) + 1, n), seed)
+    for row in range(s):
+        if np.ptp(values[row]) == 0:
+            continue
+        z[row] = _z(values[row], edges)
+        sums = np.cumsum(values[row][drawn], axis=1)
+        around = values[row] + np.bincount(edges[0], values[row][edges[1]], minlength=n)
+        for k in np.unique(degree[degree > 0]):
+            null, here = np.sort(sums[:, k]), degree == k
+            above = len(null) - np.searchsorted(null, around[here] - 1e-9)
+            below = np.searchsorted(null, around[here] + 1e-9)
+            p[row, here] = np.minimum(1, 2 * (1 + np.minimum(above, below)) / (len(null) + 1))
+    z[:, degree == 0] = 0
+    tested = np.broadcast_to(degree > 0, (s, n))
+    adjusted = np.ones((s, n))
+    if tested.any():
+        adjusted[tested] = false_discovery_control(p[tested])
+    return Spots(z, p, np.where(adjusted <= level, np.sign(z), 0).astype(int))
+
+
+def _without_replacement(n: int, size: int, seed: int) -> np.ndarray:
+    """DRAWS rows of `size` different numbers below n."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, n, (DRAWS, size))
+    while (again := (np.diff(np.sort(drawn, axis=1), axis=1) == 0).any(axis=1)).any():
+        if n < 4 * size:  # few places: repeats would be the rule
+            drawn[again] = rng.permuted(np.broadcast_to(np.arange(n), (int(again.sum()), n)), axis=1)[:, :size]
+        else:
+            drawn[again] = rng.integers(0, n, (int(again.sum()), size))
+    return drawn
+
+
+def _z(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Analytic z of Gi*, [n]."""
+    from esda.getisord import G_Local
+    from libpysal.weights import W
+
+    n = len(values)
+    neighbours = {i: [i] for i in range(n)}
+    for a, b in edges.T.tolist():
+        neighbours[a].append(b)
+    weights = W(neighbours, silence_warnings=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = G_Local(values.astype(float), weights, transform="B", permutations=0, star=None)
+    return np.nan_to_num(found.Zs)
+
+
+def emerging(spots: Spots, level: float = LEVEL) -> np.ndarray:
+    """The class of each hexagon, [n] text, from Gi* by period [s n]; "" where none applies.
+
+    Trends of z are tested by Mann–Kendall, controlled for false discoveries over the hexagons that are mostly hot.
+    """
+    hot, cold = spots.sign > 0, spots.sign < 0
+    share, last = hot.mean(0), hot[-1]
+    often = share >= MOSTLY
+    tau, p = mann_kendall(spots.z[:, often & last])
+    trend = np.zeros(hot.shape[1])
+    trend[often & last] = np.where(false_discovery_control(p) <= level, np.sign(tau), 0) if p.size else 0
+    run = np.cumprod(hot[::-1], axis=0).sum(0)  # periods hot without a gap up to the last
+    only_run = run == hot.sum(0)
+    return np.select(
+        [
+            last & often & (trend > 0),
+            last & often & (trend < 0),
+            last & often,
+            last & only_run & (run == 1),
+            last & cold.any(0),
+            last & only_run,
+            last,
+            often,
+        ],
+        ["intensifying", "diminishing", "persistent", "new", "oscillating", "consecutive", "sporadic", "historical"],
+        default="",
+    )
+
+
+def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kendall's τ against time and its two-sided p-value for each column of [s n]: the Mann–Kendall trend test."""
+    time = np.arange(len(series))
+    found = [kendalltau(time, column) for column in series.T]
+    tau, p = (np.array([getattr(one, key) for one in found], float) for key in ("statistic", "pvalue"))
+    return np.nan_to_num(tau), np.where(np.isfinite(p), p, 1.0)
+
+
+def periods(local: Local) -> tuple[np.ndarray, int]:
+    """Period of each event (−1 before the first) and the number of days of one: 13 or 4 weeks, the last at the end."""
+    days = 91 if len(local.days) >= 91 * LEAST_PERIODS else 28
+    back = (local.days[-1] - local.date).dt.days.to_numpy()
+    count = len(local.days) // days
+    found = count - 1 - back // days
+    return np.where((found >= 0) & (back >= 0), found, -1), days
+
+
+def section(local: Local) -> Section:
+    """Hot spots of the whole record by category, and classes of change."""
+    cube, hexagon = local.cube, local.frame["hexagon"].to_numpy()
+    period, days = periods(local)
+    count = int(period.max(initial=-1)) + 1
+    shown: list[tuple[str, np.ndarray]] = []
+    changed: dict[str, np.ndarray] = {}
+    rows: list[dict[str, Any]] = []
+    change_rows: list[dict[str, Any]] = []
+    for i, (name, mine) in enumerate(local.groups.items()):
+        if mine.sum() < LEAST_EVENTS:
+            continue
+        whole = np.bincount(hexagon[mine], minlength=cube.n)
+        spots = gi_star(whole[None].astype(float), cube.edges, local.seed + i)
+        sign = spots.sign[0]
+        shown.append((name, sign))
+        rows.append(
+            {
+                "category": words(name),
+                "hot hexagons": int((sign > 0).sum()),
+                "cold hexagons": int((sign < 0).sum()),
+                "reports in hot ones": float(whole[sign > 0].sum() / whole.sum()),
+            }
+        )
+        if count >= LEAST_PERIODS:
+            inside = mine & (period >= 0)
+            table = np.bincount(period[inside] * cube.n + hexagon[inside], minlength=count * cube.n)
+            classes = emerging(gi_star(table.reshape(count, cube.n).astype(float), cube.edges, local.seed + i))
+            changed[name] = classes
+            change_rows.append({"category": words(name)} | {c: int((classes == c).sum()) for c in CLASSES})
+    if not shown:
+        return Section(
+            "hotspots", "Hot spots", [Text(f"No category has {LEAST_EVENTS} events: no hot spots are sought.")]
+        )
+    return Section(
+        "hotspots",
+        "Hot spots",
+        [*_static(local, shown, rows), *_changes(local, changed, change_rows, count, days)],
+    )
+
+
+def _static(local: Local, shown: list[tuple[str, np.ndarray]], rows: list[dict[str, Any]]) -> list[Block]:
+    frame, first = pd.DataFrame(rows), rows[0]
+    said = (
+        f"Over the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
+        f"{first['cold hexagons']} in cold spots; the hot ones hold {first['reports in hot ones']:.0%} of the reports."
+    )
+    fills = {name: [{1: HOT, -1: COLD, 0: PLAIN}[int(v)] for v in sign] for name, sign in shown}
+    figure = _maps(local, fills, {"hot spot": HOT, "cold spot": COLD, "neither": PLAIN})
+    listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
+    note = (
+        "A hot spot is a hexagon that together with its neighbours holds more reports than as many hexagons drawn at "
+        "random (Gi*, 49,999 draws; false discoveries held at 5 % for each category). It follows where people and "
+        "premises are as much as anything else: counts are not divided by who is present. It does not tell why."
+    )
+    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): sign for name, sign in shown})
+    return [
+        Text(said),
+        Picture("hot_spots", figure, f"Maps of hot and cold spots. {listed}."),
+        Table("hot_spots", frame, formats={"reports in hot ones": "{:.0%}"}),
+        Table("hot_spots_by_hexagon", table, shown=False),
+        Text(note, note=True),
+    ]
+
+
+def _changes(
+    local: Local, changed: dict[str, np.ndarray], rows: list[dict[str, Any]], count: int, days: int
+) -> list[Block]:
+    if not changed:
+        return [
+            Text(f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: change is not classed.")
+        ]
+    frame = pd.DataFrame(rows)
+    used = [c for c in CLASSES if frame[c].any()]
+    fills = {name: [COLOURS.get(str(c), PLAIN) for c in classes] for name, classes in changed.items()}
+    figure = _maps(local, fills, {c: COLOURS[c] for c in used} | {"none": PLAIN})
+    first = rows[0]
+    listed = ", ".join(f"{first[c]} {c}" for c in used if first[c])
+    said = f"Change over {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
+    meaning = " ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())
+    note = (
+        f"{meaning} Classes of Esri's Emerging Hot Spot Analysis; each period is held against the city of the same "
+        "period, so that a class tells how a place changed relative to the city. Neighbouring periods resemble each "
+        "other, which makes trends look surer than they are; and with eight classes some hexagons change class by "
+        "chance."
+    )
+    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): c for name, c in changed.items()})
+    alt = f"Maps of hexagons by class of change, a map each for all and every category. {said}"
+    return [
+        Text(said),
+        Picture("emerging", figure, alt),
+        Table("emerging", frame[["category", *used]]),
+        Table("emerging_by_hexagon", table, shown=False),
+        Text(note, note=True),
+    ]
+
+
+def _maps(local: Local, fills: dict[str, list[str]], legend: dict[str, str]) -> Figure:
+    """A map for each category with a colour a hexagon [n]."""
+    from matplotlib.patches import Patch
+
+    rows, columns = -(-len(fills) // 2), min(2, len(fills))
+    figure, axes = new_figure(rows, columns)
+    cells = local.cube.cells
+    for one, (name, fill) in zip(axes, fills.items(), strict=False):
+        class_map(one, cells, fill)
+        label(one, words(name))
+    for spare in axes[len(fills) :]:
+        spare.set_visible(False)
+    fit_maps(figure, rows, columns, rest=0.5)
+    handles = [Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=name) for name, colour in legend.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
+    return figure

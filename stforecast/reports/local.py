@@ -1,0 +1,98 @@
+"""Events of a cube's hexagons on the city's own clock: what every section of the analysis reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from stforecast.cube import Cube
+from stforecast.cube.hexgrid import cells_of, from_names
+from stforecast.events.schema import EventTable
+from stforecast.forecasters.record import completeness
+
+
+@dataclass(frozen=True)
+class Local:
+    """A cube and its events, a row each: those of the silver table that lie in its hexagons and on its axis.
+
+    frame: columns of the event table, and `time` (local, without zone), `hexagon` (row of the cube's hexagons),
+    `known` (step of the axis in which it became known).
+    """
+
+    cube: Cube
+    frame: pd.DataFrame
+    seed: int = 0
+
+    @staticmethod
+    def of(cube: Cube, events: EventTable, seed: int = 0) -> Local:
+        frame = events.frame
+        assert cube.resolution is not None, "a cube of events is one of H3 hexagons"
+        cells = from_names(cube.cells.tolist())
+        found = cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), cube.resolution)
+        row = np.minimum(np.searchsorted(cells, found), len(cells) - 1)
+        inside = frame["occurred_at"].between(cube.start, cube.end, inclusive="left").to_numpy()
+        keep = inside & (cells[row] == found)
+        frame = frame[keep].reset_index(drop=True)
+        reported = frame["reported_at"] if cube.notes.get("known_time") == "reported" else frame["occurred_at"]
+        known = reported.fillna(frame["occurred_at"])
+        step = (known - cube.start) // pd.Timedelta(hours=cube.step_hours)
+        return Local(
+            cube,
+            frame.assign(
+                time=frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None),
+                hexagon=row[keep],
+                known=step.to_numpy(np.int64),
+            ),
+            seed,
+        )
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return self.cube.categories
+
+    @cached_property
+    def groups(self) -> dict[str, np.ndarray]:
+        """Masks of the events of `all` and of each category."""
+        each = {name: (self.frame["category"] == name).to_numpy() for name in self.categories}
+        return {"all": np.ones(len(self.frame), bool)} | each
+
+    @cached_property
+    def date(self) -> pd.Series:
+        """The local day of every event."""
+        return self.frame["time"].dt.normalize()
+
+    @cached_property
+    def days(self) -> pd.DatetimeIndex:
+        """Every whole local day of the axis."""
+        begin, end = (t.tz_convert(self.cube.time_zone).tz_localize(None) for t in (self.cube.start, self.cube.end))
+        return pd.date_range(begin.ceil("D"), end.floor("D") - pd.Timedelta(days=1), freq="D")
+
+    def daily(self) -> pd.DataFrame:
+        """Counts of each whole local day, columns `all` and the categories."""
+        place = self.days.get_indexer(pd.Index(self.date))
+        return pd.DataFrame(
+            {
+                name: np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
+                for name, mine in self.groups.items()
+            },
+            index=self.days,
+        )
+
+    def complete_days(self) -> np.ndarray:
+        """Expected share of each local day's events that the record holds at its end, [days]."""
+        cube = self.cube
+        until = int(cube.known_hour.max(initial=0)) + 1
+        share = completeness(cube, 0, cube.steps, until).min(1)
+        hours = np.arange(cube.steps)
+        local = cube.times_of(hours).tz_convert(cube.time_zone).tz_localize(None).normalize()
+        return pd.Series(share).groupby(local).min().reindex(self.days).to_numpy()
+
+    def district(self) -> pd.Series:
+        """The district of every event: the publisher's, else its hexagon's; null where there is neither."""
+        own = self.frame["district"]
+        if "district" not in self.cube.hexagons:
+            return own
+        return own.where(own.notna(), pd.Series(self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]))

@@ -1,0 +1,114 @@
+"""Section: how many reports came month by month, with trend and season apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from stforecast.reports.examined import words
+from stforecast.reports.figures import BLUE, GREY, label, new_figure
+from stforecast.reports.local import Local
+from stforecast.reports.page import Block, Picture, Section, Table, Text
+
+SEASON = 12
+"""Months of a season; two whole ones are needed to tell it from the trend."""
+LENGTH = 30.4375
+"""Days of the mean month: counts are scaled to it."""
+
+
+def section(local: Local) -> Section:
+    """Monthly rates by category; trend and season where the record is long enough."""
+    months = monthly(local)
+    title = "Trend and season"
+    if len(months) < 3:
+        return Section("trends", title, [Text("The record holds fewer than three whole months: there is no trend.")])
+    rows, said = [], []
+    figure, axes = new_figure(months.shape[1], 1, height=1.9, sharex=True)
+    for one, name in zip(axes, months.columns, strict=True):
+        series = months[name]
+        one.plot(series.index, series, color=GREY, linewidth=0.9)
+        label(one, words(name), "", "a month")
+        one.set_ylim(0, series.max() * 1.08 + 1e-9)
+        row = {"category": words(name), "months": len(series), "mean of a month": series.mean()}
+        if (parts := decompose(series)) is not None:
+            one.plot(series.index, parts["trend"], color=BLUE, linewidth=1.8)
+            row |= _figures(parts)
+            said.append(f"{words(name)} {row['last year on the year before (%)']:+.0f} %")
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    last = months.index[-1]
+    blocks: list[Block] = []
+    if said:
+        first = frame.iloc[0]
+        blocks.append(
+            Text(
+                f"Mean of the trend over the last twelve months, to {last:%B %Y}, against the twelve before: "
+                f"{'; '.join(said)}. Of all reports the highest month of the season is {first['highest month']} "
+                f"({first['season, highest (%)']:+.0f} % on the trend) and the lowest {first['lowest month']} "
+                f"({first['season, lowest (%)']:+.0f} %)."
+            )
+        )
+    else:
+        blocks.append(
+            Text(f"Fewer than {2 * SEASON} whole months: trend and season cannot be told apart, so both are left.")
+        )
+    alt = f"Reports a month from {months.index[0]:%B %Y} to {last:%B %Y}, a panel each for all and every category. "
+    alt += (
+        f"Change of the trend over the last year: {'; '.join(said)}."
+        if said
+        else "The record is too short for a trend."
+    )
+    blocks.append(Picture("trends", figure, alt, "Grey: reports a month of 30.4 days. Blue: trend without season."))
+    formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")} | {
+        "mean of a month": "{:,.0f}"
+    }
+    blocks.append(Table("trends", frame, formats=formats))
+    blocks.append(Table("months", months.reset_index(names="month"), shown=False))
+    blocks.append(
+        Text(
+            "Trend and season by STL (Cleveland et al. 1990) in its robust form, on logarithms: months far off count "
+            "less. The trend describes what was reported and recorded. It does not tell why, nor whether more happened "
+            "or more was reported, and its last months are the least certain. Months whose reports are less than 98 % "
+            "in are "
+            "left out.",
+            note=True,
+        )
+    )
+    return Section("trends", title, blocks)
+
+
+def monthly(local: Local) -> pd.DataFrame:
+    """Reports a month of LENGTH days, a row a whole local month, columns `all` and the categories."""
+    days = local.daily()
+    share = local.complete_days()
+    days = days[share >= 0.98]
+    month = pd.DatetimeIndex(days.index).to_period("M")
+    sums, seen = days.groupby(month).sum(), days.groupby(month).size()
+    whole = seen == pd.PeriodIndex(sums.index).days_in_month
+    return (sums[whole].div(seen[whole], axis=0) * LENGTH).to_timestamp()
+
+
+def decompose(series: pd.Series) -> pd.DataFrame | None:
+    """Trend, and season as a factor on it, of monthly rates; None for less than two whole seasons or empty months."""
+    from statsmodels.tsa.seasonal import STL
+
+    if len(series) < 2 * SEASON or (series <= 0).any() or len(series) != len(pd.period_range(*_ends(series), freq="M")):
+        return None
+    found = STL(np.log(series.to_numpy()), period=SEASON, robust=True).fit()
+    return pd.DataFrame({"trend": np.exp(found.trend), "season": np.exp(found.seasonal)}, index=series.index)
+
+
+def _ends(series: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return series.index[0], series.index[-1]
+
+
+def _figures(parts: pd.DataFrame) -> dict[str, object]:
+    trend, season = parts["trend"], parts["season"].iloc[-SEASON:]
+    change = trend.iloc[-SEASON:].mean() / trend.iloc[-2 * SEASON : -SEASON].mean() - 1
+    return {
+        "last year on the year before (%)": 100 * change,
+        "highest month": f"{season.idxmax():%B}",
+        "season, highest (%)": 100 * (season.max() - 1),
+        "lowest month": f"{season.idxmin():%B}",
+        "season, lowest (%)": 100 * (season.min() - 1),
+    }
