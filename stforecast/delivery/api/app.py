@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -83,7 +82,6 @@ def serve(config: Config, host: str, port: int) -> None:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another --port.") from error
-    sys.setswitchinterval(0.0005)  # the thread that takes up a new grid gives way to requests ten times as often
     server = uvicorn.Server(uvicorn.Config(app, server_header=False, access_log=False))
     with listening:
         address = f"[{host}]" if ":" in host else host
