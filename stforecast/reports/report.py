@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stforecast.events.schema import EventTable
-from stforecast.reports import accuracy, card, comparison, days, quality
+from stforecast.reports import accuracy, card, comparison, days, importance, quality
 from stforecast.reports.examined import Examined, examined, words
 from stforecast.reports.page import Page, check_libraries, write_page
 
@@ -28,6 +28,7 @@ def report(stages: Stages) -> Path:
         quality.section(events, found.cube.notes),
         accuracy.curves_section(found),
         accuracy.errors_section(found),
+        importance.section(found, stages),
         days.section(found),
         card.section(found, events.meta),
     ]

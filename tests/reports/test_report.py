@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from report_pages import check_page
 from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -17,11 +19,13 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import EventTable
-from stforecast.reports import card, comparison, days, quality
+from stforecast.forecasters.memory import blocks
+from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
 from stforecast.reports.examined import examined
 from stforecast.reports.page import Page, Section, Table, Text, write_page
 from stforecast.reports.report import report
+from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import rank
 from stforecast.stages import Stages
@@ -49,8 +53,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Stages:
 
 
 @pytest.fixture(scope="module")
-def page(finished: Stages) -> Path:
-    return report(finished)
+def page(finished: Stages) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "MOST_ISSUES", 3)
+        patch.setattr(importance, "REPEATS", 1)
+        yield report(finished)
 
 
 def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: Path) -> None:
@@ -68,7 +75,7 @@ def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages,
     again = run.open("rolling_climatology", finished.config).forecaster.predict(cube, split.issues("test")).intensity
     assert np.array_equal(found.intensity["rolling_climatology"], again)
     before = [path.stat().st_mtime_ns for path in files]
-    report(finished)
+    examined(finished)
     assert [path.stat().st_mtime_ns for path in files] == before
     calibration = run.folder / "calibration" / "rolling_climatology.json"
     calibration.touch()
@@ -214,3 +221,77 @@ def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> 
     assert "50\u00a0%" in text
     assert "–" in text
     assert pd.read_csv(tmp_path / "page" / "t.csv")["district"].tolist() == ["<b>x</b>", "'=1+1"]
+
+
+# importance
+
+
+@pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
+def test_shuffles_leave_the_replay_as_it_was(finished: Stages, page: Path, name: str) -> None:
+    found = examined(finished)
+    fitted = found.run.open(name, finished.config).forecaster
+    probe, rng = importance.probe_of(fitted.forecaster, found.cube), np.random.default_rng(0)
+    memory = probe.reader.memory(int(found.issues[0]) % probe.reader.patch)
+    with torch.no_grad():
+        while memory.next_issue < found.issues[0]:
+            probe.advance(memory.walk(1))
+        for place in range(2):
+            recall = memory.walk(1)
+            before = probe.log_intensity(probe.reader, recall)
+            for shuffle in importance.groups(found.cube, found.issues).values():
+                assert not torch.equal(probe.log_intensity(*shuffle(probe.reader, recall, rng)), before)
+            after = probe.log_intensity(probe.reader, recall)
+            assert torch.equal(before, after)
+            own = fitted.calibration.apply(after.exp().numpy())
+            kept = np.asarray(found.intensity[name][place])
+            assert importance.drift_of(own, kept).apply(own) == pytest.approx(kept, rel=0.02)
+            probe.advance(recall)
+
+
+def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages, page: Path) -> None:
+    found = examined(finished)
+
+    class Climatology:
+        """Reads the usual rate alone."""
+
+        reader = importance.probe_of(
+            found.run.open("hist_gradient_boosting", finished.config).forecaster.forecaster, found.cube
+        ).reader
+
+        def log_intensity(self, reader: Any, recall: Any) -> torch.Tensor:
+            return recall.log_rate[0]
+
+        def advance(self, recall: Any) -> None:
+            pass
+
+    identity = Calibration.identity(found.cube.c)
+    lost = importance.importance(found, "rolling_climatology", Climatology(), identity)
+    assert lost.pop("usual rate (climatology)").low > 0.5
+    assert {gain.estimate for gain in lost.values()} == {0.0}
+
+
+def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -> None:
+    cube = finished.cube()
+    reader = importance.probe_of(
+        finished.run().open("hist_gradient_boosting", finished.config).forecaster.forecaster, cube
+    ).reader
+    memory = reader.memory(0)
+    memory.skip(40)
+    recall = memory.walk(1)
+    rng, issues = np.random.default_rng(1), np.arange(0, 10) * 24 + 41 * 24
+    shuffles = importance.groups(cube, issues)
+    assert "weather" in shuffles
+    _, moved = shuffles["long memory of its neighbours"](reader, recall, rng)
+    at = blocks(cube.c)
+    changed = (moved.features != recall.features).any(1)[0].nonzero()[:, 0].tolist()
+    assert changed
+    assert set(changed) <= {*range(at["ring"].start, at["ring each"].stop)}
+    assert torch.equal(moved.log_rate, recall.log_rate)
+    ring = slice(at["ring"].start, at["ring"].stop)
+    assert torch.equal(moved.features[0, :, ring].sort(0).values, recall.features[0, :, ring].sort(0).values)
+    other, same = shuffles["weather"](reader, recall, rng)
+    assert same is recall
+    days = 7 + reader.record.per_day + 3
+    assert torch.equal(other.target[:, :days], reader.target[:, :days])
+    assert not torch.equal(other.target[:, days:], reader.target[:, days:])
+    assert reader.target is not other.target
