@@ -26,7 +26,8 @@ def docs_page(document: dict[str, Any]) -> str:
     title = escape(document["info"]["title"])
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="docs.css"></head><body>'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="docs.css"></head><body>'
         f'<h1>{title}</h1><p class="notice">{escape(NOTICE)}</p><p>{escape(document["info"]["description"])} '
         f'The same for programs: <a href="openapi.json">openapi.json</a>.</p>{"".join(parts)}</body></html>'
     )
