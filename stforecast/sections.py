@@ -198,7 +198,7 @@ class Service(Section):
         description="file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in "
         "STFORECAST_API_KEYS, parted by commas; without keys only this machine is served",
     )
-    rate_limit: str = Field("1200/minute", description="requests a client may make, such as 1200/minute or 20/second")
+    rate_limit: str = Field("500/second", description="requests a client may make, such as 500/second or 1200/minute")
 
 
 class SyntheticType(Section):
