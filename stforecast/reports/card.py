@@ -111,14 +111,14 @@ def _exposure(examined: Examined) -> list[Block]:
         f"Exposure of places. Suppose that the {TOP_SHARE:.0%} of hexagons with the highest forecast of the next 24 "
         f"hours were flagged every day: over the {len(flagged)} test days {always:.1%} of the hexagons would be "
         f"flagged on more than nine days in ten, {never:.0%} never, and the flagged ones would hold "
-        f"{(flagged * examined.day(examined.counts)).sum() / max(y.sum(), 1):.0%} of the reports. The table tells what "
-        "follows for districts; it does not say why they differ."
+        f"{(flagged * examined.day(examined.counts)).sum() / max(y.sum(), 1):.0%} of the reports."
     )
     frame = exposure(examined.cube.hexagons, flagged, y)
     formats = {name: "{:.1%}" for name in frame.columns if str(name).startswith("share")}
     formats |= {"flags over reports": "{:.2f}", "flags over area": "{:.2f}"}
     blocks: list[Block] = [Text(said)]
     if len(frame) > 1:
+        blocks.append(Text("What follows for districts is in the table; it does not say why they differ."))
         blocks.append(
             Table("exposure", frame, "Shares of the city's total; flags: hexagon-days among the top 5 %", formats)
         )

@@ -92,8 +92,8 @@ def over_hexagons(*fields: str, columns: tuple[str, ...] = ()) -> Shuffle:
 
     def shuffle(reader: Reader, recall: Recall, rng: np.random.Generator) -> tuple[Reader, Recall]:
         order = torch.as_tensor(rng.permutation(recall.log_rate.shape[2]), device=recall.log_rate.device)
-        # the hexagons are the second axis of these, and the third of log_rate and recent
-        axis = {"log_rate": 2, "recent": 2}
+        # the hexagons are the second axis of every other field
+        axis = {"log_rate": 2, "recent": 2, "recurring": 3}
         changed = {name: getattr(recall, name).index_select(axis.get(name, 1), order) for name in fields}
         features = recall.features.clone()
         for place in _columns(reader, recall, columns):
@@ -138,7 +138,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
         "usual rate (climatology)": over_hexagons("log_rate", columns=("level",)),
         "long memory of the hexagon": over_hexagons(columns=("all", "each")),
         "long memory of its neighbours": over_hexagons(columns=("ring", "ring each")),
-        "memory by hour of the day": over_hexagons("by_hour", columns=("hour",)),
+        "memory by hour of the day": over_hexagons("by_hour", "recurring", columns=("hour",)),
         "events of the last days": over_hexagons("patch", "late", "recent"),
     }
     if cube.weather.names or cube.future.names:
