@@ -42,8 +42,8 @@ FORECASTERS = [
     *("gcrn", "rolling_climatology", "climatology", "hexagon_mean", "last_week", "hist_gradient_boosting"),
 ]
 HOURS = [
-    *("hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank", "issue_time"),
-    *("model", "complete_until", "geometry"),
+    *("hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank", "usual"),
+    *("issue_time", "model", "complete_until", "geometry"),
 ]
 END = pd.Timestamp("2022-07-30T07:00Z")
 
