@@ -138,7 +138,8 @@ class Preparation:
         config = self.config
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
-        inputs = [config.weather.path, config.weather.forecast_path, config.grid.area, config.grid.districts]
+        grid, weather = config.grid, config.weather
+        inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
         found = [Path(config.input(path)) for path in inputs if path]
         sizes = [(path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.exists()]
         return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), sizes)

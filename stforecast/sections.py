@@ -73,6 +73,14 @@ class Grid(Section):
     area: str | None = Field(None, description="polygon file (GeoJSON, GeoPackage…) of the study area, instead")
     districts: str | None = Field(None, description="polygon file whose `district_key` is attached to each hexagon")
     district_key: str = Field("name", description="attribute of `districts` that names a polygon")
+    statics: str | None = Field(
+        None, description="polygon file (census tracts…) whose `static_columns` are attached to each hexagon"
+    )
+    static_columns: dict[str, Literal["sum", "mean"]] = Field(
+        {},
+        description="attributes of `statics`: sum for counts (population), shared out by area, mean for rates and "
+        "indices (deprivation); shown in the report, read by no forecaster",
+    )
     spans: Literal["start", "aoristic"] = Field(
         "start",
         description="where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over "

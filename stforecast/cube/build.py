@@ -173,7 +173,12 @@ def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Se
         names = places.district_of_centres(path, key, latitude, longitude)
     else:
         names = places.district_of_events(row, district, len(area))
-    return pd.DataFrame(
+    columns, statics = config.grid.static_columns, pd.DataFrame(index=range(len(area)))
+    if columns:
+        if config.grid.statics is None:
+            raise ConfigError("grid.static_columns: name the polygon file that holds them as grid.statics.")
+        statics = places.statics_of(config.input(config.grid.statics), columns, area)
+    hexagons = pd.DataFrame(
         {
             "hexagon": pd.Series(hexgrid.to_names(area), dtype="str"),
             "latitude": latitude,
@@ -182,6 +187,7 @@ def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Se
             "district": pd.Series(names, dtype="str"),
         }
     )
+    return hexagons.join(statics)
 
 
 def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:

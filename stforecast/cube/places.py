@@ -1,7 +1,8 @@
-"""Polygon files and hexagons: the study area, and the district of each hexagon."""
+"""Polygon files and hexagons: the study area, the district of each hexagon, and what is known of its people."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,16 @@ import h3.api.basic_int as h3
 import numpy as np
 import pandas as pd
 
-from stforecast.errors import DataError
+from stforecast.cube import hexgrid
+from stforecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import geopandas
 
 MOST_CELLS = 2_000_000
+EQUAL_AREA = "EPSG:6933"
+TAKEN = ("hexagon", "latitude", "longitude", "area_km2", "district", "neighbours", "neighbour_order", "geometry")
+"""Columns that a cube's hexagons have already."""
 
 
 def area_cells(path: str | Path, resolution: int) -> np.ndarray:
@@ -24,7 +29,7 @@ def area_cells(path: str | Path, resolution: int) -> np.ndarray:
         DataError: the file cannot be read, has no polygon or no CRS, or holds no hexagon (or too many) at `resolution`.
     """
     frame = _read(path)
-    square_km = frame.to_crs("EPSG:6933").area.sum() / 1e6  # an equal-area projection
+    square_km = frame.to_crs(EQUAL_AREA).area.sum() / 1e6
     expected = square_km / h3.average_hexagon_area(resolution, "km^2")
     if expected > MOST_CELLS:
         raise DataError(
@@ -76,6 +81,41 @@ def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.n
     return _labels(top.reindex(range(n)))
 
 
+def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) -> pd.DataFrame:
+    """Attributes of polygons, interpolated by area to the hexagons `cells` [n]: one column each, NaN off the polygons.
+
+    columns: `sum` shares a count out by area, `mean` weighs a rate by it (areal weighting, Goodchild and Lam 1980).
+
+    Raises:
+        ConfigError: a column has a name that hexagons have already.
+        DataError: the file cannot be read, lacks an attribute or holds text in it, or lies elsewhere.
+    """
+    import geopandas
+
+    if taken := sorted({*columns} & {*TAKEN}):
+        raise ConfigError(f"grid.static_columns: {', '.join(taken)} has a meaning already. Rename it in {path}.")
+    frame = _read(path, parts=False)
+    if missing := [name for name in columns if name not in frame.columns]:
+        attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
+        raise DataError(f"{path}: no attribute {missing[0]!r}; it has: {attributes}. Mend grid.static_columns.")
+    for name in columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise DataError(f"{path}: attribute {name!r} is not numeric. Mend it, or leave it out.")
+    frame = frame[[*columns, frame.geometry.name]].to_crs(EQUAL_AREA)
+    frame = frame.assign(polygon_area=frame.area)
+    hexagons = geopandas.GeoDataFrame({"row": np.arange(len(cells))}, geometry=hexgrid.polygons(cells), crs="EPSG:4326")
+    pieces = hexagons.to_crs(EQUAL_AREA).overlay(frame, how="intersection", keep_geom_type=True)
+    if pieces.empty:
+        raise DataError(f"{path}: no hexagon of the study area meets its polygons. Is it another city's file?")
+    out, overlap = {}, pieces.area
+    for name, how in columns.items():
+        weight = overlap.where(pieces[name].notna())
+        part = pieces[name] * weight / (pieces["polygon_area"] if how == "sum" else 1)
+        summed = part.groupby(pieces["row"]).sum(min_count=1)
+        out[name] = summed if how == "sum" else summed / weight.groupby(pieces["row"]).sum(min_count=1)
+    return pd.DataFrame(out).reindex(range(len(cells)))
+
+
 def _labels(column: pd.Series) -> np.ndarray:
     """Text or None: 5.0 that stands for a number 5 beside a gap becomes "5"."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
@@ -83,8 +123,8 @@ def _labels(column: pd.Series) -> np.ndarray:
     return np.array([None if pd.isna(value) else str(value) for value in column], object)
 
 
-def _read(path: str | Path) -> geopandas.GeoDataFrame:
-    """The polygons of a file in longitude and latitude, one part a row."""
+def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
+    """The polygons of a file in longitude and latitude; one part a row, unless `parts` are to stay together."""
     import geopandas
 
     try:
@@ -96,8 +136,11 @@ def _read(path: str | Path) -> geopandas.GeoDataFrame:
     if frame.crs is None:
         raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
     frame = frame.to_crs("EPSG:4326")
-    frame = frame.set_geometry(frame.geometry.make_valid()).explode(ignore_index=True)
-    frame = frame[frame.geom_type.isin(["Polygon"]) & ~frame.geometry.is_empty].reset_index(drop=True)
+    frame = frame.set_geometry(frame.geometry.make_valid())
+    if parts:
+        frame = frame.explode(ignore_index=True)
+    kinds = ["Polygon"] if parts else ["Polygon", "MultiPolygon"]
+    frame = frame[frame.geom_type.isin(kinds) & ~frame.geometry.is_empty].reset_index(drop=True)
     if frame.empty:
         raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
     return frame

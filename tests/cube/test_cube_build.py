@@ -291,13 +291,17 @@ def test_hexagons_of_a_trained_run_are_kept_as_they_were(table, settings) -> Non
 def test_study_area_and_districts_from_files(tmp_path: Path, table, settings) -> None:
     area, districts = tmp_path / "area.geojson", tmp_path / "districts.geojson"
     area.write_text(to_geojson(box(-105.02, 39.68, -104.98, 39.72)))
-    feature = '{"type":"Feature","properties":{"name":"one"},"geometry":%s}'
+    feature = '{"type":"Feature","properties":{"name":"one","people":900},"geometry":%s}'
     districts.write_text(
         '{"type":"FeatureCollection","features":[%s]}' % (feature % to_geojson(box(-105, 39.6, -104.9, 39.8)))
     )
     events = table(at([0, 30, 47]), latitude=[39.7, 39.7, 10], longitude=[-105, -105, 10], district=["x", "x", "x"])
     grid = {"area": str(area), "districts": str(districts), "min_events": 99}
-    cube = build(events, settings(grid=grid))
+    statics = {"statics": str(districts), "static_columns": {"people": "sum"}}
+    cube = build(events, settings(grid=grid | statics))
+    assert cube.hexagons["people"].sum() > 0
+    with pytest.raises(ConfigError, match=r"grid\.statics"):
+        build(events, settings(grid=grid | statics | {"statics": None}))
     assert cube.n > 3
     assert cube.notes["events"]["outside_area"] == 1
     east = cube.hexagons["longitude"] > -105

@@ -10,7 +10,7 @@ import pytest
 from shapely import Point, Polygon, box
 
 from stforecast.cube import hexgrid, places
-from stforecast.errors import DataError
+from stforecast.errors import ConfigError, DataError
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 SQUARE = box(-105.05, 39.65, -104.95, 39.75)
@@ -105,3 +105,36 @@ def test_community_areas() -> None:
     names = places.district_of_centres(path, "community", *hexgrid.centres(cells).T)
     assert len({*names}) == 77
     assert None not in names
+
+
+def test_counts_are_shared_out_and_rates_are_weighed(tmp_path: Path) -> None:
+    west, east = box(-105.05, 39.65, -105.0, 39.75), box(-105.0, 39.65, -104.95, 39.75)
+    path = write(tmp_path / "tracts.gpkg", west, east, crs="EPSG:32613", people=[1000, 3000], poverty=[0.1, 0.4])
+    cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 16)))
+    found = places.statics_of(path, {"people": "sum", "poverty": "mean"}, cells)
+    assert found["people"].sum() == pytest.approx(4000, rel=1e-3)  # every tract lies within the hexagons
+    outline = geopandas.GeoSeries(hexgrid.polygons(cells), crs=4326).to_crs("EPSG:6933")
+    tracts = geopandas.GeoSeries([west, east], crs=4326).to_crs("EPSG:6933")
+    for row in (0, len(cells) // 2, int(found["people"].argmax())):
+        overlap = np.array([outline[row].intersection(tract).area for tract in tracts])
+        if overlap.sum() == 0:
+            assert found.iloc[row].isna().all()
+            continue
+        assert found["people"][row] == pytest.approx((overlap / tracts.area * [1000, 3000]).sum(), rel=1e-4)
+        assert found["poverty"][row] == pytest.approx((overlap * [0.1, 0.4]).sum() / overlap.sum(), rel=1e-4)
+    assert found["people"].isna().any()
+
+
+def test_statics_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    cells = np.array([h3.latlng_to_cell(39.7, -105, 8)])
+    path = write(tmp_path / "tracts.geojson", SQUARE, people=[5], name=["a"])
+    for columns, error, match in (
+        ({"nobody": "sum"}, DataError, "no attribute 'nobody'; it has: people, name"),
+        ({"name": "mean"}, DataError, "not numeric"),
+        ({"district": "mean"}, ConfigError, "has a meaning already"),
+    ):
+        with pytest.raises(error, match=match):
+            places.statics_of(path, columns, cells)
+    far = np.array([h3.latlng_to_cell(10, 10, 8)])
+    with pytest.raises(DataError, match="another city"):
+        places.statics_of(path, {"people": "sum"}, far)
