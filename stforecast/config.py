@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from stforecast.errors import ConfigError
 from stforecast.sections import (
+    Analysis,
     Backtest,
     Evaluation,
     Grid,
@@ -61,6 +62,7 @@ class Config(Section):
     trees: Trees = Field(Trees(), description="tree ensembles")
     evaluation: Evaluation = Field(Evaluation(), description="comparison")
     backtest: Backtest = Field(Backtest(), description="rolling origin")
+    analysis: Analysis = Field(Analysis(), description="page about the record")
     service: Service = Field(Service(), description="store and service")
 
     def input(self, path: str) -> str:

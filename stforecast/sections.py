@@ -192,6 +192,16 @@ class Backtest(Section):
     )
 
 
+class Analysis(Section):
+    """What `stforecast analyse` adds to the record."""
+
+    severity: dict[str, list[str]] = Field(
+        {},
+        description="severity class: offences in it (case-insensitive, * and ? as wildcards), for trends by class; an "
+        "offence belongs to the first class that names it",
+    )
+
+
 class Service(Section):
     """Where grids are kept and how they are served."""
 

@@ -33,9 +33,10 @@ def analyse(stages: Stages) -> Path:
     local, split = Local.of(cube, events, stages.config.seed), stages.split(cube)
     last = drift.section(local, split)
     sections = [
-        Section("care", "How to read this page", [Text(CARE), Text(_severity())]),
+        Section("care", "How to read this page", [Text(CARE)]),
         quality.section(events, cube.notes),
         trends.section(local),
+        trends.severity(local, stages.config.analysis.severity),
         rhythm.section(local),
         districts.section(local),
         hotspots.section(local),
@@ -51,10 +52,6 @@ def analyse(stages: Stages) -> Path:
     path = write_page(page, stages.place.silver.parent / "analysis")
     stages.say(f"analyse: wrote {path}")
     return path
-
-
-def _severity() -> str:
-    return "The configuration names no severity classes, so that reports count alike whatever they are of."
 
 
 def _facts(local: Local, stages: Stages) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import pandas as pd
 from stforecast.cube import Cube
 from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.events.schema import EventTable
+from stforecast.events.sources import wildcard
 from stforecast.forecasters.record import completeness
 
 
@@ -70,13 +72,23 @@ class Local:
         begin, end = (t.tz_convert(self.cube.time_zone).tz_localize(None) for t in (self.cube.start, self.cube.end))
         return pd.date_range(begin.ceil("D"), end.floor("D") - pd.Timedelta(days=1), freq="D")
 
-    def daily(self) -> pd.DataFrame:
-        """Counts of each whole local day, columns `all` and the categories."""
+    def classes(self, severity: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
+        """Masks of the events of each severity class, by their offence; the first class that names it has it."""
+        code, offences = pd.factorize(self.frame["offence"].fillna(""))
+        of = np.full(len(offences), -1)
+        for place, patterns in reversed(list(enumerate(severity.values()))):
+            named = [wildcard(pattern) for pattern in patterns]
+            text = [" ".join(str(offence).split()) for offence in offences]
+            of[[any(one.fullmatch(offence) for one in named) for offence in text]] = place
+        return {name: of[code] == place for place, name in enumerate(severity)}
+
+    def daily(self, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:
+        """Counts of each whole local day, a column each group of events; default `all` and the categories."""
         place = self.days.get_indexer(pd.Index(self.date))
         return pd.DataFrame(
             {
                 name: np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
-                for name, mine in self.groups.items()
+                for name, mine in (self.groups if groups is None else groups).items()
             },
             index=self.days,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -14,14 +16,34 @@ SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
 LENGTH = 30.4375
 """Days of the mean month: counts are scaled to it."""
+NOTE = (
+    "Trend and season by STL (Cleveland et al. 1990) in its robust form, on logarithms: months far off count less. The "
+    "trend describes what was reported and recorded. It does not tell why, nor whether more happened or more was "
+    "reported, and its last months are the least certain. Months whose reports are less than 98 % in are left out."
+)
 
 
 def section(local: Local) -> Section:
     """Monthly rates by category; trend and season where the record is long enough."""
-    months = monthly(local)
-    title = "Trend and season"
+    return Section("trends", "Trend and season", [*_blocks(local, local.groups, "trends"), Text(NOTE, note=True)])
+
+
+def severity(local: Local, given: Mapping[str, list[str]]) -> Section:
+    """The same by the severity classes that the configuration names."""
+    title, masks = "Severity", local.classes(given)
+    classes = {name: mine for name, mine in masks.items() if mine.any()}
+    if not classes:
+        said = "name offences of this record" if given else "are given"
+        return Section("severity", title, [Text(f"No severity classes {said} (analysis.severity): all count alike.")])
+    share = 1 - sum(mine.mean() for mine in classes.values())
+    said = f"{share:.0%} of the events are of offences that no class names; they are left out here."
+    return Section("severity", title, [Text(said), *_blocks(local, classes, "severity")])
+
+
+def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Block]:
+    months = monthly(local, groups)
     if len(months) < 3:
-        return Section("trends", title, [Text("The record holds fewer than three whole months: there is no trend.")])
+        return [Text("The record holds fewer than three whole months: there is no trend.")]
     rows, said = [], []
     figure, axes = new_figure(months.shape[1], 1, height=1.9, sharex=True)
     for one, name in zip(axes, months.columns, strict=True):
@@ -29,7 +51,7 @@ def section(local: Local) -> Section:
         one.plot(series.index, series, color=GREY, linewidth=0.9)
         label(one, words(name), "", "a month")
         one.set_ylim(0, series.max() * 1.08 + 1e-9)
-        row = {"category": words(name), "months": len(series), "mean of a month": series.mean()}
+        row = {"group": words(name), "months": len(series), "mean of a month": series.mean()}
         if (parts := decompose(series)) is not None:
             one.plot(series.index, parts["trend"], color=BLUE, linewidth=1.8)
             row |= _figures(parts)
@@ -43,8 +65,8 @@ def section(local: Local) -> Section:
         blocks.append(
             Text(
                 f"Mean of the trend over the last twelve months, to {last:%B %Y}, against the twelve before: "
-                f"{'; '.join(said)}. Of all reports the highest month of the season is {first['highest month']} "
-                f"({first['season, highest (%)']:+.0f} % on the trend) and the lowest {first['lowest month']} "
+                f"{'; '.join(said)}. Of {first['group']} reports the highest month of the season is "
+                f"{first['highest month']} ({first['season, highest (%)']:+.0f} % on the trend) and the lowest {first['lowest month']} "
                 f"({first['season, lowest (%)']:+.0f} %)."
             )
         )
@@ -52,34 +74,25 @@ def section(local: Local) -> Section:
         blocks.append(
             Text(f"Fewer than {2 * SEASON} whole months: trend and season cannot be told apart, so both are left.")
         )
-    alt = f"Reports a month from {months.index[0]:%B %Y} to {last:%B %Y}, a panel each for all and every category. "
+    panels = ", ".join(words(name) for name in months.columns)
+    alt = f"Reports a month from {months.index[0]:%B %Y} to {last:%B %Y}, a panel each for {panels}. "
     alt += (
         f"Change of the trend over the last year: {'; '.join(said)}."
         if said
         else "The record is too short for a trend."
     )
-    blocks.append(Picture("trends", figure, alt, "Grey: reports a month of 30.4 days. Blue: trend without season."))
+    blocks.append(Picture(key, figure, alt, "Grey: reports a month of 30.4 days. Blue: trend without season."))
     formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")} | {
         "mean of a month": "{:,.0f}"
     }
-    blocks.append(Table("trends", frame, formats=formats))
-    blocks.append(Table("months", months.reset_index(names="month"), shown=False))
-    blocks.append(
-        Text(
-            "Trend and season by STL (Cleveland et al. 1990) in its robust form, on logarithms: months far off count "
-            "less. The trend describes what was reported and recorded. It does not tell why, nor whether more happened "
-            "or more was reported, and its last months are the least certain. Months whose reports are less than 98 % "
-            "in are "
-            "left out.",
-            note=True,
-        )
-    )
-    return Section("trends", title, blocks)
+    blocks.append(Table(key, frame, formats=formats))
+    blocks.append(Table(f"{key}_months", months.reset_index(names="month"), shown=False))
+    return blocks
 
 
-def monthly(local: Local) -> pd.DataFrame:
-    """Reports a month of LENGTH days, a row a whole local month, columns `all` and the categories."""
-    days = local.daily()
+def monthly(local: Local, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:
+    """Reports a month of LENGTH days, a row a whole local month, columns as of `Local.daily`."""
+    days = local.daily(groups)
     share = local.complete_days()
     days = days[share >= 0.98]
     month = pd.DatetimeIndex(days.index).to_period("M")

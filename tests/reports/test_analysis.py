@@ -20,6 +20,7 @@ from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, repeats, rhythm, trends
 from stforecast.reports.analysis import analyse
 from stforecast.reports.local import Local
+from stforecast.reports.page import Table
 from stforecast.stages import Stages
 
 NORTH, WEST = 39.74, -104.99
@@ -330,6 +331,21 @@ def test_months_are_scaled_to_their_days_and_broken_ones_left_out(local: Local) 
     days = local.daily()["theft"]
     april = days[(days.index >= "2022-04-01") & (days.index < "2022-05-01")]
     assert months.loc["2022-04-01", "theft"] == pytest.approx(april.sum() / 30 * trends.LENGTH)
+
+
+def test_severity_classes_hold_the_offences_that_they_name_first(local: Local) -> None:
+    offence = local.frame["offence"].str.casefold()
+    masks = local.classes({"serious": ["VIOL*"], "other": ["*"], "nothing": ["arson"]})
+    assert (masks["serious"] == offence.str.startswith("viol")).all()
+    assert (masks["other"] == ~masks["serious"]).all()
+    assert not masks["nothing"].any()
+    page = trends.severity(local, {"serious": ["VIOL*"], "nothing": ["arson"]})
+    table = next(block for block in page.blocks if isinstance(block, Table) and block.name == "severity")
+    assert table.frame["group"].tolist() == ["serious"]
+    months = trends.monthly(local, {"serious": masks["serious"]})
+    np.testing.assert_allclose(months["serious"], trends.monthly(local)["violence"])
+    assert "are given" in trends.severity(local, {}).blocks[0].words
+    assert "of this record" in trends.severity(local, {"nothing": ["arson"]}).blocks[0].words
 
 
 def test_daily_counts_are_of_local_days(local: Local) -> None:
