@@ -66,8 +66,8 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
             Text(
                 f"Mean of the trend over the last twelve months, to {last:%B %Y}, against the twelve before: "
                 f"{'; '.join(said)}. Of {first['group']} reports the highest month of the season is "
-                f"{first['highest month']} ({first['season, highest (%)']:+.0f} % on the trend) and the lowest {first['lowest month']} "
-                f"({first['season, lowest (%)']:+.0f} %)."
+                f"{first['highest month']} ({first['season, highest (%)']:+.0f} % on the trend) and the lowest "
+                f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %)."
             )
         )
     else:
