@@ -49,9 +49,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "xgboost": [
         {},
         {"max_leaves": 15},
-        {"max_leaves": 63},
+        {"max_leaves": 31},
         {"min_child_weight": 500},
-        {"min_child_weight": 500, "max_leaves": 63},
+        {"min_child_weight": 500, "max_leaves": 31},
         {"reg_lambda": 100.0},
         {"n_estimators": 400, "learning_rate": 0.03},
         {"n_estimators": 400},

@@ -50,7 +50,7 @@ class XGBoost(Trees):
         "learning_rate": 0.06,
         "grow_policy": "lossguide",
         "max_depth": 0,
-        "max_leaves": 31,
+        "max_leaves": 63,
         "min_child_weight": 100,
         "reg_lambda": 10.0,
         "colsample_bytree": 0.7,
