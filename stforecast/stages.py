@@ -119,6 +119,7 @@ class Stages(Preparation):
         `cube`: what `newest` gave for that run, where it is at hand.
         """
         from stforecast.delivery.export import write_grid
+        from stforecast.delivery.usual import usual_forecaster
 
         run = Run(self.place.latest())
         facts = run.facts()
@@ -127,7 +128,8 @@ class Stages(Preparation):
         cube = cube or self.newest(run)
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
-        forecast, usual = fitted.forecaster.predict(cube, issues), self._usual(cube, run, issues)
+        forecast = fitted.forecaster.predict(cube, issues)
+        usual = usual_forecaster(cube, run, self.config).predict(cube, issues).intensity
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
@@ -178,16 +180,6 @@ class Stages(Preparation):
             return None
         counts = cube.dense(first, last).numpy()[:, place][:, :, which]
         return counts if len(grid.categories) == 1 else np.concatenate([counts.sum(-1, keepdims=True), counts], axis=-1)
-
-    def _usual(self, cube: Cube, run: Run, issues: np.ndarray) -> np.ndarray:
-        """What the rolling climatology expects at the city's recent level, [m k n c]."""
-        from stforecast.forecasters.base import Calibrated
-        from stforecast.forecasters.climatology import RollingClimatology
-        from stforecast.scoring.calibration import Calibration
-
-        climatology = RollingClimatology(self.config)
-        climatology.ends = (cube.step_of(run.train_until()),)
-        return Calibrated(climatology, Calibration.identity(cube.c)).predict(cube, issues).intensity
 
     def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""

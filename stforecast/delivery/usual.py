@@ -17,6 +17,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from stforecast.config import Config
     from stforecast.cube import Cube
+    from stforecast.forecasters.base import Calibrated
     from stforecast.run import Run
 
 YEAR, MONTH = 365, 365 / 12
@@ -42,36 +43,35 @@ class UsualWeek:
         return self.week[slot].astype(np.float64) * self.months[month - 1]
 
 
-def usual_week(cube: Cube, issue: int, run: Run, config: Config) -> UsualWeek:
-    """What is usual, from the record as known at the step `issue`."""
-    from stforecast.cube.hours import calendar
+def usual_forecaster(cube: Cube, run: Run, config: Config) -> Calibrated:
+    """The rolling climatology as of the run, calibrated where the run has it: what a forecast is compared with."""
     from stforecast.forecasters.base import Calibrated
     from stforecast.forecasters.climatology import RollingClimatology
     from stforecast.scoring.calibration import Calibration
 
-    name, steps = RollingClimatology.name, 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
+    name, climatology = RollingClimatology.name, RollingClimatology(config)
+    climatology.ends = (cube.step_of(run.train_until()),)
     known = run.has(name)
     calibration = run.open(name, config).forecaster.calibration if known else Calibration.identity(cube.c)
-    climatology = RollingClimatology(config)
-    climatology.ends = (cube.step_of(run.train_until()),)
-    issues = np.array([issue])
-    ahead = calibration.apply(climatology.intensity(cube, issues, steps)[0])
-    today = Calibrated(climatology, calibration).predict(cube, issues).intensity[0]
+    return Calibrated(climatology, calibration)
+
+
+def usual_week(cube: Cube, issue: int, run: Run, config: Config) -> UsualWeek:
+    """What is usual, from the record as known at the step `issue`."""
+    from stforecast.cube.hours import calendar
+    from stforecast.forecasters.climatology import RollingClimatology
+    from stforecast.scoring.calibration import Calibration
+
+    usual, issues = usual_forecaster(cube, run, config), np.array([issue])
+    steps = 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
+    assert isinstance(usual.forecaster, RollingClimatology)  # it alone looks further ahead than the horizon
+    ahead = usual.calibration.apply(usual.forecaster.intensity(cube, issues, steps)[0])
+    today = usual.predict(cube, issues).intensity[0]
+    week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)
     _, first = np.unique(local.slot_of_week, return_index=True)
     order = np.argsort(cube.cells)
-    return UsualWeek(like(ahead, today)[first][:, order], month_factors(cube, issue))
-
-
-def like(ahead: np.ndarray, today: np.ndarray) -> np.ndarray:
-    """`ahead` [t n c] under the map a + b log λ of each category that makes its first steps `today` [k n c]."""
-    out = np.empty(ahead.shape, np.float32)
-    for c in range(ahead.shape[-1]):
-        x, y = (np.log(values[: len(today), :, c].ravel(), dtype=np.float64) for values in (ahead, today))
-        spread = x - x.mean()
-        b = spread @ (y - y.mean()) / (spread @ spread) if spread.any() else 1.0
-        out[..., c] = np.exp(y.mean() + b * (np.log(ahead[..., c]) - x.mean()))
-    return out
+    return UsualWeek(week[first][:, order], month_factors(cube, issue))
 
 
 def month_factors(cube: Cube, issue: int) -> np.ndarray:

@@ -27,8 +27,7 @@ from stforecast.reports.examined import NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.scoring.bootstrap import Interval, day_weights, interval, mean_draws
-from stforecast.scoring.calibration import MIN_SLOPE, Calibration
-from stforecast.scoring.intensity import FLOOR
+from stforecast.scoring.calibration import Calibration
 
 if TYPE_CHECKING:
     from stforecast.stages import Stages
@@ -166,7 +165,7 @@ def importance(
         recall = memory.walk(1)
         kept, counts = np.asarray(examined.intensity[name][place]), examined.counts[place]
         honest = _calibrated(probe.log_intensity(probe.reader, recall), calibration)
-        drift = drift_of(honest, kept)
+        drift = Calibration.between(honest, kept)  # what following the weeks before changed
         base = float(deviance_terms(drift.apply(honest), counts).mean())
         for group, shuffle in shuffles.items():
             losses = []
@@ -178,15 +177,6 @@ def importance(
     block = max(1, round(7 * len(chosen) / len(every)))
     weights = day_weights(len(chosen), block_days=block, seed=seed)
     return {group: interval(mean_draws(np.array(gains), weights)) for group, gains in rows.items()}
-
-
-def drift_of(honest: np.ndarray, kept: np.ndarray) -> Calibration:
-    """The map log λ′ = a + b · log λ of each category from a calibrated λ to the kept one, which follows level and
-    contrast of the weeks before the issue; [k n c] each.
-    """
-    logs = [(np.log(np.maximum(v, FLOOR, dtype=np.float64)).reshape(-1, v.shape[-1])) for v in (honest, kept)]
-    slope, intercept = zip(*(np.polyfit(x, y, 1) for x, y in zip(logs[0].T, logs[1].T, strict=True)), strict=True)
-    return Calibration(tuple(map(float, intercept)), tuple(max(float(b), MIN_SLOPE) for b in slope))
 
 
 def _calibrated(log_intensity: Tensor, calibration: Calibration) -> np.ndarray:

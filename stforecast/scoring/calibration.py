@@ -28,6 +28,15 @@ class Calibration:
         """The map that changes nothing."""
         return cls((0.0,) * categories, (1.0,) * categories)
 
+    @classmethod
+    def between(cls, lam: np.ndarray, other: np.ndarray) -> Self:
+        """The map that takes λ [… c] nearest to another λ of the same cells, by least squares of the logarithms."""
+        x, y = (np.log(np.maximum(v, FLOOR, dtype=np.float64)).reshape(-1, v.shape[-1]) for v in (lam, other))
+        away, to = x - x.mean(0), y - y.mean(0)
+        spread = (away**2).sum(0)
+        slope = np.divide((away * to).sum(0), spread, out=np.ones_like(spread), where=spread > 0).clip(min=MIN_SLOPE)
+        return cls(tuple((y.mean(0) - slope * x.mean(0)).tolist()), tuple(slope.tolist()))
+
     def apply(self, lam: np.ndarray) -> np.ndarray:
         """Calibrated intensities, float32 in the shape of `lam` [… c]. λ is floored at FLOOR, as when fitted."""
         out = np.maximum(lam, np.float32(FLOOR), dtype=np.float32)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stforecast.cube import Cube
-from stforecast.delivery.usual import UsualWeek, like, month_factors
+from stforecast.delivery.usual import UsualWeek, month_factors
+from stforecast.scoring.calibration import Calibration
 
 
 def yearly(days: int, factor: dict[int, float], drift: float = 1.0) -> Cube:
@@ -69,14 +70,18 @@ def test_what_comes_later_changes_nothing() -> None:
 
 @given(st.floats(0.5, 2), st.floats(-1, 1), st.integers(0, 99))
 def test_the_map_of_the_day_is_found_and_applied_to_the_week(power, log_factor, seed) -> None:
-    ahead = np.random.default_rng(seed).gamma(0.5, 0.1, (48, 5, 2)).astype(np.float32) + np.float32(1e-6)
+    ahead = np.random.default_rng(seed).gamma(0.5, 0.1, (48, 5, 2)).astype(np.float32) + np.float32(
+        5e-3
+    )  # above the floor
     whole = np.exp(log_factor + power * np.log(ahead.astype(np.float64)))
-    np.testing.assert_allclose(like(ahead, whole[:24].astype(np.float32)), whole, rtol=2e-3)
+    np.testing.assert_allclose(
+        Calibration.between(ahead[:24], whole[:24].astype(np.float32)).apply(ahead), whole, rtol=2e-3
+    )
 
 
 def test_a_city_without_contrast_keeps_its_level() -> None:
     ahead = np.full((48, 3, 1), 0.5, np.float32)
-    np.testing.assert_allclose(like(ahead, ahead[:24] * 3), ahead * 3, rtol=1e-6)
+    np.testing.assert_allclose(Calibration.between(ahead[:24], ahead[:24] * 3).apply(ahead), ahead * 3, rtol=1e-6)
 
 
 def test_slots_begin_on_monday_and_steps_may_be_longer() -> None:

@@ -244,7 +244,7 @@ def test_shuffles_leave_the_replay_as_it_was(finished: Stages, page: Path, name:
             assert torch.equal(before, after)
             own = fitted.calibration.apply(after.exp().numpy())
             kept = np.asarray(found.intensity[name][place])
-            assert importance.drift_of(own, kept).apply(own) == pytest.approx(kept, rel=0.02)
+            assert Calibration.between(own, kept).apply(own) == pytest.approx(kept, rel=0.02)
             probe.advance(recall)
 
 
