@@ -49,7 +49,7 @@ def forgetful() -> Iterator[None]:
     def without(*given: Any) -> inputs.Inputs:
         x = whole(*given)
         nodes = x.nodes.clone()
-        nodes[..., -x.memory.shape[-1] :] = 0
+        nodes[:, -x.memory.shape[1] :] = 0
         zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "by_hour", "recurring")}
         return replace(x, nodes=nodes, **zeros)
 
@@ -59,7 +59,7 @@ def forgetful() -> Iterator[None]:
 
 def calm() -> Any:
     """The network's excitation is next to nothing."""
-    return patch.object(Excitation, "forward", lambda _, recent, log_rate: torch.full_like(log_rate, -30.0))
+    return patch.object(Excitation, "forward", lambda _, recent, log_rate, ring: torch.zeros_like(log_rate))
 
 
 def shuffled(cube: Cube) -> Cube:

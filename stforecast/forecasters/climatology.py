@@ -45,7 +45,7 @@ class RollingClimatology(WithoutParameters):
                     rates.walk(end, count)
                     end += count * patch
                 for place in served[s]:
-                    out[place] = rates.intensity(int(issues[place]), steps).numpy()
+                    out[place] = rates.intensity(int(issues[place]), steps).permute(1, 2, 0).numpy()
         return out
 
     def learned_until(self, issue: int) -> int:

@@ -39,6 +39,9 @@ class Neighbours(torch.nn.Module):
         weight: float [e]; default 1 / in-degree of the target: the mean over the neighbours (0 where there are none).
     """
 
+    table_t: Tensor
+    weight_t: Tensor
+
     def __init__(self, edges: Tensor, n: int, weight: Tensor | None = None) -> None:
         super().__init__()
         source, target = edges
@@ -52,6 +55,10 @@ class Neighbours(torch.nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n f] → [n f]."""
         return _Product.apply(x, self.table, self.weight, self.table_t, self.weight_t)
+
+    def adjoint(self, x: Tensor) -> Tensor:
+        """The product with the transposed matrix, [n f] → [n f]; has no gradient of its own."""
+        return _bag(x, self.table_t, self.weight_t)
 
 
 def _pad(row: Tensor, column: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:

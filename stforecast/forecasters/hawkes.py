@@ -90,8 +90,8 @@ class Hawkes(Forecaster):
         while issue + p <= last:
             learning = issue >= warm_up
             count = max(1, min(WALKED, ((last if learning else warm_up) - issue) // p))
-            usual = rates.intensity(issue, around.week).mean(0)
-            background = rates.walk(issue, count)[:, :p].flatten(0, 1)  # [t n c]
+            usual = rates.intensity(issue, around.week).mean(1).T  # [n c]
+            background = rates.walk(issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
             counts = cube.dense(issue, issue + count * p, known_before=end)
             before, sums = around.walk(sums, counts)
             if learning:
@@ -122,7 +122,7 @@ class Hawkes(Forecaster):
                     rates.walk(end, count)
                     end += count * p
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
-                background = rates.intensity(s, max(ahead, around.week))
+                background = rates.intensity(s, max(ahead, around.week)).permute(1, 2, 0)  # [k n c]
                 sums = torch.as_tensor(fading.at(s), dtype=torch.float32)
                 if unseen is not None:
                     sums = sums + torch.einsum("wnc,whc->nhc", background[: around.week], unseen)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from stforecast.forecasters.graph import Neighbours
-from stforecast.forecasters.rates import Rates, smooth
+from stforecast.forecasters.rates import Rates, circulant
 from stforecast.forecasters.recent import Recent, decay
-from stforecast.forecasters.record import STRETCH, Lateness, Record
+from stforecast.forecasters.record import STRETCH, Lateness, Newest, Record
 from stforecast.forecasters.recurring import Recurring
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
@@ -45,16 +45,16 @@ def blocks(c: int) -> dict[str, slice]:
 
 @dataclass(frozen=True)
 class Recall:
-    """What is remembered at L issue steps.
+    """What is remembered at L issue steps. Hexagons are the last axis: rows of memory are long.
 
-    log_rate: log λ₀ of the K steps after each issue, [L k n c].
-    features: [L n f], in the order of `Memory.names`.
-    by_hour: log-ratios by local slot of day, [L n 3 slots]; `features` holds them too, flattened, at its end.
-    patch: events of the p steps before each issue as known at it, [L n p c], step j at channel
+    log_rate: log λ₀ of the K steps after each issue, [L c k n].
+    features: [L f n], in the order of `Memory.names`.
+    by_hour: log-ratios by local slot of day, [L 3 slots n]; `features` holds them too, flattened, at its end.
+    patch: events of the p steps before each issue as known at it, [L p c n], step j at channel
         (local slot of the issue + j) mod p, so that a channel keeps its local hour.
-    recent: sums of recent events, see `recent`, [L h n c].
-    recurring: log-ratios by hour of recurrence at the K steps, see `recurring`, [L k h n c].
-    late: late reports that arrived in the patch, by age (2, 4, 8 patches and older), [L n 4 c]; empty without delays.
+    recent: sums of recent events, see `recent`, [L h c n].
+    recurring: log-ratios by hour of recurrence at the K steps, see `recurring`, [L h c k n].
+    late: late reports that arrived in the patch, by age (2, 4, 8 patches and older), [L 4 c n]; empty without delays.
     """
 
     issues: list[int]
@@ -85,10 +85,13 @@ class Memory:
             torch.tensor(days, device=device, dtype=torch.float32)[:, None, None] for days in (DAYS, HOUR_DAYS)
         )
         self.forget, self.forget_hour = (0.5 ** (self.patch_days / h) for h in (self.half_lives, self.hour_half_lives))
-        # events known, then what was expected of them: [2 h n c] and [2 3 slots n]
-        self.days = torch.zeros(2, len(DAYS), cube.n, cube.c, device=device)
+        # events known, then what was expected of them: [2 h c n] and [2 3 slots n]
+        self.days = torch.zeros(2, len(DAYS), cube.c, cube.n, device=device)
         self.hours = torch.zeros(2, len(HOUR_DAYS), record.per_day, cube.n, device=device)
-        self.past = torch.zeros(lateness.lags[-1] + 1, p, cube.n, cube.c, device=device)
+        self.past = Newest(lateness.lags[-1] + 1, (cube.c, p, cube.n), device)
+        self.past_days = Newest(self.past.m, (cube.c, cube.n), device)
+        kernel = (0.25, 0.5, 0.25) if record.per_day >= 8 else (1.0,)
+        self.smoothing = circulant(record.per_day, kernel, device)
 
     @property
     def names(self) -> list[str]:
@@ -107,7 +110,7 @@ class Memory:
         lam, days, hours, recent = self._advance(count)
         recurring = self.recurring.walk(first, count, lam)
         by_hour = self._by_hour(hours)
-        features = torch.cat([self._by_day(days, lam), by_hour.flatten(2)], -1)
+        features = torch.cat([*self._by_day(days, lam), by_hour.flatten(1, 2)], 1)
         patch, late = self._inputs(issues)
         return Recall(issues, lam.log(), features, by_hour, patch, recent, recurring, late)
 
@@ -128,7 +131,7 @@ class Memory:
             count -= STRETCH
 
     def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """λ₀ [l k n c] and the sums after each of the next issues: [l 2 h n c], [l 2 3 slots n], recent [l h n c]."""
+        """λ₀ [l c k n] and the sums after each of the next issues: [l 2 h c n], [l 2 3 slots n], recent [l h c n]."""
         first, p = self.next_issue, self.record.patch
         lam, recent = self.rates.walk(first, count), self.recent.walk(first, count)
         days, hours = self._seen(first, count)
@@ -146,7 +149,7 @@ class Memory:
         out = []
         slot = self.record.slots(new.hour)[1]
         for sums, half_lives, place in (
-            (self.days, self.half_lives, new.hexagon * self.days.shape[3] + new.category),
+            (self.days, self.half_lives, new.category * self.days.shape[3] + new.hexagon),
             (self.hours, self.hour_half_lives, slot * self.hours.shape[3] + new.hexagon),
         ):
             kinds, size = sums.shape[1], sums[0, 0].numel()
@@ -159,81 +162,80 @@ class Memory:
 
     def _expect(self, first: int, lam: Tensor, days: Tensor, hours: Tensor) -> None:
         """Add what was expected of the patches whose reports fall due."""
-        p, count, n, slots = self.record.patch, len(lam), lam.shape[2], self.record.per_day
-        past = torch.cat([self.past, lam[:, :p]])
+        p, count, n, slots = self.record.patch, len(lam), lam.shape[3], self.record.per_day
+        past = self.past.extended(lam[:, :, :p])
+        by_day = self.past_days.extended(lam[:, :, :p].sum(2))
         rows = torch.arange(count, device=lam.device)[:, None]
         for j, lag in enumerate(self.lateness.lags):
-            due, share = past[len(self.past) - 1 - lag :][:count], self.rates.share[j]
-            days[:, 1] += self.forget**lag * (due.sum(1) * share)[:, None]
+            due = by_day[len(by_day) - count - 1 - lag :][:count] * self.rates.share[j][:, None]
+            days[:, 1] += self.forget**lag * due[:, None]
             steps = first + (rows - lag - 1) * p + torch.arange(p, device=lam.device)
             slot = self.record.slots(steps.clamp(min=-self.record.origin))[1]
             by_slot = torch.zeros(count * slots, n, device=lam.device)
-            by_slot.index_add_(0, (rows * slots + slot).flatten(), (due @ share).flatten(0, 1))
+            by_slot.index_add_(0, (rows * slots + slot).flatten(), self.rates.due(past, j, count).flatten(0, 1))
             hours[:, 1] += self.forget_hour**lag * by_slot.view(count, 1, slots, n)
-        self.past = past[count:].clone()
 
-    def _by_day(self, sums: Tensor, lam: Tensor) -> Tensor:
-        """Features by day from sums [l 2 h n c] and λ₀ [l k n c]: [l n f]."""
-        n, c = sums.shape[3:]
+    def _by_day(self, sums: Tensor, lam: Tensor) -> list[Tensor]:
+        """Features by day from sums [l 2 h c n] and λ₀ [l c k n], block by block: [l f n]."""
+        c, n = sums.shape[3:]
         which = lambda days: [DAYS.index(d) for d in days]  # noqa: E731
         kappa = lambda days, size: size / (1 - 0.5 ** (1 / self.half_lives[which(days)]))  # noqa: E731
-        pooled = sums @ torch.ones(c, device=sums.device)  # faster than a sum over few
+        pooled = sums.sum(3)
         all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale)[..., 0])
         each = _log_ratio(sums[:, :, which(BY_CATEGORY)], kappa(BY_CATEGORY, 0.5 * self.scale / c))
         ring = _log_ratio(self._around(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
-        around = self._around(sums[:, :, which(RING_BY_CATEGORY)].mT)  # [l 2 h c n]
-        ring_each = _log_ratio(around, kappa(RING_BY_CATEGORY, 0.5 * self.scale / c)).flatten(1, 2).mT
-        city = _log_ratio(sums[:, :, which(CITY)].sum(3), kappa(CITY, 1.0)[..., 0])
-        level = ((lam.sum((1, 3)) + 1e-4) / self.scale).log()[..., None]
-        each = each.transpose(1, 2).flatten(2)
-        city = city.flatten(1)[:, None].expand(-1, n, -1)
-        return torch.cat([all_.mT, each, ring.mT, ring_each, city, level], -1)
+        around = self._around(sums[:, :, which(RING_BY_CATEGORY)])
+        ring_each = _log_ratio(around, kappa(RING_BY_CATEGORY, 0.5 * self.scale / c))
+        city = _log_ratio(sums[:, :, which(CITY)].sum(4), kappa(CITY, 1.0)[..., 0])
+        level = ((lam.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]
+        city = city.flatten(1)[..., None].expand(-1, -1, n)
+        return [all_, each.flatten(1, 2), ring, ring_each.flatten(1, 2), city, level]
 
     def _by_hour(self, sums: Tensor) -> Tensor:
-        """Log-ratios by slot of day from sums [l 2 3 slots n]: [l n 3 slots]."""
+        """Log-ratios by slot of day from sums [l 2 3 slots n]: [l 3 slots n]."""
         slots = sums.shape[3]
-        if slots >= 8:
-            sums = smooth(sums, (0.25, 0.5, 0.25))
-        sums = torch.stack([sums[:, :, 0], self._around(sums[:, :, 1]), sums[:, :, 2]], 2)
+        sums = self.smoothing @ sums
+        sums[:, :, 1] = self._around(sums[:, :, 1])
         size = torch.tensor((1.5, 4.4, 2.2), device=sums.device)[:, None, None] * self.scale / slots
         kappa = size / (1 - 0.5 ** (1 / self.hour_half_lives))
-        return _log_ratio(sums, kappa).permute(0, 3, 1, 2)
+        return _log_ratio(sums, kappa)
 
     def _around(self, values: Tensor) -> Tensor:
         """Sums over the neighbours of values [… n]."""
-        n = values.shape[-1]
-        return self.ring(values.reshape(-1, n).T.contiguous()).T.reshape(values.shape)
+        return self.ring(values.flatten(0, -2).T.contiguous()).T.reshape(values.shape)
 
     def _inputs(self, issues: list[int]) -> tuple[Tensor, Tensor]:
-        """Events known at each issue of its own patch [L n p c], and late ones by age [L n 4 c]."""
+        """Events known at each issue of its own patch [L p c n], and late ones by age [L 4 c n]."""
         record, p = self.record, self.record.patch
         n, c, length = record.cube.n, record.cube.c, len(issues)
         new = record.arrivals(issues[0], length)
         issue = issues[0] + new.row * p
         channel = (record.slots(issue)[1] + new.hour - issue) % p
         here = new.age == 0
-        patch = torch.zeros(length, n, p, c, device=record.device)
-        flat = ((new.row * n + new.hexagon) * p + channel) * c + new.category
+        patch = torch.zeros(length, p, c, n, device=record.device)
+        flat = ((new.row * p + channel) * c + new.category) * n + new.hexagon
         patch.view(-1).index_add_(0, flat[here], new.weight[here])
-        late = torch.zeros(length, n, 4 if self.lateness.late else 0, c, device=record.device)
+        late = torch.zeros(length, 4 if self.lateness.late else 0, c, n, device=record.device)
         if self.lateness.late:
             bins = torch.bucketize(new.age, torch.tensor((1, 3, 7), device=record.device))
-            flat = ((new.row * n + new.hexagon) * 4 + bins) * c + new.category
+            flat = ((new.row * 4 + bins) * c + new.category) * n + new.hexagon
             late.view(-1).index_add_(0, flat[~here], new.weight[~here])
         return patch, late
 
     def state(self) -> dict[str, Any]:
         """Everything carried, as tensors of its own and plain values."""
-        sums = {"days": self.days, "hours": self.hours, "past": self.past, "recent": self.recent.sums}
+        sums = {"days": self.days, "hours": self.hours, "past": self.past.values, "recent": self.recent.sums}
         tensors = {key: value.clone() for key, value in sums.items()}
         parts = {"rates": self.rates.state(), "recurring": self.recurring.state()}
         return {**tensors, **parts, "next_issue": self.next_issue}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.days, self.hours, self.past, self.recent.sums = (
-            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "past", "recent")
+        self.days, self.hours, self.recent.sums = (
+            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "recent")
         )
+        self.past.restore(state["past"])
+        self.past_days.restore(state["past"].sum(2))
         self.next_issue = state["next_issue"]
         self.rates.restore(state["rates"])
         self.recurring.restore(state["recurring"])

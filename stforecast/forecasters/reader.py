@@ -96,10 +96,9 @@ class Reader:
         return Memory(self.record, lateness, self.edges, self.scales.rate, phase)
 
     def by_hour(self, ratios: Tensor, steps: Tensor) -> Tensor:
-        """Hour-of-day log-ratios [l n 3 slots] at the target steps [l k]: [l k n 3]."""
+        """Hour-of-day log-ratios [l 3 slots n] at the target steps [l k]: [l 3 k n]."""
         slots = self.record.slot_of_day[self.record.at(steps)]
-        picked = ratios.permute(0, 3, 1, 2)  # [l slots n 3]
-        return picked[torch.arange(len(steps), device=self.device)[:, None], slots]
+        return torch.stack([one.index_select(1, at) for one, at in zip(ratios, slots, strict=True)])
 
     def city_before(self, issues: list[int]) -> Tensor:
         """Weather of the patch before each issue, with its mask: [l p w]."""

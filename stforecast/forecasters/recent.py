@@ -13,22 +13,22 @@ RECENT_HOURS = (8.0, 24.0, 72.0, 336.0)
 
 
 class Recent:
-    """Sums of the events known, as they decay with the hours since they occurred: [h n c], carried by patches."""
+    """Sums of the events known, as they decay with the hours since they occurred: [h c n], carried by patches."""
 
     def __init__(self, record: Record) -> None:
         self.record, cube, device = record, record.cube, record.device
         self.half_lives = torch.tensor(RECENT_HOURS, device=device) / cube.step_hours
-        self.sums = torch.zeros(len(RECENT_HOURS), cube.n, cube.c, device=device)
+        self.sums = torch.zeros(len(RECENT_HOURS), cube.c, cube.n, device=device)
 
     def walk(self, first: int, count: int) -> Tensor:
-        """The sums at the issues first, first + p, …, [l h n c]; an event of the hour before an issue counts 1."""
+        """The sums at the issues first, first + p, …, [l h c n]; an event of the hour before an issue counts 1."""
         new, p = self.record.arrivals(first, count), self.record.patch
-        kinds, n, c = self.sums.shape
-        out = torch.zeros(count, kinds, n, c, device=self.sums.device)
+        kinds, c, n = self.sums.shape
+        out = torch.zeros(count, kinds, c, n, device=self.sums.device)
         age = first + new.row * p - 1 - new.hour
         weight = new.counted * torch.exp2(-age / self.half_lives[:, None])  # [h e]
         row = new.row * kinds + torch.arange(kinds, device=out.device)[:, None]
-        place = (row * n + new.hexagon) * c + new.category
+        place = (row * c + new.category) * n + new.hexagon
         out.view(-1).index_add_(0, place.flatten(), weight.flatten())
         forget = torch.exp2(-p / self.half_lives)[:, None, None]
         for i in range(count):
@@ -49,7 +49,7 @@ def rates(step_hours: int) -> Tensor:
 
 
 class Around(torch.nn.Module):
-    """Sums over the neighbours of each hexagon, in parts of the widest ring: [l h n c] → [l h n c]."""
+    """Sums over the neighbours of each hexagon, in parts of the widest ring: [… n] → [… n]."""
 
     def __init__(self, edges: Tensor, n: int) -> None:
         super().__init__()
@@ -57,6 +57,4 @@ class Around(torch.nn.Module):
         self.product = Neighbours(edges, n, torch.full((edges.shape[1],), 1 / widest))
 
     def forward(self, sums: Tensor) -> Tensor:
-        length, kinds, n, c = sums.shape
-        flat = sums.permute(2, 0, 1, 3).reshape(n, -1)
-        return self.product(flat).view(n, length, kinds, c).permute(1, 2, 0, 3)
+        return self.product(sums.flatten(0, -2).T.contiguous()).T.reshape(sums.shape)

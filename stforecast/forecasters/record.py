@@ -84,6 +84,33 @@ class Record:
         return Arrivals(row, age, hour, self._hexagon[part], self._category[part], weight, counted)
 
 
+class Newest:
+    """The newest m patches of something, [m …], in a longer tensor, so that few steps have to move them."""
+
+    def __init__(self, m: int, shape: tuple[int, ...], device: torch.device) -> None:
+        self.m, self.end = m, m
+        self.held = torch.zeros(m, *shape, device=device)
+
+    @property
+    def values(self) -> Tensor:
+        """The m newest, oldest first."""
+        return self.held[self.end - self.m : self.end]
+
+    def extended(self, new: Tensor) -> Tensor:
+        """The m newest and the `new` ones [l …] behind them, [m + l …]; the last m are the newest from now on."""
+        if self.end + len(new) > len(self.held):
+            held = self.held.new_zeros(2 * self.m + max(STRETCH, len(new)), *self.held.shape[1:])
+            held[: self.m] = self.values
+            self.held, self.end = held, self.m
+        self.held[self.end : self.end + len(new)] = new
+        self.end += len(new)
+        return self.held[self.end - self.m - len(new) : self.end]
+
+    def restore(self, values: Tensor) -> None:
+        """Go on from kept `values`."""
+        self.held, self.end = values.to(self.held.device, copy=True), self.m
+
+
 @dataclass(frozen=True)
 class Lateness:
     """When `inputs` arrive: `share[j, c]` of a category's events become known `lags[j]` patches after their own.

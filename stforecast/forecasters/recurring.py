@@ -31,29 +31,34 @@ class Recurring:
     def __init__(self, record: Record) -> None:
         self.record, per_day = record, record.per_day
         self.tables = [_Table(record, DAYS, per_day, SPREAD_DAY), _Table(record, WEEKS, 7 * per_day, SPREAD_WEEK)]
-        self.visits = torch.cat([1 / (1 - table.left) for table in self.tables])[:, None, None]
+        self.visits = torch.cat([1 / (1 - table.left) for table in self.tables])[:, None, None, None]
 
     def walk(self, first: int, count: int, rate: Tensor | None = None) -> Tensor:
-        """Ratios at the K steps after the issues first, first + p, …, from λ₀ there [l k n c]: [l k h n c].
+        """Ratios at the K steps after the issues first, first + p, …, from λ₀ there [l c k n]: [l h c k n].
 
         Without λ₀ it only goes on, and gives none.
         """
         new, p = self.record.arrivals(first, count), self.record.patch
-        ends, start, out = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0, []
+        ends, start = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0
+        out = rate.new_empty(count, COUNT, *rate.shape[1:]) if rate is not None else torch.empty(0)
         for table in self.tables:
             table.prepare(new, first)
         for i, end in enumerate(ends):
             for table in self.tables:
                 table.take_in(first + i * p, start, end)
             if rate is not None:
-                out.append(self.at(first + i * p, first + i * p, rate[i]))
+                self._ratios(first + i * p, first + i * p, rate[i], out[i])
             start = end
-        return torch.stack(out) if out else torch.empty(0)
+        return out
 
     def at(self, s: int, issue: int, rate: Tensor) -> Tensor:
-        """The same for one `issue` at or after s, the last one walked to, from λ₀ [k n c]: [k h n c]."""
-        seen = torch.cat([table.read(s, issue) for table in self.tables], 1)
-        return seen.add_(PRIOR).div_((rate[:, None] * self.visits).add_(PRIOR)).log_()
+        """The same for one `issue` at or after s, the last one walked to, from λ₀ [c k n]: [h c k n]."""
+        return self._ratios(s, issue, rate, rate.new_empty(COUNT, *rate.shape))
+
+    def _ratios(self, s: int, issue: int, rate: Tensor, out: Tensor) -> Tensor:
+        for table, part in zip(self.tables, out.split([len(DAYS), len(WEEKS)]), strict=True):
+            table.read(s, issue, part)
+        return out.add_(PRIOR).div_((rate * self.visits).add_(PRIOR)).log_()
 
     def state(self) -> list[Tensor]:
         """What is carried."""
@@ -66,7 +71,7 @@ class Recurring:
 
 
 class _Table:
-    """Sums by slot of one period, [slots h n c]; a visit of the newest period counts 1."""
+    """Sums by slot of one period, [h c slots n]; a visit of the newest period counts 1."""
 
     def __init__(self, record: Record, half_lives: tuple[float, ...], slots: int, spread: tuple[int, ...]) -> None:
         device, cube = record.device, record.cube
@@ -74,31 +79,34 @@ class _Table:
         self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each sum after a period
         kernel = torch.tensor(spread if record.per_day >= 8 else (1,), device=device)
         self.spread, self.shift = kernel / kernel.sum(), torch.arange(len(kernel), device=device) - len(kernel) // 2
-        self.sums = torch.zeros(slots, len(half_lives), cube.n, cube.c, device=device)
+        self.sums = torch.zeros(len(half_lives), cube.c, slots, cube.n, device=device)
 
     def prepare(self, new: Arrivals, first: int) -> None:
         """Places and weights of the arrivals of a stretch, [e taps h]."""
-        _, kinds, n, c = self.sums.shape
+        kinds, c, _, n = self.sums.shape
         issue = first + new.row * self.record.patch
         passed = (issue - 1 - new.hour).div(self.slots, rounding_mode="floor")
         slot = (self._slots(new.hour)[:, None] + self.shift) % self.slots
         kind = torch.arange(kinds, device=slot.device)
-        cell = (new.hexagon * c + new.category)[:, None, None]
-        self.place = (slot[..., None] * kinds + kind) * n * c + cell
+        category, hexagon = new.category[:, None, None], new.hexagon[:, None, None]
+        self.place = ((kind * c + category) * self.slots + slot[..., None]) * n + hexagon
         left = self.left ** passed[:, None]  # [e h]
         self.weight = new.counted[:, None, None] * self.spread[:, None] * left[:, None]
 
     def take_in(self, issue: int, start: int, end: int) -> None:
         """Forget where the patch before `issue` passed, and add the arrivals start … end − 1."""
         steps = torch.arange(issue - self.record.patch, issue, device=self.sums.device).clamp(min=-self.record.origin)
-        self.sums[self._slots(steps)] *= self.left[:, None, None]
+        slots = self._slots(steps)
+        self.sums.index_copy_(2, slots, self.sums.index_select(2, slots).mul_(self.left[:, None, None, None]))
         self.sums.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
 
-    def read(self, s: int, issue: int) -> Tensor:
-        """Sums of the K steps from `issue` on, from the table as it stands at s: [k h n c]."""
+    def read(self, s: int, issue: int, out: Tensor) -> None:
+        """Sums of the K steps from `issue` on, from the table as it stands at s, into `out` [h c k n]."""
         steps = torch.arange(issue, issue + self.record.cube.horizons, device=self.sums.device)
-        passes = (steps - s).div(self.slots, rounding_mode="floor")
-        return self.sums[self._slots(steps)] * (self.left ** passes[:, None])[..., None, None]
+        torch.index_select(self.sums, 2, self._slots(steps), out=out)
+        if issue + self.record.cube.horizons - s > self.slots:  # a later issue, or a slot that comes twice
+            passes = (steps - s).div(self.slots, rounding_mode="floor")
+            out *= (self.left[:, None] ** passes)[:, None, :, None]
 
     def _slots(self, steps: Tensor) -> Tensor:
         return self.record.slots(steps)[1 - self.weekly]

@@ -65,10 +65,10 @@ class RowTable:
         """Features [r f] of the cells `at` (equally long indices issue, horizon, hexagon, category; default all)."""
         c = self.cube.c
         if at is None:
-            at = torch.ones(recall.log_rate.shape).nonzero().unbind(1)
+            at = torch.ones(recall.log_rate.permute(0, 2, 3, 1).shape).nonzero().unbind(1)
         issue, lead, hexagon, category = at
         steps = torch.tensor(recall.issues)[issue] + lead
-        block, here = blocks(c), recall.features[issue, hexagon]
+        block, here = blocks(c), recall.features[issue, :, hexagon]
 
         def own(name: str) -> Tensor:
             """The columns of a block that are of the row's own category."""
@@ -78,11 +78,11 @@ class RowTable:
         patch = recall.patch
         channel = slots % self.patch
         columns = [
-            recall.log_rate[issue, lead, hexagon, category],
-            recall.log_rate.exp().sum(-1)[issue, lead, hexagon].log(),
-            patch[issue, hexagon, channel].sum(-1),
-            patch.sum((2, 3))[issue, hexagon],
-            patch.sum(2)[issue, hexagon, category],
+            recall.log_rate[issue, category, lead, hexagon],
+            recall.log_rate.exp().sum(1)[issue, lead, hexagon].log(),
+            patch.sum(2)[issue, channel, hexagon],
+            patch.sum((1, 2))[issue, hexagon],
+            patch.sum(1)[issue, category, hexagon],
             lead.float(),
             category.float(),
             hexagon.float(),
@@ -90,10 +90,10 @@ class RowTable:
         left = decay(lead + 1, self.cube.step_hours) * rates(self.cube.step_hours)  # [r h]
         recent = []
         for sums in (recall.recent, self.around(recall.recent)):
-            mine = sums[issue, :, hexagon, category] * left
+            mine = sums[issue, :, category, hexagon] * left
             ratio = (mine.sum(1) + 1e-4).log() - columns[LOG_RATE]
-            recent += [mine, sums.sum(-1)[issue, :, hexagon] * left, ratio[:, None]]
-        again = recall.recurring[issue, lead, :, hexagon, category]
+            recent += [mine, sums.sum(2)[issue, :, hexagon] * left, ratio[:, None]]
+        again = recall.recurring[issue, :, category, lead, hexagon]
         table = self.reader.target[self.reader.record.at(steps)]
         weekday = table[:, :7].argmax(1).float()
         return torch.cat(
@@ -105,7 +105,7 @@ class RowTable:
                 own("ring each"),
                 own("city"),
                 here[:, block["level"]],
-                recall.by_hour[issue, hexagon, :, slots],
+                recall.by_hour[issue, :, slots, hexagon],
                 table[:, 7 + self.reader.record.per_day :],
                 self.reader.city_before(recall.issues).mean(1)[issue],
                 *recent,

@@ -114,7 +114,7 @@ class Trees(Forecaster):
         while memory.next_issue <= last:
             recall = memory.walk(min(STRETCH, (last - memory.next_issue) // table.patch + 1))
             y = counts[table.reader.targets_of(recall.issues)]
-            drawn = torch.rand(y.shape, generator=generator) < density * recall.log_rate.exp()
+            drawn = torch.rand(y.shape, generator=generator) < density * recall.log_rate.exp().permute(0, 2, 3, 1)
             keep = (y > 0) | drawn
             rows.append(table.rows(recall, keep.nonzero().unbind(1)))
             targets.append(y[keep])

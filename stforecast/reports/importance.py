@@ -56,15 +56,15 @@ class NetworkProbe:
 
         settings = model.module.settings
         self.reader = Reader(cube, Scales.from_plain(settings["scales"]), settings["patch"], model.device)
-        self.network, self.inputs_of = model.module.best, inputs_of
-        self.h = self.network.start(self.reader.device)
+        self.network, self.graph, self.inputs_of = model.module.best, model.module.graph, inputs_of
+        self.h = self.network.start(cube.n, self.reader.device)
 
     def log_intensity(self, reader: Reader, recall: Recall) -> Tensor:
-        change, _ = self.network(self.inputs_of(reader, recall), self.h)
-        return (recall.log_rate + change.float())[0]
+        rate, _ = self.network(self.inputs_of(reader, recall), self.h, self.graph)
+        return rate[0].permute(1, 2, 0).log()
 
     def advance(self, recall: Recall) -> None:
-        _, self.h = self.network(self.inputs_of(self.reader, recall), self.h)
+        _, self.h = self.network(self.inputs_of(self.reader, recall), self.h, self.graph)
 
 
 class TreesProbe:
@@ -80,7 +80,8 @@ class TreesProbe:
         table = copy.copy(self.table)
         table.reader = reader
         found = self.model._intensity(table.rows(recall).numpy())
-        return torch.as_tensor(found).reshape(recall.log_rate.shape[1:]).log()
+        c, k, n = recall.log_rate.shape[1:]
+        return torch.as_tensor(found).reshape(k, n, c).log()
 
     def advance(self, recall: Recall) -> None:
         pass
@@ -90,13 +91,11 @@ def over_hexagons(*fields: str, columns: tuple[str, ...] = ()) -> Shuffle:
     """Shuffle fields of `Recall`, and blocks of its features (`hour` for those by hour), over the hexagons."""
 
     def shuffle(reader: Reader, recall: Recall, rng: np.random.Generator) -> tuple[Reader, Recall]:
-        order = torch.as_tensor(rng.permutation(recall.log_rate.shape[2]), device=recall.log_rate.device)
-        # the hexagons are the second axis of every other field
-        axis = {"log_rate": 2, "recent": 2, "recurring": 3}
-        changed = {name: getattr(recall, name).index_select(axis.get(name, 1), order) for name in fields}
+        order = torch.as_tensor(rng.permutation(recall.log_rate.shape[-1]), device=recall.log_rate.device)
+        changed = {name: getattr(recall, name)[..., order] for name in fields}
         features = recall.features.clone()
         for place in _columns(reader, recall, columns):
-            features[:, :, place] = recall.features[:, order][:, :, place]
+            features[:, place] = recall.features[:, place, order]
         return reader, replace(recall, features=features, **changed)
 
     return shuffle
@@ -125,7 +124,7 @@ def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = Fa
 
 def _columns(reader: Reader, recall: Recall, names: tuple[str, ...]) -> list[slice]:
     at = blocks(reader.cube.c)
-    hour = slice(at["level"].stop, recall.features.shape[-1])
+    hour = slice(at["level"].stop, recall.features.shape[1])
     return [hour if name == "hour" else at[name] for name in names]
 
 

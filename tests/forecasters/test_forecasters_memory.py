@@ -30,14 +30,14 @@ def test_equals_direct_sums(patch: int, phase: int) -> None:
     last = memory.walk((cube.steps - phase) // patch + 1)
     issue = last.issues[-1]
     expected = direct.intensity(issue, 24)[1]
-    np.testing.assert_allclose(last.log_rate[-1].exp().numpy(), expected, rtol=2e-5)
-    np.testing.assert_allclose(memory.rates.intensity(issue, 24).numpy(), expected, rtol=2e-5)
+    np.testing.assert_allclose(last.log_rate[-1].exp().permute(1, 2, 0).numpy(), expected, rtol=2e-5)
+    np.testing.assert_allclose(memory.rates.intensity(issue, 24).permute(1, 2, 0).numpy(), expected, rtol=2e-5)
     features = direct.features(issue)
-    assert len(memory.names) == last.features.shape[2]
+    assert len(memory.names) == last.features.shape[1]
     for place, name in enumerate(memory.names):
-        np.testing.assert_allclose(last.features[-1, :, place].numpy(), features[name], atol=2e-5, err_msg=name)
-    kinds = last.by_hour[-1].flatten(1)
-    torch.testing.assert_close(kinds, last.features[-1, :, -kinds.shape[1] :])
+        np.testing.assert_allclose(last.features[-1, place].numpy(), features[name], atol=2e-5, err_msg=name)
+    kinds = last.by_hour[-1].flatten(0, 1)
+    torch.testing.assert_close(kinds, last.features[-1, -len(kinds) :])
 
 
 @pytest.mark.parametrize(("patch", "phase"), [(24, 0), (24, 5), (6, 2)])
@@ -51,7 +51,7 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
     for at, half_life in enumerate(memory.half_lives.flatten().tolist()):
         seen = np.zeros((cube.n, cube.c))
         np.add.at(seen, (hexagon, category), weight * 2 ** (-age / half_life))
-        np.testing.assert_allclose(memory.days[0, at].numpy(), seen, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(memory.days[0, at].T.numpy(), seen, rtol=1e-4, atol=1e-5)
     slot = direct.local.slot_of_day[hour]
     for at, half_life in enumerate(HOUR_DAYS):
         seen = np.zeros((24, cube.n))
@@ -61,7 +61,7 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
     rate = np.zeros((cube.n, cube.c))
     np.add.at(rate, (hexagon, category), weight * 2 ** (-age / 365))
     np.testing.assert_allclose(
-        memory.rates.sums[: rate.size].view(cube.n, cube.c).numpy() / grown, rate, rtol=1e-4, atol=1e-5
+        memory.rates.sums[: rate.size].view(cube.c, cube.n).T.numpy() / grown, rate, rtol=1e-4, atol=1e-5
     )
     # The patch holds its own events as known at the issue; late ones stand beside it, by age.
     own = (cube.hour >= issue - patch) & (cube.known_hour < issue)
@@ -90,7 +90,7 @@ def test_expected_sums_are_unbiased(patch: int) -> None:
     memory.skip(199 * 24 // patch)
     ratios, features = [], []
     for _ in range(20):
-        features.append(memory.walk(3 * 24 // patch).features[..., : len(POOLED)].mean((0, 1)).numpy())
+        features.append(memory.walk(3 * 24 // patch).features[:, : len(POOLED)].mean((0, 2)).numpy())
         ratios.append((memory.days[0].sum((1, 2)) / memory.days[1].sum((1, 2))).numpy())
     # Delays between two lags are split between them, which a half-life of a day or two feels.
     np.testing.assert_allclose(np.mean(ratios, 0), 1, atol=0.03)
@@ -163,7 +163,7 @@ def test_clocks_that_change_lose_no_event(late: bool, patch: int) -> None:
             moved = len({cube.time_of(s).tz_convert(cube.time_zone).utcoffset() for s in (issue - 24, issue)}) > 1
             by_channel = np.bincount(hours, cube.weight[own], minlength=24)
             if not moved:
-                np.testing.assert_array_equal(recall.patch[row].sum((0, 2)).numpy(), by_channel)
+                np.testing.assert_array_equal(recall.patch[row].sum((1, 2)).numpy(), by_channel)
 
 
 @pytest.mark.parametrize("phase", [0, 7])

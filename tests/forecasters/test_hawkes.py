@@ -183,7 +183,7 @@ def test_the_forecast_by_direct_sums() -> None:
     s = 50 * 24 + 5
     rates = Rates(around.record, Lateness.of(cube, 24, hawkes.train_end, 5))
     rates.walk(5, 51)
-    week = rates.intensity(s, 168).numpy()
+    week = rates.intensity(s, 168).permute(1, 2, 0).numpy()
     # share of reports that were known at each age, from events 60 days older than the end of training
     mature = cube.hour < hawkes.train_end // 2
     mature &= cube.known_hour < hawkes.train_end

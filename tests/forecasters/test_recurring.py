@@ -47,16 +47,16 @@ def direct(cube: Cube, patch: int, phase: int, issue: int, rate: np.ndarray) -> 
 def test_equals_a_plain_count(patch: int, phase: int, late: bool) -> None:
     cube = city(days=24, late=late, rate=2.0)
     count = (cube.steps - phase) // patch + 1
-    rate = torch.rand(count, 24, cube.n, cube.c) * 0.1
+    rate = torch.rand(count, cube.c, 24, cube.n) * 0.1
     found = Recurring(Record(cube, patch)).walk(phase, count, rate)
     for row in (count // 2, count - 1):
-        expected = direct(cube, patch, phase, phase + row * patch, rate[row].numpy())
-        np.testing.assert_allclose(found[row].numpy(), expected, atol=2e-5)
+        expected = direct(cube, patch, phase, phase + row * patch, rate[row].permute(1, 2, 0).numpy())
+        np.testing.assert_allclose(found[row].permute(2, 0, 3, 1).numpy(), expected, atol=2e-5)
 
 
 def test_stretches_and_a_kept_state_do_not_matter() -> None:
     cube = city(days=70, late=True)  # the clocks change
-    record, rate = Record(cube, 24), torch.full((70, 24, cube.n, cube.c), 0.03)
+    record, rate = Record(cube, 24), torch.full((70, cube.c, 24, cube.n), 0.03)
     whole, parts = Recurring(record), Recurring(record)
     at_once = whole.walk(0, 70, rate)
     parts.walk(0, 40)
@@ -67,13 +67,13 @@ def test_stretches_and_a_kept_state_do_not_matter() -> None:
 
 def test_a_later_issue_has_forgotten_a_period() -> None:
     cube = city(days=40)
-    recurring, rate = Recurring(Record(cube, 24, beyond=48)), torch.full((24, cube.n, cube.c), 0.03)
+    recurring, rate = Recurring(Record(cube, 24, beyond=48)), torch.full((cube.c, 24, cube.n), 0.03)
     s = 40 * 24
     recurring.walk(0, 41)
     now, later = (recurring.at(s, issue, rate).exp() for issue in (s, s + 24))
     visits = recurring.visits[: len(DAYS)]
-    seen_now, seen_later = ((ratio[:, : len(DAYS)] * (0.03 * visits + PRIOR)) - PRIOR for ratio in (now, later))
-    left = torch.exp2(-1 / torch.tensor(DAYS))[:, None, None]
+    seen_now, seen_later = ((ratio[: len(DAYS)] * (0.03 * visits + PRIOR)) - PRIOR for ratio in (now, later))
+    left = torch.exp2(-1 / torch.tensor(DAYS))[:, None, None, None]
     torch.testing.assert_close(seen_later, seen_now * left, rtol=1e-4, atol=1e-5)
 
 
@@ -97,9 +97,9 @@ def test_what_recurs_to_the_hour_stands_out() -> None:
     issue = 30 + 168 * 8 - 6  # six hours before the next
     first = issue % 24
     ratios = recurring.walk(
-        first, (issue - first) // 24 + 1, torch.full(((issue - first) // 24 + 1, 24, planted.n, 1), 0.01)
+        first, (issue - first) // 24 + 1, torch.full(((issue - first) // 24 + 1, 1, 24, planted.n), 0.01)
     )
-    week = ratios[-1, :, len(DAYS), 0, 0]
+    week = ratios[-1, len(DAYS), 0, :, 0]
     assert int(week.argmax()) == 6
     assert week[6] > 1
-    assert ratios[-1, :, :, 1:].max() < 0
+    assert ratios[-1, ..., 1:].max() < 0

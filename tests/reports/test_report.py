@@ -259,7 +259,7 @@ def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages,
         ).reader
 
         def log_intensity(self, reader: Any, recall: Any) -> torch.Tensor:
-            return recall.log_rate[0]
+            return recall.log_rate[0].permute(1, 2, 0)
 
         def advance(self, recall: Any) -> None:
             pass
@@ -283,12 +283,12 @@ def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -
     assert "weather" in shuffles
     _, moved = shuffles["long memory of its neighbours"](reader, recall, rng)
     at = blocks(cube.c)
-    changed = (moved.features != recall.features).any(1)[0].nonzero()[:, 0].tolist()
+    changed = (moved.features != recall.features).any(2)[0].nonzero()[:, 0].tolist()
     assert changed
     assert set(changed) <= {*range(at["ring"].start, at["ring each"].stop)}
     assert torch.equal(moved.log_rate, recall.log_rate)
     ring = slice(at["ring"].start, at["ring"].stop)
-    assert torch.equal(moved.features[0, :, ring].sort(0).values, recall.features[0, :, ring].sort(0).values)
+    assert torch.equal(moved.features[0, ring].sort(1).values, recall.features[0, ring].sort(1).values)
     other, same = shuffles["weather"](reader, recall, rng)
     assert same is recall
     days = 7 + reader.record.per_day + 3

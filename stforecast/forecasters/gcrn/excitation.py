@@ -23,20 +23,20 @@ LEAST = 1e-9
 class Excitation(nn.Module):
     """Excitation at the K steps after l issues. Without a graph, only of the hexagon itself."""
 
-    def __init__(self, edges: Tensor, n: int, c: int, step_hours: int, graph: bool = True) -> None:
+    def __init__(self, c: int, step_hours: int, graph: bool = True) -> None:
         super().__init__()
         self.step_hours = step_hours
-        self.around = Around(edges, n) if graph else None
         start = torch.full((c, c), OTHER).fill_diagonal_(OWN).log() / SPEED
         self.weight = nn.Parameter(start.expand(2, len(RECENT_HOURS), 1 + graph, c, c).clone())
 
-    def forward(self, recent: Tensor, log_rate: Tensor) -> Tensor:
-        """Sums of recent events [l h n c] and log λ₀ [l k n c] → log of the added intensity [l k n c]."""
-        places = [recent, self.around(recent)] if self.around else [recent]
+    def forward(self, recent: Tensor, log_rate: Tensor, ring: Around | None) -> Tensor:
+        """Sums of recent events [l h c n] and log λ₀ [l c k n] → the added intensity [l c k n]."""
+        places = torch.cat([recent, ring(recent)], 2) if ring else recent  # [l h r·c n]
         theta = (SPEED * self.weight).exp() * rates(self.step_hours).to(recent.device)[:, None, None, None]
-        flat, daily = torch.einsum("lhrnc,ghrcd->glhnd", torch.stack(places, 2), theta)
-        left = decay(torch.arange(1, log_rate.shape[1] + 1, device=recent.device), self.step_hours)  # [k h]
-        profile = log_rate.exp().mean(2, keepdim=True)
-        profile = profile / profile.mean(1, keepdim=True)
-        added = torch.einsum("lhnd,kh->lknd", flat, left) + profile * torch.einsum("lhnd,kh->lknd", daily, left)
-        return (added + LEAST).log()
+        left = decay(torch.arange(1, log_rate.shape[2] + 1, device=recent.device), self.step_hours)  # [k h]
+        from_each = theta.permute(0, 4, 1, 2, 3).flatten(3)  # [g d h r·c]
+        # by group and target category; then over the half-lives: [l g d h n] → [l g d k n]
+        sums = torch.einsum("gdhr,lhrn->lgdhn", from_each, places)
+        flat, daily = (left @ sums).unbind(1)
+        profile = log_rate.exp().mean(3, keepdim=True)  # [l c k 1]
+        return torch.addcmul(flat, profile / profile.mean(2, keepdim=True), daily).add(LEAST)

@@ -96,11 +96,12 @@ class GCRN(Forecaster):
         for phase, served in by_phase(issues, patch, cube.steps).items():
             walk, last = Walk(module, reader, phase), max(served)
             while walk.next_issue <= last:
-                steps, log_rate = walk.on(min(64, (last - walk.next_issue) // patch + 1))
+                steps, rate = walk.on(min(64, (last - walk.next_issue) // patch + 1))
                 for row, s in enumerate(steps):
                     for place in served.get(s, []):
                         later = int(issues[place]) > s
-                        out[place] = (walk.beyond(int(issues[place])) if later else log_rate[row]).exp().cpu().numpy()
+                        found = walk.beyond(int(issues[place])) if later else rate[row]
+                        out[place] = found.permute(1, 2, 0).cpu().numpy()
         return out
 
     def _ready(self, cube: Cube) -> Module:
@@ -134,9 +135,9 @@ class Walk:
     """The network on its way through a record: long memory and hidden state, carried from issue to issue."""
 
     def __init__(self, module: Module, reader: Reader, phase: int) -> None:
-        self.network, self.reader = module.best, reader
+        self.network, self.graph, self.reader = module.best, module.graph, reader
         self.memory = reader.memory(phase)
-        self.h = self.network.start(reader.device)
+        self.h = self.network.start(self.graph.n, reader.device)
 
     @property
     def next_issue(self) -> int:
@@ -144,16 +145,15 @@ class Walk:
         return self.memory.next_issue
 
     def on(self, count: int) -> tuple[list[int], Tensor]:
-        """The next `count` issues: their steps and log λ [l k n c]."""
+        """The next `count` issues: their steps and λ [l c k n]."""
         self.last = self.memory.walk(count)
-        inputs = inputs_of(self.reader, self.last)
-        change, self.h = self.network(inputs, self.h)
-        return self.last.issues, self.last.log_rate + change.float()
+        rate, self.h = self.network(inputs_of(self.reader, self.last), self.h, self.graph)
+        return self.last.issues, rate
 
     def beyond(self, issue: int) -> Tensor:
-        """log λ [k n c] of the steps from a later `issue` on, from the state as it stands."""
+        """λ [c k n] of the steps from a later `issue` on, from the state as it stands."""
         later = self.memory.moved(self.last, issue)
-        return later.log_rate[0] + self.network.read(self.h[None], inputs_of(self.reader, later))[0].float()
+        return self.network.read(self.h[None], inputs_of(self.reader, later), self.graph)[0]
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""

@@ -14,7 +14,7 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
     """What the network reads at the issues of `recall`."""
     steps = reader.targets_of(recall.issues)
     return Inputs(
-        nodes=torch.cat([recall.patch.flatten(2).log1p(), recall.late.flatten(2).log1p(), recall.features], -1),
+        nodes=torch.cat([recall.patch.flatten(1, 2).log1p(), recall.late.flatten(1, 2).log1p(), recall.features], 1),
         memory=recall.features,
         by_hour=reader.by_hour(recall.by_hour, steps),
         city=reader.city_before(recall.issues).flatten(1),
@@ -30,7 +30,6 @@ def sizes_of(reader: Reader) -> Sizes:
     cube, start = reader.cube, reader.memory(0)
     memory, late = len(start.names), 4 * cube.c if start.lateness.late else 0
     return Sizes(
-        n=cube.n,
         c=cube.c,
         nodes=reader.patch * cube.c + late + memory,
         memory=memory,

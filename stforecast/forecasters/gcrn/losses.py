@@ -23,9 +23,8 @@ from torch.nn import functional as F
 SMALLEST = 1e-12
 
 
-def log_odds(log_rate: Tensor) -> Tensor:
-    """log(p / (1 − p)) of the risk p = 1 − exp(−λ), from log λ."""
-    rate = log_rate.exp()
+def log_odds(rate: Tensor) -> Tensor:
+    """log(p / (1 − p)) of the risk p = 1 − exp(−λ), from λ."""
     return (-torch.expm1(-rate)).clamp(min=SMALLEST).log() + rate
 
 
@@ -65,16 +64,20 @@ class FocalLoss(nn.Module):
         y0, y1 = self.logit_q[i - 1], self.logit_q[i]
         return y0 + (y1 - y0) / (x1 - x0) * (logit_p - x0)
 
-    def forward(self, log_rate: Tensor, y: Tensor) -> Tensor:
-        """Mean over all entries of log λ and counts y of one shape."""
-        z, event = log_odds(log_rate), y > 0
-        if self.proper and (self.gamma or self.alpha != 0.5):
+    def forward(self, rate: Tensor, events: Tensor, counts: Tensor) -> Tensor:
+        """Mean over all entries of λ, from the flat places of those with events [e], and their counts [e]."""
+        at = rate.flatten()[events].clamp(min=SMALLEST)
+        factorials = torch.lgamma(counts + 1).sum()
+        if self.gamma == 0 and self.alpha == 0.5:  # the Poisson likelihood
+            return (rate.sum() - counts @ at.log() + factorials) / rate.numel()
+        event = torch.zeros(rate.numel(), dtype=torch.bool, device=rate.device)
+        event[events] = True
+        z = log_odds(rate.flatten())
+        if self.proper:
             z = self.inverse(z)
         log_q, log_r = F.logsigmoid(z), F.logsigmoid(-z)
         hit = self.alpha * (self.gamma * log_r).exp() * log_q
         miss = (1 - self.alpha) * (self.gamma * log_q).exp() * log_r
         happened = -2 * torch.where(event, hit, miss).sum()
-        x, n = log_rate[event], y[event]
-        rate = x.exp().clamp(min=SMALLEST)
-        counted = rate + (1 - n) * x + torch.lgamma(n + 1) + (-torch.expm1(-rate) / rate).log()
-        return (happened + counted.sum()) / y.numel()
+        truncated = at + (-torch.expm1(-at)).log() - counts * at.log()
+        return (happened + truncated.sum() + factorials) / rate.numel()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, degree, remove_self_loops
 
 from stforecast.forecasters.graph import Neighbours
+from stforecast.forecasters.recent import Around
 
 SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
 
@@ -43,3 +44,27 @@ class Propagation(nn.Module):
             return torch.cat([x, once], -1)
         twice = self.step(once)
         return torch.cat([x, once, 2 * twice - x if self.kind == "cheb" else twice], -1)
+
+    def adjoint(self, grad: Tensor) -> Tensor:
+        """The transposed product: gradients of the supports [n, supports × f] → of x [n f]."""
+        if self.kind == "none":
+            return grad
+        if self.kind == "gcn":
+            return self.step.adjoint(grad)
+        own, *steps = (part.contiguous() for part in grad.chunk(self.supports, -1))
+        if self.kind == "hex":
+            return self.step.adjoint(steps[0]).add_(own)
+        once, twice = steps
+        if self.kind == "cheb":
+            own, twice = own - twice, 2 * twice
+        return self.step.adjoint(self.step.adjoint(twice).add_(once)).add_(own)
+
+
+class Graph(nn.Module):
+    """The hexagons of a city: what a state reads of its neighbours, and what their events excite."""
+
+    def __init__(self, kind: str, edges: Tensor, n: int) -> None:
+        super().__init__()
+        self.n = n
+        self.spread = Propagation(kind, edges, n)
+        self.ring = None if kind == "none" else Around(edges, n)

@@ -26,6 +26,7 @@ from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Inputs, Network, Sizes
+from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
@@ -41,12 +42,16 @@ Draw = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of issues: what the network reads, log λ₀, and what came of it (all [l k n c])."""
+    """A stretch of issues: what the network reads, and what came of it.
+
+    events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
+    share: of the events of a step that are reported at the end of the slice, [l c k 1].
+    """
 
     inputs: Inputs
-    log_rate: Tensor
+    events: Tensor
     counts: Tensor
-    log_share: Tensor
+    share: Tensor
 
 
 def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
@@ -57,6 +62,32 @@ def stretches(total: int, length: int, generator: np.random.Generator) -> list[i
     return [n for n in lengths if n]
 
 
+class Targets:
+    """Counts of the steps before `end` as known at it, kept by cell: a dense tensor of a country would fill memory."""
+
+    def __init__(self, cube: Cube, end: int, device: torch.device) -> None:
+        seen = (cube.hour < end) & (cube.known_hour < end)
+        self.n, self.c, self.horizons = cube.n, cube.c, cube.horizons
+        place = (cube.hour[seen].astype(np.int64) * cube.n + cube.hexagon[seen]) * cube.c + cube.category[seen]
+        cells, which = np.unique(place, return_inverse=True)
+        self.hour, cell = np.divmod(cells, cube.n * cube.c)
+        hexagon, category = np.divmod(cell, cube.c)
+        # an issue's cells [c k n] from where its step stands at k = 0
+        place = (category * cube.horizons + self.hour) * cube.n + hexagon
+        self.place = torch.as_tensor(place, device=device)
+        counts = np.bincount(which, cube.weight[seen], minlength=len(cells)).astype(np.float32)
+        self.counts = torch.as_tensor(counts, device=device)
+        self.share = torch.as_tensor(completeness(cube, 0, end, end), device=device)
+
+    def of(self, issues: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Events, counts and share of a `Stretch`."""
+        k, n, c = self.horizons, self.n, self.c
+        bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
+        places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
+        counts = torch.cat([self.counts[a:b] for a, b in bounds])
+        return torch.cat(places), counts, windows(self.share, issues, k).mT[..., None]
+
+
 class Stream(IterableDataset[Stretch]):
     """The training slice as one epoch's stretches, in order of time."""
 
@@ -64,8 +95,7 @@ class Stream(IterableDataset[Stretch]):
         self.cube, self.split, self.config, self.reader = cube, split, config, reader
         self.epoch = 0
         end = split.train_end
-        self.counts = cube.dense(0, end, known_before=end, device=reader.device)
-        self.log_share = torch.as_tensor(np.log(completeness(cube, 0, end, end)), device=reader.device)
+        self.targets = Targets(cube, end, reader.device)
         per_day = max(1, 24 // cube.step_hours)
         warm = min(config.training.warm_up_days * per_day, end // 3) // reader.patch
         self.skip = max(1, warm)
@@ -83,12 +113,7 @@ class Stream(IterableDataset[Stretch]):
         memory.skip(self.skip)
         for length in stretches(self.total, self.config.training.truncation, generator):
             recall = memory.walk(length)
-            yield Stretch(
-                inputs_of(self.reader, recall),
-                recall.log_rate,
-                windows(self.counts, recall.issues, self.cube.horizons),
-                windows(self.log_share, recall.issues, self.cube.horizons)[:, :, None],
-            )
+            yield Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues))
 
 
 class Module(pl.LightningModule):
@@ -102,7 +127,8 @@ class Module(pl.LightningModule):
         self.register_buffer("edges", edges)
         sizes = Sizes(**settings["sizes"])
         keys = ("hidden", "rank", "conv", "dropout", "carry_state")
-        self.network = Network(sizes, edges, **{key: model[key] for key in keys})
+        self.network = Network(sizes, **{key: model[key] for key in keys})
+        self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(training["averaging"]))
         self.loss = FocalLoss(training["gamma"], training["alpha"])
         self.stream: Stream
@@ -125,17 +151,18 @@ class Module(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.stream.epoch = self.current_epoch
-        self.h = self.network.start(self.device)
+        self.h = self.network.start(self.graph.n, self.device)
 
     def on_train_batch_start(self, *_: Any) -> None:
         # Seeding by update makes a resumed run draw what the uninterrupted one would have drawn.
         torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
 
     def training_step(self, batch: Stretch, _: int) -> Tensor:
-        change, self.h = self.network(batch.inputs, self.h.detach())
-        offset = batch.log_rate + batch.log_share
+        rate, self.h = self.network(batch.inputs, self.h.detach(), self.graph)
+        usual = batch.inputs.log_rate.exp()
         # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
-        loss = self.loss(offset + change.float(), batch.counts) / self.loss(offset, batch.counts).detach().abs()
+        loss, unit = (self.loss(r * batch.share, batch.events, batch.counts) for r in (rate, usual))
+        loss = loss / unit.abs()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         return loss
 
@@ -143,7 +170,7 @@ class Module(pl.LightningModule):
         self.averaged.update_parameters(self.network)
 
     def validation_step(self, _: Any, __: int) -> None:
-        intensity = self.check.intensity(self.best)
+        intensity = self.check.intensity(self.best, self.graph)
         calibration = fit_calibration(intensity, self.check.counts, self.check.share)
         intensity = calibration.apply(intensity) * self.check.share
         for name, daily in daily_losses(intensity, self.check.counts).items():
@@ -178,7 +205,7 @@ class Validation:
         self.stretches = []
         while memory.next_issue <= issues[-1]:
             recall = memory.walk(min(64, (int(issues[-1]) - memory.next_issue) // patch + 1))
-            self.stretches.append((recall.issues, inputs_of(reader, recall), recall.log_rate))
+            self.stretches.append((recall.issues, inputs_of(reader, recall)))
         end = split.validation_end
         dense = cube.dense(0, end, known_before=end)
         self.wanted = set(issues.tolist())
@@ -187,15 +214,15 @@ class Validation:
         self.categories, self.draw, self.device = cube.categories, draw, reader.device
 
     @torch.no_grad()
-    def intensity(self, network: Network) -> np.ndarray:
+    def intensity(self, network: Network, graph: Graph) -> np.ndarray:
         """Uncalibrated λ at the validation issues, [m k n c]."""
         network.eval()
-        h, parts = network.start(self.device), []
-        for issues, inputs, log_rate in self.stretches:
-            change, h = network(inputs, h)
+        h, parts = network.start(graph.n, self.device), []
+        for issues, inputs in self.stretches:
+            rate, h = network(inputs, h, graph)
             keep = [i for i, issue in enumerate(issues) if issue in self.wanted]
-            parts.append((log_rate[keep] + change[keep].float()).exp().cpu())
-        return torch.cat(parts).numpy()
+            parts.append(rate[keep].permute(0, 2, 3, 1).cpu())
+        return torch.cat(parts).contiguous().numpy()
 
 
 def settings_of(config: Config, cube: Cube, reader: Reader, scales: Scales) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""Parts of the network whose plain form would cost more than all its products: one pass forward, one backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+KNOTS = (0.7, 1.4)
+"""Where the response to a log-ratio by recurrence may bend: few cells recur strongly, and those by much."""
+
+
+class _Intensity(torch.autograd.Function):
+    """exp(log λ₀ + factor + Σ_r response_r(ratio_r)), issue by issue, so that an issue's cells stay in the cache."""
+
+    @staticmethod
+    def forward(ctx, factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        bends, kinds, c = weight.shape
+        at_knots = torch.einsum("brc,b->c", weight[1:], weight.new_tensor(KNOTS))
+        out = torch.add(factor, log_rate - at_knots[:, None, None])
+        by_category = weight.permute(2, 0, 1).reshape(c, 1, bends * kinds)
+        for one, basis in zip(out, _bases(ratios), strict=True):
+            rows = one.view(c, 1, -1)
+            torch.baddbmm(rows, by_category, basis.view(bends * kinds, c, -1).transpose(0, 1), out=rows)
+            one.exp_()
+        ctx.save_for_backward(out, ratios)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+        out, ratios = ctx.saved_tensors
+        grad = grad * out
+        kinds, c = ratios.shape[1:3]
+        sums = grad.new_zeros(c, (1 + len(KNOTS)) * kinds)
+        for one, basis in zip(grad.flatten(2), _bases(ratios), strict=True):
+            for category, rows in enumerate(basis.view(-1, c, one.shape[1]).unbind(1)):
+                sums[category].addmv_(rows, one[category])
+        weight = sums.view(c, -1, kinds).permute(1, 2, 0).contiguous()
+        weight[1:] -= grad.sum((0, 2, 3)) * grad.new_tensor(KNOTS)[:, None, None]
+        return grad, weight, None, None
+
+
+def _bases(ratios: Tensor) -> Iterator[Tensor]:
+    """max(ratio, knot) for each knot, from −∞ on, of one issue after the other: [1 + knots, r c k n]."""
+    basis = ratios.new_empty(1 + len(KNOTS), *ratios.shape[1:])
+    for one in ratios:  # max(x, knot) is the bend but for a constant
+        basis[0] = one
+        for b, knot in enumerate(KNOTS, 1):
+            torch.clamp(one, min=knot, out=basis[b])
+        yield basis
+
+
+def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
+    """λ₀ · exp(factor + response): the response is piecewise linear in the log-ratios by recurrence.
+
+    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [1 + knots, r, c]. ratios: [l r c k n].
+    """
+    return _Intensity.apply(factor, weight, log_rate, ratios)
+
+
+class Dropout(nn.Module):
+    """Dropout of [l f n] with one mask for all l issues (Gal and Ghahramani 2016), eight draws from a random number.
+
+    On a CPU drawing would cost more than the layer that follows. The share dropped is a multiple of 1/256.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.below = round(256 * p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape; unchanged in evaluation."""
+        if not self.training or not self.below:
+            return x
+        size = x[0].numel()
+        draws = torch.empty(-(-size // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = draws.view(torch.uint8)[:size].view(x.shape[1:]) >= self.below
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.below))

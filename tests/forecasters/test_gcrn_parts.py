@@ -1,0 +1,108 @@
+"""Parts of the network with a gradient written by hand, against the plain formulas that autograd differentiates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from small_cities import city
+from torch import Tensor
+
+from stforecast.forecasters.gcrn.cell import recur
+from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
+from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
+from stforecast.forecasters.gcrn.training import Targets
+from stforecast.forecasters.record import Newest, completeness
+
+
+def values_and_gradients(function: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
+    """What a function gives, and its gradients in a random direction."""
+    leaves = tuple(leaf.clone().requires_grad_() for leaf in leaves)
+    out = function(*leaves)
+    direction = torch.randn(out.shape, generator=torch.Generator().manual_seed(5), dtype=out.dtype)
+    return [out.detach(), *torch.autograd.grad(out, leaves, direction)]
+
+
+@pytest.mark.parametrize("kind", list(SUPPORTS))
+def test_recurrence(kind: str) -> None:
+    cube, h = city(days=1), 6
+    graph = Propagation(kind, torch.as_tensor(cube.edges), cube.n)
+    graph.double()
+    torch.manual_seed(2)
+    given = torch.randn(5, cube.n, 3 * h, dtype=torch.float64)
+    start = torch.randn(cube.n, h, dtype=torch.float64)
+    weight = torch.randn(3 * h, SUPPORTS[kind] * h, dtype=torch.float64)
+
+    def plain(given: Tensor, state: Tensor, weight: Tensor) -> Tensor:
+        out = []
+        for one in given:
+            (reset, keep, new), (reset_h, keep_h, new_h) = one.chunk(3, 1), (graph(state) @ weight.T).chunk(3, 1)
+            keep = torch.sigmoid(keep + keep_h)
+            new = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
+            state = new + keep * (state - new)
+            out.append(state)
+        return torch.stack(out)
+
+    fast = values_and_gradients(lambda *parts: recur(*parts, graph), given, start, weight)
+    for found, expected in zip(fast, values_and_gradients(plain, given, start, weight), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_intensity() -> None:
+    torch.manual_seed(3)
+    factor, log_rate = torch.randn(2, 3, 3, 4, 5, dtype=torch.float64).unbind(0)  # [l c k n]
+    ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
+    weight = torch.randn(1 + len(KNOTS), 2, 3, dtype=torch.float64)
+
+    def plain(factor: Tensor, weight: Tensor) -> Tensor:
+        bent = torch.stack([ratios, *(torch.relu(ratios - knot) for knot in KNOTS)])
+        return (log_rate + factor + torch.einsum("blrckn,brc->lckn", bent, weight)).exp()
+
+    fast = values_and_gradients(lambda f, w: intensity(f, w, log_rate, ratios), factor, weight)
+    for found, expected in zip(fast, values_and_gradients(plain, factor, weight), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_dropout_keeps_the_mean_and_its_share() -> None:
+    torch.manual_seed(4)
+    drop, x = Dropout(0.2), torch.ones(3, 700, 301)
+    out = drop(x)
+    share = float((out == 0).float().mean())
+    assert share == pytest.approx(drop.below / 256, abs=0.003)
+    assert float(out.mean()) == pytest.approx(1, abs=0.004)
+    assert (out == out[:1]).all()  # one mask for all issues
+    columns, rows = (out[0] == 0).float().mean(0), (out[0] == 0).float().mean(1)
+    assert columns.std() < 1.3 * np.sqrt(share * (1 - share) / 700)
+    assert rows.std() < 1.3 * np.sqrt(share * (1 - share) / 301)
+    assert drop.eval()(x) is x
+    assert Dropout(0.0)(x) is x
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_targets_are_the_counts_of_the_hours_ahead(late: bool) -> None:
+    cube, end = city(days=40, late=late, rate=2.0), 30 * 24
+    targets, issues = Targets(cube, end, torch.device("cpu")), [49, 73, 97]
+    events, counts, share = targets.of(issues)
+    found = torch.zeros(len(issues) * cube.c * 24 * cube.n).index_add(0, events, counts)
+    dense = cube.dense(0, end, known_before=end)
+    expected = torch.stack([dense[issue : issue + 24] for issue in issues]).permute(0, 3, 1, 2)
+    assert expected.sum() > 0
+    assert torch.equal(found.view(expected.shape), expected)
+    assert len(events) == len(events.unique())
+    known = completeness(cube, 0, end, end)
+    np.testing.assert_array_equal(share[1, :, :, 0].T.numpy(), known[73:97])
+
+
+def test_newest_are_the_newest() -> None:
+    rng, newest, seen = np.random.default_rng(0), Newest(3, (2,), torch.device("cpu")), [torch.zeros(3, 2)]
+    for length in rng.integers(1, 50, 30).tolist():
+        new = torch.as_tensor(rng.random((length, 2)), dtype=torch.float32)
+        assert torch.equal(newest.extended(new), torch.cat([torch.cat(seen)[-3:], new]))
+        seen.append(new)
+        assert torch.equal(newest.values, torch.cat(seen)[-3:])
+    kept = newest.values.clone()
+    newest.extended(torch.ones(4, 2))
+    newest.restore(kept)
+    assert torch.equal(newest.values, kept)
