@@ -144,6 +144,9 @@ class Training(Section):
     max_epochs: int = Field(10, ge=1, description="passes over the training slice")
     learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay")
+    streams: int = Field(
+        1, ge=1, description="parts of the training slice walked at once; more fill a GPU, and make fewer updates"
+    )
     truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
     gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")

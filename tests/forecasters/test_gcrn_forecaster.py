@@ -17,7 +17,8 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN, Walk, patch_steps
-from stforecast.forecasters.gcrn.training import Module, settings_of, stretches
+from stforecast.forecasters.gcrn.stream import stretches
+from stforecast.forecasters.gcrn.training import Module, settings_of
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.metrics import poisson_deviance
 

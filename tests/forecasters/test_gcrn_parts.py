@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from small_cities import city
+from small_cities import city, settings, split_of
 from torch import Tensor
 
+from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.cell import recur
+from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
-from stforecast.forecasters.gcrn.training import Targets
+from stforecast.forecasters.gcrn.stream import Stream, Targets
+from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import Newest, completeness
 
 
@@ -106,3 +109,25 @@ def test_newest_are_the_newest() -> None:
     newest.extended(torch.ones(4, 2))
     newest.restore(kept)
     assert torch.equal(newest.values, kept)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_streams_are_parts_of_the_slice(late: bool) -> None:
+    """Side by side they read what one memory reads on its way through the slice, and no issue twice."""
+    cube, split = city(days=80, late=late), split_of(city(days=80))
+    reader = Reader(cube, Scales.of(cube, split.train_end), 24, "cpu")
+    stream = Stream(cube, split, settings(training={"streams": 3}), reader)
+    stretched = list(stream)
+    assert len(stretched) == len(stream)
+    assert {len(parts) for parts in stretched} == {3}
+    phase = int(np.random.default_rng([0, 0]).integers(24))
+    memory = reader.memory(phase)
+    memory.skip(stream.skip)
+    whole = inputs_of(reader, memory.walk(3 * stream.each))
+    for i in range(3):
+        own = slice(i * stream.each, (i + 1) * stream.each)
+        for name in ("nodes", "log_rate", "recurring", "recent", "by_hour", "target"):
+            found = torch.cat([getattr(parts[i].inputs, name) for parts in stretched])
+            torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"training\.streams"):
+        Stream(cube, split, settings(training={"streams": 60}), reader)

@@ -24,7 +24,8 @@ from stforecast.files import atomic_path
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Stream, Validation, axes_of, settings_of
+from stforecast.forecasters.gcrn.stream import Stream
+from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Validation, axes_of, settings_of
 from stforecast.forecasters.memory import Recall
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.splits import Split
@@ -53,7 +54,7 @@ class GCRN(Forecaster):
         if last and last.exists():
             _check_resumable(last, module.settings)
         module.stream = Stream(cube, split, config, reader)
-        module.check = Validation(cube, split, reader, self.draw)
+        module.check = Validation(cube, split, reader, config.training.truncation, self.draw)
         best = self._train(module, folder, last)
         self.module = open_module(best) if best else module
         self.module.to(self.device).eval()

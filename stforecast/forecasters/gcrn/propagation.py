@@ -68,3 +68,9 @@ class Graph(nn.Module):
         self.n = n
         self.spread = Propagation(kind, edges, n)
         self.ring = None if kind == "none" else Around(edges, n)
+
+
+def union(kind: str, edges: Tensor, n: int, copies: int) -> Propagation:
+    """The propagation over several copies of a graph side by side."""
+    shift = n * torch.arange(copies, device=edges.device)
+    return Propagation(kind, (edges[:, None] + shift[:, None]).flatten(1), n * copies)

@@ -1,4 +1,4 @@
-"""Fitting the network: truncated back-propagation along one stream of history.
+"""Fitting the network: truncated back-propagation along history.
 
 Every epoch walks the training slice once, with the phase of the patch drawn anew, so that one network serves every
 issue hour. The hidden state runs through; every issue is a training origin; no windows are cut. Epochs are compared
@@ -7,9 +7,8 @@ by calibrated validation deviance of the averaged weights.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,15 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
-from stforecast.forecasters.gcrn.network import Inputs, Network, Sizes
-from stforecast.forecasters.gcrn.propagation import Graph
+from stforecast.forecasters.gcrn.network import Network, Sizes
+from stforecast.forecasters.gcrn.propagation import Graph, union
+from stforecast.forecasters.gcrn.stream import Stream, Stretch
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
@@ -38,82 +37,6 @@ MONITOR = "poisson_deviance"
 
 Draw = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """From calibrated λ and counts of the validation slice, [m k n c], to named matplotlib figures."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A stretch of issues: what the network reads, and what came of it.
-
-    events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
-    share: of the events of a step that are reported at the end of the slice, [l c k 1].
-    """
-
-    inputs: Inputs
-    events: Tensor
-    counts: Tensor
-    share: Tensor
-
-
-def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
-    """Lengths of the stretches that cover `total` issues: always equally many, the first one shortened at random."""
-    count = math.ceil(total / length)
-    first = int(generator.integers(total - (count - 1) * length, length + 1))
-    lengths = [first, *([length] * (count - 2)), total - first - length * (count - 2)] if count > 1 else [total]
-    return [n for n in lengths if n]
-
-
-class Targets:
-    """Counts of the steps before `end` as known at it, kept by cell: a dense tensor of a country would fill memory."""
-
-    def __init__(self, cube: Cube, end: int, device: torch.device) -> None:
-        seen = (cube.hour < end) & (cube.known_hour < end)
-        self.n, self.c, self.horizons = cube.n, cube.c, cube.horizons
-        place = (cube.hour[seen].astype(np.int64) * cube.n + cube.hexagon[seen]) * cube.c + cube.category[seen]
-        cells, which = np.unique(place, return_inverse=True)
-        self.hour, cell = np.divmod(cells, cube.n * cube.c)
-        hexagon, category = np.divmod(cell, cube.c)
-        # an issue's cells [c k n] from where its step stands at k = 0
-        place = (category * cube.horizons + self.hour) * cube.n + hexagon
-        self.place = torch.as_tensor(place, device=device)
-        counts = np.bincount(which, cube.weight[seen], minlength=len(cells)).astype(np.float32)
-        self.counts = torch.as_tensor(counts, device=device)
-        self.share = torch.as_tensor(completeness(cube, 0, end, end), device=device)
-
-    def of(self, issues: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Events, counts and share of a `Stretch`."""
-        k, n, c = self.horizons, self.n, self.c
-        bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
-        places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
-        counts = torch.cat([self.counts[a:b] for a, b in bounds])
-        return torch.cat(places), counts, windows(self.share, issues, k).mT[..., None]
-
-
-class Stream(IterableDataset[Stretch]):
-    """The training slice as one epoch's stretches, in order of time."""
-
-    def __init__(self, cube: Cube, split: Split, config: Config, reader: Reader) -> None:
-        self.cube, self.split, self.config, self.reader = cube, split, config, reader
-        self.epoch = 0
-        end = split.train_end
-        self.targets = Targets(cube, end, reader.device)
-        per_day = max(1, 24 // cube.step_hours)
-        warm = min(config.training.warm_up_days * per_day, end // 3) // reader.patch
-        self.skip = max(1, warm)
-        self.total = (end - cube.horizons - reader.patch) // reader.patch - self.skip + 1
-        if self.total < 1:
-            raise ConfigError(f"split.train: {end} steps leave the network nothing to learn from; give more days.")
-
-    def __len__(self) -> int:
-        return math.ceil(self.total / self.config.training.truncation)
-
-    def __iter__(self) -> Iterator[Stretch]:
-        generator = np.random.default_rng([self.config.seed, self.epoch])
-        phase = int(generator.integers(self.reader.patch)) if self.reader.patch > 1 else 0
-        memory = self.reader.memory(phase)
-        memory.skip(self.skip)
-        for length in stretches(self.total, self.config.training.truncation, generator):
-            recall = memory.walk(length)
-            yield Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues))
 
 
 class Module(pl.LightningModule):
@@ -131,6 +54,7 @@ class Module(pl.LightningModule):
         self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(training["averaging"]))
         self.loss = FocalLoss(training["gamma"], training["alpha"])
+        self.spread = union(model["conv"], edges, self.graph.n, training["streams"])
         self.stream: Stream
         self.check: Validation
         self.h: Tensor
@@ -140,7 +64,7 @@ class Module(pl.LightningModule):
         """The averaged weights: what forecasts."""
         return self.averaged.module  # type: ignore[return-value]
 
-    def train_dataloader(self) -> DataLoader[Stretch]:
+    def train_dataloader(self) -> DataLoader[list[Stretch]]:
         return DataLoader(self.stream, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -151,18 +75,24 @@ class Module(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.stream.epoch = self.current_epoch
-        self.h = self.network.start(self.graph.n, self.device)
+        self.h = self.network.start(self.graph.n * self.options["streams"], self.device)
 
     def on_train_batch_start(self, *_: Any) -> None:
         # Seeding by update makes a resumed run draw what the uninterrupted one would have drawn.
         torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
 
-    def training_step(self, batch: Stretch, _: int) -> Tensor:
-        rate, self.h = self.network(batch.inputs, self.h.detach(), self.graph)
-        usual = batch.inputs.log_rate.exp()
-        # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
-        loss, unit = (self.loss(r * batch.share, batch.events, batch.counts) for r in (rate, usual))
-        loss = loss / unit.abs()
+    def training_step(self, batch: list[Stretch], _: int) -> Tensor:
+        network, graph = self.network, self.graph
+        given = torch.cat([network.given_by(part.inputs, graph) for part in batch], 1)
+        states = network.recur(given, self.h.detach(), self.spread)
+        self.h = states[-1]
+        losses = []
+        for part, own in zip(batch, states.split(graph.n, 1), strict=True):
+            rate, usual = network.read(own, part.inputs, graph), part.inputs.log_rate.exp()
+            # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
+            loss, unit = (self.loss(r * part.share, part.events, part.counts) for r in (rate, usual))
+            losses.append(loss / unit.abs())
+        loss = torch.stack(losses).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=1)
         return loss
 
@@ -192,37 +122,40 @@ class Module(pl.LightningModule):
 
 
 class Validation:
-    """The validation slice at daily issue times, read once; the state before it is warmed up over `WARM_UP` patches."""
+    """The validation slice at daily issue times, walked anew for every epoch from a long memory that is kept.
+
+    The state is warmed up over the days before it.
+    """
 
     WARM_UP_DAYS = 90
 
-    def __init__(self, cube: Cube, split: Split, reader: Reader, draw: Draw | None = None) -> None:
-        issues = split.issues("validation")
-        patch, per_day = reader.patch, max(1, 24 // cube.step_hours)
-        memory = reader.memory(int(issues[0]) % patch)
-        warm = min(self.WARM_UP_DAYS * per_day // patch, int(issues[0]) // patch)
-        memory.skip((int(issues[0]) - memory.next_issue) // patch - warm)
-        self.stretches = []
-        while memory.next_issue <= issues[-1]:
-            recall = memory.walk(min(64, (int(issues[-1]) - memory.next_issue) // patch + 1))
-            self.stretches.append((recall.issues, inputs_of(reader, recall)))
+    def __init__(self, cube: Cube, split: Split, reader: Reader, length: int, draw: Draw | None = None) -> None:
+        self.issues = issues = split.issues("validation")
+        self.reader, self.length, self.phase = reader, length, int(issues[0]) % reader.patch
+        memory = reader.memory(self.phase)
+        warm = min(self.WARM_UP_DAYS * max(1, 24 // cube.step_hours), int(issues[0])) // reader.patch
+        memory.skip((int(issues[0]) - memory.next_issue) // reader.patch - warm)
+        self.start = memory.state()
         end = split.validation_end
-        dense = cube.dense(0, end, known_before=end)
-        self.wanted = set(issues.tolist())
-        self.counts = windows(dense, issues, cube.horizons).numpy()
+        self.counts = windows(cube.dense(0, end, known_before=end), issues, cube.horizons).numpy()
         self.share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
-        self.categories, self.draw, self.device = cube.categories, draw, reader.device
+        self.categories, self.draw = cube.categories, draw
 
     @torch.no_grad()
     def intensity(self, network: Network, graph: Graph) -> np.ndarray:
         """Uncalibrated λ at the validation issues, [m k n c]."""
         network.eval()
-        h, parts = network.start(graph.n, self.device), []
-        for issues, inputs in self.stretches:
-            rate, h = network(inputs, h, graph)
-            keep = [i for i, issue in enumerate(issues) if issue in self.wanted]
-            parts.append(rate[keep].permute(0, 2, 3, 1).cpu())
-        return torch.cat(parts).contiguous().numpy()
+        memory, h = self.reader.memory(self.phase), network.start(graph.n, self.reader.device)
+        memory.restore(self.start)
+        out, place = np.empty(self.counts.shape, np.float32), {issue: i for i, issue in enumerate(self.issues.tolist())}
+        while memory.next_issue <= self.issues[-1]:
+            left = (int(self.issues[-1]) - memory.next_issue) // self.reader.patch + 1
+            recall = memory.walk(min(self.length, left))
+            rate, h = network(inputs_of(self.reader, recall), h, graph)
+            for issue, one in zip(recall.issues, rate, strict=True):
+                if issue in place:
+                    out[place[issue]] = one.permute(1, 2, 0).cpu().numpy()
+        return out
 
 
 def settings_of(config: Config, cube: Cube, reader: Reader, scales: Scales) -> dict[str, Any]:

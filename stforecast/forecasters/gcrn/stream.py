@@ -1,0 +1,118 @@
+"""The training slice as the network reads it: stretch by stretch, of one stream of history or of several at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.errors import ConfigError
+from stforecast.forecasters.gcrn.inputs import inputs_of
+from stforecast.forecasters.gcrn.network import Inputs
+from stforecast.forecasters.memory import Memory
+from stforecast.forecasters.reader import Reader
+from stforecast.forecasters.record import completeness, windows
+from stforecast.scoring.splits import Split
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of issues: what the network reads, and what came of it.
+
+    events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
+    share: of the events of a step that are reported at the end of the slice, [l c k 1].
+    """
+
+    inputs: Inputs
+    events: Tensor
+    counts: Tensor
+    share: Tensor
+
+
+def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
+    """Lengths of the stretches that cover `total` issues: always equally many, the first one shortened at random."""
+    count = math.ceil(total / length)
+    first = int(generator.integers(total - (count - 1) * length, length + 1))
+    lengths = [first, *([length] * (count - 2)), total - first - length * (count - 2)] if count > 1 else [total]
+    return [n for n in lengths if n]
+
+
+class Targets:
+    """Counts of the steps before `end` as known at it, kept by cell: a dense tensor of a country would fill memory."""
+
+    def __init__(self, cube: Cube, end: int, device: torch.device) -> None:
+        seen = (cube.hour < end) & (cube.known_hour < end)
+        self.n, self.c, self.horizons = cube.n, cube.c, cube.horizons
+        place = (cube.hour[seen].astype(np.int64) * cube.n + cube.hexagon[seen]) * cube.c + cube.category[seen]
+        cells, which = np.unique(place, return_inverse=True)
+        self.hour, cell = np.divmod(cells, cube.n * cube.c)
+        hexagon, category = np.divmod(cell, cube.c)
+        # an issue's cells [c k n] from where its step stands at k = 0
+        place = (category * cube.horizons + self.hour) * cube.n + hexagon
+        self.place = torch.as_tensor(place, device=device)
+        counts = np.bincount(which, cube.weight[seen], minlength=len(cells)).astype(np.float32)
+        self.counts = torch.as_tensor(counts, device=device)
+        self.share = torch.as_tensor(completeness(cube, 0, end, end), device=device)
+
+    def of(self, issues: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Events, counts and share of a `Stretch`."""
+        k, n, c = self.horizons, self.n, self.c
+        bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
+        places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
+        counts = torch.cat([self.counts[a:b] for a, b in bounds])
+        return torch.cat(places), counts, windows(self.share, issues, k).mT[..., None]
+
+
+class Stream(IterableDataset[list[Stretch]]):
+    """The training slice as one epoch's stretches in order of time, of each stream one.
+
+    Streams are equally long parts of the slice that are walked through side by side, as language models batch text:
+    fewer updates, each of more origins, for devices that one origin does not fill.
+    """
+
+    def __init__(self, cube: Cube, split: Split, config: Config, reader: Reader) -> None:
+        self.cube, self.split, self.config, self.reader = cube, split, config, reader
+        self.epoch = 0
+        end = split.train_end
+        self.targets = Targets(cube, end, reader.device)
+        per_day = max(1, 24 // cube.step_hours)
+        warm = min(config.training.warm_up_days * per_day, end // 3) // reader.patch
+        total = (end - cube.horizons - reader.patch) // reader.patch - max(1, warm) + 1
+        self.streams = config.training.streams
+        self.each = total // self.streams  # issues of a stream
+        if self.each < 1:
+            raise ConfigError(
+                f"split.train: {end} steps leave the network nothing to learn from in {self.streams} streams; give "
+                "more days, or fewer training.streams."
+            )
+        self.skip = max(1, warm) + total % self.streams
+
+    def __len__(self) -> int:
+        return math.ceil(self.each / self.config.training.truncation)
+
+    def __iter__(self) -> Iterator[list[Stretch]]:
+        generator = np.random.default_rng([self.config.seed, self.epoch])
+        phase = int(generator.integers(self.reader.patch)) if self.reader.patch > 1 else 0
+        memories = self._memories(phase)
+        for length in stretches(self.each, self.config.training.truncation, generator):
+            recalls = [memory.walk(length) for memory in memories]
+            yield [Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues)) for recall in recalls]
+
+    def _memories(self, phase: int) -> list[Memory]:
+        """The long memory at the beginning of every stream."""
+        memory = self.reader.memory(phase)
+        memory.skip(self.skip)
+        memories = [memory]
+        while len(memories) < self.streams:
+            before, memory = memory, self.reader.memory(phase)
+            memory.restore(before.state())
+            memory.skip(self.each)
+            memories.append(memory)
+        return memories
