@@ -147,6 +147,7 @@ class Training(Section):
     streams: int = Field(
         1, ge=1, description="parts of the training slice walked at once; more fill a GPU, and make fewer updates"
     )
+    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, that share the streams evenly")
     truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
     gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")
@@ -154,6 +155,15 @@ class Training(Section):
     averaging: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights, per update")
     clip: float = Field(1.0, gt=0, description="gradient norm at which updates are clipped")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto uses a GPU when there is one")
+
+    @model_validator(mode="after")
+    def _shared(self) -> Training:
+        if self.streams % self.devices:
+            raise ValueError(
+                f"training.devices: {self.devices} cannot share {self.streams} streams evenly; set training.streams to "
+                f"{self.devices} or a multiple of it"
+            )
+        return self
 
 
 class Trees(Section):

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from stforecast.config import Config
@@ -24,8 +25,7 @@ from stforecast.files import atomic_path
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.stream import Stream
-from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Validation, axes_of, settings_of
+from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Task, axes_of, settings_of
 from stforecast.forecasters.memory import Recall
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.splits import Split
@@ -48,13 +48,12 @@ class GCRN(Forecaster):
         config = self.config
         pl.seed_everything(config.seed, verbose=False)
         scales = Scales.of(cube, split.train_end)
-        reader = Reader(cube, scales, patch_steps(config, cube), self.device)
-        module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu())
+        reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
+        module = Module(settings_of(config, cube, reader, scales), reader.edges)
         last = folder / "last.ckpt" if folder else None
         if last and last.exists():
             _check_resumable(last, module.settings)
-        module.stream = Stream(cube, split, config, reader)
-        module.check = Validation(cube, split, reader, config.training.truncation, self.draw)
+        module.task = Task(cube, split, config, self.draw)
         best = self._train(module, folder, last)
         self.module = open_module(best) if best else module
         self.module.to(self.device).eval()
@@ -71,7 +70,9 @@ class GCRN(Forecaster):
         with quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if self.device.type == "cuda" else "cpu",
-                devices=1,
+                devices=options.devices,
+                strategy=_strategy(self.config),
+                use_distributed_sampler=False,
                 precision="bf16-mixed" if self.device.type == "cuda" else "32-true",
                 max_epochs=options.max_epochs,
                 gradient_clip_val=options.clip,
@@ -179,6 +180,13 @@ def choose_device(config: Config) -> torch.device:
     if wanted == "gpu" and not torch.cuda.is_available():
         raise ConfigError("training.device: gpu is asked for, but PyTorch sees none. Use training.device=auto.")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _strategy(config: Config) -> DDPStrategy | str:
+    """One process, or several that average their gradients; new ones, since a fork would not have a GPU."""
+    if config.training.devices == 1:
+        return "auto"
+    return DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
 
 
 def patch_steps(config: Config, cube: Cube) -> int:

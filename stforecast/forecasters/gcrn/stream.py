@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +74,14 @@ class Stream(IterableDataset[list[Stretch]]):
     """The training slice as one epoch's stretches in order of time, of each stream one.
 
     Streams are equally long parts of the slice that are walked through side by side, as language models batch text:
-    fewer updates, each of more origins, for devices that one origin does not fill.
+    fewer updates, each of more origins, for devices that one origin does not fill. `mine`: those that this process has.
     """
 
-    def __init__(self, cube: Cube, split: Split, config: Config, reader: Reader) -> None:
+    def __init__(
+        self, cube: Cube, split: Split, config: Config, reader: Reader, mine: Sequence[int] | None = None
+    ) -> None:
         self.cube, self.split, self.config, self.reader = cube, split, config, reader
+        self.mine = range(config.training.streams) if mine is None else mine
         self.epoch = 0
         end = split.train_end
         self.targets = Targets(cube, end, reader.device)
@@ -106,13 +109,15 @@ class Stream(IterableDataset[list[Stretch]]):
             yield [Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues)) for recall in recalls]
 
     def _memories(self, phase: int) -> list[Memory]:
-        """The long memory at the beginning of every stream."""
+        """The long memory at the beginning of each stream of `mine`."""
         memory = self.reader.memory(phase)
         memory.skip(self.skip)
-        memories = [memory]
-        while len(memories) < self.streams:
-            before, memory = memory, self.reader.memory(phase)
-            memory.restore(before.state())
-            memory.skip(self.each)
-            memories.append(memory)
+        memories = []
+        for stream in range(max(self.mine) + 1):
+            if stream in self.mine:
+                kept = memory.state()
+                memories.append(self.reader.memory(phase))
+                memories[-1].restore(kept)
+            if stream < max(self.mine):
+                memory.skip(self.each)
         return memories

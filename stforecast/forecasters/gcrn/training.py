@@ -8,7 +8,8 @@ by calibrated validation deviance of the averaged weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from stforecast.config import Config
@@ -39,6 +40,16 @@ Draw = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """From calibrated λ and counts of the validation slice, [m k n c], to named matplotlib figures."""
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a network is fitted to."""
+
+    cube: Cube
+    split: Split
+    config: Config
+    draw: Draw | None = None
+
+
 class Module(pl.LightningModule):
     """The network with its averaged twin, loss and schedule; hyper-parameters are plain values."""
 
@@ -52,12 +63,23 @@ class Module(pl.LightningModule):
         keys = ("hidden", "rank", "conv", "dropout", "carry_state")
         self.network = Network(sizes, **{key: model[key] for key in keys})
         self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
-        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(training["averaging"]))
+        self.averaged = AveragedModel(self.network, multi_avg_fn=partial(_forget, 1 - training["averaging"]))
+        self.averaged.requires_grad_(False)
         self.loss = FocalLoss(training["gamma"], training["alpha"])
-        self.spread = union(model["conv"], edges, self.graph.n, training["streams"])
+        self.spread = union(model["conv"], edges, self.graph.n, training["streams"] // training["devices"])
+        self.task: Task
         self.stream: Stream
         self.check: Validation
         self.h: Tensor
+
+    def setup(self, stage: str) -> None:
+        """What is read is made by the process that reads it, on its device."""
+        assert self.trainer is not None
+        task, device = self.task, self.trainer.strategy.root_device
+        reader = Reader(task.cube, Scales.from_plain(self.settings["scales"]), self.settings["patch"], device)
+        mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
+        self.stream = Stream(task.cube, task.split, task.config, reader, mine)
+        self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
 
     @property
     def best(self) -> Network:
@@ -75,25 +97,29 @@ class Module(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.stream.epoch = self.current_epoch
-        self.h = self.network.start(self.graph.n * self.options["streams"], self.device)
+        self.h = self.network.start(self.graph.n * len(self.stream.mine), self.device)
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        # Seeding by update makes a resumed run draw what the uninterrupted one would have drawn.
-        torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
+    def _seed(self, stream: int, part: int) -> None:
+        # By update and stream: a resumed run draws what the uninterrupted one would have drawn, and several processes
+        # draw what one would.
+        update = self.settings["seed"] * 1_000_003 + self.global_step
+        torch.manual_seed((update * self.options["streams"] + stream) * 2 + part)
 
     def training_step(self, batch: list[Stretch], _: int) -> Tensor:
-        network, graph = self.network, self.graph
-        given = torch.cat([network.given_by(part.inputs, graph) for part in batch], 1)
-        states = network.recur(given, self.h.detach(), self.spread)
+        network, graph, given, losses = self.network, self.graph, [], []
+        for stream, part in zip(self.stream.mine, batch, strict=True):
+            self._seed(stream, 0)
+            given.append(network.given_by(part.inputs, graph))
+        states = network.recur(torch.cat(given, 1), self.h.detach(), self.spread)
         self.h = states[-1]
-        losses = []
-        for part, own in zip(batch, states.split(graph.n, 1), strict=True):
+        for stream, part, own in zip(self.stream.mine, batch, states.split(graph.n, 1), strict=True):
+            self._seed(stream, 1)
             rate, usual = network.read(own, part.inputs, graph), part.inputs.log_rate.exp()
             # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
             loss, unit = (self.loss(r * part.share, part.events, part.counts) for r in (rate, usual))
             losses.append(loss / unit.abs())
         loss = torch.stack(losses).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=1)
+        self.log("train/loss", loss, prog_bar=True, batch_size=1, sync_dist=True)
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -119,6 +145,12 @@ class Module(pl.LightningModule):
         steps = self.options["max_epochs"] * len(self.stream)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.options["learning_rate"], total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@torch.no_grad()
+def _forget(share: float, averaged: list[Tensor], current: list[Tensor], _: Tensor) -> None:
+    """Exponential moving average, as torch.optim.swa_utils has it but fit to be sent to another process."""
+    torch._foreach_lerp_(averaged, current, share)
 
 
 class Validation:
