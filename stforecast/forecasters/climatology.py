@@ -9,7 +9,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.forecasters.base import WithoutParameters
 from stforecast.forecasters.rates import PROFILE_DAYS, RATE_DAYS, Rates
-from stforecast.forecasters.record import STRETCH, Lateness, Record
+from stforecast.forecasters.record import Lateness, Record
 
 
 def by_phase(issues: np.ndarray, patch: int, steps: int) -> dict[int, dict[int, list[int]]]:
@@ -41,7 +41,7 @@ class RollingClimatology(WithoutParameters):
             end = phase
             for s in sorted(served):
                 while end <= self.learned_until(s):
-                    count = min(STRETCH, (self.learned_until(s) - end) // patch + 1)
+                    count = min(record.stretch, (self.learned_until(s) - end) // patch + 1)
                     rates.walk(end, count)
                     end += count * patch
                 for place in served[s]:

@@ -36,7 +36,7 @@ from stforecast.forecasters.fading import Fading
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import STRETCH, Lateness, Record, completeness
+from stforecast.forecasters.record import Lateness, Record, completeness
 from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
@@ -118,7 +118,7 @@ class Hawkes(Forecaster):
             fading, end = Fading(cube, around.half_lives[:, None]), phase
             for s in sorted(served):
                 while end <= s:
-                    count = min(STRETCH, (s - end) // p + 1)
+                    count = min(around.record.stretch, (s - end) // p + 1)
                     rates.walk(end, count)
                     end += count * p
                 ahead = int(issues[served[s]].max()) - s + cube.horizons

@@ -16,7 +16,7 @@ from torch import Tensor
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.rates import Rates, circulant
 from stforecast.forecasters.recent import Recent, decay
-from stforecast.forecasters.record import STRETCH, Lateness, Newest, Record
+from stforecast.forecasters.record import Lateness, Newest, Record
 from stforecast.forecasters.recurring import Recurring
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
@@ -126,9 +126,10 @@ class Memory:
     def skip(self, count: int) -> None:
         """Walk through `count` issues without looking."""
         while count > 0:
-            self.recurring.walk(self.next_issue, min(count, STRETCH))
-            self._advance(min(count, STRETCH))
-            count -= STRETCH
+            now = min(count, self.record.stretch)
+            self.recurring.walk(self.next_issue, now)
+            self._advance(now)
+            count -= now
 
     def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """λ₀ [l c k n] and the sums after each of the next issues: [l 2 h c n], [l 2 3 slots n], recent [l h c n]."""

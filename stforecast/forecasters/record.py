@@ -18,8 +18,8 @@ from stforecast.cube.hours import calendar
 
 LAGS_DAYS = (0, 1, 2, 4, 8, 16, 30)
 """Ages (in days) at which late reports are taken to arrive when *expected* sums are kept; the last holds the rest."""
-STRETCH = 28
-"""Patches that are walked through at a time."""
+STRETCH, CELLS = 28, 100_000
+"""Patches that are walked through at a time, at most, and hexagons × categories of these patches: they bound memory."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Record:
         self.slot_of_week = as_tensor(self.calendar.slot_of_week, torch.int64)
         self.slot_of_day = as_tensor(self.calendar.slot_of_day, torch.int64)
 
+    @property
+    def stretch(self) -> int:
+        """Patches to walk through at a time."""
+        return max(1, min(STRETCH, CELLS // (self.cube.n * self.cube.c)))
+
     def at(self, step: Tensor) -> Tensor:
         """Rows of the calendar's arrays that hold the steps."""
         return step + self.origin
@@ -99,7 +104,7 @@ class Newest:
     def extended(self, new: Tensor) -> Tensor:
         """The m newest and the `new` ones [l …] behind them, [m + l …]; the last m are the newest from now on."""
         if self.end + len(new) > len(self.held):
-            held = self.held.new_zeros(2 * self.m + max(STRETCH, len(new)), *self.held.shape[1:])
+            held = self.held.new_zeros(2 * self.m + len(new), *self.held.shape[1:])
             held[: self.m] = self.values
             self.held, self.end = held, self.m
         self.held[self.end : self.end + len(new)] = new

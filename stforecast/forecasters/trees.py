@@ -29,7 +29,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.rates import FLOOR
 from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.record import STRETCH, completeness
+from stforecast.forecasters.record import completeness
 from stforecast.forecasters.rows import LOG_RATE, RowTable, Sample, chance
 from stforecast.scoring.splits import Split
 
@@ -112,7 +112,7 @@ class Trees(Forecaster):
         generator = torch.Generator().manual_seed(self.config.seed)
         rows, targets = [], []
         while memory.next_issue <= last:
-            recall = memory.walk(min(STRETCH, (last - memory.next_issue) // table.patch + 1))
+            recall = memory.walk(min(memory.record.stretch, (last - memory.next_issue) // table.patch + 1))
             y = counts[table.reader.targets_of(recall.issues)]
             drawn = torch.rand(y.shape, generator=generator) < density * recall.log_rate.exp().permute(0, 2, 3, 1)
             keep = (y > 0) | drawn

@@ -169,7 +169,8 @@ class Validation:
         memory.skip((int(issues[0]) - memory.next_issue) // reader.patch - warm)
         self.start = memory.state()
         end = split.validation_end
-        self.counts = windows(cube.dense(0, end, known_before=end), issues, cube.horizons).numpy()
+        dense = [cube.dense(issue, issue + cube.horizons, known_before=end) for issue in issues.tolist()]
+        self.counts = torch.stack(dense).numpy()
         self.share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
         self.categories, self.draw = cube.categories, draw
 
