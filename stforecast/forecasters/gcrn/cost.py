@@ -5,33 +5,53 @@ from __future__ import annotations
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.forecasters import recurring
+from stforecast.forecasters.gcrn.network import QUERY
+from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
 from stforecast.forecasters.memory import DAYS, HOUR_DAYS, blocks
 from stforecast.forecasters.recent import RECENT_HOURS
+from stforecast.forecasters.record import LAGS_DAYS
 
 FLOAT = 4
 
 
 def cost(cube: Cube, config: Config) -> dict[str, int]:
-    """Bytes on the training device, by what they are for; the interpreter and its libraries come on top."""
+    """Bytes on the training device, by what they are for; the interpreter and its libraries come on top.
+
+    Counted by hexagon in single-precision numbers, as the tensors of a training step and of the validation slice that
+    are alive at once.
+    """
     n, c, k, model = cube.n, cube.c, cube.horizons, config.model
-    slots, length, p = max(1, 24 // cube.step_hours), config.training.truncation, model.patch_hours
-    memory = blocks(c)["level"].stop + len(HOUR_DAYS) * slots
-    nodes = p * c + memory + (4 * c if cube.late else 0)
-    # per issue and hexagon: features and copies, gates of the recurrence, read-out, excitation, loss on k × c leaves
-    gates = (8 + 3 * SUPPORTS[model.conv]) * model.hidden
-    leaves = (18 + 7 * recurring.COUNT) * k * c + 6 * k
-    kept = 3 * nodes + memory + gates + 3 * 128 + model.rank + 6 * len(RECENT_HOURS) * c + leaves
-    carried = n * (c * (2 * len(DAYS) + len(RECENT_HOURS)) + slots * (2 * len(HOUR_DAYS) + 16 + 2))
-    carried += n * c * slots * (len(recurring.DAYS) + 7 * len(recurring.WEEKS))
-    stretch = length * n * kept
-    targets = int(cube.steps * 0.75) * n * c
-    days = cube.steps // slots
-    read = nodes + memory + (5 + recurring.COUNT) * k * c + 3 * k
+    slots, length = max(1, 24 // cube.step_hours), config.training.truncation
+    p = min(max(1, model.patch_hours // cube.step_hours), k)
+    own = config.training.streams // config.training.devices
+    day, hour, recent = len(DAYS) * c, len(HOUR_DAYS) * slots, len(RECENT_HOURS) * c
+    features = blocks(c)["level"].stop + hour
+    nodes = p * c + (4 * c if cube.late else 0) + features
+    lags = LAGS_DAYS[-1] * slots // p if cube.late else 0
+    # sums, what was expected of them and of patches whose reports are still due
+    memory = 2 * day + 2 * hour + recent + 16 * slots + (len(recurring.DAYS) + 7 * len(recurring.WEEKS)) * c * slots
+    memory += 2 * (2 * (lags + 1) + length) * c * p
+    # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
+    leaves = c * k
+    given = 2 * nodes + 2 * features + hour + 3 * k + recent + (1 + recurring.COUNT) * leaves
+    layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
+    layers += 2 * recent + 6 * leaves
+    gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
+    once = (1 + len(KNOTS)) * recurring.COUNT * leaves  # of one issue at a time
+    stretch = length * (own * (given + layers) + gradients) + once
+    # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
+    checked = max(1, int(cube.steps / slots * _share(config))) * leaves
     return {
-        "events of the cube": cube.hour.size * 8 * 5,
-        "counts of the training slice": targets * FLOAT,
-        "one stretch of training, forward and backward": (2 * stretch + carried) * FLOAT,
-        "validation slice": int(days * 0.08 + 90) * n * read * FLOAT,
-        "a year of daily forecasts": 365 * k * n * c * FLOAT * 3,
+        "events of the cube, and on the device": cube.hour.size * 8 * 13,
+        "long memory": (own + 1) * n * memory * FLOAT,
+        "a stretch of training, or the forecasts of the validation slice": n * max(stretch, 5 * checked) * FLOAT,
+        "counts of the validation slice": n * checked * FLOAT,
+        "a year of daily forecasts": 365 * n * leaves * FLOAT * 3,
     }
+
+
+def _share(config: Config) -> float:
+    """Of the days, the validation slice; where it is given by date, as by default."""
+    share = config.split.validation
+    return share if isinstance(share, float) else 0.08
