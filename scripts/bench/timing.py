@@ -24,15 +24,27 @@ from stforecast.files import write_json
 
 def interleaved(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each call, by side: one unmeasured call each to be warm, then `rounds` in turns."""
+
+    def timed(side: Callable[[], object]) -> Callable[[], float]:
+        def call() -> float:
+            gc.collect()
+            began = time.perf_counter()
+            side()
+            return time.perf_counter() - began
+
+        return call
+
+    return turns({name: timed(side) for name, side in sides.items()}, rounds)
+
+
+def turns(sides: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """As `interleaved`, with sides that measure themselves."""
     for side in sides.values():
         side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            gc.collect()
-            began = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(side())
     return seconds
 
 

@@ -1,0 +1,212 @@
+"""This package as a side of the benchmarks: a worker that opens or simulates a city and trains on it.
+
+    python scripts/bench/ours.py        (other scripts start it, with the checkout to be measured on PYTHONPATH)
+
+`updates` and `HourlyCell` are all that know how the network is trained; the rest is Config, Cube and clocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count as counting
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cities import simulated
+from torch import Tensor, nn
+from workers import serve
+
+from stforecast.config import Config, load, parse
+from stforecast.cube import Cube
+from stforecast.cube.store import open_cube
+from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
+from stforecast.forecasters.gcrn.network import GraphGRUCell
+from stforecast.forecasters.gcrn.propagation import Propagation
+from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
+from stforecast.forecasters.reader import Reader, Scales
+from stforecast.scoring.splits import Split
+from stforecast.stages import Stages
+
+
+def module_of(cube: Cube, split: Split, config: Config) -> Module:
+    """The network with its training slice, as `GCRN.fit` makes them."""
+    torch.manual_seed(config.seed)
+    scales = Scales.of(cube, split.train_end)
+    reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
+    module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu())
+    module.stream = Stream(cube, split, config, reader)
+    return module
+
+
+def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
+    """One update of the weights after another, epoch after epoch: origins in it, and its loss.
+
+    An update is all that Lightning has `Module` do: features, forward, loss, backward, clipping, AdamW, averaging.
+    """
+    plan: Any = module.configure_optimizers()
+    optimizer, schedule = plan["optimizer"], plan["lr_scheduler"]["scheduler"]
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    for epoch in counting():
+        module.on_train_epoch_start()
+        module.stream.epoch = epoch
+        for i, batch in enumerate(module.stream):
+            module.on_train_batch_start(batch, i)
+            loss = module.training_step(batch, i)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.network.parameters(), clip)
+            optimizer.step()
+            if schedule.last_epoch < schedule.total_steps - 1:
+                schedule.step()
+            module.on_train_batch_end(None, batch, i)
+            yield len(batch.log_rate), float(loss.detach())
+
+
+class HourlyCell(nn.Module):
+    """The peers' work with our cell: a week of hourly counts [t n c] → log λ of the next 24 hours [n 24 c]."""
+
+    def __init__(self, edges: Tensor, n: int, c: int, hidden: int) -> None:
+        super().__init__()
+        self.propagation = Propagation("hex", edges, n)
+        self.given = nn.Linear(self.propagation.supports * c, 3 * hidden)
+        self.cell = GraphGRUCell(hidden, self.propagation)
+        self.read = nn.Linear(hidden, 24 * c)
+        self.hidden = hidden
+
+    def forward(self, x: Tensor) -> Tensor:
+        t, n, c = x.shape
+        spread = self.propagation(x.transpose(0, 1).reshape(n, t * c)).view(n, -1, t, c).permute(2, 0, 1, 3)
+        h = torch.zeros(n, self.hidden)
+        for given in self.given(spread.reshape(t, n, -1)).unbind(0):
+            h = self.cell(given, h)
+        return self.read(h).view(n, 24, c)
+
+
+class Ours:
+    """What the worker answers."""
+
+    cube: Cube
+    split: Split
+    config: Config
+
+    def open(self, path: str, overrides: list[str], gold: str) -> dict[str, Any]:
+        """Take a city's gold cube, under a configuration."""
+        self.config, self.cube = load(path, overrides), open_cube(Path(gold))
+        return self._ready()
+
+    def simulate(self, settings: dict[str, Any], **sizes: int) -> dict[str, Any]:
+        """Take a simulated cube."""
+        self.config, self.cube = parse({"city": "simulated", **settings}, "simulated"), simulated(**sizes)
+        return self._ready()
+
+    def _ready(self) -> dict[str, Any]:
+        self.split = Stages(self.config, print).split(self.cube)
+        self.updates: Iterator[tuple[int, float]] | None = None
+        self.hours: list[tuple[HourlyCell, Tensor, torch.optim.Optimizer]] = []
+        cube = self.cube
+        return {"hexagons": cube.n, "categories": cube.c, "hours": cube.steps * cube.step_hours, **memory()}
+
+    def steps(self, count: int) -> dict[str, Any]:
+        """The next `count` updates: seconds, origins and loss of each."""
+        if self.updates is None:
+            self.updates = updates(module_of(self.cube, self.split, self.config), self.config.training.clip)
+        seconds, origins, losses = [], [], []
+        for _ in range(count):
+            began = time.perf_counter()
+            made, loss = next(self.updates)
+            seconds.append(time.perf_counter() - began)
+            origins.append(made)
+            losses.append(loss)
+        return {"seconds": seconds, "origins": origins, "losses": losses, **memory()}
+
+    def epoch(self) -> dict[str, Any]:
+        """The next epoch: seconds and origins."""
+        module = module_of(self.cube, self.split, self.config)
+        one = updates(module, self.config.training.clip)
+        next(one)  # warm, and the first update of an epoch is not counted in the second
+        count = len(module.stream)
+        list(islice(one, count - 1))
+        began = time.perf_counter()
+        origins = sum(made for made, _ in islice(one, count))
+        return {"seconds": time.perf_counter() - began, "origins": origins, **memory()}
+
+    def hourly(self, count: int, hours: int) -> dict[str, Any]:
+        """The peers' work with our cell, `count` origins one by one."""
+        if not self.hours:
+            torch.manual_seed(0)
+            cell = HourlyCell(torch.tensor(self.cube.edges), self.cube.n, self.cube.c, self.config.model.hidden)
+            self.hours = [(cell, self.cube.dense(), torch.optim.Adam(cell.parameters(), 1e-3))]
+        (cell, counts, optimizer), began = self.hours[0], time.perf_counter()
+        for i in range(count):
+            now = hours + 24 * i % (len(counts) - hours - 24)
+            log_rate = cell(counts[now - hours : now].log1p())
+            target = counts[now : now + 24].transpose(0, 1)
+            loss = nn.functional.poisson_nll_loss(log_rate, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return {"seconds": time.perf_counter() - began, "origins": count}
+
+    def limit(self) -> dict[str, Any]:
+        """Floating-point operations in the matrix products of an origin, and this machine's rate of them."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        module = module_of(self.cube, self.split, self.config)
+        one = updates(module, self.config.training.clip)
+        next(one)
+        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+            origins, _ = next(one)
+        a, b = torch.randn(2, 2048, 2048)
+        torch.mm(a, b)
+        rates = []
+        for _ in range(9):
+            began = time.perf_counter()
+            torch.mm(a, b)
+            rates.append(2 * 2048**3 / (time.perf_counter() - began))
+        flops, rate = counter.get_total_flops() / origins, float(np.median(rates))
+        return {"flop_per_origin": flops, "gemm_flop_per_second": rate, "seconds": flops / rate}
+
+    def validate(self) -> dict[str, Any]:
+        """Read the validation slice and forecast it, as at the end of an epoch."""
+        module = module_of(self.cube, self.split, self.config)
+        check = Validation(self.cube, self.split, module.stream.reader)
+        check.intensity(module.best)
+        return memory()
+
+    def fit(self) -> dict[str, Any]:
+        """A training run of `training.max_epochs`, as `stforecast train` does it."""
+        began = time.perf_counter()
+        GCRN(self.config).fit(self.cube, self.split)
+        return {"seconds": time.perf_counter() - began, **memory()}
+
+    def predicted(self) -> dict[str, Any]:
+        """Bytes by item, as `stforecast doctor` prints them."""
+        from stforecast.forecasters.gcrn.cost import cost
+
+        return dict(cost(self.cube, self.config))
+
+    def facts(self) -> dict[str, Any]:
+        """What is measured."""
+        model, training = self.config.model.model_dump(), self.config.training.model_dump()
+        return {"threads": torch.get_num_threads(), "model": model, "training": training}
+
+
+def memory() -> dict[str, int]:
+    """Resident bytes: now, and at most since the imports."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    found = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
+    resident, peak = int(found["VmRSS"]) << 10, int(found["VmHWM"]) << 10
+    return {"resident": resident - AFTER_IMPORTS, "peak": peak - AFTER_IMPORTS}
+
+
+AFTER_IMPORTS = 0
+if __name__ == "__main__":
+    torch.randn(64, 64) @ torch.randn(64, 64)
+    AFTER_IMPORTS = memory()["resident"]
+    answers = Ours()
+    names = ("open", "simulate", "steps", "epoch", "hourly", "limit", "validate", "fit", "predicted", "facts")
+    serve(**{name: getattr(answers, name) for name in names})
