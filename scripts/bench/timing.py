@@ -49,7 +49,7 @@ def turns(sides: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[
 
 
 def summary(seconds: dict[str, list[float]], base: str) -> dict[str, Any]:
-    """Median and quartiles in seconds of each side, and the ratio of the median of `base` to its own."""
+    """Median, quartiles and least in seconds of each side, and the ratio of the median of `base` to its own."""
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     found = {}
     for name, values in seconds.items():
@@ -57,6 +57,7 @@ def summary(seconds: dict[str, list[float]], base: str) -> dict[str, Any]:
         found[name] = {
             "median_s": significant(medians[name]),
             "quartiles_s": [significant(low), significant(high)],
+            "least_s": significant(min(values)),
             "rounds": len(values),
             "ratio": significant(medians[base] / medians[name]),
         }
