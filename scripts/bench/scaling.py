@@ -31,7 +31,7 @@ TARGETS = {"seconds of an origin against hexagons": 1.05, "seconds of an epoch a
 def cost_of(axis: str, size: int, updates: int) -> dict[str, float]:
     """Seconds of an origin, seconds of an epoch (against days alone) and peak bytes at one size."""
     sizes = BASE | ({"hexagons": 60} if axis == "days" else {}) | {axis: size}
-    settings = {"model": {"hidden": sizes.pop("hidden")}, "training": {"warm_up_days": 60}}
+    settings = {"model": {"hidden": sizes.pop("hidden")}, "training": {"warm_up_days": 0}}
     with Worker(sys.executable, "ours.py") as ours:
         ours.ask("simulate", settings=settings, **sizes)
         if axis == "days":
