@@ -7,7 +7,7 @@
 
 Measured: the largest resident memory of a process that opens the cube and fits the network for one epoch, validation
 included, less what was resident after the imports. Predicted: the items of `cost` that a training run holds. Beside
-the run as a whole stand its parts, each in a process of its own: cube alone, updates without validation, validation.
+the run as a whole stand its parts, in processes of their own: updates without validation, and validation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from stforecast.config import load
 SMALL: dict[str, Any] = {"hexagons": 61, "days": 200}
 NOT_OF_TRAINING = ("a year of daily forecasts",)
 TARGET = {"measured_over_predicted": [0.8, 1.2]}
-PARTS = {"cube": None, "updates": ("steps", {"count": 10}), "validation": ("validate", {}), "run": ("fit", {})}
+PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "updates": ("steps", {"count": 10}),
+    "validation": ("validate", {}),
+    "run": ("fit", {}),
+}
 MB = 1 << 20
 
 
@@ -34,7 +38,7 @@ MB = 1 << 20
 @click.argument("config", required=False)
 @click.argument("overrides", nargs=-1)
 @click.option("--simulated", "hexagons", type=int, help="A simulated city of so many hexagons and 400 days instead.")
-@click.option("--small", is_flag=True, help="A small simulated city, in seconds.")
+@click.option("--small", is_flag=True, help="A small simulated city, the run alone, in seconds.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     config: str | None, overrides: tuple[str, ...], hexagons: int | None, small: bool, output: Path | None
@@ -46,14 +50,15 @@ def main(
     gold = None if config is None else built(load(config, overrides))[1]
     sizes = SMALL if small else {"hexagons": hexagons, "days": 400}
     measured: dict[str, float] = {}
-    for part, request in PARTS.items():
+    for part in ["run"] if small else PARTS:
         with Worker(sys.executable, "ours.py") as ours:
             if gold is None:
                 city = ours.ask("simulate", settings={"training": {"max_epochs": 1}}, **sizes)
             else:
                 city = ours.ask("open", path=config, overrides=overrides, gold=str(gold))
-            done = ours.ask(request[0], **request[1]) if request else city
-            measured[part] = round(done["peak"] / MB, 1)
+            measured["cube"] = round(city["peak"] / MB, 1)
+            request, arguments = PARTS[part]
+            measured[part] = round(ours.ask(request, **arguments)["peak"] / MB, 1)
             items, settings = ours.ask("predicted"), ours.ask("facts")
     predicted = {item: round(size / MB, 1) for item, size in items.items()}
     total = sum(size for item, size in predicted.items() if item not in NOT_OF_TRAINING)

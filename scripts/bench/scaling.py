@@ -24,7 +24,7 @@ BASE = {"hexagons": 250, "days": 150, "categories": 3, "hidden": 64}
 SIZES = {"hexagons": (250, 500, 1000, 2000), "days": (250, 500, 1000, 2000), "categories": (2, 4, 8, 16)}
 SIZES |= {"hidden": (32, 64, 128, 256)}
 LARGE = {"hexagons": (1000, 2000, 4000, 8000, 16000), "days": (1000, 2000, 4000, 8000)}
-SMALL = {"hexagons": (30, 60, 120), "days": (150, 200, 300)}
+SMALL = {"hexagons": (30, 120)}
 TARGETS = {"seconds of an origin against hexagons": 1.05, "seconds of an epoch against days": 1.05}
 
 
@@ -61,7 +61,7 @@ def exponent(sizes: list[int], costs: list[float]) -> dict[str, float]:
 @click.option("--updates", default=8, show_default=True, help="Measured at each size.")
 @click.option("--rounds", default=1, show_default=True)
 @click.option("--axis", "axes", multiple=True, type=click.Choice(list(SIZES)), help="Only these.")
-@click.option("--small", is_flag=True, help="Two axes at small sizes, in seconds.")
+@click.option("--small", is_flag=True, help="Two small sizes of one axis, in seconds.")
 @click.option("--large", is_flag=True, help="Larger sizes of hexagons and days.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(updates: int, rounds: int, axes: tuple[str, ...], small: bool, large: bool, output: Path | None) -> None:

@@ -1,0 +1,133 @@
+"""The benchmarks' shared parts by hand, and every script at its smallest."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "scripts/bench"
+PEERS = os.environ.get("STFORECAST_PEERS")
+"""Interpreter of the peers' environment (scripts/bench/peers.py says how to make it)."""
+sys.path.append(str(FOLDER))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that scripts start
+
+import cities  # noqa: E402
+import scaling  # noqa: E402
+import timing  # noqa: E402
+import workers  # noqa: E402
+
+
+def small(script: str, folder: Path, *options: str) -> dict[str, Any]:
+    """What a script writes with --small."""
+    output = folder / f"{script}.json"
+    done = CliRunner().invoke(import_module(script).main, ["--small", "--output", str(output), *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads(output.read_text())
+    return json.loads(done.stdout)
+
+
+def test_sides_take_turns_after_one_unmeasured_call_each() -> None:
+    calls: list[str] = []
+    seconds = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+    assert all(value >= 0 for values in seconds.values() for value in values)
+
+
+def test_a_ratio_is_how_many_times_faster_than_the_base() -> None:
+    found = timing.summary({"slow": [4.0, 8.0, 6.0, 100.0, 2.0], "fast": [3.0, 2.0, 2.0]}, base="slow")
+    assert found["slow"] == {"median_s": 6, "quartiles_s": [4, 8], "least_s": 2, "rounds": 5, "ratio": 1}
+    assert found["fast"]["median_s"] == 2
+    assert found["fast"]["ratio"] == 3
+
+
+def test_an_exponent_is_the_slope_of_logarithms() -> None:
+    exact = scaling.exponent([1, 2, 4, 8], [3.0, 6.0, 12.0, 24.0])
+    assert exact == {"exponent": 1, "standard_error": pytest.approx(0, abs=1e-12), "last_step": 1}
+    bent = scaling.exponent([1, 2, 4], [1.0, 2.0, 8.0])
+    assert bent["exponent"] == pytest.approx(1.5)
+    assert bent["last_step"] == pytest.approx(2)
+    # residuals of log₂: 1/6, −1/3, 1/6; one degree of freedom; Σx² = 2
+    assert bent["standard_error"] == pytest.approx(np.sqrt((1 / 36 + 1 / 9 + 1 / 36) / 2), rel=0.01)
+
+
+def test_a_simulated_city_is_a_disc_of_the_size_asked_for() -> None:
+    cube = cities.simulated(37, days=30, categories=2)  # a full disc of three rings
+    assert (cube.n, cube.c, cube.steps) == (37, 2, 720)
+    degree = np.bincount(cube.edges[1], minlength=37)
+    assert sorted(np.bincount(degree, minlength=7).tolist()[3:]) == [0, 6, 12, 19]  # corners 3, sides 4, within 6
+    assert cube.weight.sum() == pytest.approx(0.1 * 37 * 30, rel=0.5)
+    assert np.array_equal(cube.hour, cities.simulated(37, days=30, categories=2).hour)
+
+
+def test_a_worker_that_fails_is_named() -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"timing\.py: ended with status 0 at 'steps'"),
+        workers.Worker(sys.executable, "timing.py") as worker,  # which serves nothing
+    ):
+        worker.ask("steps", count=1)
+
+
+def test_step_of_one_checkout_on_both_sides_has_equal_losses(tmp_path: Path) -> None:
+    found = small("step", tmp_path, "--rounds", "2", "--updates", "2")
+    assert found["updates"] == 6
+    assert found["largest_difference_of_losses"] == 0
+    assert found["settings_that_differ"] == {}
+    assert 0.2 < found["sides"]["this"]["ratio"] < 5
+
+
+def test_origin_without_peers_says_so(tmp_path: Path) -> None:
+    found = small("origin", tmp_path, "--rounds", "2", "--hidden", "16")
+    assert found["fastest_peer"] == "not measured"
+    assert set(found["sides"]) == {"ours", "ours, 168 hourly steps"}
+    assert found["ours"]["model"]["hidden"] == 16
+    assert found["ours_over_limit"] > 1  # nothing is faster than its own products
+
+
+@pytest.mark.skipif(PEERS is None, reason="STFORECAST_PEERS does not name the interpreter of the peers' environment")
+def test_origin_and_skill_beside_a_peer(tmp_path: Path) -> None:
+    peer, python = "PyG GCNConv and GRUCell", ("--peers", str(PEERS))
+    found = small("origin", tmp_path, "--rounds", "1", "--hidden", "16", "--peer", peer, *python)
+    assert found["fastest_peer"] == peer
+    assert found["sides"]["ours"]["ratio"] > 1
+    skill = small("peer_skill", tmp_path, "--peer", peer, "--every", "5", "--hidden", "16", *python)
+    assert skill["origins_of_peer"] > 0
+    assert set(skill["more_than_gcrn"]) == {"rolling_climatology", peer}
+
+
+def test_propagation_agrees_with_message_passing(tmp_path: Path) -> None:
+    found = small("propagation", tmp_path, "--rounds", "2")
+    assert set(found["sides"]) == {"[100, 64]", "[100, 448]"}
+    for sides in found["sides"].values():
+        assert sides["PyG SimpleConv"]["ratio"] == 1
+
+
+def test_scaling_of_a_small_axis(tmp_path: Path) -> None:
+    found = small("scaling", tmp_path, "--axis", "hexagons", "--updates", "2")["axes"]
+    assert list(found) == ["hexagons"]
+    assert found["hexagons"]["sizes"] == [30, 120]
+    assert set(found["hexagons"]["exponents"]) == {"origin", "peak"}
+    assert found["hexagons"]["peak_bytes"][1] > found["hexagons"]["peak_bytes"][0]
+
+
+def test_memory_of_a_small_city(tmp_path: Path) -> None:
+    found = small("memory", tmp_path)
+    measured = found["measured_peak"]
+    assert 0 < measured["cube"] < measured["run"]
+    assert found["measured_over_predicted"] == pytest.approx(measured["run"] / found["predicted_of_training"], rel=0.01)
+
+
+@pytest.mark.parametrize("script", ["origin", "step", "memory"])
+def test_a_city_is_asked_for(script: str) -> None:
+    done = CliRunner().invoke(import_module(script).main, [])
+    assert done.exit_code == 2
+    assert "Give a configuration" in done.stderr
