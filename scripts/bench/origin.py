@@ -7,7 +7,7 @@ Peers (see peers.py, which also says how to make their environment) read a week 
 Ours is the training step as it is, features included; `ours, 168 hourly steps` is our cell doing exactly the peers'
 work. All have a state of the same width and run in processes of their own, by turns. They are different models, so
 that there is no equal result to check: peer_skill.py compares what they forecast. `limit` is the time that the matrix
-products of our step need at this machine's rate for products of 2,048² matrices. What an epoch does once before its
+products of our step need at this machine's rate for products of 1,024² matrices. What an epoch does once before its
 first update (the long memory's warm-up) is the difference between `epoch` and `ours`.
 """
 

@@ -22,8 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that scripts s
 
 import cities  # noqa: E402
 import scaling  # noqa: E402
+import speed  # noqa: E402
 import timing  # noqa: E402
 import workers  # noqa: E402
+
+from stforecast.files import write_json  # noqa: E402
 
 
 def small(script: str, folder: Path, *options: str) -> dict[str, Any]:
@@ -124,6 +127,28 @@ def test_memory_of_a_small_city(tmp_path: Path) -> None:
     measured = found["measured_peak"]
     assert 0 < measured["cube"] < measured["run"]
     assert found["measured_over_predicted"] == pytest.approx(measured["run"] / found["predicted_of_training"], rel=0.01)
+
+
+def test_the_table_holds_what_was_measured_and_says_what_was_not(tmp_path: Path) -> None:
+    side = {"median_s": 0.004, "quartiles_s": [0.003, 0.005]}
+    sides = {"before": side | {"ratio": 1.0}, "this": side | {"median_s": 0.002, "ratio": 2.0}}
+    machine = {"processor": "a processor", "cores": 2, "load": 0.1}
+    facts = {"sides": sides, "loss_of_last_half": {"before": 0.99, "this": 0.98}, "machine": machine}
+    write_json(tmp_path / "step.json", facts)
+    page = tmp_path / "speed.md"
+    page.write_text((ROOT / "docs/speed.md").read_text())
+    for _ in range(2):  # written over, it stays one table
+        assert CliRunner().invoke(speed.main, [str(tmp_path), "--page", str(page)]).exit_code == 0
+    rows = [line for line in page.read_text().splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(speed.ROWS)
+    said = {row.split(" | ")[0].strip("| "): row.split(" | ")[2] for row in rows}
+    assert said.pop("A training step, beside the version before") == (
+        "4 ms (3 to 5), now 2 ms (3 to 5): × 2; loss 0.9900, now 0.9800"
+    )
+    assert set(said.values()) == {"not measured"}
+    assert "Measured on: a processor, 2 cores" in page.read_text()
+    page.write_text("no marks")
+    assert "lacks the marks" in CliRunner().invoke(speed.main, [str(tmp_path), "--page", str(page)]).output
 
 
 @pytest.mark.parametrize("script", ["origin", "step", "memory"])

@@ -1,0 +1,142 @@
+"""The table of docs/speed.md, from the JSON that the benchmarks wrote.
+
+    python scripts/bench/speed.py FOLDER        (FOLDER holds origin.json, step.json, …, written with --output)
+
+Replaces what stands between the two marks of the page. A figure whose file is absent reads "not measured".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stforecast.files import atomic_path, read_json
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/speed.md"
+BEGIN, END = "<!-- figures: written by scripts/bench/speed.py -->\n", "<!-- end of figures -->\n"
+Facts = dict[str, Any]
+
+
+def milliseconds(facts: Facts, side: str) -> str:
+    """Median with quartiles."""
+    one = facts["sides"][side]
+    low, high = (f"{1000 * value:.3g}" for value in one["quartiles_s"])
+    return f"{1000 * one['median_s']:.3g} ms ({low} to {high})"
+
+
+def against_peers(facts: Facts, side: str) -> str:
+    """A side of origin.json beside its fastest peer."""
+    if facts["fastest_peer"] not in facts["sides"]:
+        return f"{milliseconds(facts, side)}; peers not measured"
+    peer, ratio = facts["fastest_peer"], facts["sides"][side]["ratio"]
+    return f"{milliseconds(facts, side)}; {peer} {milliseconds(facts, peer)}: × {ratio:.3g}"
+
+
+def limit(facts: Facts) -> str:
+    """Arithmetic of an origin."""
+    found = facts["limit"]
+    flop, rate = found["flop_per_origin"] / 1e9, found["gemm_flop_per_second"] / 1e9
+    needs = f"{flop:.2f} GFLOP at {rate:.0f} GFLOP/s: {1000 * found['seconds']:.2f} ms"
+    return f"{needs}; × {facts['ours_over_limit']:.2g} over"
+
+
+def step(facts: Facts) -> str:
+    """Before and now."""
+    losses = facts["loss_of_last_half"]
+    before, now = milliseconds(facts, "before"), milliseconds(facts, "this")
+    ratio = facts["sides"]["this"]["ratio"]
+    return f"{before}, now {now}: × {ratio:.3g}; loss {losses['before']:.4f}, now {losses['this']:.4f}"
+
+
+def propagation(facts: Facts) -> str:
+    """Ratio at each width."""
+    return "; ".join(f"{shape}: × {sides['ours']['ratio']:.3g}" for shape, sides in facts["sides"].items())
+
+
+def exponents(facts: Facts) -> str:
+    """Of each axis."""
+    found = []
+    for axis, values in facts["axes"].items():
+        for kind in ("epoch" if axis == "days" else "origin", "peak"):
+            one = values["exponents"][kind]
+            found.append(f"{kind} against {axis} {one['exponent']:.2f} ± {one['standard_error']:.2f}")
+    return "; ".join(found)
+
+
+def memory(facts: Facts) -> str:
+    """Measured and predicted."""
+    ratio = facts["measured_over_predicted"]
+    return f"{facts['measured_peak']['run']:,.0f} of {facts['predicted_of_training']:,.0f} MB: × {ratio:.2f}"
+
+
+def skill(facts: Facts) -> str:
+    """Deviance of each."""
+    times, deviances = facts["seconds"], facts["poisson_deviance"]
+    parts = [
+        f"{name} {value:.5f}" + (f" ({times[name]:.0f} s)" if name in times else "")
+        for name, value in deviances.items()
+    ]
+    return "; ".join(parts)
+
+
+ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
+    ("A training origin, beside the fastest peer", "≥ 250", "origin", lambda f: against_peers(f, "ours")),
+    (
+        "The peers' 168 hourly steps with our cell",
+        "≥ 10",
+        "origin",
+        lambda f: against_peers(f, "ours, 168 hourly steps"),
+    ),
+    ("A training origin over its arithmetic", "≤ 2", "origin", limit),
+    ("Test deviance after training", "no worse", "peer_skill", skill),
+    ("A training step, beside the version before", "≥ 1.5", "step", step),
+    ("Propagation, beside message passing", "≥ 20", "propagation", propagation),
+    ("Exponents of cost", "≤ 1.05", "scaling", exponents),
+    ("Peak memory over doctor's prediction, quickstart", "0.8 to 1.2", "memory_quickstart", memory),
+    ("… Denver", "0.8 to 1.2", "memory_denver", memory),
+    ("… 4,000 simulated hexagons", "0.8 to 1.2", "memory_simulated", memory),
+    (
+        "A training origin on a GPU, and its share of the machine's limits",
+        "",
+        "origin_gpu",
+        lambda f: against_peers(f, "ours"),
+    ),
+)
+"""Claim, target, name of the JSON file, and what is read from it."""
+
+
+def table(folder: Path) -> str:
+    """The rows as Markdown, and what they were measured on."""
+    lines, machines = ["| claim | target | measured | script |", "|---|---|---|---|"], set()
+    for claim, target, name, read in ROWS:
+        path, said = folder / f"{name}.json", "not measured"
+        if path.is_file():
+            facts = read_json(path)
+            said, machine = read(facts), facts["machine"]
+            machines.add(
+                f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the end of {name}"
+            )
+        script = f"`{name.split('_')[0] if name != 'peer_skill' else name}.py`"
+        lines.append(f"| {claim} | {target} | {said} | {script} |")
+    return "\n".join([*lines, "", "Measured on: " + ("; ".join(sorted(machines)) or "not measured") + ".", ""])
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--page", default=PAGE, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(folder: Path, page: Path) -> None:
+    """Write the table."""
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not rest or END not in rest:
+        raise click.ClickException(f"{page}: lacks the marks {BEGIN.strip()} and {END.strip()}.")
+    with atomic_path(page) as temporary:
+        temporary.write_text(f"{before}{BEGIN}\n{table(folder)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
