@@ -67,7 +67,7 @@ class StepByStep(nn.Module):
         self.cell, self.batched = cell, batched
 
     def forward(self, x: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
-        h = None
+        h: Any = None
         for now in x.unbind(1) if self.batched else x[0].unbind(0):
             h = self.cell(now, edges, weight, h)
         return h if self.batched else h[None]

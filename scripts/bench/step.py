@@ -12,6 +12,7 @@ checkout stands on both sides: losses are then equal to the last bit, and the ra
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def main(
             else worker.ask("open", path=config, overrides=overrides, gold=str(gold))
         )
     facts = {name: worker.ask("facts") for name, worker in workers.items()}
-    seconds = turns({name: lambda n=name, w=worker: taking_turns(n, w) for name, worker in workers.items()}, rounds)
+    seconds = turns({name: partial(taking_turns, name, worker) for name, worker in workers.items()}, rounds)
     for worker in workers.values():
         worker.close()
     last = len(losses["this"]) // 2
@@ -68,7 +69,7 @@ def main(
         "updates": len(losses["this"]),
         "sides": summary(seconds, "before"),
         "loss_of_last_half": {name: significant(float(np.mean(values[-last:])), 6) for name, values in losses.items()},
-        "largest_difference_of_losses": float(np.abs(np.subtract(*losses.values())).max()),
+        "largest_difference_of_losses": float(np.abs(np.subtract(losses["before"], losses["this"])).max()),
         "settings_that_differ": differences(facts["before"], facts["this"]),
         "target": TARGET,
     }
