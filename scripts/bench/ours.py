@@ -24,7 +24,6 @@ from stforecast.config import Config, load, parse
 from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
 from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
-from stforecast.forecasters.gcrn.network import GraphGRUCell
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
 from stforecast.forecasters.reader import Reader, Scales
@@ -63,7 +62,8 @@ def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
             if schedule.last_epoch < schedule.total_steps - 1:
                 schedule.step()
             module.on_train_batch_end(None, batch, i)
-            yield len(batch.log_rate), float(loss.detach())
+            parts = batch if isinstance(batch, list) else [batch]  # one stretch before there were streams side by side
+            yield sum(len(part.inputs.log_rate) for part in parts), float(loss.detach())
 
 
 class HourlyCell(nn.Module):
@@ -73,17 +73,17 @@ class HourlyCell(nn.Module):
         super().__init__()
         self.propagation = Propagation("hex", edges, n)
         self.given = nn.Linear(self.propagation.supports * c, 3 * hidden)
-        self.cell = GraphGRUCell(hidden, self.propagation)
+        self.recurrent = nn.Linear(self.propagation.supports * hidden, 3 * hidden, bias=False)
         self.read = nn.Linear(hidden, 24 * c)
         self.hidden = hidden
 
     def forward(self, x: Tensor) -> Tensor:
+        from stforecast.forecasters.gcrn.cell import recur  # which older checkouts lack
+
         t, n, c = x.shape
         spread = self.propagation(x.transpose(0, 1).reshape(n, t * c)).view(n, -1, t, c).permute(2, 0, 1, 3)
-        h = torch.zeros(n, self.hidden)
-        for given in self.given(spread.reshape(t, n, -1)).unbind(0):
-            h = self.cell(given, h)
-        return self.read(h).view(n, 24, c)
+        given, start = self.given(spread.reshape(t, n, -1)), torch.zeros(n, self.hidden)
+        return self.read(recur(given, start, self.recurrent.weight, self.propagation)[-1]).view(n, 24, c)
 
 
 class Ours:
@@ -173,8 +173,8 @@ class Ours:
     def validate(self) -> dict[str, Any]:
         """Read the validation slice and forecast it, as at the end of an epoch."""
         module = module_of(self.cube, self.split, self.config)
-        check = Validation(self.cube, self.split, module.stream.reader)
-        check.intensity(module.best)
+        check = Validation(self.cube, self.split, module.stream.reader, self.config.training.truncation)
+        check.intensity(module.best, module.graph)
         return memory()
 
     def fit(self) -> dict[str, Any]:
