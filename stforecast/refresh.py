@@ -32,7 +32,7 @@ LIVE = pd.Timedelta(days=7)
 SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
 """What the service tells of a scorecard."""
 LEFTOVER_HOURS = 6
-"""Age at which a half-written folder is that of a process that was killed."""
+"""Age at which a half-written file or folder is that of a process that was killed."""
 
 
 def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
@@ -70,6 +70,7 @@ def alone(path: Path) -> Iterator[None]:
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     _sweep(stages.place.root / "data" / stages.config.city / "grids")
     run = Run(stages.place.latest())
+    _sweep(run.folder / "state")
     table = stages.ingest(mend=True)
     cube = stages.newest(run)
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
@@ -81,7 +82,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
         stages.say(f"refresh: nothing is new since grid {current}")
         return current
     grid = open_grid(stages.forecast([issue_time], cube=cube)[0])
-    usual = usual_week(cube, cube.step_of(issue_time), run, stages.config)
+    usual = usual_week(cube, cube.step_of(issue_time), run, stages.config, run.kept(stages.say))
     facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, grid.model)}
     made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
     stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
@@ -143,8 +144,8 @@ def _finite(scores: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in numbers.items() if isinstance(value, float) and math.isfinite(value)}
 
 
-def _sweep(grids: Path) -> None:
+def _sweep(folder: Path) -> None:
     """Remove what killed processes left half-written."""
-    for path in grids.glob(".*") if grids.is_dir() else ():
-        if path.is_dir() and time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
-            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        if time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ config.yaml        the configuration that it came from
 run.json           hexagons, categories, weather channels, slices as instants, forecasters; written when all are fitted
 best.ckpt …        the network's checkpoints and TensorBoard events
 <forecaster>/      what another forecaster saved
+state/             what forecasters remember at their newest issues, so that a forecast need not replay the record;
+                   may be removed at any time
 calibration/       <forecaster>.json: fitted on the validation slice: calibration, spreads of counts, thresholds
 scorecard.json     the comparison on the test slice
 backtest/…         a rolling origin, one folder for every way to cut it: backtest.json, table.csv, table.md, curves.png,
@@ -12,6 +14,7 @@ backtest/…         a rolling origin, one folder for every way to cut it: backt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import Fitted
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Calibrated, Forecaster, forecaster_class
+from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.members import new_forecaster, open_forecaster
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread
@@ -65,6 +69,10 @@ class Run:
     def predictions(self, forecaster: str, hour: int) -> Path:
         """Calibrated λ of a fold's test slice, issued at a UTC hour: float32 [m k n c]."""
         return self.folder / "predictions" / forecaster / f"{hour:02d}.npy"
+
+    def kept(self, say: Callable[[str], None]) -> Kept:
+        """What forecasters remember at their newest issues."""
+        return Kept(self.folder / "state", say)
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says.

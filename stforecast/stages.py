@@ -128,8 +128,9 @@ class Stages(Preparation):
         cube = cube or self.newest(run)
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
-        forecast = fitted.forecaster.predict(cube, issues)
-        usual = usual_forecaster(cube, run, self.config).predict(cube, issues).intensity
+        kept = run.kept(lambda line: self.say(f"forecast: {line}"))
+        forecast = fitted.forecaster.predict(cube, issues, kept)
+        usual = usual_forecaster(cube, run, self.config).predict(cube, issues, kept).intensity
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):

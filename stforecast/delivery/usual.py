@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stforecast.config import Config
     from stforecast.cube import Cube
     from stforecast.forecasters.base import Calibrated
+    from stforecast.forecasters.kept import Kept
     from stforecast.run import Run
 
 YEAR, MONTH = 365, 365 / 12
@@ -56,17 +57,20 @@ def usual_forecaster(cube: Cube, run: Run, config: Config) -> Calibrated:
     return Calibrated(climatology, calibration)
 
 
-def usual_week(cube: Cube, issue: int, run: Run, config: Config) -> UsualWeek:
+def usual_week(cube: Cube, issue: int, run: Run, config: Config, kept: Kept) -> UsualWeek:
     """What is usual, from the record as known at the step `issue`."""
     from stforecast.cube.hours import calendar
-    from stforecast.forecasters.climatology import RollingClimatology
+    from stforecast.forecasters.climatology import RateWalk, RollingClimatology
+    from stforecast.forecasters.walking import intensity_of
     from stforecast.scoring.calibration import Calibration
 
-    usual, issues = usual_forecaster(cube, run, config), np.array([issue])
+    usual = usual_forecaster(cube, run, config)
     steps = 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
-    assert isinstance(usual.forecaster, RollingClimatology)  # it alone looks further ahead than the horizon
-    ahead = usual.calibration.apply(usual.forecaster.intensity(cube, issues, steps)[0])
-    today = usual.predict(cube, issues).intensity[0]
+    assert isinstance(usual.forecaster, RollingClimatology)
+    walk = kept.walk(usual, usual.forecaster, cube, issue, steps)
+    assert isinstance(walk, RateWalk)  # it alone looks further ahead than the horizon
+    ahead = usual.calibration.apply(intensity_of(walk.beyond(issue, steps)))
+    today = usual.predict(cube, np.array([issue]), kept).intensity[0]
     week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)
     _, first = np.unique(local.slot_of_week, return_index=True)

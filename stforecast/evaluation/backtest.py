@@ -9,7 +9,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.evaluation.days import counts_needed, day_sums
 from stforecast.forecasters.base import Calibrated, Forecaster
-from stforecast.forecasters.level import at_level, with_earlier
+from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.conformal import fit_spread
@@ -51,7 +51,7 @@ def calibrate(forecaster: Forecaster, cube: Cube, split: Split) -> Fitted:
     counts = outcomes(cube, split, "validation")
     share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
     calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
-    reported = at_level(cube, issues, steps, calibration.apply(raw)) * share
+    reported = at_level(cube, issues, Issued.of(steps, calibration.apply(raw))) * share
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,14 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.level import at_level, with_earlier
+from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.kept import Kept
+    from stforecast.forecasters.walking import Walking
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,14 @@ class Forecaster(ABC):
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         """λ as float32 [m k n c] at the issue steps `issues` [m]."""
 
+    def walking(self) -> Walking | None:
+        """The forecaster as one whose state can be kept; None where every forecast needs the record anew."""
+        return None
+
+    def joined(self, others: Sequence[Forecaster]) -> Walking | None:
+        """It and `others`, which differ by seed, as one of their geometric mean on one walk; None where it has none."""
+        return None
+
     def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
         """The forecast at the issue steps `issues`; beyond the cube's end it rests on the record up to there."""
         issues = np.asarray(issues, np.int64)
@@ -152,13 +164,19 @@ class Calibrated:
     calibration: Calibration
     spreads: Mapping[str, Spread] = field(default_factory=dict)
 
-    def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
-        """The calibrated forecast, at the level of the weeks before each issue."""
+    def predict(self, cube: Cube, issues: np.ndarray, kept: Kept | None = None) -> Forecast:
+        """The calibrated forecast, at the level of the weeks before each issue; of one issue, from what is `kept`."""
         issues = np.asarray(issues, np.int64)
-        needed = with_earlier(cube, issues)
-        intensity = self.calibration.apply(self.forecaster.intensity(cube, needed))
-        found = self.forecaster.forecast(cube, issues, at_level(cube, issues, needed, intensity))
+        issued = kept.issued(self, cube, int(issues[0])) if kept and len(issues) == 1 else None
+        if issued is None:
+            needed = with_earlier(cube, issues)
+            issued = self.issued(needed, self.forecaster.intensity(cube, needed))
+        found = self.forecaster.forecast(cube, issues, at_level(cube, issues, issued))
         return replace(found, spreads=self.spreads)
+
+    def issued(self, steps: np.ndarray, intensity: np.ndarray) -> Issued:
+        """What the forecaster gave at ascending issue `steps`, calibrated."""
+        return Issued.of(steps, self.calibration.apply(intensity))
 
 
 _WHERE = {

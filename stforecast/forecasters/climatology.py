@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
 from stforecast.forecasters.rates import PROFILE_DAYS, RATE_DAYS, Rates
 from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.walking import Walking, along, as_array, beyond_of, by_phase
 
 
-def by_phase(issues: np.ndarray, patch: int, steps: int) -> dict[int, dict[int, list[int]]]:
-    """Places of `issues`, grouped by phase (step mod patch), then by the issue step whose state serves them.
-
-    An issue beyond the record is served by the state at its end.
-    """
-    groups: dict[int, dict[int, list[int]]] = {}
-    for place, issue in enumerate(issues.tolist()):
-        served = min(issue, steps)
-        groups.setdefault(served % patch, {}).setdefault(served, []).append(place)
-    return groups
-
-
-class RollingClimatology(WithoutParameters):
+class RollingClimatology(Walking, WithoutParameters):
     """λ₀ of each day from the days before it: the offset of the network, and the control to beat."""
 
     name = "rolling_climatology"
     half_lives = (RATE_DAYS, PROFILE_DAYS)
 
-    def intensity(self, cube: Cube, issues: np.ndarray, steps: int | None = None) -> np.ndarray:
-        """λ₀ of the `steps` after each issue (default: the cube's horizons), [m k n c]."""
-        patch, steps = min(max(1, 24 // cube.step_hours), cube.horizons), steps or cube.horizons
-        out = np.zeros((len(issues), steps, cube.n, cube.c), np.float32)
-        record = Record(cube, patch, beyond=max(0, int(issues.max(initial=0)) - cube.steps) + steps)
-        for phase, served in by_phase(issues, patch, cube.steps).items():
-            # reporting delays as they were known when training ended
-            rates = Rates(record, Lateness.of(cube, patch, self.ends[0], phase), *self.half_lives)
-            end = phase
-            for s in sorted(served):
-                while end <= self.learned_until(s):
-                    count = min(record.stretch, (self.learned_until(s) - end) // patch + 1)
-                    rates.walk(end, count)
-                    end += count * patch
-                for place in served[s]:
-                    out[place] = rates.intensity(int(issues[place]), steps).permute(1, 2, 0).numpy()
-        return out
+    def patch(self, cube: Cube) -> int:
+        return min(max(1, 24 // cube.step_hours), cube.horizons)
 
-    def learned_until(self, issue: int) -> int:
-        """The last step whose record the forecast of `issue` rests on."""
-        return issue
+    def learned(self) -> tuple[int, str]:
+        return self.ends[0], fingerprint(self.name, self.ends[0], self.half_lives)
+
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Record:
+        return Record(cube, self.patch(cube), beyond, since=since)
+
+    def walk(self, reader: Record, phase: int, state: dict[str, Any] | None = None) -> RateWalk:
+        # reporting delays as they were known when training ended
+        given = Lateness.from_plain(state["lateness"]) if state else None
+        lateness = given or Lateness.of(reader.cube, reader.patch, self.ends[0], phase)
+        return RateWalk(Rates(reader, lateness, *self.half_lives), lateness, phase, state)
 
 
 class FixedClimatology(RollingClimatology):
@@ -59,5 +44,46 @@ class FixedClimatology(RollingClimatology):
     name = "climatology"
     half_lives = (math.inf, math.inf)
 
-    def learned_until(self, issue: int) -> int:
-        return self.slice_end(issue)
+    def walking(self) -> None:
+        """It stands still: the newest day is not what its forecasts rest on."""
+
+    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        reader = self.reader(cube, beyond_of(cube, issues))
+        out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
+        for phase, served in by_phase(issues, reader.patch, cube.steps).items():
+            walk = self.walk(reader, phase)
+            for step in sorted(served):
+                for _ in along(walk, self.slice_end(step)):
+                    pass
+                for place in served[step]:
+                    out[place] = as_array(walk.beyond(int(issues[place])))
+        return out
+
+
+class RateWalk:
+    """λ₀ on its way through a record."""
+
+    def __init__(self, rates: Rates, lateness: Lateness, phase: int, state: dict[str, Any] | None = None) -> None:
+        self.rates, self.lateness, self.next_issue = rates, lateness, phase
+        if state:
+            self.rates.restore(state["rates"])
+            self.next_issue = state["next_issue"]
+
+    @property
+    def record(self) -> Record:
+        """What it goes through."""
+        return self.rates.record
+
+    def on(self, count: int) -> tuple[list[int], Tensor]:
+        """The next `count` issues: their steps and λ₀ [l c k n]."""
+        first, p = self.next_issue, self.rates.p
+        self.next_issue = first + count * p
+        return list(range(first, self.next_issue, p)), self.rates.walk(first, count)
+
+    def beyond(self, issue: int, steps: int | None = None) -> Tensor:
+        """λ₀ [c k n] of the `steps` (default: the cube's horizons) from `issue` on."""
+        return self.rates.intensity(issue, steps or self.record.cube.horizons)
+
+    def state(self) -> dict[str, Any]:
+        """What must be kept to go on later."""
+        return {"rates": self.rates.state(), "lateness": self.lateness.plain(), "next_issue": self.next_issue}

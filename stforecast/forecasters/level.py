@@ -16,6 +16,8 @@ seeds were off by, up to 15 % over months, and the contrast brought calibration 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -31,19 +33,54 @@ LEAST, MOST = 0.5, 2.0
 """Limits of b."""
 
 
+@dataclass(frozen=True)
+class Issued:
+    """Calibrated forecasts by issue step: those to be changed, and the earlier ones that they are held against.
+
+    steps: ascending, [u]. intensity: λ, float32 [u k n c].
+    moments: Σ p, Σ p log λ and Σ p log² λ over the hexagons with p = 1 − exp(−λ), float64 [u 3 k c].
+    """
+
+    steps: np.ndarray
+    intensity: np.ndarray
+    moments: np.ndarray
+
+    @classmethod
+    def of(cls, steps: np.ndarray, intensity: np.ndarray) -> Self:
+        """From λ [u k n c] at the ascending `steps` [u]."""
+        _, k, _, c = intensity.shape
+        moments = [_moments(one) for one in intensity]
+        return cls(steps, intensity, np.array(moments, np.float64).reshape(-1, 3, k, c))
+
+    def at(self, steps: np.ndarray) -> Self:
+        """The forecasts at `steps`, all of which must be there."""
+        rows = np.searchsorted(self.steps, steps)
+        return type(self)(steps, self.intensity[rows], self.moments[rows])
+
+    @classmethod
+    def together(cls, parts: list[Self]) -> Self:
+        """Forecasts of several times, no two of the same."""
+        steps = np.concatenate([part.steps for part in parts])
+        order = np.argsort(steps)
+        intensity, moments = (np.concatenate([getattr(p, key) for p in parts]) for key in ("intensity", "moments"))
+        if (order[1:] < order[:-1]).any():
+            steps, intensity, moments = steps[order], intensity[order], moments[order]
+        return cls(steps, intensity, moments)
+
+
 def with_earlier(cube: Cube, issues: np.ndarray) -> np.ndarray:
     """The issue steps [m] and those of the forecasts that are looked back on, ascending."""
     earlier, usable = _earlier(cube, issues)
     return np.unique(np.concatenate([issues, earlier[usable]]))
 
 
-def at_level(cube: Cube, issues: np.ndarray, needed: np.ndarray, intensity: np.ndarray) -> np.ndarray:
-    """λ [m k n c] at `issues` as the weeks before each would have it, from λ [u k n c] at `with_earlier`."""
+def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
+    """λ [m k n c] at `issues` as the weeks before each would have it, from what was issued `with_earlier`."""
     k, day = cube.horizons, max(1, 24 // cube.step_hours)
     earlier, usable = _earlier(cube, issues)
-    row = np.searchsorted(needed, earlier)  # of each earlier forecast; meaningless where it is not usable
+    row = np.searchsorted(issued.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
     sums = np.zeros((3, *earlier.shape, k, cube.c))
-    sums[:, usable] = np.stack([_moments(one) for one in intensity], 1)[:, row[usable]]
+    sums[:, usable] = issued.moments[row[usable]].swapaxes(0, 1)
     if cube.late:
         for i, issue in enumerate(issues.tolist()):
             steps = np.maximum(earlier[i][:, None] + np.arange(k), 0)
@@ -52,7 +89,7 @@ def at_level(cube: Cube, issues: np.ndarray, needed: np.ndarray, intensity: np.n
     for i, (patch, at, category) in enumerate(_known(cube, issues, earlier)):
         use = usable[i, patch]
         place = patch[use] * cube.c + category[use]
-        logs = _log(intensity[row[i, patch[use]], *at[:, use], category[use]])
+        logs = _log(issued.intensity[row[i, patch[use]], *at[:, use], category[use]])
         for out, weight in zip(known, (None, logs), strict=True):
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
@@ -62,7 +99,7 @@ def at_level(cube: Cube, issues: np.ndarray, needed: np.ndarray, intensity: np.n
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))
     factor = np.divide(above, below, out=np.ones_like(above), where=below > 0)
     power = _contrast(known, expected, 0.5 ** (age / CONTRAST_HALF_LIFE_DAYS))
-    return _changed(intensity[np.searchsorted(needed, issues)], factor, power)
+    return _changed(issued.intensity[np.searchsorted(issued.steps, issues)], factor, power)
 
 
 def _moments(intensity: np.ndarray) -> np.ndarray:
@@ -105,13 +142,15 @@ def _earlier(cube: Cube, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _known(cube: Cube, issues: np.ndarray, earlier: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Cells with an event before each issue, as known then: the patch j [e], (step, hexagon) [2 e], category [e]."""
-    k = cube.horizons
-    order = np.lexsort((cube.known_hour, cube.category, cube.hexagon, cube.hour))
-    hour, hexagon, category = (getattr(cube, key)[order].astype(np.int64) for key in ("hour", "hexagon", "category"))
+    k, columns = cube.horizons, ("hour", "hexagon", "category", "known_hour")
+    near = (cube.hour >= earlier.min(initial=cube.steps)) & (cube.hour < issues.max(initial=0))
+    hour, hexagon, category, known = (getattr(cube, key)[near].astype(np.int64) for key in columns)
+    order = np.lexsort((known, category, hexagon, hour))
+    hour, hexagon, category = hour[order], hexagon[order], category[order]
     place = (hour * cube.n + hexagon) * cube.c + category
     first = np.flatnonzero(np.diff(place, prepend=-1))  # the first report of each cell
     hour, hexagon, category = hour[first], hexagon[first], category[first]
-    known = cube.known_hour[order][first]
+    known = known[order][first]
     for i, issue in enumerate(issues.tolist()):
         low, high = np.searchsorted(hour, [issue - earlier.shape[1] * k, issue]).tolist()
         here = np.arange(low, high)[known[low:high] < issue]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster, forecaster_class
 from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.walking import Walking
 
 MEMBERS = "members.json"
 
@@ -34,7 +37,12 @@ class Members(Forecaster):
             member.fit(cube, split, _place(folder, i) if folder else None)
         return self
 
+    def walking(self) -> Walking | None:
+        return self.members[0].joined(self.members[1:])
+
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        if together := self.walking():
+            return together.intensity(cube, issues)
         total: Any = 0.0
         for member in self.members:
             total = total + np.log(member.intensity(cube, issues))

@@ -81,18 +81,20 @@ class Scales:
 
 
 class Reader:
-    """A cube on a device, ready to be walked through; covariates are read by step."""
+    """A cube on a device, ready to be walked through (on from the issue `since`); covariates are read by step."""
 
-    def __init__(self, cube: Cube, scales: Scales, patch: int, device: torch.device | str, beyond: int = 0) -> None:
+    def __init__(
+        self, cube: Cube, scales: Scales, patch: int, device: torch.device | str, beyond: int = 0, since: int = 0
+    ) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
-        self.record = Record(cube, patch, beyond, device)
+        self.record = Record(cube, patch, beyond, device, since)
         self.edges = cube.graph().edge_index.to(self.device)
         self.target = self._target_table()
         self.city = self._series_table(cube.weather, scales.weather)
 
-    def memory(self, phase: int) -> Memory:
-        """A walk through the record whose issues are phase, phase + p, …"""
-        lateness = Lateness.of(self.cube, self.patch, self.scales.until, phase)
+    def memory(self, phase: int, lateness: Lateness | None = None) -> Memory:
+        """A walk through the record whose issues are phase, phase + p, …; `lateness` where it is known already."""
+        lateness = lateness or Lateness.of(self.cube, self.patch, self.scales.until, phase)
         return Memory(self.record, lateness, self.edges, self.scales.rate, phase)
 
     def by_hour(self, ratios: Tensor, steps: Tensor) -> Tensor:

@@ -43,20 +43,25 @@ class Arrivals:
 class Record:
     """A cube's `inputs` on a device, in the order in which they became known, and its local calendar.
 
-    The calendar covers steps −p … steps + `beyond`; `slot_of_week` and `slot_of_day` are read by step.
+    The calendar covers steps −p … steps + `beyond`; `slot_of_week` and `slot_of_day` are read by step. A walk that goes
+    on at the issue `since` needs less: the events that are new from then on, and the calendar of these and of the
+    patches whose reports are still due.
     """
 
-    def __init__(self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu", since: int = 0
+    ) -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
         self.per_day = max(1, 24 // cube.step_hours)
-        events = cube.inputs
+        events = (cube.with_events(cube.known_hour >= since - patch) if since else cube).inputs
         self._known_hour = events.known_hour.astype(np.int64)
         as_tensor = lambda a, kind: torch.as_tensor(np.array(a), dtype=kind, device=self.device)  # noqa: E731
         self._known, self._hour, self._hexagon, self._category = (
             as_tensor(a, torch.int64) for a in (events.known_hour, events.hour, events.hexagon, events.category)
         )
         self._weight = as_tensor(events.weight, torch.float32)
-        self.origin = patch
+        due = since - LAGS_DAYS[-1] * self.per_day - patch
+        self.origin = patch - max(0, min(due, int(events.hour.min(initial=due))))
         last = cube.steps + cube.horizons + patch + beyond
         self.calendar = calendar(
             cube.start, cube.step_hours, -self.origin, last, cube.time_zone, cube.country, cube.subdivision
@@ -131,6 +136,15 @@ class Lateness:
     def late(self) -> bool:
         """Whether some reports come after the patch of their event."""
         return len(self.lags) > 1
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, to be kept."""
+        return {"lags": list(self.lags), "share": self.share.tolist()}
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> Lateness:
+        """Back from `plain`."""
+        return Lateness(tuple(values["lags"]), np.array(values["share"], np.float32))
 
     @staticmethod
     def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Lateness:

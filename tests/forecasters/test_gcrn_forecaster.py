@@ -56,7 +56,7 @@ def test_a_carried_state_equals_a_replay(late: bool, patch_hours: int, tmp_path:
     module, reader = untrained(cube, settings(model={"patch_hours": patch_hours}), awake=True)
     per_day, phase = 24 // patch_hours, 5
     with torch.no_grad():
-        whole, parts = Walk(module, reader, phase), Walk(module, reader, phase)
+        whole, parts = Walk([module], reader, phase), Walk([module], reader, phase)
         steps, expected = whole.on(30 * per_day)
         found, seen = [], []
         for length in (1, 7 * per_day, 3, 10 * per_day - 4):
@@ -67,7 +67,7 @@ def test_a_carried_state_equals_a_replay(late: bool, patch_hours: int, tmp_path:
         beyond = parts.beyond(parts.next_issue + 48)
         parts.on(2)  # what is kept must not move along
         saved = torch.load(tmp_path / "state.pt", weights_only=True)
-        resumed = Walk(module, reader, phase)
+        resumed = Walk([module], reader, phase)
         resumed.on(3)  # whatever was there before is forgotten
         for _ in range(2):
             resumed.restore(saved)

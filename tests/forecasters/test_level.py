@@ -11,6 +11,7 @@ from stforecast.forecasters.level import (
     PRIOR_DAYS,
     PRIOR_INFORMATION,
     WINDOW_DAYS,
+    Issued,
     at_level,
     with_earlier,
 )
@@ -28,7 +29,7 @@ def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndar
 def follow(cube: Cube, rate: float, issues: np.ndarray, spread: float = 0.0) -> np.ndarray:
     """What becomes of a forecast around `rate`."""
     needed = with_earlier(cube, issues)
-    return at_level(cube, issues, needed, rates(cube, needed, rate, spread))
+    return at_level(cube, issues, Issued.of(needed, rates(cube, needed, rate, spread)))
 
 
 def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarray:
@@ -88,7 +89,7 @@ def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch
     cube, issues = city(days=90), np.array([80 * 24])
     needed = with_earlier(cube, issues)
     noise = rates(cube, needed, 0.03, 1.0)  # says nothing of the city, so that the flattest forecast is the best
-    found = at_level(cube, issues, needed, noise)[0]
+    found = at_level(cube, issues, Issued.of(needed, noise))[0]
     now = noise[np.searchsorted(needed, issues)][0]
     for c in range(cube.c):
         assert np.log(found[..., c]).std() < 0.75 * np.log(now[..., c]).std()

@@ -5,33 +5,56 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.files import atomic_path
+from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.climatology import by_phase
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.training import MONITOR, Draw, Module, Task, axes_of, settings_of
+from stforecast.forecasters.gcrn.network import Network, network_of
+from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.memory import Recall
-from stforecast.forecasters.reader import Reader, Scales
+from stforecast.forecasters.reader import Reader, Scales, axes_of
+from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.walking import Walking
 from stforecast.scoring.splits import Split
 
+if TYPE_CHECKING:
+    from pytorch_lightning.strategies import DDPStrategy
 
-class GCRN(Forecaster):
+    from stforecast.forecasters.gcrn.training import Draw, Module
+
+AVERAGED = "averaged.module."
+"""Where a checkpoint holds the weights that forecast."""
+
+
+@dataclass
+class Trained:
+    """A fitted network, with the settings of its checkpoint; without what training needs, Lightning foremost."""
+
+    settings: dict[str, Any]
+    edges: Tensor
+    best: Network
+    graph: Graph
+
+    def to(self, device: torch.device) -> Trained:
+        """On a device, ready to forecast."""
+        self.best.to(device).eval()
+        self.graph.to(device)
+        return self
+
+
+class GCRN(Walking):
     """Graph-convolutional recurrent network over the hexagon graph, with the rolling climatology as offset."""
 
     name = "gcrn"
@@ -40,11 +63,17 @@ class GCRN(Forecaster):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.module: Module | None = None
+        self.module: Trained | None = None
+        self.twins: list[Trained] = []
+        """Fits of other seeds that walk with it."""
         self.device = choose_device(config)
 
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
         """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`/last.ckpt."""
+        import pytorch_lightning as pl
+
+        from stforecast.forecasters.gcrn.training import Module, Task, settings_of
+
         config = self.config
         pl.seed_everything(config.seed, verbose=False)
         scales = Scales.of(cube, split.train_end)
@@ -55,11 +84,17 @@ class GCRN(Forecaster):
             _check_resumable(last, module.settings)
         module.task = Task(cube, split, config, self.draw)
         best = self._train(module, folder, last)
-        self.module = open_module(best) if best else module
-        self.module.to(self.device).eval()
+        fitted = opened(best) if best else Trained(module.settings, reader.edges, module.best, module.graph)
+        self.module = fitted.to(self.device)
         return self
 
     def _train(self, module: Module, folder: Path | None, last: Path | None) -> Path | None:
+        import pytorch_lightning as pl
+        from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        from stforecast.forecasters.gcrn.training import MONITOR
+
         options = self.config.training
         keepers = [  # `last` comes second, so that it remembers which epoch is the best
             ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False),
@@ -87,87 +122,125 @@ class GCRN(Forecaster):
             trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
         return folder / "best.ckpt" if folder else None
 
-    @torch.no_grad()
-    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        """λ by replay of the record up to each issue: what a carried state gives, at any issue hour."""
-        module = self._ready(cube)
-        patch = module.settings["patch"]
-        scales = Scales.from_plain(module.settings["scales"])
-        reader = Reader(cube, scales, patch, self.device, max(0, int(issues.max(initial=0)) - cube.steps))
-        out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        for phase, served in by_phase(issues, patch, cube.steps).items():
-            walk, last = Walk(module, reader, phase), max(served)
-            while walk.next_issue <= last:
-                steps, rate = walk.on(min(64, (last - walk.next_issue) // patch + 1))
-                for row, s in enumerate(steps):
-                    for place in served.get(s, []):
-                        later = int(issues[place]) > s
-                        found = walk.beyond(int(issues[place])) if later else rate[row]
-                        out[place] = found.permute(1, 2, 0).cpu().numpy()
-        return out
+    def joined(self, others: Sequence[Forecaster]) -> GCRN:
+        """What all fits read is the same, so that one memory and one walk serve them."""
+        one = GCRN(self.config)
+        modules = [member._fitted for member in (self, *others) if isinstance(member, GCRN)]
+        one.module, one.twins = modules[0], modules[1:]
+        if any(twin.settings[key] != one.module.settings[key] for twin in one.twins for key in ("scales", "patch")):
+            raise ArtefactError("gcrn: its seeds were fitted on different records. Run `stforecast train --fresh`.")
+        return one
 
-    def _ready(self, cube: Cube) -> Module:
-        if self.module is None:
-            raise ArtefactError("gcrn: not fitted. Run `stforecast train` first.")
+    def patch(self, cube: Cube) -> int:
+        return self._fitted.settings["patch"]
+
+    def learned(self) -> tuple[int, str]:
+        modules = [self._fitted, *self.twins]
+        digest = sha256()
+        for weight in (weight for module in modules for weight in module.best.state_dict().values()):
+            digest.update(weight.cpu().numpy().tobytes())
+        settings = self._fitted.settings
+        return settings["scales"]["until"], fingerprint(self.name, settings, len(modules), digest.hexdigest())
+
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Reader:
+        settings = self._fitted.settings
         for key, own in axes_of(cube).items():
-            if self.module.settings[key] != own:
+            if settings[key] != own:
                 raise ArtefactError(
                     f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
+        return Reader(cube, Scales.from_plain(settings["scales"]), settings["patch"], self.device, beyond, since)
+
+    def walk(self, reader: Reader, phase: int, state: dict[str, Any] | None = None) -> Walk:
+        return Walk([self._fitted, *self.twins], reader, phase, state)
+
+    @property
+    def _fitted(self) -> Trained:
+        if self.module is None:
+            raise ArtefactError("gcrn: not fitted. Run `stforecast train` first.")
         return self.module
 
     def save(self, folder: Path) -> None:
         """The checkpoint that `fit` kept is the saved form; without one, write it."""
-        if self.module is None:
-            raise ArtefactError("gcrn: nothing to save before it is fitted.")
+        module = self._fitted
         if not (folder / "best.ckpt").exists():
-            state = {"state_dict": self.module.state_dict(), "hyper_parameters": {"settings": self.module.settings}}
+            weights = {AVERAGED + name: weight for name, weight in module.best.state_dict().items()}
+            state = {"edges": module.edges, **weights}
             with atomic_path(folder / "best.ckpt") as temporary:
-                torch.save(state, temporary)
+                torch.save({"state_dict": state, "hyper_parameters": {"settings": module.settings}}, temporary)
 
     @classmethod
     def load(cls, folder: Path, config: Config) -> Self:
         forecaster = cls(config)
-        forecaster.module = open_module(folder / "best.ckpt").to(forecaster.device).eval()
+        forecaster.module = opened(folder / "best.ckpt").to(forecaster.device)
         return forecaster
 
 
 class Walk:
-    """The network on its way through a record: long memory and hidden state, carried from issue to issue."""
+    """Networks on their way through a record: one long memory, a hidden state each, carried from issue to issue.
 
-    def __init__(self, module: Module, reader: Reader, phase: int) -> None:
-        self.network, self.graph, self.reader = module.best, module.graph, reader
-        self.memory = reader.memory(phase)
-        self.h = self.network.start(self.graph.n, reader.device)
+    λ is the geometric mean of what the networks give.
+    """
+
+    def __init__(
+        self, modules: Sequence[Trained], reader: Reader, phase: int, state: dict[str, Any] | None = None
+    ) -> None:
+        self.networks, self.graph, self.reader = [module.best for module in modules], modules[0].graph, reader
+        self.memory = reader.memory(phase, Lateness.from_plain(state["lateness"]) if state else None)
+        self.h = [network.start(self.graph.n, reader.device) for network in self.networks]
+        if state:
+            self.restore(state)
+
+    @property
+    def record(self) -> Record:
+        """What it goes through."""
+        return self.reader.record
 
     @property
     def next_issue(self) -> int:
         """The issue step that comes next."""
         return self.memory.next_issue
 
+    @torch.no_grad()
     def on(self, count: int) -> tuple[list[int], Tensor]:
         """The next `count` issues: their steps and λ [l c k n]."""
         self.last = self.memory.walk(count)
-        rate, self.h = self.network(inputs_of(self.reader, self.last), self.h, self.graph)
-        return self.last.issues, rate
+        inputs = inputs_of(self.reader, self.last)
+        given = [network(inputs, h, self.graph) for network, h in zip(self.networks, self.h, strict=True)]
+        self.h = [h for _, h in given]
+        return self.last.issues, _mean([rate for rate, _ in given])
 
+    @torch.no_grad()
     def beyond(self, issue: int) -> Tensor:
-        """λ [c k n] of the steps from a later `issue` on, from the state as it stands."""
-        later = self.memory.moved(self.last, issue)
-        return self.network.read(self.h[None], inputs_of(self.reader, later), self.graph)[0]
+        """λ [c k n] of the steps from a later `issue` on, or from the newest, from the state as it stands."""
+        inputs = inputs_of(self.reader, self.memory.moved(self.last, issue))
+        given = zip(self.networks, self.h, strict=True)
+        return _mean([network.read(h[None], inputs, self.graph) for network, h in given])[0]
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""
         newest = self.memory.moved(self.last, self.last.issues[-1])
-        last = {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()}
-        return {"memory": self.memory.state(), "h": self.h.clone(), "last": last}
+        return {
+            "memory": self.memory.state(),
+            "h": [h.clone() for h in self.h],
+            "last": {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()},
+            "lateness": self.memory.lateness.plain(),
+            "next_issue": self.next_issue,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a kept state."""
         self.memory.restore(state["memory"])
-        self.h = state["h"].to(self.reader.device)
-        self.last = Recall(**state["last"])
+        self.h = [h.to(self.reader.device) for h in state["h"]]
+        device, kept = self.reader.device, state["last"]
+        last: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in kept.items()}
+        self.last = Recall(**last)
+
+
+def _mean(rates: Sequence[Tensor]) -> Tensor:
+    """The geometric mean of λ."""
+    return torch.stack([rate.log() for rate in rates]).mean(0).exp() if len(rates) > 1 else rates[0]
 
 
 def choose_device(config: Config) -> torch.device:
@@ -184,6 +257,8 @@ def choose_device(config: Config) -> torch.device:
 
 def _strategy(config: Config) -> DDPStrategy | str:
     """One process, or several that average their gradients; new ones, since a fork would not have a GPU."""
+    from pytorch_lightning.strategies import DDPStrategy
+
     if config.training.devices == 1:
         return "auto"
     return DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
@@ -194,22 +269,26 @@ def patch_steps(config: Config, cube: Cube) -> int:
     return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
 
 
-def open_module(path: Path) -> Module:
-    """A fitted module from a checkpoint.
+def opened(path: Path) -> Trained:
+    """A fitted network from a checkpoint.
 
     Raises:
         ArtefactError: the file is absent, damaged or not a checkpoint of this network.
     """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        module = Module(saved["hyper_parameters"]["settings"], saved["state_dict"]["edges"])
-        module.load_state_dict(saved["state_dict"])
+        settings, weights = saved["hyper_parameters"]["settings"], saved["state_dict"]
+        network = network_of(settings)
+        graph = Graph(settings["model"]["conv"], weights["edges"], len(settings["hexagons"]))
+        network.load_state_dict(
+            {name.removeprefix(AVERAGED): value for name, value in weights.items() if name.startswith(AVERAGED)}
+        )
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtefactError(
             f"{path}: not a checkpoint of the network ({reason}). Run `stforecast train --fresh`."
         ) from error
-    return module
+    return Trained(settings, weights["edges"], network, graph)
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:

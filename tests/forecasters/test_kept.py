@@ -1,0 +1,263 @@
+"""Kept walks: a forecast that goes on from what was kept is the one that a replay of the record gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_cities import city, settings, split_of, with_events
+from torch import nn
+
+from stforecast.cube import Cube
+from stforecast.forecasters.base import Calibrated, Forecaster
+from stforecast.forecasters.climatology import RateWalk, RollingClimatology
+from stforecast.forecasters.controls import LastWeek
+from stforecast.forecasters.gcrn.forecaster import GCRN, Walk, patch_steps
+from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.kept import Kept
+from stforecast.forecasters.members import Members
+from stforecast.forecasters.reader import Reader, Scales
+from stforecast.scoring.calibration import Calibration
+
+UNTIL = 45 * 24
+"""The end of the training slice."""
+
+
+def network(cube: Cube, seed: int = 3, patch_hours: int = 24) -> GCRN:
+    """A network whose weights are chance."""
+    config = settings(model={"patch_hours": patch_hours}, seed=seed)
+    forecaster, scales = GCRN(config), Scales.of(cube, UNTIL)
+    torch.manual_seed(seed)
+    reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
+    forecaster.module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges)).eval()
+    for parameter in forecaster.module.best.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    nn.init.normal_(forecaster.module.best.excitation.weight, -0.2, 0.05)
+    return forecaster
+
+
+def climatology(cube: Cube) -> RollingClimatology:
+    forecaster = RollingClimatology(settings())
+    forecaster.ends = (UNTIL,)
+    return forecaster
+
+
+MAKERS: dict[str, Callable[[Cube], Forecaster]] = {
+    "network": network,
+    "network by quarter days": lambda cube: network(cube, patch_hours=6),
+    "seeds": lambda cube: Members(settings(), [network(cube), network(cube, 4)]),
+    "climatology": climatology,
+}
+
+
+def fitted(forecaster: Forecaster) -> Calibrated:
+    return Calibrated(forecaster, Calibration((0.1, -0.05), (0.9, 1.1)))
+
+
+def until(cube: Cube, steps: int) -> Cube:
+    """The record as it was after `steps`, without the reports and the weather that came later."""
+    known = cube.with_events((cube.known_hour < steps) & (cube.hour < steps))
+    return replace(known, steps=steps, weather=replace(cube.weather, values=cube.weather.values[:steps]))
+
+
+class Steps:
+    """Counts the issues that walks pass, of all forecasters."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken = 0
+        for kind in (Walk, RateWalk):
+            monkeypatch.setattr(kind, "on", self._counted(kind.on))
+
+    def _counted(self, on: Callable) -> Callable:
+        def counted(walk, count):
+            self.taken += count
+            return on(walk, count)
+
+        return counted
+
+    def of(self, function: Callable[[], object]) -> int:
+        before = self.taken
+        function()
+        return self.taken - before
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def kept(tmp_path: Path, said: list[str]) -> Kept:
+    return Kept(tmp_path / "state", said.append)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    return Steps(monkeypatch)
+
+
+def assert_as_replayed(model: Calibrated, cube: Cube, issue: int, kept: Kept) -> None:
+    issues = np.array([issue])
+    found, expected = model.predict(cube, issues, kept), model.predict(cube, issues)
+    np.testing.assert_allclose(found.intensity, expected.intensity, rtol=1e-6)
+    assert found.issue_times.equals(expected.issue_times)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_new_day_is_one_step_and_equals_a_replay(kind: str, late: bool, kept: Kept, said, steps: Steps) -> None:
+    """Several days one by one and one leap, with late reports on the way where there are any."""
+    whole = city(days=75, late=late, weather=True)
+    model, per_day = fitted(MAKERS[kind](whole)), 4 if "quarter" in kind else 1
+    for i, days in enumerate((64, 65, 66, 67, 72)):
+        cube = until(whole, days * 24 + 5)
+        count = steps.of(lambda cube=cube: model.predict(cube, np.array([cube.steps]), kept))
+        assert count == (per_day * (1 if days < 72 else 5) if i else cube.steps // (24 // per_day) + 1)
+        assert_as_replayed(model, cube, cube.steps, kept)
+        assert steps.of(lambda cube=cube: model.predict(cube, np.array([cube.steps]), kept)) == 0
+    assert [path.name for path in kept.folder.iterdir()] == [f"{model.forecaster.name}-05.pt"]
+    assert not said
+
+
+def test_a_kept_walk_changes_the_forecast(kept: Kept) -> None:
+    """What the equalities above compare is not one constant: days differ, and a network from climatology."""
+    whole = city(days=66, weather=True)
+    days = [until(whole, days * 24) for days in (64, 65)]
+    network_, usual = fitted(network(whole)), fitted(climatology(whole))
+    one, other = (network_.predict(cube, np.array([cube.steps]), kept).intensity for cube in days)
+    assert np.abs(one / other - 1).mean() > 0.05
+    assert np.abs(usual.predict(days[1], np.array([days[1].steps]), kept).intensity / other - 1).mean() > 0.05
+
+
+@pytest.mark.parametrize("kind", ["network", "climatology"])
+def test_beyond_the_record_there_are_two_walks(kind: str, kept: Kept, said, steps: Steps) -> None:
+    whole = city(days=75, late=True, weather=True)
+    model = fitted(MAKERS[kind](whole))
+    for days in (64, 65, 66):
+        cube = until(whole, days * 24 + 5)
+        for ahead in (9, 24, 50):
+            assert_as_replayed(model, cube, cube.steps + ahead, kept)
+    cube = until(whole, 67 * 24 + 5)
+    assert steps.of(lambda: model.predict(cube, np.array([cube.steps + 9]), kept)) == 2
+    assert sorted(path.name[-5:] for path in kept.folder.iterdir()) == ["05.pt", "07.pt", "14.pt"]
+    assert not said
+
+
+def test_another_hour_is_another_walk(kept: Kept, said, steps: Steps) -> None:
+    whole = city(days=70)
+    model, cube = fitted(network(whole)), until(whole, 65 * 24)
+    assert_as_replayed(model, cube, cube.steps, kept)
+    assert_as_replayed(model, cube, cube.steps - 7, kept)
+    later = until(whole, 66 * 24)
+    for issue in (later.steps, later.steps - 7):
+        assert steps.of(lambda issue=issue: model.predict(later, np.array([issue]), kept)) == 1
+        assert_as_replayed(model, later, issue, kept)
+    assert not said
+
+
+def test_a_past_issue_is_replayed_and_the_newest_stays(kept: Kept, said) -> None:
+    model, cube = fitted(climatology(city(days=70))), city(days=70)
+    model.predict(cube, np.array([cube.steps]), kept)
+    (path,) = kept.folder.iterdir()
+    before = path.read_bytes()
+    assert_as_replayed(model, cube, cube.steps - 5 * 24, kept)
+    model.predict(cube, np.array([cube.steps - 24, cube.steps]), kept)  # several issues are one replay
+    assert path.read_bytes() == before
+    assert not said
+
+
+def changed(cube: Cube, change: str, issue: int) -> Cube:
+    if change == "an event fewer":
+        return with_events(cube, np.arange(len(cube.hour)) != 10)
+    if change == "an event more":
+        one = {"hour": [30], "known_hour": [30], "hexagon": [2], "category": [1], "weight": [1.0]}
+        return with_events(cube, cube.hour >= 0, **{key: np.array(value) for key, value in one.items()})
+    if change == "an event known later":
+        known = cube.known_hour.copy()
+        known[50] = issue - 1
+        return with_events(replace(cube, known_hour=known), cube.hour >= 0)
+    if change == "other weather":
+        values = cube.weather.values.copy()
+        values[issue - 40] = 99
+        return replace(cube, weather=replace(cube.weather, values=values))
+    return replace(cube, country=None)  # no holidays
+
+
+@pytest.mark.parametrize(
+    "change", ["an event fewer", "an event more", "an event known later", "other weather", "another calendar"]
+)
+def test_a_changed_record_is_replayed_and_kept_anew(change: str, kept: Kept, said, steps: Steps) -> None:
+    whole = city(days=70, weather=True)
+    model, cube = fitted(network(whole)), until(whole, 65 * 24)
+    model.predict(cube, np.array([cube.steps]), kept)
+    other = changed(until(whole, 66 * 24), change, cube.steps)
+    assert_as_replayed(model, other, other.steps, kept)
+    assert len(said) == 1
+    assert "rests on another record" in said[0]
+    assert steps.of(lambda: model.predict(other, np.array([other.steps]), kept)) == 0
+
+
+def test_what_comes_after_the_issue_is_no_change(kept: Kept, said, steps: Steps) -> None:
+    whole = city(days=70, weather=True, late=True)
+    model, t0 = fitted(network(whole)), 65 * 24
+    model.predict(until(whole, t0), np.array([t0]), kept)
+    assert steps.of(lambda: model.predict(whole, np.array([t0]), kept)) == 0  # later reports are of no account
+    assert_as_replayed(model, whole, t0, kept)
+    assert_as_replayed(model, whole, t0 + 48, kept)
+    assert not said
+
+
+@pytest.mark.parametrize("what", ["weights", "calibration", "training slice"])
+def test_another_fit_is_replayed(what: str, kept: Kept, said) -> None:
+    cube = city(days=65)
+    model = fitted(network(cube))
+    model.predict(cube, np.array([cube.steps]), kept)
+    if what == "weights":
+        model = fitted(network(cube, seed=5))
+    elif what == "calibration":
+        model = replace(model, calibration=Calibration((0.2, -0.05), (0.9, 1.1)))
+    else:
+        model.forecaster.module.settings["scales"]["until"] += 24
+    assert_as_replayed(model, cube, cube.steps, kept)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "text", "a flipped bit", "another object"])
+def test_a_damaged_file_is_replaced_with_a_note(damage: str, kept: Kept, said, steps: Steps) -> None:
+    whole = city(days=70)
+    model, cube = fitted(network(whole)), until(whole, 65 * 24)
+    model.predict(cube, np.array([cube.steps]), kept)
+    (path,) = kept.folder.iterdir()
+    content = bytearray(path.read_bytes())
+    if damage == "half":
+        content = content[: len(content) // 2]
+    elif damage == "a flipped bit":
+        content[len(content) // 2] ^= 4
+    if damage == "another object":
+        torch.save([torch.zeros(3)], path)
+    else:
+        path.write_bytes({"empty": b"", "text": b"not a walk"}.get(damage, bytes(content)))
+    cube = until(whole, 66 * 24)
+    assert_as_replayed(model, cube, cube.steps, kept)
+    assert len(said) == 1
+    assert "damaged" in said[0]
+    assert "\n" not in said[0]
+    assert steps.of(lambda: model.predict(cube, np.array([cube.steps]), kept)) == 0
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, said) -> None:
+    (tmp_path / "state").write_text("a file")
+    model, cube = fitted(climatology(city(days=65))), city(days=65)
+    assert_as_replayed(model, cube, cube.steps, Kept(tmp_path / "state", said.append))
+    assert len(said) == 1
+    assert "not kept" in said[0]
+
+
+def test_what_does_not_walk_keeps_nothing(kept: Kept) -> None:
+    cube = city(days=65)
+    assert_as_replayed(fitted(LastWeek(settings()).fit(cube, split_of(cube))), cube, cube.steps, kept)
+    assert not kept.folder.exists()
