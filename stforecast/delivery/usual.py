@@ -61,7 +61,7 @@ def usual_week(cube: Cube, issue: int, run: Run, config: Config, kept: Kept) -> 
     """What is usual, from the record as known at the step `issue`."""
     from stforecast.cube.hours import calendar
     from stforecast.forecasters.climatology import RateWalk, RollingClimatology
-    from stforecast.forecasters.walking import intensity_of
+    from stforecast.forecasters.walking import as_array
     from stforecast.scoring.calibration import Calibration
 
     usual = usual_forecaster(cube, run, config)
@@ -69,7 +69,7 @@ def usual_week(cube: Cube, issue: int, run: Run, config: Config, kept: Kept) -> 
     assert isinstance(usual.forecaster, RollingClimatology)
     walk = kept.walk(usual, usual.forecaster, cube, issue, steps)
     assert isinstance(walk, RateWalk)  # it alone looks further ahead than the horizon
-    ahead = usual.calibration.apply(intensity_of(walk.beyond(issue, steps)))
+    ahead = usual.calibration.apply(as_array(walk.beyond(issue, steps)))
     today = usual.predict(cube, np.array([issue]), kept).intensity[0]
     week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)

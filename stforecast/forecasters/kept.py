@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -23,7 +22,7 @@ from stforecast import __version__
 from stforecast.cube import Cube
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.level import Issued, with_earlier
-from stforecast.forecasters.walking import Walk, Walking, along, beyond_of, intensity_of
+from stforecast.forecasters.walking import Walk, Walking, along, as_array, beyond_of
 
 if TYPE_CHECKING:
     from stforecast.forecasters.base import Calibrated
@@ -80,7 +79,7 @@ class Kept:
         state = found.state if found else None
         reader = forecaster.reader(cube, beyond_of(cube, steps) + ahead, state["next_issue"] if state else 0)
         walk = forecaster.walk(reader, newest % patch, state)
-        new = {step: intensity_of(log) for step, log in along(walk, newest, patch) if step in wanted}
+        new = {step: as_array(rate) for step, rate in along(walk, newest) if step in wanted}
         shape = (len(new), cube.horizons, cube.n, cube.c)
         parts = [found.issued.at(before)] if found else []
         parts.append(fitted.issued(np.array([*new], np.int64), np.array([*new.values()], np.float32).reshape(shape)))
@@ -88,7 +87,7 @@ class Kept:
         if keep and (state is None or walk.next_issue != state["next_issue"]):
             self._keep(path, grounds.at(newest), walk, issued)
         if steps[-1] > newest:
-            beyond = intensity_of(walk.beyond(int(steps[-1])))[None]
+            beyond = as_array(walk.beyond(int(steps[-1])))[None]
             issued = Issued.together([issued, fitted.issued(steps[-1:], beyond)])
         return walk, issued
 
@@ -96,11 +95,9 @@ class Kept:
         if not path.is_file():
             return None
         try:
-            content = BytesIO(path.read_bytes())
-            if broken := ZipFile(content).testzip():  # torch does not look at the checksums that it writes
+            if broken := ZipFile(path).testzip():  # torch does not look at the checksums that it writes
                 raise ValueError(f"{broken} is not what was written")
-            content.seek(0)
-            values = torch.load(content, map_location="cpu", weights_only=True)
+            values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             issued = Issued(*(values[name].numpy() for name in ISSUED))
             return _Found(values["rests_on"], {**values["state"]}, issued)
         except Exception as error:  # whatever the unpickler and the archive reader raise

@@ -53,8 +53,9 @@ class Issued:
         return cls(steps, intensity, np.array(moments, np.float64).reshape(-1, 3, k, c))
 
     def at(self, steps: np.ndarray) -> Self:
-        """The forecasts at `steps`, all of which must be there."""
-        rows = np.searchsorted(self.steps, steps)
+        """The forecasts at ascending `steps`, all of which must be there; a view where they follow each other."""
+        first, last = np.searchsorted(self.steps, [*steps[:1], *steps[-1:]]) if len(steps) else (0, -1)
+        rows = slice(first, last + 1) if last - first + 1 == len(steps) else np.searchsorted(self.steps, steps)
         return type(self)(steps, self.intensity[rows], self.moments[rows])
 
     @classmethod
@@ -62,6 +63,8 @@ class Issued:
         """Forecasts of several times, no two of the same."""
         steps = np.concatenate([part.steps for part in parts])
         order = np.argsort(steps)
+        if len(parts) == 1:
+            return parts[0]
         intensity, moments = (np.concatenate([getattr(p, key) for p in parts]) for key in ("intensity", "moments"))
         if (order[1:] < order[:-1]).any():
             steps, intensity, moments = steps[order], intensity[order], moments[order]
@@ -143,8 +146,10 @@ def _earlier(cube: Cube, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _known(cube: Cube, issues: np.ndarray, earlier: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Cells with an event before each issue, as known then: the patch j [e], (step, hexagon) [2 e], category [e]."""
     k, columns = cube.horizons, ("hour", "hexagon", "category", "known_hour")
-    near = (cube.hour >= earlier.min(initial=cube.steps)) & (cube.hour < issues.max(initial=0))
-    hour, hexagon, category, known = (getattr(cube, key)[near].astype(np.int64) for key in columns)
+    oldest = earlier.min(initial=cube.steps)
+    newer = slice(np.searchsorted(cube.known_hour, oldest), None)  # none is known before its hour
+    near = cube.hour[newer] >= oldest
+    hour, hexagon, category, known = (getattr(cube, key)[newer][near].astype(np.int64) for key in columns)
     order = np.lexsort((known, category, hexagon, hour))
     hour, hexagon, category = hour[order], hexagon[order], category[order]
     place = (hour * cube.n + hexagon) * cube.c + category

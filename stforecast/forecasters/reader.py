@@ -88,7 +88,7 @@ class Reader:
     ) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
         self.record = Record(cube, patch, beyond, device, since)
-        self.edges = cube.graph().edge_index.to(self.device)
+        self.edges = torch.tensor(cube.edges, device=self.device)
         self.target = self._target_table()
         self.city = self._series_table(cube.weather, scales.weather)
 
@@ -135,3 +135,13 @@ class Reader:
         first = -self.record.origin
         values = standard.window(series, first, first + len(self.record.slot_of_day))
         return torch.as_tensor(values, device=self.device)
+
+
+def axes_of(cube: Cube) -> dict[str, Any]:
+    """What a cube must share with the one that a network was trained on."""
+    return {
+        "hexagons": cube.cells.tolist(),
+        "categories": list(cube.categories),
+        "step_hours": cube.step_hours,
+        "horizons": cube.horizons,
+    }

@@ -25,8 +25,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import betainc, betaincinv
-from scipy.stats import nbinom
+from scipy.special import betainc, betaincinv, nbdtrik
 
 from stforecast.errors import ArtefactError
 from stforecast.scoring.intensity import FLOOR
@@ -66,8 +65,8 @@ class Spread:
         reach = np.array(self.reach)[:, None]
         begin, end = (np.array(edges)[:, None] for edges in ((0.0, *self.borders), (*self.borders, np.inf)))
         size = 1 / self.dispersion
-        most = nbinom.ppf((1 + reach.max()) / 2, size, size / (size + lam.max(initial=0.0)))
-        count = np.arange(int(most) + 2)
+        most = nbdtrik((1 + reach.max()) / 2, size, size / (size + lam.max(initial=0.0)))
+        count = np.arange(math.ceil(most) + 2)
         # λ [g j] from which on the lowest, and the highest, count inside is above j
         low = self._mean_at(count, (1 - reach) / 2) * (1 + SLACK)
         high = np.maximum(self._mean_at(count, (1 + reach) / 2) * (1 - SLACK), begin)

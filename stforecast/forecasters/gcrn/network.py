@@ -8,6 +8,7 @@ ahead has the hexagons last; the state, which travels over the graph, has them b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +136,12 @@ class Network(nn.Module):
         return intensity(factor.float(), self.by_recurrence, x.log_rate, x.recurring) + self.excitation(
             x.recent, x.log_rate, graph.ring
         )
+
+
+def network_of(settings: dict[str, Any]) -> Network:
+    """The network that the settings of a checkpoint describe, before training."""
+    keys = ("hidden", "rank", "conv", "dropout", "carry_state")
+    return Network(Sizes(**settings["sizes"]), **{key: settings["model"][key] for key in keys})
 
 
 def _across(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import add_self_loops, degree, remove_self_loops
 
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.recent import Around
@@ -23,13 +22,13 @@ class Propagation(nn.Module):
     def __init__(self, kind: str, edges: Tensor, n: int) -> None:
         super().__init__()
         self.kind, self.supports = kind, SUPPORTS[kind]
-        edges = remove_self_loops(edges)[0]
+        edges = edges[:, edges[0] != edges[1]]
         if kind == "gcn":
-            edges = add_self_loops(edges, num_nodes=n)[0]
+            edges = torch.cat([edges, torch.arange(n, device=edges.device).expand(2, n)], 1)
         if kind in ("hex", "diffusion"):
             self.step = Neighbours(edges, n)
         elif kind != "none":
-            scale = degree(edges[1], n).clamp(min=1).rsqrt()
+            scale = torch.bincount(edges[1], minlength=n).clamp(min=1).float().rsqrt()
             sign = -1.0 if kind == "cheb" else 1.0
             self.step = Neighbours(edges, n, sign * scale[edges[0]] * scale[edges[1]])
 

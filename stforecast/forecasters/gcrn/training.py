@@ -24,10 +24,10 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
-from stforecast.forecasters.gcrn.network import Network, Sizes
+from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, union
 from stforecast.forecasters.gcrn.stream import Stream, Stretch
-from stforecast.forecasters.reader import Reader, Scales
+from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
@@ -59,9 +59,7 @@ class Module(pl.LightningModule):
         model, training = settings["model"], settings["training"]
         self.settings, self.options = settings, training
         self.register_buffer("edges", edges)
-        sizes = Sizes(**settings["sizes"])
-        keys = ("hidden", "rank", "conv", "dropout", "carry_state")
-        self.network = Network(sizes, **{key: model[key] for key in keys})
+        self.network = network_of(settings)
         self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
         self.averaged = AveragedModel(self.network, multi_avg_fn=partial(_forget, 1 - training["averaging"]))
         self.averaged.requires_grad_(False)
@@ -201,14 +199,4 @@ def settings_of(config: Config, cube: Cube, reader: Reader, scales: Scales) -> d
         "scales": scales.plain(),
         "patch": reader.patch,
         **axes_of(cube),
-    }
-
-
-def axes_of(cube: Cube) -> dict[str, Any]:
-    """What a cube must share with the one that a network was trained on."""
-    return {
-        "hexagons": cube.cells.tolist(),
-        "categories": list(cube.categories),
-        "step_hours": cube.step_hours,
-        "horizons": cube.horizons,
     }
