@@ -118,6 +118,25 @@ def test_the_usual_week_goes_on_from_the_calibrated_climatology(stages, store) -
     np.testing.assert_allclose(weekly, day.sum((0, 1)), rtol=0.35)  # days of a week differ, but not by so much
 
 
+def test_a_new_day_goes_on_from_what_was_kept_and_equals_a_replay(stages, store, root) -> None:
+    refresh(stages, LATER)
+    (path,) = (stages.place.latest() / "state").iterdir()
+    assert path.name == "rolling_climatology-00.pt"  # a step of the day, which begins at local midnight
+    before = path.read_bytes()
+    for day in ("2022-07-10", "2022-07-11"):
+        add_reports(root, day)
+        warm = store.open(refresh(stages, LATER))
+    assert path.read_bytes() != before
+    stamp = path.stat().st_mtime_ns
+    assert warm.grid.issue_time == END + pd.Timedelta(days=2)
+    shutil.rmtree(path.parent)
+    stages.forecast()
+    assert path.stat().st_mtime_ns > stamp
+    replayed = open_grid(stages.place.grid(warm.grid.issue_time))
+    np.testing.assert_allclose(warm.grid.intensity, replayed.intensity, rtol=1e-6)
+    np.testing.assert_allclose(warm.grid.usual, replayed.usual, rtol=1e-6)
+
+
 def test_where_nothing_is_new_the_grid_stays_and_the_store_says_when_it_was_looked(stages, store) -> None:
     first = refresh(stages, LATER)
     made = store.open(first).created

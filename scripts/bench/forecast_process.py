@@ -1,0 +1,145 @@
+"""Where the time of `stforecast forecast` goes, as a process: of a trained city whose walks are kept.
+
+    python scripts/bench/forecast_process.py configs/reference/denver.yaml root=… [KEY=VALUE]…
+
+The first call forecasts once, so that the walks are kept, and notes which modules that imports. Every round is a new
+process that imports these first and then makes the same forecast; parts are measured without those within them. Two
+sides take turns: `kept` with the walks, `replay` without. Both must give the same intensities, within 1e-6 of each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from timing import report, significant, summary, turns
+
+PARTS = {
+    "stforecast.preparation:Preparation.ingest": "events opened",
+    "stforecast.stages:Stages.newest": "cube opened",
+    "stforecast.run:Run.open": "networks opened",
+    "stforecast.forecasters.kept:Kept._keep": "walks written",
+    "stforecast.forecasters.base:Calibrated.predict": "forecast and usual",
+    "stforecast.delivery.export:map_png": "map.png",
+    "stforecast.delivery.export:view_of": "map.html",
+    "stforecast.delivery.export:write_map": "map.html",
+    "stforecast.delivery.export:write_grid": "grid files",
+}
+
+
+class Clock:
+    """Seconds by part; of a part within another, only its own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = dict.fromkeys(PARTS.values(), 0.0)
+        self.within = [0.0]
+
+    def measure(self, where: str, part: str) -> None:
+        """Measure a function in its place."""
+        module, _, names = where.partition(":")
+        *holders, name = names.split(".")
+        holder: Any = importlib.import_module(module)
+        for key in holders:
+            holder = getattr(holder, key)
+        function = getattr(holder, name)
+
+        def measured(*args: Any, **more: Any) -> Any:
+            began = time.perf_counter()
+            self.within.append(0.0)
+            try:
+                return function(*args, **more)
+            finally:
+                spent = time.perf_counter() - began
+                self.seconds[part] += spent - self.within.pop()
+                self.within[-1] += spent
+
+        setattr(holder, name, measured)
+
+
+def child(modules: list[str], config: str, overrides: list[str]) -> None:
+    """Forecast in this process and print what took how long, as the last line."""
+    began, given = time.perf_counter(), set(sys.modules)
+    for name in modules:
+        with suppress(Exception):  # some of a library's own modules cannot be imported alone
+            importlib.import_module(name)
+    imported = time.perf_counter()
+    from stforecast.config import load
+    from stforecast.delivery.export import open_grid
+    from stforecast.stages import Stages
+
+    clock = Clock()
+    for where, part in PARTS.items():
+        clock.measure(where, part)
+    ready = time.perf_counter()
+    folder = Stages(load(config, overrides), lambda _: None).forecast()[0]
+    done = time.perf_counter()
+    parts = {"imports": imported - began, **clock.seconds}
+    parts["other"] = done - ready - sum(clock.seconds.values())
+    new = [name for name in sys.modules if name not in given]
+    loaded = [name for name in new if "." not in name or name.startswith("stforecast.")]
+    intensity = open_grid(folder).intensity.tolist()
+    print(json.dumps({"parts": parts, "modules": loaded, "intensity": intensity}))
+
+
+def called(modules: list[str], config: str, overrides: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
+    """Seconds of a process, and what it says."""
+    command = [sys.executable, __file__, "--child", json.dumps(modules), config, *overrides]
+    began = time.perf_counter()
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - began, json.loads(out.splitlines()[-1])
+
+
+@click.command()
+@click.argument("config")
+@click.argument("overrides", nargs=-1)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--child", hidden=True)
+def main(config: str, overrides: tuple[str, ...], rounds: int, output: Path | None, **more: str | None) -> None:
+    """Measure the process of a forecast, part by part."""
+    if more["child"] is not None:
+        child(json.loads(more["child"]), config, list(overrides))
+        return
+    from stforecast.config import load
+    from stforecast.workspace import Workspace
+
+    loaded = load(config, list(overrides))
+    state = Workspace(loaded.root, loaded.city).latest() / "state"
+    modules = called([], config, overrides)[1]["modules"]
+    parts: dict[str, list[dict[str, float]]] = {"replay": [], "kept": []}
+    found: dict[str, np.ndarray] = {}
+
+    def side(name: str) -> Callable[[], float]:
+        def call() -> float:
+            if name == "replay":
+                shutil.rmtree(state, ignore_errors=True)
+            seconds, told = called(modules, config, overrides)
+            parts[name].append({**told["parts"], "process": seconds})
+            found[name] = np.array(told["intensity"])
+            return seconds
+
+        return call
+
+    seconds = turns({name: side(name) for name in parts}, rounds)
+    apart = float(np.abs(found["kept"] / found["replay"] - 1).max())
+    if apart > 1e-6:
+        raise SystemExit(f"kept and replayed forecasts differ by {apart:.1e}")
+    medians = {
+        name: {part: significant(float(np.median([one[part] for one in rows[1:]]))) for part in rows[0]}
+        for name, rows in parts.items()
+    }
+    report("forecast_process", {"seconds": summary(seconds, "replay"), "parts": medians, "apart": apart}, output)
+
+
+if __name__ == "__main__":
+    main()
