@@ -133,8 +133,8 @@ def test_a_new_day_goes_on_from_what_was_kept_and_equals_a_replay(stages, store,
     stages.forecast()
     assert path.stat().st_mtime_ns > stamp
     replayed = open_grid(stages.place.grid(warm.grid.issue_time))
-    np.testing.assert_allclose(warm.grid.intensity, replayed.intensity, rtol=1e-6)
-    np.testing.assert_allclose(warm.grid.usual, replayed.usual, rtol=1e-6)
+    np.testing.assert_allclose(warm.grid.intensity, replayed.intensity, rtol=5e-6)
+    np.testing.assert_allclose(warm.grid.usual, replayed.usual, rtol=5e-6)
 
 
 def test_where_nothing_is_new_the_grid_stays_and_the_store_says_when_it_was_looked(stages, store) -> None:
