@@ -101,7 +101,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 
 def assert_as_replayed(model: Calibrated, cube: Cube, issue: int, kept: Kept) -> None:
-    """Equal but for float32: a patch that is walked alone is rounded otherwise than one among many, by units of log λ."""
+    """Equal but for float32: a patch walked alone is rounded otherwise than among many, by units of log λ."""
     issues = np.array([issue])
     found, expected = model.predict(cube, issues, kept), model.predict(cube, issues)
     np.testing.assert_allclose(found.intensity, expected.intensity, rtol=5e-6)
