@@ -5,6 +5,8 @@
 The first call forecasts once, so that the walks are kept, and notes which modules that imports. Every round is a new
 process that imports these first and then makes the same forecast; parts are measured without those within them. Two
 sides take turns: `kept` with the walks, `replay` without. Both must give the same intensities, within 5e-6 of each.
+What `process` has beyond the sum of the parts is the start and the end of the interpreter and what the benchmark reads.
+The record does not change between rounds, so that `kept` opens and checks its walks and takes no step.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def called(modules: list[str], config: str, overrides: tuple[str, ...]) -> tuple
     """Seconds of a process, and what it says."""
     command = [sys.executable, __file__, "--child", json.dumps(modules), config, *overrides]
     began = time.perf_counter()
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return time.perf_counter() - began, json.loads(out.splitlines()[-1])
 
 
