@@ -85,7 +85,7 @@ def _fitted(stages: Stages, cube: Cube, part: Split, name: str, run: Run, first:
     """A forecaster fitted to the fold, or that of the first fold where its fit is carried."""
     if first is not run:
         return first.open(name, stages.config).forecaster.forecaster
-    return run.new(name, stages.config).fit(cube, part, run.place(name))
+    return stages.new(run, name, cube, part).fit(cube, part, run.place(name))
 
 
 def _forecast(stages: Stages, cube: Cube, part: Split, name: str, run: Run, hours: dict[int, int]) -> None:

@@ -148,6 +148,11 @@ class Training(Section):
         1, ge=1, description="parts of the training slice walked at once; more fill a GPU, and make fewer updates"
     )
     devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, that share the streams evenly")
+    cities: list[str] = Field(
+        [],
+        description="configurations of other built cities, with the same categories and channels, whose training "
+        "slices the network learns from too",
+    )
     truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
     gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stforecast.config import Config, dump
+from stforecast.config import Config, dump, load
 from stforecast.cube import Cube, Series
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import open_cube
@@ -25,6 +25,7 @@ from stforecast.sentences import assumptions
 
 if TYPE_CHECKING:
     from stforecast.delivery.riskgrid import RiskGrid
+    from stforecast.forecasters.base import Forecaster
 
 
 class Stages(Preparation):
@@ -33,7 +34,29 @@ class Stages(Preparation):
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
-        return Run(self.place.run(fingerprint(self.gold_stamp(), parts)[:10]))
+        others = [other.gold_stamp() for other in self._others()]
+        return Run(self.place.run(fingerprint(self.gold_stamp(), parts, *others)[:10]))
+
+    def new(self, run: Run, name: str, cube: Cube, split: Split) -> Forecaster:
+        """A forecaster to be fitted on a training slice, with what it reads beside it."""
+        forecaster = run.new(name, self.config)
+        if hasattr(forecaster, "others"):
+            forecaster.others = self.others(cube, split)
+        return forecaster
+
+    def others(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:
+        """The cities of `training.cities`: their training slices end where, and before, that of this city does."""
+        end, found = cube.time_of(split.train_end), []
+        for other in self._others():
+            theirs = other.cube()
+            slices = other.split(theirs)
+            last = int((end - theirs.start) // pd.Timedelta(hours=theirs.step_hours))
+            found.append((theirs, replace(slices, train_end=min(slices.train_end, last))))
+        return found
+
+    def _others(self) -> list[Stages]:
+        root = f"root={self.config.root}"
+        return [Stages(load(path, [root]), self.say) for path in self.config.training.cities]
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
@@ -62,7 +85,7 @@ class Stages(Preparation):
             if run.has(name):
                 self.say(f"train: {name} is fitted")
                 continue
-            forecaster = run.new(name, self.config)
+            forecaster = self.new(run, name, cube, split)
             if hasattr(forecaster, "draw"):
                 forecaster.draw = partial(validation_figures, cube)
             (run.folder / "scorecard.json").unlink(missing_ok=True)  # it would be of another fit

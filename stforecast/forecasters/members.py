@@ -24,6 +24,7 @@ class Members(Forecaster):
     """λ is the geometric mean of the members' λ. Each member keeps its files in a folder `seed-<i>` of its own."""
 
     draw: Any = None
+    others: Any = ()
 
     def __init__(self, config: Config, members: list[Forecaster]) -> None:
         super().__init__(config)
@@ -32,8 +33,9 @@ class Members(Forecaster):
 
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
         for i, member in enumerate(self.members):
-            if self.draw and hasattr(member, "draw"):
-                member.draw = self.draw
+            for name in ("draw", "others"):
+                if hasattr(member, name):
+                    setattr(member, name, getattr(self, name))
             member.fit(cube, split, _place(folder, i) if folder else None)
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.cell import recur
+from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
-from stforecast.forecasters.gcrn.stream import Stream, Targets
+from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import Newest, completeness
 
@@ -131,3 +133,38 @@ def test_streams_are_parts_of_the_slice(late: bool) -> None:
             torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match=r"training\.streams"):
         Stream(cube, split, settings(training={"streams": 60}), reader)
+
+
+def test_several_cities_are_learned_from_in_turns() -> None:
+    config = settings(training={"max_epochs": 2, "streams": 2})
+    one, other = city(days=60), city(days=50, rings=2, seed=3)
+    split, theirs = split_of(one), split_of(other)
+    alone = GCRN(config).fit(one, split)
+    forecaster = GCRN(config)
+    forecaster.others = [(other, theirs)]
+    both = forecaster.fit(one, split)
+    issues = split.issues("test")[:2]
+    assert not np.array_equal(both.intensity(one, issues), alone.intensity(one, issues))
+    after = other.hour >= theirs.train_end  # what comes after their slice must not tell
+    later = replace(other, hexagon=np.where(after, 0, other.hexagon))
+    forecaster = GCRN(config)
+    forecaster.others = [(later, theirs)]
+    np.testing.assert_array_equal(forecaster.fit(one, split).intensity(one, issues), both.intensity(one, issues))
+    forecaster.others = [(city(days=50, late=True), theirs)]
+    with pytest.raises(ConfigError, match=r"training\.cities: .* differs from .* in nodes"):
+        forecaster.fit(one, split)
+
+
+def test_turns_keep_the_order_of_every_city() -> None:
+    config, streams = settings(), []
+    for place, days in enumerate((60, 80)):
+        cube = city(days=days)
+        reader = Reader(cube, Scales.of(cube, split_of(cube).train_end), 24, "cpu")
+        streams.append(Stream(cube, split_of(cube), config, reader, city=place))
+    turns = Turns(streams)
+    found = [part for (part,) in turns]
+    assert len(found) == len(turns) == sum(map(len, streams))
+    for place, stream in enumerate(streams):
+        own = [part.inputs.log_rate for part in found if part.city == place]
+        assert all(torch.equal(a, b.inputs.log_rate) for a, (b,) in zip(own, stream, strict=True))
+    assert len({part.city for part in found[: len(found) // 2]}) == 2

@@ -60,6 +60,8 @@ class GCRN(Walking):
     name = "gcrn"
     seeded = True
     draw: Draw | None = None
+    others: Sequence[tuple[Cube, Split]] = ()
+    """Other cities whose training slices it learns from too."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -82,7 +84,7 @@ class GCRN(Walking):
         last = folder / "last.ckpt" if folder else None
         if last and last.exists():
             _check_resumable(last, module.settings)
-        module.task = Task(cube, split, config, self.draw)
+        module.task = Task(cube, split, config, self.draw, self.others)
         best = self._train(module, folder, last)
         fitted = opened(best) if best else Trained(module.settings, reader.edges, module.best, module.graph)
         self.module = fitted.to(self.device)

@@ -28,12 +28,14 @@ class Stretch:
 
     events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
     share: of the events of a step that are reported at the end of the slice, [l c k 1].
+    city: place of the city among those that the network learns from.
     """
 
     inputs: Inputs
     events: Tensor
     counts: Tensor
     share: Tensor
+    city: int = 0
 
 
 def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
@@ -78,9 +80,15 @@ class Stream(IterableDataset[list[Stretch]]):
     """
 
     def __init__(
-        self, cube: Cube, split: Split, config: Config, reader: Reader, mine: Sequence[int] | None = None
+        self,
+        cube: Cube,
+        split: Split,
+        config: Config,
+        reader: Reader,
+        mine: Sequence[int] | None = None,
+        city: int = 0,
     ) -> None:
-        self.cube, self.split, self.config, self.reader = cube, split, config, reader
+        self.cube, self.split, self.config, self.reader, self.city = cube, split, config, reader, city
         self.mine = range(config.training.streams) if mine is None else mine
         self.epoch = 0
         end = split.train_end
@@ -106,7 +114,10 @@ class Stream(IterableDataset[list[Stretch]]):
         memories = self._memories(phase)
         for length in stretches(self.each, self.config.training.truncation, generator):
             recalls = [memory.walk(length) for memory in memories]
-            yield [Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues)) for recall in recalls]
+            yield [
+                Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues), self.city)
+                for recall in recalls
+            ]
 
     def _memories(self, phase: int) -> list[Memory]:
         """The long memory at the beginning of each stream of `mine`."""
@@ -121,3 +132,21 @@ class Stream(IterableDataset[list[Stretch]]):
             if stream < max(self.mine):
                 memory.skip(self.each)
         return memories
+
+
+class Turns(IterableDataset[list[Stretch]]):
+    """The stretches of several cities, each in its own order of time, in turns drawn anew for every epoch."""
+
+    def __init__(self, cities: list[Stream]) -> None:
+        self.cities, self.epoch = cities, 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self.cities))
+
+    def __iter__(self) -> Iterator[list[Stretch]]:
+        for stream in self.cities:
+            stream.epoch = self.epoch
+        order = np.repeat(np.arange(len(self.cities)), [len(stream) for stream in self.cities])
+        ways = [iter(stream) for stream in self.cities]
+        for city in np.random.default_rng([self.cities[0].config.seed, self.epoch, 1]).permutation(order).tolist():
+            yield next(ways[city])

@@ -7,7 +7,7 @@ by calibrated validation deviance of the averaged weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -16,17 +16,18 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from stforecast.config import Config
 from stforecast.cube import Cube
+from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
-from stforecast.forecasters.gcrn.propagation import Graph, union
-from stforecast.forecasters.gcrn.stream import Stream, Stretch
+from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
+from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
 from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
@@ -42,12 +43,13 @@ Draw = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is fitted to."""
+    """What a network is fitted to: a city's cube, and the training slices of `others` beside it."""
 
     cube: Cube
     split: Split
     config: Config
     draw: Draw | None = None
+    others: Sequence[tuple[Cube, Split]] = ()
 
 
 class Module(pl.LightningModule):
@@ -61,23 +63,50 @@ class Module(pl.LightningModule):
         self.register_buffer("edges", edges)
         self.network = network_of(settings)
         self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
+        self.graphs, self.mine = [self.graph], range(training["streams"])
         self.averaged = AveragedModel(self.network, multi_avg_fn=partial(_forget, 1 - training["averaging"]))
         self.averaged.requires_grad_(False)
         self.loss = FocalLoss(training["gamma"], training["alpha"])
-        self.spread = union(model["conv"], edges, self.graph.n, training["streams"] // training["devices"])
+        self.spreads = nn.ModuleList([self._spread(edges, self.graph.n)])
         self.task: Task
-        self.stream: Stream
+        self.stream: Stream | Turns
         self.check: Validation
-        self.h: Tensor
+        self.h: list[Tensor]
+
+    def _spread(self, edges: Tensor, n: int) -> Propagation:
+        """The propagation over all streams of a city that this process has."""
+        return union(self.settings["model"]["conv"], edges, n, self.options["streams"] // self.options["devices"])
 
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
         assert self.trainer is not None
         task, device = self.task, self.trainer.strategy.root_device
         reader = Reader(task.cube, Scales.from_plain(self.settings["scales"]), self.settings["patch"], device)
-        mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
-        self.stream = Stream(task.cube, task.split, task.config, reader, mine)
+        self.mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
+        self.stream = Stream(task.cube, task.split, task.config, reader, self.mine)
+        if task.others:
+            self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
         self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
+
+    def _other(self, place: int, device: torch.device) -> Stream:
+        """The training slice of another city, with its own scales and graph.
+
+        Raises:
+            ConfigError: what is read of it is not what is read of the first.
+        """
+        cube, split = self.task.others[place]
+        reader = Reader(cube, Scales.of(cube, split.train_end), self.settings["patch"], device)
+        found = asdict(sizes_of(reader)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
+        expected = self.settings["sizes"] | {key: self.settings[key] for key in found.keys() & self.settings.keys()}
+        if wrong := sorted(key for key in found if found[key] != expected[key]):
+            raise ConfigError(
+                f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Give it the "
+                "same categories and weather channels, and known_time alike."
+            )
+        edges = reader.edges.cpu()
+        self.graphs.append(Graph(self.settings["model"]["conv"], edges, cube.n).to(device))
+        self.spreads.append(self._spread(edges, cube.n).to(device))
+        return Stream(cube, split, self.task.config, reader, self.mine, place + 1)
 
     @property
     def best(self) -> Network:
@@ -95,7 +124,7 @@ class Module(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.stream.epoch = self.current_epoch
-        self.h = self.network.start(self.graph.n * len(self.stream.mine), self.device)
+        self.h = [self.network.start(graph.n * len(self.mine), self.device) for graph in self.graphs]
 
     def _seed(self, stream: int, part: int) -> None:
         # By update and stream: a resumed run draws what the uninterrupted one would have drawn, and several processes
@@ -104,13 +133,15 @@ class Module(pl.LightningModule):
         torch.manual_seed((update * self.options["streams"] + stream) * 2 + part)
 
     def training_step(self, batch: list[Stretch], _: int) -> Tensor:
-        network, graph, given, losses = self.network, self.graph, [], []
-        for stream, part in zip(self.stream.mine, batch, strict=True):
+        city = batch[0].city
+        network, graph, given, losses = self.network, self.graphs[city], [], []
+        for stream, part in zip(self.mine, batch, strict=True):
             self._seed(stream, 0)
             given.append(network.given_by(part.inputs, graph))
-        states = network.recur(torch.cat(given, 1), self.h.detach(), self.spread)
-        self.h = states[-1]
-        for stream, part, own in zip(self.stream.mine, batch, states.split(graph.n, 1), strict=True):
+        spread: Any = self.spreads[city]
+        states = network.recur(torch.cat(given, 1), self.h[city], spread)
+        self.h[city] = states[-1].detach()
+        for stream, part, own in zip(self.mine, batch, states.split(graph.n, 1), strict=True):
             self._seed(stream, 1)
             rate, usual = network.read(own, part.inputs, graph), part.inputs.log_rate.exp()
             # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
