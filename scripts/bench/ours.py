@@ -23,7 +23,7 @@ from workers import serve
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
-from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device, patch_steps
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
 from stforecast.forecasters.reader import Reader, Scales
@@ -32,11 +32,11 @@ from stforecast.stages import Stages
 
 
 def module_of(cube: Cube, split: Split, config: Config) -> Module:
-    """The network with its training slice, as `GCRN.fit` makes them."""
+    """The network with its training slice, as `GCRN.fit` makes them; on a GPU where there is one."""
     torch.manual_seed(config.seed)
-    scales = Scales.of(cube, split.train_end)
-    reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
-    module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu())
+    scales, device = Scales.of(cube, split.train_end), choose_device(config)
+    reader = Reader(cube, scales, patch_steps(config, cube), device)
+    module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu()).to(device)
     module.stream = Stream(cube, split, config, reader)
     return module
 
@@ -54,7 +54,8 @@ def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
         module.stream.epoch = epoch
         for i, batch in enumerate(module.stream):
             module.on_train_batch_start(batch, i)
-            loss = module.training_step(batch, i)
+            with torch.autocast("cuda", torch.bfloat16, enabled=module.device.type == "cuda"):
+                loss = module.training_step(batch, i)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(module.network.parameters(), clip)
@@ -160,12 +161,13 @@ class Ours:
         next(one)
         with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
             origins, _ = next(one)
-        a, b = torch.randn(2, 1024, 1024)
+        kind = torch.bfloat16 if module.device.type == "cuda" else torch.float32
+        a, b = torch.randn(2, 1024, 1024, device=module.device, dtype=kind)
         torch.mm(a, b)
         rates = []
         for _ in range(9):
             began = time.perf_counter()
-            torch.mm(a, b)
+            float(torch.mm(a, b)[0, 0])  # waits for a GPU
             rates.append(2 * 1024**3 / (time.perf_counter() - began))
         flops, rate = counter.get_total_flops() / origins, float(np.median(rates))
         return {"flop_per_origin": flops, "gemm_flop_per_second": rate, "seconds": flops / rate}
