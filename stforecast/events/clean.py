@@ -17,17 +17,21 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stforecast.events import ledger as why
 from stforecast.events.ledger import Ledger
 from stforecast.events.read import FIELDS
-from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, TEXT
+from stforecast.events.schema import REJECT_COLUMNS, TEXT
 from stforecast.events.sources import grouping
-from stforecast.events.times import DAY, NONE, as_times, is_month, parse, parse_pair, to_utc
+from stforecast.events.texts import as_array, as_series, by_text, coded, is_empty, numbers_of, stripped
+from stforecast.events.times import DAY, NONE, is_month, parse, parse_pair, to_utc
 from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
@@ -37,13 +41,12 @@ FLOOR = dt.date(1990, 1, 1)
 KEYS = ("event_id", "incident_id", "district", "count")
 
 _EPOCH = dt.date(1970, 1, 1)
-_BLANK = frozenset(("", "na", "n/a", "nan", "nat", "null", "(null)", "none", "<na>"))
 _ARREST = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
 }
 
-Texts = dict[str, np.ndarray]  # field → stripped texts [r], "" for blank; every field is present
+Texts = dict[str, pa.Array]  # field → stripped texts [r], "" for blank; every field is present
 
 
 @dataclass(frozen=True)
@@ -69,53 +72,63 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     source: the effective one of `sources.resolve`. now: the instant after which nothing can have occurred.
     """
     given = [name for name in FIELDS if name in chunk]
-    texts: Texts = {name: np.full(len(chunk), "", object) for name in FIELDS}
-    for name in given:
-        texts[name][:] = _stripped(chunk[name].tolist(), name in KEYS)
-    offence = np.array([" ".join(text.split()) for text in texts["offence"]], object)
-    book = Ledger(chunk["problem"], chunk["value"])
-    book.leave_out(np.all([texts[name] == "" for name in given], axis=0), why.BLANK_ROW)
-    withdrawn = book.open & (texts["count"] == "-1")
+    nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
+    texts: Texts = {
+        name: stripped(as_array(chunk[name]), name in KEYS) if name in given else nothing for name in FIELDS
+    }
+    book = Ledger(as_array(chunk["problem"]), as_array(chunk["value"]))
+    book.leave_out(np.all([is_empty(texts[name]) for name in given], axis=0), why.BLANK_ROW)
+    count = texts["count"] if "count" in given else None
+    withdrawn = np.zeros(len(chunk), bool) if count is None else book.open & np.asarray(pc.equal(count, "-1"))
     book.leave_out(withdrawn, why.WITHDRAWAL)
-    book.leave_out(texts["count"] == "0", why.NOT_COUNTED)
-    category_of = grouping(source)
-    category = np.array([category_of(text) for text in offence], object)
-    offences = Counter(zip(offence[book.open], category[book.open], strict=True))
-    book.leave_out(np.array([name is None for name in category], bool), why.NO_CATEGORY)
+    if count is not None:
+        book.leave_out(np.asarray(pc.equal(count, "0")), why.NOT_COUNTED)
+    which, distinct = coded(texts["offence"])
+    kinds = [" ".join(text.split()) for text in distinct]
+    groups = [grouping(source)(kind) for kind in kinds]
+    offences = _in_order(which[book.open], list(zip(kinds, groups, strict=True)))
+    book.leave_out(np.array([group is None for group in groups], bool)[which], why.NO_CATEGORY)
     limit = now.value // 1000
-    occurred = _occurred(book, texts, "occurred_time" in chunk, source, limit)
+    occurred = _occurred(book, texts, "occurred_time" in given, source, limit)
     latitude, longitude = _places(book, texts, source)
-    until = _until(book, texts, "occurred_until_time" in chunk, occurred, source, limit)
+    until = _until(book, texts, "occurred_until_time" in given, occurred, source, limit)
     reported = _reported(book, texts, occurred, source, limit)
 
     rows = np.flatnonzero(book.open)
-    file, line = chunk["file"].to_numpy(object), chunk["line"].to_numpy()
-    events = pd.DataFrame(
+    kept = pa.array(rows)
+    file, line = chunk["file"], chunk["line"].to_numpy()
+    events = pa.table(
         {
             "event_id": _ids(texts, rows),
-            "incident_id": _text(texts["incident_id"][rows], nullable=True),
+            "incident_id": _or_null(texts["incident_id"].take(kept)),
             "occurred_at": _utc(occurred[rows]),
             "occurred_until": _utc(until[rows]),
             "reported_at": _utc(reported[rows]),
             "latitude": latitude[rows],
             "longitude": longitude[rows],
-            "offence": _text(offence[rows]),
-            "category": _text(category[rows]),
-            "district": _text(texts["district"][rows], nullable=True),
-            "arrest": pd.Series([_ARREST.get(t.lower()) for t in texts["arrest"][rows]], dtype="boolean"),
-            "file": _text(file[rows]),
-            "line": line[rows],
-        },
-        columns=[*COLUMNS, "file", "line"],
+            "offence": _each(kinds).take(pa.array(which[rows])),
+            "category": _each(groups).take(pa.array(which[rows])),
+            "district": _or_null(texts["district"].take(kept)),
+            "arrest": _arrests(texts["arrest"].take(kept)),
+        }
     )
     withdrawals = pd.DataFrame(
-        {"incident_id": _text(texts["incident_id"][withdrawn]), "offence": _text(offence[withdrawn])}
+        {
+            "incident_id": as_series(texts["incident_id"].filter(pa.array(withdrawn))),
+            "offence": as_series(_each(kinds).take(pa.array(which[withdrawn]))),
+        }
     )
-    no = np.flatnonzero(~book.open & ~book.is_left_out)
-    refused = (_text(file[no]), line[no], _text(book.fate[no]), _text(book.value[no]))
+    frame = events.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    frame = frame.assign(file=file.iloc[rows].reset_index(drop=True), line=line[rows])
+    no = sorted(book.refused)
+    refused = (
+        file.iloc[[row for row, _, _ in no]].astype(TEXT).reset_index(drop=True),
+        line[[row for row, _, _ in no]],
+        pd.Series([reason for _, reason, _ in no], dtype=TEXT),
+        pd.Series([value for _, _, value in no], dtype=TEXT),
+    )
     rejects = pd.DataFrame(dict(zip(REJECT_COLUMNS, refused, strict=True)))
-    left_out = Counter(book.fate[book.is_left_out])
-    return Cleaned(events, withdrawals, rejects, len(chunk), left_out, book.mended, offences)
+    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences)
 
 
 def day_start(day: dt.date, time_zone: str) -> int:
@@ -136,11 +149,11 @@ def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: i
     zone = source.time_zone or "UTC"
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
     for column in shown:
-        book.refuse(column == "", why.NO_TIME, *shown)
+        book.refuse(is_empty(column), why.NO_TIME, *shown)
     wall, offset = _parse(shown, book.open)
     unread = book.open & (wall == NONE)
     if unread.any():
-        book.refuse(unread & [is_month(text) for text in texts["occurred"]], why.MONTH_ONLY, *shown)
+        book.refuse(unread & by_text(texts["occurred"], is_month).astype(bool), why.MONTH_ONLY, *shown)
         book.refuse(unread, why.UNREADABLE_TIME, *shown)
     book.refuse(wall < (min(FLOOR, source.first_day or FLOOR) - _EPOCH).days * DAY, why.TOO_OLD, *shown)
     book.refuse(wall > limit + 2 * DAY, why.FUTURE, *shown)  # before the conversion, which ends with the year 9999
@@ -158,7 +171,7 @@ def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: i
 
 def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
     shown = texts["latitude"], texts["longitude"]
-    y, x = (pd.to_numeric(pd.Series(text, dtype=object), errors="coerce").to_numpy(float).copy() for text in shown)
+    y, x = numbers_of(shown[0]), numbers_of(shown[1])
     # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
     blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
     book.refuse(blank, why.NO_PLACE, *shown)
@@ -210,50 +223,58 @@ def _reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, 
     return np.where(early, occurred, reported)
 
 
-def _optional(book: Ledger, columns: tuple[np.ndarray, ...], what: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    given = book.open & np.all([column != "" for column in columns], axis=0)
+def _optional(book: Ledger, columns: tuple[pa.Array, ...], what: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    given = book.open & ~np.any([is_empty(column) for column in columns], axis=0)
     wall, offset = _parse(columns, given)
     possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
     book.mend(given & ~possible, what)
     return np.where(possible, wall, NONE), offset
 
 
-def _parse(columns: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parse(columns: tuple[pa.Array, ...], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     wall = np.full(len(rows), NONE, np.int64)
     offset = np.full(len(rows), NONE, np.int64)
-    some = [column[rows].tolist() for column in columns]
+    some = [column.filter(pa.array(rows)) for column in columns]
     wall[rows], offset[rows] = parse(some[0]) if len(some) == 1 else parse_pair(some[0], some[1])
     return wall, offset
 
 
-def _ids(texts: Texts, rows: np.ndarray) -> pd.Series:
+def _ids(texts: Texts, rows: np.ndarray) -> pa.Array:
     """The publisher's keys; where there is none, a hash of the row, which equal rows share until `settle`."""
-    ids = texts["event_id"][rows]
-    blank = ids == ""
-    if blank.any():
-        cells = [texts[name][rows[blank]] for name in sorted(texts) if name != "event_id"]
-        ids[blank] = [
-            "#" + hashlib.blake2b("\x1f".join(row).encode("utf-8", "replace"), digest_size=10).hexdigest()
-            for row in zip(*cells, strict=True)
-        ]
-    return _text(ids)
+    ids = texts["event_id"].take(pa.array(rows))
+    blank = is_empty(ids)
+    if not blank.any():
+        return ids
+    cells = [texts[name].take(pa.array(rows[blank])) for name in sorted(texts) if name != "event_id"]
+    joined = pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string())).to_pylist()
+    hashes = ["#" + hashlib.blake2b(row.encode(), digest_size=10).hexdigest() for row in joined]
+    return pc.replace_with_mask(ids, pa.array(blank), _each(hashes))
 
 
-def _stripped(column: list[str], key: bool) -> list[str]:
-    """Texts without blanks around them; all words for nothing are "", and a key loses the .0 of a spreadsheet."""
-    texts = list(map(str.strip, column))
-    other = {text: "" for text in set(texts) if len(text) <= 6 and text.lower() in _BLANK}
-    if key:
-        other |= {text: text[:-2] for text in set(texts) if text.endswith(".0")}
-    return [other.get(text, text) for text in texts] if other.keys() - {""} else texts
+def _in_order(which: np.ndarray, meanings: list[tuple[str, str | None]]) -> Counter[tuple[str, str | None]]:
+    """How many rows [r] bear each meaning, in order of appearance."""
+    first = np.full(len(meanings), len(which))
+    first[which[::-1]] = np.arange(len(which))[::-1]
+    number = np.bincount(which, minlength=len(meanings))
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for code in np.argsort(first, kind="stable").tolist():
+        if number[code]:
+            counts[meanings[code]] += int(number[code])
+    return counts
 
 
-def _text(values: np.ndarray, nullable: bool = False) -> pd.Series:
-    if nullable:
-        values = values.copy()
-        values[values == ""] = None
-    return pd.Series(values, dtype=TEXT)
+def _each(texts: Sequence[str | None]) -> pa.Array:
+    return pa.array(texts, pa.large_string())
 
 
-def _utc(instants: np.ndarray) -> pd.Series:
-    return pd.Series(as_times(instants)).dt.tz_localize("UTC")
+def _or_null(texts: pa.Array) -> pa.Array:
+    return pc.if_else(pa.array(is_empty(texts)), pa.scalar(None, texts.type), texts)
+
+
+def _arrests(texts: pa.Array) -> pa.Array:
+    which, distinct = coded(texts)
+    return pa.array([_ARREST.get(text.lower()) for text in distinct], pa.bool_()).take(pa.array(which))
+
+
+def _utc(instants: np.ndarray) -> pa.Array:
+    return pa.array(instants, pa.timestamp("us", "UTC"), mask=instants == NONE)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+
+from stforecast.events.texts import is_empty
 
 # refused: in rejects.parquet, and counted against source.max_rejects
 NO_TIME = "no time"
@@ -30,34 +32,32 @@ NOT_COUNTED = "count of zero"
 
 
 class Ledger:
-    """`fate` [r] is "" as long as a row is on its way to become an event; the first reason given to a row stays."""
+    """`open` [r] are the rows on their way to become events; the first reason given to a row stays.
 
-    def __init__(self, problem: pd.Series, value: pd.Series) -> None:
-        self.fate = problem.to_numpy(object).copy()
-        self.value = value.to_numpy(object).copy()
-        self.is_left_out = np.zeros(len(problem), bool)
+    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows.
+    """
+
+    def __init__(self, problem: pa.Array, value: pa.Array) -> None:
+        self.open = is_empty(problem).copy()
+        broken = np.flatnonzero(~self.open).tolist()
+        self.refused = [(row, problem[row].as_py(), value[row].as_py()) for row in broken]
+        self.left_out: Counter[str] = Counter()
         self.mended: Counter[str] = Counter()
 
-    @property
-    def open(self) -> np.ndarray:
-        """Rows [r] that are still on their way."""
-        return np.asarray(self.fate == "", bool)
-
-    def refuse(self, rows: np.ndarray, reason: str, *shown: np.ndarray) -> None:
+    def refuse(self, rows: np.ndarray, reason: str, *shown: pa.Array) -> None:
         """Refuse open rows; the texts in `shown` are what the user should look at."""
         which = np.flatnonzero(rows & self.open)
-        self.fate[which] = reason
-        for row in which:
-            self.value[row] = " ".join(texts[row] for texts in shown)
+        self.open[which] = False
+        values = [texts.take(pa.array(which)).to_pylist() for texts in shown]
+        self.refused += [(row, reason, " ".join(words)) for row, *words in zip(which.tolist(), *values, strict=True)]
 
     def leave_out(self, rows: np.ndarray, reason: str) -> None:
         """Leave open rows out: they are none of this configuration's business."""
-        rows = rows & self.open
-        self.fate[rows] = reason
-        self.is_left_out |= rows
+        if number := int((rows & self.open).sum()):
+            self.left_out[reason] += number
+            self.open &= ~rows
 
     def mend(self, rows: np.ndarray, what: str) -> None:
         """Count open rows that were mended."""
-        number = int((rows & self.open).sum())
-        if number:
+        if number := int((rows & self.open).sum()):
             self.mended[what] += number

@@ -11,25 +11,29 @@ files glued together from both survive.
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import io
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 from stforecast.errors import DataError
-from stforecast.events.records import parse_block
+from stforecast.events import blocks
+from stforecast.events.texts import as_array, as_series
 from stforecast.sections import Columns
 
-BLOCK = 8 << 20  # characters of text parsed at once
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Item = TypeVar("Item")
+BLOCK = 8 << 20  # bytes of text parsed at once
 ROWS = 32768  # rows of Parquet read at once
 FIELDS = tuple(Columns.model_fields)
 
@@ -67,6 +71,16 @@ def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLO
             raise DataError(
                 f"{path}: damaged or cut short ({error or type(error).__name__}). Download it again."
             ) from error
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        end = object()
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(Item, item)
 
 
 def locate(header: Sequence[str], columns: Columns, needed: Collection[str], origin: str) -> dict[str, int]:
@@ -119,19 +133,25 @@ def _csv(
     needed: Collection[str],
     block: int,
 ) -> Iterator[Chunk]:
-    with _text(binary) as text:
-        header, first, delimiter = _header(text, path if name == path.name else path / name)
-        found = locate(header, columns, needed, str(path))
-        rest: list[str] = []
-        while True:
-            more = text.readlines(block)
-            lines = rest + more
-            records = parse_block(lines, header, delimiter, first, final=not more)
-            yield Chunk(_frame(name, records.rows, records.lines, records.broken, found), raw.tell())
-            if not more:
-                return
-            rest = lines[records.used :]
-            first += records.used
+    layout: blocks.Layout | None = None
+    first, rest = 1, b""
+    for more, final in ahead(_blocks(binary, block)):
+        text = rest + more
+        if layout is None:
+            header, size, first = _header(text)
+            if header is None:
+                rest = text
+                continue
+            names, delimiter = blocks.header_of(header)
+            layout = blocks.Layout(names, delimiter, locate(names, columns, needed, str(path)))
+            text = text[size:]
+        table = blocks.parse(text, layout, first, final)
+        yield Chunk(_frame(name, table), raw.tell())
+        rest = text[table.used :]
+        first += table.passed
+    if layout is None:
+        origin = path if name == path.name else path / name
+        raise DataError(f"{origin}: no header line. Download it again, or remove it.")
 
 
 def _zip(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[str], block: int) -> Iterator[Chunk]:
@@ -160,79 +180,90 @@ def _parquet(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[st
         names = list(dict.fromkeys(header[index] for index in found.values()))
         first = 1
         for batch in file.iter_batches(ROWS, columns=names):
-            frame = pd.DataFrame({field: _as_text(batch.column(header[index])) for field, index in found.items()})
-            yield Chunk(_complete(frame, path.name, list(range(first, first + len(frame))), None), raw.tell())
-            first += len(frame)
+            texts = {field: _as_text(batch.column(header[index])) for field, index in found.items()}
+            lines = np.arange(first, first + len(batch))
+            yield Chunk(_frame(path.name, blocks.Table(texts, lines, [], 0, len(batch))), raw.tell())
+            first += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: damaged Parquet ({' '.join(str(error).split()):.120}). Download it again.") from error
 
 
-def _as_text(column: object) -> np.ndarray:
+def _as_text(column: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_floating(column.type):  # type: ignore[attr-defined]
+    if pa.types.is_floating(column.type):
         whole = pc.all(pc.equal(column, pc.floor(column)), skip_nulls=True).as_py()
         if whole:  # keys that became floats because some were null
             column = pc.cast(column, pa.int64(), safe=False)
-    return np.array(pc.fill_null(pc.cast(column, pa.string()), "").to_pylist(), object)
+    return pc.fill_null(pc.cast(column, pa.string()), "")
 
 
-def _frame(
-    name: str, rows: list[list[str]], lines: list[int], broken: list[tuple[int, str, str]], found: dict[str, int]
-) -> pd.DataFrame:
-    blank = [""] * len(broken)
-    cells = {field: _objects([row[index] for row in rows] + blank) for field, index in found.items()}
-    return _complete(pd.DataFrame(cells), name, lines + [line for line, _, _ in broken], broken)
-
-
-def _complete(
-    frame: pd.DataFrame, name: str, lines: list[int], broken: list[tuple[int, str, str]] | None
-) -> pd.DataFrame:
-    whole = [""] * (len(lines) - len(broken or []))
-    frame = frame.assign(
-        file=_objects([name] * len(lines)),
-        line=np.array(lines, np.int64),
-        problem=_objects(whole + [reason for _, reason, _ in broken or []]),
-        value=_objects(whole + [text[:200] for _, _, text in broken or []]),
+def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
+    size = len(table.lines)
+    columns = {field: as_series(texts) for field, texts in table.texts.items()}
+    problem, value = [""] * size, [""] * size
+    for row, reason, text in table.problem:
+        problem[row], value[row] = reason, text[:200]
+    return pd.DataFrame(
+        {
+            **columns,
+            "file": pd.Categorical.from_codes(np.zeros(size, np.int8), [name]),
+            "line": table.lines,
+            "problem": as_series(as_array(problem)),
+            "value": as_series(as_array(value)),
+        }
     )
-    return frame.sort_values("line", kind="stable", ignore_index=True) if broken else frame
 
 
-def _objects(texts: list[str]) -> np.ndarray:
-    out = np.empty(len(texts), object)
-    out[:] = texts
-    return out
-
-
-def _header(text: TextIO, origin: Path) -> tuple[list[str], int, str]:
-    """The header, the number of the line behind it, and the delimiter."""
-    first = 1
-    while line := text.readline():
+def _header(block: bytes) -> tuple[str | None, int, int]:
+    """The first line that is not blank (None: all are), the bytes up to its end, and the number of the line behind it."""
+    size, first = 0, 1
+    for line in io.StringIO(block.decode(), newline=""):
+        size += len(line.encode())
         first += 1
         if line.strip():
-            delimiter = max(",;\t|", key=line.count)
-            return next(csv.reader([line], delimiter=delimiter)), first, delimiter
-    raise DataError(f"{origin}: no header line. Download it again, or remove it.")
+            return line, size, first
+    return None, 0, 1
 
 
-@contextmanager
-def _text(binary: io.BufferedReader[Any]) -> Iterator[TextIO]:
-    """Decode a binary stream, then let go of it without closing it."""
+def _blocks(binary: io.BufferedReader[Any], block: int) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines as UTF-8, about `block` bytes at a time, and whether they are the last."""
+    rest = b""
+    for more in _bytes(binary, block):
+        rest += more
+        end = rest.rfind(b"\n") + 1 or rest.rfind(b"\r", 0, -1) + 1  # a \r at the very end may go on with \n
+        if end:
+            yield _utf8(rest[:end]), False
+            rest = rest[end:]
+    yield _utf8(rest), True
+
+
+def _bytes(binary: io.BufferedReader[Any], block: int) -> Iterator[bytes]:
+    """The stream as UTF-8 without its mark; wrong bytes of UTF-8 stay as they are."""
     head = binary.peek(4096)[:4096]
-    encoding = "utf-8-sig"
+    wide = None
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
+        wide = "utf-16"
     elif head[1::2].count(0) > len(head) // 4:
-        encoding = "utf-16-le"
+        wide = "utf-16-le"
     elif head[0::2].count(0) > len(head) // 4:
-        encoding = "utf-16-be"
-    errors = "replace" if encoding.startswith("utf-16") else "stforecast-windows-1252"
-    text = io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline="")
+        wide = "utf-16-be"
+    elif head.startswith(codecs.BOM_UTF8):
+        binary.read(len(codecs.BOM_UTF8))
+    decoder = codecs.getincrementaldecoder(wide)("replace") if wide else None
+    while more := binary.read(block):
+        yield decoder.decode(more).encode() if decoder else more
+    if decoder:
+        yield decoder.decode(b"", True).encode()
+
+
+def _utf8(text: bytes) -> bytes:
     try:
-        yield text
-    finally:
-        text.detach()
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "stforecast-windows-1252").encode()
+    return text
 
 
 def _windows(error: UnicodeError) -> tuple[str, int]:

@@ -91,7 +91,8 @@ def _careful(lines: list[str], header: list[str], delimiter: str, first: int, fi
                 out.broken.append((first + out.used, CUT if unfinished else QUOTE, text.strip()))
                 out.used += 1
                 break
-            if not row or (size == 1 and not text.strip()) or [row[0].removeprefix(BOM), *row[1:]] == header:
+            blank = size == 1 and len(row) != len(header) and not text.strip()
+            if not row or blank or [row[0].removeprefix(BOM), *row[1:]] == header:
                 pass
             elif len(row) < len(header):
                 out.broken.append((first + out.used, CUT if unfinished else SHORT, text.strip()))

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stforecast.events.texts import as_array, by_text, coded
 
 NONE = int(np.iinfo(np.int64).min)
 SECOND = 1_000_000
@@ -31,38 +35,56 @@ _CLOCK = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _DIGITS = re.compile(r"(\d{1,4})(?:\.0)?", re.ASCII)
-_MILLISECONDS = re.compile(r"-?\d{11,13}", re.ASCII)
+_MILLISECONDS = r"\A-?[0-9]{11,13}\z"
 _MONTH = re.compile(r"\d{4}[-/]\d{1,2}", re.ASCII)
 
 
-def parse(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Date-and-time texts (stripped) → wall clock [r] and the written offset from UTC [r] (`NONE`: none written)."""
-    wall = np.full(len(texts), NONE, np.int64)
-    offset = np.full(len(texts), NONE, np.int64)
-    for row, text in enumerate(texts):
-        if text[10:11] == "T":
-            text = f"{text[:10]} {text[11:]}"
-        first, _, rest = text.partition(" ")
-        day = _day(first)
-        clock = _clock(rest)
-        if day is not None and clock is not None:
-            wall[row] = day + clock[0]
-            if clock[1] is not None:
-                offset[row] = clock[1]
-        elif _MILLISECONDS.fullmatch(text):
-            wall[row] = int(text) * 1000
-            offset[row] = 0
+def parse(texts: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Date-and-time texts (stripped) → wall clock [r] and the written offset from UTC [r] (`NONE`: none written).
+
+    A day and a time of day are each read once and not once a row: there are few of either.
+    """
+    texts = as_array(texts)
+    marked = pc.equal(pc.utf8_slice_codeunits(texts, 10, 11), "T")
+    if pc.any(marked).as_py():
+        texts = pc.if_else(marked, pc.utf8_replace_slice(texts, 10, 11, " "), texts)
+    words = pc.split_pattern(texts, " ", max_splits=1)
+    begin = np.asarray(words.offsets)[:-1]
+    timed = np.diff(np.asarray(words.offsets)) > 1
+    day = by_text(words.values.take(pa.array(begin)), lambda text: NONE if (found := _day(text)) is None else found)
+    clock, offset = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.int64)
+    which, distinct = coded(words.values.take(pa.array(begin[timed] + 1)))
+    found = [_clock(text) for text in distinct]
+    clock[timed] = np.array([NONE if one is None else one[0] for one in found], np.int64)[which]
+    offset[timed] = np.array([NONE if one is None or one[1] is None else one[1] for one in found], np.int64)[which]
+    read = (day != NONE) & (clock != NONE)
+    wall = np.where(read, day + np.where(read, clock, 0), NONE)
+    offset[~read] = NONE
+    rows = np.flatnonzero(~read)
+    if rows.size:
+        rest = texts.take(pa.array(rows))
+        epochs = np.asarray(pc.match_substring_regex(rest, _MILLISECONDS))
+        wall[rows[epochs]] = np.asarray(pc.cast(rest.filter(pa.array(epochs)), pa.int64())) * 1000
+        offset[rows[epochs]] = 0
     return wall, offset
 
 
-def parse_pair(days: Sequence[str], clocks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def parse_pair(days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The same from a column of days (a time behind the day is ignored) and one of times (`HH:MM[:SS]` or HHMM)."""
-    digits = [_DIGITS.fullmatch(clock) for clock in clocks]
-    texts = [
-        f"{day.partition(' ')[0].partition('T')[0]} {found[1].zfill(4) if found else clock or 'none'}"
-        for day, clock, found in zip(days, clocks, digits, strict=True)
-    ]
-    return parse(texts)
+
+    def day_of(text: str) -> str:
+        return text.partition(" ")[0].partition("T")[0]
+
+    def clock_of(text: str) -> str:
+        return found[1].zfill(4) if (found := _DIGITS.fullmatch(text)) else text or "none"
+
+    def each(texts: pa.Array | Sequence[str], meaning: Callable[[str], str]) -> pa.Array:
+        which, distinct = coded(as_array(texts))
+        return as_array([meaning(text) for text in distinct]).take(pa.array(which))
+
+    return parse(
+        pc.binary_join_element_wise(each(days, day_of), each(clocks, clock_of), pa.scalar(" ", pa.large_string()))
+    )
 
 
 def is_month(text: str) -> bool:
@@ -85,7 +107,7 @@ def to_utc(
     if times_are != "utc":
         rows = np.flatnonzero(known & ~written)
         zone = ZoneInfo(time_zone)
-        days, which = np.unique(wall[rows] // DAY, return_inverse=True)
+        days, which = _distinct(wall[rows] // DAY)
         starts = np.array([_offset(zone, int(day) * DAY) for day in days], np.int64)
         ends = np.array([_offset(zone, (int(day) + 1) * DAY) for day in days], np.int64)
         shift[rows] = starts[which]
@@ -95,9 +117,37 @@ def to_utc(
     return np.where(known, wall - shift, NONE), repeated, missing
 
 
+def to_local(instants: np.ndarray, time_zone: str) -> np.ndarray:
+    """UTC [r] → wall clock [r] of a time zone; none may be `NONE`."""
+    zone, utc = ZoneInfo(time_zone), dt.UTC
+
+    def ahead(instant: int) -> int:
+        moment = (dt.datetime(1970, 1, 1, tzinfo=utc) + dt.timedelta(microseconds=instant)).astimezone(zone)
+        offset = moment.utcoffset()
+        return 0 if offset is None else offset // dt.timedelta(microseconds=1)
+
+    days, which = _distinct(instants // DAY)
+    starts = np.array([ahead(int(day) * DAY) for day in days], np.int64)
+    ends = np.array([ahead((int(day) + 1) * DAY) for day in days], np.int64)
+    shift = starts[which]
+    for row in np.flatnonzero((starts != ends)[which]):
+        shift[row] = ahead(int(instants[row]))
+    return instants + shift
+
+
 def as_times(instants: np.ndarray) -> np.ndarray:
     """int64 [r] → datetime64[us] [r] (`NONE` is numpy's NaT)."""
     return instants.astype(np.int64, copy=False).view("datetime64[us]")
+
+
+def _distinct(days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct days in order, and which of them each row [r] is; days are so dense that none is searched for."""
+    if not days.size:
+        return days, days
+    first = days.min()
+    there = np.zeros(days.max() - first + 1, bool)
+    there[days - first] = True
+    return np.flatnonzero(there) + first, (np.cumsum(there) - 1)[days - first]
 
 
 @lru_cache(maxsize=1 << 16)
