@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stforecast.events import ledger as why
-from stforecast.events.ledger import Ledger
+from stforecast.events.ledger import FOREVER, Ledger
 from stforecast.events.read import FIELDS
 from stforecast.events.schema import REJECT_COLUMNS, TEXT
 from stforecast.events.sources import grouping
@@ -54,7 +54,8 @@ class Cleaned:
     """What became of some rows; results of several chunks add (`settle.merge`).
 
     events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
-    rejects: file, line, reason, value. offences: (offence, category or None) → rows.
+    rejects: file, line, reason, value. offences: (offence, category or None) → rows. due: the first instant (µs) at
+    which the same rows may come out differently, since they tell of what was then to come.
     """
 
     events: pd.DataFrame
@@ -64,6 +65,7 @@ class Cleaned:
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     offences: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    due: int = FOREVER
 
 
 def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
@@ -84,8 +86,9 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     if count is not None:
         book.leave_out(np.asarray(pc.equal(count, "0")), why.NOT_COUNTED)
     which, distinct = coded(texts["offence"])
-    kinds = [" ".join(text.split()) for text in distinct]
-    groups = [grouping(source)(kind) for kind in kinds]
+    kinds = [" ".join(text.split()) for text in distinct.to_pylist()]
+    category_of = grouping(source)
+    groups = [category_of(kind) for kind in kinds]
     offences = _in_order(which[book.open], list(zip(kinds, groups, strict=True)))
     book.leave_out(np.array([group is None for group in groups], bool)[which], why.NO_CATEGORY)
     limit = now.value // 1000
@@ -128,7 +131,7 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
         pd.Series([value for _, _, value in no], dtype=TEXT),
     )
     rejects = pd.DataFrame(dict(zip(REJECT_COLUMNS, refused, strict=True)))
-    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences)
+    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences, book.due)
 
 
 def day_start(day: dt.date, time_zone: str) -> int:
@@ -156,9 +159,11 @@ def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: i
         book.refuse(unread & by_text(texts["occurred"], is_month).astype(bool), why.MONTH_ONLY, *shown)
         book.refuse(unread, why.UNREADABLE_TIME, *shown)
     book.refuse(wall < (min(FLOOR, source.first_day or FLOOR) - _EPOCH).days * DAY, why.TOO_OLD, *shown)
+    book.await_until(wall[book.open & (wall > limit + 2 * DAY)] - 2 * DAY)
     book.refuse(wall > limit + 2 * DAY, why.FUTURE, *shown)  # before the conversion, which ends with the year 9999
     wall = np.where(book.open, wall, NONE)
     occurred, repeated, missing = to_utc(wall, offset, zone, source.times_are)
+    book.await_until(occurred[book.open & (occurred > limit)])
     book.refuse(occurred > limit, why.FUTURE, *shown)
     if source.first_day:
         book.leave_out(occurred < day_start(source.first_day, zone), why.OTHER_PERIOD)
@@ -227,6 +232,7 @@ def _optional(book: Ledger, columns: tuple[pa.Array, ...], what: str, limit: int
     given = book.open & ~np.any([is_empty(column) for column in columns], axis=0)
     wall, offset = _parse(columns, given)
     possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
+    book.await_until(wall[given & (wall >= limit + 2 * DAY)] - 2 * DAY)
     book.mend(given & ~possible, what)
     return np.where(possible, wall, NONE), offset
 
@@ -273,7 +279,7 @@ def _or_null(texts: pa.Array) -> pa.Array:
 
 def _arrests(texts: pa.Array) -> pa.Array:
     which, distinct = coded(texts)
-    return pa.array([_ARREST.get(text.lower()) for text in distinct], pa.bool_()).take(pa.array(which))
+    return pa.array([_ARREST.get(text.lower()) for text in distinct.to_pylist()], pa.bool_()).take(pa.array(which))
 
 
 def _utc(instants: np.ndarray) -> pa.Array:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,15 @@ from stforecast.config import Config
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned, clean
-from stforecast.events.read import monthly, read
+from stforecast.events.gather import Parts
+from stforecast.events.parts import VERSION, Part, keep
+from stforecast.events.read import ahead, monthly, read
 from stforecast.events.records import CUT
-from stforecast.events.schema import COLUMNS, SCHEMA, EventTable, save_rejects
-from stforecast.events.settle import merge, settle
+from stforecast.events.schema import SCHEMA, EventTable, save_rejects
+from stforecast.events.settle import Choice, Keys, choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
-from stforecast.files import file_fingerprint, fingerprint
+from stforecast.events.times import DAY, NONE, SECOND, to_local
+from stforecast.files import file_fingerprint, fingerprint, write_json
 from stforecast.sections import Source
 from stforecast.workspace import Workspace
 
@@ -89,23 +94,70 @@ def ingest(
         raise DataError(f"{place.bronze}: no offence reports. Put the publisher's file there, or set source.path.")
     stamp = source_stamp(files, config)
     mapped = {name for name in config.source.columns.model_fields_set if getattr(config.source.columns, name)}
-    needed = {*NEEDED, *mapped, *(("offence",) if source.categories else ())}
-    parts = list(_chunks(files, source, needed, now))
-    settled = settle(merge(parts), source)
-    _check_rejects(settled, source, silver)
-    meta = {
-        "schema": SCHEMA,
-        "city": config.city,
-        "stamp": stamp,
-        "ingested_at": now.isoformat(),
-        "sources": [{"file": f.name, "bytes": f.stat().st_size, "hash": file_fingerprint(f)} for f in files],
-        "time_zone": source.time_zone,
-        **_summary(settled, source),
-    }
-    table = EventTable(settled.events[list(COLUMNS)], meta)
-    _check_events(table, settled, files)
-    table.save(silver, settled.rejects)
-    return table
+    needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
+    silver.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".parts-", dir=silver.parent) as fresh:
+        cleaned = list(_parts(files, source, needed, now, silver / "parts", Path(fresh)))
+        parts = Parts.of(cleaned, categories_of(source))
+        settled = _settle(parts, source)
+        _check_rejects(settled, source, silver)
+        meta = {
+            "schema": SCHEMA,
+            "city": config.city,
+            "stamp": stamp,
+            "ingested_at": now.isoformat(),
+            "sources": [part.facts["source"] for part in cleaned],
+            "time_zone": source.time_zone,
+            **_summary(settled, source),
+        }
+        _check_events(meta, settled, files)
+        save_rejects(silver, settled.counts.rejects)
+        parts.write(silver / "events.parquet", settled.choice)
+        write_json(silver / "ingest.json", meta)
+        keep(silver / "parts", cleaned)
+    return EventTable.open(silver)
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """The events and what became of all other rows; `counts` holds no events."""
+
+    keys: Keys
+    choice: Choice
+    counts: Cleaned
+    reported: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.choice.rows)
+
+
+def _settle(parts: Parts, source: Source) -> _Settled:
+    counts, keys = merge([part.counts() for part in parts.parts]), parts.keys()
+    choice = choose(keys, counts.withdrawals, parts.offences, source)
+    rejects = counts.rejects
+    if choice.refused.size:
+        rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
+    counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
+    return _Settled(keys, choice, counts, parts.reported()[choice.rows])
+
+
+def _parts(
+    files: Sequence[Path], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+) -> Iterator[Part]:
+    """The cleaned files in order: those that are known, and the others read and written to the folder `fresh`."""
+    how = source.model_dump(mode="json", exclude={"path", "max_rejects"})
+    instant = now.value // 1000
+    for path in files:
+        facts = path.stat()
+        key = fingerprint(VERSION, how, needed, str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+        part = Part.open(known / key, key, instant)
+        if part is None:
+            with ThreadPoolExecutor(1) as pool:
+                digest = pool.submit(file_fingerprint, path)
+                chunks = _chunks(path, source, needed, now)
+                part = Part.write(fresh / key, key, instant, chunks)
+                part = part.of({"file": path.name, "bytes": facts.st_size, "hash": digest.result()})
+        yield part
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -116,36 +168,33 @@ def _in_folder(folder: Path) -> list[Path]:
     )
 
 
-def _chunks(files: Sequence[Path], source: Source, needed: set[str], now: pd.Timestamp) -> Iterator[Cleaned]:
-    total = sum(path.stat().st_size for path in files)
-    with tqdm(total=total, unit="B", unit_scale=True, desc="ingest", disable=None) as bar:
-        done = 0
-        for path in files:
-            for chunk in read(path, source.columns, needed):
-                part = clean(chunk.frame, source, now)
-                months = part.rejects["reason"].eq(why.MONTH_ONLY).sum()
-                if months > len(chunk.frame) / 2:
-                    raise monthly(str(path))
-                yield part
-                bar.update(done + chunk.position - bar.n)
-            done += path.stat().st_size
+def _chunks(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Iterator[Cleaned]:
+    with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"ingest {path.name}", disable=None) as bar:
+        for chunk in ahead(read(path, source.columns, needed)):
+            part = clean(chunk.frame, source, now)
+            months = part.rejects["reason"].eq(why.MONTH_ONLY).sum()
+            if months > len(chunk.frame) / 2:
+                raise monthly(str(path))
+            yield part
+            bar.update(chunk.position - bar.n)
 
 
-def _check_rejects(settled: Cleaned, source: Source, silver: Path) -> None:
+def _check_rejects(settled: _Settled, source: Source, silver: Path) -> None:
     """Stop on too many refused rows. The share is of the rows that concern the configuration: kept or refused."""
-    rejects = settled.rejects[settled.rejects["reason"] != why.OTHER_FILE]
+    everything = settled.counts.rejects
+    rejects = everything[everything["reason"] != why.OTHER_FILE]
     where = f"See {silver / 'rejects.parquet'}"
     cut = rejects[rejects["reason"] == CUT]
     if len(cut):
-        save_rejects(silver, settled.rejects)
+        save_rejects(silver, everything)
         raise DataError(
             f"{cut['file'].iloc[0]}: line {cut['line'].iloc[0]}: the file ends in the middle of a row, so rows are "
             f"missing. Download it again (or remove that line to do without them). {where}."
         )
-    concerned = len(settled.events) + settled.mended["same incident"] + len(rejects)
+    concerned = len(settled) + settled.choice.merged + len(rejects)
     if len(rejects) <= source.max_rejects * concerned:
         return
-    save_rejects(silver, settled.rejects)
+    save_rejects(silver, everything)
     reasons = "; ".join(
         f"{reason}: {len(rows)} (such as {rows['file'].iloc[0]} line {rows['line'].iloc[0]}: "
         f"{rows['value'].iloc[0]!r:.60})"
@@ -157,17 +206,17 @@ def _check_rejects(settled: Cleaned, source: Source, silver: Path) -> None:
     )
 
 
-def _check_events(table: EventTable, settled: Cleaned, files: Sequence[Path]) -> None:
-    names = ", ".join(path.name for path in files[:3])
-    if not len(table):
-        top = ", ".join(repr(offence) for (offence, _), _ in settled.offences.most_common(5))
-        left_out = ", ".join(f"{reason}: {number}" for reason, number in settled.left_out.most_common())
+def _check_events(meta: dict[str, Any], settled: _Settled, files: Sequence[Path]) -> None:
+    names, counts = ", ".join(path.name for path in files[:3]), settled.counts
+    if not len(settled):
+        top = ", ".join(repr(offence) for (offence, _), _ in counts.offences.most_common(5))
+        left_out = ", ".join(f"{reason}: {number}" for reason, number in counts.left_out.most_common())
         raise DataError(
-            f"{names}: no event is left of {settled.rows} rows ({left_out or 'the file has no rows'}). Check "
+            f"{names}: no event is left of {counts.rows} rows ({left_out or 'the file has no rows'}). Check "
             f"source.categories against the offences ({top}), source.first_day and source.last_day."
         )
-    midnight = table.meta["at_midnight"]
-    if len(table) >= 50 and midnight > DAYS_ONLY:
+    midnight = meta["at_midnight"]
+    if len(settled) >= 50 and midnight > DAYS_ONLY:
         raise DataError(
             f"{names}: {midnight:.0%} of the events are at exactly midnight, so the publisher gives days without times "
             "and an hourly forecast is not possible. If a column holds the time, name it under "
@@ -175,40 +224,39 @@ def _check_events(table: EventTable, settled: Cleaned, files: Sequence[Path]) ->
         )
 
 
-def _summary(settled: Cleaned, source: Source) -> dict[str, Any]:
-    events, rejected = settled.events, settled.rejects["reason"].value_counts()
-    local = events["occurred_at"].dt.tz_convert(source.time_zone)
-    seconds = (local.dt.hour * 3600 + local.dt.minute * 60 + local.dt.second).to_numpy()
-    merged = settled.mended["same incident"]
-    mended = Counter(settled.mended)
-    del mended["same incident"]
+def _summary(settled: _Settled, source: Source) -> dict[str, Any]:
+    counts, rows = settled.counts, settled.choice.rows
+    occurred = settled.keys.occurred[rows]
+    seconds = to_local(occurred, source.time_zone or "UTC") % DAY // SECOND
+    names = categories_of(source)
+    per_category = np.bincount(settled.keys.category[rows], minlength=len(names)).tolist()
+    first, last = (occurred[0], occurred[-1]) if occurred.size else (NONE, NONE)
     patterns = {
-        category: [p for p in given if not any(wildcard(p).fullmatch(offence) for offence, _ in settled.offences)]
+        category: [p for p in given if not any(wildcard(p).fullmatch(offence) for offence, _ in counts.offences)]
         for category, given in source.categories.items()
     }
-    per_category = events["category"].value_counts()
     return {
-        "categories": list(categories_of(source)),
-        "events": len(events),
-        "events_by_category": {name: int(per_category.get(name, 0)) for name in categories_of(source)},
-        "first_event": str(events["occurred_at"].min()),
-        "last_event": str(events["occurred_at"].max()),
-        "reported": _share(events["reported_at"].notna()),
+        "categories": list(names),
+        "events": len(rows),
+        "events_by_category": dict(zip(names, per_category, strict=True)),
+        "first_event": str(pd.Timestamp(first, unit="us", tz="UTC")),
+        "last_event": str(pd.Timestamp(last, unit="us", tz="UTC")),
+        "reported": _share(settled.reported),
         "at_midnight": _share(seconds == 0),
         "at_noon": _share(seconds == 12 * 3600),
         "on_the_hour": _share(seconds % 3600 == 0),
-        "rows_read": settled.rows,
-        "merged": merged,
-        "rejected": {str(reason): int(number) for reason, number in rejected.items()},
-        "left_out": dict(settled.left_out.most_common()),
-        "mended": dict(mended.most_common()),
+        "rows_read": counts.rows,
+        "merged": settled.choice.merged,
+        "rejected": {str(reason): int(number) for reason, number in counts.rejects["reason"].value_counts().items()},
+        "left_out": dict(counts.left_out.most_common()),
+        "mended": dict(counts.mended.most_common()),
         "offences": [
             {"offence": offence, "category": category, "rows": number}
-            for (offence, category), number in settled.offences.most_common()
+            for (offence, category), number in counts.offences.most_common()
         ],
         "patterns_without_offences": {category: names for category, names in patterns.items() if names},
     }
 
 
-def _share(rows: pd.Series | np.ndarray) -> float:
+def _share(rows: np.ndarray) -> float:
     return round(float(np.mean(np.asarray(rows, float))), 6) if len(rows) else 0.0

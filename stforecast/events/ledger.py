@@ -31,10 +31,13 @@ WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 
 
+FOREVER = 2**62  # µs
+
+
 class Ledger:
     """`open` [r] are the rows on their way to become events; the first reason given to a row stays.
 
-    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows.
+    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows. due: see `Cleaned`.
     """
 
     def __init__(self, problem: pa.Array, value: pa.Array) -> None:
@@ -43,6 +46,7 @@ class Ledger:
         self.refused = [(row, problem[row].as_py(), value[row].as_py()) for row in broken]
         self.left_out: Counter[str] = Counter()
         self.mended: Counter[str] = Counter()
+        self.due = FOREVER
 
     def refuse(self, rows: np.ndarray, reason: str, *shown: pa.Array) -> None:
         """Refuse open rows; the texts in `shown` are what the user should look at."""
@@ -56,6 +60,10 @@ class Ledger:
         if number := int((rows & self.open).sum()):
             self.left_out[reason] += number
             self.open &= ~rows
+
+    def await_until(self, instants: np.ndarray) -> None:
+        """Note when rows that tell of what is yet to come may become possible."""
+        self.due = min(self.due, int(instants.min(initial=FOREVER)))
 
     def mend(self, rows: np.ndarray, what: str) -> None:
         """Count open rows that were mended."""

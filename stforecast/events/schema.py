@@ -19,11 +19,14 @@ row a refused row: file, line, reason, value) and `ingest.json` (counts, source 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path, read_json, write_json
@@ -37,51 +40,41 @@ COLUMNS = (
 )
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
+REPEATED = ("offence", "category", "district")  # few distinct texts
+AGAIN = "Run `stforecast ingest` again."
 UTC_TIME = "datetime64[us, UTC]"
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
+TO_PANDAS: dict[str, Any] = {"types_mapper": {pa.bool_(): pd.BooleanDtype()}.get}
 
 
-@dataclass(frozen=True)
 class EventTable:
-    """Events and how they came about (`meta`: the content of `ingest.json`).
+    """Events and how they came about (`meta`: the content of `ingest.json`). An opened table is read when it is asked.
 
     Raises:
         ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
             or a place or a time is impossible.
     """
 
-    frame: pd.DataFrame
     meta: dict[str, Any]
+    _path: Path | None = None
 
-    def __post_init__(self) -> None:
-        frame = self.frame
-        if list(frame.columns) != list(COLUMNS):
-            raise ArtefactError(f"event table: expected the columns {list(COLUMNS)}, found {list(frame.columns)}.")
-        for column in COLUMNS:
-            dtype = frame[column].dtype
-            if column in TIMES:
-                good, expected = str(dtype) == UTC_TIME, UTC_TIME
-            elif column in TEXTS:
-                good, expected = pd.api.types.is_string_dtype(dtype) or not frame[column].notna().any(), "str"
-            elif column == "arrest":
-                good, expected = str(dtype) == "boolean", "boolean"
-            else:
-                good, expected = str(dtype) == "float64", "float64"
-            if not good:
-                raise ArtefactError(f"event table: {column} has dtype {dtype}, expected {expected}.")
-        empty = [column for column in REQUIRED if frame[column].isna().any()]
-        if empty:
-            raise ArtefactError(f"event table: null values in {', '.join(empty)}.")
-        if frame["event_id"].duplicated().any():
-            raise ArtefactError("event table: event_id repeats.")
-        if not (frame["latitude"].abs().le(90).all() and frame["longitude"].abs().le(180).all()):
-            raise ArtefactError("event table: coordinates outside ±90, ±180 degrees.")
-        for column in ("occurred_until", "reported_at"):
-            if (frame[column] < frame["occurred_at"]).any():
-                raise ArtefactError(f"event table: {column} before occurred_at.")
+    def __init__(self, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
+        _check(frame)
+        self.frame, self.meta = frame, meta
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All columns of all events."""
+        frame = self._read(None)
+        _check(frame)
+        return frame
+
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Some columns of all events, without reading the others; repeated texts may be categorical."""
+        return self.frame[list(names)] if "frame" in self.__dict__ else self._read(names)
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.frame) if "frame" in self.__dict__ else int(self.meta["events"])
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -103,19 +96,57 @@ class EventTable:
             ArtefactError: it is absent, damaged, half-written or of another version.
         """
         path = folder / "events.parquet"
-        again = "Run `stforecast ingest` again."
         if not path.is_file() or not (folder / "ingest.json").is_file():
             raise ArtefactError(f"{path}: no events yet. Run `stforecast ingest` first.")
         meta = read_json(folder / "ingest.json")
         if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-            raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {again}")
+            raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {AGAIN}")
+        table = EventTable.__new__(EventTable)
+        table.meta, table._path = meta, path
+        rows = table._tried(pq.read_metadata).num_rows
+        if rows != meta.get("events"):
+            raise ArtefactError(f"{path}: {rows} events, but ingest.json says {meta.get('events')}. {AGAIN}")
+        return table
+
+    def _read(self, names: Sequence[str] | None) -> pd.DataFrame:
+        repeated = None if names is None else [name for name in REPEATED if name in names]
+        columns = None if names is None else list(names)
+        return self._tried(pq.read_table, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
+
+    def _tried(self, reading: Callable[..., Any], **how: Any) -> Any:
         try:
-            frame = pd.read_parquet(path)
+            return reading(self._path, **how)
         except (OSError, ValueError) as error:
-            raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {again}") from error
-        if len(frame) != meta.get("events"):
-            raise ArtefactError(f"{path}: {len(frame)} events, but ingest.json says {meta.get('events')}. {again}")
-        return EventTable(frame, meta)
+            raise ArtefactError(
+                f"{self._path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}"
+            ) from error
+
+
+def _check(frame: pd.DataFrame) -> None:
+    if list(frame.columns) != list(COLUMNS):
+        raise ArtefactError(f"event table: expected the columns {list(COLUMNS)}, found {list(frame.columns)}.")
+    for column in COLUMNS:
+        dtype = frame[column].dtype
+        if column in TIMES:
+            good, expected = str(dtype) == UTC_TIME, UTC_TIME
+        elif column in TEXTS:
+            good, expected = pd.api.types.is_string_dtype(dtype) or not frame[column].notna().any(), "str"
+        elif column == "arrest":
+            good, expected = str(dtype) == "boolean", "boolean"
+        else:
+            good, expected = str(dtype) == "float64", "float64"
+        if not good:
+            raise ArtefactError(f"event table: {column} has dtype {dtype}, expected {expected}.")
+    empty = [column for column in REQUIRED if frame[column].isna().any()]
+    if empty:
+        raise ArtefactError(f"event table: null values in {', '.join(empty)}.")
+    if frame["event_id"].duplicated().any():
+        raise ArtefactError("event table: event_id repeats.")
+    if not (frame["latitude"].abs().le(90).all() and frame["longitude"].abs().le(180).all()):
+        raise ArtefactError("event table: coordinates outside ±90, ±180 degrees.")
+    for column in ("occurred_until", "reported_at"):
+        if (frame[column] < frame["occurred_at"]).any():
+            raise ArtefactError(f"event table: {column} before occurred_at.")
 
 
 def save_rejects(folder: Path, rejects: pd.DataFrame) -> None:

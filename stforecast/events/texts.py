@@ -18,6 +18,12 @@ def as_array(column: pd.Series | Sequence[str]) -> pa.Array:
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
+def as_chunks(column: pd.Series) -> pa.ChunkedArray:
+    """A column of texts as Arrow holds it, without a copy."""
+    found = pa.array(column.array, pa.large_string())
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+
+
 def as_series(texts: pa.Array) -> pd.Series:
     """An Arrow array of texts as pandas holds texts."""
     return pa.table({"text": texts}).to_pandas()["text"]
@@ -41,10 +47,21 @@ def stripped(texts: pa.Array, key: bool) -> pa.Array:
     return texts
 
 
-def coded(texts: pa.Array) -> tuple[np.ndarray, list[str]]:
-    """For each row which of the distinct texts it bears [r], and those in order of appearance."""
-    found = texts.dictionary_encode()
-    return np.asarray(found.indices), found.dictionary.to_pylist()
+def coded(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """For each row which of the distinct texts it bears [r] (−1: null), and those in order of appearance."""
+    if isinstance(texts, pa.ChunkedArray):
+        found = texts.dictionary_encode()
+        if not found.num_chunks:
+            return np.zeros(0, np.int32), pa.array([], texts.type)
+        which = [pc.fill_null(chunk.indices, -1).to_numpy() for chunk in found.chunks]
+        return np.concatenate(which), found.chunk(found.num_chunks - 1).dictionary
+    one = texts.dictionary_encode()
+    return pc.fill_null(one.indices, -1).to_numpy(), one.dictionary
+
+
+def code_of(texts: pa.Array, distinct: pa.Array) -> np.ndarray:
+    """Where each text [r] stands among distinct ones; −1: nowhere."""
+    return pc.fill_null(pc.index_in(texts, distinct), -1).to_numpy()
 
 
 def numbers_of(texts: pa.Array) -> np.ndarray:
@@ -59,4 +76,4 @@ def numbers_of(texts: pa.Array) -> np.ndarray:
 def by_text(texts: pa.Array, meaning: Callable[[str], int]) -> np.ndarray:
     """int64 [r]: a number for each text, found once for each distinct one."""
     which, distinct = coded(texts)
-    return np.array([meaning(text) for text in distinct], np.int64)[which]
+    return np.array([meaning(text) for text in distinct.to_pylist()], np.int64)[which]

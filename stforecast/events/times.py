@@ -54,7 +54,7 @@ def parse(texts: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     day = by_text(words.values.take(pa.array(begin)), lambda text: NONE if (found := _day(text)) is None else found)
     clock, offset = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.int64)
     which, distinct = coded(words.values.take(pa.array(begin[timed] + 1)))
-    found = [_clock(text) for text in distinct]
+    found = [_clock(text) for text in distinct.to_pylist()]
     clock[timed] = np.array([NONE if one is None else one[0] for one in found], np.int64)[which]
     offset[timed] = np.array([NONE if one is None or one[1] is None else one[1] for one in found], np.int64)[which]
     read = (day != NONE) & (clock != NONE)
@@ -80,7 +80,7 @@ def parse_pair(days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str])
 
     def each(texts: pa.Array | Sequence[str], meaning: Callable[[str], str]) -> pa.Array:
         which, distinct = coded(as_array(texts))
-        return as_array([meaning(text) for text in distinct]).take(pa.array(which))
+        return as_array([meaning(text) for text in distinct.to_pylist()]).take(pa.array(which))
 
     return parse(
         pc.binary_join_element_wise(each(days, day_of), each(clocks, clock_of), pa.scalar(" ", pa.large_string()))
