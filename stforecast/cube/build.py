@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from stforecast.events.schema import EventTable
 
 HORIZONS = 24
+READ = ("occurred_at", "occurred_until", "reported_at", "latitude", "longitude", "category", "district")
+"""Columns of the event table that a cube is made of."""
 AHEAD_DAYS = 7
 """How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
 SPAN_HOURS = 24
@@ -44,7 +46,7 @@ def build(
         DataError: the study area is empty, or a weather or polygon file cannot be used.
         ArtefactError: `cells` are not H3 cells of one resolution.
     """
-    frame = events.frame
+    frame = events.columns(READ)
     if frame.empty:
         raise DataError(f"{config.city}: no event. Mend source.path, or source.first_day and source.last_day.")
     time_zone = str(sources.resolve(config.source).time_zone)
@@ -67,7 +69,7 @@ def build(
             f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
             f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
         )
-    category = pd.Index(events.categories).get_indexer(pd.Index(frame["category"]))
+    category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     weather, future = _weather(config, axis)
     counts = {
         "table": len(frame),

@@ -7,9 +7,11 @@ to the hexadecimal strings that files carry. Both orders, of numbers and of name
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import h3.api.basic_int as h3
 import numpy as np
+import pandas as pd
 import shapely
 
 from stforecast.errors import ArtefactError
@@ -17,11 +19,11 @@ from stforecast.errors import ArtefactError
 
 def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np.ndarray:
     """The cells [e] int64 that hold points [e] in degrees; equal points are looked up once."""
-    points, place = np.unique(
-        np.asarray(latitude, np.float64) + 1j * np.asarray(longitude, np.float64), return_inverse=True
-    )
-    found = map(h3.latlng_to_cell, points.real.tolist(), points.imag.tolist(), [resolution] * len(points))
-    return np.fromiter(found, np.int64, len(points))[place]
+    row, y = pd.factorize(np.asarray(latitude, np.float64))
+    column, x = pd.factorize(np.asarray(longitude, np.float64))
+    place, point = pd.factorize(row * len(x) + column)
+    found = map(h3.latlng_to_cell, y[point // len(x)].tolist(), x[point % len(x)].tolist(), repeat(resolution))
+    return np.fromiter(found, np.int64, len(point))[place]
 
 
 def to_names(cells: np.ndarray) -> list[str]:

@@ -94,8 +94,8 @@ def parse(block: bytes, layout: Layout, first: int, final: bool) -> Table:
 def _is_regular(block: bytes) -> bool:
     """Whether lines end with \\n or \\r\\n alone and no field is larger than the careful parser takes."""
     text = np.frombuffer(block, np.uint8)
-    returns = np.flatnonzero(text == _RETURN) if _RETURN in block else []
-    if len(returns) and (returns[-1] == len(text) - 1 or (text[returns + 1] != _NEWLINE).any()):
+    returns = np.flatnonzero(text == _RETURN) if _RETURN in block else np.zeros(0, np.int64)
+    if returns.size and (returns[-1] == len(text) - 1 or (text[returns + 1] != _NEWLINE).any()):
         return False
     return all(block.find(b"\n", at, at + _WINDOW) >= 0 for at in range(0, len(block) - _WINDOW, _WINDOW))
 

@@ -121,7 +121,7 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
             "offence": as_series(_each(kinds).take(pa.array(which[withdrawn]))),
         }
     )
-    frame = events.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    frame = events.to_pandas(use_threads=False, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     frame = frame.assign(file=file.iloc[rows].reset_index(drop=True), line=line[rows])
     no = sorted(book.refused)
     refused = (

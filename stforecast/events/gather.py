@@ -58,7 +58,10 @@ class Parts:
             offence=offence,
             category=np.array(kinds, np.int16)[offence],
             occurred=np.concatenate(
-                [np.zeros(0, np.int64), *(b.column(0).cast(pa.int64()).to_numpy() for b in self._batches("occurred_at"))]
+                [
+                    np.zeros(0, np.int64),
+                    *(b.column(0).cast(pa.int64()).to_numpy() for b in self._batches("occurred_at")),
+                ]
             ),
             file=self._codes("file"),
         )
@@ -88,7 +91,9 @@ class Parts:
             pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=list(REPEATED)) as out,
         ):
             for begin in range(0, max(len(choice.rows), 1), ROWS):
-                out.write_table(self._take(choice.rows[begin : begin + ROWS], choice).select(list(COLUMNS)).cast(schema))
+                out.write_table(
+                    self._take(choice.rows[begin : begin + ROWS], choice).select(list(COLUMNS)).cast(schema)
+                )
 
     def _take(self, rows: np.ndarray, choice: Choice) -> pa.Table:
         """Some rows, by their place in reading order."""

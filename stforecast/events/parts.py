@@ -68,7 +68,10 @@ class Part:
         names: dict[str, dict[str, int]] = {name: {} for name in (*CODED, "file")}
         rest: list[Cleaned] = []
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA, options=options) as out:
+        with (
+            pa.OSFile(str(folder / "events.arrow"), "wb") as file,
+            pa.ipc.new_file(file, _SCHEMA, options=options) as out,
+        ):
             for chunk in chunks:
                 out.write_batch(_batch(chunk.events, names))
                 rest.append(Cleaned(chunk.events.iloc[:0], *_counts(chunk)))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Item = TypeVar("Item")
-BLOCK = 8 << 20  # bytes of text parsed at once
+BLOCK = 16 << 20  # bytes of text parsed at once
 ROWS = 32768  # rows of Parquet read at once
 FIELDS = tuple(Columns.model_fields)
 
@@ -208,7 +208,7 @@ def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
     return pd.DataFrame(
         {
             **columns,
-            "file": pd.Categorical.from_codes(np.zeros(size, np.int8), [name]),
+            "file": pd.Categorical.from_codes(np.zeros(size, np.int8), pd.Index([name])),
             "line": table.lines,
             "problem": as_series(as_array(problem)),
             "value": as_series(as_array(value)),
@@ -217,7 +217,7 @@ def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
 
 
 def _header(block: bytes) -> tuple[str | None, int, int]:
-    """The first line that is not blank (None: all are), the bytes up to its end, and the number of the line behind it."""
+    """The first line that is not blank (None: all are), the bytes up to its end, and the number of the next line."""
     size, first = 0, 1
     for line in io.StringIO(block.decode(), newline=""):
         size += len(line.encode())

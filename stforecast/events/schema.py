@@ -20,7 +20,7 @@ row a refused row: file, line, reason, value) and `ingest.json` (counts, source 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
 TO_PANDAS: dict[str, Any] = {"types_mapper": {pa.bool_(): pd.BooleanDtype()}.get}
 
 
+@dataclass(frozen=True)
 class EventTable:
     """Events and how they came about (`meta`: the content of `ingest.json`). An opened table is read when it is asked.
 
@@ -55,18 +56,18 @@ class EventTable:
             or a place or a time is impossible.
     """
 
+    frame: pd.DataFrame
     meta: dict[str, Any]
-    _path: Path | None = None
 
-    def __init__(self, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
-        _check(frame)
-        self.frame, self.meta = frame, meta
+    def __post_init__(self) -> None:
+        _check(self.frame)
 
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """All columns of all events."""
+    def __getattr__(self, name: str) -> Any:
+        if name != "frame" or "_path" not in self.__dict__:
+            raise AttributeError(name)
         frame = self._read(None)
         _check(frame)
+        object.__setattr__(self, "frame", frame)
         return frame
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
@@ -102,7 +103,8 @@ class EventTable:
         if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
             raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {AGAIN}")
         table = EventTable.__new__(EventTable)
-        table.meta, table._path = meta, path
+        object.__setattr__(table, "meta", meta)
+        object.__setattr__(table, "_path", path)
         rows = table._tried(pq.read_metadata).num_rows
         if rows != meta.get("events"):
             raise ArtefactError(f"{path}: {rows} events, but ingest.json says {meta.get('events')}. {AGAIN}")
@@ -115,10 +117,10 @@ class EventTable:
 
     def _tried(self, reading: Callable[..., Any], **how: Any) -> Any:
         try:
-            return reading(self._path, **how)
+            return reading(self.__dict__["_path"], **how)
         except (OSError, ValueError) as error:
             raise ArtefactError(
-                f"{self._path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}"
+                f"{self.__dict__['_path']}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}"
             ) from error
 
 

@@ -26,7 +26,7 @@ def as_chunks(column: pd.Series) -> pa.ChunkedArray:
 
 def as_series(texts: pa.Array) -> pd.Series:
     """An Arrow array of texts as pandas holds texts."""
-    return pa.table({"text": texts}).to_pandas()["text"]
+    return pa.table({"text": texts}).to_pandas(use_threads=False)["text"]
 
 
 def is_empty(texts: pa.Array) -> np.ndarray:
