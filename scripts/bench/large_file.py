@@ -49,15 +49,13 @@ def write(path: Path, megabytes: int, seed: int) -> int:
             day, year = when.strftime("%m/%d/%Y %I:%M:00 %p"), when.year
             y = np.where(rng.random(ROWS) < 0.01, "", np.char.mod("%.9f", latitude[place]))
             x = np.where(y == "", "", np.char.mod("%.9f", longitude[place]))
+            columns = (range(rows, rows + ROWS), day, place, offence, place % 4 == 0, year, y, x)
             lines = [
-                f'{i},H{i:08d},{d},{p:05d} W MADISON ST,0820,{o},$500 AND UNDER,'
-                f'"PARKING LOT, GARAGE",{a},false,'
-                f'{p % 999:04d},{p % 25:03d},{p % 50},{p % 77},06,,,{yr},02/10/2018 03:50:01 PM,{la},{lo},"({la}, {lo})"\n'
-                for i, d, p, o, a, yr, la, lo in zip(
-                    range(rows, rows + ROWS), day, place, offence, np.where(place % 4, "false", "true"), year, y, x,
-                    strict=True,
-                )
-            ]  # fmt: skip
+                f"{i},H{i:08d},{d},{p:05d} W MADISON ST,0820,{o},$500 AND UNDER,"
+                f'"PARKING LOT, GARAGE",{str(a).lower()},false,{p % 999:04d},{p % 25:03d},{p % 50},{p % 77},06,,,{yr},'
+                f'02/10/2018 03:50:01 PM,{la},{lo},"({la}, {lo})"\n'
+                for i, d, p, o, a, yr, la, lo in zip(*columns, strict=True)
+            ]
             out.writelines(lines)
             rows += ROWS
     return rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 
 def add_up(
@@ -19,9 +18,21 @@ def add_up(
     """The event arrays of a cube, in its order and kinds; equal cells are summed."""
     keys = {"known_hour": known_hour, "hour": hour, "hexagon": hexagon, "category": category}
     keys |= {} if until_hour is None else {"until_hour": until_hour}
-    frame = pd.DataFrame({**keys, "weight": weight}).groupby(list(keys), sort=True)["weight"].sum().reset_index()
-    kinds = {key: np.int16 if key == "category" else np.int32 for key in keys} | {"weight": np.float32}
-    return {key: frame[key].to_numpy(kind) for key, kind in kinds.items()}
+    kinds = {key: np.int16 if key == "category" else np.int32 for key in keys}
+    time, place = _pair(known_hour, hour), _pair(hexagon, category)
+    order = np.lexsort((place, time) if until_hour is None else (until_hour, place, time))
+    parts = [values[order] for values in ((time, place) if until_hour is None else (time, place, until_hour))]
+    differs = np.any([part[1:] != part[:-1] for part in parts], axis=0)
+    first = np.flatnonzero(np.append(np.ones(min(len(order), 1), bool), differs))
+    total = np.add.reduceat(np.asarray(weight, np.float64)[order], first) if first.size else np.zeros(0)
+    rows = order[first]
+    return {key: keys[key][rows].astype(kinds[key]) for key in keys} | {"weight": total.astype(np.float32)}
+
+
+def _pair(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A number for each pair that orders as they do."""
+    low = other.min(initial=0)
+    return np.asarray(one, np.int64) * (int(other.max(initial=0)) - int(low) + 1) + (other - low)
 
 
 def spread(first: np.ndarray, last: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

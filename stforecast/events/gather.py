@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,15 +47,17 @@ class Parts:
 
     def keys(self) -> Keys:
         """The narrow columns of all rows."""
-        event, ids = coded(self._column("event_id"))
-        incident, incidents = coded(self._column("incident_id"))
+        with ThreadPoolExecutor(2) as pool:
+            (event, ids), (incident, incidents) = pool.map(
+                lambda name: coded(self._column(name)), ("event_id", "incident_id")
+            )
         offence = self._codes("offence")
         kinds = [self.categories.index(self.category_of[name]) for name in self.names["offence"]]
         return Keys(
             event=event,
-            ids=ids.cast(pa.large_string()),
+            ids=ids,
             incident=incident,
-            incidents=incidents.cast(pa.large_string()),
+            incidents=incidents,
             offence=offence,
             category=np.array(kinds, np.int16)[offence],
             occurred=np.concatenate(

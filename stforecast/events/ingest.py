@@ -23,7 +23,7 @@ from stforecast.events.parts import VERSION, Part, keep
 from stforecast.events.read import ahead, monthly, read
 from stforecast.events.records import CUT
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
-from stforecast.events.settle import Choice, Keys, choose, merge, sorted_rejects
+from stforecast.events.settle import Choice, choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import DAY, NONE, SECOND, to_local
 from stforecast.files import file_fingerprint, fingerprint, write_json
@@ -120,11 +120,15 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Settled:
-    """The events and what became of all other rows; `counts` holds no events."""
+    """Which rows are events, and what became of all others; `counts` holds no events.
 
-    keys: Keys
+    occurred (µs), category (number), reported (whether): of the events in order.
+    """
+
     choice: Choice
     counts: Cleaned
+    occurred: np.ndarray
+    category: np.ndarray
     reported: np.ndarray
 
     def __len__(self) -> int:
@@ -138,7 +142,8 @@ def _settle(parts: Parts, source: Source) -> _Settled:
     if choice.refused.size:
         rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
-    return _Settled(keys, choice, counts, parts.reported()[choice.rows])
+    rows = choice.rows
+    return _Settled(choice, counts, keys.occurred[rows], keys.category[rows], parts.reported()[rows])
 
 
 def _parts(
@@ -225,11 +230,10 @@ def _check_events(meta: dict[str, Any], settled: _Settled, files: Sequence[Path]
 
 
 def _summary(settled: _Settled, source: Source) -> dict[str, Any]:
-    counts, rows = settled.counts, settled.choice.rows
-    occurred = settled.keys.occurred[rows]
+    counts, occurred = settled.counts, settled.occurred
     seconds = to_local(occurred, source.time_zone or "UTC") % DAY // SECOND
     names = categories_of(source)
-    per_category = np.bincount(settled.keys.category[rows], minlength=len(names)).tolist()
+    per_category = np.bincount(settled.category, minlength=len(names)).tolist()
     first, last = (occurred[0], occurred[-1]) if occurred.size else (NONE, NONE)
     patterns = {
         category: [p for p in given if not any(wildcard(p).fullmatch(offence) for offence, _ in counts.offences)]
@@ -237,7 +241,7 @@ def _summary(settled: _Settled, source: Source) -> dict[str, Any]:
     }
     return {
         "categories": list(names),
-        "events": len(rows),
+        "events": len(settled),
         "events_by_category": dict(zip(names, per_category, strict=True)),
         "first_event": str(pd.Timestamp(first, unit="us", tz="UTC")),
         "last_event": str(pd.Timestamp(last, unit="us", tz="UTC")),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Item = TypeVar("Item")
-BLOCK = 16 << 20  # bytes of text parsed at once
+BLOCK = 8 << 20  # bytes of text parsed at once
 ROWS = 32768  # rows of Parquet read at once
 FIELDS = tuple(Columns.model_fields)
 
@@ -219,7 +219,7 @@ def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
 def _header(block: bytes) -> tuple[str | None, int, int]:
     """The first line that is not blank (None: all are), the bytes up to its end, and the number of the next line."""
     size, first = 0, 1
-    for line in io.StringIO(block.decode(), newline=""):
+    for line in io.TextIOWrapper(io.BytesIO(block), "utf-8", newline=""):
         size += len(line.encode())
         first += 1
         if line.strip():
@@ -260,7 +260,8 @@ def _bytes(binary: io.BufferedReader[Any], block: int) -> Iterator[bytes]:
 
 def _utf8(text: bytes) -> bytes:
     try:
-        text.decode()
+        if not text.isascii():
+            text.decode()
     except UnicodeDecodeError:
         return text.decode("utf-8", "stforecast-windows-1252").encode()
     return text

@@ -61,7 +61,7 @@ def coded(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 def code_of(texts: pa.Array, distinct: pa.Array) -> np.ndarray:
     """Where each text [r] stands among distinct ones; −1: nowhere."""
-    return pc.fill_null(pc.index_in(texts, distinct), -1).to_numpy()
+    return pc.fill_null(pc.index_in(texts.cast(distinct.type), distinct), -1).to_numpy()
 
 
 def numbers_of(texts: pa.Array) -> np.ndarray:
