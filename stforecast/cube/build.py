@@ -52,27 +52,32 @@ def build(
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
     axis = choose_axis(frame, config, time_zone)
-    hour = axis.step(frame["occurred_at"])
+    hour = axis.step(frame["occurred_at"]).astype(np.int32)
     length = _span(frame["occurred_until"], axis, hour)
     spread = (length > 1) & (length <= SPAN_HOURS) & (config.grid.spans == "aoristic")
-    until = np.where(spread, hour + length - 1, hour)
-    known = _known(frame["reported_at"], axis, until, config.embargo_hours, reported)
+    until = np.where(spread, hour + length - 1, hour).astype(np.int32)
+    known = _known(frame["reported_at"], axis, until, config.embargo_hours, reported).astype(np.int32)
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
     cell = hexgrid.cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), config.grid.resolution)
     area, rule = _area(cell[seen], config, cells)
-    row = np.minimum(np.searchsorted(area, cell), len(area) - 1)
+    row = np.minimum(np.searchsorted(area, cell), len(area) - 1).astype(np.int32)
     keep = on_axis & (area[row] == cell)
+    del cell
     if not keep.any():
         raise DataError(
             f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
             f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
         )
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
+    hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
+    fallbacks = _fallbacks(config, frame, reported)
+    total = len(frame)
+    del frame  # its memory is wanted for the cells
     weather, future = _weather(config, axis)
     counts = {
-        "table": len(frame),
+        "table": total,
         "outside_axis": int((~on_axis).sum()),
         "outside_area": int((on_axis & ~keep).sum()),
         "kept": int(keep.sum()),
@@ -92,7 +97,7 @@ def build(
         "issue_hour": int(axis.start.hour),
         "weather_coverage": coverage(weather, axis.steps),
         "future_coverage": coverage(future, axis.steps),
-        "fallbacks": _fallbacks(config, frame, reported),
+        "fallbacks": fallbacks,
     }
     return Cube.from_events(
         hour[keep],
@@ -104,7 +109,7 @@ def build(
         start=axis.start,
         steps=axis.steps,
         categories=events.categories,
-        hexagons=_hexagons(area, config, row[seen & keep], frame["district"][seen & keep]),
+        hexagons=hexagons,
         edges=hexgrid.edges(area),
         time_zone=time_zone,
         horizons=HORIZONS,

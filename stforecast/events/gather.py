@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stforecast.events.parts import Part
 from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, REPEATED, TEXT, TEXTS, TIMES
-from stforecast.events.settle import Choice, Keys
-from stforecast.events.texts import coded
+from stforecast.events.settle import Choice, Keys, numbered
 from stforecast.files import atomic_path
 
 ROWS = 1 << 20  # rows of events.parquet made at once
@@ -47,38 +45,35 @@ class Parts:
 
     def keys(self) -> Keys:
         """The narrow columns of all rows."""
-        with ThreadPoolExecutor(2) as pool:
-            (event, ids), (incident, incidents) = pool.map(
-                lambda name: coded(self._column(name)), ("event_id", "incident_id")
-            )
+
+        def columns(number: Callable[[pa.Array], np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple(self._joined(name, np.uint64, number) for name in ("event_id", "incident_id"))
+
+        (event, incident), number = numbered(
+            columns, [partial(self._texts, "event_id"), partial(self._texts, "incident_id")]
+        )
         offence = self._codes("offence")
         kinds = [self.categories.index(self.category_of[name]) for name in self.names["offence"]]
         return Keys(
             event=event,
-            ids=ids,
             incident=incident,
-            incidents=incidents,
             offence=offence,
             category=np.array(kinds, np.int16)[offence],
-            occurred=np.concatenate(
-                [
-                    np.zeros(0, np.int64),
-                    *(b.column(0).cast(pa.int64()).to_numpy() for b in self._batches("occurred_at")),
-                ]
-            ),
+            occurred=self._joined("occurred_at", np.int64, lambda times: times.cast(pa.int64()).to_numpy()),
             file=self._codes("file"),
+            ids=lambda rows: self._texts("event_id", pa.array(rows)),
+            number=number,
         )
 
     def reported(self) -> np.ndarray:
         """Rows [e] with a report time."""
-        known = [np.asarray(pc.is_valid(batch.column(0))) for batch in self._batches("reported_at")]
-        return np.concatenate([np.zeros(0, bool), *known])
+        return self._joined("reported_at", bool, lambda times: np.asarray(times.is_valid()))
 
     def refused(self, choice: Choice, keys: Keys) -> pd.DataFrame:
         """The rows that `choice` refuses, as rejects."""
-        value = keys.ids.take(pa.array(keys.event[choice.refused])).to_pylist()
+        value = keys.ids(choice.refused).to_pylist()
         value = [choice.renamed.get(row, name) for row, name in zip(choice.refused.tolist(), value, strict=True)]
-        lines = np.concatenate([np.zeros(0, np.int64), *(b.column(0).to_numpy() for b in self._batches("line"))])
+        lines = self._joined("line", np.int64, pa.Array.to_numpy)
         files = np.array([*self.names["file"]], object)[keys.file[choice.refused]]
         columns = (files, lines[choice.refused], choice.reasons, np.array(value, object))
         kinds = (TEXT, np.int64, TEXT, TEXT)
@@ -128,12 +123,21 @@ class Parts:
             table = table.set_column(table.schema.get_field_index(kind), kind, texts)
         return table
 
-    def _batches(self, column: str) -> Iterator[pa.RecordBatch]:
-        for part in self.parts:
-            yield from part.batches([column])
+    def _texts(self, column: str, rows: pa.Array) -> pa.Array:
+        """The texts of some rows, in their order."""
+        places = rows.to_numpy()
+        wanted, found, first = np.unique(places), [pa.array([], pa.string())], 0
+        for part in self.parts if wanted.size else ():
+            for batch in part.batches([column]):
+                here = wanted[slice(*np.searchsorted(wanted, [first, first + len(batch)]))] - first
+                found.append(batch.column(0).take(pa.array(here)))
+                first += len(batch)
+        return pa.concat_arrays(found).take(pa.array(np.searchsorted(wanted, places)))
 
-    def _column(self, column: str) -> pa.ChunkedArray:
-        return pa.chunked_array([batch.column(0) for batch in self._batches(column)], pa.string())
+    def _joined(self, column: str, kind: type, values: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
+        """The values of a column of all rows."""
+        found = (values(batch.column(0)) for part in self.parts for batch in part.batches([column]))
+        return np.concatenate([np.zeros(0, kind), *found])
 
     def _codes(self, kind: str) -> np.ndarray:
         found = [np.zeros(0, np.int32)]

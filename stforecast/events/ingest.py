@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
 from stforecast.config import Config
@@ -115,6 +116,7 @@ def ingest(
         parts.write(silver / "events.parquet", settled.choice)
         write_json(silver / "ingest.json", meta)
         keep(silver / "parts", cleaned)
+    pa.default_memory_pool().release_unused()
     return EventTable.open(silver)
 
 

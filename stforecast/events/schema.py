@@ -44,7 +44,13 @@ REPEATED = ("offence", "category", "district")  # few distinct texts
 AGAIN = "Run `stforecast ingest` again."
 UTC_TIME = "datetime64[us, UTC]"
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
-TO_PANDAS: dict[str, Any] = {"types_mapper": {pa.bool_(): pd.BooleanDtype()}.get}
+# Arrow's columns are let go one by one as pandas takes them over
+TO_PANDAS: dict[str, Any] = {
+    "types_mapper": {pa.bool_(): pd.BooleanDtype()}.get,
+    "split_blocks": True,
+    "self_destruct": True,
+    "use_threads": False,
+}
 
 
 @dataclass(frozen=True)

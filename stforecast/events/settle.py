@@ -7,8 +7,10 @@ decides on a few narrow columns (`Keys`), so that the rows themselves may lie on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ import pyarrow as pa
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
 from stforecast.events.schema import REJECT_COLUMNS
-from stforecast.events.texts import as_chunks, code_of, coded
+from stforecast.events.texts import as_array, code_of, coded, hashed
 from stforecast.events.times import DAY, to_local
 from stforecast.sections import Source
 
@@ -26,16 +28,19 @@ COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a 
 
 @dataclass(frozen=True)
 class Keys:
-    """What tells events apart, in reading order: texts as numbers (−1: null) and the distinct ids and incidents."""
+    """What tells events apart, in reading order. `event` and `incident` number texts (see `numbered`); 0: no text.
+
+    ids: the event ids of some rows. number: the function behind `event` and `incident`.
+    """
 
     event: np.ndarray
-    ids: pa.Array
     incident: np.ndarray
-    incidents: pa.Array
-    offence: np.ndarray
+    offence: np.ndarray  # into the distinct offences
     category: np.ndarray
     occurred: np.ndarray  # µs
     file: np.ndarray
+    ids: Callable[[np.ndarray], pa.Array]
+    number: Callable[[pa.Array], np.ndarray]
 
 
 @dataclass
@@ -84,18 +89,18 @@ def settle(cleaned: Cleaned, source: Source) -> Cleaned:
     Rows that are merged into another event of their incident are counted as mended ("same incident").
     """
     events = cleaned.events
-    event, ids = coded(as_chunks(events["event_id"]))
-    incident, incidents = coded(as_chunks(events["incident_id"]))
-    offence, offences = coded(as_chunks(events["offence"]))
+    ids, incidents = as_array(events["event_id"]), as_array(events["incident_id"])
+    (event, incident), number = numbered(lambda number: (number(ids), number(incidents)), [ids.take, incidents.take])
+    offence, offences = coded(as_array(events["offence"]))
     keys = Keys(
         event=event,
-        ids=ids,
         incident=incident,
-        incidents=incidents,
         offence=offence,
         category=pd.factorize(events["category"])[0],
         occurred=events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64),
         file=pd.factorize(events["file"])[0],
+        ids=lambda rows: ids.take(pa.array(rows)),
+        number=number,
     )
     choice = choose(keys, cleaned.withdrawals, offences, source)
     names = events["event_id"].to_numpy(object).copy()
@@ -137,28 +142,23 @@ def _unique(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa.
 
     Equal rows of one file are several events; those of overlapping exports are the same events again.
     """
-    event, first = keys.event, _first(keys.event, len(keys.ids))
-    repeated = np.flatnonzero(first[event] != np.arange(len(event)))
-    if not repeated.size:
+    first = first_of(keys.event)
+    repeated = first != np.arange(len(first))
+    if not repeated.any():
         return
     # only the rows that share their id with another matter
-    rows = np.flatnonzero(np.isin(event, event[repeated]))
-    frame = pd.DataFrame({"file": keys.file[rows], "event": event[rows]}, index=rows)
-    number = frame.groupby(["file", "event"]).cumcount()
-    named = keys.ids.take(pa.array(frame["event"])).to_pylist()
-    for row, name, n in zip(rows.tolist(), named, number.tolist(), strict=True):
+    rows = np.flatnonzero(np.isin(first, first[repeated]))
+    number = pd.DataFrame({"file": keys.file[rows], "first": first[rows]}).groupby(["file", "first"]).cumcount()
+    for row, name, n in zip(rows.tolist(), keys.ids(rows).to_pylist(), number.tolist(), strict=True):
         if n and name.startswith("#"):
             choice.renamed[row] = f"{name}-{n}"
     if choice.renamed:
-        new = pa.array(list(choice.renamed.values()), keys.ids.type)
-        known = code_of(new, keys.ids)
-        fresh, _ = pd.factorize(np.array(new.to_pylist(), object))
-        event = event.copy()
-        event[list(choice.renamed)] = np.where(known >= 0, known, len(keys.ids) + fresh)
-        first = _first(event, len(keys.ids) + len(new))
-    again = first[event] != np.arange(len(event))
+        event = keys.event.copy()
+        event[list(choice.renamed)] = keys.number(pa.array(choice.renamed.values(), pa.string()))
+        first = first_of(event)
+    again = first != np.arange(len(first))
     choice.refused = np.flatnonzero(again)
-    same = keys.file[choice.refused] == keys.file[first[event[choice.refused]]]
+    same = keys.file[choice.refused] == keys.file[first[choice.refused]]
     choice.reasons = np.where(same, why.DUPLICATE, why.OTHER_FILE).astype(object)
     choice.rows = choice.rows[~again]
 
@@ -169,11 +169,10 @@ def _withdraw(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: p
         return
     back = pd.DataFrame(
         {
-            "incident": code_of(as_chunks(withdrawals["incident_id"]).combine_chunks(), keys.incidents),
-            "offence": code_of(as_chunks(withdrawals["offence"]).combine_chunks(), offences),
+            "incident": keys.number(as_array(withdrawals["incident_id"])),
+            "offence": code_of(as_array(withdrawals["offence"]), offences),
         }
     )
-    back = back[(back >= 0).all(axis=1)]
     rows = choice.rows[np.isin(keys.incident[choice.rows], back["incident"])]
     reports = pd.DataFrame({"incident": keys.incident[rows], "offence": keys.offence[rows]})
     number = reports.groupby(["incident", "offence"]).cumcount()
@@ -204,23 +203,45 @@ def _covered(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa
 
 def _incidents(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
     """Rows of one incident and category are one event, the earliest."""
-    rows = choice.rows[keys.incident[choice.rows] >= 0]
+    rows = choice.rows[keys.incident[choice.rows] != 0]
     rows = rows[np.argsort(keys.occurred[rows], kind="stable")]
     kinds = int(keys.category.max(initial=0)) + 1
-    pair = keys.incident[rows].astype(np.int64) * kinds + keys.category[rows]
-    first = _first(pair, len(keys.incidents) * kinds)
-    merged = rows[first[pair] != np.arange(len(rows))]
+    incident = first_of(keys.incident[rows])
+    merged = rows[first_of(incident * kinds + keys.category[rows]) != np.arange(len(rows))]
     keep = np.ones(len(keys.event), bool)
     keep[merged] = False
     choice.merged = len(merged)
     choice.rows = choice.rows[keep[choice.rows]]
 
 
-def _first(codes: np.ndarray, size: int) -> np.ndarray:
-    """The first place of each code."""
-    first = np.zeros(size, np.int32)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1, dtype=np.int32)
-    return first
+def first_of(numbers: np.ndarray) -> np.ndarray:
+    """The first row [r] with the same number, for each row."""
+    which, distinct = pd.factorize(numbers)
+    first = np.zeros(len(distinct), np.int64)
+    first[which[::-1]] = np.arange(len(which) - 1, -1, -1)
+    return first[which]
+
+
+def numbered(
+    columns: Callable[[Callable[[pa.Array], np.ndarray]], tuple[np.ndarray, ...]],
+    texts: Sequence[Callable[[pa.Array], pa.Array]],
+) -> tuple[tuple[np.ndarray, ...], Callable[[pa.Array], np.ndarray]]:
+    """A 64-bit hash for every text of some columns, and the hash: equal for equal texts and, as is checked, only then.
+
+    columns: makes the columns of hashes by a hash. texts: for each column, the texts of some rows of it.
+    """
+    for key in count():
+        number = partial(hashed, key=key)
+        found = columns(number)
+        if all(_are_alike(numbers, column) for numbers, column in zip(found, texts, strict=True)):
+            return found, number
+    raise AssertionError
+
+
+def _are_alike(numbers: np.ndarray, texts: Callable[[pa.Array], pa.Array]) -> bool:
+    first = first_of(numbers)
+    rows = np.flatnonzero((first != np.arange(len(first))) & (numbers != 0))
+    return texts(pa.array(rows)).equals(texts(pa.array(first[rows])))
 
 
 def _leave_out(choice: Choice, which: np.ndarray, reason: str) -> None:

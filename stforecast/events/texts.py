@@ -18,12 +18,6 @@ def as_array(column: pd.Series | Sequence[str]) -> pa.Array:
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
-def as_chunks(column: pd.Series) -> pa.ChunkedArray:
-    """A column of texts as Arrow holds it, without a copy."""
-    found = pa.array(column.array, pa.large_string())
-    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
-
-
 def as_series(texts: pa.Array) -> pd.Series:
     """An Arrow array of texts as pandas holds texts."""
     return pa.table({"text": texts}).to_pandas(use_threads=False)["text"]
@@ -47,16 +41,18 @@ def stripped(texts: pa.Array, key: bool) -> pa.Array:
     return texts
 
 
-def coded(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+def coded(texts: pa.Array) -> tuple[np.ndarray, pa.Array]:
     """For each row which of the distinct texts it bears [r] (−1: null), and those in order of appearance."""
-    if isinstance(texts, pa.ChunkedArray):
-        found = texts.dictionary_encode()
-        if not found.num_chunks:
-            return np.zeros(0, np.int32), pa.array([], texts.type)
-        which = [pc.fill_null(chunk.indices, -1).to_numpy() for chunk in found.chunks]
-        return np.concatenate(which), found.chunk(found.num_chunks - 1).dictionary
-    one = texts.dictionary_encode()
-    return pc.fill_null(one.indices, -1).to_numpy(), one.dictionary
+    found = texts.dictionary_encode()
+    return pc.fill_null(found.indices, -1).to_numpy(), found.dictionary
+
+
+def hashed(texts: pa.Array, key: int) -> np.ndarray:
+    """A 64-bit hash of each text [r], uint64; 0 for null."""
+    found = pd.util.hash_array(texts.to_numpy(zero_copy_only=False), hash_key=f"{key:016d}", categorize=False)
+    found[found == 0] = 1
+    found[np.asarray(texts.is_null())] = 0
+    return found
 
 
 def code_of(texts: pa.Array, distinct: pa.Array) -> np.ndarray:

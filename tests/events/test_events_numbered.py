@@ -1,0 +1,27 @@
+"""Texts as numbers: equal exactly for equal texts, also where a hash would have two texts the same."""
+
+import numpy as np
+import pyarrow as pa
+
+from stforecast.events import settle
+from stforecast.events.texts import hashed
+
+
+def test_a_hash_that_two_texts_share_is_not_used(monkeypatch):
+    texts = pa.array(["a", "b", None, "a", "c", None], pa.string())
+    tried = []
+
+    def weak_at_first(column: pa.Array, key: int) -> np.ndarray:
+        tried.append(key)
+        return hashed(column, key) % 2 + (1 if key == 0 else hashed(column, key))
+
+    monkeypatch.setattr(settle, "hashed", weak_at_first)
+    (numbers,), _ = settle.numbered(lambda number: (number(texts),), [texts.take])
+    assert tried == [0, 1]
+    assert numbers[0] == numbers[3]
+    assert len(set(numbers[[0, 1, 4]].tolist())) == 3
+
+
+def test_null_is_nought():
+    found = hashed(pa.array(["", None, "x"], pa.string()), 0)
+    assert (found == 0).tolist() == [False, True, False]
