@@ -70,7 +70,7 @@ def take_in(path: Path, root: Path) -> None:
         begin = time.perf_counter()
         getattr(stages, name)()
         facts[f"{name}_seconds"] = round(time.perf_counter() - begin, 1)
-        facts[f"peak_megabytes_after_{name}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+        facts[f"peak_megabytes_after_{name}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1_000_000
     print(json.dumps(facts))
 
 

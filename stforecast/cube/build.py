@@ -53,7 +53,7 @@ def build(
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
     axis = choose_axis(frame, config, time_zone)
     hour = axis.step(frame["occurred_at"]).astype(np.int32)
-    length = _span(frame["occurred_until"], axis, hour)
+    length = _span(frame["occurred_until"], axis, hour).astype(np.int32)
     spread = (length > 1) & (length <= SPAN_HOURS) & (config.grid.spans == "aoristic")
     until = np.where(spread, hour + length - 1, hour).astype(np.int32)
     known = _known(frame["reported_at"], axis, until, config.embargo_hours, reported).astype(np.int32)

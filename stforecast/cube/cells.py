@@ -21,9 +21,11 @@ def add_up(
     kinds = {key: np.int16 if key == "category" else np.int32 for key in keys}
     time, place = _pair(known_hour, hour), _pair(hexagon, category)
     order = np.lexsort((place, time) if until_hour is None else (until_hour, place, time))
-    parts = [values[order] for values in ((time, place) if until_hour is None else (time, place, until_hour))]
-    differs = np.any([part[1:] != part[:-1] for part in parts], axis=0)
-    first = np.flatnonzero(np.append(np.ones(min(len(order), 1), bool), differs))
+    starts = np.zeros(len(order), bool)
+    starts[:1] = True
+    for values in (time, place) if until_hour is None else (time, place, until_hour):
+        starts[1:] |= np.diff(values[order]) != 0
+    first = np.flatnonzero(starts)
     total = np.add.reduceat(np.asarray(weight, np.float64)[order], first) if first.size else np.zeros(0)
     rows = order[first]
     return {key: keys[key][rows].astype(kinds[key]) for key in keys} | {"weight": total.astype(np.float32)}

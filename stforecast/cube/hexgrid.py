@@ -19,9 +19,13 @@ from stforecast.errors import ArtefactError
 
 def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np.ndarray:
     """The cells [e] int64 that hold points [e] in degrees; equal points are looked up once."""
-    row, y = pd.factorize(np.asarray(latitude, np.float64))
+    pair, y = pd.factorize(np.asarray(latitude, np.float64))
     column, x = pd.factorize(np.asarray(longitude, np.float64))
-    place, point = pd.factorize(row * len(x) + column)
+    pair *= len(x)
+    pair += column
+    del column
+    place, point = pd.factorize(pair)
+    del pair
     found = map(h3.latlng_to_cell, y[point // len(x)].tolist(), x[point % len(x)].tolist(), repeat(resolution))
     return np.fromiter(found, np.int64, len(point))[place]
 
