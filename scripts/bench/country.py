@@ -25,11 +25,12 @@ GB = 1e9
 
 
 @click.command()
+@click.option("--days", default=COUNTRY["days"], show_default=True)
 @click.option("--small", is_flag=True, help="A small city, in seconds.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
-def main(small: bool, output: Path | None) -> None:
+def main(days: int, small: bool, output: Path | None) -> None:
     """Memory predicted and measured, and seconds."""
-    sizes = SMALL if small else COUNTRY
+    sizes = SMALL if small else COUNTRY | {"days": days}
     with Worker(sys.executable, "ours.py") as ours:
         city = ours.ask("simulate", settings=SETTINGS, **sizes)
         items, done = ours.ask("predicted"), ours.ask("fit")

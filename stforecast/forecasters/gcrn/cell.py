@@ -18,48 +18,48 @@ from stforecast.forecasters.gcrn.propagation import Propagation
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # a carried state stays in single precision
     def forward(ctx, given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:  # type: ignore[no-untyped-def]
         length, n, width = given.shape
         width //= 3
-        states, new = given.new_empty(2, length, n, width)
+        states, new, drawn = given.new_empty(3, length, n, width)
+        gates, product = given.new_empty(length, n, 2 * width), given.new_empty(n, 3 * width)
         spread = given.new_empty(length, n, weight.shape[1])
-        product = given.new_empty(length, n, 3 * width)
-        gates = product[..., : 2 * width]
         for t in range(length):
-            spread[t] = graph(states[t - 1] if t else h)
-            torch.mm(spread[t], weight.T, out=product[t])
-            gates[t].add_(given[t, :, : 2 * width]).sigmoid_()
-            reset, keep, drawn = product[t].chunk(3, -1)
-            torch.addcmul(given[t, :, 2 * width :], reset, drawn, out=new[t]).tanh_()
-            torch.lerp(new[t], states[t - 1] if t else h, keep, out=states[t])
-        ctx.save_for_backward(h, weight, states, new, spread, product)
+            before = states[t - 1] if t else h
+            torch.mm(graph(before, out=spread[t]), weight.T, out=product)
+            torch.add(given[t, :, : 2 * width], product[:, : 2 * width], out=gates[t]).sigmoid_()
+            drawn[t] = product[:, 2 * width :]
+            torch.addcmul(given[t, :, 2 * width :], gates[t, :, :width], drawn[t], out=new[t]).tanh_()
+            torch.lerp(new[t], before, gates[t, :, width:], out=states[t])
+        ctx.save_for_backward(h, weight, states, new, drawn, gates, spread)
         ctx.graph = graph
         return states
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cuda")
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        first, weight, states, new, spread, product = ctx.saved_tensors
-        length, _, width = states.shape
-        through = torch.empty_like(product)  # gradients of s W, by gate
-        given = torch.empty_like(product)
+        first, weight, states, new, drawn, gates, spread = ctx.saved_tensors
+        length, n, width = states.shape
+        through = grad.new_empty(length, n, 3 * width)  # gradients of s W, by gate
+        candidate = torch.empty_like(states)
+        by_support, at_gates = weight.chunk(ctx.graph.supports, 1), torch.empty_like(gates[0])
         carried = torch.zeros_like(first)
         for t in reversed(range(length)):
-            h = states[t - 1] if t else first
-            reset, keep, drawn = product[t].chunk(3, -1)
+            reset, keep = gates[t].chunk(2, -1)
             here = grad[t] + carried
-            candidate = torch.ops.aten.tanh_backward(here - here * keep, new[t])
-            torch.ops.aten.sigmoid_backward(candidate * drawn, reset, grad_input=through[t, :, :width])
-            change = here * (h - new[t])
-            torch.ops.aten.sigmoid_backward(change, keep, grad_input=through[t, :, width : 2 * width])
-            torch.mul(candidate, reset, out=through[t, :, 2 * width :])
-            given[t, :, : 2 * width] = through[t, :, : 2 * width]
-            given[t, :, 2 * width :] = candidate
-            carried = ctx.graph.adjoint(through[t] @ weight).addcmul_(here, keep)
+            carried = here * keep
+            torch.ops.aten.tanh_backward(here - carried, new[t], grad_input=candidate[t])
+            torch.mul(candidate[t], drawn[t], out=at_gates[:, :width])
+            torch.mul(here, (states[t - 1] if t else first) - new[t], out=at_gates[:, width:])
+            torch.ops.aten.sigmoid_backward(at_gates, gates[t], grad_input=through[t, :, : 2 * width])
+            torch.mul(candidate[t], reset, out=through[t, :, 2 * width :])
+            carried += ctx.graph.adjoint([through[t] @ part for part in by_support])
+        given = torch.cat([through[..., : 2 * width], candidate], -1)
         return given, carried, through.flatten(0, 1).T @ spread.flatten(0, 1), None
 
 
 def recur(given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
-    """Input's share of the gates [l n 3h], the state before [n h] and weights [3h, supports·h] → states [l n h]."""
-    return _Recurrence.apply(given, h, weight, graph)
+    """Input's share of the gates [l n 3h], the state before [n h] and weights [3h, supports·h] → states [l n h].
+
+    In the precision of the state: rounding would add up in a state that is carried through years.
+    """
+    return _Recurrence.apply(given.to(h.dtype), h, weight, graph)

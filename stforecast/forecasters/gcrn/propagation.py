@@ -7,6 +7,8 @@ and two steps of a random walk (Li et al. 2018) · none: itself alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -32,28 +34,28 @@ class Propagation(nn.Module):
             sign = -1.0 if kind == "cheb" else 1.0
             self.step = Neighbours(edges, n, sign * scale[edges[0]] * scale[edges[1]])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[n f] → [n, supports × f]."""
-        if self.kind == "none":
-            return x
-        once = self.step(x)
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """[n f] → [n, supports × f], into `out` where it is given and no gradient is asked for."""
+        parts = [x]
         if self.kind == "gcn":
-            return once
-        if self.kind == "hex":
-            return torch.cat([x, once], -1)
-        twice = self.step(once)
-        return torch.cat([x, once, 2 * twice - x if self.kind == "cheb" else twice], -1)
+            parts = [self.step(x)]
+        elif self.kind != "none":
+            parts.append(self.step(x))
+        if self.supports == 3:
+            twice = self.step(parts[1])
+            parts.append(2 * twice - x if self.kind == "cheb" else twice)
+        return torch.cat(parts, -1, out=out) if out is not None or len(parts) > 1 else parts[0]
 
-    def adjoint(self, grad: Tensor) -> Tensor:
-        """The transposed product: gradients of the supports [n, supports × f] → of x [n f]."""
+    def adjoint(self, grads: Sequence[Tensor]) -> Tensor:
+        """The transposed product: gradients of each support [n f] → of x [n f]."""
+        own = grads[0]
         if self.kind == "none":
-            return grad
+            return own
         if self.kind == "gcn":
-            return self.step.adjoint(grad)
-        own, *steps = (part.contiguous() for part in grad.chunk(self.supports, -1))
+            return self.step.adjoint(own)
         if self.kind == "hex":
-            return self.step.adjoint(steps[0]).add_(own)
-        once, twice = steps
+            return self.step.adjoint(grads[1]).add_(own)
+        _, once, twice = grads
         if self.kind == "cheb":
             own, twice = own - twice, 2 * twice
         return self.step.adjoint(self.step.adjoint(twice).add_(once)).add_(own)
