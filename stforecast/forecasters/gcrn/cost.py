@@ -13,6 +13,10 @@ from stforecast.forecasters.recent import RECENT_HOURS
 from stforecast.forecasters.record import LAGS_DAYS
 
 FLOAT = 4
+EVENT = 26 * 8
+"""Bytes of an event in the cube, on the device and in what it is sorted and counted with."""
+LIBRARIES = 70 << 20
+"""What PyTorch and Lightning take once they train, measured on a CPU."""
 
 
 def cost(cube: Cube, config: Config) -> dict[str, int]:
@@ -43,7 +47,8 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
     checked = max(1, int(cube.steps / slots * _share(config))) * leaves
     return {
-        "events of the cube, and on the device": cube.hour.size * 8 * 13,
+        "PyTorch and Lightning at work": LIBRARIES,
+        "events of the cube, and on the device": cube.hour.size * EVENT,
         "long memory": (own + 1) * n * memory * FLOAT,
         "a stretch of training, or the forecasts of the validation slice": n * max(stretch, 5 * checked) * FLOAT,
         "counts of the validation slice": n * checked * FLOAT,
