@@ -17,8 +17,8 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN, Walk, patch_steps
-from stforecast.forecasters.gcrn.stream import stretches
-from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.gcrn.stream import Stream, stretches
+from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.metrics import poisson_deviance
 
@@ -76,6 +76,26 @@ def test_a_carried_state_equals_a_replay(late: bool, patch_hours: int, tmp_path:
     assert seen + more == steps
     assert (expected - whole.last.log_rate).abs().mean() > 0.01
     torch.testing.assert_close(torch.cat([*found, log_rate]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_mixed_precision_stays_near() -> None:
+    """A GPU trains in bfloat16: the same on a CPU gives the loss and the validation slice to its precision."""
+    cube, config = city(days=60, late=True, weather=True), settings()
+    module, reader = untrained(cube, config, awake=True)
+    module.train()
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    module.stream = Stream(cube, split_of(cube), config, reader)
+    check, losses, found = Validation(cube, split_of(cube), reader, 7), [], []
+    for mixed in (False, True):
+        module.on_train_epoch_start()
+        batch = next(iter(module.stream))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            losses.append(module.training_step(batch, 0))
+            found.append(check.intensity(module.best.eval(), module.graph))
+        losses[-1].backward()
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.02)
+    assert np.abs(np.log(found[1] / found[0])).mean() < 0.05
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in module.network.parameters())
 
 
 @pytest.mark.parametrize(("total", "length"), [(1, 7), (7, 7), (8, 7), (100, 28)])

@@ -212,7 +212,8 @@ class Validation:
         out, place = np.empty(self.counts.shape, np.float32), {issue: i for i, issue in enumerate(self.issues.tolist())}
         while memory.next_issue <= self.issues[-1]:
             left = (int(self.issues[-1]) - memory.next_issue) // self.reader.patch + 1
-            recall = memory.walk(min(self.length, left))
+            with torch.autocast(h.device.type, enabled=False):  # what is remembered stays in single precision
+                recall = memory.walk(min(self.length, left))
             rate, h = network(inputs_of(self.reader, recall), h, graph)
             for issue, one in zip(recall.issues, rate, strict=True):
                 if issue in place:
