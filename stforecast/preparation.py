@@ -48,7 +48,9 @@ class Preparation:
         files = events_ingest.source_files(config, place.bronze)
         stamp = events_ingest.source_stamp(files, config)
         done = self._silver_stamp(mend) == stamp
-        if done and (found := self._opened(EventTable.open, place.silver, mend)) is not None:
+        # what is to be mended is read as a whole: damage inside the file would show too late otherwise
+        opening = EventTable.open_whole if mend else EventTable.open
+        if done and (found := self._opened(opening, place.silver, mend)) is not None:
             self.say(f"ingest: {place.silver} is up to date")
             return found
         table = events_ingest.ingest(config, files, place.silver)

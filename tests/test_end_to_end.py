@@ -604,6 +604,16 @@ def test_damaged_tables_are_named_and_their_stage_mends_them(
     assert home.does("run").count("is finished") == 1
 
 
+def test_damage_inside_a_table_is_mended(home: Home) -> None:
+    """The foot of the file says that all is well, and a page of it does not."""
+    path = home.silver / "events.parquet"
+    content = bytearray(path.read_bytes())
+    content[50:1500] = bytes(1450)
+    path.write_bytes(content)
+    assert "making it again" in home.does("ingest")
+    assert "up to date" in home.does("ingest")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "verb", "said"),
     [

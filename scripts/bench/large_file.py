@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from timing import report
 
 from stforecast.config import load
 from stforecast.preparation import Preparation
@@ -92,9 +93,7 @@ def main() -> None:
         call = [sys.executable, __file__, "--take-in", "--folder", str(given.folder)]
         done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
         facts = {"megabytes": path.stat().st_size // 1_000_000, "rows": rows, **json.loads(done.stdout)}
-        print(json.dumps(facts, indent=2))
-        if given.output:
-            given.output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        report("large_file", facts, given.output)
     finally:
         shutil.rmtree(given.folder)
 

@@ -15,7 +15,8 @@ import click
 
 from stforecast.files import atomic_path, read_json
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/speed.md"
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs/speed.md"
 BEGIN, END = "<!-- figures: written by scripts/bench/speed.py -->\n", "<!-- end of figures -->\n"
 Facts = dict[str, Any]
 
@@ -79,6 +80,40 @@ def country(facts: Facts) -> str:
     return f"{facts['peak_gb']:.3g} of {predicted:.3g} GB: × {facts['measured_over_predicted']:.2f}; {took}"
 
 
+def cube(facts: Facts) -> str:
+    """Seconds from a file to its cube, beside the peers'."""
+    said = []
+    for name, one in facts.items():
+        if name not in ("benchmark", "machine"):
+            ours = one["sides"]["ours"]["median_s"]
+            beside = (f"{side} {v['median_s']:.2g} s" for side, v in one["sides"].items() if side != "ours")
+            said.append(f"{name} {ours:.2g} s; {', '.join(beside)}")
+    return "; ".join(said)
+
+
+def large(facts: Facts) -> str:
+    """Memory of a large file."""
+    peak = max(facts["peak_megabytes_after_ingest"], facts["peak_megabytes_after_build"])
+    return f"{facts['megabytes']:,} MB, {facts['rows'] / 1e6:.1f} M rows: {peak:,} MB at most"
+
+
+def forecast(facts: Facts) -> str:
+    """Milliseconds of the step, of a forecast from the file, and of a replay."""
+    return "; ".join(
+        f"{run['hexagons']:,} hexagons, {run['seeds']} seeds: "
+        + ", ".join(f"{side} {1000 * run['seconds'][side]['median_s']:.3g} ms" for side in ("step", "file", "replay"))
+        for run in facts["runs"]
+    )
+
+
+def process(facts: Facts) -> str:
+    """Seconds of its parts."""
+    parts = facts["parts"]["kept"]
+    return ", ".join(
+        f"{part} {seconds:.2g} s" for part, seconds in sorted(parts.items(), key=lambda item: -item[1])[:6]
+    )
+
+
 def skill(facts: Facts) -> str:
     """Deviance of each."""
     times, deviances = facts["seconds"], facts["poisson_deviance"]
@@ -106,6 +141,10 @@ ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
     ("… Denver", "0.8 to 1.2", "memory_denver", memory),
     ("… 4,000 simulated hexagons", "0.8 to 1.2", "memory_simulated", memory),
     ("… one epoch of 100,000 hexagons × 5 years × 3 categories", "0.8 to 1.2", "country", country),
+    ("A file of Denver's reports to its cube, beside peers that only read and count", "see below", "cube", cube),
+    ("A CSV of 2 GB", "≤ 1,500 MB", "large_file", large),
+    ("The next 24 hours from a warm state", "≤ 20 ms at 500", "forecast", forecast),
+    ("`stforecast forecast` as a process: its largest parts", "mostly imports", "forecast_process", process),
     (
         "A training origin on a GPU, and its share of the machine's limits",
         "",
@@ -127,7 +166,7 @@ def table(folder: Path) -> str:
             machines.add(
                 f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the end of {name}"
             )
-        script = f"`{name.split('_')[0] if name != 'peer_skill' else name}.py`"
+        script = f"`{name if (HERE / f'{name}.py').is_file() else name.split('_')[0]}.py`"
         lines.append(f"| {claim} | {target} | {said} | {script} |")
     return "\n".join([*lines, "", "Measured on: " + ("; ".join(sorted(machines)) or "not measured") + ".", ""])
 
