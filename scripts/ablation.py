@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ import torch
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes
-from stforecast.forecasters.gcrn import forecaster, inputs, training
+from stforecast.forecasters.gcrn import forecaster, inputs, stream, training
 from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.members import new_forecaster
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
@@ -53,7 +53,9 @@ def forgetful() -> Iterator[None]:
         zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "by_hour", "recurring")}
         return replace(x, nodes=nodes, **zeros)
 
-    with patch.object(training, "inputs_of", without), patch.object(forecaster, "inputs_of", without):
+    with ExitStack() as patched:
+        for module in (stream, training, forecaster):
+            patched.enter_context(patch.object(module, "inputs_of", without))
         yield
 
 
