@@ -76,7 +76,8 @@ def memory(facts: Facts) -> str:
 def country(facts: Facts) -> str:
     """Memory and time of one epoch."""
     predicted = facts["peak_gb"] / facts["measured_over_predicted"]
-    took = f"{facts['seconds'] / 60:.0f} min"
+    city = facts["city"]
+    took = f"{city['hexagons']:,} hexagons × {city['hours'] / 8766:.1f} years, {facts['seconds'] / 60:.0f} min"
     return f"{facts['peak_gb']:.3g} of {predicted:.3g} GB: × {facts['measured_over_predicted']:.2f}; {took}"
 
 
@@ -140,8 +141,8 @@ ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
     ("Peak memory over doctor's prediction, quickstart", "0.8 to 1.2", "memory_quickstart", memory),
     ("… Denver", "0.8 to 1.2", "memory_denver", memory),
     ("… 4,000 simulated hexagons", "0.8 to 1.2", "memory_simulated", memory),
-    ("… one epoch of 100,000 hexagons × 5 years × 3 categories", "0.8 to 1.2", "country", country),
-    ("A file of Denver's reports to its cube, beside peers that only read and count", "see below", "cube", cube),
+    ("… a country, one epoch", "0.8 to 1.2", "country", country),
+    ("Denver's file to its cube; the obvious loop, and peers that only read and count", "× 5, × .5", "cube", cube),
     ("A CSV of 2 GB", "≤ 1,500 MB", "large_file", large),
     ("The next 24 hours from a warm state", "≤ 20 ms at 500", "forecast", forecast),
     ("`stforecast forecast` as a process: its largest parts", "mostly imports", "forecast_process", process),
