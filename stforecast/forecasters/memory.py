@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.rates import Rates, circulant
-from stforecast.forecasters.recent import Recent, decay
+from stforecast.forecasters.recent import Around, Recent, decay
 from stforecast.forecasters.record import Lateness, Newest, Record
 from stforecast.forecasters.recurring import Recurring
 
@@ -80,7 +79,7 @@ class Memory:
         self.next_issue, self.scale = phase, max(scale, 1e-6)
         device, p, cube = record.device, record.patch, record.cube
         self.patch_days = p * cube.step_hours / 24
-        self.ring = Neighbours(edges.cpu(), cube.n, torch.ones(edges.shape[1])).to(device)
+        self.ring = Around(edges.cpu(), cube.n, 1.0).to(device)
         self.half_lives, self.hour_half_lives = (
             torch.tensor(days, device=device, dtype=torch.float32)[:, None, None] for days in (DAYS, HOUR_DAYS)
         )
@@ -184,8 +183,8 @@ class Memory:
         pooled = sums.sum(3)
         all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale)[..., 0])
         each = _log_ratio(sums[:, :, which(BY_CATEGORY)], kappa(BY_CATEGORY, 0.5 * self.scale / c))
-        ring = _log_ratio(self._around(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
-        around = self._around(sums[:, :, which(RING_BY_CATEGORY)])
+        ring = _log_ratio(self.ring(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
+        around = self.ring(sums[:, :, which(RING_BY_CATEGORY)])
         ring_each = _log_ratio(around, kappa(RING_BY_CATEGORY, 0.5 * self.scale / c))
         city = _log_ratio(sums[:, :, which(CITY)].sum(4), kappa(CITY, 1.0)[..., 0])
         level = ((lam.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]
@@ -196,14 +195,10 @@ class Memory:
         """Log-ratios by slot of day from sums [l 2 3 slots n]: [l 3 slots n]."""
         slots = sums.shape[3]
         sums = self.smoothing @ sums
-        sums[:, :, 1] = self._around(sums[:, :, 1])
+        sums[:, :, 1] = self.ring(sums[:, :, 1])
         size = torch.tensor((1.5, 4.4, 2.2), device=sums.device)[:, None, None] * self.scale / slots
         kappa = size / (1 - 0.5 ** (1 / self.hour_half_lives))
         return _log_ratio(sums, kappa)
-
-    def _around(self, values: Tensor) -> Tensor:
-        """Sums over the neighbours of values [… n]."""
-        return self.ring(values.flatten(0, -2).T.contiguous()).T.reshape(values.shape)
 
     def _inputs(self, issues: list[int]) -> tuple[Tensor, Tensor]:
         """Events known at each issue of its own patch [L p c n], and late ones by age [L 4 c n]."""

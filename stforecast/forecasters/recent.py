@@ -49,12 +49,12 @@ def rates(step_hours: int) -> Tensor:
 
 
 class Around(torch.nn.Module):
-    """Sums over the neighbours of each hexagon, in parts of the widest ring: [… n] → [… n]."""
+    """Sums over the neighbours times `weight`, by default in parts of the widest ring: [… n] → [… n]."""
 
-    def __init__(self, edges: Tensor, n: int) -> None:
+    def __init__(self, edges: Tensor, n: int, weight: float | None = None) -> None:
         super().__init__()
         widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
-        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), 1 / widest))
+        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / widest))
 
     def forward(self, sums: Tensor) -> Tensor:
         return self.product(sums.flatten(0, -2).T.contiguous()).T.reshape(sums.shape)
