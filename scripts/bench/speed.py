@@ -101,8 +101,8 @@ def large(facts: Facts) -> str:
 def forecast(facts: Facts) -> str:
     """Milliseconds of the step, of a forecast from the file, and of a replay."""
     return "; ".join(
-        f"{run['hexagons']:,} hexagons, {run['seeds']} seeds: "
-        + ", ".join(f"{side} {1000 * run['seconds'][side]['median_s']:.3g} ms" for side in ("step", "file", "replay"))
+        f"{run['hexagons']:,} hexagons, seeds × width {run['seeds']} × {run['hidden']}: "
+        + ", ".join(f"{side} {1000 * run['seconds'][side]['median_s']:,.1f} ms" for side in ("step", "file", "replay"))
         for run in facts["runs"]
     )
 
