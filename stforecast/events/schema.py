@@ -20,7 +20,6 @@ row a refused row: file, line, reason, value) and `ingest.json` (counts, source 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,35 +52,37 @@ TO_PANDAS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
 class EventTable:
-    """Events and how they came about (`meta`: the content of `ingest.json`). An opened table is read when it is asked.
+    """Events and how they came about (`meta`: the content of `ingest.json`); of a saved table, read when it is asked.
+
+    Args:
+        source: the events, or the Parquet file that holds them.
 
     Raises:
         ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
             or a place or a time is impossible.
     """
 
-    frame: pd.DataFrame
-    meta: dict[str, Any]
+    def __init__(self, source: pd.DataFrame | Path, meta: dict[str, Any]) -> None:
+        self.meta, self._source = meta, source
+        if isinstance(source, pd.DataFrame):
+            _check(source)
 
-    def __post_init__(self) -> None:
-        _check(self.frame)
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "frame" or "_path" not in self.__dict__:
-            raise AttributeError(name)
-        frame = self._read(None)
-        _check(frame)
-        object.__setattr__(self, "frame", frame)
-        return frame
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All columns, checked."""
+        if isinstance(self._source, Path):
+            frame = _read(self._source, None)
+            _check(frame)
+            self._source = frame
+        return self._source
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Some columns of all events, without reading the others; repeated texts may be categorical."""
-        return self.frame[list(names)] if "frame" in self.__dict__ else self._read(names)
+        return _read(self._source, names) if isinstance(self._source, Path) else self._source[list(names)]
 
     def __len__(self) -> int:
-        return len(self.frame) if "frame" in self.__dict__ else int(self.meta["events"])
+        return int(self.meta["events"]) if isinstance(self._source, Path) else len(self._source)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -108,13 +109,10 @@ class EventTable:
         meta = read_json(folder / "ingest.json")
         if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
             raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {AGAIN}")
-        table = EventTable.__new__(EventTable)
-        object.__setattr__(table, "meta", meta)
-        object.__setattr__(table, "_path", path)
-        rows = table._tried(pq.read_metadata).num_rows
+        rows = _tried(pq.read_metadata, path).num_rows
         if rows != meta.get("events"):
             raise ArtefactError(f"{path}: {rows} events, but ingest.json says {meta.get('events')}. {AGAIN}")
-        return table
+        return EventTable(path, meta)
 
     @staticmethod
     def open_whole(folder: Path) -> EventTable:
@@ -122,18 +120,18 @@ class EventTable:
         table = EventTable.open(folder)
         return EventTable(table.frame, table.meta)
 
-    def _read(self, names: Sequence[str] | None) -> pd.DataFrame:
-        repeated = None if names is None else [name for name in REPEATED if name in names]
-        columns = None if names is None else list(names)
-        return self._tried(pq.read_table, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
 
-    def _tried(self, reading: Callable[..., Any], **how: Any) -> Any:
-        try:
-            return reading(self.__dict__["_path"], **how)
-        except (OSError, ValueError) as error:
-            raise ArtefactError(
-                f"{self.__dict__['_path']}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}"
-            ) from error
+def _read(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
+    repeated = None if names is None else [name for name in REPEATED if name in names]
+    columns = None if names is None else list(names)
+    return _tried(pq.read_table, path, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
+
+
+def _tried(reading: Callable[..., Any], path: Path, **how: Any) -> Any:
+    try:
+        return reading(path, **how)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}") from error
 
 
 def _check(frame: pd.DataFrame) -> None:

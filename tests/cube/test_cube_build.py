@@ -1,7 +1,6 @@
 """Binning, known time, axis and study area."""
 
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 
 import h3.api.basic_int as h3
@@ -17,6 +16,7 @@ from stforecast.cube import Cube, hexgrid
 from stforecast.cube.build import build
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.clean import day_end
+from stforecast.events.schema import EventTable
 
 FIRST = pd.Timestamp("2021-03-01 07:00", tz="UTC")  # midnight in Denver
 CELLS = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 2)), np.int64)
@@ -319,7 +319,7 @@ def test_empty_tables_and_empty_areas(table, settings) -> None:
     ):
         build(events, settings(grid={"min_events": 20}, split={"train": 0.5}))
     with pytest.raises(DataError, match="no event"):
-        build(replace(events, frame=events.frame.iloc[:0]), settings())
+        build(EventTable(events.frame.iloc[:0], events.meta), settings())
 
 
 def test_weather_is_wired_in(tmp_path: Path, table, settings) -> None:
