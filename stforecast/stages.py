@@ -51,6 +51,11 @@ class Stages(Preparation):
             theirs = other.cube()
             slices = other.split(theirs)
             last = int((end - theirs.start) // pd.Timedelta(hours=theirs.step_hours))
+            if last < slices.day:
+                raise ConfigError(
+                    f"training.cities: the record of {theirs.name} begins {theirs.start}, and the training slice of "
+                    f"{cube.name} ends {end}: what came later must not be learned from. Leave it out."
+                )
             found.append((theirs, replace(slices, train_end=min(slices.train_end, last))))
         return found
 

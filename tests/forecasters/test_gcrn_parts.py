@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small_cities import city, settings, split_of
@@ -20,6 +22,7 @@ from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import Newest, completeness
+from stforecast.stages import Stages
 
 
 def values_and_gradients(function: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
@@ -168,3 +171,20 @@ def test_turns_keep_the_order_of_every_city() -> None:
         own = [part.inputs.log_rate for part in found if part.city == place]
         assert all(torch.equal(a, b.inputs.log_rate) for a, (b,) in zip(own, stream, strict=True))
     assert len({part.city for part in found[: len(found) // 2]}) == 2
+
+
+def test_another_city_tells_nothing_after_the_training_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = city(days=60)
+    split, day = split_of(one), pd.Timedelta(days=1)
+
+    def others(start: pd.Timestamp) -> int:
+        other = city(days=90, start=start)
+        given = SimpleNamespace(cube=lambda: other, split=split_of)
+        monkeypatch.setattr(Stages, "_others", lambda _: [given])
+        ((_, theirs),) = Stages(settings(), print).others(one, split)
+        return theirs.train_end
+
+    assert others(one.start - 10 * day) == split.train_end + 10 * 24
+    assert others(one.start - 300 * day) == split_of(city(days=90)).train_end
+    with pytest.raises(ConfigError, match=r"training\.cities: .* what came later"):
+        others(one.time_of(split.train_end))
