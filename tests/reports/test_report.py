@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from stforecast.config import load
 from stforecast.errors import ArtefactError
-from stforecast.events.schema import EventTable
+from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.forecasters.memory import blocks
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
@@ -201,15 +201,18 @@ def test_exposure_counts_flags_by_district_and_covariates() -> None:
 def test_the_lag_curve_is_the_share_reported_by_each_age() -> None:
     occurred = pd.date_range("2024-01-01", periods=400, freq="12h", tz="UTC").as_unit("us")
     delay = pd.to_timedelta(np.tile([0, 5, 30, 200], 100), unit="h")
-    frame = pd.DataFrame({"occurred_at": occurred, "reported_at": occurred + delay, "category": "theft"})
-    events = EventTable.__new__(EventTable)
-    object.__setattr__(events, "frame", frame)
-    object.__setattr__(events, "meta", {"categories": ["theft"]})
+    places = {"latitude": 39.7, "longitude": -105.0, "offence": "theft", "category": "theft"}
+    texts = {"event_id": [str(i) for i in range(400)], "incident_id": None, "district": None}
+    frame = pd.DataFrame({"occurred_at": occurred, "reported_at": occurred + delay, **texts, **places})
+    frame["occurred_until"] = pd.Series(pd.NaT, frame.index, dtype=frame["occurred_at"].dtype)
+    frame["arrest"] = pd.Series(pd.NA, frame.index, dtype="boolean")
+    frame = frame[list(COLUMNS)]
+    events = EventTable(frame, {"categories": ["theft"]})
     hours, share = quality.lag_curves(events)["all"]
     for age, expected in ((1, 0.25), (6, 0.5), (48, 0.75), (250, 1.0)):
         assert np.interp(age, hours, share) == pytest.approx(expected, abs=0.01)
-    frame["reported_at"] = frame["occurred_at"]
-    assert quality.lag_curves(events) == {}
+    at_once = EventTable(frame.assign(reported_at=frame["occurred_at"]), events.meta)
+    assert quality.lag_curves(at_once) == {}
 
 
 def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
