@@ -32,7 +32,7 @@ import torch
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes
-from stforecast.forecasters.gcrn import forecaster, inputs, stream, training
+from stforecast.forecasters.gcrn import inputs, stream, training, walk
 from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.members import new_forecaster
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
@@ -54,7 +54,7 @@ def forgetful() -> Iterator[None]:
         return replace(x, nodes=nodes, **zeros)
 
     with ExitStack() as patched:
-        for module in (stream, training, forecaster):
+        for module in (stream, training, walk):
             patched.enter_context(patch.object(module, "inputs_of", without))
         yield
 

@@ -33,10 +33,11 @@ from torch import nn
 from stforecast.config import parse
 from stforecast.cube import Cube
 from stforecast.forecasters.base import Calibrated
-from stforecast.forecasters.gcrn.forecaster import GCRN, Trained, patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
 from stforecast.forecasters.gcrn.inputs import sizes_of
 from stforecast.forecasters.gcrn.network import network_of
 from stforecast.forecasters.gcrn.propagation import Graph
+from stforecast.forecasters.gcrn.walk import Trained
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.forecasters.members import Members

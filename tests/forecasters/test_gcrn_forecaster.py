@@ -16,9 +16,10 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn.forecaster import GCRN, Walk, patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
 from stforecast.forecasters.gcrn.stream import Stream, stretches
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.walk import Walk
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.metrics import poisson_deviance
 

@@ -16,8 +16,9 @@ from stforecast.cube import Cube
 from stforecast.forecasters.base import Calibrated, Forecaster
 from stforecast.forecasters.climatology import RateWalk, RollingClimatology
 from stforecast.forecasters.controls import LastWeek
-from stforecast.forecasters.gcrn.forecaster import GCRN, Walk, patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
 from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.gcrn.walk import Walk
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.members import Members
 from stforecast.forecasters.reader import Reader, Scales

@@ -7,25 +7,19 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.network import Network, network_of
-from stforecast.forecasters.gcrn.propagation import Graph
-from stforecast.forecasters.memory import Recall
+from stforecast.forecasters.gcrn.walk import AVERAGED, Trained, Walk, opened
 from stforecast.forecasters.reader import Reader, Scales, axes_of
-from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.walking import Walking
 from stforecast.scoring.splits import Split
 
@@ -33,25 +27,6 @@ if TYPE_CHECKING:
     from pytorch_lightning.strategies import DDPStrategy
 
     from stforecast.forecasters.gcrn.training import Draw, Module
-
-AVERAGED = "averaged.module."
-"""Where a checkpoint holds the weights that forecast."""
-
-
-@dataclass
-class Trained:
-    """A fitted network, with the settings of its checkpoint; without what training needs, Lightning foremost."""
-
-    settings: dict[str, Any]
-    edges: Tensor
-    best: Network
-    graph: Graph
-
-    def to(self, device: torch.device) -> Trained:
-        """On a device, ready to forecast."""
-        self.best.to(device).eval()
-        self.graph.to(device)
-        return self
 
 
 class GCRN(Walking):
@@ -179,72 +154,6 @@ class GCRN(Walking):
         return forecaster
 
 
-class Walk:
-    """Networks on their way through a record: one long memory, a hidden state each, carried from issue to issue.
-
-    λ is the geometric mean of what the networks give.
-    """
-
-    def __init__(
-        self, modules: Sequence[Trained], reader: Reader, phase: int, state: dict[str, Any] | None = None
-    ) -> None:
-        self.networks, self.graph, self.reader = [module.best for module in modules], modules[0].graph, reader
-        self.memory = reader.memory(phase, Lateness.from_plain(state["lateness"]) if state else None)
-        self.h = [network.start(self.graph.n, reader.device) for network in self.networks]
-        if state:
-            self.restore(state)
-
-    @property
-    def record(self) -> Record:
-        """What it goes through."""
-        return self.reader.record
-
-    @property
-    def next_issue(self) -> int:
-        """The issue step that comes next."""
-        return self.memory.next_issue
-
-    @torch.no_grad()
-    def on(self, count: int) -> tuple[list[int], Tensor]:
-        """The next `count` issues: their steps and λ [l c k n]."""
-        self.last = self.memory.walk(count)
-        inputs = inputs_of(self.reader, self.last)
-        given = [network(inputs, h, self.graph) for network, h in zip(self.networks, self.h, strict=True)]
-        self.h = [h for _, h in given]
-        return self.last.issues, _mean([rate for rate, _ in given])
-
-    @torch.no_grad()
-    def beyond(self, issue: int) -> Tensor:
-        """λ [c k n] of the steps from a later `issue` on, or from the newest, from the state as it stands."""
-        inputs = inputs_of(self.reader, self.memory.moved(self.last, issue))
-        given = zip(self.networks, self.h, strict=True)
-        return _mean([network.read(h[None], inputs, self.graph) for network, h in given])[0]
-
-    def state(self) -> dict[str, Any]:
-        """What must be kept to go on later."""
-        newest = self.memory.moved(self.last, self.last.issues[-1])
-        return {
-            "memory": self.memory.state(),
-            "h": [h.clone() for h in self.h],
-            "last": {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()},
-            "lateness": self.memory.lateness.plain(),
-            "next_issue": self.next_issue,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a kept state."""
-        self.memory.restore(state["memory"])
-        self.h = [h.to(self.reader.device) for h in state["h"]]
-        device, kept = self.reader.device, state["last"]
-        last: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in kept.items()}
-        self.last = Recall(**last)
-
-
-def _mean(rates: Sequence[Tensor]) -> Tensor:
-    """The geometric mean of λ."""
-    return torch.stack([rate.log() for rate in rates]).mean(0).exp() if len(rates) > 1 else rates[0]
-
-
 def choose_device(config: Config) -> torch.device:
     """The device that `training.device` asks for.
 
@@ -269,28 +178,6 @@ def _strategy(config: Config) -> DDPStrategy | str:
 def patch_steps(config: Config, cube: Cube) -> int:
     """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
     return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
-
-
-def opened(path: Path) -> Trained:
-    """A fitted network from a checkpoint.
-
-    Raises:
-        ArtefactError: the file is absent, damaged or not a checkpoint of this network.
-    """
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        settings, weights = saved["hyper_parameters"]["settings"], saved["state_dict"]
-        network = network_of(settings)
-        graph = Graph(settings["model"]["conv"], weights["edges"], len(settings["hexagons"]))
-        network.load_state_dict(
-            {name.removeprefix(AVERAGED): value for name, value in weights.items() if name.startswith(AVERAGED)}
-        )
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ArtefactError(
-            f"{path}: not a checkpoint of the network ({reason}). Run `stforecast train --fresh`."
-        ) from error
-    return Trained(settings, weights["edges"], network, graph)
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
