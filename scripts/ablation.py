@@ -50,7 +50,7 @@ def forgetful() -> Iterator[None]:
         x = whole(*given)
         nodes = x.nodes.clone()
         nodes[:, -x.memory.shape[1] :] = 0
-        zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "by_hour", "recurring")}
+        zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "recurring")}
         return replace(x, nodes=nodes, **zeros)
 
     with ExitStack() as patched:

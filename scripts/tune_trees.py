@@ -59,9 +59,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "lightgbm": [
         {},
         {"num_leaves": 15},
-        {"num_leaves": 63},
+        {"num_leaves": 31},
         {"min_child_weight": 500},
-        {"min_child_weight": 500, "num_leaves": 63},
+        {"min_child_weight": 500, "num_leaves": 31},
         {"reg_lambda": 100.0},
         {"n_estimators": 400, "learning_rate": 0.025},
         {"n_estimators": 400},

@@ -11,8 +11,9 @@ from torch import Tensor
 from stforecast.cube import Cube
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
-from stforecast.forecasters.rates import PROFILE_DAYS, RATE_DAYS, Rates
+from stforecast.forecasters.rates import COUNT_DAYS, Rates
 from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.rhythms import Rhythms
 from stforecast.forecasters.walking import Walking, along, as_array, beyond_of, by_phase
 
 
@@ -20,7 +21,8 @@ class RollingClimatology(Walking, WithoutParameters):
     """λ₀ of each day from the days before it: the offset of the network, and the control to beat."""
 
     name = "rolling_climatology"
-    half_lives = (RATE_DAYS, PROFILE_DAYS)
+    half_lives = (90.0, COUNT_DAYS)
+    """Of rates and of counts by hour; the network, which reads how recent weeks depart from λ₀, has a slower one."""
 
     def patch(self, cube: Cube) -> int:
         return min(max(1, 24 // cube.step_hours), cube.horizons)
@@ -32,10 +34,13 @@ class RollingClimatology(Walking, WithoutParameters):
         return Record(cube, self.patch(cube), beyond, since=since)
 
     def walk(self, reader: Record, phase: int, state: dict[str, Any] | None = None) -> RateWalk:
-        # reporting delays as they were known when training ended
-        given = Lateness.from_plain(state["lateness"]) if state else None
-        lateness = given or Lateness.of(reader.cube, reader.patch, self.ends[0], phase)
-        return RateWalk(Rates(reader, lateness, *self.half_lives), lateness, phase, state)
+        # reporting delays and rhythms as they were known when training ended
+        if state:
+            lateness, rhythms = Lateness.from_plain(state["lateness"]), Rhythms(*state["rhythms"])
+        else:
+            lateness = Lateness.of(reader.cube, reader.patch, self.ends[0], phase)
+            rhythms = Rhythms.of(reader.cube, self.ends[0])
+        return RateWalk(Rates(reader, lateness, rhythms, self.half_lives), lateness, phase, state)
 
 
 class FixedClimatology(RollingClimatology):
@@ -86,4 +91,9 @@ class RateWalk:
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on later."""
-        return {"rates": self.rates.state(), "lateness": self.lateness.plain(), "next_issue": self.next_issue}
+        return {
+            "rates": self.rates.state(),
+            "lateness": self.lateness.plain(),
+            "rhythms": self.rates.rhythms.plain(),
+            "next_issue": self.next_issue,
+        }

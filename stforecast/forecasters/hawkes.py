@@ -36,6 +36,7 @@ from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.record import Lateness, Record, completeness
+from stforecast.forecasters.rhythms import Rhythms
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split
 
@@ -85,7 +86,8 @@ class Hawkes(Forecaster):
         mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
         last = int(mature[-1]) + 1 if mature.size else end
         issue = split.first % p
-        rates, sums = Rates(around.record, Lateness.of(cube, p, end, issue)), torch.zeros(cube.n, around.f // 2)
+        rates = Rates(around.record, Lateness.of(cube, p, end, issue), Rhythms.of(cube, end))
+        sums = torch.zeros(cube.n, around.f // 2)
         found, totals = [], torch.zeros(cube.c, 1 + around.f, dtype=torch.float64)
         while issue + p <= last:
             learning = issue >= warm_up
@@ -111,10 +113,10 @@ class Hawkes(Forecaster):
             raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")
         around = Surroundings(cube, max(0, int(issues.max(initial=0)) - cube.steps))
         p, out = around.record.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        unseen = self._unseen(around)
+        unseen, rhythms = self._unseen(around), Rhythms.of(cube, self.train_end)
         for phase, served in by_phase(issues, p, cube.steps).items():
             # reporting delays as they were known when training ended
-            rates = Rates(around.record, Lateness.of(cube, p, self.train_end, phase))
+            rates = Rates(around.record, Lateness.of(cube, p, self.train_end, phase), rhythms)
             fading, end = Fading(cube, around.half_lives[:, None]), phase
             for s in sorted(served):
                 while end <= s:

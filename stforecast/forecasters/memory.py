@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.rates import Rates, circulant
+from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.recent import Around, Recent, decay
 from stforecast.forecasters.record import Lateness, Newest, Record
 from stforecast.forecasters.recurring import Recurring
+from stforecast.forecasters.rhythms import Rhythms
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""
@@ -24,12 +25,10 @@ POOLED, BY_CATEGORY = (2, 7, 28, 90, 365), (1, 3, 14, 90)
 """Half-lives read of a hexagon: all categories together, and each."""
 RING, RING_BY_CATEGORY, CITY = (3, 14, 60), (1, 3, 14), (1, 3, 7, 28)
 """Half-lives read of the six neighbours, all categories and each, and of the whole city by category."""
-HOUR_DAYS = (60, 180, 270)
-"""Half-lives of the sums per hexagon and local hour of day: read for hexagon, ring, hexagon."""
 
 
 def blocks(c: int) -> dict[str, slice]:
-    """Where the features by day stand, by block, for c categories; within a block by half-life, then category."""
+    """Where the features stand, by block, for c categories; within a block by half-life, then category."""
     sizes = {
         "all": len(POOLED),
         "each": len(BY_CATEGORY) * c,
@@ -48,7 +47,6 @@ class Recall:
 
     log_rate: log λ₀ of the K steps after each issue, [L c k n].
     features: [L f n], in the order of `Memory.names`.
-    by_hour: log-ratios by local slot of day, [L 3 slots n]; `features` holds them too, flattened, at its end.
     patch: events of the p steps before each issue as known at it, [L p c n], step j at channel
         (local slot of the issue + j) mod p, so that a channel keeps its local hour.
     recent: sums of recent events, see `recent`, [L h c n].
@@ -59,7 +57,6 @@ class Recall:
     issues: list[int]
     log_rate: Tensor
     features: Tensor
-    by_hour: Tensor
     patch: Tensor
     recent: Tensor
     recurring: Tensor
@@ -73,24 +70,21 @@ class Memory:
         scale: mean events of a hexagon and day in the training slice; sets the pseudo-counts κ.
     """
 
-    def __init__(self, record: Record, lateness: Lateness, edges: Tensor, scale: float, phase: int = 0) -> None:
+    def __init__(
+        self, record: Record, lateness: Lateness, rhythms: Rhythms, edges: Tensor, scale: float, phase: int = 0
+    ) -> None:
         self.record, self.lateness = record, lateness
-        self.rates, self.recent, self.recurring = Rates(record, lateness), Recent(record), Recurring(record)
+        self.rates, self.recent, self.recurring = Rates(record, lateness, rhythms), Recent(record), Recurring(record)
         self.next_issue, self.scale = phase, max(scale, 1e-6)
         device, p, cube = record.device, record.patch, record.cube
         self.patch_days = p * cube.step_hours / 24
         self.ring = Around(edges.cpu(), cube.n, 1.0).to(device)
-        self.half_lives, self.hour_half_lives = (
-            torch.tensor(days, device=device, dtype=torch.float32)[:, None, None] for days in (DAYS, HOUR_DAYS)
-        )
-        self.forget, self.forget_hour = (0.5 ** (self.patch_days / h) for h in (self.half_lives, self.hour_half_lives))
-        # events known, then what was expected of them: [2 h c n] and [2 3 slots n]
+        self.half_lives = torch.tensor(DAYS, device=device, dtype=torch.float32)[:, None, None]
+        self.forget = 0.5 ** (self.patch_days / self.half_lives)
+        # events known, then what was expected of them, [2 h c n]; expected events of patches whose reports are due
         self.days = torch.zeros(2, len(DAYS), cube.c, cube.n, device=device)
-        self.hours = torch.zeros(2, len(HOUR_DAYS), record.per_day, cube.n, device=device)
-        self.past = Newest(lateness.lags[-1] + 1, (cube.c, p, cube.n), device)
-        self.past_days = Newest(self.past.m, (cube.c, cube.n), device)
-        kernel = (0.25, 0.5, 0.25) if record.per_day >= 8 else (1.0,)
-        self.smoothing = circulant(record.per_day, kernel, device)
+        self.past = Newest(lateness.lags[-1] + 1, (cube.c, cube.n), device)
+        self.share = torch.as_tensor(lateness.share, device=device)
 
     @property
     def names(self) -> list[str]:
@@ -98,20 +92,16 @@ class Memory:
         categories = self.record.cube.categories
         out = [f"all {d} d" for d in POOLED] + [f"{c} {d} d" for d in BY_CATEGORY for c in categories]
         out += [f"ring {d} d" for d in RING] + [f"ring {c} {d} d" for d in RING_BY_CATEGORY for c in categories]
-        out += [f"city {c} {d} d" for d in CITY for c in categories] + ["level"]
-        kinds = zip(("hour", "ring hour", "hour"), HOUR_DAYS, strict=True)
-        return out + [f"{kind} {slot} {d} d" for kind, d in kinds for slot in range(self.record.per_day)]
+        return out + [f"city {c} {d} d" for d in CITY for c in categories] + ["level"]
 
     def walk(self, count: int) -> Recall:
         """The next `count` issues."""
         first = self.next_issue
         issues = [first + i * self.record.patch for i in range(count)]
-        lam, days, hours, recent = self._advance(count)
+        lam, days, recent = self._advance(count)
         recurring = self.recurring.walk(first, count, lam)
-        by_hour = self._by_hour(hours)
-        features = torch.cat([*self._by_day(days, lam), by_hour.flatten(1, 2)], 1)
         patch, late = self._inputs(issues)
-        return Recall(issues, lam.log(), features, by_hour, patch, recent, recurring, late)
+        return Recall(issues, lam.log(), self._features(days, lam), patch, recent, recurring, late)
 
     def moved(self, last: Recall, issue: int) -> Recall:
         """The newest of the issues alone, as remembered then, but of the steps after `issue`, that one or a later."""
@@ -119,8 +109,8 @@ class Memory:
         gap = torch.tensor(float(issue - newest), device=self.record.device)
         recent = last.recent[-1:] * decay(gap, self.record.cube.step_hours)[:, None, None]
         recurring = self.recurring.at(newest, issue, rate)[None]
-        features, by_hour, patch, late = (v[-1:] for v in (last.features, last.by_hour, last.patch, last.late))
-        return Recall([issue], rate.log()[None], features, by_hour, patch, recent, recurring, late)
+        features, patch, late = (v[-1:] for v in (last.features, last.patch, last.late))
+        return Recall([issue], rate.log()[None], features, patch, recent, recurring, late)
 
     def skip(self, count: int) -> None:
         """Walk through `count` issues without looking."""
@@ -130,53 +120,32 @@ class Memory:
             self._advance(now)
             count -= now
 
-    def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """λ₀ [l c k n] and the sums after each of the next issues: [l 2 h c n], [l 2 3 slots n], recent [l h c n]."""
+    def _advance(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """λ₀ [l c k n] and the sums after each of the next issues: [l 2 h c n], recent [l h c n]."""
         first, p = self.next_issue, self.record.patch
         lam, recent = self.rates.walk(first, count), self.recent.walk(first, count)
-        days, hours = self._seen(first, count)
-        self._expect(first, lam, days, hours)
+        days = self._seen(first, count)
+        past = self.past.extended(lam[:, :, :p].sum(2))
+        for j, lag in enumerate(self.lateness.lags):  # what was expected of the patches whose reports fall due
+            due = past[len(past) - count - 1 - lag :][:count] * self.share[j][:, None]
+            days[:, 1] += self.forget**lag * due[:, None]
         for i in range(count):
             days[i].addcmul_(days[i - 1] if i else self.days, self.forget)
-            hours[i].addcmul_(hours[i - 1] if i else self.hours, self.forget_hour)
-        self.days, self.hours = days[-1].clone(), hours[-1].clone()
-        self.next_issue = first + count * p
-        return lam, days, hours, recent
+        self.days, self.next_issue = days[-1].clone(), first + count * p
+        return lam, days, recent
 
-    def _seen(self, first: int, count: int) -> tuple[Tensor, Tensor]:
-        """New events at their decayed weight, in tensors whose second half is empty."""
+    def _seen(self, first: int, count: int) -> Tensor:
+        """New events at their decayed weight, in sums [l 2 h c n] whose second half is empty."""
         new, device = self.record.arrivals(first, count), self.record.device
-        out = []
-        slot = self.record.slots(new.hour)[1]
-        for sums, half_lives, place in (
-            (self.days, self.half_lives, new.category * self.days.shape[3] + new.hexagon),
-            (self.hours, self.hour_half_lives, slot * self.hours.shape[3] + new.hexagon),
-        ):
-            kinds, size = sums.shape[1], sums[0, 0].numel()
-            row = new.row * 2 * kinds + torch.arange(kinds, device=device)[:, None]  # [h e]
-            weight = new.counted * torch.exp2(-(new.age * self.patch_days) / half_lives[..., 0])
-            added = torch.zeros(count, *sums.shape, device=device)
-            added.view(-1).index_add_(0, (row * size + place).flatten(), weight.flatten())
-            out.append(added)
-        return out[0], out[1]
+        added, kinds, size = torch.zeros(count, *self.days.shape, device=device), len(DAYS), self.days[0, 0].numel()
+        row = new.row * 2 * kinds + torch.arange(kinds, device=device)[:, None]  # [h e]
+        weight = new.counted * torch.exp2(-(new.age * self.patch_days) / self.half_lives[..., 0])
+        place = row * size + new.category * self.days.shape[3] + new.hexagon
+        added.view(-1).index_add_(0, place.flatten(), weight.flatten())
+        return added
 
-    def _expect(self, first: int, lam: Tensor, days: Tensor, hours: Tensor) -> None:
-        """Add what was expected of the patches whose reports fall due."""
-        p, count, n, slots = self.record.patch, len(lam), lam.shape[3], self.record.per_day
-        past = self.past.extended(lam[:, :, :p])
-        by_day = self.past_days.extended(lam[:, :, :p].sum(2))
-        rows = torch.arange(count, device=lam.device)[:, None]
-        for j, lag in enumerate(self.lateness.lags):
-            due = by_day[len(by_day) - count - 1 - lag :][:count] * self.rates.share[j][:, None]
-            days[:, 1] += self.forget**lag * due[:, None]
-            steps = first + (rows - lag - 1) * p + torch.arange(p, device=lam.device)
-            slot = self.record.slots(steps.clamp(min=-self.record.origin))[1]
-            by_slot = torch.zeros(count * slots, n, device=lam.device)
-            by_slot.index_add_(0, (rows * slots + slot).flatten(), self.rates.due(past, j, count).flatten(0, 1))
-            hours[:, 1] += self.forget_hour**lag * by_slot.view(count, 1, slots, n)
-
-    def _by_day(self, sums: Tensor, lam: Tensor) -> list[Tensor]:
-        """Features by day from sums [l 2 h c n] and λ₀ [l c k n], block by block: [l f n]."""
+    def _features(self, sums: Tensor, lam: Tensor) -> Tensor:
+        """Features from sums [l 2 h c n] and λ₀ [l c k n]: [l f n]."""
         c, n = sums.shape[3:]
         which = lambda days: [DAYS.index(d) for d in days]  # noqa: E731
         kappa = lambda days, size: size / (1 - 0.5 ** (1 / self.half_lives[which(days)]))  # noqa: E731
@@ -189,16 +158,7 @@ class Memory:
         city = _log_ratio(sums[:, :, which(CITY)].sum(4), kappa(CITY, 1.0)[..., 0])
         level = ((lam.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]
         city = city.flatten(1)[..., None].expand(-1, -1, n)
-        return [all_, each.flatten(1, 2), ring, ring_each.flatten(1, 2), city, level]
-
-    def _by_hour(self, sums: Tensor) -> Tensor:
-        """Log-ratios by slot of day from sums [l 2 3 slots n]: [l 3 slots n]."""
-        slots = sums.shape[3]
-        sums = self.smoothing @ sums
-        sums[:, :, 1] = self.ring(sums[:, :, 1])
-        size = torch.tensor((1.5, 4.4, 2.2), device=sums.device)[:, None, None] * self.scale / slots
-        kappa = size / (1 - 0.5 ** (1 / self.hour_half_lives))
-        return _log_ratio(sums, kappa)
+        return torch.cat([all_, each.flatten(1, 2), ring, ring_each.flatten(1, 2), city, level], 1)
 
     def _inputs(self, issues: list[int]) -> tuple[Tensor, Tensor]:
         """Events known at each issue of its own patch [L p c n], and late ones by age [L 4 c n]."""
@@ -220,18 +180,15 @@ class Memory:
 
     def state(self) -> dict[str, Any]:
         """Everything carried, as tensors of its own and plain values."""
-        sums = {"days": self.days, "hours": self.hours, "past": self.past.values, "recent": self.recent.sums}
+        sums = {"days": self.days, "past": self.past.values, "recent": self.recent.sums}
         tensors = {key: value.clone() for key, value in sums.items()}
         parts = {"rates": self.rates.state(), "recurring": self.recurring.state()}
         return {**tensors, **parts, "next_issue": self.next_issue}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.days, self.hours, self.recent.sums = (
-            state[key].to(self.record.device, copy=True) for key in ("days", "hours", "recent")
-        )
+        self.days, self.recent.sums = (state[key].to(self.record.device, copy=True) for key in ("days", "recent"))
         self.past.restore(state["past"])
-        self.past_days.restore(state["past"].sum(2))
         self.next_issue = state["next_issue"]
         self.rates.restore(state["rates"])
         self.recurring.restore(state["recurring"])

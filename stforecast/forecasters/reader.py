@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from stforecast.cube import Cube, Series
 from stforecast.forecasters.memory import Memory
 from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.rhythms import Rhythms
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,15 @@ class Reader:
         self.target = self._target_table()
         self.city = self._series_table(cube.weather, scales.weather)
 
-    def memory(self, phase: int, lateness: Lateness | None = None) -> Memory:
-        """A walk through the record whose issues are phase, phase + p, …; `lateness` where it is known already."""
+    def memory(self, phase: int, lateness: Lateness | None = None, rhythms: Rhythms | None = None) -> Memory:
+        """A walk through the record whose issues are phase, phase + p, …; lateness and rhythms where known already."""
         lateness = lateness or Lateness.of(self.cube, self.patch, self.scales.until, phase)
-        return Memory(self.record, lateness, self.edges, self.scales.rate, phase)
+        return Memory(self.record, lateness, rhythms or self.rhythms, self.edges, self.scales.rate, phase)
 
-    def by_hour(self, ratios: Tensor, steps: Tensor) -> Tensor:
-        """Hour-of-day log-ratios [l 3 slots n] at the target steps [l k]: [l 3 k n]."""
-        slots = self.record.slot_of_day[self.record.at(steps)]
-        return torch.stack([one.index_select(1, at) for one, at in zip(ratios, slots, strict=True)])
+    @cached_property
+    def rhythms(self) -> Rhythms:
+        """Of the training slice, as known at its end."""
+        return Rhythms.of(self.cube, self.scales.until)
 
     def city_before(self, issues: list[int]) -> Tensor:
         """Weather of the patch before each issue, with its mask: [l p w]."""

@@ -105,7 +105,6 @@ class RowTable:
                 own("ring each"),
                 own("city"),
                 here[:, block["level"]],
-                recall.by_hour[issue, :, slots, hexagon],
                 table[:, 7 + self.reader.record.per_day :],
                 self.reader.city_before(recall.issues).mean(1)[issue],
                 *recent,

@@ -74,7 +74,7 @@ class LightGBM(Trees):
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 200,
         "learning_rate": 0.05,
-        "num_leaves": 31,
+        "num_leaves": 63,
         "min_child_samples": 200,
         "min_child_weight": 100,
         "reg_lambda": 10.0,

@@ -94,7 +94,7 @@ def over_hexagons(*fields: str, columns: tuple[str, ...] = ()) -> Shuffle:
         order = torch.as_tensor(rng.permutation(recall.log_rate.shape[-1]), device=recall.log_rate.device)
         changed = {name: getattr(recall, name)[..., order] for name in fields}
         features = recall.features.clone()
-        for place in _columns(reader, recall, columns):
+        for place in (blocks(reader.cube.c)[name] for name in columns):
             features[:, place] = recall.features[:, place, order]
         return reader, replace(recall, features=features, **changed)
 
@@ -122,12 +122,6 @@ def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = Fa
     return shuffle
 
 
-def _columns(reader: Reader, recall: Recall, names: tuple[str, ...]) -> list[slice]:
-    at = blocks(reader.cube.c)
-    hour = slice(at["level"].stop, recall.features.shape[1])
-    return [hour if name == "hour" else at[name] for name in names]
-
-
 def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     """The groups that can be shuffled in this city, and how."""
     days = issues[:, None] - issues
@@ -136,7 +130,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
         "usual rate (climatology)": over_hexagons("log_rate", columns=("level",)),
         "long memory of the hexagon": over_hexagons(columns=("all", "each")),
         "long memory of its neighbours": over_hexagons(columns=("ring", "ring each")),
-        "memory by hour of the day": over_hexagons("by_hour", "recurring", columns=("hour",)),
+        "memory by hour of the day": over_hexagons("recurring"),
         "events of the last days": over_hexagons("patch", "late", "recent"),
     }
     if cube.weather.names or cube.future.names:

@@ -13,37 +13,39 @@ from direct_sums import SCALE, Direct
 from small_cities import city
 
 from stforecast.cube import Cube
-from stforecast.forecasters.memory import HOUR_DAYS, POOLED, Memory
+from stforecast.forecasters.memory import POOLED, Memory
 from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.record import LAGS_DAYS, Lateness, Record, completeness
+from stforecast.forecasters.rhythms import Rhythms
 
 
 def memory_of(cube: Cube, patch: int, phase: int = 0, until: int = 0) -> Memory:
     lateness = Lateness.of(cube, patch, until or cube.steps, phase)
-    return Memory(Record(cube, patch), lateness, torch.as_tensor(cube.edges), SCALE, phase)
+    rhythms = Rhythms.of(cube, until or cube.steps)
+    return Memory(Record(cube, patch), lateness, rhythms, torch.as_tensor(cube.edges), SCALE, phase)
 
 
 @pytest.mark.parametrize(("patch", "phase"), [(24, 0), (24, 5), (6, 2)])
 def test_equals_direct_sums(patch: int, phase: int) -> None:
     cube = city(days=16 if patch == 24 else 8, rate=2.0)
-    memory, direct = memory_of(cube, patch, phase), Direct(cube, patch, phase)
+    memory = memory_of(cube, patch, phase)
+    direct = Direct(cube, patch, phase, memory.rates.rhythms)
     last = memory.walk((cube.steps - phase) // patch + 1)
     issue = last.issues[-1]
-    expected = direct.intensity(issue, 24)[1]
+    expected = direct.intensity(issue, 24)
     np.testing.assert_allclose(last.log_rate[-1].exp().permute(1, 2, 0).numpy(), expected, rtol=2e-5)
     np.testing.assert_allclose(memory.rates.intensity(issue, 24).permute(1, 2, 0).numpy(), expected, rtol=2e-5)
     features = direct.features(issue)
     assert len(memory.names) == last.features.shape[1]
     for place, name in enumerate(memory.names):
         np.testing.assert_allclose(last.features[-1, place].numpy(), features[name], atol=2e-5, err_msg=name)
-    kinds = last.by_hour[-1].flatten(0, 1)
-    torch.testing.assert_close(kinds, last.features[-1, -len(kinds) :])
 
 
 @pytest.mark.parametrize(("patch", "phase"), [(24, 0), (24, 5), (6, 2)])
 def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> None:
     cube = city(days=30, late=True, rate=2.0)
-    memory, direct = memory_of(cube, patch, phase), Direct(cube, patch, phase)
+    memory = memory_of(cube, patch, phase)
+    direct = Direct(cube, patch, phase, memory.rates.rhythms)
     recall = memory.walk(20 * 24 // patch)
     issue = recall.issues[-1]
     hour, hexagon, category, weight, age = direct.events(issue)
@@ -52,11 +54,10 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
         seen = np.zeros((cube.n, cube.c))
         np.add.at(seen, (hexagon, category), weight * 2 ** (-age / half_life))
         np.testing.assert_allclose(memory.days[0, at].T.numpy(), seen, rtol=1e-4, atol=1e-5)
-    slot = direct.local.slot_of_day[hour]
-    for at, half_life in enumerate(HOUR_DAYS):
-        seen = np.zeros((24, cube.n))
-        np.add.at(seen, (slot, hexagon), weight * 2 ** (-age / half_life))
-        np.testing.assert_allclose(memory.hours[0, at].numpy(), seen, rtol=1e-4, atol=1e-5)
+    seen = np.zeros((cube.c, 168, cube.n))
+    np.add.at(seen, (category, direct.local.slot_of_week[hour], hexagon), weight * 2 ** (-age / 365))
+    table = memory.rates.table / 2 ** (memory.rates.newest * patch / 24 / 365)
+    np.testing.assert_allclose(table.view_as(torch.as_tensor(seen)).numpy(), seen, rtol=1e-4, atol=1e-5)
     grown = 2 ** ((issue - phase - patch) / 24 / 365)
     rate = np.zeros((cube.n, cube.c))
     np.add.at(rate, (hexagon, category), weight * 2 ** (-age / 365))
@@ -170,8 +171,8 @@ def test_clocks_that_change_lose_no_event(late: bool, patch: int) -> None:
 def test_stretches_do_not_matter(phase: int) -> None:
     cube = city(days=60, late=True)
     record = Record(cube, 24)
-    lateness = Lateness.of(cube, 24, cube.steps, phase)
-    make: Callable[[], Rates] = lambda: Rates(record, lateness)  # noqa: E731
+    lateness, rhythms = Lateness.of(cube, 24, cube.steps, phase), Rhythms.of(cube, cube.steps)
+    make: Callable[[], Rates] = lambda: Rates(record, lateness, rhythms)  # noqa: E731
     whole, parts = make(), make()
     at_once = whole.walk(phase, 50)
     pieces, s = [], phase

@@ -131,7 +131,7 @@ def test_streams_are_parts_of_the_slice(late: bool) -> None:
     whole = inputs_of(reader, memory.walk(3 * stream.each))
     for i in range(3):
         own = slice(i * stream.each, (i + 1) * stream.each)
-        for name in ("nodes", "log_rate", "recurring", "recent", "by_hour", "target"):
+        for name in ("nodes", "log_rate", "recurring", "recent", "target"):
             found = torch.cat([getattr(parts[i].inputs, name) for parts in stretched])
             torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match=r"training\.streams"):

@@ -20,6 +20,7 @@ from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, Hawkes, Surroundings
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.record import Lateness
+from stforecast.forecasters.rhythms import Rhythms
 
 H = len(HALF_LIFE_HOURS)
 
@@ -181,7 +182,7 @@ def test_the_forecast_by_direct_sums() -> None:
     rng = np.random.default_rng(1)
     hawkes.weights = np.concatenate([np.full((2, 1), 0.6), rng.gamma(0.3, 0.05, (2, around.f))], 1)
     s = 50 * 24 + 5
-    rates = Rates(around.record, Lateness.of(cube, 24, hawkes.train_end, 5))
+    rates = Rates(around.record, Lateness.of(cube, 24, hawkes.train_end, 5), Rhythms.of(cube, hawkes.train_end))
     rates.walk(5, 51)
     week = rates.intensity(s, 168).permute(1, 2, 0).numpy()
     # share of reports that were known at each age, from events 60 days older than the end of training

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.forecasters import recurring
+from stforecast.forecasters import recurring, rhythms
 from stforecast.forecasters.gcrn.network import QUERY
 from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
-from stforecast.forecasters.memory import DAYS, HOUR_DAYS, blocks
+from stforecast.forecasters.memory import DAYS, blocks
 from stforecast.forecasters.recent import RECENT_HOURS
 from stforecast.forecasters.record import LAGS_DAYS
 
@@ -29,16 +29,16 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     slots, length = max(1, 24 // cube.step_hours), config.training.truncation
     p = min(max(1, model.patch_hours // cube.step_hours), k)
     own = config.training.streams // config.training.devices
-    day, hour, recent = len(DAYS) * c, len(HOUR_DAYS) * slots, len(RECENT_HOURS) * c
-    features = blocks(c)["level"].stop + hour
+    day, recent, features = len(DAYS) * c, len(RECENT_HOURS) * c, blocks(c)["level"].stop
     nodes = p * c + (4 * c if cube.late else 0) + features
     lags = LAGS_DAYS[-1] * slots // p if cube.late else 0
-    # sums, what was expected of them and of patches whose reports are still due
-    memory = 2 * day + 2 * hour + recent + 16 * slots + (len(recurring.DAYS) + 7 * len(recurring.WEEKS)) * c * slots
-    memory += 2 * (2 * (lags + 1) + length) * c * p
+    # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
+    # reports are still due
+    memory = 14 * slots * c + rhythms.COUNT + (len(recurring.DAYS) + 7 * len(recurring.WEEKS)) * c * slots
+    memory += 2 * day + recent + (2 * (lags + 1) + length) * c
     # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
     leaves = c * k
-    given = 2 * nodes + 2 * features + hour + 3 * k + recent + (1 + recurring.COUNT) * leaves
+    given = 2 * nodes + 2 * features + recent + (1 + recurring.COUNT) * leaves
     layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves

@@ -16,7 +16,6 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
     return Inputs(
         nodes=torch.cat([recall.patch.flatten(1, 2).log1p(), recall.late.flatten(1, 2).log1p(), recall.features], 1),
         memory=recall.features,
-        by_hour=reader.by_hour(recall.by_hour, steps),
         city=reader.city_before(recall.issues).flatten(1),
         target=reader.target_at(steps),
         recent=recall.recent,
@@ -33,7 +32,6 @@ def sizes_of(reader: Reader) -> Sizes:
         c=cube.c,
         nodes=reader.patch * cube.c + late + memory,
         memory=memory,
-        by_hour=3,
         recurring=COUNT,
         city=reader.patch * reader.city.shape[1],
         target=reader.target.shape[1] + cube.horizons,

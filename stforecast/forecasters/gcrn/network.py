@@ -28,7 +28,6 @@ class Inputs:
 
     nodes: patch counts (log1p), late reports and long-memory features, [l f n].
     memory: the long-memory features alone, [l m n].
-    by_hour: log-ratios by target hour, [l 3 k n].
     city: weather of the patch with its mask, [l w]; may be empty.
     target: calendar and known-in-advance covariates of each target hour, [l k g].
     recent: sums of recent events, [l h c n].
@@ -38,7 +37,6 @@ class Inputs:
 
     nodes: Tensor
     memory: Tensor
-    by_hour: Tensor
     city: Tensor
     target: Tensor
     recent: Tensor
@@ -53,7 +51,6 @@ class Sizes:
     c: int
     nodes: int
     memory: int
-    by_hour: int
     recurring: int
     city: int
     target: int
@@ -86,10 +83,9 @@ class Network(nn.Module):
         self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
-        self.by_hour = nn.Linear(sizes.by_hour, sizes.c, bias=False)
         self.by_recurrence = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.recurring, sizes.c))
         self.excitation = Excitation(sizes.c, sizes.step_hours, conv != "none")
-        for layer in (self.key, self.by_hexagon, self.by_target, self.by_hour):
+        for layer in (self.key, self.by_hexagon, self.by_target):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
@@ -130,9 +126,6 @@ class Network(nn.Module):
         factor = torch.bmm(key, query).view(length, c, k, -1)
         factor = factor + _across(self.by_hexagon, self.dropout(state))[:, :, None]
         factor = factor + self.by_target(hour).mT[..., None]
-        factor = torch.baddbmm(
-            factor.flatten(2), self.by_hour.weight.expand(length, -1, -1), x.by_hour.flatten(2)
-        ).view_as(x.log_rate)
         return intensity(factor.float(), self.by_recurrence, x.log_rate, x.recurring) + self.excitation(
             x.recent, x.log_rate, graph.ring
         )

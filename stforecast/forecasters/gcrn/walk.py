@@ -17,6 +17,7 @@ from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.memory import Recall
 from stforecast.forecasters.reader import Reader
 from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.rhythms import Rhythms
 
 AVERAGED = "averaged.module."
 """Where a checkpoint holds the weights that forecast."""
@@ -70,7 +71,8 @@ class Walk:
         self, modules: Sequence[Trained], reader: Reader, phase: int, state: dict[str, Any] | None = None
     ) -> None:
         self.networks, self.graph, self.reader = [module.best for module in modules], modules[0].graph, reader
-        self.memory = reader.memory(phase, Lateness.from_plain(state["lateness"]) if state else None)
+        known = (Lateness.from_plain(state["lateness"]), Rhythms(*state["rhythms"])) if state else ()
+        self.memory = reader.memory(phase, *known)
         self.h = [network.start(self.graph.n, reader.device) for network in self.networks]
         if state:
             self.restore(state)
@@ -109,6 +111,7 @@ class Walk:
             "h": [h.clone() for h in self.h],
             "last": {key: value.clone() if isinstance(value, Tensor) else value for key, value in vars(newest).items()},
             "lateness": self.memory.lateness.plain(),
+            "rhythms": self.memory.rates.rhythms.plain(),
             "next_issue": self.next_issue,
         }
 

@@ -1,0 +1,109 @@
+"""The rhythms of the week that hexagons share: few of them, and how much each hexagon follows each.
+
+A hexagon has too few events to tell its own rhythm over the hours of the week and the categories. As sums of a few
+rhythms, found over all hexagons, its rhythms need no more than a share in each. Rhythms and shares are those under
+which the counts were most likely: non-negative matrix factorisation under Poisson's likelihood (Lee and Seung 1999,
+Nature 401:788-791), with priors towards the city's rhythm and towards the city's shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stforecast.cube import Cube
+from stforecast.cube.hours import calendar
+
+COUNT, STEPS = 12, 60
+"""Rhythms, and iterations to find them."""
+BUSIEST = 3000
+"""Hexagons that they are found from, at most."""
+PRIOR_RHYTHM, PRIOR_SHARES = 1000.0, 10.0
+"""Events at the city's rhythm that each rhythm begins with, and at the city's shares that each hexagon does."""
+
+
+def circulant(slots: int, kernel: Sequence[float], device: torch.device | str = "cpu") -> Tensor:
+    """The matrix [slots slots] that smooths values of slots along a circle, from either side: it is symmetric."""
+    one, reach = torch.eye(slots, device=device), len(kernel) // 2
+    return sum((w * one.roll(i - reach, 0) for i, w in enumerate(kernel)), torch.zeros_like(one))
+
+
+def smoothing(per_day: int) -> Tensor:
+    """Over slots of the week, where they are short enough: [slots slots]."""
+    return circulant(7 * per_day, [w / 9 for w in (1, 2, 3, 2, 1)] if per_day >= 8 else [1])
+
+
+@dataclass(frozen=True)
+class Rhythms:
+    """shape: events of a rhythm by category and slot of the week, [r c·slots], each summing to 1.
+
+    shares: of all events, [r].
+    """
+
+    shape: Tensor
+    shares: Tensor
+
+    @staticmethod
+    def of(cube: Cube, known_before: int) -> Rhythms:
+        """From the record as known at a step."""
+        per_day, cube = max(1, 24 // cube.step_hours), cube.inputs
+        seen = (cube.hour < known_before) & (cube.known_hour < known_before)
+        slot = _slots_of_week(cube)[cube.hour[seen] - min(0, int(cube.hour.min(initial=0)))]
+        weight, hexagon = cube.weight[seen], cube.hexagon[seen]
+        busiest = np.argsort(-np.bincount(hexagon, weight, minlength=cube.n), kind="stable")[:BUSIEST]
+        row = np.full(cube.n, -1)
+        row[busiest] = np.arange(len(busiest))
+        kept = row[hexagon] >= 0
+        width = cube.c * 7 * per_day
+        place = row[hexagon[kept]] * width + cube.category[seen][kept].astype(np.int64) * 7 * per_day + slot[kept]
+        counts = np.bincount(place, weight[kept], minlength=len(busiest) * width).reshape(len(busiest), width)
+        return Rhythms.fitted(torch.as_tensor(counts, dtype=torch.float64), cube.c, smoothing(per_day).double())
+
+    @staticmethod
+    def fitted(counts: Tensor, c: int, smooth: Tensor) -> Rhythms:
+        """From counts [n c·slots], and the matrix that smooths slots."""
+        usual = (counts.sum(0).view(c, -1) + 1 / counts.shape[1]) @ smooth
+        usual = (usual / usual.sum()).flatten()
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda rows, columns: 0.5 + torch.rand(rows, columns, generator=generator, dtype=counts.dtype)  # noqa: E731
+        shape, mine = draw(COUNT, counts.shape[1]) * usual, draw(len(counts), COUNT)
+        shape /= shape.sum(1, keepdim=True)
+        mine *= counts.sum(1, keepdim=True) / COUNT
+        for _ in range(STEPS):
+            mine = mine * (_quotient(counts, mine @ shape) @ shape.T)
+            shape = shape * (mine.T @ _quotient(counts, mine @ shape)) + PRIOR_RHYTHM * usual
+            shape = (shape.view(COUNT, c, -1) @ smooth).flatten(1)
+            shape /= shape.sum(1, keepdim=True)
+        shares = mine.sum(0) + 1
+        return Rhythms(shape.float(), (shares / shares.sum()).float())
+
+    def plain(self) -> list[Tensor]:
+        """As tensors, to be kept."""
+        return [self.shape, self.shares]
+
+    def to(self, device: torch.device | str) -> Rhythms:
+        """On a device."""
+        return Rhythms(self.shape.to(device), self.shares.to(device))
+
+    def start(self, n: int) -> Tensor:
+        """Expected events of n hexagons by rhythm before any is seen, [r n]."""
+        return PRIOR_SHARES * self.shares[:, None].expand(-1, n).contiguous()
+
+    def loadings(self, counts: Tensor, mine: Tensor) -> Tensor:
+        """Events by rhythm [r n] as counts [c·slots n] tell them, a step on from `mine`."""
+        return mine * (self.shape @ _quotient(counts, self.shape.T @ mine)) + self.start(1)
+
+
+def _quotient(counts: Tensor, expected: Tensor) -> Tensor:
+    return counts / expected.clamp_(min=1e-12)
+
+
+def _slots_of_week(cube: Cube) -> np.ndarray:
+    """Local slots of the week of all steps with events, from the earliest (or 0) on."""
+    first, last = min(0, int(cube.hour.min(initial=0))), max(1, int(cube.hour.max(initial=0)) + 1)
+    zone = (cube.time_zone, cube.country, cube.subdivision)
+    return calendar(cube.start, cube.step_hours, first, last, *zone).slot_of_week

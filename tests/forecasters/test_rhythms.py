@@ -1,0 +1,106 @@
+"""Rhythms that hexagons share, against planted ones and against the likelihood that they claim to climb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_cities import city
+from torch import Tensor
+
+from stforecast.forecasters.rates import Rates
+from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
+
+
+def planted(events: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Counts [n 168] of hexagons that follow one of three rhythms, and the shares of events [n 168] behind them."""
+    rng, hour = np.random.default_rng(seed), np.arange(168)
+    weekend = 1 + 3.0 * (hour >= 120)
+    kinds = np.stack([1 + np.cos((hour - 2) / 12 * np.pi), (1 + np.cos((hour - 14) / 12 * np.pi)), weekend]) + 0.1
+    truth = (kinds / kinds.sum(1, keepdims=True))[rng.integers(0, 3, 150)]
+    return torch.as_tensor(rng.poisson(events * truth), dtype=torch.float64), torch.as_tensor(truth)
+
+
+def divergence(truth: Tensor, guess: Tensor) -> float:
+    guess = guess / guess.sum(1, keepdim=True)
+    return float((truth * (truth / guess).log()).sum(1).mean())
+
+
+@pytest.mark.parametrize("events", [60.0, 600.0])
+def test_planted_rhythms_are_found(events: float) -> None:
+    counts, truth = planted(events)
+    smooth = smoothing(24).double()
+    rhythms = Rhythms.fitted(counts, 1, smooth)
+    mine = rhythms.start(len(counts))
+    for _ in range(30):
+        mine = rhythms.loadings(counts.T.float(), mine)
+    found = divergence(truth, (rhythms.shape.T @ mine).T)
+    by_city = divergence(truth, counts.sum(0, keepdim=True).expand_as(counts))
+    alone = divergence(truth, (counts + counts.sum(0) / counts.sum() * 20) @ smooth)
+    assert found < 0.4 * by_city
+    assert found < 0.75 * alone
+    np.testing.assert_allclose(rhythms.shape.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(rhythms.shares.sum(), 1, rtol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_step_of_the_loadings_never_lowers_their_posterior(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    r, width, n = 4, 14, 3
+    shape, shares = (torch.as_tensor(rng.dirichlet(np.full(size, 0.5), rows)) for rows, size in ((r, width), (1, r)))
+    rhythms = Rhythms(shape, shares[0])
+    counts = torch.as_tensor(rng.poisson(rng.gamma(0.3, 10, (width, n))), dtype=torch.float64)
+    mine = rhythms.start(n)
+    before = None
+    for _ in range(5):
+        mine = rhythms.loadings(counts, mine)
+        expected = (shape.T @ mine).clamp(min=1e-300)
+        value = torch.special.xlogy(counts, expected).sum(0) - mine.sum(0)
+        value = value + (PRIOR_SHARES * shares[0][:, None] * mine.clamp(min=1e-300).log()).sum(0)
+        assert before is None or (value >= before - 1e-9 * before.abs()).all()
+        before = value
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_only_what_was_known_counts(late: bool) -> None:
+    cube, until = city(days=60, late=late), 40 * 24
+    known = Rhythms.of(cube, until)
+    unknown = (cube.known_hour >= until) | (cube.hour >= until)
+    assert unknown.any()
+    other = replace(cube, hexagon=np.where(unknown, 0, cube.hexagon), category=np.where(unknown, 0, cube.category))
+    for a, b in zip(known.plain(), Rhythms.of(other, until).plain(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not torch.equal(known.shape, Rhythms.of(cube, 50 * 24).shape)
+
+
+def test_the_profile_tells_only_of_the_week() -> None:
+    """A hexagon's mean rate is not for its rhythm to say, whatever the ratio by hour is."""
+    cube = city(days=60, rate=3.0)
+    rates = Rates(Record(cube, 24), Lateness.of(cube, 24, cube.steps), Rhythms.of(cube, cube.steps))
+    rates.walk(0, 58)
+    week = rates.profile.view(cube.c, 168, cube.n)
+    assert week.std(1).min() > 0.01
+    torch.testing.assert_close(week.mean(1), torch.ones(cube.c, cube.n), rtol=1e-5, atol=0)
+
+
+def test_without_events_every_hour_is_alike() -> None:
+    cube = city(days=30)
+    empty = cube.with_events(np.zeros(len(cube.hour), bool))
+    rhythms = Rhythms.of(empty, 20 * 24)
+    torch.testing.assert_close(rhythms.shape, torch.full_like(rhythms.shape, 1 / rhythms.shape.shape[1]))
+    rates = Rates(Record(empty, 24), Lateness.of(empty, 24, 20 * 24), rhythms)
+    lam = rates.walk(0, 20)
+    assert lam.isfinite().all()
+    assert (lam > 0).all()
+
+
+def test_circulant_smooths_along_a_circle() -> None:
+    rng = np.random.default_rng(0)
+    values, kernel = rng.random(7), (0.1, 0.2, 0.4, 0.2, 0.1)
+    expected = [sum(w * values[(i + j - 2) % 7] for j, w in enumerate(kernel)) for i in range(7)]
+    np.testing.assert_allclose(circulant(7, kernel).double().numpy() @ values, expected, rtol=1e-6)
