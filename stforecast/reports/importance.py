@@ -88,7 +88,7 @@ class TreesProbe:
 
 
 def over_hexagons(*fields: str, columns: tuple[str, ...] = ()) -> Shuffle:
-    """Shuffle fields of `Recall`, and blocks of its features (`hour` for those by hour), over the hexagons."""
+    """Shuffle fields of `Recall`, and blocks of its features over the hexagons."""
 
     def shuffle(reader: Reader, recall: Recall, rng: np.random.Generator) -> tuple[Reader, Recall]:
         order = torch.as_tensor(rng.permutation(recall.log_rate.shape[-1]), device=recall.log_rate.device)

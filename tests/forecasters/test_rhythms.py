@@ -22,7 +22,7 @@ def planted(events: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     rng, hour = np.random.default_rng(seed), np.arange(168)
     weekend = 1 + 3.0 * (hour >= 120)
     kinds = np.stack([1 + np.cos((hour - 2) / 12 * np.pi), (1 + np.cos((hour - 14) / 12 * np.pi)), weekend]) + 0.1
-    truth = (kinds / kinds.sum(1, keepdims=True))[rng.integers(0, 3, 150)]
+    truth = (kinds / kinds.sum(1, keepdims=True))[rng.integers(0, 3, 600)]
     return torch.as_tensor(rng.poisson(events * truth), dtype=torch.float64), torch.as_tensor(truth)
 
 

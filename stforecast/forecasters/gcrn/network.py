@@ -58,7 +58,7 @@ class Sizes:
 
 
 class Network(nn.Module):
-    """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and hour memory) + excitation.
+    """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and recurrence) + excitation.
 
     The last layers start at zero, so the network starts near climatology and learns what departs from it. No parameter
     belongs to a hexagon: a learned vector of each one remembered the level of the training slice, which drifts. So the
