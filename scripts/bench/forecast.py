@@ -63,7 +63,7 @@ def network(cube: Cube, hidden: int, seed: int) -> GCRN:
     settings |= {"patch": reader.patch, **axes_of(cube)}
     forecaster = GCRN(config)
     best, graph = network_of(settings), Graph(config.model.conv, reader.edges, cube.n)
-    for layer in (best.key, best.by_hexagon, best.by_target, best.by_hour):
+    for layer in (best.key, best.by_hexagon, best.by_target):
         nn.init.normal_(layer.weight, std=0.02)
     forecaster.module = Trained(settings, reader.edges, best, graph).to(forecaster.device)
     return forecaster
