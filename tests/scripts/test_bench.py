@@ -122,6 +122,15 @@ def test_scaling_of_a_small_axis(tmp_path: Path) -> None:
     assert found["hexagons"]["peak_bytes"][1] > found["hexagons"]["peak_bytes"][0]
 
 
+def test_a_kept_walk_forecasts_what_a_replay_does() -> None:
+    options = ("--hexagons", "20", "--seeds", "1", "--days", "60", "--hidden", "8", "--rounds", "1")
+    done = CliRunner().invoke(import_module("forecast").main, [*options])
+    assert done.exit_code == 0, done.output
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["largest_difference"] < 5e-6
+    assert set(run["seconds"]) == {"replay", "file", "step"}
+
+
 def test_memory_of_a_small_city(tmp_path: Path) -> None:
     found = small("memory", tmp_path)
     measured = found["measured_peak"]
