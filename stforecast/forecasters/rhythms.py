@@ -26,9 +26,9 @@ PRIOR_RHYTHM, PRIOR_SHARES = 1000.0, 10.0
 """Events at the city's rhythm that each rhythm begins with, and at the city's shares that each hexagon does."""
 
 
-def circulant(slots: int, kernel: Sequence[float], device: torch.device | str = "cpu") -> Tensor:
+def circulant(slots: int, kernel: Sequence[float]) -> Tensor:
     """The matrix [slots slots] that smooths values of slots along a circle, from either side: it is symmetric."""
-    one, reach = torch.eye(slots, device=device), len(kernel) // 2
+    one, reach = torch.eye(slots), len(kernel) // 2
     return sum((w * one.roll(i - reach, 0) for i, w in enumerate(kernel)), torch.zeros_like(one))
 
 
@@ -52,7 +52,7 @@ class Rhythms:
         """From the record as known at a step."""
         per_day, cube = max(1, 24 // cube.step_hours), cube.inputs
         seen = (cube.hour < known_before) & (cube.known_hour < known_before)
-        slot = _slots_of_week(cube)[cube.hour[seen] - min(0, int(cube.hour.min(initial=0)))]
+        slot = _slots_of_week(cube, cube.hour[seen])
         weight, hexagon = cube.weight[seen], cube.hexagon[seen]
         busiest = np.argsort(-np.bincount(hexagon, weight, minlength=cube.n), kind="stable")[:BUSIEST]
         row = np.full(cube.n, -1)
@@ -102,8 +102,7 @@ def _quotient(counts: Tensor, expected: Tensor) -> Tensor:
     return counts / expected.clamp_(min=1e-12)
 
 
-def _slots_of_week(cube: Cube) -> np.ndarray:
-    """Local slots of the week of all steps with events, from the earliest (or 0) on."""
-    first, last = min(0, int(cube.hour.min(initial=0))), max(1, int(cube.hour.max(initial=0)) + 1)
-    zone = (cube.time_zone, cube.country, cube.subdivision)
-    return calendar(cube.start, cube.step_hours, first, last, *zone).slot_of_week
+def _slots_of_week(cube: Cube, hour: np.ndarray) -> np.ndarray:
+    """Local slots of the week of steps."""
+    first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
+    return calendar(cube.start, cube.step_hours, first, last, cube.time_zone).slot_of_week[hour - first]
