@@ -61,7 +61,8 @@ class Preparation:
 
     def _simulate(self) -> None:
         """Write the bronze files of a simulated city, unless those of the same parameters and seed are there."""
-        from stforecast.events.synthetic import simulate, write_city
+        from stforecast.events.publisher import write_city
+        from stforecast.events.synthetic import simulate
 
         assert self.config.synthetic is not None
         stamp = self._simulation()

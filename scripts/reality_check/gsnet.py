@@ -1,6 +1,6 @@
 """GSNet's benchmark (Wang et al., AAAI 2021): where in Chicago the traffic accidents of the next hour happen.
 
-    python scripts/reality_check/gsnet.py ../shared/data/benchmarks/gsnet_chicago.npz --out runs/reality_check
+    python scripts/reality_check/gsnet.py PATH/gsnet_chicago.npz --out runs/reality_check
 
 400 cells of 2016-02-01 … 09-30, 60 / 20 / 20 in time. The authors' history never crosses a split, so their test hours
 are the last 495. They score 50 cells. Ours learns from the same 60 %, is chosen and calibrated on the same 20 %, and

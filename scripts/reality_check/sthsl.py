@@ -1,6 +1,6 @@
 """ST-HSL's benchmark (Li et al., ICDE 2022): how many offences of four kinds Chicago's cells see the next day.
 
-    python scripts/reality_check/sthsl.py ../shared/data/benchmarks/sthsl_chicago.npz --out runs/reality_check
+    python scripts/reality_check/sthsl.py PATH/sthsl_chicago.npz --out runs/reality_check
 
 168 cells of 3 km (some outside the city), 731 days of 2016 and 2017: 609 to learn from, 30 to choose by, 92 for the
 test. The authors score the cells with an offence alone, so that false alarms are free; the same λ, the mean of a

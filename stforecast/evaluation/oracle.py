@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from stforecast.events.synthetic import City
 
 
-def oracle_of(city: City, cube: Cube, issues: np.ndarray) -> np.ndarray | None:
+def oracle_of(
+    city: City, cube: Cube, issues: np.ndarray, forecast: Callable[[City, np.ndarray, int], np.ndarray] = oracle
+) -> np.ndarray | None:
     """λ [m k n c] that no forecast can beat at the issue steps of a cube built from the city's events.
+
+    `forecast` takes the city's own steps and a number of hours ahead; it may know less than the oracle.
 
     None where the cube has other hexagons or categories than the city, or another step.
     """
@@ -24,4 +29,4 @@ def oracle_of(city: City, cube: Cube, issues: np.ndarray) -> np.ndarray | None:
         return None
     order = [cells.index(cell) for cell in cube.cells.tolist()]
     kinds = [city.categories.index(name) for name in cube.categories]
-    return oracle(city, issues + shift, cube.horizons)[:, :, order][..., kinds]
+    return forecast(city, issues + shift, cube.horizons)[:, :, order][..., kinds]

@@ -15,7 +15,6 @@ the same recursion with y replaced by E[λ], which makes the oracle exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import h3
 import numpy as np
@@ -25,11 +24,9 @@ from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array, kron
 
 from stforecast.errors import ConfigError
-from stforecast.files import atomic_path
 from stforecast.sections import Synthetic, SyntheticCategory, SyntheticType
 
 FORECAST_DAYS = 7  # days after the last event for which a weather forecast is published
-DIRT = 0.001  # share of the publisher's rows that each kind of dirt adds
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class City:
 
     start: the instant of step 0 (UTC). cells: H3 identifiers [n], sorted. edges: int64 [2 e], both directions.
     temperature (°C), precipitation (mm in the hour): float32 [t + 24 · FORECAST_DAYS].
+    place: log base rates beside those of the kind of hexagon, [n c]. knots: those of the drift, standard normal [k n].
     base: intensity without excitation, float32 [t n c], events an hour. counts: events, uint8 [t n c].
     """
 
@@ -48,6 +46,8 @@ class City:
     edges: np.ndarray
     temperature: np.ndarray
     precipitation: np.ndarray
+    place: np.ndarray
+    knots: np.ndarray
     base: np.ndarray
     counts: np.ndarray
 
@@ -71,9 +71,13 @@ def simulate(parameters: Synthetic, seed: int) -> City:
     hours = 24 * parameters.days
     local = pd.date_range(start, periods=hours + 24 * FORECAST_DAYS, freq="h").tz_convert(parameters.time_zone)
     temperature, precipitation = _weather(local, weather_rng)
-    base = _base(parameters, edges, local[:hours], temperature[:hours], precipitation[:hours], place_rng)
+    place, kind = _levels(parameters, edges, place_rng)
+    knots = place_rng.standard_normal((knots_of(parameters), len(cells)))
+    usual = place + np.log([k.rate for k in parameters.types.values()])[kind][:, None]
+    drift = drifted(parameters, knots, np.arange(hours))
+    base = _base(parameters, kind, usual, drift, local[:hours], temperature[:hours], precipitation[:hours])
     counts = _events(parameters, edges, base, event_rng)
-    return City(parameters, seed, start, cells, edges, temperature, precipitation, base, counts)
+    return City(parameters, seed, start, cells, edges, temperature, precipitation, place, knots, base, counts)
 
 
 def excitation(city: City) -> np.ndarray:
@@ -94,35 +98,23 @@ def oracle(city: City, issue_steps: np.ndarray, horizons: int = 24) -> np.ndarra
         ValueError: an issue step is not followed by `horizons` simulated hours.
     """
     issue_steps = np.asarray(issue_steps)
-    t, n, c = city.counts.shape
+    t = len(city.counts)
     if issue_steps.size and not 0 <= issue_steps.min() <= issue_steps.max() <= t - horizons:
         raise ValueError(f"issue steps must lie in 0 … {t - horizons}")
+    return expected(city, issue_steps, city.base[issue_steps[:, None] + np.arange(horizons)])
+
+
+def expected(city: City, issue_steps: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """The same where `base`, the intensity without excitation of these steps, is what is expected of it: [m k n c]."""
+    m, horizons, n, c = base.shape
     transfer, decay = _kernel(city.parameters, city.edges, n)
-    expected = excitation(city)[issue_steps].reshape(-1, n * c).T  # [n·c m]
-    out = np.empty((len(issue_steps), horizons, n, c), np.float32)
+    excited = excitation(city)[issue_steps].reshape(m, n * c).T
+    out = np.empty(base.shape, np.float32)
     for k in range(horizons):
-        intensity = city.base[issue_steps + k].reshape(-1, n * c).T + expected
-        out[:, k] = intensity.T.reshape(-1, n, c)
-        expected = decay[:, None] * (expected + transfer @ intensity)
+        intensity = base[:, k].reshape(m, n * c).T + excited
+        out[:, k] = intensity.T.reshape(m, n, c)
+        excited = decay[:, None] * (excited + transfer @ intensity)
     return out
-
-
-def write_city(city: City, bronze: Path) -> None:
-    """Write what a publisher would: `offences.csv`, `weather/weather.csv` and `weather/weather_forecast.csv`.
-
-    Times are UTC, since local text cannot tell the two passes of the repeated autumn hour apart. Every event is
-    reported within its hour. Beside the clean rows stand a byte order mark, repeated rows, rows without coordinates
-    and rows at (0, 0); none of them changes what is left after cleaning. The forecast is exact, as for the oracle,
-    and runs FORECAST_DAYS past the last event; the observations stop with the events.
-    """
-    rng = np.random.default_rng([city.seed, 3])
-    with atomic_path(bronze / "offences.csv") as temporary:
-        _offences(city, rng).to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\r\n")
-    times = pd.date_range(city.start, periods=len(city.temperature), freq="h").strftime("%Y-%m-%dT%H:%M:%SZ")
-    weather = pd.DataFrame({"time_utc": times, "temperature_2m": city.temperature, "precipitation": city.precipitation})
-    for name, length in (("weather", len(city.counts)), ("weather_forecast", len(weather))):
-        with atomic_path(bronze / "weather" / f"{name}.csv") as temporary:
-            weather[:length].to_csv(temporary, index=False, float_format="%.1f")
 
 
 def _places(p: Synthetic) -> tuple[np.ndarray, np.ndarray]:
@@ -169,27 +161,40 @@ def _weather(local: pd.DatetimeIndex, rng: np.random.Generator) -> tuple[np.ndar
     return temperature.round(1).astype(np.float32), precipitation.round(1).astype(np.float32)
 
 
+def _levels(p: Synthetic, edges: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Log base rates of hexagons and categories [n c], and the kind of each hexagon [n]."""
+    n = p.hexagons
+    channels = (1, len(p.categories), 1)
+    shared, own, surroundings = (_field(edges, n, width, rng) for width in channels)
+    limits = np.round(np.cumsum([k.share for k in list(p.types.values())[:-1]]) * n)
+    kind = np.empty(n, int)
+    kind[np.argsort(-surroundings[:, 0], kind="stable")] = np.searchsorted(limits, np.arange(n), side="right")
+    return p.concentration * (np.sqrt(0.8) * shared + np.sqrt(0.2) * own), kind
+
+
+def knots_of(p: Synthetic) -> int:
+    """Knots of the drift, from one before the first day on."""
+    return len(np.arange(-1, p.days / p.drift_days + 2))
+
+
+def drifted(p: Synthetic, knots: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    """The drift in log rates of given hours from knots [k n]: [t n]."""
+    return p.drift * CubicSpline(np.arange(len(knots)) - 1, knots)(hours / (24 * p.drift_days))
+
+
 def _base(
     p: Synthetic,
-    edges: np.ndarray,
+    kind: np.ndarray,
+    usual: np.ndarray,
+    drift: np.ndarray,
     local: pd.DatetimeIndex,
     temperature: np.ndarray,
     precipitation: np.ndarray,
-    rng: np.random.Generator,
 ) -> np.ndarray:
     """Intensity without excitation, float32 [t n c]; each category's mean is its `rate`."""
     t, n, c = len(local), p.hexagons, len(p.categories)
-    shared, own, surroundings = _field(edges, n, 1, rng), _field(edges, n, c, rng), _field(edges, n, 1, rng)
     kinds = list(p.types.values())
-    limits = np.round(np.cumsum([k.share for k in kinds[:-1]]) * n)
-    kind = np.empty(n, int)
-    kind[np.argsort(-surroundings[:, 0], kind="stable")] = np.searchsorted(limits, np.arange(n), side="right")
-    place = p.concentration * (np.sqrt(0.8) * shared + np.sqrt(0.2) * own)  # [n c]
-    place += np.log([k.rate for k in kinds])[kind][:, None]
-
-    knots = np.arange(-1, t / (24 * p.drift_days) + 2)
-    drift = CubicSpline(knots, rng.standard_normal((len(knots), n)))(np.arange(t) / (24 * p.drift_days))
-    common = (p.drift * drift).astype(np.float32)  # [t n]
+    common = drift.astype(np.float32)  # [t n]
     common += p.season * np.cos(2 * np.pi * (local.day_of_year.to_numpy() - 196) / 365.25)[:, None]
     hour = local.hour.to_numpy()
     since_friday = (local.day_of_week.to_numpy() * 24 + hour - 114) % 168
@@ -200,7 +205,7 @@ def _base(
     for i, category in enumerate(p.categories.values()):
         rhythm = np.stack([_rhythm(k, category, hour, weekend) for k in kinds], axis=1)  # [t type]
         weather = category.temperature * warmth + category.rain * rain
-        log = common + place[:, i] + (rhythm + weather[:, None]).astype(np.float32)[:, kind]
+        log = common + usual[:, i] + (rhythm + weather[:, None]).astype(np.float32)[:, kind]
         np.exp(log, out=base[:, :, i])
         base[:, :, i] *= category.rate / 24 / base[:, :, i].mean(dtype=np.float64)
     return base
@@ -237,41 +242,3 @@ def _events(p: Synthetic, edges: np.ndarray, base: np.ndarray, rng: np.random.Ge
         counts[step] = events
         excited = decay * (excited + transfer @ counts[step].astype(np.float32))
     return counts.reshape(t, n, c)
-
-
-def _offences(city: City, rng: np.random.Generator) -> pd.DataFrame:
-    """The publisher's table, in order of occurrence, dirt included."""
-    hour, hexagon, category = np.nonzero(city.counts)
-    repeats = city.counts[hour, hexagon, category]
-    hour, hexagon, category = (np.repeat(a, repeats) for a in (hour, hexagon, category))
-    size = len(hour)
-    seconds = np.sort(rng.integers(0, 3600, (2, size)), axis=0)  # occurrence, then report, within the hour
-    occurred, reported = (city.start.tz_localize(None) + pd.to_timedelta(hour * 3600 + s, unit="s") for s in seconds)
-    offences = [np.array(k.offences) for k in city.parameters.categories.values()]
-    offence = np.empty(size, object)
-    for i, names in enumerate(offences):
-        offence[category == i] = names[rng.integers(0, len(names), (category == i).sum())]
-    point = _points(city.cells, hexagon, rng).round(6)
-    table = pd.DataFrame({"OFFENSE": offence, "OCCURRED_UTC": occurred, "REPORTED_UTC": reported})
-    table = table.assign(LATITUDE=point[:, 0], LONGITUDE=point[:, 1]).sort_values("OCCURRED_UTC", kind="stable")
-    table.insert(0, "REPORT_ID", [f"R{i:08d}" for i in range(size)])
-    repeated, missing, origin = (
-        table.iloc[np.sort(rng.choice(size, round(DIRT * size), replace=False))] for _ in range(3)
-    )
-    missing = missing.assign(REPORT_ID="M" + missing["REPORT_ID"].str[1:], LATITUDE=np.nan, LONGITUDE=np.nan)
-    origin = origin.assign(REPORT_ID="Z" + origin["REPORT_ID"].str[1:], LATITUDE=0.0, LONGITUDE=0.0)
-    return pd.concat([table, repeated, missing, origin]).sort_values("OCCURRED_UTC", kind="stable")
-
-
-def _points(cells: np.ndarray, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random point (latitude, longitude) inside cell `index` for every entry, [e 2]."""
-    rings = [h3.cell_to_boundary(cell) for cell in cells]
-    sides = np.array([len(ring) for ring in rings])
-    corners = np.zeros((len(cells), sides.max() + 1, 2))
-    for i, ring in enumerate(rings):
-        corners[i, : len(ring) + 1] = [*ring, ring[0]]
-    centre = np.array([h3.cell_to_latlng(cell) for cell in cells])[index]
-    side = (rng.random(len(index)) * sides[index]).astype(int)
-    along, out = rng.random((len(index), 1)), np.sqrt(rng.random((len(index), 1)))
-    edge = (1 - along) * corners[index, side] + along * corners[index, side + 1]
-    return centre + 0.98 * out * (edge - centre)  # short of the border, which is not quite straight in degrees

@@ -33,12 +33,16 @@ from stforecast.forecasters.rows import LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split
 
+LEARNED = ("columns", "density", "odds", "model")
+"""What is kept of a fitted ensemble, beside its scales."""
+
 
 class Trees(Forecaster):
     """A tree ensemble on the rows of `RowTable`; an adapter names its library and builds the estimator.
 
-    After fitting: `model`; `density`, see `Sample`; `odds`, None where the model gives the factor on λ₀, and where it
-    gives a probability what takes its odds to those of the drawn rows: 1 unless classes were balanced.
+    After fitting: `model`, and how many `columns` it reads; `density`, see `Sample`; `odds`, None where the model gives
+    the factor on λ₀, and where it gives a probability what takes its odds to those of the drawn rows: 1 unless classes
+    were balanced.
     """
 
     quiet_rows: ClassVar[int] = 1_000_000
@@ -57,6 +61,7 @@ class Trees(Forecaster):
     model: Any = None
     odds: float | None = None
     density: float
+    columns: int
     scales: Scales
 
     def __init__(self, config: Config) -> None:
@@ -80,7 +85,7 @@ class Trees(Forecaster):
         """Fit the estimator to rows of the training slice."""
         how, event = self.config.trees.sampling, sample.event
         classes = self.classifies or self.balances or how != "none"
-        self.density, self.odds = sample.density, None
+        self.columns, self.density, self.odds = sample.rows.shape[1], sample.density, None
         if not event.any() or (classes and event.all()):
             self.model = _level(sample)
         elif not classes:
@@ -136,11 +141,20 @@ class Trees(Forecaster):
                     issue, now = int(issues[place]), recall
                     if issue > s:
                         now = memory.moved(recall, issue)
-                    out[place] = self._intensity(table.rows(now).numpy()).reshape(out.shape[1:])
+                    out[place] = self.intensity_of(table.rows(now).numpy()).reshape(out.shape[1:])
         return out
 
-    def _intensity(self, rows: np.ndarray) -> np.ndarray:
-        """λ of rows [r f]: [r]."""
+    def intensity_of(self, rows: np.ndarray) -> np.ndarray:
+        """λ of rows [r f]: [r].
+
+        Raises:
+            ArtefactError: the model was fitted to other columns, as an older version has them.
+        """
+        if rows.shape[1] != self.columns:
+            raise ArtefactError(
+                f"{self.name}: was fitted to {self.columns} columns, and {rows.shape[1]} are read. Run `stforecast "
+                "train --fresh`."
+            )
         rate = np.exp(rows[:, LOG_RATE])
         if self.odds is None:
             return np.maximum(rate * self.predicted(rows), FLOOR)
@@ -152,13 +166,15 @@ class Trees(Forecaster):
 
     def save(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
-            joblib.dump((self.scales.plain(), self.density, self.odds, self.model), temporary, compress=3)
+            joblib.dump([self.scales.plain(), *(getattr(self, key) for key in LEARNED)], temporary, compress=3)
 
     @classmethod
     def load(cls, folder: Path, config: Config) -> Self:
         forecaster = cls(config)
         try:
-            scales, forecaster.density, forecaster.odds, forecaster.model = joblib.load(folder / "model.joblib")
+            scales, *learned = joblib.load(folder / "model.joblib")
+            for key, value in zip(LEARNED, learned, strict=True):
+                setattr(forecaster, key, value)
         except Exception as error:
             raise ArtefactError(f"{folder / 'model.joblib'}: cannot be opened ({error}). Train it again.") from error
         forecaster.scales = Scales.from_plain(scales)

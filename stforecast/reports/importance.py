@@ -79,7 +79,7 @@ class TreesProbe:
     def log_intensity(self, reader: Reader, recall: Recall) -> Tensor:
         table = copy.copy(self.table)
         table.reader = reader
-        found = self.model._intensity(table.rows(recall).numpy())
+        found = self.model.intensity_of(table.rows(recall).numpy())
         c, k, n = recall.log_rate.shape[1:]
         return torch.as_tensor(found).reshape(k, n, c).log()
 

@@ -12,7 +12,8 @@ import pytest
 
 from stforecast.config import load
 from stforecast.errors import ConfigError
-from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate, write_city
+from stforecast.events.publisher import write_city
+from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate
 from stforecast.sections import Synthetic
 
 REPOSITORY = Path(__file__).resolve().parents[2]

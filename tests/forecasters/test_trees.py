@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from small_cities import another_future, city, settings, split_of
 
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters import resampling, zoo
 from stforecast.forecasters.base import _WHERE, forecaster_class
@@ -69,7 +70,7 @@ def test_a_single_leaf_is_poisson_regression_with_an_offset(name: str) -> None:
     sample, every, _ = world(20_000, density=2.0)
     forecaster = tree(name, **ONE_LEAF[name]).learn(sample)
     level = sample.counts.sum() / (sample.rate * sample.weight).sum()
-    np.testing.assert_allclose(forecaster._intensity(every), np.exp(every[:, LOG_RATE]) * level, rtol=1e-4)
+    np.testing.assert_allclose(forecaster.intensity_of(every), np.exp(every[:, LOG_RATE]) * level, rtol=1e-4)
 
 
 @given(
@@ -94,7 +95,7 @@ def test_known_risks_are_recovered(name: str, sampling: str) -> None:
     sample, every, risk = world(60_000, density=3.0)
     forest = issubclass(forecaster_class(name), zoo.Forest)
     few = {"max_samples": 0.5, "max_features": 1.0, "min_samples_leaf": 50} if forest else {"learning_rate": 0.3}
-    found = -np.expm1(-tree(name, sampling, **few).learn(sample)._intensity(every))
+    found = -np.expm1(-tree(name, sampling, **few).learn(sample).intensity_of(every))
     for kind in (0, 1):
         here = every[:, -1] == kind
         assert found[here].mean() == pytest.approx(risk[here].mean(), rel=0.1)
@@ -187,8 +188,17 @@ def test_without_both_classes_it_is_climatology(name: str, count: int) -> None:
     """Nothing ever happened, or something everywhere: no class to tell from the other."""
     log_rate = np.linspace(-4, -1, 300)
     sample = Sample(rows(log_rate, np.zeros(300)), np.full(300, count, np.float32), 1e9)
-    found = tree(name, "smote").learn(sample)._intensity(sample.rows)
+    found = tree(name, "smote").learn(sample).intensity_of(sample.rows)
     np.testing.assert_allclose(found, np.maximum(count * sample.rate * 300 / sample.rate.sum(), 1e-7), rtol=1e-4)
+
+
+def test_a_model_of_other_columns_says_so(busy: Cube, tmp_path: Path) -> None:
+    fitted = tree("hist_gradient_boosting").fit(busy, split_of(busy))
+    fitted.columns -= 1
+    fitted.save(tmp_path)
+    opened = type(fitted).load(tmp_path, fitted.config)
+    with pytest.raises(ArtefactError, match=r"hist_gradient_boosting: was fitted to \d+ columns.*train --fresh"):
+        opened.intensity(busy, np.array([busy.steps]))
 
 
 @pytest.mark.parametrize(("name", "library"), [("lightgbm", "lightgbm"), ("balanced_random_forest", "imblearn")])
