@@ -45,11 +45,14 @@ def section(examined: Examined, meta: dict[str, Any]) -> Section:
         if notes.get("known_time") == "reported"
         else f"{notes.get('embargo_hours', 0)} hours after they occurred, which is earlier than in real use"
     )
-    last = examined.card["split"]["validation"].split(" / ")[1][:10]
     rows = [
         ("Forecaster", f"{words(examined.leader)}, run {examined.run.name}; calibrated on the validation slice"),
         ("Forecasts", "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead"),
-        ("Data", f"{', '.join(s['file'] for s in meta['sources'])}; learned from what was known by {last}"),
+        (
+            "Data",
+            f"{', '.join(s['file'] for s in meta['sources'])}; learned from what was known by "
+            f"{examined.slices['validation'][1]:%Y-%m-%d %H:%M}",
+        ),
         ("Known time", f"events count as known {known}"),
         ("Intended use", FOR),
         ("Prohibited use", NOT_FOR),

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from stforecast.cube import Cube
@@ -69,6 +70,13 @@ class Examined:
     def leader(self) -> str:
         """The forecaster that forecasts: the first of the run."""
         return next(iter(self.intensity))
+
+    @cached_property
+    def slices(self) -> dict[str, tuple[pd.Timestamp, pd.Timestamp]]:
+        """Local begin and end of each slice."""
+        spans = ((name, span.split(" / ")) for name, span in self.card["split"].items())
+        local = lambda time: pd.Timestamp(time).tz_convert(self.cube.time_zone)  # noqa: E731
+        return {name: (local(begin), local(end)) for name, (begin, end) in spans}
 
     @cached_property
     def weights(self) -> np.ndarray:

@@ -69,8 +69,7 @@ class Local:
     @cached_property
     def days(self) -> pd.DatetimeIndex:
         """Every whole local day of the axis."""
-        begin, end = (t.tz_convert(self.cube.time_zone).tz_localize(None) for t in (self.cube.start, self.cube.end))
-        return pd.date_range(begin.ceil("D"), end.floor("D") - pd.Timedelta(days=1), freq="D")
+        return whole_days(self.cube)
 
     def classes(self, severity: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
         """Masks of the events of each severity class, by their offence; the first class that names it has it."""
@@ -108,3 +107,9 @@ class Local:
         if "district" not in self.cube.hexagons:
             return own
         return own.where(own.notna(), pd.Series(self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]))
+
+
+def whole_days(cube: Cube) -> pd.DatetimeIndex:
+    """The local days that a cube's axis holds from midnight to midnight."""
+    begin, end = (time.tz_convert(cube.time_zone).tz_localize(None) for time in (cube.start, cube.end))
+    return pd.date_range(begin.ceil("D"), end.floor("D") - pd.Timedelta(days=1), freq="D")

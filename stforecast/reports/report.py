@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stforecast.events.schema import EventTable
 from stforecast.reports import accuracy, card, comparison, days, importance, quality
 from stforecast.reports.examined import Examined, examined, words
+from stforecast.reports.local import whole_days
 from stforecast.reports.page import Page, check_libraries, write_page
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ def report(stages: Stages) -> Path:
 
 
 def _facts(found: Examined, simulated: bool) -> list[tuple[str, str]]:
-    cube, card = found.cube, found.card
+    cube, days = found.cube, whole_days(found.cube)
     slices = [
         (
             "Training slice" if name == "train" else f"{name.capitalize()} slice",
-            span.replace(":00+00:00", "").replace("T", " ").replace(" / ", " to ") + " UTC",
+            " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span),
         )
-        for name, span in card["split"].items()
+        for name, span in found.slices.items()
     ]
     return [
         ("City", words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else "")),
@@ -57,5 +58,6 @@ def _facts(found: Examined, simulated: bool) -> list[tuple[str, str]]:
         ("Categories", ", ".join(map(words, cube.categories))),
         ("Model", f"{words(found.leader)} ({found.leader}), run {found.run.name}"),
         ("Compared with", ", ".join(words(name) for name in found.intensity if name != found.leader) or "nothing"),
-        ("Record", f"{cube.start:%Y-%m-%d} to {cube.end:%Y-%m-%d}, {int(cube.weight.sum()):,} events"),
+        ("Record", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {int(cube.weight.sum()):,} events"),
+        ("Local time", cube.time_zone),
     ]
