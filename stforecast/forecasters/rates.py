@@ -51,7 +51,7 @@ class Rates:
         self.lags = torch.tensor(lateness.lags, device=device)
         self.share = torch.as_tensor(lateness.share, device=device)
         self.rhythms, self.smoothing = rhythms.to(device), smoothing(record.per_day).to(device)
-        self.sums = torch.zeros((cube.n + 1) * cube.c, device=device)
+        self.sums = torch.zeros((cube.n + 1) * cube.c, dtype=torch.float64, device=device)  # units outgrow a float32
         self.table = torch.zeros(cube.c * self.slots, cube.n, device=device)
         self.visits = torch.zeros(cube.c, self.slots, device=device)
         self.loadings, self.profile = self.rhythms.start(cube.n), torch.ones_like(self.table)
@@ -64,18 +64,19 @@ class Rates:
         patch = newest[:, None] - self.lags  # [l j]: patches whose late reports fall due
         new = self.record.arrivals(first, count)
         by_rate, by_count = (new.counted * self._growth(newest[new.row] - new.age, h) for h in self.half_lives)
-        sums = torch.zeros(count, len(self.sums), device=self.sums.device)
+        sums = self.sums.new_zeros(count, len(self.sums))
         sums.view(-1).index_add_(0, new.row * sums.shape[1] + new.category * self.n + new.hexagon, by_rate)
         of_rate, of_count = (self._growth(patch, h) for h in self.half_lives)  # [l j]
-        sums[:, self.c * self.n :] += (of_rate @ self.share) * (self.p * self.step_days)
+        sums[:, self.c * self.n :] += (of_rate @ self.share.double()) * (self.p * self.step_days)
         begun = issues[:, None, None] - (self.lags[:, None] + 1) * self.p
         steps = (begun + torch.arange(self.p, device=issues.device)).clamp(min=-self.record.origin)
         passed = self.record.slots(steps)[0]  # [l j p]
-        exposure = (of_count[..., None] * self.share).repeat_interleave(self.p, 1)  # [l j·p c]
+        exposure = (of_count[..., None] * self.share).float().repeat_interleave(self.p, 1)  # [l j·p c]
         place = (new.category * self.slots + self.record.slots(new.hour)[0]) * self.n + new.hexagon
         ends, start = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0
         ahead = self.record.slots(issues[:, None] + torch.arange(self.record.cube.horizons, device=issues.device))[0]
         out = torch.empty(count, self.c, ahead.shape[1], self.n, device=sums.device)
+        by_count = by_count.float()
         for i, end in enumerate(ends):
             self.table.view(-1).index_add_(0, place[start:end], by_count[start:end])
             self.visits.index_add_(1, passed[i].flatten(), exposure[i].T)
@@ -106,7 +107,7 @@ class Rates:
 
     def _growth(self, patch: Tensor, half_life: float) -> Tensor:
         """Units in which patches contribute; 0 for those before the record, when all sums are 0."""
-        return torch.exp2(patch * (self.p * self.step_days / half_life)) * (patch >= 0)
+        return torch.exp2(patch.double() * (self.p * self.step_days / half_life)) * (patch >= 0)
 
     def _rate(self, sums: Tensor, newest: Tensor) -> Tensor:
         """Events a step of hexagons and categories from flat sums [l …], [l c n]."""
@@ -114,7 +115,7 @@ class Rates:
         events, days = (sums / grown).split([self.c * self.n, self.c], -1)
         rate, days = events.unflatten(-1, (self.c, self.n)), days[..., None]
         city = (rate.mean(-1, keepdim=True) + 1e-3) / (days + 1)
-        return (rate + city * SHRINK_RATE_DAYS) / (days + SHRINK_RATE_DAYS) * self.step_days
+        return ((rate + city * SHRINK_RATE_DAYS) / (days + SHRINK_RATE_DAYS) * self.step_days).float()
 
     def _follow(self) -> None:
         """Bring loadings and profile up to the table as it stands; hexagons in parts that bound memory."""
