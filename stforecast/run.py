@@ -92,6 +92,7 @@ class Run:
         """Save what was fitted on the validation slice, after the forecaster itself."""
         forecaster.save(self.place(forecaster.name))
         values = {
+            "parts": [*forecaster.given],
             "calibration": fitted.forecaster.calibration.to_dict(),
             "spreads": {name: spread.to_dict() for name, spread in fitted.forecaster.spreads.items()},
             "thresholds": fitted.thresholds,
@@ -109,9 +110,16 @@ class Run:
         parts = forecaster_class(forecaster).needs(config)
         return {part: self.open(part, config).forecaster.forecaster for part in parts}
 
-    def has(self, forecaster: str) -> bool:
-        """Whether a forecaster was fitted and calibrated in this run."""
-        return (self.folder / "calibration" / f"{forecaster}.json").is_file()
+    def has(self, forecaster: str, config: Config) -> bool:
+        """Whether a forecaster was fitted and calibrated in this run, from the parts that the configuration names."""
+        path = self.folder / "calibration" / f"{forecaster}.json"
+        return path.is_file() and self._fitted(path).get("parts", []) == [*forecaster_class(forecaster).needs(config)]
+
+    def _fitted(self, path: Path) -> dict[str, Any]:
+        values = read_json(path)
+        if not isinstance(values, dict) or not values.keys() >= FITTED:
+            raise ArtefactError(f"{path}: damaged, or of an older version. Remove it and run `stforecast train`.")
+        return values
 
     def open(self, forecaster: str, config: Config) -> Fitted:
         """A fitted forecaster.
@@ -119,12 +127,9 @@ class Run:
         Raises:
             ArtefactError: it is not part of the run, or its files are damaged.
         """
-        if not self.has(forecaster):
+        if not self.has(forecaster, config):
             raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
-        path = self.folder / "calibration" / f"{forecaster}.json"
-        values = read_json(path)
-        if not isinstance(values, dict) or not values.keys() >= FITTED:
-            raise ArtefactError(f"{path}: damaged, or of an older version. Remove it and run `stforecast train`.")
+        values = self._fitted(self.folder / "calibration" / f"{forecaster}.json")
         model = open_forecaster(forecaster, self.place(forecaster), config)
         model.given = self._given(forecaster, config)
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}

@@ -79,7 +79,7 @@ class Stages(Preparation):
             new_forecaster(name, self.config)  # what cannot be made here shows before anything is written
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
-        if run.finished and run.facts()["forecasters"] == names and all(map(run.has, names)):
+        if run.finished and run.facts()["forecasters"] == names and all(run.has(name, self.config) for name in names):
             self.say(f"train: {run.folder} is finished")
             self.place.set_latest(run.name)
             return run
@@ -87,7 +87,7 @@ class Stages(Preparation):
         with atomic_path(run.folder / "config.yaml") as temporary:
             temporary.write_text(dump(self.config), encoding="utf-8")
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
-            if run.has(name):
+            if run.has(name, self.config):
                 self.say(f"train: {name} is fitted")
                 continue
             forecaster = self.new(run, name, cube, split)
@@ -112,7 +112,8 @@ class Stages(Preparation):
         path, options = run.folder / "scorecard.json", self.config.evaluation
         made_with = {"patrol_area_km2": options.patrol_area_km2, "run": run.name}
         card = read_json(path) if path.is_file() else None
-        if card and card.items() >= made_with.items() and list(card["forecasters"]) == options.forecasters:
+        held = all(run.has(name, self.config) for name in options.forecasters)
+        if card and held and card.items() >= made_with.items() and [*card["forecasters"]] == options.forecasters:
             self.say(f"evaluate: {path} is up to date")
         else:
             split = self.split(cube)
