@@ -136,8 +136,10 @@ class Run:
         calibrated = Calibrated(model, Calibration.from_dict(values["calibration"]), spreads)
         return Fitted(calibrated, values["thresholds"], values["hot_thresholds"])
 
-    def finish(self, cube: Cube, split: Split, forecasters: list[str], made_from: str) -> None:
-        """Write `run.json`."""
+    def finish(
+        self, cube: Cube, split: Split, forecasters: list[str], made_from: str, offences: dict[str, list[str]]
+    ) -> None:
+        """Write `run.json`; `offences` are those that each category asks for."""
         write_json(
             self.folder / "run.json",
             {
@@ -148,6 +150,7 @@ class Run:
                 "embargo_hours": cube.notes["embargo_hours"],
                 "forecasters": forecasters,
                 "categories": list(cube.categories),
+                "offences": offences,
                 "train_until": cube.time_of(split.train_end).isoformat(),
                 "validation_until": cube.time_of(split.validation_end).isoformat(),
                 "weather": list(cube.weather.names),

@@ -17,6 +17,7 @@ from stforecast.cube import Cube, Series
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import open_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
+from stforecast.events.sources import offences_of, resolve
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.preparation import Preparation
 from stforecast.run import Run
@@ -98,7 +99,7 @@ class Stages(Preparation):
             forecaster.fit(cube, split, run.place(name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
             self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
-        run.finish(cube, split, names, self.gold_stamp())
+        run.finish(cube, split, names, self.gold_stamp(), self._offences())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
@@ -228,6 +229,12 @@ class Stages(Preparation):
                 f"source.categories: {', '.join(cube.categories)} are not those of the trained run "
                 f"({', '.join(facts['categories'])}). Train again."
             )
+        now, then = self._offences(), facts.get("offences", self._offences())
+        if other := [name for name in now if now[name] != then[name]]:
+            raise ConfigError(
+                f"source.categories: {', '.join(other)} took in other offences when {run.name} was trained "
+                f"({', '.join(then[other[0]]) or 'what no group names'}). Set them so, or train again."
+            )
         if cube.start != pd.Timestamp(facts["start"]):
             raise DataError(
                 f"{self.place.silver}: the record begins {cube.start}, that of the trained run {facts['start']}. "
@@ -235,6 +242,9 @@ class Stages(Preparation):
             )
         weather, future = on_channels(cube.weather, facts["weather"]), on_channels(cube.future, facts["future"])
         return replace(cube, weather=weather, future=future)
+
+    def _offences(self) -> dict[str, list[str]]:
+        return offences_of(resolve(self.config.source))
 
     def _without_absent_weather(self) -> Config:
         """The configuration without the weather files that are not there (any more): their channels are masked."""
