@@ -520,7 +520,7 @@ def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Ho
                 "source.categories={theft: [burglary], violence: ['assault*', robbery], damage: ['vandalism*', graffiti]}",
             ),
             3,
-            ["source.categories", "theft took in other offences", "theft*, burglary", "train again"],
+            ["source.categories", "theft, damage took in other offences", "theft*, burglary", "train again"],
         ),
     ],
 )
