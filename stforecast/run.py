@@ -120,7 +120,11 @@ class Run:
             ArtefactError: it is not part of the run, or its files are damaged.
         """
         if not self.has(forecaster):
-            raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
+            held = ", ".join(sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))) or "none"
+            raise ArtefactError(
+                f"{self.folder}: holds no {forecaster}; the forecasters in it: {held}. Choose one of them, or add "
+                "yours to evaluation.forecasters and run `stforecast train`."
+            )
         path = self.folder / "calibration" / f"{forecaster}.json"
         values = read_json(path)
         if not isinstance(values, dict) or not values.keys() >= FITTED:
