@@ -6,15 +6,9 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import get_args
 
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
-
-from stforecast.config import Config
+from stforecast.config import fields
 from stforecast.cube.store import open_cube
 from stforecast.errors import StforecastError
 from stforecast.stages import Stages
@@ -84,18 +78,7 @@ def city(stages: Stages) -> list[str]:
 
 def keys() -> list[str]:
     """Every configuration key with its default and description."""
-    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in _fields(Config, "")]
-
-
-def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object, str]]:
-    for name, field in model.model_fields.items():
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
-        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if section:
-            yield from _fields(section, f"{prefix}{name}.")
-        else:
-            default = "(required)" if field.default is PydanticUndefined else field.default
-            yield f"{prefix}{name}", default, field.description or "the city's name, used in paths"
+    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in fields()]
 
 
 def _version(name: str) -> str:
