@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stforecast.config import fields
 from stforecast.cube.store import open_cube
-from stforecast.errors import StforecastError
+from stforecast.errors import DataError, StforecastError
+from stforecast.events.ingest import source_files
 from stforecast.stages import Stages
 
 PACKAGES = (
@@ -49,13 +50,8 @@ def machine() -> list[str]:
 
 def city(stages: Stages) -> list[str]:
     """Where a city stands, and what its run will cost."""
-    place, lines = stages.place, []
-    for name, folder in (
-        ("bronze", place.bronze),
-        ("silver", place.silver),
-        ("gold", place.gold),
-        ("runs", place.runs),
-    ):
+    place, lines = stages.place, [f"bronze     {_source(stages)}"]
+    for name, folder in (("silver", place.silver), ("gold", place.gold), ("runs", place.runs)):
         lines.append(f"{name:10s} {folder} {'' if _filled(folder) else '(empty)'}".rstrip())
     try:
         cube = open_cube(place.gold)
@@ -79,6 +75,18 @@ def city(stages: Stages) -> list[str]:
 def keys() -> list[str]:
     """Every configuration key with its default and description."""
     return [f"{key} = {default}\n    {meaning}" for key, default, meaning in fields()]
+
+
+def _source(stages: Stages) -> str:
+    """Where the publisher's files are looked for, and how many there are."""
+    given, bronze = stages.config.source.path, stages.place.bronze
+    paths = [given] if isinstance(given, str) else given or []
+    where = ", ".join(map(stages.config.input, paths)) or str(bronze)
+    try:
+        count = len(source_files(stages.config, bronze))
+    except DataError:
+        return f"{where} (empty)"
+    return f"{where} ({count:,} file{'s' if count > 1 else ''})"
 
 
 def _version(name: str) -> str:

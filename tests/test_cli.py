@@ -121,6 +121,16 @@ def test_doctor_of_a_city_without_data(tmp_path_factory: pytest.TempPathFactory)
     assert "known after `stforecast build`" in out
 
 
+def test_doctor_counts_the_files_of_the_source_wherever_they_are(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("")
+    for given, said in ((f"{tmp_path}/*.csv", "2 files"), (f"{tmp_path}/a.csv", "1 file"), ("nowhere.csv", "empty")):
+        _, out, _ = call("doctor", "denver", f"root={tmp_path}", f"source.path={given}")
+        assert f"\nbronze     {given} ({said})\n" in out
+    _, out, _ = call("doctor", "denver", f"root={tmp_path}", "source.path=[data/a.csv, data/b.csv]")
+    assert f"\nbronze     {tmp_path}/data/a.csv, {tmp_path}/data/b.csv (empty)\n" in out
+
+
 def test_doctor_lists_every_key() -> None:
     code, out, _ = call("doctor", "--keys")
     assert code == 0
