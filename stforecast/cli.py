@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stforecast import __version__
-from stforecast.errors import StforecastError
+from stforecast.errors import ArtefactError, StforecastError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
-            4 publisher's data · 5 a file of ours is absent or damaged · 6 another refresh is at work · 130 stopped
+            4 publisher's data · 5 a file that is absent or damaged, or that the system refuses
+            6 another refresh is at work · 130 stopped
 """
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk or a quota without room."""
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -232,6 +236,16 @@ def instant(text: str) -> pd.Timestamp:
     return time
 
 
+def refused(error: OSError) -> str:
+    """What the system refused, and what to do."""
+    where = f"{error.filename}: " if error.filename else ""  # a full disk is told of without the file
+    if error.errno in FULL:
+        return f"{where}cannot be written: {error.strerror}. Make room, or set root= to another disk, and run it again."
+    return (
+        f"{where}cannot be read or written: {error.strerror}. Mend the path or its permissions, or set another root=."
+    )
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake is one line on standard error."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -247,4 +261,9 @@ def main(arguments: list[str] | None = None) -> Any:
     except StforecastError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno is None:  # a library's own, not the system's: a defect, to be traced
+            raise
+        click.echo(f"error: {refused(error)}", err=True)
+        sys.exit(ArtefactError.exit_code)
     sys.exit(0)

@@ -7,11 +7,16 @@ a description; `stforecast doctor --keys` prints them.
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticUndefined
 
 from stforecast.errors import ConfigError
 from stforecast.sections import (
@@ -33,12 +38,14 @@ from stforecast.sections import (
 PACKAGED = Path(__file__).parent / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
     PACKAGED = Path(__file__).parent.parent / "configs"
+PRESET_COUNTRY = "US"
+"""Where every publisher of `events/presets.py` is: a city of a preset has its holidays, unless told otherwise."""
 
 
 class Config(Section):
     """Everything that a run depends on."""
 
-    city: str = Field(pattern=r"^[a-z0-9_]+$", description="name used in paths")
+    city: str = Field(description="name used in paths")
     root: Path = Field(Path("."), description="folder that holds data/ and checkpoints/")
     seed: int = Field(0, ge=0, description="seed of everything random")
     seeds: int = Field(
@@ -65,6 +72,22 @@ class Config(Section):
     analysis: Analysis = Field(Analysis(), description="page about the record")
     service: Service = Field(Service(), description="store and service")
 
+    @field_validator("city")
+    @classmethod
+    def _plain(cls, city: str) -> str:
+        if not re.fullmatch("[a-z0-9_]+", city):
+            raise ValueError("use only a to z, 0 to 9 and _, for example sao_paulo")
+        return city
+
+    @model_validator(mode="before")
+    @classmethod
+    def _country(cls, values: Any) -> Any:
+        """Write the country of a preset into the values, so that what is built from it shows in the configuration."""
+        source, grid = values.get("source"), values.get("grid", {})
+        if isinstance(source, dict) and source.get("preset") and isinstance(grid, dict):
+            return values | {"grid": {"country": PRESET_COUNTRY} | grid}
+        return values
+
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""
         return str(self.root / path) if Path(path).parts[:1] == ("data",) else path
@@ -80,9 +103,10 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
     """
     file = _find(Path(path))
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: cannot be read as YAML: {error}. Save it as UTF-8.") from error
+    values = _yaml(text, str(file))
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: expected `key: value` lines, found {type(values).__name__}.")
     for override in overrides:
@@ -95,15 +119,71 @@ def parse(values: dict[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']} (got {e['input']!r:.60})" for e in error.errors()
-        ]
-        raise ConfigError(f"{origin}: {'; '.join(lines)}. `stforecast doctor --keys` lists every key.") from error
+        said = "; ".join(_wrong(e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors())
+        stop = "" if said.endswith("?") else "."
+        raise ConfigError(f"{origin}: {said}{stop} `stforecast doctor --keys` lists every key.") from error
 
 
 def dump(config: Config) -> str:
-    """The configuration as YAML that `load` reads back to an equal object."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """What was set of a configuration, as YAML that `load` reads back to an equal object.
+
+    A default is not written: as a field of the user's own it would win over a preset's.
+    """
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
+
+
+def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """Dotted key, default and description of every field."""
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if section:
+            yield from fields(section, f"{prefix}{name}.")
+        else:
+            default = "(required)" if field.default is PydanticUndefined else field.default
+            yield f"{prefix}{name}", default, field.description or ""
+
+
+def _wrong(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:
+    """What is wrong with a value, and which key an unknown one is likely to mean."""
+    key = ".".join(map(str, place)) or "config"
+    if kind != "extra_forbidden":
+        return f"{key}: {message.removeprefix('Value error, ')} (got {given!r:.60})"
+    near = _near(key)
+    return f"{key}: unknown key; did you mean {near}?" if near else f"{key}: unknown key"
+
+
+def _near(key: str) -> str | None:
+    """The known key whose name is most like that of an unknown one, in its own section if there is one."""
+    section, _, name = key.rpartition(".")
+    leaves = [known for known, _, _ in fields()]
+    known = [*leaves, *dict.fromkeys(leaf.partition(".")[0] for leaf in leaves)]
+    for keys in ([k for k in known if k.rpartition(".")[0] == section], known):
+        names = [k.rpartition(".")[2] for k in keys]
+        if near := difflib.get_close_matches(name, names, 1):
+            return keys[names.index(near[0])]
+    return None
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that says where it is when a value looks like a date or a number and is none, such as 2023-02-30."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{node.value} is no date or number ({error})", problem_mark=node.start_mark
+            ) from None
+
+
+def _yaml(text: str, origin: str) -> Any:
+    """The value of a YAML text; `origin` names it in the error."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        raise ConfigError(f"{origin}: cannot be read as YAML: {said}") from error
 
 
 def _find(path: Path) -> Path:
@@ -128,7 +208,4 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"{override!r}: {parent} is a value, not a section.")
         node = child
-    try:
-        node[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{override!r}: the value is not YAML.") from error
+    node[leaf] = _yaml(text, repr(override))

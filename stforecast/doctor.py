@@ -6,17 +6,12 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import get_args
 
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
-
-from stforecast.config import Config
+from stforecast.config import fields
 from stforecast.cube.store import open_cube
-from stforecast.errors import StforecastError
+from stforecast.errors import DataError, StforecastError
+from stforecast.events.ingest import source_files
 from stforecast.stages import Stages
 
 PACKAGES = (
@@ -55,13 +50,8 @@ def machine() -> list[str]:
 
 def city(stages: Stages) -> list[str]:
     """Where a city stands, and what its run will cost."""
-    place, lines = stages.place, []
-    for name, folder in (
-        ("bronze", place.bronze),
-        ("silver", place.silver),
-        ("gold", place.gold),
-        ("runs", place.runs),
-    ):
+    place, lines = stages.place, [f"bronze     {_source(stages)}"]
+    for name, folder in (("silver", place.silver), ("gold", place.gold), ("runs", place.runs)):
         lines.append(f"{name:10s} {folder} {'' if _filled(folder) else '(empty)'}".rstrip())
     try:
         cube = open_cube(place.gold)
@@ -84,18 +74,19 @@ def city(stages: Stages) -> list[str]:
 
 def keys() -> list[str]:
     """Every configuration key with its default and description."""
-    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in _fields(Config, "")]
+    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in fields()]
 
 
-def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object, str]]:
-    for name, field in model.model_fields.items():
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
-        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if section:
-            yield from _fields(section, f"{prefix}{name}.")
-        else:
-            default = "(required)" if field.default is PydanticUndefined else field.default
-            yield f"{prefix}{name}", default, field.description or "the city's name, used in paths"
+def _source(stages: Stages) -> str:
+    """Where the publisher's files are looked for, and how many there are."""
+    given, bronze = stages.config.source.path, stages.place.bronze
+    paths = [given] if isinstance(given, str) else given or []
+    where = ", ".join(map(stages.config.input, paths)) or str(bronze)
+    try:
+        count = len(source_files(stages.config, bronze))
+    except DataError:
+        return f"{where} (empty)"
+    return f"{where} ({count:,} file{'s' if count > 1 else ''})"
 
 
 def _version(name: str) -> str:

@@ -45,6 +45,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
         _fsync(target.parent)
     finally:
+        if retired.exists() and not target.exists():  # stopped between the two renames
+            os.replace(retired, target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
 
@@ -56,10 +58,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON of ours; a damaged file is an `ArtefactError` that names it."""
+    """Read JSON of ours.
+
+    Raises:
+        ArtefactError: the file is absent or damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise ArtefactError(
+            f"{path}: is absent. Run the stage that writes it again: for a file of a run `stforecast train --fresh`."
+        ) from None
+    except ValueError as error:
         raise ArtefactError(f"{path}: cannot be read as JSON ({error}). Remove it and run the stage again.") from error
 
 

@@ -20,7 +20,7 @@ from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import file_fingerprint, fingerprint, read_json, write_json
 from stforecast.scoring.splits import Split, make_split
-from stforecast.sentences import summary
+from stforecast.sentences import built, summary
 from stforecast.workspace import Workspace
 
 Say = Callable[[str], None]
@@ -120,7 +120,7 @@ class Preparation:
             f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {self.place.gold}"
         )
-        for line in cube.notes.get("fallbacks", []):
+        for line in built(cube):
             self.say(f"build: {line}")
         return cube
 

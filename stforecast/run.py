@@ -128,7 +128,11 @@ class Run:
             ArtefactError: it is not part of the run, or its files are damaged.
         """
         if not self.has(forecaster, config):
-            raise ArtefactError(f"{self.folder}: holds no {forecaster}. Run `stforecast train` to fit it.")
+            held = ", ".join(sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))) or "none"
+            raise ArtefactError(
+                f"{self.folder}: holds no {forecaster} as configured; the forecasters in it: {held}. Choose one of "
+                "them, or add yours to evaluation.forecasters and run `stforecast train`."
+            )
         values = self._fitted(self.folder / "calibration" / f"{forecaster}.json")
         model = open_forecaster(forecaster, self.place(forecaster), config)
         model.given = self._given(forecaster, config)

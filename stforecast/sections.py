@@ -86,7 +86,9 @@ class Grid(Section):
         description="where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over "
         "its hours, known when the last has passed; what is forecast are counts at the start",
     )
-    country: str | None = Field("US", description="country code of the public holidays")
+    country: str | None = Field(
+        None, description="country code of the public holidays; default that of the preset's publisher, else none"
+    )
     subdivision: str | None = Field(None, description="state or province code of the public holidays")
 
 

@@ -1,4 +1,4 @@
-"""What the stages say in plain sentences: what an ingest counted, and what a forecast assumed."""
+"""What the stages say in plain sentences: what an ingest counted, a build left out, and a forecast assumed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ def summary(meta: dict[str, Any]) -> list[str]:
     return lines
 
 
+def built(cube: Cube) -> list[str]:
+    """What a build left out, took as holidays and fell back to, as lines."""
+    place = "-".join(filter(None, (cube.country, cube.subdivision)))
+    holidays = f"public holidays of {place}" if cube.country else "no public holidays (set grid.country)"
+    return [*_elsewhere(cube), holidays, *cube.notes.get("fallbacks", [])]
+
+
 def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
     """What a forecast at the step `issue` had to assume; the run learned from the steps before `learned_until`."""
     said = []
     if issue < learned_until:
         said.append("The run learned from days after this issue time: compare it with what happened only with care.")
+    said += _elsewhere(cube)
     if issue > cube.steps:
         late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
         said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
@@ -34,6 +42,15 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         said.append("Reports of the last days are still arriving: those known at the issue time were used.")
     said += _missing(cube.weather, issue - 24, "observed weather of the day before")
     return said + _missing(cube.future, issue, "weather forecast")
+
+
+def _elsewhere(cube: Cube) -> list[str]:
+    """Where nothing is forecast, if anything was reported there."""
+    counts = cube.notes.get("events", {"outside_area": 0})
+    if not (outside := counts["outside_area"]):
+        return []
+    share, area = outside / (outside + counts["kept"]), cube.notes["study_area"]
+    return [f"Nothing is forecast outside the {area}: {outside:,} of the record's events ({share:.1%}) lie there."]
 
 
 def _missing(series: Series, first: int, what: str) -> list[str]:

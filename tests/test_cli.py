@@ -1,14 +1,21 @@
 """The command line before any city: help, doctor, and wrong calls."""
 
 import contextlib
+import errno
 import io
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stforecast.cli import cli, instant, main
+from stforecast.config import load
+from stforecast.errors import ArtefactError
+from stforecast.files import write_json
+from stforecast.run import Run
 
 VERBS = sorted(cli.commands)
 HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.stages")
@@ -114,6 +121,16 @@ def test_doctor_of_a_city_without_data(tmp_path_factory: pytest.TempPathFactory)
     assert "known after `stforecast build`" in out
 
 
+def test_doctor_counts_the_files_of_the_source_wherever_they_are(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("")
+    for given, said in ((f"{tmp_path}/*.csv", "2 files"), (f"{tmp_path}/a.csv", "1 file"), ("nowhere.csv", "empty")):
+        _, out, _ = call("doctor", "denver", f"root={tmp_path}", f"source.path={given}")
+        assert f"\nbronze     {given} ({said})\n" in out
+    _, out, _ = call("doctor", "denver", f"root={tmp_path}", "source.path=[data/a.csv, data/b.csv]")
+    assert f"\nbronze     {tmp_path}/data/a.csv, {tmp_path}/data/b.csv (empty)\n" in out
+
+
 def test_doctor_lists_every_key() -> None:
     code, out, _ = call("doctor", "--keys")
     assert code == 0
@@ -122,3 +139,49 @@ def test_doctor_lists_every_key() -> None:
         *("split.validation", "training.max_epochs", "evaluation.forecasters", "known_time", "seed"),
     ):
         assert f"\n{key} = " in f"\n{out}"
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = call("ingest", "quickstart", f"root={tmp_path / 'file'}")
+    assert (code, out, err.count("\n")) == (5, "", 1)
+    assert f"{tmp_path / 'file'}/data/quickstart/bronze: cannot be read or written: Not a directory. Mend" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/data"), "/srv/data: cannot be read or written: Perm"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: cannot be written: No space left on device. Make"),
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/data"), "/srv/data: cannot be written: No space left"),
+    ],
+)
+def test_what_the_system_refuses_is_the_users_to_mend(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stforecast.cli.stages_of", raising(error))
+    code, out, err = call("build", "quickstart")
+    assert (code, out, err.count("\n")) == (5, "", 1)
+    assert said in err
+
+
+def test_an_error_of_a_librarys_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stforecast.cli.stages_of", raising(OSError("of no system")))
+    with pytest.raises(OSError, match="of no system"):
+        main(["build", "quickstart"])
+
+
+def raising(error: OSError) -> Callable[..., None]:
+    """A function that fails with `error`, whatever it is given."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_run_names_the_forecasters_that_it_holds(tmp_path: Path) -> None:
+    for name in ("gcrn", "climatology"):
+        write_json(tmp_path / "calibration" / f"{name}.json", {})
+    with pytest.raises(ArtefactError, match="holds no nosuch; the forecasters in it: climatology, gcrn"):
+        Run(tmp_path).open("nosuch", load("quickstart"))

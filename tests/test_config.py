@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -34,8 +35,41 @@ def test_a_shipped_configuration_loads_by_name_and_is_complete(name: str) -> Non
 @pytest.mark.parametrize("name", SHIPPED)
 def test_dump_and_load_round_trip(name: str, tmp_path: Path) -> None:
     config = load(name, ["root=/somewhere", "split.train=2024-01-01", "split.validation=2024-03-01"])
-    (tmp_path / "config.yaml").write_text(dump(config), encoding="utf-8")
-    assert load(tmp_path / "config.yaml") == config
+    again = reloaded(config, tmp_path)
+    assert again == config
+    assert resolve(again.source) == resolve(config.source)
+
+
+def test_a_dumped_preset_keeps_its_own_fields(tmp_path: Path) -> None:
+    config = parse({"city": "mine", "source": {"preset": "boston"}}, "test")
+    assert resolve(reloaded(config, tmp_path).source) == resolve(config.source)
+    own = parse({"city": "mine", "source": {"preset": "boston", "max_rejects": 0.05}}, "test")
+    assert resolve(reloaded(own, tmp_path).source).max_rejects == 0.05
+
+
+def reloaded(config: Config, folder: Path) -> Config:
+    """What is read back of a configuration that was written."""
+    (folder / "config.yaml").write_text(dump(config), encoding="utf-8")
+    return load(folder / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "country"),
+    [
+        ({}, None),
+        ({"source": {"preset": "boston"}}, "US"),
+        ({"source": {"preset": "boston"}, "grid": {"resolution": 9}}, "US"),
+        ({"source": {"preset": "boston"}, "grid": {"country": None}}, None),
+        ({"source": {"preset": "boston"}, "grid": {"country": "CA"}}, "CA"),
+    ],
+)
+def test_the_country_is_that_of_the_preset_unless_given(values: dict[str, Any], country: str | None) -> None:
+    assert parse({"city": "mine", **values}, "test").grid.country == country
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_city_has_the_holidays_of_its_country(name: str) -> None:
+    assert load(name).grid.country == "US"
 
 
 def test_a_name_is_found_without_a_file_and_as_configs_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,14 +107,17 @@ def test_overrides_are_yaml_under_dotted_keys() -> None:
         ("grid.resolution", "expected dotted.key=value"),
         ("=9", "expected dotted.key=value"),
         ("city.name=x", "city is a value, not a section"),
-        ("grid.resolution={", "not YAML"),
-        ("grid.resolutoin=9", "grid.resolutoin"),
+        ("grid.resolution={", "'grid.resolution={': cannot be read as YAML"),
+        ("split.train=2023-13-01", "'split.train=2023-13-01': cannot be read as YAML: 2023-13-01 is no date"),
+        ("grid.resolutoin=9", "grid.resolutoin: unknown key; did you mean grid.resolution?"),
+        ("time_zone=UTC", "time_zone: unknown key; did you mean source.time_zone?"),
+        ("sorce.path=x", "sorce: unknown key; did you mean source?"),
         ("grid.resolution=16", "grid.resolution"),
         ("grid.resolution=nine", "grid.resolution"),
-        ("nonsense.key=1", "nonsense"),
+        ("nonsense.key=1", "nonsense: unknown key. `stforecast doctor --keys` lists every key."),
         ("known_time=guessed", "known_time"),
         ("model.conv=transformer", "model.conv"),
-        ("city=No Spaces", "city"),
+        ("city=São Paulo", "city: use only a to z, 0 to 9 and _, for example sao_paulo (got 'São Paulo')"),
         ("split.train=0.95", "split"),
         ("seed=-1", "seed"),
     ],
@@ -97,6 +134,10 @@ def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> N
     [
         (b"city: [", "cannot be read as YAML"),
         (b"\xff\xfe\x00", "cannot be read as YAML"),
+        (
+            b"city: a\nsource:\n  first_day: 2023-02-30\n",
+            "2023-02-30 is no date or number (day is out of range for month) in line 3",
+        ),
         (b"- a\n- b\n", "expected `key: value` lines"),
         (b"", "expected `key: value` lines"),
         (b"seed: 1\n", "city: Field required"),
@@ -128,7 +169,7 @@ def test_every_key_has_a_description() -> None:
     def walk(model: type[BaseModel]) -> None:
         seen.add(model)
         for name, field in model.model_fields.items():
-            assert field.description or (model is Config and name == "city"), f"{model.__name__}.{name}"
+            assert field.description, f"{model.__name__}.{name}"
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 walk(field.annotation)
 
@@ -136,8 +177,9 @@ def test_every_key_has_a_description() -> None:
     assert len(seen) >= 9
 
 
-def test_dump_is_plain_yaml() -> None:
-    assert yaml.safe_load(dump(parse({"city": "mine"}, "test")))["known_time"] == "reported"
+def test_dump_is_plain_yaml_of_what_was_set() -> None:
+    config = parse({"city": "mine", "split": {"train": dt.date(2024, 1, 1)}}, "test")
+    assert yaml.safe_load(dump(config)) == {"city": "mine", "split": {"train": "2024-01-01"}}
 
 
 def test_data_lies_below_the_root_and_other_inputs_as_given(tmp_path: Path) -> None:

@@ -516,9 +516,7 @@ def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Ho
         (("grid.resolution=9",), 3, ["grid.resolution", "trained at 8"]),
         (("source.categories={crime: ['*']}",), 3, ["source.categories", "theft, violence, damage", "Train again"]),
         (
-            (
-                "source.categories={theft: [burglary], violence: ['assault*', robbery], damage: ['vandalism*', graffiti]}",
-            ),
+            ("source.categories={theft: [burglary], violence: ['assault*', robbery], damage: ['vandal*', graffiti]}",),
             3,
             ["source.categories", "theft, damage took in other offences", "theft*, burglary", "train again"],
         ),

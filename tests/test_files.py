@@ -1,5 +1,6 @@
 """Files are whole or absent: an interrupted write leaves what was there before."""
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -65,6 +66,31 @@ def test_an_exception_leaves_the_old_folder(tmp_path: Path, before: bool) -> Non
     with pytest.raises(StopError):
         half(atomic_folder(target), "new.csv")
     assert names(tmp_path) == (["grid", "old.csv"] if before else [])
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_stop_between_the_two_renames_leaves_the_old_folder(
+    tmp_path: Path, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rename = tmp_path / "grid", os.replace
+    if before:
+        target.mkdir()
+        (target / "old.csv").write_text("old")
+
+    def stopped(source: Path, to: Path) -> None:
+        if source.name == f".{os.getpid()}.grid":
+            raise KeyboardInterrupt
+        rename(source, to)
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as temporary:
+        (temporary / "new.csv").write_text("new")
+    assert names(tmp_path) == (["grid", "old.csv"] if before else [])
+
+
+def test_an_absent_file_is_not_to_be_removed(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"facts\.json: is absent.*`stforecast train --fresh`"):
+        read_json(tmp_path / "facts.json")
 
 
 def test_json_round_trip_and_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> N
     height = figure.get_figheight()
     name = city.replace("_", " ").title()
     span = " to ".join(local_text(grid.issue_time + pd.Timedelta(hours=h), grid.time_zone) for h in (0, 24))
-    line = f"{span}, {grid.time_zone} time. In all {total:,.0f} are expected."
+    line = f"{span}, {grid.time_zone} time. In all {total:,.0f} are expected in these hexagons."
     heading = f"{name}: reported offences expected"
     figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
     figure.text(0.04, 1 - 0.8 / height, line, fontsize=11, color=GREY)

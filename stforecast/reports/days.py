@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from stforecast.delivery.map import TOP_SHARE, class_bounds, draw_map
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, draw_map
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.figures import class_legend, fit_maps, label, new_figure
 from stforecast.reports.page import Block, Picture, Section, Text
 from stforecast.scoring.hotspots import top_hexagons
+
+COUNTS = np.array([1, 2, 3, 5, 10, 20])
+"""Where classes of counts begin, beside that of 0."""
 
 
 def section(examined: Examined) -> Section:
@@ -20,7 +25,7 @@ def section(examined: Examined) -> Section:
     if examined.cube.resolution is None:
         return Section("days", title, [Text("The places are not H3 hexagons, so that there is no map.")])
     lam, y = examined.day(examined.intensity[examined.leader]), examined.day(examined.counts)
-    bounds = class_bounds(lam.ravel(), most=6)
+    bounds, counts = class_bounds(lam.ravel(), most=6), count_bounds(y)
     blocks: list[Block] = [
         Text(
             f"All categories over 24 hours, forecast by the {words(examined.leader)}. The typical day has the median "
@@ -28,7 +33,7 @@ def section(examined: Examined) -> Section:
             "from the forecast for what chance alone would do. Outlined: the 5 % of hexagons with the highest forecast."
         )
     ]
-    blocks += [_pair(examined, kind, day, lam[day], y[day], bounds) for kind, day in choose(lam, y).items()]
+    blocks += [_pair(examined, kind, day, lam[day], y[day], bounds, counts) for kind, day in choose(lam, y).items()]
     blocks.append(
         Text(
             "The left map is smooth and the right one spotty even where a forecast is perfect: an expected 0.4 reports "
@@ -65,16 +70,37 @@ def expected_deviance(lam: np.ndarray) -> np.ndarray:
     return np.interp(np.log(np.maximum(lam, table[0])), np.log(table), mean)
 
 
-def _pair(examined: Examined, kind: str, day: int, lam: np.ndarray, y: np.ndarray, bounds: np.ndarray) -> Picture:
+def count_bounds(counts: np.ndarray) -> np.ndarray:
+    """Limits between classes of counts, whole numbers of any shape: 0, 1, 2, then 3 to 4, 5 to 9 … as far as needed."""
+    return COUNTS[: max(1, np.searchsorted(COUNTS, counts.max(initial=0), side="right"))]
+
+
+def count_labels(bounds: np.ndarray) -> list[str]:
+    """A label a class, from the lowest, which is 0, to the highest."""
+    between = [f"{low}" if high == low + 1 else f"{low} to {high - 1}" for low, high in pairwise(bounds)]
+    return ["0", *between, f"{bounds[-1]} and more"]
+
+
+def _pair(
+    examined: Examined,
+    kind: str,
+    day: int,
+    lam: np.ndarray,
+    y: np.ndarray,
+    bounds: np.ndarray,
+    counts: np.ndarray,
+) -> Picture:
+    """A day's maps: λ by classes between `bounds`, counts by those between `counts`."""
     cube = examined.cube
     begin = cube.time_of(int(examined.issues[day])).tz_convert(cube.time_zone)
     figure, axes = new_figure(1, 2)
     draw_map(axes[0], cube.cells, lam, bounds, top_share=TOP_SHARE)
-    draw_map(axes[1], cube.cells, y, bounds)
+    draw_map(axes[1], cube.cells, y, counts)
     label(axes[0], f"Expected: {lam.sum():,.0f}")
     label(axes[1], f"Reported: {y.sum():,.0f}")
-    fit_maps(figure, 1, 2, rest=0.6)
-    class_legend(figure, bounds, "Reports of a hexagon in 24 hours")
+    fit_maps(figure, 1, 2, rest=0.75)
+    class_legend(axes[0], class_labels(bounds), "Expected of a hexagon in 24 hours")
+    class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
     top = top_hexagons(lam[None].astype(np.float32), max(1, round(TOP_SHARE * len(lam))))[0]
     held = float(y[top].sum() / max(y.sum(), 1))
     when = _date(begin)

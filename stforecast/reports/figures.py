@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 
 from stforecast.cube.hexgrid import from_names, polygons
-from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, class_labels, draw_map
+from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, draw_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,12 +101,18 @@ def fit_maps(figure: Figure, rows: int, columns: int, rest: float) -> None:
     figure.set_figheight(rows * (WIDTH / columns * high + 0.3) + rest)
 
 
-def class_legend(figure: Figure, bounds: np.ndarray, title: str) -> None:
-    """The classes of a map in a row below it."""
+def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
+    """The classes of a map, from the lowest to the highest, in rows below it."""
     from matplotlib.patches import Patch
 
-    labels = class_labels(bounds)
     handles = [Patch(facecolor=c, label=name) for c, name in zip(class_colours(len(labels)), labels, strict=True)]
-    figure.legend(
-        handles=handles, title=title, loc="outside lower center", ncols=8, frameon=False, fontsize=8.5, title_fontsize=9
+    axes.legend(
+        handles=handles,
+        title=title,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        title_fontsize=9,
     )

@@ -216,7 +216,7 @@ def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> 
     base = 1e3 * examined.card["forecasters"][first]["poisson_deviance"]
     said = (
         f"When its inputs are shuffled, the {words(first)} loses most by {most[0]} ({gains[most[0]].estimate:.2f} × "
-        f"10⁻³ on a deviance of {base:.2f} × 10⁻³), then by {most[1]} ({gains[most[1]].estimate:.2f})."
+        f"10⁻³ on a deviance of {base:.2f} × 10⁻³), then by {most[1]} ({gains[most[1]].estimate:.2f} × 10⁻³)."
     )
     said += f" Not clear of zero: {', '.join(none)}." if none else ""
     note = (

@@ -118,13 +118,15 @@ def _weekend(local: Local) -> list[Block]:
         "for that alone. A difference tells when reports date offences to; default times and spans shift some of them."
     )
     volumes = _effects("reports a day, weekend over weekday", [(name, v, adjusted.get(id(v))) for name, v, _ in rows])
-    spreads = _effects("Gini, weekend minus weekday", [(name, s, adjusted.get(id(s))) for name, _, s in rows])
-    return [
-        Text(said),
-        Table("weekend_volume", volumes, formats=_formats(volumes, "{:.3f}")),
-        Table("weekend_concentration", spreads, formats=_formats(spreads, "{:+.4f}")),
-        Text(note, note=True),
-    ]
+    measured = [(name, s, adjusted.get(id(s))) for name, _, s in rows if np.isfinite(s.estimate)]
+    spreads = _effects("Gini, weekend minus weekday", measured)
+    blocks: list[Block] = [Text(said), Table("weekend_volume", volumes, formats=_formats(volumes, "{:.3f}"))]
+    if measured:
+        blocks.append(Table("weekend_concentration", spreads, formats=_formats(spreads, "{:+.4f}")))
+    if left := [name for name, _, s in rows if not np.isfinite(s.estimate)]:
+        reason = f"concentration needs {LEAST_WEEKS} weeks of at least {LEAST_EVENTS} events on each day"
+        blocks.append(Text(f"Left out of the comparison of concentration: {', '.join(left)}; {reason}."))
+    return [*blocks, Text(note, note=True)]
 
 
 def _effects(of: str, rows: list[tuple[str, Effect, float | None]]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,12 +15,15 @@ from stforecast.reports.page import Block, Picture, Section, Table, Text
 
 SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
+ENOUGH_YEARS = 3
+"""Years from which a season is told without saying of how few it is."""
 LENGTH = 30.4375
 """Days of the mean month: counts are scaled to it."""
 NOTE = (
     "Trend and season by STL (Cleveland et al. 1990) in its robust form, on logarithms: months far off count less. The "
     "trend describes what was reported and recorded. It does not tell why, nor whether more happened or more was "
-    "reported, and its last months are the least certain. Months whose reports are less than 98 % in are left out."
+    "reported, and its last months are the least certain. The season of a month is its mean over the years. Months "
+    "whose reports are less than 98 % in are left out."
 )
 
 
@@ -54,7 +58,7 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
         row = {"group": words(name), "months": len(series), "mean of a month": series.mean()}
         if (parts := decompose(series)) is not None:
             one.plot(series.index, parts["trend"], color=BLUE, linewidth=1.8)
-            row |= _figures(parts)
+            row |= figures(parts)
             said.append(f"{words(name)} {row['last year on the year before (%)']:+.0f} %")
         rows.append(row)
     frame = pd.DataFrame(rows)
@@ -62,12 +66,14 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
     blocks: list[Block] = []
     if said:
         first = frame.iloc[0]
+        years = first["months"] // SEASON
+        few = f", from {years} years only" if years < ENOUGH_YEARS else ""
         blocks.append(
             Text(
                 f"Mean of the trend over the last twelve months, to {last:%B %Y}, against the twelve before: "
                 f"{'; '.join(said)}. Of {first['group']} reports the highest month of the season is "
                 f"{first['highest month']} ({first['season, highest (%)']:+.0f} % on the trend) and the lowest "
-                f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %)."
+                f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %){few}."
             )
         )
     else:
@@ -115,13 +121,14 @@ def _ends(series: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
     return series.index[0], series.index[-1]
 
 
-def _figures(parts: pd.DataFrame) -> dict[str, object]:
-    trend, season = parts["trend"], parts["season"].iloc[-SEASON:]
+def figures(parts: pd.DataFrame) -> dict[str, object]:
+    """Change of the trend, and the season as the mean of its years: that of one year alone overstates its extremes."""
+    trend, season = parts["trend"], parts["season"].groupby(pd.DatetimeIndex(parts.index).month).mean()
     change = trend.iloc[-SEASON:].mean() / trend.iloc[-2 * SEASON : -SEASON].mean() - 1
     return {
         "last year on the year before (%)": 100 * change,
-        "highest month": f"{season.idxmax():%B}",
+        "highest month": month_name[int(season.argmax()) + 1],
         "season, highest (%)": 100 * (season.max() - 1),
-        "lowest month": f"{season.idxmin():%B}",
+        "lowest month": month_name[int(season.argmin()) + 1],
         "season, lowest (%)": 100 * (season.min() - 1),
     }

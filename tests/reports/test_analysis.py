@@ -20,7 +20,7 @@ from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, repeats, rhythm, trends
 from stforecast.reports.analysis import analyse
 from stforecast.reports.local import Local
-from stforecast.reports.page import Table
+from stforecast.reports.page import Table, Text
 from stforecast.stages import Stages
 
 NORTH, WEST = 39.74, -104.99
@@ -291,6 +291,15 @@ def places(concentrated: bool, seed: int, volume: float = 1.0) -> rhythm.Effect:
     return rhythm.weekend_concentration(day, rng.integers(0, few), days, rng)
 
 
+def test_concentration_that_cannot_be_measured_is_no_table_of_dashes() -> None:
+    blocks = rhythm.section(local_of(events_of(days=220, a_day=8))[0]).blocks
+    names = [block.name for block in blocks if isinstance(block, Table)]
+    assert "weekend_volume" in names
+    assert "weekend_concentration" not in names
+    said = "Left out of the comparison of concentration: all, theft, violence; concentration needs 8 weeks"
+    assert any(said in block.words for block in blocks if isinstance(block, Text))
+
+
 def test_concentration_on_weekends_is_found_and_is_not_a_matter_of_volume() -> None:
     assert places(True, 0).p <= 0.01
     assert places(True, 0).low > 0
@@ -322,6 +331,24 @@ def test_trend_and_season_are_told_apart_and_one_wild_month_is_not_followed() ->
     assert found["trend"].iloc[24:36].to_numpy() == pytest.approx(trend[24:36], rel=0.05)
     assert found["season"].iloc[-12:].idxmax().month == 7
     assert trends.decompose(rates.iloc[:20]) is None
+
+
+def test_the_season_is_the_mean_of_its_years_and_not_the_last_alone() -> None:
+    month = pd.date_range("2020-01-01", periods=36, freq="MS")
+    season = np.ones(36)
+    season[[6, 18, 30]] = [1.1, 1.2, 1.6]  # July
+    season[[1, 13, 25]] = [0.7, 0.8, 1.0]  # February
+    found = trends.figures(pd.DataFrame({"trend": np.full(36, 100.0), "season": season}, index=month))
+    assert (found["highest month"], found["lowest month"]) == ("July", "February")
+    assert found["season, highest (%)"] == pytest.approx(30)
+    assert found["season, lowest (%)"] == pytest.approx(-100 / 6)
+
+
+@pytest.mark.parametrize(("days", "said"), [(740, ", from 2 years only."), (1100, "on the trend) and the lowest")])
+def test_a_season_of_few_years_says_so(days: int, said: str) -> None:
+    summary = trends.section(local_of(events_of(days=days, a_day=6))[0]).blocks[0].words  # type: ignore[union-attr]
+    assert said in summary
+    assert ("years only" in summary) == (days == 740)
 
 
 def test_months_are_scaled_to_their_days_and_broken_ones_left_out(local: Local) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,8 @@ def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: 
     check_page(page)
     names = {path.stem for path in page.parent.glob("*.png")}
     assert {"curves", "differences", "lag", "errors_by_hour", "day_typical", "day_busy", "day_badly_forecast"} <= names
+    said = r"loses most by .+ × 10⁻³ on a deviance of \S+ × 10⁻³\), then by .+ × 10⁻³\)\."
+    assert re.search(said, page.read_text())
 
 
 def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages, page: Path) -> None:
@@ -181,6 +184,20 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
     assert chosen["busy"] == 7
     assert chosen["badly forecast"] == 19
     assert chosen["typical"] not in (7, 19)
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"),
+    [
+        (0, ["0", "1 and more"]),
+        (2, ["0", "1", "2 and more"]),
+        (40, ["0", "1", "2", "3 to 4", "5 to 9", "10 to 19", "20 and more"]),
+    ],
+)
+def test_counts_have_classes_of_whole_numbers(most: int, labels: list[str]) -> None:
+    bounds = days.count_bounds(np.array([[0, most]]))
+    assert days.count_labels(bounds) == labels
+    assert np.searchsorted(bounds, [0, 1], side="right").tolist() == [0, 1]
 
 
 def test_exposure_counts_flags_by_district_and_covariates() -> None:

@@ -141,7 +141,7 @@ function drawLegend(scale, classes, highestFirst) {
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
 }
 
-/** Bars of what the whole city expects, hour by hour, above the slider. */
+/** Bars of what is expected in all hexagons, hour by hour, above the slider. */
 function drawProfile() {
   const totals = grid.view.hours.map((_, hour) => grid.total("intensity", hour, chosen.category));
   const most = Math.max(...totals, 1e-12);
@@ -181,7 +181,7 @@ function drawSentences(top, counts) {
   const caught = counts ? sum(top.map((hexagon) => counts[hexagon])) : 0;
   const found = `Reported ${all}, of which ${caught} in the top (${share(caught, all)})`;
   byId("reported-hits").textContent = counts ? found : "";
-  byId("when").textContent = `${grid.label(hour)}: ${total.toPrecision(3)} expected in the city`;
+  byId("when").textContent = `${grid.label(hour)}: ${Number(total.toPrecision(3))} expected in these ${grid.n} hexagons`;
   if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, counts ? found : ""].join(". "));
 }
 
