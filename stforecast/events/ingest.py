@@ -19,6 +19,7 @@ from stforecast.config import Config
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned, clean
+from stforecast.events.dates import order_of
 from stforecast.events.gather import Parts
 from stforecast.events.parts import VERSION, Part, keep
 from stforecast.events.read import ahead, monthly, read
@@ -28,7 +29,7 @@ from stforecast.events.settle import Choice, choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import DAY, NONE, SECOND, to_local
 from stforecast.files import file_fingerprint, fingerprint, write_json
-from stforecast.sections import Source
+from stforecast.sections import DateOrder, Source
 from stforecast.workspace import Workspace
 
 ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")
@@ -98,7 +99,7 @@ def ingest(
     needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
     silver.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".parts-", dir=silver.parent) as fresh:
-        cleaned = list(_parts(files, source, needed, now, silver / "parts", Path(fresh)))
+        cleaned, order = _in_their_order(files, source, needed, now, silver / "parts", Path(fresh))
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)
         _check_rejects(settled, source, silver)
@@ -109,6 +110,7 @@ def ingest(
             "ingested_at": now.isoformat(),
             "sources": [part.facts["source"] for part in cleaned],
             "time_zone": source.time_zone,
+            "date_order": order,
             **_summary(settled, source),
         }
         _check_events(meta, settled, files)
@@ -146,6 +148,26 @@ def _settle(parts: Parts, source: Source) -> _Settled:
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
     rows = choice.rows
     return _Settled(choice, counts, keys.occurred[rows], keys.category[rows], parts.reported()[rows])
+
+
+def _in_their_order(
+    files: Sequence[Path], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+) -> tuple[list[Part], DateOrder | None]:
+    """The cleaned files, and the order of day and month in their dates (None: none depends on it).
+
+    Where it is not stated, all dates tell: they are read as the first rows have it, and anew if that was wrong.
+    """
+
+    def parts(order: DateOrder) -> list[Part]:
+        return list(_parts(files, source.model_copy(update={"date_order": order}), needed, now, known, fresh))
+
+    guess = source.date_order
+    if guess is None:
+        told = next((clean(chunk.frame, source, now).dates for chunk in read(files[0], source.columns, needed)), {})
+        guess = "day_first" if "day_first" in told else "month_first"
+    cleaned = parts(guess)
+    order = order_of([part.facts["dates"] for part in cleaned], source.date_order)
+    return (cleaned if order in (None, guess) else parts(order)), order
 
 
 def _parts(

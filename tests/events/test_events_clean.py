@@ -49,6 +49,7 @@ def run(*rows, source=SOURCE):
         ({"occurred": "(null)"}, why.NO_TIME),
         ({"occurred": "yesterday"}, why.UNREADABLE_TIME),
         ({"occurred": "2019-01"}, why.MONTH_ONLY),
+        ({"occurred": "13/5/2023 10:00"}, "day and month not in the order month_first"),
         ({"occurred": "1/1/1900 12:00:00 AM"}, why.TOO_OLD),
         ({"occurred": "12/31/9999 12:00:00 AM"}, why.FUTURE),
         ({"occurred": "1/1/2024 12:00:00 PM"}, why.FUTURE),
@@ -208,12 +209,24 @@ def test_stragglers_do_not_stretch_the_axis():
     assert len(settled(*bulk, *odd, source=chosen).events) == 33
 
 
+def test_dates_that_tell_the_order_of_day_and_month():
+    rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
+    cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
+    assert cleaned.dates == {
+        "month_first": ("f.csv", 4, "5/13/2023 1:00"),
+        "day_first": ("f.csv", 5, "14/6/2023 1:00"),
+        "either": ("f.csv", 3, BASE["occurred"]),
+    }
+
+
 dirt = st.fixed_dictionaries(
     {
         "occurred": st.sampled_from(
             [
                 "5/1/2023 3:00:00 PM",
                 "2023-05-02T01:00:00",
+                "5/13/2023 1:00",
+                "13/5/2023 1:00",
                 "",
                 "x",
                 "1/1/1900 0:00",
@@ -242,8 +255,8 @@ def test_any_chunk_size_gives_the_same(rows, size):
     many = settle(merge(parts), source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
-    assert (once.left_out, once.mended, once.offences, once.rows) == (
-        *(many.left_out, many.mended, many.offences),
+    assert (once.left_out, once.mended, once.offences, once.dates, once.rows) == (
+        *(many.left_out, many.mended, many.offences, many.dates),
         many.rows,
     )
     # every row is accounted for exactly once

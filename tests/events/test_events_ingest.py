@@ -55,6 +55,7 @@ def test_user_fields_win_over_the_preset_field_by_field():
     assert source.time_zone == "America/Denver"
     assert categories_of(source) == ("a", "rest")
     assert resolve(Source(preset="boston")).max_rejects == 0.15
+    assert all(resolve(Source(preset=name)).date_order == "month_first" for name in PRESETS)
     assert resolve(Source(preset="boston", max_rejects=0.01)).max_rejects == 0.01
     assert resolve(source) == source
 
@@ -181,6 +182,60 @@ def test_truncated_gzip_stops_the_run(tmp_path):
     with pytest.raises(DataError, match=r"a\.csv\.gz: damaged or cut short"):
         ingest(city(tmp_path), now=NOW)
     assert not Workspace(tmp_path, "town").silver.exists()
+
+
+DMY, MDY = "{d:02d}/{m:02d}/2023", "{m:02d}/{d:02d}/2023"
+
+
+def dated(form, days=range(1, 21), month=5):
+    """A file with an event a day, whose dates are written as `form` has them."""
+    rows = [f"{form.format(d=day, m=month)} 13:00,39.7,-104.9,Theft,{month}-{day}" for day in days]
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def days_of(events):
+    return sorted(set(events.frame["occurred_at"].dt.strftime("%m-%d")))
+
+
+@pytest.mark.parametrize(("form", "order"), [(DMY, "day_first"), (MDY, "month_first"), ("2023-{m:02d}-{d:02d}", None)])
+def test_the_order_of_day_and_month_is_found(tmp_path, form, order):
+    expected = [f"05-{day:02d}" for day in range(1, 21)] + ["06-02", "06-03"]
+    bronze(tmp_path, "a.csv", dated(form, (2, 3), month=6))  # does not tell
+    bronze(tmp_path, "b.csv", dated(form))
+    for config in (city(tmp_path), city(tmp_path, date_order=order)):
+        events = ingest(config, now=NOW)
+        assert days_of(events) == expected
+        assert events.meta["rejected"] == {}
+        assert events.meta["date_order"] == order
+
+
+def test_files_in_both_orders_stop_the_run(tmp_path):
+    bronze(tmp_path, "a.csv", dated(MDY))
+    bronze(tmp_path, "b.csv", dated(DMY, month=6))
+    with pytest.raises(
+        DataError, match=r"a\.csv: line 14: '05/13/2023 13:00' has the month first, but b\.csv: line 14"
+    ):
+        ingest(city(tmp_path), now=NOW)
+    with pytest.raises(
+        DataError, match=r"b\.csv: line 14: .* has the day first.* source\.date_order .* is month_first"
+    ):
+        ingest(city(tmp_path, date_order="month_first"), now=NOW)
+    stops(tmp_path, dated(MDY) + dated(DMY, month=6)[len(HEADER) + 1 :], "Set source.date_order to", False)
+
+
+def test_a_slip_among_dates_of_a_stated_order_is_refused(tmp_path):
+    slip = "13/05/2023 13:00,39.7,-104.9,Theft,slip\n"
+    bronze(tmp_path, text=dated(MDY) + slip)
+    events = ingest(city(tmp_path, date_order="month_first"), now=NOW)
+    assert events.meta["rejected"] == {"day and month not in the order month_first": 1}
+    assert len(events) == 20
+
+
+def test_dates_that_tell_no_order_need_one(tmp_path):
+    text = dated(DMY, range(6, 9))
+    stops(tmp_path, text, r"a\.csv: line 2: '06/05/2023 13:00' may be month first or day first.*date_order", False)
+    assert days_of(ingest(city(tmp_path, date_order="day_first"), now=NOW)) == ["05-06", "05-07", "05-08"]
+    assert days_of(ingest(city(tmp_path, date_order="month_first"), now=NOW)) == ["06-05", "07-05", "08-05"]
 
 
 def test_no_event_left(tmp_path):

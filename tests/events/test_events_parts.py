@@ -22,6 +22,7 @@ FIELDS = ("occurred", "reported", "latitude", "longitude", "offence", "event_id"
 SOURCE = {
     "columns": {name: [name] for name in FIELDS},
     "time_zone": "America/Denver",
+    "date_order": "month_first",
     "bounds": [-105.3, 39.5, -104.5, 40.0],
     "categories": {"property": ["theft*", "burglary"], "person": ["assault"]},
     "max_rejects": 1.0,
