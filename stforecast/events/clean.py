@@ -6,7 +6,7 @@ for its place; or an event. Rows that are left out are counted and are not rejec
 
 Stated rules, counted under `mended` where they apply:
 - repeated and missing hours: see `times`;
-- a report dated exactly at local midnight is a day without a time: it counts as known at the end of that day;
+- a report dated exactly at local midnight, however written, is a day without a time: known at the end of that day;
 - reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible;
 - coordinates outside the bounds that lie inside when exchanged are exchanged.
@@ -31,7 +31,7 @@ from stforecast.events.read import FIELDS
 from stforecast.events.schema import REJECT_COLUMNS, TEXT
 from stforecast.events.sources import grouping
 from stforecast.events.texts import as_array, as_series, by_text, coded, is_empty, numbers_of, stripped
-from stforecast.events.times import DAY, NONE, ORDERS, is_month, parse, parse_pair, to_utc
+from stforecast.events.times import DAY, NONE, ORDERS, is_month, parse, parse_pair, to_local, to_utc
 from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
@@ -225,11 +225,15 @@ def _until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, sourc
 
 def _reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
     wall, offset = _optional(book, (texts["reported"],), "unreadable report time", source, limit)
-    local = source.times_are == "local" or ((offset == NONE) & (source.times_are is None))
-    day_only = (wall != NONE) & (wall % DAY == 0) & local
-    book.mend(day_only, "reported on a day without time")
-    wall = np.where(day_only, wall + DAY - 1, wall)  # the last instant of that day, not the first of the next
-    reported = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
+    zone = source.time_zone or "UTC"
+    reported = to_utc(wall, offset, zone, source.times_are)[0]
+    rows = np.flatnonzero(reported != NONE)
+    day, unwritten = to_local(reported[rows], zone) // DAY * DAY, np.full(len(rows), NONE)
+    begins = reported[rows] == to_utc(day, unwritten, zone, "local")[0]
+    rows, day = rows[begins], day[begins]
+    # the last instant of that day, not the first of the next
+    reported[rows] = to_utc(day + DAY - 1, unwritten[begins], zone, "local")[0]
+    book.mend(np.isin(np.arange(len(reported)), rows), "reported on a day without time")
     early = (reported != NONE) & (reported < occurred)
     book.mend(early, "reported before it occurred")
     return np.where(early, occurred, reported)
