@@ -9,7 +9,7 @@ Stated rules, counted under `mended` where they apply:
 - a report dated exactly at local midnight, however written, is a day without a time: known at the end of that day;
 - reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible;
-- coordinates outside the bounds that lie inside when exchanged are exchanged.
+- coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.
         exchanged = outside & _within(*other, source)
         longitude, latitude = np.where(exchanged, other, (longitude, latitude))
         outside &= ~exchanged
-        book.mend(exchanged, "exchanged axes")
+        book.mend(exchanged, why.EXCHANGED)
     book.refuse(outside, why.OUTSIDE, *shown)
     return latitude, longitude
 

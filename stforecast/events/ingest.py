@@ -102,6 +102,7 @@ def ingest(
         cleaned, order = _in_their_order(files, source, needed, now, silver / "parts", Path(fresh))
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)
+        _check_axes(settled, source)
         _check_rejects(settled, source, silver)
         meta = {
             "schema": SCHEMA,
@@ -126,11 +127,13 @@ def ingest(
 class _Settled:
     """Which rows are events, and what became of all others; `counts` holds no events.
 
-    occurred (µs), category (number), reported (whether): of the events in order.
+    placed: rows with a place within the bounds, before any is merged or left out. occurred (µs), category (number),
+    reported (whether): of the events in order.
     """
 
     choice: Choice
     counts: Cleaned
+    placed: int
     occurred: np.ndarray
     category: np.ndarray
     reported: np.ndarray
@@ -147,7 +150,7 @@ def _settle(parts: Parts, source: Source) -> _Settled:
         rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
     rows = choice.rows
-    return _Settled(choice, counts, keys.occurred[rows], keys.category[rows], parts.reported()[rows])
+    return _Settled(choice, counts, len(keys.event), keys.occurred[rows], keys.category[rows], parts.reported()[rows])
 
 
 def _in_their_order(
@@ -206,6 +209,18 @@ def _chunks(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp
                 raise monthly(str(path))
             yield part
             bar.update(chunk.position - bar.n)
+
+
+def _check_axes(settled: _Settled, source: Source) -> None:
+    """Stop where exchanged axes are no clerk's slip but the configuration's."""
+    exchanged = settled.counts.mended[why.EXCHANGED]
+    placed = settled.placed + int(settled.counts.rejects["reason"].eq(why.OUTSIDE).sum())
+    if exchanged > placed / 2:
+        raise DataError(
+            f"source.bounds: {exchanged:,} of {placed:,} places lie in {list(source.bounds or ())} only with latitude "
+            "and longitude exchanged. Check the order of source.bounds (west, south, east, north), or which columns "
+            "source.columns.latitude and source.columns.longitude name."
+        )
 
 
 def _check_rejects(settled: _Settled, source: Source, silver: Path) -> None:

@@ -32,6 +32,8 @@ WITHDRAWAL = "withdrawal"
 WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 
+# mended, and more than a slip where most places need it
+EXCHANGED = "exchanged axes"
 
 FOREVER = 2**62  # µs
 

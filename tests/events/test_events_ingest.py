@@ -166,6 +166,17 @@ def test_too_many_rejects_stop_the_run(tmp_path):
     assert len(ingest(city(tmp_path, max_rejects=0.1), now=NOW)) == 20
 
 
+def test_exchanged_axes_are_mended_for_a_minority_only(tmp_path):
+    text = table().replace("39.7,-104.9", "38.71,-9.14")  # Lisbon: either order of the bounds is possible
+    outside = "2023-05-21 1:00,50,50,Theft,21\n"
+    message = r"source\.bounds: 20 of 21 places lie in \[38\.6, -9\.3, .*\] only .*\(west, south, east, north\)"
+    stops(tmp_path, text + outside, message, False, bounds=(38.6, -9.3, 38.9, -9.0))
+    bronze(tmp_path, text=text.replace("38.71,-9.14", "-9.14,38.71", 10))
+    events = ingest(city(tmp_path, bounds=(-9.3, 38.6, -9.0, 38.9)), now=NOW)
+    assert events.meta["mended"] == {"exchanged axes": 10}
+    assert events.frame["latitude"].eq(38.71).all()
+
+
 def test_a_file_cut_short_stops_the_run(tmp_path):
     stops(
         tmp_path,
