@@ -259,6 +259,51 @@ def test_no_event_left(tmp_path):
     )
 
 
+def test_a_category_that_matches_nothing_stops_the_run(tmp_path):
+    extra = [f"2023-05-21 1:00,39.7,-104.9,Furto  d'auto,f{n}" for n in range(3)]
+    message = (
+        r"source\.categories\.furto: 'furtto\*', 'x' matches no offence .* in no category: \"Furto d'auto\": 3\. Mend"
+    )
+    for more in ({}, {"other": "rest"}):
+        categories = {"theft": ["theft"], "furto": ["furtto*", "x"]}
+        stops(tmp_path, table(extra=extra), message, False, categories=categories, **more)
+    shadowed = {"theft": ["*"], "furto": ["furto*"]}
+    stops(
+        tmp_path,
+        table(extra=extra),
+        "no offence that the categories before it leave.*: none",
+        False,
+        categories=shadowed,
+    )
+
+
+def test_patterns_and_categories_without_events_are_said(tmp_path):
+    bronze(tmp_path, text=table(extra=["2022-01-01 1:00,39.7,-104.9,Arson,21"]))
+    categories = {"theft": ["theft", "thefft*"], "fire": ["arson"]}
+    events = ingest(city(tmp_path, categories=categories, first_day="2023-01-01"), now=NOW)
+    assert events.meta["notes"] == ["categories.fire: no event", 'categories.theft: no offence matches "thefft*"']
+    preset = {"preset": "denver", "columns": COLUMNS, "categories": {}}
+    bronze(tmp_path, text=table().replace("Theft", "burglary"))
+    said = [f"categories.{category}: no event" for category in ("person", "vehicle", "disorder")]
+    assert ingest(city(tmp_path, **preset), now=NOW).meta["notes"] == said
+
+
+def test_a_file_that_loses_its_rows_is_named(tmp_path):
+    bronze(tmp_path, "a.csv", table())
+    bronze(tmp_path, "old.csv", table().replace("2023", "1991"))
+    bronze(tmp_path, "none.csv", HEADER + "\n")
+    never = [f"never {n},39.7,-104.9,Theft,n{n}" for n in range(3)]
+    bronze(tmp_path, "bad file.csv", "\n".join([HEADER, ",39.7,-104.9,Theft,b", *never]) + "\n")
+    bronze(tmp_path, "half.csv", table(range(21, 25), [row.replace(",n", ",h") for row in never]))
+    bronze(tmp_path, "other.csv", table(range(25, 30)).replace("Theft", "Fraud"))
+    events = ingest(city(tmp_path, max_rejects=0.3, first_day="2023-01-01"), now=NOW)
+    assert events.meta["notes"] == [
+        "bad file.csv: none of its 4 rows became an event: unreadable time (line 3: 'never 0')",
+        "half.csv: 3 of its 7 rows were refused, most for unreadable time (line 6: 'never 0')",
+        "other.csv: none of its 5 rows became an event: not in a category",
+    ]
+
+
 def test_header_without_rows(tmp_path):
     stops(tmp_path, HEADER + "\n", "the file has no rows", False)
 

@@ -28,6 +28,7 @@ SOURCE = {
     "max_rejects": 1.0,
 }
 GOOD = ("5/1/2023 3:00:00 PM", "", "39.7", "-104.9", "Theft", "good", "", "1", "1")
+FIGHT = (*GOOD[:4], "Assault", "fight", *GOOD[6:])
 times = ["5/1/2023 3:00:00 PM", "5/1/2023 1:00:00 PM", "2023-05-02T01:00:00", "6/1/1999 1:00", "7/1/2023 2:00", "x"]
 rows = st.tuples(
     st.sampled_from(times),
@@ -63,7 +64,7 @@ def test_appended_files_are_as_all_files_at_once(table, cuts):
     with tempfile.TemporaryDirectory() as name:
         folder, edges = Path(name), [0, *sorted(cuts), len(table) + 30]
         pieces = [table[a:b] for a, b in itertools.pairwise(edges)]
-        files = [write(folder / f"{i}.csv", [*piece, GOOD]) for i, piece in enumerate(pieces)]
+        files = [write(folder / f"{i}.csv", [*piece, GOOD, FIGHT]) for i, piece in enumerate(pieces)]
         at_once = ingest(settings_of(folder / "once", files), now=NOW)
         for number in range(1, len(files) + 1):
             appended = ingest(settings_of(folder / "grown", files[:number]), now=NOW + pd.Timedelta(hours=number))
@@ -90,6 +91,7 @@ def seen(monkeypatch):
 def taken_in(root, files, seen, now=NOW, **source):
     seen.clear()
     config = settings_of(root, files)
+    source = {"categories": {"property": ["theft*"]}, **source}
     config = config.model_copy(update={"source": config.source.model_copy(update=source)})
     table = ingest(config, now=now)
     return len(table), list(seen)
