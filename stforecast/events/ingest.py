@@ -67,7 +67,7 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
 def source_stamp(files: Sequence[Path], config: Config) -> str:
     """A fingerprint of the files (name, size, time of change) and of how they are read; it stands in ingest.json.
 
-    Equal stamps mean that an ingest would give the same events again.
+    Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
     how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects"})
     which = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -213,6 +213,7 @@ def _summary(settled: Settled, source: Source) -> dict[str, Any]:
         "on_the_hour": _share(seconds % 3600 == 0),
         "rows_read": counts.rows,
         "merged": settled.choice.merged,
+        "due": counts.due,
         "rejected": {str(reason): int(number) for reason, number in counts.rejects["reason"].value_counts().items()},
         "left_out": dict(counts.left_out.most_common()),
         "mended": dict(counts.mended.most_common()),

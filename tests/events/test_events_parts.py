@@ -16,6 +16,7 @@ from stforecast.errors import DataError
 from stforecast.events import ingest as module
 from stforecast.events.ingest import ingest
 from stforecast.events.schema import EventTable
+from stforecast.preparation import Preparation
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 FIELDS = ("occurred", "reported", "latitude", "longitude", "offence", "event_id", "incident_id", "count", "district")
@@ -126,6 +127,22 @@ def test_a_file_that_told_of_the_future_is_read_again_when_that_has_come(tmp_pat
     assert taken_in(tmp_path, [one, two], seen, **chosen) == (3, ["1.csv", "2.csv"])
     assert taken_in(tmp_path, [one, two], seen, NOW + pd.Timedelta(days=1), **chosen) == (3, [])
     assert taken_in(tmp_path, [one, two], seen, NOW + pd.Timedelta(days=6), **chosen) == (4, ["1.csv"])
+
+
+def test_the_table_is_made_again_when_what_was_to_come_has_come(tmp_path):
+    late = ("1/5/2024 1:00:00 PM", *GOOD[1:5], "late", *GOOD[6:])
+    path = write(tmp_path / "1.csv", day(1, *day(2), late))
+    source = {**SOURCE, "path": str(path), "categories": {"property": ["theft"]}, "first_day": "2023-01-01"}
+    config = parse({"city": "town", "root": str(tmp_path), "source": {**source, "last_day": "2024-12-31"}}, "test")
+    said = []
+    stages = Preparation(config, said.append)
+    assert len(ingest(config, now=NOW)) == 2
+    before = stages.gold_stamp()
+    assert len(stages.ingest()) == 3
+    assert stages.gold_stamp() != before
+    said.clear()
+    assert len(stages.ingest()) == 3
+    assert said == [f"ingest: {stages.place.silver} is up to date"]
 
 
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
