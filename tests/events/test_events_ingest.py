@@ -177,6 +177,16 @@ def test_exchanged_axes_are_mended_for_a_minority_only(tmp_path):
     assert events.frame["latitude"].eq(38.71).all()
 
 
+def test_decimal_commas(tmp_path):
+    bronze(tmp_path, text=table().replace(",", ";").replace("39.7", "39,70988").replace("-104.9", "-104,9"))
+    assert (ingest(city(tmp_path), now=NOW).frame[["latitude", "longitude"]] == [39.70988, -104.9]).all(axis=None)
+
+
+def test_the_example_of_a_refused_row_has_a_text(tmp_path):
+    bad = ["2023-05-01 10:00,,,Theft,31", "2023-05-01 10:00,39°42',,Theft,32"]
+    stops(tmp_path, table(extra=bad), r"no coordinates: 2 \(such as a\.csv line 23: \"39°42' \"\)", True)
+
+
 def test_a_file_cut_short_stops_the_run(tmp_path):
     stops(
         tmp_path,
