@@ -28,10 +28,11 @@ from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import DAY, NONE, SECOND, to_local
-from stforecast.files import file_fingerprint, fingerprint, write_json
+from stforecast.files import file_fingerprint, fingerprint, sweep, write_json
 from stforecast.sections import DateOrder, Source
 from stforecast.workspace import Workspace
 
+UNFINISHED = ".parts-"  # folders of files that are being read
 ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")
 
 
@@ -97,7 +98,9 @@ def ingest(
     mapped = {name for name in config.source.columns.model_fields_set if getattr(config.source.columns, name)}
     needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
     silver.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".parts-", dir=silver.parent) as fresh:
+    sweep(silver.parent, f"{UNFINISHED}*")
+    sweep(silver)
+    with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
         cleaned, order = _in_their_order(files, source, needed, now, silver / "parts", Path(fresh))
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)

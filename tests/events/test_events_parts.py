@@ -145,6 +145,19 @@ def test_the_table_is_made_again_when_what_was_to_come_has_come(tmp_path):
     assert said == [f"ingest: {stages.place.silver} is up to date"]
 
 
+def test_what_a_killed_ingest_left_is_removed(tmp_path):
+    place = tmp_path / "data/town"
+    names = [".parts-old", ".parts-new", "silver/.77.events.parquet", ".keep"]
+    for name in names:
+        path = place / name
+        (path if "parts-" in name else path.parent).mkdir(parents=True, exist_ok=True)
+        (path / "events.arrow" if path.is_dir() else path).write_bytes(b"x")
+        if name != ".parts-new":
+            os.utime(path, ns=(1, 1))
+    ingest(settings_of(tmp_path, [write(tmp_path / "1.csv", [GOOD, FIGHT])]), now=NOW)
+    assert [(place / name).exists() for name in names] == [False, True, False, True]
+
+
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
     one = write(tmp_path / "1.csv", day(1, *day(2)))
     assert taken_in(tmp_path, [one], seen) == (2, ["1.csv"])
