@@ -6,12 +6,16 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stforecast.errors import ArtefactError
+
+LEFTOVER_HOURS = 6
+"""Age at which a half-written file or folder is that of a process that was killed."""
 
 
 @contextmanager
@@ -49,6 +53,14 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             os.replace(retired, target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def sweep(folder: Path, pattern: str = ".*") -> None:
+    """Remove what killed processes left half-written in `folder`."""
+    for path in folder.glob(pattern):
+        with suppress(FileNotFoundError):  # finished by the process at work on it
+            if time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

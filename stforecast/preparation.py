@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
+
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.cube.axis import Axis
@@ -47,14 +49,15 @@ class Preparation:
             self._simulate()
         files = events_ingest.source_files(config, place.bronze)
         stamp = events_ingest.source_stamp(files, config)
-        done = self._silver_stamp(mend) == stamp
+        found_stamp, due = self._silver_stamp(mend)
+        done = found_stamp == stamp and pd.Timestamp.now("UTC").value // 1000 < due
         # what is to be mended is read as a whole: damage inside the file would show too late otherwise
         opening = EventTable.open_whole if mend else EventTable.open
         if done and (found := self._opened(opening, place.silver, mend)) is not None:
             self.say(f"ingest: {place.silver} is up to date")
             return found
         table = events_ingest.ingest(config, files, place.silver)
-        for line in summary(table.meta):
+        for line in [*summary(table.meta), *table.meta["notes"]]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {place.silver}")
         return table
@@ -92,9 +95,11 @@ class Preparation:
         files = [source["hash"] for source in self._events().meta["sources"]]
         return facts["stamp"] == self._simulation() and files == [facts["hash"]]
 
-    def _silver_stamp(self, mend: bool = False) -> str | None:
+    def _silver_stamp(self, mend: bool = False) -> tuple[str | None, int]:
+        """Of which files and settings the events are, and when (µs) they may be others; a cube is of both."""
         path = self.place.silver / "ingest.json"
-        return (self._opened(read_json, path, mend) or {}).get("stamp") if path.is_file() else None
+        facts = (self._opened(read_json, path, mend) or {}) if path.is_file() else {}
+        return facts.get("stamp"), facts.get("due", 0)
 
     def _opened(self, opening: Callable[[Path], Opened], path: Path, mend: bool) -> Opened | None:
         """What lies at `path`; with `mend`, None where it cannot be opened."""
@@ -125,7 +130,7 @@ class Preparation:
         return cube
 
     def _events(self) -> EventTable:
-        if self._silver_stamp() is None:
+        if self._silver_stamp()[0] is None:
             raise ArtefactError(f"{self.place.silver}: no events. Run `stforecast ingest` first.")
         return EventTable.open(self.place.silver)
 
@@ -135,7 +140,7 @@ class Preparation:
             files = events_ingest.source_files(self.config, self.place.bronze)
         except DataError:
             return
-        if self._silver_stamp() != events_ingest.source_stamp(files, self.config) or self._other_simulation():
+        if self._silver_stamp()[0] != events_ingest.source_stamp(files, self.config) or self._other_simulation():
             raise ArtefactError(
                 f"{self.place.silver}: no events of these files and settings. Run `stforecast ingest` first."
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import math
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from stforecast.delivery.store import Store
 from stforecast.delivery.usual import usual_week
 from stforecast.errors import ArtefactError, BusyError, StforecastError
 from stforecast.events.schema import EventTable
-from stforecast.files import fingerprint, read_json
+from stforecast.files import fingerprint, read_json, sweep
 from stforecast.run import Run
 from stforecast.stages import Stages
 
@@ -31,8 +30,6 @@ LIVE = pd.Timedelta(days=7)
 """A record that ends within this time of now is forecast from now on; an older one from its own end."""
 SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
 """What the service tells of a scorecard."""
-LEFTOVER_HOURS = 6
-"""Age at which a half-written file or folder is that of a process that was killed."""
 
 
 def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
@@ -68,9 +65,9 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
-    _sweep(stages.place.root / "data" / stages.config.city / "grids")
+    sweep(stages.place.root / "data" / stages.config.city / "grids")
     run = Run(stages.place.latest())
-    _sweep(run.folder / "state")
+    sweep(run.folder / "state")
     table = stages.ingest(mend=True)
     cube = stages.newest(run)
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
@@ -142,10 +139,3 @@ def run_facts(run: Run, model: str) -> dict[str, Any]:
 def _finite(scores: dict[str, Any]) -> dict[str, float]:
     numbers = {key: scores.get(key) for key in SHOWN}
     return {key: value for key, value in numbers.items() if isinstance(value, float) and math.isfinite(value)}
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for path in folder.glob(".*") if folder.is_dir() else ():
-        if time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+DateOrder = Literal["month_first", "day_first"]
 
 
 class Section(BaseModel):
@@ -50,6 +51,11 @@ class Source(Section):
     time_zone: str | None = Field(None, description="IANA time zone of the city; default the preset's")
     times_are: Literal["local", "utc"] | None = Field(
         None, description="how the publisher writes times; an offset such as +00 is ignored when local"
+    )
+    date_order: DateOrder | None = Field(
+        None,
+        description="whether 3/4/2024 is 4 March or 3 April; default the preset's, or else what the dates of all files "
+        "tell",
     )
     bounds: tuple[float, float, float, float] | None = Field(
         None, description="west, south, east, north in degrees; events outside are refused; default the preset's"

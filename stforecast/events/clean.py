@@ -6,10 +6,10 @@ for its place; or an event. Rows that are left out are counted and are not rejec
 
 Stated rules, counted under `mended` where they apply:
 - repeated and missing hours: see `times`;
-- a report dated exactly at local midnight is a day without a time: it counts as known at the end of that day;
+- a report dated exactly at local midnight, however written, is a day without a time: known at the end of that day;
 - reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible;
-- coordinates outside the bounds that lie inside when exchanged are exchanged.
+- coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stforecast.events.read import FIELDS
 from stforecast.events.schema import REJECT_COLUMNS, TEXT
 from stforecast.events.sources import grouping
 from stforecast.events.texts import as_array, as_series, by_text, coded, is_empty, numbers_of, stripped
-from stforecast.events.times import DAY, NONE, is_month, parse, parse_pair, to_utc
+from stforecast.events.times import DAY, NONE, ORDERS, is_month, parse, parse_pair, to_local, to_utc
 from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
@@ -54,8 +54,9 @@ class Cleaned:
     """What became of some rows; results of several chunks add (`settle.merge`).
 
     events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
-    rejects: file, line, reason, value. offences: (offence, category or None) → rows. due: the first instant (µs) at
-    which the same rows may come out differently, since they tell of what was then to come.
+    rejects: file, line, reason, value. offences: (offence, category or None) → rows. dates: what a date tells of the
+    order of day and month (`ORDERS`) → file, line and text of the first such date. due: the first instant (µs) at which
+    the same rows may come out differently, since they tell of what was then to come.
     """
 
     events: pd.DataFrame
@@ -65,13 +66,15 @@ class Cleaned:
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     offences: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    dates: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     due: int = FOREVER
 
 
 def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     """Events, withdrawals and rejects of one chunk of `read`.
 
-    source: the effective one of `sources.resolve`. now: the instant after which nothing can have occurred.
+    source: the effective one of `sources.resolve`; without `date_order` dates are read month first. now: the instant
+    after which nothing can have occurred.
     """
     given = [name for name in FIELDS if name in chunk]
     nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
@@ -131,7 +134,8 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
         pd.Series([value for _, _, value in no], dtype=TEXT),
     )
     rejects = pd.DataFrame(dict(zip(REJECT_COLUMNS, refused, strict=True)))
-    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences, book.due)
+    dates = {order: (str(file.iloc[row]), int(line[row]), text) for order, (row, text) in book.dates.items()}
+    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences, dates, book.due)
 
 
 def day_start(day: dt.date, time_zone: str) -> int:
@@ -153,9 +157,12 @@ def _occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: i
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
     for column in shown:
         book.refuse(is_empty(column), why.NO_TIME, *shown)
-    wall, offset = _parse(shown, book.open)
+    wall, offset, orders = _parse(book, shown, book.open, source)
     unread = book.open & (wall == NONE)
     if unread.any():
+        order = source.date_order or "month_first"
+        other = unread & (orders != 0) & (orders != ORDERS.index(order))
+        book.refuse(other, f"{why.OTHER_ORDER} {order}", *shown)
         book.refuse(unread & by_text(texts["occurred"], is_month).astype(bool), why.MONTH_ONLY, *shown)
         book.refuse(unread, why.UNREADABLE_TIME, *shown)
     book.refuse(wall < (min(FLOOR, source.first_day or FLOOR) - _EPOCH).days * DAY, why.TOO_OLD, *shown)
@@ -188,7 +195,7 @@ def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.
         exchanged = outside & _within(*other, source)
         longitude, latitude = np.where(exchanged, other, (longitude, latitude))
         outside &= ~exchanged
-        book.mend(exchanged, "exchanged axes")
+        book.mend(exchanged, why.EXCHANGED)
     book.refuse(outside, why.OUTSIDE, *shown)
     return latitude, longitude
 
@@ -209,7 +216,7 @@ def _within(longitude: np.ndarray, latitude: np.ndarray, source: Source) -> np.n
 
 def _until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
     columns = (texts["occurred_until"], texts["occurred_until_time"]) if paired else (texts["occurred_until"],)
-    wall, offset = _optional(book, columns, "unreadable end", limit)
+    wall, offset = _optional(book, columns, "unreadable end", source, limit)
     until = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
     backwards = (until != NONE) & (until < occurred)
     book.mend(backwards, "end before start")
@@ -217,32 +224,43 @@ def _until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, sourc
 
 
 def _reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
-    wall, offset = _optional(book, (texts["reported"],), "unreadable report time", limit)
-    local = source.times_are == "local" or ((offset == NONE) & (source.times_are is None))
-    day_only = (wall != NONE) & (wall % DAY == 0) & local
-    book.mend(day_only, "reported on a day without time")
-    wall = np.where(day_only, wall + DAY - 1, wall)  # the last instant of that day, not the first of the next
-    reported = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
+    wall, offset = _optional(book, (texts["reported"],), "unreadable report time", source, limit)
+    zone = source.time_zone or "UTC"
+    reported = to_utc(wall, offset, zone, source.times_are)[0]
+    rows = np.flatnonzero(reported != NONE)
+    day, unwritten = to_local(reported[rows], zone) // DAY * DAY, np.full(len(rows), NONE)
+    begins = reported[rows] == to_utc(day, unwritten, zone, "local")[0]
+    rows, day = rows[begins], day[begins]
+    # the last instant of that day, not the first of the next
+    reported[rows] = to_utc(day + DAY - 1, unwritten[begins], zone, "local")[0]
+    book.mend(np.isin(np.arange(len(reported)), rows), "reported on a day without time")
     early = (reported != NONE) & (reported < occurred)
     book.mend(early, "reported before it occurred")
     return np.where(early, occurred, reported)
 
 
-def _optional(book: Ledger, columns: tuple[pa.Array, ...], what: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _optional(
+    book: Ledger, columns: tuple[pa.Array, ...], what: str, source: Source, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
     given = book.open & ~np.any([is_empty(column) for column in columns], axis=0)
-    wall, offset = _parse(columns, given)
+    wall, offset, _ = _parse(book, columns, given, source)
     possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
     book.await_until(wall[given & (wall >= limit + 2 * DAY)] - 2 * DAY)
     book.mend(given & ~possible, what)
     return np.where(possible, wall, NONE), offset
 
 
-def _parse(columns: tuple[pa.Array, ...], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parse(
+    book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source: Source
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     wall = np.full(len(rows), NONE, np.int64)
     offset = np.full(len(rows), NONE, np.int64)
-    some = [column.filter(pa.array(rows)) for column in columns]
-    wall[rows], offset[rows] = parse(some[0]) if len(some) == 1 else parse_pair(some[0], some[1])
-    return wall, offset
+    orders = np.zeros(len(rows), np.int8)
+    some, order = [column.filter(pa.array(rows)) for column in columns], source.date_order or "month_first"
+    read = parse(some[0], order) if len(some) == 1 else parse_pair(some[0], some[1], order)
+    wall[rows], offset[rows], orders[rows] = read
+    book.note_dates(orders, columns[0])
+    return wall, offset, orders
 
 
 def _ids(texts: Texts, rows: np.ndarray) -> pa.Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,21 +18,22 @@ from tqdm import tqdm
 from stforecast.config import Config
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
+from stforecast.events.checks import Settled, check, notes
 from stforecast.events.clean import Cleaned, clean
+from stforecast.events.dates import order_of
 from stforecast.events.gather import Parts
 from stforecast.events.parts import VERSION, Part, keep
 from stforecast.events.read import ahead, monthly, read
-from stforecast.events.records import CUT
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
-from stforecast.events.settle import Choice, choose, merge, sorted_rejects
+from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import DAY, NONE, SECOND, to_local
-from stforecast.files import file_fingerprint, fingerprint, write_json
-from stforecast.sections import Source
+from stforecast.files import file_fingerprint, fingerprint, sweep, write_json
+from stforecast.sections import DateOrder, Source
 from stforecast.workspace import Workspace
 
+UNFINISHED = ".parts-"  # folders of files that are being read
 ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")
-DAYS_ONLY = 0.9  # share of events at exactly local midnight from which the publisher gives days, not times
 
 
 def source_files(config: Config, bronze: Path) -> list[Path]:
@@ -67,7 +68,7 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
 def source_stamp(files: Sequence[Path], config: Config) -> str:
     """A fingerprint of the files (name, size, time of change) and of how they are read; it stands in ingest.json.
 
-    Equal stamps mean that an ingest would give the same events again.
+    Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
     how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects"})
     which = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -97,11 +98,14 @@ def ingest(
     mapped = {name for name in config.source.columns.model_fields_set if getattr(config.source.columns, name)}
     needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
     silver.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".parts-", dir=silver.parent) as fresh:
-        cleaned = list(_parts(files, source, needed, now, silver / "parts", Path(fresh)))
+    sweep(silver.parent, f"{UNFINISHED}*")
+    sweep(silver)
+    with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
+        cleaned, order = _in_their_order(files, source, needed, now, silver / "parts", Path(fresh))
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)
-        _check_rejects(settled, source, silver)
+        summary, own = _summary(settled, source), config.source.categories
+        check(settled, source, own, summary, files, silver)
         meta = {
             "schema": SCHEMA,
             "city": config.city,
@@ -109,9 +113,10 @@ def ingest(
             "ingested_at": now.isoformat(),
             "sources": [part.facts["source"] for part in cleaned],
             "time_zone": source.time_zone,
-            **_summary(settled, source),
+            "date_order": order,
+            **summary,
+            "notes": list(notes(summary, own, cleaned, source)),
         }
-        _check_events(meta, settled, files)
         save_rejects(silver, settled.counts.rejects)
         parts.write(silver / "events.parquet", settled.choice)
         write_json(silver / "ingest.json", meta)
@@ -120,24 +125,7 @@ def ingest(
     return EventTable.open(silver)
 
 
-@dataclass(frozen=True)
-class _Settled:
-    """Which rows are events, and what became of all others; `counts` holds no events.
-
-    occurred (µs), category (number), reported (whether): of the events in order.
-    """
-
-    choice: Choice
-    counts: Cleaned
-    occurred: np.ndarray
-    category: np.ndarray
-    reported: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.choice.rows)
-
-
-def _settle(parts: Parts, source: Source) -> _Settled:
+def _settle(parts: Parts, source: Source) -> Settled:
     counts, keys = merge([part.counts() for part in parts.parts]), parts.keys()
     choice = choose(keys, counts.withdrawals, parts.offences, source)
     rejects = counts.rejects
@@ -145,7 +133,27 @@ def _settle(parts: Parts, source: Source) -> _Settled:
         rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
     rows = choice.rows
-    return _Settled(choice, counts, keys.occurred[rows], keys.category[rows], parts.reported()[rows])
+    return Settled(choice, counts, len(keys.event), keys.occurred[rows], keys.category[rows], parts.reported()[rows])
+
+
+def _in_their_order(
+    files: Sequence[Path], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+) -> tuple[list[Part], DateOrder | None]:
+    """The cleaned files, and the order of day and month in their dates (None: none depends on it).
+
+    Where it is not stated, all dates tell: they are read as the first rows have it, and anew if that was wrong.
+    """
+
+    def parts(order: DateOrder) -> list[Part]:
+        return list(_parts(files, source.model_copy(update={"date_order": order}), needed, now, known, fresh))
+
+    guess = source.date_order
+    if guess is None:
+        told = next((clean(chunk.frame, source, now).dates for chunk in read(files[0], source.columns, needed)), {})
+        guess = "day_first" if "day_first" in told else "month_first"
+    cleaned = parts(guess)
+    order = order_of([part.facts["dates"] for part in cleaned], source.date_order)
+    return (cleaned if order in (None, guess) else parts(order)), order
 
 
 def _parts(
@@ -186,52 +194,7 @@ def _chunks(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp
             bar.update(chunk.position - bar.n)
 
 
-def _check_rejects(settled: _Settled, source: Source, silver: Path) -> None:
-    """Stop on too many refused rows. The share is of the rows that concern the configuration: kept or refused."""
-    everything = settled.counts.rejects
-    rejects = everything[everything["reason"] != why.OTHER_FILE]
-    where = f"See {silver / 'rejects.parquet'}"
-    cut = rejects[rejects["reason"] == CUT]
-    if len(cut):
-        save_rejects(silver, everything)
-        raise DataError(
-            f"{cut['file'].iloc[0]}: line {cut['line'].iloc[0]}: the file ends in the middle of a row, so rows are "
-            f"missing. Download it again (or remove that line to do without them). {where}."
-        )
-    concerned = len(settled) + settled.choice.merged + len(rejects)
-    if len(rejects) <= source.max_rejects * concerned:
-        return
-    save_rejects(silver, everything)
-    reasons = "; ".join(
-        f"{reason}: {len(rows)} (such as {rows['file'].iloc[0]} line {rows['line'].iloc[0]}: "
-        f"{rows['value'].iloc[0]!r:.60})"
-        for reason, rows in sorted(rejects.groupby("reason"), key=lambda group: -len(group[1]))
-    )
-    raise DataError(
-        f"{len(rejects)} of {concerned} rows refused ({len(rejects) / concerned:.1%}; source.max_rejects is "
-        f"{source.max_rejects:.1%}). {reasons}. {where}; mend the file or the source section, or raise the limit."
-    )
-
-
-def _check_events(meta: dict[str, Any], settled: _Settled, files: Sequence[Path]) -> None:
-    names, counts = ", ".join(path.name for path in files[:3]), settled.counts
-    if not len(settled):
-        top = ", ".join(repr(offence) for (offence, _), _ in counts.offences.most_common(5))
-        left_out = ", ".join(f"{reason}: {number}" for reason, number in counts.left_out.most_common())
-        raise DataError(
-            f"{names}: no event is left of {counts.rows} rows ({left_out or 'the file has no rows'}). Check "
-            f"source.categories against the offences ({top}), source.first_day and source.last_day."
-        )
-    midnight = meta["at_midnight"]
-    if len(settled) >= 50 and midnight > DAYS_ONLY:
-        raise DataError(
-            f"{names}: {midnight:.0%} of the events are at exactly midnight, so the publisher gives days without times "
-            "and an hourly forecast is not possible. If a column holds the time, name it under "
-            "source.columns.occurred_time."
-        )
-
-
-def _summary(settled: _Settled, source: Source) -> dict[str, Any]:
+def _summary(settled: Settled, source: Source) -> dict[str, Any]:
     counts, occurred = settled.counts, settled.occurred
     seconds = to_local(occurred, source.time_zone or "UTC") % DAY // SECOND
     names = categories_of(source)
@@ -253,6 +216,7 @@ def _summary(settled: _Settled, source: Source) -> dict[str, Any]:
         "on_the_hour": _share(seconds % 3600 == 0),
         "rows_read": counts.rows,
         "merged": settled.choice.merged,
+        "due": counts.due,
         "rejected": {str(reason): int(number) for reason, number in counts.rejects["reason"].value_counts().items()},
         "left_out": dict(counts.left_out.most_common()),
         "mended": dict(counts.mended.most_common()),

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from stforecast.events.texts import is_empty
+from stforecast.events.times import ORDERS
 
 # refused: in rejects.parquet, and counted against source.max_rejects
 NO_TIME = "no time"
 UNREADABLE_TIME = "unreadable time"
+OTHER_ORDER = "day and month not in the order"  # followed by that order
 MONTH_ONLY = "month only"
 TOO_OLD = "before 1990"
 FUTURE = "in the future"
@@ -30,6 +32,8 @@ WITHDRAWAL = "withdrawal"
 WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 
+# mended, and more than a slip where most places need it
+EXCHANGED = "exchanged axes"
 
 FOREVER = 2**62  # µs
 
@@ -37,7 +41,8 @@ FOREVER = 2**62  # µs
 class Ledger:
     """`open` [r] are the rows on their way to become events; the first reason given to a row stays.
 
-    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows. due: see `Cleaned`.
+    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows. dates: what a date
+    tells of the order of day and month → the first row with such a date, and the date. due: see `Cleaned`.
     """
 
     def __init__(self, problem: pa.Array, value: pa.Array) -> None:
@@ -46,6 +51,7 @@ class Ledger:
         self.refused = [(row, problem[row].as_py(), value[row].as_py()) for row in broken]
         self.left_out: Counter[str] = Counter()
         self.mended: Counter[str] = Counter()
+        self.dates: dict[str, tuple[int, str]] = {}
         self.due = FOREVER
 
     def refuse(self, rows: np.ndarray, reason: str, *shown: pa.Array) -> None:
@@ -64,6 +70,13 @@ class Ledger:
     def await_until(self, instants: np.ndarray) -> None:
         """Note when rows that tell of what is yet to come may become possible."""
         self.due = min(self.due, int(instants.min(initial=FOREVER)))
+
+    def note_dates(self, orders: np.ndarray, dates: pa.Array) -> None:
+        """Note what the dates of some rows tell of the order of day and month; orders [r] into `ORDERS`."""
+        for code, order in enumerate(ORDERS[1:], 1):
+            rows = np.flatnonzero(orders == code)
+            if rows.size and (order not in self.dates or rows[0] < self.dates[order][0]):
+                self.dates[order] = (int(rows[0]), dates[rows[0]].as_py())
 
     def mend(self, rows: np.ndarray, what: str) -> None:
         """Count open rows that were mended."""

@@ -26,7 +26,7 @@ from stforecast.events.settle import merge
 from stforecast.events.texts import coded
 from stforecast.files import read_json, write_json
 
-VERSION = 1
+VERSION = 2
 CODED = ("offence", "district")
 _TIME = pa.timestamp("us", "UTC")
 _SCHEMA = pa.schema(
@@ -87,6 +87,7 @@ class Part:
             "left_out": total.left_out,
             "mended": total.mended,
             "offences": [[*kind, number] for kind, number in total.offences.items()],
+            "dates": total.dates,
             "names": {name: list(codes) for name, codes in names.items()},
         }
         return Part(folder, facts)
@@ -108,6 +109,7 @@ class Part:
             Counter(facts["left_out"]),
             Counter(facts["mended"]),
             Counter({(offence, category): number for offence, category, number in facts["offences"]}),
+            facts["dates"],
             facts["due"],
         )
 
@@ -134,7 +136,8 @@ def keep(folder: Path, parts: Iterable[Part]) -> None:
 
 
 def _counts(chunk: Cleaned) -> tuple[Any, ...]:
-    return chunk.withdrawals, chunk.rejects, chunk.rows, chunk.left_out, chunk.mended, chunk.offences, chunk.due
+    counts = chunk.rows, chunk.left_out, chunk.mended, chunk.offences
+    return chunk.withdrawals, chunk.rejects, *counts, chunk.dates, chunk.due
 
 
 def _batch(events: pd.DataFrame, names: dict[str, dict[str, int]]) -> pa.RecordBatch:

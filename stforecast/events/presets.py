@@ -28,6 +28,7 @@ PRESETS: dict[str, Source] = {
             district=["DISTRICT_ID"],
         ),
         time_zone="America/Denver",
+        date_order="month_first",
         bounds=(-105.3, 39.5, -104.5, 40.0),
         categories={
             "person": ["murder", "aggravated-assault", "robbery", "sexual-assault", "other-crimes-against-persons"],
@@ -49,6 +50,7 @@ PRESETS: dict[str, Source] = {
             arrest=["Arrest"],
         ),
         time_zone="America/Chicago",
+        date_order="month_first",
         bounds=(-87.95, 41.63, -87.51, 42.04),
         categories={
             "person": [
@@ -72,6 +74,7 @@ PRESETS: dict[str, Source] = {
             district=["AREA NAME"],
         ),
         time_zone="America/Los_Angeles",
+        date_order="month_first",
         bounds=(-118.70, 33.68, -118.13, 34.36),
         categories={
             "person": [
@@ -101,6 +104,7 @@ PRESETS: dict[str, Source] = {
             district=["ADDR_PCT_CD", "Precinct"],
         ),
         time_zone="America/New_York",
+        date_order="month_first",
         bounds=(-74.27, 40.48, -73.68, 40.93),
         categories={
             "person": [
@@ -122,6 +126,7 @@ PRESETS: dict[str, Source] = {
             district=["DISTRICT"],
         ),
         time_zone="America/New_York",
+        date_order="month_first",
         times_are="local",
         bounds=(-71.20, 42.22, -70.92, 42.41),
         categories={
@@ -150,6 +155,7 @@ PRESETS: dict[str, Source] = {
         ),
         crs="ESRI:102696",
         time_zone="America/Chicago",
+        date_order="month_first",
         bounds=(-90.33, 38.52, -90.16, 38.78),
         categories={
             "person": [
@@ -173,6 +179,7 @@ PRESETS: dict[str, Source] = {
             district=["DISTRICT"],
         ),
         time_zone="America/New_York",
+        date_order="month_first",
         times_are="utc",
         bounds=(-77.13, 38.79, -76.90, 39.00),
         categories={
@@ -194,6 +201,7 @@ PRESETS: dict[str, Source] = {
             district=["Zone_int"],
         ),
         time_zone="America/New_York",
+        date_order="month_first",
         times_are="utc",
         bounds=(-84.57, 33.60, -84.28, 33.90),
         categories={

@@ -14,7 +14,8 @@
     arrest          boolean, null          whether an arrest was made
 
 Rows are sorted by occurred_at, ties in reading order. On disk: `events.parquet` (this table), `rejects.parquet` (one
-row a refused row: file, line, reason, value) and `ingest.json` (counts, source hashes, stamp), written last.
+row a refused row: file, line, reason, value) and `ingest.json` (counts, source hashes, stamp, and `due`, the µs since
+1970 at which rows that told of the future may be events), written last.
 """
 
 from __future__ import annotations

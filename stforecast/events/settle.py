@@ -71,6 +71,9 @@ def merge(parts: Sequence[Cleaned]) -> Cleaned:
         frames = [getattr(part, name) for part in parts]
         return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
+    dates: dict[str, tuple[str, int, str]] = {}
+    for part in parts:
+        dates = {**part.dates, **dates}
     return Cleaned(
         stack("events"),
         stack("withdrawals"),
@@ -79,6 +82,7 @@ def merge(parts: Sequence[Cleaned]) -> Cleaned:
         total("left_out"),
         total("mended"),
         total("offences"),
+        dates,
         min((part.due for part in parts), default=Cleaned.due),
     )
 

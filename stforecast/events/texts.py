@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _BLANK = ("na", "n/a", "nan", "nat", "null", "(null)", "none", "<na>")
+_DECIMAL_COMMA = r"^([-+]?[0-9]+),([0-9]+)$"
 
 
 def as_array(column: pd.Series | Sequence[str]) -> pa.Array:
@@ -61,11 +62,12 @@ def code_of(texts: pa.Array, distinct: pa.Array) -> np.ndarray:
 
 
 def numbers_of(texts: pa.Array) -> np.ndarray:
-    """float64 [r]; what is no number is NaN."""
+    """float64 [r]; what is no number is NaN. A lone comma between digits is a decimal comma."""
     filled = pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar("nan", texts.type), texts)
     try:
         return np.array(pc.cast(filled, pa.float64()))
     except pa.ArrowInvalid:
+        texts = pc.replace_substring_regex(texts, _DECIMAL_COMMA, r"\1.\2")
         return pd.to_numeric(pd.Series(texts.to_pylist(), dtype=object), errors="coerce").to_numpy(float).copy()
 
 

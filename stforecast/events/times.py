@@ -1,8 +1,8 @@
 """Publisher's times → UTC. Instants are int64 microseconds since 1970-01-01; `NONE` stands for unreadable or absent.
 
-Read are `M/D/YYYY` or `YYYY-MM-DD` (also with `/`, or `YYYYMMDD`), alone or with a time behind a blank or `T`:
-`H:MM[:SS[.f]] [AM|PM]` or `HHMM` (`2400` is the end of the day), and an offset (`Z`, `+00`, `-07:00`); and epoch
-milliseconds.
+Read are `M/D/YYYY` or `D/M/YYYY` (one of them; also with `-` or `.`) and `YYYY-MM-DD` (also with `/`, or `YYYYMMDD`),
+alone or with a time behind a blank or `T`: `H:MM[:SS[.f]] [AM|PM]` or `HHMM` (`2400` is the end of the day), and an
+offset (`Z`, `+00`, `-07:00`); and epoch milliseconds.
 
 Local time that is not unique follows one rule, `fold=0` of PEP 495: a time in the repeated hour of autumn is its
 first (daylight-saving) pass; a time in the missing hour of spring is shifted forward by the gap.
@@ -21,15 +21,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.events.texts import as_array, by_text, coded
+from stforecast.events.texts import as_array, coded
+from stforecast.sections import DateOrder
 
 NONE = int(np.iinfo(np.int64).min)
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+ORDERS = ("any", "month_first", "day_first", "either")
+"""What a date tells of the order of day and month: nothing, as `YYYY-MM-DD`, 5/5/2024 and what is no date do; that it
+is the one or the other, since one number is above 12; or that it is another day in either."""
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _YEAR_FIRST = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})|(\d{4})(\d\d)(\d\d)", re.ASCII)
-_MONTH_FIRST = re.compile(r"(\d{1,2})([-/])(\d{1,2})\2(\d{4}|\d\d)", re.ASCII)
+_YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)", re.ASCII)
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(?:([ap])\.?m\.?)?\s*(?:(z|utc)|([+-])(\d\d):?(\d\d)?)?",
     re.IGNORECASE | re.ASCII,
@@ -39,8 +43,11 @@ _MILLISECONDS = r"\A-?[0-9]{11,13}\z"
 _MONTH = re.compile(r"\d{4}[-/]\d{1,2}", re.ASCII)
 
 
-def parse(texts: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Date-and-time texts (stripped) → wall clock [r] and the written offset from UTC [r] (`NONE`: none written).
+def parse(
+    texts: pa.Array | Sequence[str], date_order: DateOrder = "month_first"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Date-and-time texts (stripped) → wall clock [r], the written offset from UTC [r] (`NONE`: none written), and
+    what each date tells of the order of day and month [r], into `ORDERS`.
 
     A day and a time of day are each read once and not once a row: there are few of either.
     """
@@ -51,7 +58,10 @@ def parse(texts: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     words = pc.split_pattern(texts, " ", max_splits=1)
     begin = np.asarray(words.offsets)[:-1]
     timed = np.diff(np.asarray(words.offsets)) > 1
-    day = by_text(words.values.take(pa.array(begin)), lambda text: NONE if (found := _day(text)) is None else found)
+    which, distinct = coded(words.values.take(pa.array(begin)))
+    days = np.array([_days(text) for text in distinct.to_pylist()], np.int64).reshape(-1, 2)
+    day = days[which, int(date_order == "day_first")]
+    orders = np.where(days[:, 0] == days[:, 1], 0, (days != NONE) @ [1, 2]).astype(np.int8)[which]
     clock, offset = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.int64)
     which, distinct = coded(words.values.take(pa.array(begin[timed] + 1)))
     found = [_clock(text) for text in distinct.to_pylist()]
@@ -66,10 +76,12 @@ def parse(texts: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         epochs = np.asarray(pc.match_substring_regex(rest, _MILLISECONDS))
         wall[rows[epochs]] = np.asarray(pc.cast(rest.filter(pa.array(epochs)), pa.int64())) * 1000
         offset[rows[epochs]] = 0
-    return wall, offset
+    return wall, offset, orders
 
 
-def parse_pair(days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def parse_pair(
+    days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str], date_order: DateOrder = "month_first"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same from a column of days (a time behind the day is ignored) and one of times (`HH:MM[:SS]` or HHMM)."""
 
     def day_of(text: str) -> str:
@@ -82,9 +94,8 @@ def parse_pair(days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str])
         which, distinct = coded(as_array(texts))
         return as_array([meaning(text) for text in distinct.to_pylist()]).take(pa.array(which))
 
-    return parse(
-        pc.binary_join_element_wise(each(days, day_of), each(clocks, clock_of), pa.scalar(" ", pa.large_string()))
-    )
+    blank = pa.scalar(" ", pa.large_string())
+    return parse(pc.binary_join_element_wise(each(days, day_of), each(clocks, clock_of), blank), date_order)
 
 
 def is_month(text: str) -> bool:
@@ -158,19 +169,24 @@ def _offset(zone: ZoneInfo, wall: int, fold: int = 0) -> int:
 
 
 @lru_cache(maxsize=1 << 16)
-def _day(text: str) -> int | None:
+def _days(text: str) -> tuple[int, int]:
+    """The day that a text names where dates are month first, and where they are day first."""
     if found := _YEAR_FIRST.fullmatch(text):
         year, month, day = (found[1], found[3], found[4]) if found[1] else (found[5], found[6], found[7])
-    elif found := _MONTH_FIRST.fullmatch(text):
-        year, month, day = found[4], found[1], found[3]
+        return (same := _day(year, month, day)), same
+    if found := _YEAR_LAST.fullmatch(text):
+        year, one, other = found[4], found[1], found[3]
         if len(year) == 2:  # POSIX: 69 … 99 are of the last century
             year = ("19" if year >= "69" else "20") + year
-    else:
-        return None
+        return _day(year, one, other), _day(year, other, one)
+    return NONE, NONE
+
+
+def _day(year: str, month: str, day: str) -> int:
     try:
         return (dt.date(int(year), int(month), int(day)).toordinal() - _EPOCH) * DAY
     except ValueError:
-        return None
+        return NONE
 
 
 @lru_cache(maxsize=1 << 18)

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stforecast.errors import ArtefactError
@@ -49,6 +49,7 @@ def run(*rows, source=SOURCE):
         ({"occurred": "(null)"}, why.NO_TIME),
         ({"occurred": "yesterday"}, why.UNREADABLE_TIME),
         ({"occurred": "2019-01"}, why.MONTH_ONLY),
+        ({"occurred": "13/5/2023 10:00"}, "day and month not in the order month_first"),
         ({"occurred": "1/1/1900 12:00:00 AM"}, why.TOO_OLD),
         ({"occurred": "12/31/9999 12:00:00 AM"}, why.FUTURE),
         ({"occurred": "1/1/2024 12:00:00 PM"}, why.FUTURE),
@@ -108,6 +109,32 @@ def test_what_is_mended_is_counted():
     assert events.loc[1, "reported_at"] == events.loc[1, "occurred_at"]
     assert events.loc[2, "reported_at"] == pd.Timestamp("2023-05-02 05:59:59.999999", tz="UTC")  # that local day's end
     assert events.loc[3, ["reported_at", "occurred_until"]].isna().all()
+
+
+WRITTEN = {
+    "local text": (None, lambda t: t.strftime("%Y-%m-%d %H:%M:%S")),
+    "with an offset": (None, lambda t: t.strftime("%Y-%m-%dT%H:%M:%S%z")),
+    "false offset": ("local", lambda t: t.strftime("%Y-%m-%d %H:%M:%S+00")),
+    "in UTC": ("utc", lambda t: t.tz_convert("UTC").strftime("%Y-%m-%d %H:%M:%S")),
+    "epoch milliseconds": (None, lambda t: str(t.value // 1_000_000)),
+}
+
+
+@pytest.mark.parametrize("zone", ["America/Denver", "America/Havana"])  # whose clocks change at midnight
+@pytest.mark.parametrize("way", WRITTEN)
+@given(day=st.dates(dt.date(2015, 1, 1), dt.date(2023, 11, 30)), seconds=st.integers(0, 86_400 - 1))
+@settings(max_examples=20, deadline=None)
+@example(day=dt.date(2023, 3, 12), seconds=43_200)
+@example(day=dt.date(2023, 11, 5), seconds=43_200)
+def test_a_report_at_local_midnight_is_known_at_the_end_of_that_day(zone, way, day, seconds):
+    times_are, write = WRITTEN[way]
+    begin, end = (pd.Timestamp(d).tz_localize(zone, True, "shift_forward") for d in (day, day + dt.timedelta(1)))
+    occurred = min(begin + pd.Timedelta(seconds=seconds), end - pd.Timedelta("1s"))
+    source = SOURCE.model_copy(update={"time_zone": zone, "times_are": times_are})
+    event = run({"occurred": write(occurred), "reported": write(begin)}, source=source).events.iloc[0]
+    assert event["reported_at"] == end - pd.Timedelta("1us")
+    later = run({"occurred": write(begin), "reported": write(begin + pd.Timedelta("3h"))}, source=source).events.iloc[0]
+    assert later["reported_at"] == begin + pd.Timedelta("3h")
 
 
 def test_groups_period_and_left_out_rows():
@@ -208,12 +235,24 @@ def test_stragglers_do_not_stretch_the_axis():
     assert len(settled(*bulk, *odd, source=chosen).events) == 33
 
 
+def test_dates_that_tell_the_order_of_day_and_month():
+    rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
+    cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
+    assert cleaned.dates == {
+        "month_first": ("f.csv", 4, "5/13/2023 1:00"),
+        "day_first": ("f.csv", 5, "14/6/2023 1:00"),
+        "either": ("f.csv", 3, BASE["occurred"]),
+    }
+
+
 dirt = st.fixed_dictionaries(
     {
         "occurred": st.sampled_from(
             [
                 "5/1/2023 3:00:00 PM",
                 "2023-05-02T01:00:00",
+                "5/13/2023 1:00",
+                "13/5/2023 1:00",
                 "",
                 "x",
                 "1/1/1900 0:00",
@@ -242,8 +281,8 @@ def test_any_chunk_size_gives_the_same(rows, size):
     many = settle(merge(parts), source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
-    assert (once.left_out, once.mended, once.offences, once.rows) == (
-        *(many.left_out, many.mended, many.offences),
+    assert (once.left_out, once.mended, once.offences, once.dates, once.rows) == (
+        *(many.left_out, many.mended, many.offences, many.dates),
         many.rows,
     )
     # every row is accounted for exactly once

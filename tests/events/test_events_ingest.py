@@ -55,6 +55,7 @@ def test_user_fields_win_over_the_preset_field_by_field():
     assert source.time_zone == "America/Denver"
     assert categories_of(source) == ("a", "rest")
     assert resolve(Source(preset="boston")).max_rejects == 0.15
+    assert all(resolve(Source(preset=name)).date_order == "month_first" for name in PRESETS)
     assert resolve(Source(preset="boston", max_rejects=0.01)).max_rejects == 0.01
     assert resolve(source) == source
 
@@ -165,6 +166,27 @@ def test_too_many_rejects_stop_the_run(tmp_path):
     assert len(ingest(city(tmp_path, max_rejects=0.1), now=NOW)) == 20
 
 
+def test_exchanged_axes_are_mended_for_a_minority_only(tmp_path):
+    text = table().replace("39.7,-104.9", "38.71,-9.14")  # Lisbon: either order of the bounds is possible
+    outside = "2023-05-21 1:00,50,50,Theft,21\n"
+    message = r"source\.bounds: 20 of 21 places lie in \[38\.6, -9\.3, .*\] only .*\(west, south, east, north\)"
+    stops(tmp_path, text + outside, message, False, bounds=(38.6, -9.3, 38.9, -9.0))
+    bronze(tmp_path, text=text.replace("38.71,-9.14", "-9.14,38.71", 10))
+    events = ingest(city(tmp_path, bounds=(-9.3, 38.6, -9.0, 38.9)), now=NOW)
+    assert events.meta["mended"] == {"exchanged axes": 10}
+    assert events.frame["latitude"].eq(38.71).all()
+
+
+def test_decimal_commas(tmp_path):
+    bronze(tmp_path, text=table().replace(",", ";").replace("39.7", "39,70988").replace("-104.9", "-104,9"))
+    assert (ingest(city(tmp_path), now=NOW).frame[["latitude", "longitude"]] == [39.70988, -104.9]).all(axis=None)
+
+
+def test_the_example_of_a_refused_row_has_a_text(tmp_path):
+    bad = ["2023-05-01 10:00,,,Theft,31", "2023-05-01 10:00,39°42',,Theft,32"]
+    stops(tmp_path, table(extra=bad), r"no coordinates: 2 \(such as a\.csv line 23: \"39°42' \"\)", True)
+
+
 def test_a_file_cut_short_stops_the_run(tmp_path):
     stops(
         tmp_path,
@@ -183,6 +205,60 @@ def test_truncated_gzip_stops_the_run(tmp_path):
     assert not Workspace(tmp_path, "town").silver.exists()
 
 
+DMY, MDY = "{d:02d}/{m:02d}/2023", "{m:02d}/{d:02d}/2023"
+
+
+def dated(form, days=range(1, 21), month=5):
+    """A file with an event a day, whose dates are written as `form` has them."""
+    rows = [f"{form.format(d=day, m=month)} 13:00,39.7,-104.9,Theft,{month}-{day}" for day in days]
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def days_of(events):
+    return sorted(set(events.frame["occurred_at"].dt.strftime("%m-%d")))
+
+
+@pytest.mark.parametrize(("form", "order"), [(DMY, "day_first"), (MDY, "month_first"), ("2023-{m:02d}-{d:02d}", None)])
+def test_the_order_of_day_and_month_is_found(tmp_path, form, order):
+    expected = [f"05-{day:02d}" for day in range(1, 21)] + ["06-02", "06-03"]
+    bronze(tmp_path, "a.csv", dated(form, (2, 3), month=6))  # does not tell
+    bronze(tmp_path, "b.csv", dated(form))
+    for config in (city(tmp_path), city(tmp_path, date_order=order)):
+        events = ingest(config, now=NOW)
+        assert days_of(events) == expected
+        assert events.meta["rejected"] == {}
+        assert events.meta["date_order"] == order
+
+
+def test_files_in_both_orders_stop_the_run(tmp_path):
+    bronze(tmp_path, "a.csv", dated(MDY))
+    bronze(tmp_path, "b.csv", dated(DMY, month=6))
+    with pytest.raises(
+        DataError, match=r"a\.csv: line 14: '05/13/2023 13:00' has the month first, but b\.csv: line 14"
+    ):
+        ingest(city(tmp_path), now=NOW)
+    with pytest.raises(
+        DataError, match=r"b\.csv: line 14: .* has the day first.* source\.date_order .* is month_first"
+    ):
+        ingest(city(tmp_path, date_order="month_first"), now=NOW)
+    stops(tmp_path, dated(MDY) + dated(DMY, month=6)[len(HEADER) + 1 :], "Set source.date_order to", False)
+
+
+def test_a_slip_among_dates_of_a_stated_order_is_refused(tmp_path):
+    slip = "13/05/2023 13:00,39.7,-104.9,Theft,slip\n"
+    bronze(tmp_path, text=dated(MDY) + slip)
+    events = ingest(city(tmp_path, date_order="month_first"), now=NOW)
+    assert events.meta["rejected"] == {"day and month not in the order month_first": 1}
+    assert len(events) == 20
+
+
+def test_dates_that_tell_no_order_need_one(tmp_path):
+    text = dated(DMY, range(6, 9))
+    stops(tmp_path, text, r"a\.csv: line 2: '06/05/2023 13:00' may be month first or day first.*date_order", False)
+    assert days_of(ingest(city(tmp_path, date_order="day_first"), now=NOW)) == ["05-06", "05-07", "05-08"]
+    assert days_of(ingest(city(tmp_path, date_order="month_first"), now=NOW)) == ["06-05", "07-05", "08-05"]
+
+
 def test_no_event_left(tmp_path):
     stops(
         tmp_path,
@@ -191,6 +267,51 @@ def test_no_event_left(tmp_path):
         False,
         categories={"a": ["x"]},
     )
+
+
+def test_a_category_that_matches_nothing_stops_the_run(tmp_path):
+    extra = [f"2023-05-21 1:00,39.7,-104.9,Furto  d'auto,f{n}" for n in range(3)]
+    message = (
+        r"source\.categories\.furto: 'furtto\*', 'x' matches no offence .* in no category: \"Furto d'auto\": 3\. Mend"
+    )
+    for more in ({}, {"other": "rest"}):
+        categories = {"theft": ["theft"], "furto": ["furtto*", "x"]}
+        stops(tmp_path, table(extra=extra), message, False, categories=categories, **more)
+    shadowed = {"theft": ["*"], "furto": ["furto*"]}
+    stops(
+        tmp_path,
+        table(extra=extra),
+        "no offence that the categories before it leave.*: none",
+        False,
+        categories=shadowed,
+    )
+
+
+def test_patterns_and_categories_without_events_are_said(tmp_path):
+    bronze(tmp_path, text=table(extra=["2022-01-01 1:00,39.7,-104.9,Arson,21"]))
+    categories = {"theft": ["theft", "thefft*"], "fire": ["arson"]}
+    events = ingest(city(tmp_path, categories=categories, first_day="2023-01-01"), now=NOW)
+    assert events.meta["notes"] == ["categories.fire: no event", 'categories.theft: no offence matches "thefft*"']
+    preset = {"preset": "denver", "columns": COLUMNS, "categories": {}}
+    bronze(tmp_path, text=table().replace("Theft", "burglary"))
+    said = [f"categories.{category}: no event" for category in ("person", "vehicle", "disorder")]
+    assert ingest(city(tmp_path, **preset), now=NOW).meta["notes"] == said
+
+
+def test_a_file_that_loses_its_rows_is_named(tmp_path):
+    bronze(tmp_path, "a.csv", table())
+    bronze(tmp_path, "old.csv", table().replace("2023", "1991"))
+    bronze(tmp_path, "none.csv", HEADER + "\n")
+    never = [f"never {n},39.7,-104.9,Theft,n{n}" for n in range(3)]
+    bronze(tmp_path, "bad file.csv", "\n".join([HEADER, ",39.7,-104.9,Theft,b", *never]) + "\n")
+    bronze(tmp_path, "half.csv", table(range(21, 25), [row.replace(",n", ",h") for row in never]))
+    bronze(tmp_path, "other.csv", table(range(25, 30)).replace("Theft", "Fraud"))
+    events = ingest(city(tmp_path, max_rejects=0.3, first_day="2023-01-01"), now=NOW)
+    assert events.meta["notes"] == [
+        "bad file.csv: none of its 4 rows became an event: unreadable time (line 3: 'never 0')",
+        "half.csv: 3 of its 7 rows were refused, most for unreadable time (line 6: 'never 0')",
+        "other.csv: none of its 5 rows became an event: not in a category",
+    ]
 
 
 def test_header_without_rows(tmp_path):

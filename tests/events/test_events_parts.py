@@ -16,17 +16,20 @@ from stforecast.errors import DataError
 from stforecast.events import ingest as module
 from stforecast.events.ingest import ingest
 from stforecast.events.schema import EventTable
+from stforecast.preparation import Preparation
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 FIELDS = ("occurred", "reported", "latitude", "longitude", "offence", "event_id", "incident_id", "count", "district")
 SOURCE = {
     "columns": {name: [name] for name in FIELDS},
     "time_zone": "America/Denver",
+    "date_order": "month_first",
     "bounds": [-105.3, 39.5, -104.5, 40.0],
     "categories": {"property": ["theft*", "burglary"], "person": ["assault"]},
     "max_rejects": 1.0,
 }
 GOOD = ("5/1/2023 3:00:00 PM", "", "39.7", "-104.9", "Theft", "good", "", "1", "1")
+FIGHT = (*GOOD[:4], "Assault", "fight", *GOOD[6:])
 times = ["5/1/2023 3:00:00 PM", "5/1/2023 1:00:00 PM", "2023-05-02T01:00:00", "6/1/1999 1:00", "7/1/2023 2:00", "x"]
 rows = st.tuples(
     st.sampled_from(times),
@@ -62,7 +65,7 @@ def test_appended_files_are_as_all_files_at_once(table, cuts):
     with tempfile.TemporaryDirectory() as name:
         folder, edges = Path(name), [0, *sorted(cuts), len(table) + 30]
         pieces = [table[a:b] for a, b in itertools.pairwise(edges)]
-        files = [write(folder / f"{i}.csv", [*piece, GOOD]) for i, piece in enumerate(pieces)]
+        files = [write(folder / f"{i}.csv", [*piece, GOOD, FIGHT]) for i, piece in enumerate(pieces)]
         at_once = ingest(settings_of(folder / "once", files), now=NOW)
         for number in range(1, len(files) + 1):
             appended = ingest(settings_of(folder / "grown", files[:number]), now=NOW + pd.Timedelta(hours=number))
@@ -89,6 +92,7 @@ def seen(monkeypatch):
 def taken_in(root, files, seen, now=NOW, **source):
     seen.clear()
     config = settings_of(root, files)
+    source = {"categories": {"property": ["theft*"]}, **source}
     config = config.model_copy(update={"source": config.source.model_copy(update=source)})
     table = ingest(config, now=now)
     return len(table), list(seen)
@@ -123,6 +127,35 @@ def test_a_file_that_told_of_the_future_is_read_again_when_that_has_come(tmp_pat
     assert taken_in(tmp_path, [one, two], seen, **chosen) == (3, ["1.csv", "2.csv"])
     assert taken_in(tmp_path, [one, two], seen, NOW + pd.Timedelta(days=1), **chosen) == (3, [])
     assert taken_in(tmp_path, [one, two], seen, NOW + pd.Timedelta(days=6), **chosen) == (4, ["1.csv"])
+
+
+def test_the_table_is_made_again_when_what_was_to_come_has_come(tmp_path):
+    late = ("1/5/2024 1:00:00 PM", *GOOD[1:5], "late", *GOOD[6:])
+    path = write(tmp_path / "1.csv", day(1, *day(2), late))
+    source = {**SOURCE, "path": str(path), "categories": {"property": ["theft"]}, "first_day": "2023-01-01"}
+    config = parse({"city": "town", "root": str(tmp_path), "source": {**source, "last_day": "2024-12-31"}}, "test")
+    said = []
+    stages = Preparation(config, said.append)
+    assert len(ingest(config, now=NOW)) == 2
+    before = stages.gold_stamp()
+    assert len(stages.ingest()) == 3
+    assert stages.gold_stamp() != before
+    said.clear()
+    assert len(stages.ingest()) == 3
+    assert said == [f"ingest: {stages.place.silver} is up to date"]
+
+
+def test_what_a_killed_ingest_left_is_removed(tmp_path):
+    place = tmp_path / "data/town"
+    names = [".parts-old", ".parts-new", "silver/.77.events.parquet", ".keep"]
+    for name in names:
+        path = place / name
+        (path if "parts-" in name else path.parent).mkdir(parents=True, exist_ok=True)
+        (path / "events.arrow" if path.is_dir() else path).write_bytes(b"x")
+        if name != ".parts-new":
+            os.utime(path, ns=(1, 1))
+    ingest(settings_of(tmp_path, [write(tmp_path / "1.csv", [GOOD, FIGHT])]), now=NOW)
+    assert [(place / name).exists() for name in names] == [False, True, False, True]
 
 
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stforecast.events.times import DAY, NONE, as_times, is_month, parse, parse_pair, to_utc
+from stforecast.events.times import DAY, NONE, ORDERS, as_times, is_month, parse, parse_pair, to_utc
 
 EPOCH = dt.datetime(1970, 1, 1)
 US = dt.timedelta(microseconds=1)
@@ -32,7 +32,7 @@ changes = st.datetimes(dt.datetime(2022, 11, 5), dt.datetime(2022, 11, 7)) | st.
 
 
 def one(text: str, zone: str = "America/Denver", times_are=None) -> str | None:
-    utc = to_utc(*parse([text]), zone, times_are)[0]
+    utc = to_utc(*parse([text])[:2], zone, times_are)[0]
     return None if utc[0] == NONE else str(as_times(utc)[0])
 
 
@@ -42,7 +42,7 @@ def one(text: str, zone: str = "America/Denver", times_are=None) -> str | None:
 def test_local_text_to_utc_agrees_with_zoneinfo(moment, form, zone):
     if form == "spreadsheet":
         moment = moment.replace(second=0)
-    wall, offset = parse([FORMATS[form](moment)])
+    wall, offset, _ = parse([FORMATS[form](moment)])
     assert wall[0] == (moment - EPOCH) // US
     utc, repeated, missing = to_utc(wall, offset, zone, "local")
     first, second = (moment.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1))
@@ -54,7 +54,7 @@ def test_local_text_to_utc_agrees_with_zoneinfo(moment, form, zone):
 @given(moments, st.sampled_from(ZONES))
 def test_utc_to_local_text_and_back(moment, zone):
     local = moment.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(zone))
-    utc, repeated, _ = to_utc(*parse([FORMATS["blank"](local)]), zone, "local")
+    utc, repeated, _ = to_utc(*parse([FORMATS["blank"](local)])[:2], zone, "local")
     if repeated[0] and local.fold:
         assert utc[0] < (moment - EPOCH) // US  # the second pass of the hour is told as the first
     else:
@@ -96,7 +96,7 @@ def test_epoch_milliseconds_are_utc():
     ],
 )
 def test_day_and_time_in_two_columns(day, clock, expected):
-    wall, _ = parse_pair([day], [clock])
+    wall = parse_pair([day], [clock])[0]
     assert (None if wall[0] == NONE else str(as_times(wall)[0])[:16]) == expected
 
 
@@ -125,9 +125,32 @@ def test_days_alone_and_short_years():
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text):
-    wall, _ = parse([text.strip()])
+    wall = parse([text.strip()])[0]
     assert wall.dtype == np.int64
     assert wall[0] == NONE or abs(int(wall[0])) < 4_000_000 * DAY
+
+
+@given(moments, st.sampled_from("/-."), st.sampled_from(["%Y", "%y"]))
+def test_day_and_month_in_either_order(moment, mark, year):
+    texts = [moment.strftime(mark.join([*form, year]) + " %H:%M:%S") for form in (("%m", "%d"), ("%d", "%m"))]
+    expected = (moment - EPOCH) // US
+    orders = []
+    for text, order in zip(texts, ("month_first", "day_first"), strict=True):
+        wall, _, told = parse([text], order)
+        assert wall[0] == expected
+        orders.append(ORDERS[told[0]])
+    if moment.day == moment.month:
+        assert orders == ["any", "any"]
+    elif moment.day > 12:
+        assert orders == ["month_first", "day_first"]
+        assert parse(texts[:1], "day_first")[0][0] == parse(texts[1:], "month_first")[0][0] == NONE
+    else:
+        assert orders == ["either", "either"]
+
+
+@pytest.mark.parametrize("text", ["2024-02-01", "20240201", "x", "", "30/2/2024", "13/13/2024", "1706745600000"])
+def test_dates_that_tell_no_order(text):
+    assert parse([text])[2].tolist() == [0]
 
 
 def test_months():

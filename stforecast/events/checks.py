@@ -1,0 +1,175 @@
+"""What stops an ingest, and what is said of one that goes through: the verdict on the rows of all files together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.errors import DataError
+from stforecast.events import ledger as why
+from stforecast.events.clean import Cleaned
+from stforecast.events.parts import Part
+from stforecast.events.records import CUT
+from stforecast.events.schema import save_rejects
+from stforecast.events.settle import Choice
+from stforecast.sections import Source
+
+Categories = Mapping[str, Sequence[str]]
+
+DAYS_ONLY = 0.9  # share of events at exactly local midnight from which the publisher gives days, not times
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Which rows are events, and what became of all others; `counts` holds no events.
+
+    placed: rows with a place within the bounds, before any is merged or left out. occurred (µs), category (number),
+    reported (whether): of the events in order.
+    """
+
+    choice: Choice
+    counts: Cleaned
+    placed: int
+    occurred: np.ndarray
+    category: np.ndarray
+    reported: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.choice.rows)
+
+
+def check(
+    settled: Settled,
+    source: Source,
+    own: Categories,
+    summary: dict[str, Any],
+    files: Sequence[Path],
+    silver: Path,
+) -> None:
+    """Stop where the events cannot be right; refused rows are then in `silver`, so that one can look.
+
+    source: the effective one. own: the categories that the user gave. summary: the counts of ingest.json.
+
+    Raises:
+        DataError: most places have their axes exchanged, a file is cut short, too many rows are refused, no event is
+            left, the publisher gives days without times, or no offence falls into one of the user's own categories.
+    """
+    _check_axes(settled, source)
+    _check_rejects(settled, source, silver)
+    _check_events(settled, summary, files)
+    _check_categories(settled, source, own)
+
+
+def notes(summary: dict[str, Any], own: Categories, parts: Sequence[Part], source: Source) -> Iterator[str]:
+    """Lines on what may be right, and may not: a category without events, a pattern of the user's own that matches
+    nothing, a file that loses more rows than the whole record may. Arguments as in `check`."""
+    for category, events in summary["events_by_category"].items():
+        if not events:
+            yield f"categories.{category}: no event"
+    for category, patterns in summary["patterns_without_offences"].items() if own else ():
+        yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
+    for part in parts:
+        yield from _loss(part, source)
+
+
+def _check_axes(settled: Settled, source: Source) -> None:
+    """Stop where exchanged axes are no clerk's slip but the configuration's."""
+    exchanged = settled.counts.mended[why.EXCHANGED]
+    placed = settled.placed + int(settled.counts.rejects["reason"].eq(why.OUTSIDE).sum())
+    if exchanged > placed / 2:
+        raise DataError(
+            f"source.bounds: {exchanged:,} of {placed:,} places lie in {list(source.bounds or ())} only with latitude "
+            "and longitude exchanged. Check the order of source.bounds (west, south, east, north), or which columns "
+            "source.columns.latitude and source.columns.longitude name."
+        )
+
+
+def _check_rejects(settled: Settled, source: Source, silver: Path) -> None:
+    """Stop on too many refused rows. The share is of the rows that concern the configuration: kept or refused."""
+    everything = settled.counts.rejects
+    rejects = everything[everything["reason"] != why.OTHER_FILE]
+    where = f"See {silver / 'rejects.parquet'}"
+    cut = rejects[rejects["reason"] == CUT]
+    if len(cut):
+        save_rejects(silver, everything)
+        raise DataError(
+            f"{cut['file'].iloc[0]}: line {cut['line'].iloc[0]}: the file ends in the middle of a row, so rows are "
+            f"missing. Download it again (or remove that line to do without them). {where}."
+        )
+    concerned = len(settled) + settled.choice.merged + len(rejects)
+    if len(rejects) <= source.max_rejects * concerned:
+        return
+    save_rejects(silver, everything)
+    reasons = "; ".join(
+        f"{reason}: {len(rows)} (such as {' '.join(_example(rows))})"
+        for reason, rows in sorted(rejects.groupby("reason"), key=lambda group: -len(group[1]))
+    )
+    raise DataError(
+        f"{len(rejects)} of {concerned} rows refused ({len(rejects) / concerned:.1%}; source.max_rejects is "
+        f"{source.max_rejects:.1%}). {reasons}. {where}; mend the file or the source section, or raise the limit."
+    )
+
+
+def _check_events(settled: Settled, summary: dict[str, Any], files: Sequence[Path]) -> None:
+    names, counts = ", ".join(path.name for path in files[:3]), settled.counts
+    if not len(settled):
+        top = ", ".join(repr(offence) for (offence, _), _ in counts.offences.most_common(5))
+        left_out = ", ".join(f"{reason}: {number}" for reason, number in counts.left_out.most_common())
+        raise DataError(
+            f"{names}: no event is left of {counts.rows} rows ({left_out or 'the file has no rows'}). Check "
+            f"source.categories against the offences ({top}), source.first_day and source.last_day."
+        )
+    midnight = summary["at_midnight"]
+    if len(settled) >= 50 and midnight > DAYS_ONLY:
+        raise DataError(
+            f"{names}: {midnight:.0%} of the events are at exactly midnight, so the publisher gives days without times "
+            "and an hourly forecast is not possible. If a column holds the time, name it under "
+            "source.columns.occurred_time."
+        )
+
+
+def _check_categories(settled: Settled, source: Source, own: Categories) -> None:
+    """Stop where no offence of the record falls into a category that the user made: its name is misspelt there."""
+    offences = settled.counts.offences
+    taken = {category for _, category in offences}
+    for category, patterns in own.items():
+        if category not in taken:
+            free = Counter({name: rows for (name, group), rows in offences.items() if group in (None, source.other)})
+            top = ", ".join(f"{name!r}: {rows:,}" for name, rows in free.most_common(5))
+            raise DataError(
+                f"source.categories.{category}: {', '.join(map(repr, patterns)) or 'no pattern'} matches no offence "
+                f"that the categories before it leave. Most frequent in no category: {top or 'none'}. Mend the "
+                "patterns, or leave the category out."
+            )
+
+
+def _loss(part: Part, source: Source) -> Iterator[str]:
+    """A line if the file loses more rows than the whole record may, in which a small file would not show."""
+    counts = part.counts()
+    refused, name = counts.rejects, part.facts["source"]["file"]
+    events = counts.rows - len(refused) - counts.left_out.total()
+    reasons = Counter(refused["reason"].tolist())
+    if events and len(refused) > max(1, source.max_rejects * (events + len(refused))):
+        what = f"{len(refused):,} of its {events + len(refused):,} rows were refused, most for"
+    elif not events and counts.rows:
+        what = f"none of its {counts.rows:,} rows became an event:"
+        reasons += counts.left_out
+    else:
+        return
+    reason = reasons.most_common(1)[0][0]
+    if reason != why.OTHER_PERIOD:  # which the user wanted
+        rows = refused[refused["reason"] == reason]
+        yield f"{name}: {what} {reason}" + (f" ({_example(rows)[1]})" if len(rows) else "")
+
+
+def _example(rejects: pd.DataFrame) -> tuple[str, str]:
+    """The file, and line and text, of the first of some refused rows, if possible of one that has a text."""
+    told = rejects[rejects["value"].str.strip() != ""]
+    row = (told if len(told) else rejects).iloc[0]
+    return row["file"], f"line {row['line']}: {row['value']!r:.60}"
