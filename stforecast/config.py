@@ -125,11 +125,13 @@ def parse(values: dict[str, Any], origin: str) -> Config:
 
 
 def dump(config: Config) -> str:
-    """What was set of a configuration, as YAML that `load` reads back to an equal object.
+    """The configuration as YAML that `load` reads back to an equal object.
 
-    A default is not written: as a field of the user's own it would win over a preset's.
+    Of `source` only what was set: a default written out would win over the preset's.
     """
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    values["source"] = config.source.model_dump(mode="json", exclude_unset=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:

@@ -177,9 +177,11 @@ def test_every_key_has_a_description() -> None:
     assert len(seen) >= 9
 
 
-def test_dump_is_plain_yaml_of_what_was_set() -> None:
-    config = parse({"city": "mine", "split": {"train": dt.date(2024, 1, 1)}}, "test")
-    assert yaml.safe_load(dump(config)) == {"city": "mine", "split": {"train": "2024-01-01"}}
+def test_dump_is_plain_yaml_with_every_default_but_those_of_a_preset() -> None:
+    config = parse({"city": "mine", "split": {"train": dt.date(2024, 1, 1)}, "source": {"preset": "boston"}}, "test")
+    plain = yaml.safe_load(dump(config))
+    assert (plain["split"]["train"], plain["training"]["max_epochs"]) == ("2024-01-01", config.training.max_epochs)
+    assert plain["source"] == {"preset": "boston"}
 
 
 def test_data_lies_below_the_root_and_other_inputs_as_given(tmp_path: Path) -> None:
