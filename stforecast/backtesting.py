@@ -43,11 +43,12 @@ def backtest(stages: Stages) -> Path:
     path, patrol = folder / "backtest.json", stages.config.evaluation.patrol_area_km2
     made_with = {"run": run.name, "refit": options.refit, "patrol_area_km2": patrol, "issue_hours": [*hours]}
     result = read_json(path) if path.is_file() else None
-    if result and result.items() >= made_with.items() and list(result["forecasters"]) == names:
+    fold_runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
+    held = all(one.has(name, stages.config) for one in fold_runs for name in names)
+    if result and held and result.items() >= made_with.items() and list(result["forecasters"]) == names:
         stages.say(f"backtest: {path} is up to date")
     else:
         panel = Panel.of(cube, parts, hours)
-        fold_runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
         _text(folder / "config.yaml", dump(stages.config))
         _fit_all(stages, cube, parts, fold_runs, hours, order)
 
@@ -70,7 +71,7 @@ def _fit_all(
         for i, (part, run) in enumerate(zip(parts, runs, strict=True)):
             for name in names:
                 began = pd.Timestamp.now()
-                if not run.has(name):
+                if not run.has(name, stages.config):
                     shutil.rmtree(run.predictions(name, 0).parent, ignore_errors=True)  # of another fit
                     (run.folder.parent / "backtest.json").unlink(missing_ok=True)
                     forecaster = _fitted(stages, cube, part, name, run, runs[0] if i and not refit else run)

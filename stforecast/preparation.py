@@ -43,7 +43,7 @@ class Preparation:
     def ingest(self, mend: bool = False) -> EventTable:
         """Bronze → silver. `mend` replaces a table that cannot be opened instead of saying so."""
         config, place = self.config, self.place
-        if config.synthetic and not config.source.path:
+        if self._other_simulation():
             self._simulate()
         files = events_ingest.source_files(config, place.bronze)
         stamp = events_ingest.source_stamp(files, config)
@@ -60,24 +60,28 @@ class Preparation:
         return table
 
     def _simulate(self) -> None:
-        """Write the bronze files of a simulated city, unless those of the same parameters and seed are there."""
+        """Write the bronze files of the simulated city."""
         from stforecast.events.publisher import write_city
         from stforecast.events.synthetic import simulate
 
         assert self.config.synthetic is not None
-        stamp = self._simulation()
         offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
-        if offences.is_file() and note.is_file() and read_json(note)["stamp"] == stamp:
-            return
         city = simulate(self.config.synthetic, self.config.seed)
         write_city(city, self.place.bronze)
-        write_json(note, {"stamp": stamp, "hash": file_fingerprint(offences)})
+        write_json(note, {"stamp": self._simulation(), "hash": file_fingerprint(offences)})
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
 
     def _simulation(self) -> str | None:
         """A fingerprint of the simulated city that the configuration describes, None where it describes none."""
         synthetic = self.config.synthetic
         return fingerprint(synthetic.model_dump(mode="json"), self.config.seed) if synthetic else None
+
+    def _other_simulation(self) -> bool:
+        """Whether the configuration describes a simulated city that is not the one in bronze."""
+        if not self.config.synthetic or self.config.source.path:
+            return False
+        offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
+        return not (offences.is_file() and note.is_file() and read_json(note)["stamp"] == self._simulation())
 
     def simulated(self) -> bool:
         """Whether the record is this configuration's simulated city and nothing else."""
@@ -131,7 +135,7 @@ class Preparation:
             files = events_ingest.source_files(self.config, self.place.bronze)
         except DataError:
             return
-        if self._silver_stamp() != events_ingest.source_stamp(files, self.config):
+        if self._silver_stamp() != events_ingest.source_stamp(files, self.config) or self._other_simulation():
             raise ArtefactError(
                 f"{self.place.silver}: no events of these files and settings. Run `stforecast ingest` first."
             )

@@ -92,6 +92,7 @@ class Run:
         """Save what was fitted on the validation slice, after the forecaster itself."""
         forecaster.save(self.place(forecaster.name))
         values = {
+            "parts": [*forecaster.given],
             "calibration": fitted.forecaster.calibration.to_dict(),
             "spreads": {name: spread.to_dict() for name, spread in fitted.forecaster.spreads.items()},
             "thresholds": fitted.thresholds,
@@ -109,9 +110,16 @@ class Run:
         parts = forecaster_class(forecaster).needs(config)
         return {part: self.open(part, config).forecaster.forecaster for part in parts}
 
-    def has(self, forecaster: str) -> bool:
-        """Whether a forecaster was fitted and calibrated in this run."""
-        return (self.folder / "calibration" / f"{forecaster}.json").is_file()
+    def has(self, forecaster: str, config: Config) -> bool:
+        """Whether a forecaster was fitted and calibrated in this run, from the parts that the configuration names."""
+        path = self.folder / "calibration" / f"{forecaster}.json"
+        return path.is_file() and self._fitted(path).get("parts", []) == [*forecaster_class(forecaster).needs(config)]
+
+    def _fitted(self, path: Path) -> dict[str, Any]:
+        values = read_json(path)
+        if not isinstance(values, dict) or not values.keys() >= FITTED:
+            raise ArtefactError(f"{path}: damaged, or of an older version. Remove it and run `stforecast train`.")
+        return values
 
     def open(self, forecaster: str, config: Config) -> Fitted:
         """A fitted forecaster.
@@ -119,24 +127,24 @@ class Run:
         Raises:
             ArtefactError: it is not part of the run, or its files are damaged.
         """
-        if not self.has(forecaster):
-            held = ", ".join(sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))) or "none"
+        if not self.has(forecaster, config):
+            names = sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))
+            held = ", ".join(name for name in names if self.has(name, config)) or "none"
             raise ArtefactError(
                 f"{self.folder}: holds no {forecaster}; the forecasters in it: {held}. Choose one of them, or add "
                 "yours to evaluation.forecasters and run `stforecast train`."
             )
-        path = self.folder / "calibration" / f"{forecaster}.json"
-        values = read_json(path)
-        if not isinstance(values, dict) or not values.keys() >= FITTED:
-            raise ArtefactError(f"{path}: damaged, or of an older version. Remove it and run `stforecast train`.")
+        values = self._fitted(self.folder / "calibration" / f"{forecaster}.json")
         model = open_forecaster(forecaster, self.place(forecaster), config)
         model.given = self._given(forecaster, config)
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
         calibrated = Calibrated(model, Calibration.from_dict(values["calibration"]), spreads)
         return Fitted(calibrated, values["thresholds"], values["hot_thresholds"])
 
-    def finish(self, cube: Cube, split: Split, forecasters: list[str], made_from: str) -> None:
-        """Write `run.json`."""
+    def finish(
+        self, cube: Cube, split: Split, forecasters: list[str], made_from: str, offences: dict[str, list[str]]
+    ) -> None:
+        """Write `run.json`; `offences` are those that each category asks for."""
         write_json(
             self.folder / "run.json",
             {
@@ -147,6 +155,7 @@ class Run:
                 "embargo_hours": cube.notes["embargo_hours"],
                 "forecasters": forecasters,
                 "categories": list(cube.categories),
+                "offences": offences,
                 "train_until": cube.time_of(split.train_end).isoformat(),
                 "validation_until": cube.time_of(split.validation_end).isoformat(),
                 "weather": list(cube.weather.names),

@@ -17,6 +17,7 @@ from stforecast.cube import Cube, Series
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.store import open_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
+from stforecast.events.sources import offences_of, resolve
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.preparation import Preparation
 from stforecast.run import Run
@@ -79,7 +80,7 @@ class Stages(Preparation):
             new_forecaster(name, self.config)  # what cannot be made here shows before anything is written
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
-        if run.finished and run.facts()["forecasters"] == names and all(map(run.has, names)):
+        if run.finished and run.facts()["forecasters"] == names and all(run.has(name, self.config) for name in names):
             self.say(f"train: {run.folder} is finished")
             self.place.set_latest(run.name)
             return run
@@ -87,7 +88,7 @@ class Stages(Preparation):
         with atomic_path(run.folder / "config.yaml") as temporary:
             temporary.write_text(dump(self.config), encoding="utf-8")
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
-            if run.has(name):
+            if run.has(name, self.config):
                 self.say(f"train: {name} is fitted")
                 continue
             forecaster = self.new(run, name, cube, split)
@@ -98,7 +99,7 @@ class Stages(Preparation):
             forecaster.fit(cube, split, run.place(name))
             run.keep(forecaster, calibrate(forecaster, cube, split))
             self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
-        run.finish(cube, split, names, self.gold_stamp())
+        run.finish(cube, split, names, self.gold_stamp(), self._offences())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
@@ -112,7 +113,8 @@ class Stages(Preparation):
         path, options = run.folder / "scorecard.json", self.config.evaluation
         made_with = {"patrol_area_km2": options.patrol_area_km2, "run": run.name}
         card = read_json(path) if path.is_file() else None
-        if card and card.items() >= made_with.items() and list(card["forecasters"]) == options.forecasters:
+        held = all(run.has(name, self.config) for name in options.forecasters)
+        if card and held and card.items() >= made_with.items() and [*card["forecasters"]] == options.forecasters:
             self.say(f"evaluate: {path} is up to date")
         else:
             split = self.split(cube)
@@ -227,6 +229,12 @@ class Stages(Preparation):
                 f"source.categories: {', '.join(cube.categories)} are not those of the trained run "
                 f"({', '.join(facts['categories'])}). Train again."
             )
+        now, then = self._offences(), facts.get("offences", self._offences())
+        if other := [name for name in now if now[name] != then[name]]:
+            raise ConfigError(
+                f"source.categories: {', '.join(other)} took in other offences when {run.name} was trained "
+                f"({', '.join(then[other[0]]) or 'what no group names'}). Set them so, or train again."
+            )
         if cube.start != pd.Timestamp(facts["start"]):
             raise DataError(
                 f"{self.place.silver}: the record begins {cube.start}, that of the trained run {facts['start']}. "
@@ -234,6 +242,9 @@ class Stages(Preparation):
             )
         weather, future = on_channels(cube.weather, facts["weather"]), on_channels(cube.future, facts["future"])
         return replace(cube, weather=weather, future=future)
+
+    def _offences(self) -> dict[str, list[str]]:
+        return offences_of(resolve(self.config.source))
 
     def _without_absent_weather(self) -> Config:
         """The configuration without the weather files that are not there (any more): their channels are masked."""

@@ -285,6 +285,19 @@ def test_a_setting_redoes_only_what_depends_on_it(home: Home) -> None:
     assert changed(before) == {f"data/quickstart/gold/{path.name}" for path in home.gold.iterdir()}
 
 
+def test_another_pool_is_another_ensemble(home: Home) -> None:
+    names = "evaluation.forecasters=[rolling_climatology, hexagon_mean, last_week, ensemble]"
+    pools = [
+        f"evaluation.ensemble=[{pool}]" for pool in ("rolling_climatology, hexagon_mean", "last_week, hexagon_mean")
+    ]
+    home.does("run", names, pools[0])
+    first = home.card()["forecasters"]["ensemble"]["poisson_deviance"]
+    home.refuses(5, ["holds no ensemble", "stforecast train"], "evaluate", names, pools[1])
+    said = home.does("run", names, pools[1])
+    assert "train: last_week is fitted" in said
+    assert home.card()["forecasters"]["ensemble"]["poisson_deviance"] != first
+
+
 def test_another_seed_is_another_city(home: Home) -> None:
     """The oracle must be that of the city in the files."""
     before = (home.bronze / "offences.csv").read_bytes()
@@ -502,6 +515,13 @@ def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Ho
         (("--model", "oracle"), 5, ["holds no oracle", "stforecast train"]),
         (("grid.resolution=9",), 3, ["grid.resolution", "trained at 8"]),
         (("source.categories={crime: ['*']}",), 3, ["source.categories", "theft, violence, damage", "Train again"]),
+        (
+            (
+                "source.categories={theft: [burglary], violence: ['assault*', robbery], damage: ['vandalism*', graffiti]}",
+            ),
+            3,
+            ["source.categories", "theft took in other offences", "theft*, burglary", "train again"],
+        ),
     ],
 )
 def test_a_forecast_that_cannot_be_is_refused(

@@ -20,6 +20,9 @@ HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 CUT = 10
 """The last day is left out as cut short when its end is empty for so long that this many events were to be expected."""
 
+LAST_MICROSECOND = 999_999
+"""Of a report that was given as a day alone: it says how long the record goes on only when that day is over."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -45,28 +48,34 @@ class Axis:
 
 
 def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
-    """The days from the table's first occurrence to its last, or from `source.first_day` to `source.last_day`.
+    """The days from the table's first occurrence to its last, within `source.first_day` to `source.last_day`.
 
-    A last day that the export cut short is left out, since its empty hours would pass for quiet ones. Reports do not
-    prolong the axis: an export chosen by date of occurrence goes on to report for years after, and the axis would end
-    in days that only look empty. With an `issue_hour` that is not local midnight the axis begins at that hour, up to a
-    day before the first day, and ends at it, up to a day before the end of `source.last_day`.
+    A last day that the export cut short is left out, since its empty hours would pass for quiet ones; so are days that
+    are asked for but not in the record. Reports do not prolong the axis: an export chosen by date of occurrence goes on
+    to report for years after, and the axis would end in days that only look empty. With an `issue_hour` that is not
+    local midnight the axis begins at that hour, up to a day before the first day, and ends at it, up to a day before
+    the end of `source.last_day`.
     """
     earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
-    source = config.source
+    source, slack = config.source, CUT / len(frame) * max(latest - earliest, DAY)
     offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
-    first = source.first_day or (earliest + offset).date()
+    first = (earliest + offset).date()
+    if source.first_day:
+        first = max(source.first_day, min(first, (earliest - slack + offset).ceil("D").date()))
     last = source.last_day or (latest + offset).date()
     if last < first:
-        raise ConfigError(f"source.first_day, source.last_day: {first} to {last} holds no day. Mend one of them.")
+        raise ConfigError(
+            f"source.first_day, source.last_day: {first} to {last} holds no day of the record, {earliest} to {latest}. "
+            "Mend one of them."
+        )
     start, end = _midnight(first, offset), _midnight(last, offset) + DAY
     if config.issue_hour is not None:
         start -= (start.hour - config.issue_hour) % 24 * HOUR
-    days = (end - start) // DAY
-    if source.last_day is None:
-        newest = max(latest, frame["reported_at"].max()) if frame["reported_at"].notna().any() else latest
-        covered = newest + CUT / len(frame) * max(latest - earliest, DAY)
-        days = min(-((start - end) // DAY), (covered - start) // DAY)
+    reported = frame["reported_at"]
+    reported = reported[reported.dt.microsecond != LAST_MICROSECOND]
+    newest = max(latest, reported.max()) if reported.notna().any() else latest
+    days = (end - start) // DAY if source.last_day else -((start - end) // DAY)
+    days = min(days, (newest + slack - start) // DAY)
     return Axis(start, max(days, 1) * 24, offset)
 
 

@@ -52,7 +52,7 @@ def usual_forecaster(cube: Cube, run: Run, config: Config) -> Calibrated:
 
     name, climatology = RollingClimatology.name, RollingClimatology(config)
     climatology.ends = (cube.step_of(run.train_until()),)
-    known = run.has(name)
+    known = run.has(name, config)
     calibration = run.open(name, config).forecaster.calibration if known else Calibration.identity(cube.c)
     return Calibrated(climatology, calibration)
 

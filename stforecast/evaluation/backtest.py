@@ -17,6 +17,9 @@ from stforecast.scoring.metrics import choose_thresholds
 from stforecast.scoring.ranking import best_threshold
 from stforecast.scoring.splits import Slice, Split
 
+SETTLED = 0.9
+"""Share of a day's events that must have been reported for its counts to tell how counts spread."""
+
 
 def outcomes(cube: Cube, split: Split, which: Slice) -> np.ndarray:
     """Counts at the issues of a slice, [m k n c], uint16 where whole: known by its end, or final for the test slice."""
@@ -43,7 +46,8 @@ class Fitted:
 def calibrate(forecaster: Forecaster, cube: Cube, split: Split) -> Fitted:
     """Fit calibration, spread of daily counts and thresholds on the validation slice, as it was known at its end.
 
-    Where reports were still arriving, the forecast is held to the share of them that is known by then.
+    Where reports were still arriving, the forecast is held to the share of them that is known by then. Spread and
+    thresholds come from days that had nearly all of theirs: days that only look quiet would narrow the intervals.
     """
     issues, end = split.issues("validation"), split.validation_end
     steps = with_earlier(cube, issues)
@@ -51,7 +55,10 @@ def calibrate(forecaster: Forecaster, cube: Cube, split: Split) -> Fitted:
     counts = outcomes(cube, split, "validation")
     share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
     calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
-    reported = at_level(cube, issues, Issued.of(steps, calibration.apply(raw))) * share
+    settled = share.mean((1, 2, 3)) > SETTLED
+    settled |= not settled.any()
+    issues, counts = issues[settled], counts[settled]
+    reported = at_level(cube, issues, Issued.of(steps, calibration.apply(raw))) * share[settled]
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}

@@ -22,9 +22,11 @@ def oracle_of(
 
     `forecast` takes the city's own steps and a number of hours ahead; it may know less than the oracle.
 
-    None where the cube has other hexagons or categories than the city, or another step.
+    None where the cube has other hexagons, categories or hours than the city, or another step.
     """
-    cells, shift = city.cells.tolist(), int((cube.start - city.start) / pd.Timedelta(hours=1))
+    cells, shift = city.cells.tolist(), (cube.start - city.start) // pd.Timedelta(hours=1)
+    if issues.size and not 0 <= issues.min() + shift <= issues.max() + shift <= len(city.counts) - cube.horizons:
+        return None
     if cube.step_hours != 1 or not {*cube.cells.tolist()} <= {*cells} or not {*cube.categories} <= {*city.categories}:
         return None
     order = [cells.index(cell) for cell in cube.cells.tolist()]

@@ -37,6 +37,11 @@ def categories_of(source: Source) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def offences_of(source: Source) -> dict[str, list[str]]:
+    """What is asked for by each category of an effective source; `other` takes what no group names."""
+    return {name: source.categories.get(name, []) for name in categories_of(source)}
+
+
 def grouping(source: Source) -> Callable[[str], str | None]:
     """A function from an offence to its category (None: in no category). The first group that names it wins."""
     groups = [

@@ -23,6 +23,7 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array, kron
 
+from stforecast.cube.hours import standard_offset
 from stforecast.errors import ConfigError
 from stforecast.sections import Synthetic, SyntheticCategory, SyntheticType
 
@@ -66,8 +67,8 @@ def simulate(parameters: Synthetic, seed: int) -> City:
     place_rng, weather_rng, event_rng = (np.random.default_rng([seed, stream]) for stream in range(3))
     cells, edges = _places(parameters)
     # Midnight in standard time, as the cube's axis has it: a start in summer would leave an hour before its first day.
-    winter = pd.Timestamp(parameters.first_day.year, 1, 1, tz=parameters.time_zone)
-    start = pd.Timestamp(parameters.first_day, tz="UTC") - (winter.utcoffset() or pd.Timedelta(0))
+    first = pd.Timestamp(parameters.first_day, tz="UTC")
+    start = first - standard_offset(parameters.time_zone, first).ceil("h")
     hours = 24 * parameters.days
     local = pd.date_range(start, periods=hours + 24 * FORECAST_DAYS, freq="h").tz_convert(parameters.time_zone)
     temperature, precipitation = _weather(local, weather_rng)

@@ -85,9 +85,10 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
     sums = np.zeros((3, *earlier.shape, k, cube.c))
     sums[:, usable] = issued.moments[row[usable]].swapaxes(0, 1)
     if cube.late:
+        newest = max(cube.steps, int(cube.known_hour.max()) + 1)  # an issue beyond it has seen no report since
         for i, issue in enumerate(issues.tolist()):
             steps = np.maximum(earlier[i][:, None] + np.arange(k), 0)
-            sums[:, i] *= completeness(cube, 0, issue, issue)[steps]
+            sums[:, i] *= completeness(cube, 0, issue, min(issue, newest))[steps]
     known = np.zeros((2, *earlier.shape, cube.c))
     for i, (patch, at, category) in enumerate(_known(cube, issues, earlier)):
         use = usable[i, patch]

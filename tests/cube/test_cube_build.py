@@ -64,6 +64,7 @@ def test_binning_conserves_events_in_any_order(table, settings, rows, embargo, m
         reported = [None if d is None else t for t, d in zip(reported, delay, strict=True)]
         return build(table(occurred, **places(place), category=category, reported_at=reported), config)
 
+    rows = [*rows, (0, 0, "property", None), (DAYS * 24 * 3600 - 1, 0, "property", None)]  # the record is as long
     has_reports = any(row[3] is not None for row in rows)
     expected: dict[tuple, float] = {}
     seen: dict[int, int] = {}
@@ -158,6 +159,21 @@ def test_the_axis_ends_where_the_record_does(table, settings, issue_hour: int | 
     assert end - pd.Timedelta(hours=23) <= cube.end <= end + pd.Timedelta(hours=1)
     assert cube.end.hour == (7 if issue_hour is None else issue_hour)
     assert cube.dense(cube.steps - 1).sum() > 0
+
+
+def test_days_that_are_asked_for_but_not_recorded_are_left_out(table, settings) -> None:
+    hours = np.arange(0, 24 * 10, 0.1)
+    events = table(at(hours), **places(np.zeros(hours.size, int)))
+    asked = {"first_day": FIRST.date() - dt.timedelta(days=30), "last_day": FIRST.date() + dt.timedelta(days=40)}
+    assert same(build(events, settings(source=asked)), build(events, settings()))
+
+
+def test_a_report_given_as_a_day_does_not_fill_the_day(table, settings) -> None:
+    """An export of noon: its newest reports are dated to the end of that day."""
+    hours = np.arange(0, 24 * 9 + 12, 0.1)
+    day_end = at(24 * (hours // 24 + 1)) - pd.Timedelta(microseconds=1)
+    dated = table(at(hours), **places(np.zeros(hours.size, int)), reported_at=day_end)
+    assert build(dated, settings()).steps == 9 * 24
 
 
 def test_a_half_hour_zone_has_its_axis_on_the_hour_in_which_midnight_falls(table, settings) -> None:

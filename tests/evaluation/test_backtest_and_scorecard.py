@@ -226,3 +226,21 @@ def test_reports_that_are_still_to_come_do_not_pull_the_calibration_down(cube: C
     calibration = calibrate(Hand(truth()), cube, split).forecaster.calibration
     level = calibration.apply(np.full((1, C), 0.1, np.float32))
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
+
+
+def test_days_that_are_still_reported_do_not_narrow_the_intervals(cube: Cube, split: Split) -> None:
+    """Eight of the sixteen days are unknown at the end of the slice: spreads and thresholds are those of the others."""
+    rest = {key: getattr(cube, key) for key in ("name", "start", "steps", "categories", "hexagons", "edges", "weight")}
+    whole, fitted = (
+        calibrate(
+            Hand(truth()),
+            Cube.from_events(cube.hour, cube.hexagon, cube.category, cube.hour + late, **rest, time_zone="UTC"),
+            split,
+        )
+        for late in (0, 8 * 24)
+    )
+    expected = truth().reshape(DAYS, 24, N, C).sum((1, 3))
+    low, high = fitted.forecaster.spreads["all"].interval(expected)
+    reference = whole.forecaster.spreads["all"].interval(expected)
+    assert (high - low).mean() == pytest.approx((reference[1] - reference[0]).mean(), rel=0.15)
+    assert fitted.thresholds["all"] == pytest.approx(whole.thresholds["all"], rel=0.3)

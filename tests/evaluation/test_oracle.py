@@ -54,3 +54,7 @@ def test_another_grid_has_none(city: City, part: str) -> None:
         "step_hours": 24,
     }
     assert oracle_of(city, replace(cube, **{part: other[part]}), np.array([0])) is None
+
+
+def test_hours_beyond_the_simulation_have_none(city: City) -> None:
+    assert oracle_of(city, cube_of(city), np.array([48, 19 * 24])) is None

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from stforecast.config import load
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.events.publisher import write_city
 from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate
 from stforecast.sections import Synthetic
+from stforecast.stages import Stages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICKSTART, REFERENCE = REPOSITORY / "configs/quickstart.yaml", REPOSITORY / "configs/reference/synthetic.yaml"
@@ -220,3 +221,28 @@ def test_configurations_fit_their_world(path: Path) -> None:
     west, south, east, north = config.source.bounds or (0, 0, 0, 0)
     assert west < world.longitude < east
     assert south < world.latitude < north
+
+
+@pytest.mark.parametrize("zone", ["Australia/Sydney", "Asia/Kolkata", "America/Denver", "Africa/Abidjan"])
+def test_the_city_begins_where_its_cube_does(zone: str, tmp_path: Path) -> None:
+    """On either hemisphere, and where the local hour is not a UTC hour."""
+    zones = [f"{section}.time_zone={zone}" for section in ("synthetic", "source")]
+    small = ["synthetic.hexagons=7", "synthetic.days=20", "grid.min_events=1"]
+    config = load("quickstart", [f"root={tmp_path}", *small, *zones])
+    stages = Stages(config, lambda line: None)
+    stages.ingest()
+    assert config.synthetic is not None
+    assert stages.build().start == simulate(config.synthetic, config.seed).start
+
+
+def test_a_changed_simulation_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    settings = [f"root={tmp_path}", "synthetic.hexagons=7", "synthetic.days=20", "grid.min_events=1"]
+    old, new = (Stages(load("quickstart", [*settings, *more]), lambda line: None) for more in ([], ["seed=9"]))
+    old.ingest()
+    old.build()
+    with pytest.raises(ArtefactError, match="Run `stforecast ingest` first"):
+        new.build()
+    new.ingest()
+    new.build()
+    with pytest.raises(ArtefactError, match="Run `stforecast ingest` first"):
+        old.cube()

@@ -1,5 +1,7 @@
 """Forecasts follow the level and contrast of the weeks before them, from what was known then and nothing later."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_cities import another_future, city
@@ -102,6 +104,16 @@ def test_the_future_does_not_reach_the_level(late: bool) -> None:
     changed = another_future(cube, t0, late)
     one, other = (follow(cube, 0.03, np.array([t0 - 48, t0]), 1.0) for c in (cube, changed))
     np.testing.assert_array_equal(one, other)
+
+
+def test_days_without_a_record_do_not_lower_the_level() -> None:
+    """What was reported by the record's end is no less complete because the issue comes later."""
+    cube = city(days=200, late=True, rate=6.0)
+    end = 180 * 24
+    known = (cube.hour < end) & (cube.known_hour < end)
+    exported = replace(cube.with_events(known), steps=end)
+    at_end, later = (follow(exported, 0.1, np.array([issue])).sum() for issue in (end, end + 168))
+    assert later == pytest.approx(at_end, rel=0.015)
 
 
 def test_beyond_the_record_only_what_is_over_counts() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_cities import city
 from torch import Tensor
 
+from stforecast.cube import Cube
 from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
@@ -86,6 +87,16 @@ def test_the_profile_tells_only_of_the_week() -> None:
     week = rates.profile.view(cube.c, 168, cube.n)
     assert week.std(1).min() > 0.01
     torch.testing.assert_close(week.mean(1), torch.ones(cube.c, cube.n), rtol=1e-5, atol=0)
+
+
+def test_rates_hold_in_a_long_record() -> None:
+    """Forty years on, units of 2^(days / 90) are far beyond single precision."""
+    days, per_day = 40 * 365, 1
+    cube = Cube.from_dense(np.ones((days, 2, 1), np.uint8), edge_index=[[0, 1], [1, 0]], step_hours=24, horizons=1)
+    rates = Rates(Record(cube, 1), Lateness((0,), np.ones((1, 1), np.float32)), Rhythms.of(cube, 1000), (90.0, 365.0))
+    for first in range(0, days, 28):
+        found = rates.walk(first, min(28, days - first))
+    torch.testing.assert_close(found[-1], torch.full((1, per_day, 2), 1.0), rtol=1e-3, atol=0)
 
 
 def test_without_events_every_hour_is_alike() -> None:
