@@ -15,7 +15,7 @@ from stforecast.cli import cli, instant, main
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.files import write_json
-from stforecast.run import Run
+from stforecast.run import FITTED, Run
 
 VERBS = sorted(cli.commands)
 HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.stages")
@@ -182,6 +182,6 @@ def raising(error: OSError) -> Callable[..., None]:
 
 def test_a_run_names_the_forecasters_that_it_holds(tmp_path: Path) -> None:
     for name in ("gcrn", "climatology"):
-        write_json(tmp_path / "calibration" / f"{name}.json", {})
+        write_json(tmp_path / "calibration" / f"{name}.json", dict.fromkeys(FITTED))
     with pytest.raises(ArtefactError, match="holds no nosuch; the forecasters in it: climatology, gcrn"):
         Run(tmp_path).open("nosuch", load("quickstart"))
