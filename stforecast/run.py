@@ -128,10 +128,11 @@ class Run:
             ArtefactError: it is not part of the run, or its files are damaged.
         """
         if not self.has(forecaster, config):
-            held = ", ".join(sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))) or "none"
+            names = sorted(path.stem for path in (self.folder / "calibration").glob("[!.]*.json"))
+            held = ", ".join(name for name in names if self.has(name, config)) or "none"
             raise ArtefactError(
-                f"{self.folder}: holds no {forecaster} as configured; the forecasters in it: {held}. Choose one of "
-                "them, or add yours to evaluation.forecasters and run `stforecast train`."
+                f"{self.folder}: holds no {forecaster}; the forecasters in it: {held}. Choose one of them, or add "
+                "yours to evaluation.forecasters and run `stforecast train`."
             )
         values = self._fitted(self.folder / "calibration" / f"{forecaster}.json")
         model = open_forecaster(forecaster, self.place(forecaster), config)
