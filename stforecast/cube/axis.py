@@ -46,6 +46,16 @@ class Axis:
         """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
         return round((_midnight(day, self.offset) - self.start) / DAY) * 24
 
+    def missing(self, config: Config) -> list[str]:
+        """Days that `source.first_day` and `source.last_day` ask for and that are not in the record, as sentences."""
+        first, last, said = config.source.first_day, config.source.last_day, []
+        end = self.start + self.steps * HOUR
+        if first and self.start - _midnight(first, self.offset) >= DAY:
+            said.append(f"The record begins {self.start:%Y-%m-%d %H:%M} UTC, after source.first_day {first}.")
+        if last and _midnight(last, self.offset) >= end:
+            said.append(f"The record ends {end:%Y-%m-%d %H:%M} UTC, before source.last_day {last} is over.")
+        return said
+
 
 def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
     """The days from the table's first occurrence to its last, within `source.first_day` to `source.last_day`.

@@ -72,7 +72,7 @@ def build(
         )
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
-    fallbacks = _fallbacks(config, frame, reported)
+    fallbacks = [*_fallbacks(config, frame, reported), *axis.missing(config)]
     total = len(frame)
     del frame  # its memory is wanted for the cells
     weather, future = _weather(config, axis)

@@ -165,7 +165,12 @@ def test_days_that_are_asked_for_but_not_recorded_are_left_out(table, settings) 
     hours = np.arange(0, 24 * 10, 0.1)
     events = table(at(hours), **places(np.zeros(hours.size, int)))
     asked = {"first_day": FIRST.date() - dt.timedelta(days=30), "last_day": FIRST.date() + dt.timedelta(days=40)}
-    assert same(build(events, settings(source=asked)), build(events, settings()))
+    found, plain = build(events, settings(source=asked)), build(events, settings())
+    assert (found.start, found.steps, found.weight.sum()) == (plain.start, plain.steps, plain.weight.sum())
+    said = " ".join(found.notes["fallbacks"])
+    assert "after source.first_day 2021-01-30" in said
+    assert "before source.last_day 2021-04-10 is over" in said
+    assert "source." not in " ".join(plain.notes["fallbacks"])
 
 
 def test_a_report_given_as_a_day_does_not_fill_the_day(table, settings) -> None:
@@ -186,7 +191,7 @@ def test_a_half_hour_zone_has_its_axis_on_the_hour_in_which_midnight_falls(table
 def test_known_time(table, settings) -> None:
     reported = [FIRST + pd.Timedelta(hours=50), None, FIRST + pd.Timedelta(hours=10.5)]
     events = table(at([10, 10, 10.2]), **places([0, 0, 0]), reported_at=reported)
-    days = {"first_day": FIRST.date(), "last_day": dt.date(2021, 3, 9)}
+    days = {"first_day": FIRST.date(), "last_day": dt.date(2021, 3, 5)}
     cube = build(events, settings(source=days, embargo_hours=5))
     assert (cube.known_hour.tolist(), cube.weight.tolist()) == ([15, 50], [2, 1])
     assert cube.notes["known_time"] == "reported"
