@@ -12,7 +12,7 @@ the full network's (positive: the channel pays), × 10⁵, with paired 95 % inte
     no hidden state   the long memory stays
     no weather        neither observed nor forecast
     shuffled          every event moved by a random number of whole weeks, so that climatology is all there is to learn;
-                      the network's deviance minus rolling climatology's must not differ from nil
+                      the network's deviance minus that of its own offset, λ₀, must not differ from nil
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ import torch
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn import inputs, stream, training, walk
 from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.members import new_forecaster
+from stforecast.forecasters.rates import COUNT_DAYS, RATE_DAYS
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill
 from stforecast.scoring.splits import Split
@@ -128,7 +130,8 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
         click.echo(f"{label:28s} deviance {draws[label].estimate:.6f}")
 
     add("rolling climatology", "rolling_climatology", cube, stages.config)
-    add("shuffled climatology", "rolling_climatology", shuffled(cube), stages.config)
+    with patch.object(RollingClimatology, "half_lives", (RATE_DAYS, COUNT_DAYS)):
+        add("shuffled climatology", "rolling_climatology", shuffled(cube), stages.config)
     for label in dict.fromkeys(["full", *(chosen or VARIANTS)]):
         variant, plain = VARIANTS[label], stages.config.model_dump(mode="json")
         plain["model"] |= variant.model or {}
