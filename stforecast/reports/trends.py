@@ -127,8 +127,8 @@ def figures(parts: pd.DataFrame) -> dict[str, object]:
     change = trend.iloc[-SEASON:].mean() / trend.iloc[-2 * SEASON : -SEASON].mean() - 1
     return {
         "last year on the year before (%)": 100 * change,
-        "highest month": month_name[int(season.argmax()) + 1],
+        "highest month": month_name[int(season.idxmax())],
         "season, highest (%)": 100 * (season.max() - 1),
-        "lowest month": month_name[int(season.argmin()) + 1],
+        "lowest month": month_name[int(season.idxmin())],
         "season, lowest (%)": 100 * (season.min() - 1),
     }
