@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import month_name
 from collections.abc import Mapping
 
 import numpy as np
@@ -123,12 +122,13 @@ def _ends(series: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 def figures(parts: pd.DataFrame) -> dict[str, object]:
     """Change of the trend, and the season as the mean of its years: that of one year alone overstates its extremes."""
-    trend, season = parts["trend"], parts["season"].groupby(pd.DatetimeIndex(parts.index).month).mean()
+    names = pd.DatetimeIndex(parts.index).month_name()
+    trend, season = parts["trend"], parts["season"].groupby(names, sort=False).mean()
     change = trend.iloc[-SEASON:].mean() / trend.iloc[-2 * SEASON : -SEASON].mean() - 1
     return {
         "last year on the year before (%)": 100 * change,
-        "highest month": month_name[int(season.idxmax())],
+        "highest month": season.idxmax(),
         "season, highest (%)": 100 * (season.max() - 1),
-        "lowest month": month_name[int(season.idxmin())],
+        "lowest month": season.idxmin(),
         "season, lowest (%)": 100 * (season.min() - 1),
     }
