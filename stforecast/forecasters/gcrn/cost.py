@@ -17,6 +17,9 @@ EVENT = 26 * 8
 """Bytes of an event in the cube, on the device and in what it is sorted and counted with."""
 LIBRARIES = 70 << 20
 """What PyTorch and Lightning take once they train, measured on a CPU."""
+HELD, LEAST = 32 << 20, 0.65
+"""Larger buffers go back to the system when they are freed (glibc), smaller ones stay: where the gates of a stretch are
+larger, less of it is held at once. Measured from 2,000 to 100,000 hexagons (docs/speed.md)."""
 
 
 def cost(cube: Cube, config: Config) -> dict[str, int]:
@@ -44,6 +47,8 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
     once = (1 + len(KNOTS)) * recurring.COUNT * leaves  # of one issue at a time
     stretch = length * (own * (given + layers) + gradients) + once
+    gates = own * length * n * 3 * model.hidden * FLOAT
+    stretch = int(stretch * min(1, max(LEAST, (HELD / gates) ** (1 / 3))))
     # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
     checked = max(1, int(cube.steps / slots * _share(config))) * leaves
     return {
