@@ -54,7 +54,7 @@ def map_png(forecast: Forecast, issue: int, path: Path, city: str) -> None:
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     axes = figure.add_axes((0.03, (height - 1.0 - main) / height, 0.69, main / height))
     bounds = class_bounds(day)
-    draw_map(axes, grid.hexagons, day, bounds, top_share=TOP_SHARE)
+    draw_map(axes, grid.hexagons, day, bounds, highest(day, TOP_SHARE))
     title = "Reported offences expected\nin the next 24 hours, per\nhexagon (number of hexagons)"
     _legend(axes, day, bounds, title, TOP_SHARE)
     if len(quarters):
@@ -87,12 +87,12 @@ def draw_map(
     cells: Sequence[str] | np.ndarray,
     values: np.ndarray,
     bounds: np.ndarray,
-    top_share: float = 0.0,
+    outlined: np.ndarray | None = None,
     scale_bar: bool = True,
 ) -> None:
-    """Fill hexagons [n] by the class of their value, and outline the `top_share` with the highest values.
+    """Fill hexagons [n] by the class of their value.
 
-    bounds: ascending limits between classes, as from `class_bounds`.
+    bounds: ascending limits between classes, as from `class_bounds`. outlined: indices of hexagons to be outlined.
     """
     from matplotlib.collections import PolyCollection
 
@@ -100,9 +100,9 @@ def draw_map(
     colours = class_colours(len(bounds) + 1)
     fill = [colours[i] for i in np.searchsorted(bounds, values, side="right")[owner]]
     axes.add_collection(PolyCollection(rings, facecolors=fill, edgecolors="#ffffff", linewidths=0.3))
-    if top_share:
-        top = [rings[i] for i in np.flatnonzero(np.isin(owner, _top(values, top_share)))]
-        axes.add_collection(PolyCollection(top, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
+    if outlined is not None:
+        around = [rings[i] for i in np.flatnonzero(np.isin(owner, outlined))]
+        axes.add_collection(PolyCollection(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
     low, high, shrink = _extent(rings)
     margin = 0.02 * (high - low)
     axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
@@ -159,7 +159,8 @@ def _height_over_width(cells: np.ndarray) -> float:
     return float((high[1] - low[1]) / (high[0] - low[0]) / shrink)
 
 
-def _top(values: np.ndarray, share: float) -> np.ndarray:
+def highest(values: np.ndarray, share: float) -> np.ndarray:
+    """Indices of the `share` of hexagons with the highest values [n]."""
     return np.argsort(-values, kind="stable")[: max(1, round(share * len(values)))]
 
 
@@ -170,7 +171,7 @@ def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_
     entries = zip(class_colours(len(count)), class_labels(bounds), count, strict=True)
     handles = [Patch(facecolor=colour, label=f"{label}  ({n:,})") for colour, label, n in entries][::-1]
     if top_share:
-        top = _top(values, top_share)
+        top = highest(values, top_share)
         share = values[top].sum() / max(values.sum(), 1e-12)
         label = f"top {top_share:.0%} of hexagons ({len(top):,}):\n{share:.0%} of what is expected"
         handles.append(Patch(facecolor="none", edgecolor=OUTLINE, linewidth=1.7, label=label))

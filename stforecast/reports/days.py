@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, draw_map
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, draw_map, highest
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.figures import class_legend, fit_maps, label, new_figure
 from stforecast.reports.page import Block, Picture, Section, Text
-from stforecast.scoring.hotspots import top_hexagons
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""
@@ -94,14 +93,14 @@ def _pair(
     cube = examined.cube
     begin = cube.time_of(int(examined.issues[day])).tz_convert(cube.time_zone)
     figure, axes = new_figure(1, 2)
-    draw_map(axes[0], cube.cells, lam, bounds, top_share=TOP_SHARE)
-    draw_map(axes[1], cube.cells, y, counts)
+    top = highest(lam, TOP_SHARE)
+    draw_map(axes[0], cube.cells, lam, bounds, top)
+    draw_map(axes[1], cube.cells, y, counts, top)
     label(axes[0], f"Expected: {lam.sum():,.0f}")
     label(axes[1], f"Reported: {y.sum():,.0f}")
     fit_maps(figure, 1, 2, rest=0.75)
     class_legend(axes[0], class_labels(bounds), "Expected of a hexagon in 24 hours")
     class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
-    top = top_hexagons(lam[None].astype(np.float32), max(1, round(TOP_SHARE * len(lam))))[0]
     held = float(y[top].sum() / max(y.sum(), 1))
     when = _date(begin)
     alt = (
