@@ -103,7 +103,7 @@ def compare(path: Path, interpreters: dict[str, str], rounds: int) -> dict[str, 
     sides = {
         side: subprocess.Popen(
             [python, __file__, "--side", side, "--file", str(path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for side, python in interpreters.items()
     }  # fmt: skip
