@@ -14,6 +14,7 @@ the same recursion with y replaced by E[λ], which makes the oracle exact.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import h3
@@ -23,8 +24,8 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array, kron
 
-from stforecast.cube.hours import standard_offset
 from stforecast.errors import ConfigError
+from stforecast.events.moments import day_end
 from stforecast.sections import Synthetic, SyntheticCategory, SyntheticType
 
 FORECAST_DAYS = 7  # days after the last event for which a weather forecast is published
@@ -67,8 +68,8 @@ def simulate(parameters: Synthetic, seed: int) -> City:
     place_rng, weather_rng, event_rng = (np.random.default_rng([seed, stream]) for stream in range(3))
     cells, edges = _places(parameters)
     # Midnight in standard time, as the cube's axis has it: a start in summer would leave an hour before its first day.
-    first = pd.Timestamp(parameters.first_day, tz="UTC")
-    start = first - standard_offset(parameters.time_zone, first).ceil("h")
+    midnight = day_end(parameters.first_day - dt.timedelta(days=1), parameters.time_zone)
+    start = pd.Timestamp(midnight, unit="us", tz="UTC").floor("h")
     hours = 24 * parameters.days
     local = pd.date_range(start, periods=hours + 24 * FORECAST_DAYS, freq="h").tz_convert(parameters.time_zone)
     temperature, precipitation = _weather(local, weather_rng)
