@@ -1,10 +1,11 @@
 """Rolling climatology: what a hexagon usually has at this local hour of the week, from the days before only.
 
 λ₀ = rate of the hexagon and category × its rhythm over the hours of the week. The rhythm is a sum of those that
-hexagons share (`rhythms`), brought to the city's profile of the category, and times a shrunken ratio by hexagon and
-hour of the week. Rates and counts by hour are exponentially forgotten sums of events, so that λ₀ follows drift and is
-equally honest inside and outside the training slice. Late reports enter at their decayed weight, and the days that
-rates are held against are kept by the share of reports known at each age.
+hexagons share (`rhythms`), brought to the city's profile of the category, times two shrunken ratios of the hexagon: by
+hour of the week over all categories, and by hour of the day for each. Rates and counts by hour are exponentially
+forgotten sums of events, so that λ₀ follows drift and is equally honest inside and outside the training slice. Late
+reports enter at their decayed weight, and the days that rates are held against are kept by the share of reports known
+at each age.
 """
 
 from __future__ import annotations
@@ -147,13 +148,29 @@ class Rates:
         return (seen + flat) @ self.smoothing / (visits + SHRINK_PROFILE_WEEKS)
 
     def _ratio(self, counts: Tensor, likely: Tensor) -> Tensor:
-        """Shrunken ratio of events to expected ones, [slots n], from [c slots n]; only their rhythm is compared."""
-        scale = counts.sum(1, keepdim=True) / likely.sum(1, keepdim=True).clamp(min=FLOOR)
-        seen, expected = self.smoothing @ counts.sum(0), self.smoothing @ (likely * scale).sum(0)
-        seen_day, expected_day = (x.view(7, -1, x.shape[1]).sum(0).repeat(7, 1) for x in (seen, expected))
-        prior = (seen_day + SHRINK_RATIO) / (expected_day + SHRINK_RATIO)
-        return (seen + SHRINK_RATIO * prior) / (expected + SHRINK_RATIO)
+        """Shrunken ratios of events to likely ones, all [c slots n]; only their rhythm is compared.
+
+        One by hour of the week over all categories, times one by hour of the day for each, where there are several.
+        """
+        events = counts.sum(1, keepdim=True)
+        alike = lambda x: x * (events / x.sum(1, keepdim=True).clamp(min=FLOOR))  # noqa: E731
+        seen, likely = self.smoothing @ counts, alike(likely)
+        seen_all, likely_all = seen.sum(0), self.smoothing @ likely.sum(0)
+        prior = SHRINK_RATIO * _shrunken(_by_hour(seen_all), _by_hour(likely_all))
+        week = (seen_all + prior) / (likely_all + SHRINK_RATIO)
+        if self.c == 1:  # which would count the same events twice
+            return week
+        return week * _shrunken(_by_hour(seen), _by_hour(self.smoothing @ alike(likely * week)))
 
     def _by_slot(self, x: Tensor) -> Tensor:
         """[c·slots n] as [c slots n]."""
         return x.view(self.c, self.slots, -1)
+
+
+def _by_hour(x: Tensor) -> Tensor:
+    """Sums over the days of the week of [… slots n], given at every slot of the week."""
+    return x.unflatten(-2, (7, -1)).sum(-3).repeat(*[1] * (x.dim() - 2), 7, 1)
+
+
+def _shrunken(seen: Tensor, expected: Tensor) -> Tensor:
+    return (seen + SHRINK_RATIO) / (expected + SHRINK_RATIO)

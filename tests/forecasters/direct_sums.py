@@ -64,13 +64,21 @@ class Direct:
             flat = (seen[j].mean() + 1e-3) / (visits.mean() + 1) * 2
             city = self.smoothed(seen[j] + flat, kernel) / (visits + 2)
             rhythm[j] *= (city / ((rhythm[j] * total[j]).sum(1) + 1e-7))[:, None]
-        likely = rhythm * visits[:, None]
-        likely *= total[:, None] / np.maximum(likely.sum(1, keepdims=True), 1e-7)
-        came, expected = (self.smoothed(z.sum(0), kernel) for z in (counts, likely))
         day = np.arange(168) % 24
-        came_day, expected_day = (np.array([z[day == d].sum(0) for d in day]) for z in (came, expected))
-        prior = (came_day + 20) / (expected_day + 20)
+
+        def ratios(came: np.ndarray, likely: np.ndarray) -> tuple[np.ndarray, ...]:
+            """Smoothed events and likely ones by hour of the week, and their shrunken ratio by hour of the day."""
+            sums = [self.smoothed(z, kernel) for z in (came, likely)]
+            came_day, likely_day = (np.array([z[day == d].sum(0) for d in day]) for z in sums)
+            return *sums, (came_day + 20) / (likely_day + 20)
+
+        def alike(likely: np.ndarray) -> np.ndarray:
+            return likely * (total / np.maximum(likely.sum(1), 1e-7))[:, None]
+
+        came, expected, prior = ratios(counts.sum(0), alike(rhythm * visits[:, None]).sum(0))
         rhythm = rhythm * (came + 20 * prior) / (expected + 20)
+        likely = alike(rhythm * visits[:, None])
+        rhythm = rhythm * np.array([ratios(counts[j], likely[j])[2] for j in range(c)])
         return loadings, rhythm / rhythm.mean(1, keepdims=True)
 
     def _intensity(self, s: int, count: int) -> np.ndarray:

@@ -115,3 +115,18 @@ def test_circulant_smooths_along_a_circle() -> None:
     values, kernel = rng.random(7), (0.1, 0.2, 0.4, 0.2, 0.1)
     expected = [sum(w * values[(i + j - 2) % 7] for j, w in enumerate(kernel)) for i in range(7)]
     np.testing.assert_allclose(circulant(7, kernel).double().numpy() @ values, expected, rtol=1e-6)
+
+
+def test_a_category_has_an_hour_of_its_own() -> None:
+    """One hexagon's second category comes at 16:00 only; its first, and every other hexagon, at any hour."""
+    rng, days = np.random.default_rng(3), 700
+    counts = rng.poisson(0.5, (days * 24, 8, 2)).astype(np.uint8)
+    counts[:, 0, 1] = np.where(np.arange(days * 24) % 24 == 16, rng.poisson(12, days * 24), 0)
+    cube = Cube.from_dense(counts, edge_index=[[0, 1], [1, 0]])
+    flat = Rhythms(torch.full((1, 2 * 168), 1 / 336), torch.ones(1))  # shared rhythms that know nothing of it
+    rates = Rates(Record(cube, 24), Lateness.of(cube, 24, cube.steps), flat)
+    rates.walk(0, days)
+    day = rates.intensity(days * 24, 24)[..., 0]  # [c 24]
+    assert day[1].argmax() == 16
+    assert day[1, 14:19].sum() > 0.8 * day[1].sum()
+    assert day[0, 14:19].sum() < 0.5 * day[0].sum()
