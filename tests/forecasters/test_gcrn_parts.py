@@ -16,7 +16,7 @@ from torch import Tensor
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
-from stforecast.forecasters.gcrn.inputs import inputs_of
+from stforecast.forecasters.gcrn.inputs import BOUND, inputs_of
 from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
@@ -101,6 +101,21 @@ def test_targets_are_the_counts_of_the_hours_ahead(late: bool) -> None:
     assert len(events) == len(events.unique())
     known = completeness(cube, 0, end, end)
     np.testing.assert_array_equal(share[1, :, :, 0].T.numpy(), known[73:97])
+
+
+def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:
+    """Log-ratios alone: the level of a hexagon may be anything."""
+    cube = city(days=40)
+    crowd = replace(cube, weight=np.where((cube.hour >= 30 * 24) & (cube.hexagon == 0), 200, cube.weight))
+    reader = Reader(crowd, Scales.of(cube, cube.steps), 24, "cpu")
+    recall = reader.memory(0).walk(40)
+    x = inputs_of(reader, recall)
+    assert recall.features[:, :-1].max() > 2 * BOUND
+    assert recall.recurring.max() > 2 * BOUND
+    for given, read in ((recall.features[:, :-1], x.memory[:, :-1]), (recall.recurring, x.recurring)):
+        torch.testing.assert_close(read, given.clamp(-BOUND, BOUND))
+    torch.testing.assert_close(x.memory[:, -1], recall.features[:, -1])
+    torch.testing.assert_close(x.nodes[:, -x.memory.shape[1] :], x.memory)
 
 
 def test_newest_are_the_newest() -> None:
