@@ -33,7 +33,8 @@ from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
 FACTS |= {"forecasters", "categories", "weather", "future"}
 """What a forecast needs of `run.json`."""

@@ -20,7 +20,7 @@ from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastE
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.preparation import Preparation
-from stforecast.run import Run
+from stforecast.run import SCHEMA, Run
 from stforecast.scoring.splits import Split
 from stforecast.sentences import assumptions
 
@@ -36,7 +36,7 @@ class Stages(Preparation):
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
         others = [other.gold_stamp() for other in self._others()]
-        return Run(self.place.run(fingerprint(self.gold_stamp(), parts, *others)[:10]))
+        return Run(self.place.run(fingerprint(SCHEMA, self.gold_stamp(), parts, *others)[:10]))
 
     def new(self, run: Run, name: str, cube: Cube, split: Split) -> Forecaster:
         """A forecaster to be fitted on a training slice, with what it reads beside it."""
