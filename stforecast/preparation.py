@@ -20,7 +20,7 @@ from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
-from stforecast.files import file_fingerprint, fingerprint, read_json, write_json
+from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
 from stforecast.scoring.splits import Split, make_split
 from stforecast.sentences import built, summary
 from stforecast.workspace import Workspace
@@ -152,9 +152,9 @@ class Preparation:
         period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
-        found = [Path(config.input(path)) for path in inputs if path]
-        sizes = [(path.stat().st_size, path.stat().st_mtime_ns) for path in found if path.exists()]
-        return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), sizes)
+        found = [path for name in inputs if name and (path := Path(config.input(name))).exists()]
+        hashes = contents(found, self.place.hashes)
+        return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), hashes)
 
     def _built(self, mend: bool = False) -> str | None:
         """The stamp of the cube that is there; one of another schema version is an error."""

@@ -31,6 +31,11 @@ class Workspace:
         return self.root / "data" / self.city / "gold"
 
     @property
+    def hashes(self) -> Path:
+        """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
+        return self.root / "data" / self.city / "hashes.json"
+
+    @property
     def runs(self) -> Path:
         return self.root / "checkpoints" / self.city
 

@@ -175,6 +175,7 @@ def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_
         share = values[top].sum() / max(values.sum(), 1e-12)
         label = f"top {top_share:.0%} of hexagons ({len(top):,}):\n{share:.0%} of what is expected"
         handles.append(Patch(facecolor="none", edgecolor=OUTLINE, linewidth=1.7, label=label))
+        handles.append(Patch(facecolor="none", edgecolor="none", label="no colour: not forecast"))
     legend = axes.figure.legend(
         handles=handles,
         title=title,

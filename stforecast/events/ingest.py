@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +27,7 @@ from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import DAY, NONE, SECOND, to_local
-from stforecast.files import file_fingerprint, fingerprint, sweep, write_json
+from stforecast.files import contents, fingerprint, sweep, write_json
 from stforecast.sections import DateOrder, Source
 from stforecast.workspace import Workspace
 
@@ -66,13 +65,13 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
 
 
 def source_stamp(files: Sequence[Path], config: Config) -> str:
-    """A fingerprint of the files (name, size, time of change) and of how they are read; it stands in ingest.json.
+    """A fingerprint of the files (name and content) and of how they are read; it stands in ingest.json.
 
     Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
     how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects"})
-    which = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return fingerprint(SCHEMA, how, which)
+    hashes = contents(files, Workspace(config.root, config.city).hashes)
+    return fingerprint(SCHEMA, how, [path.name for path in files], hashes)
 
 
 def ingest(
@@ -94,14 +93,14 @@ def ingest(
     files = list(paths) if paths is not None else source_files(config, place.bronze)
     if not files:
         raise DataError(f"{place.bronze}: no offence reports. Put the publisher's file there, or set source.path.")
-    stamp = source_stamp(files, config)
+    stamp, hashed = source_stamp(files, config), dict(zip(files, contents(files, place.hashes), strict=True))
     mapped = {name for name in config.source.columns.model_fields_set if getattr(config.source.columns, name)}
     needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
     silver.parent.mkdir(parents=True, exist_ok=True)
     sweep(silver.parent, f"{UNFINISHED}*")
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
-        cleaned, order = _in_their_order(files, source, needed, now, silver / "parts", Path(fresh))
+        cleaned, order = _in_their_order(hashed, source, needed, now, silver / "parts", Path(fresh))
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)
         summary, own = _summary(settled, source), config.source.categories
@@ -137,11 +136,12 @@ def _settle(parts: Parts, source: Source) -> Settled:
 
 
 def _in_their_order(
-    files: Sequence[Path], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+    files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
 ) -> tuple[list[Part], DateOrder | None]:
     """The cleaned files, and the order of day and month in their dates (None: none depends on it).
 
-    Where it is not stated, all dates tell: they are read as the first rows have it, and anew if that was wrong.
+    files: with the hashes of their contents. Where the order is not stated, all dates tell: they are read as the first
+    rows have it, and anew if that was wrong.
     """
 
     def parts(order: DateOrder) -> list[Part]:
@@ -149,7 +149,8 @@ def _in_their_order(
 
     guess = source.date_order
     if guess is None:
-        told = next((clean(chunk.frame, source, now).dates for chunk in read(files[0], source.columns, needed)), {})
+        first = read(next(iter(files)), source.columns, needed)
+        told = next((clean(chunk.frame, source, now).dates for chunk in first), {})
         guess = "day_first" if "day_first" in told else "month_first"
     cleaned = parts(guess)
     order = order_of([part.facts["dates"] for part in cleaned], source.date_order)
@@ -157,21 +158,17 @@ def _in_their_order(
 
 
 def _parts(
-    files: Sequence[Path], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+    files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
 ) -> Iterator[Part]:
     """The cleaned files in order: those that are known, and the others read and written to the folder `fresh`."""
     how = source.model_dump(mode="json", exclude={"path", "max_rejects"})
     instant = now.value // 1000
-    for path in files:
-        facts = path.stat()
-        key = fingerprint(VERSION, how, needed, str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+    for path, digest in files.items():
+        key = fingerprint(VERSION, how, needed, str(path.resolve()), digest)
         part = Part.open(known / key, key, instant)
         if part is None:
-            with ThreadPoolExecutor(1) as pool:
-                digest = pool.submit(file_fingerprint, path)
-                chunks = _chunks(path, source, needed, now)
-                part = Part.write(fresh / key, key, instant, chunks)
-                part = part.of({"file": path.name, "bytes": facts.st_size, "hash": digest.result()})
+            part = Part.write(fresh / key, key, instant, _chunks(path, source, needed, now))
+            part = part.of({"file": path.name, "bytes": path.stat().st_size, "hash": digest})
         yield part
 
 

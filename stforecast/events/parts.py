@@ -2,7 +2,7 @@
 
     events.arrow       the file's cleaned rows in reading order; offence and district as numbers into `names`
     rejects.parquet, withdrawals.parquet
-    part.json          key (file, size, time of change, settings), counts and names
+    part.json          key (file, hash of its content, settings), counts and names
 
 What is held in memory is a chunk of rows, whatever the size of the files.
 """

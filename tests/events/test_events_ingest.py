@@ -123,8 +123,14 @@ def test_stamp_follows_files_and_settings(tmp_path):
     assert ingest(config, now=NOW).meta["stamp"] == stamp
     assert source_stamp(files, city(tmp_path, max_rejects=0.5)) == stamp
     assert source_stamp(files, city(tmp_path, other="rest")) != stamp
-    path.write_text(table(extra=["2023-05-30 13:00,39.7,-104.9,Theft,50"]))
+    text, notes = path.read_text(), Workspace(tmp_path, "town").hashes
+    path.write_text(text)
+    assert source_stamp(files, config) == stamp
+    notes.write_text("damaged")
+    assert source_stamp(files, config) == stamp
+    path.write_text(text.replace("39.7,", "39.8,", 1))  # as many bytes
     assert source_stamp(files, config) != stamp
+    assert len(json.loads(notes.read_text())) == 1
 
 
 def test_folders_globs_and_lists(tmp_path):
