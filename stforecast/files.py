@@ -118,7 +118,7 @@ def contents(paths: Sequence[Path], known: Path) -> list[str]:
 def _noted(known: Path) -> dict[str, list[Any]]:
     try:
         notes = read_json(known)
-    except ArtefactError:
+    except (ArtefactError, OSError):
         return {}
     return notes if isinstance(notes, dict) else {}
 

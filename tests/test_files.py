@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from stforecast import files
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_folder, atomic_path, file_fingerprint, fingerprint, read_json, write_json
+from stforecast.files import atomic_folder, atomic_path, contents, file_fingerprint, fingerprint, read_json, write_json
 
 
 class StopError(Exception):
@@ -111,3 +112,28 @@ def test_fingerprints_follow_content_and_nothing_else(tmp_path: Path) -> None:
     assert file_fingerprint(first) != file_fingerprint(second)
     second.write_bytes(first.read_bytes())
     assert file_fingerprint(first) == file_fingerprint(second)
+
+
+def test_files_are_known_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, notes = tmp_path / "one.csv", tmp_path / "two.csv", tmp_path / "hashes.json"
+    one.write_bytes(b"abc")
+    two.write_bytes(b"abc")
+    read: list[str] = []
+
+    def noticed(path: Path) -> str:
+        read.append(path.name)
+        return file_fingerprint(path)
+
+    monkeypatch.setattr(files, "file_fingerprint", noticed)
+    first = contents([one, two], notes)
+    assert first == [file_fingerprint(one)] * 2
+    assert contents([two, one], notes) == first
+    assert read == ["one.csv", "two.csv"]
+    os.utime(one, ns=(1, 1))
+    assert contents([one, two], notes) == first
+    two.write_bytes(b"abd")
+    assert contents([one, two], notes)[1] != first[1]
+    assert read[2:] == ["one.csv", "two.csv"]
+    assert contents([one], tmp_path / "one.csv" / "notes.json") == first[:1]  # no notes can be written there
+    with pytest.raises(FileNotFoundError):
+        contents([tmp_path / "gone.csv"], notes)
