@@ -101,18 +101,21 @@ def file_fingerprint(path: Path) -> str:
 
 
 def contents(paths: Sequence[Path], known: Path) -> list[str]:
-    """Hashes of the files' contents, noted in the JSON `known`: a file is read again where size or time changed."""
-    noted = _noted(known)
+    """Hashes of the files' contents, noted in the JSON `known`: a file is read again where size or time changed.
+
+    Notes bear the path from there, so that a workspace may be moved.
+    """
+    noted, names = _noted(known), [os.path.relpath(path, known.parent) for path in paths]
     found: dict[str, list[Any]] = {}
-    for path in paths:
-        name, facts = str(path.resolve()), path.stat()
+    for name, path in zip(names, paths, strict=True):
+        facts = path.stat()
         when = [facts.st_size, facts.st_mtime_ns]
         same = noted.get(name, [])[:2] == when
         found[name] = noted[name] if same else [*when, file_fingerprint(path)]
     if noted | found != noted:
         with suppress(OSError):  # notes save time and nothing else
             write_json(known, noted | found)
-    return [found[str(path.resolve())][2] for path in paths]
+    return [found[name][2] for name in names]
 
 
 def _noted(known: Path) -> dict[str, list[Any]]:
