@@ -152,8 +152,9 @@ class Preparation:
         period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
-        found = [path for name in inputs if name and (path := Path(config.input(name))).exists()]
-        hashes = contents(found, self.place.hashes)
+        given = [Path(config.input(name)) for name in inputs if name]
+        found = [file for path in given for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
+        hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
         return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), hashes)
 
     def _built(self, mend: bool = False) -> str | None:

@@ -145,6 +145,19 @@ def test_the_table_is_made_again_when_what_was_to_come_has_come(tmp_path):
     assert said == [f"ingest: {stages.place.silver} is up to date"]
 
 
+def test_a_cube_follows_the_content_of_what_it_reads(tmp_path):
+    districts, path = tmp_path / "districts.gdb", write(tmp_path / "1.csv", day(1))
+    districts.mkdir()
+    (districts / "a.gdbtable").write_bytes(b"one")
+    settings = {"source": {**SOURCE, "path": str(path)}, "grid": {"districts": str(districts)}}
+    stages = Preparation(parse({"city": "town", "root": str(tmp_path), **settings}, "test"), print)
+    before = stages.gold_stamp()
+    os.utime(districts / "a.gdbtable", ns=(1, 1))
+    assert stages.gold_stamp() == before
+    (districts / "a.gdbtable").write_bytes(b"two")
+    assert stages.gold_stamp() != before
+
+
 def test_what_a_killed_ingest_left_is_removed(tmp_path):
     place = tmp_path / "data/town"
     names = [".parts-old", ".parts-new", "silver/.77.events.parquet", ".keep"]
