@@ -44,6 +44,10 @@ def day_end(day: dt.date, time_zone: str) -> int:
 
 
 def occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: int) -> np.ndarray:
+    """Instants (µs, NONE where refused) of the rows [r]; paired: the time of day is a column of its own.
+
+    limit: the present (µs), after which nothing can have occurred.
+    """
     zone = source.time_zone or "UTC"
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
     for column in shown:
@@ -73,6 +77,7 @@ def occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: in
 
 
 def until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
+    """Ends of the spans (µs, NONE where there is none) [r]; arguments as in `occurred`, whose result is one of them."""
     columns = (texts["occurred_until"], texts["occurred_until_time"]) if paired else (texts["occurred_until"],)
     wall, offset = _optional(book, columns, "unreadable end", source, limit)
     until = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
@@ -82,6 +87,7 @@ def until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, source
 
 
 def reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
+    """When rows became known (µs, NONE where nothing tells) [r], never before they occurred; arguments as above."""
     wall, offset = _optional(book, (texts["reported"],), "unreadable report time", source, limit)
     zone = source.time_zone or "UTC"
     reported = to_utc(wall, offset, zone, source.times_are)[0]
