@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 class _Product(torch.autograd.Function):
-    """y = A x with A and its transpose as padded tables of neighbours and weights."""
+    """y = A x, and its gradient with the transposed matrix."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, table: Tensor, weight: Tensor, table_t: Tensor, weight_t: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(table_t, weight_t)
-        return _bag(x, table, weight)
+    def forward(ctx, x: Tensor, matrix: Neighbours) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.matrix = matrix
+        return _bag(x, matrix.table, matrix.start, matrix.weight)
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        table_t, weight_t = ctx.saved_tensors
-        return _bag(grad.contiguous(), table_t, weight_t), None, None, None, None
+        return ctx.matrix.adjoint(grad), None
 
 
-def _bag(x: Tensor, table: Tensor, weight: Tensor) -> Tensor:
-    return F.embedding_bag(table, x, mode="sum", per_sample_weights=weight.to(x.dtype))
+def _bag(x: Tensor, table: Tensor, start: Tensor, weight: Tensor) -> Tensor:
+    # detached, or torch prepares for a gradient of its own; in rows: each costs more than the product
+    weight = weight.flatten().to(x.dtype)
+    return torch.embedding_bag(x.detach().contiguous(), table.flatten(), start, False, 0, False, weight)[0]
 
 
 class Neighbours(torch.nn.Module):
@@ -39,7 +39,11 @@ class Neighbours(torch.nn.Module):
         weight: float [e]; default 1 / in-degree of the target: the mean over the neighbours (0 where there are none).
     """
 
+    table: Tensor
+    start: Tensor
+    weight: Tensor
     table_t: Tensor
+    start_t: Tensor
     weight_t: Tensor
 
     def __init__(self, edges: Tensor, n: int, weight: Tensor | None = None) -> None:
@@ -50,15 +54,16 @@ class Neighbours(torch.nn.Module):
         for suffix, row, column in (("", target, source), ("_t", source, target)):
             table, padded = _pad(row, column, weight, n)
             self.register_buffer(f"table{suffix}", table, persistent=False)
+            self.register_buffer(f"start{suffix}", torch.arange(n) * table.shape[1], persistent=False)
             self.register_buffer(f"weight{suffix}", padded, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n f] → [n f]."""
-        return _Product.apply(x, self.table, self.weight, self.table_t, self.weight_t)
+        return _Product.apply(x, self)
 
     def adjoint(self, x: Tensor) -> Tensor:
         """The product with the transposed matrix, [n f] → [n f]; has no gradient of its own."""
-        return _bag(x, self.table_t, self.weight_t)
+        return _bag(x, self.table_t, self.start_t, self.weight_t)
 
 
 def _pad(row: Tensor, column: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
