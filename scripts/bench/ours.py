@@ -175,7 +175,7 @@ class Ours:
     def validate(self) -> dict[str, Any]:
         """Read the validation slice and forecast it, as at the end of an epoch."""
         module = module_of(self.cube, self.split, self.config)
-        check = Validation(self.cube, self.split, module.stream.reader, self.config.training.truncation)
+        check = Validation(self.cube, self.split, module.stream.reader)
         check.intensity(module.best, module.graph)
         return memory()
 

@@ -40,6 +40,11 @@ class Arrivals:
     counted: Tensor
 
 
+def stretch_of(cube: Cube) -> int:
+    """Patches of a cube to walk through at a time."""
+    return max(1, min(STRETCH, CELLS // (cube.n * cube.c)))
+
+
 class Record:
     """A cube's `inputs` on a device, in the order in which they became known, and its local calendar.
 
@@ -72,7 +77,7 @@ class Record:
     @property
     def stretch(self) -> int:
         """Patches to walk through at a time."""
-        return max(1, min(STRETCH, CELLS // (self.cube.n * self.cube.c)))
+        return stretch_of(self.cube)
 
     def at(self, step: Tensor) -> Tensor:
         """Rows of the calendar's arrays that hold the steps."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
-from stforecast.forecasters.gcrn.inputs import BOUND, inputs_of
-from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
+from stforecast.forecasters.gcrn.inputs import inputs_of
+from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
 from stforecast.forecasters.reader import Reader, Scales
@@ -65,7 +65,8 @@ def test_intensity() -> None:
     weight = torch.randn(1 + len(KNOTS), 2, 3, dtype=torch.float64)
 
     def plain(factor: Tensor, weight: Tensor) -> Tensor:
-        bent = torch.stack([ratios, *(torch.relu(ratios - knot) for knot in KNOTS)])
+        read = ratios.clamp(-BOUND, BOUND)
+        bent = torch.stack([read, *(torch.relu(read - knot) for knot in KNOTS)])
         return (log_rate + factor + torch.einsum("blrckn,brc->lckn", bent, weight)).exp()
 
     fast = values_and_gradients(lambda f, w: intensity(f, w, log_rate, ratios), factor, weight)
@@ -92,15 +93,15 @@ def test_dropout_keeps_the_mean_and_its_share() -> None:
 def test_targets_are_the_counts_of_the_hours_ahead(late: bool) -> None:
     cube, end = city(days=40, late=late, rate=2.0), 30 * 24
     targets, issues = Targets(cube, end, torch.device("cpu")), [49, 73, 97]
-    events, counts, share = targets.of(issues)
-    found = torch.zeros(len(issues) * cube.c * 24 * cube.n).index_add(0, events, counts)
+    target = targets.of(issues)
+    found = torch.zeros(len(issues) * cube.c * 24 * cube.n).index_add(0, target.events, target.counts)
     dense = cube.dense(0, end, known_before=end)
     expected = torch.stack([dense[issue : issue + 24] for issue in issues]).permute(0, 3, 1, 2)
     assert expected.sum() > 0
     assert torch.equal(found.view(expected.shape), expected)
-    assert len(events) == len(events.unique())
+    assert len(target.events) == len(target.events.unique())
     known = completeness(cube, 0, end, end)
-    np.testing.assert_array_equal(share[1, :, :, 0].T.numpy(), known[73:97])
+    np.testing.assert_array_equal(target.share[1, :, :, 0].T.numpy(), known[73:97])
 
 
 def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:
@@ -111,9 +112,7 @@ def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:
     recall = reader.memory(0).walk(40)
     x = inputs_of(reader, recall)
     assert recall.features[:, :-1].max() > 2 * BOUND
-    assert recall.recurring.max() > 2 * BOUND
-    for given, read in ((recall.features[:, :-1], x.memory[:, :-1]), (recall.recurring, x.recurring)):
-        torch.testing.assert_close(read, given.clamp(-BOUND, BOUND))
+    torch.testing.assert_close(x.memory[:, :-1], recall.features[:, :-1].clamp(-BOUND, BOUND))
     torch.testing.assert_close(x.memory[:, -1], recall.features[:, -1])
     torch.testing.assert_close(x.nodes[:, -x.memory.shape[1] :], x.memory)
 
@@ -139,7 +138,7 @@ def test_streams_are_parts_of_the_slice(late: bool) -> None:
     stream = Stream(cube, split, settings(training={"streams": 3}), reader)
     stretched = list(stream)
     assert len(stretched) == len(stream)
-    assert {len(parts) for parts in stretched} == {3}
+    assert {len(part.targets) for part in stretched} == {3}
     phase = int(np.random.default_rng([0, 0]).integers(24))
     memory = reader.memory(phase)
     memory.skip(stream.skip)
@@ -147,7 +146,7 @@ def test_streams_are_parts_of_the_slice(late: bool) -> None:
     for i in range(3):
         own = slice(i * stream.each, (i + 1) * stream.each)
         for name in ("nodes", "log_rate", "recurring", "recent", "target"):
-            found = torch.cat([getattr(parts[i].inputs, name) for parts in stretched])
+            found = torch.cat([getattr(part.inputs, name).chunk(3)[i] for part in stretched])
             torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match=r"training\.streams"):
         Stream(cube, split, settings(training={"streams": 60}), reader)
@@ -180,11 +179,11 @@ def test_turns_keep_the_order_of_every_city() -> None:
         reader = Reader(cube, Scales.of(cube, split_of(cube).train_end), 24, "cpu")
         streams.append(Stream(cube, split_of(cube), config, reader, city=place))
     turns = Turns(streams)
-    found = [part for (part,) in turns]
+    found = list(turns)
     assert len(found) == len(turns) == sum(map(len, streams))
     for place, stream in enumerate(streams):
         own = [part.inputs.log_rate for part in found if part.city == place]
-        assert all(torch.equal(a, b.inputs.log_rate) for a, (b,) in zip(own, stream, strict=True))
+        assert all(torch.equal(a, b.inputs.log_rate) for a, b in zip(own, stream, strict=True))
     assert len({part.city for part in found[: len(found) // 2]}) == 2
 
 

@@ -10,7 +10,7 @@ from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
 from stforecast.forecasters.memory import DAYS, blocks
 from stforecast.forecasters.recent import RECENT_HOURS
-from stforecast.forecasters.record import LAGS_DAYS
+from stforecast.forecasters.record import LAGS_DAYS, stretch_of
 
 FLOAT = 4
 EVENT = 26 * 8
@@ -30,6 +30,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     """
     n, c, k, model = cube.n, cube.c, cube.horizons, config.model
     slots, length = max(1, 24 // cube.step_hours), config.training.truncation
+    ahead = length * max(1, stretch_of(cube) // length)
     p = min(max(1, model.patch_hours // cube.step_hours), k)
     own = config.training.streams // config.training.devices
     day, recent, features = len(DAYS) * c, len(RECENT_HOURS) * c, blocks(c)["level"].stop
@@ -38,7 +39,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
     # reports are still due
     memory = 14 * slots * c + rhythms.COUNT + (len(recurring.DAYS) + 7 * len(recurring.WEEKS)) * c * slots
-    memory += 2 * day + recent + (2 * (lags + 1) + length) * c
+    memory += 2 * day + recent + (2 * (lags + 1) + ahead) * c
     # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
     leaves = c * k
     given = 2 * nodes + 2 * features + recent + (1 + recurring.COUNT) * leaves
@@ -46,16 +47,20 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
     once = (1 + len(KNOTS)) * recurring.COUNT * leaves  # of one issue at a time
-    stretch = length * (own * (given + layers) + gradients) + once
+    read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
+    stretch = own * length * (layers + gradients) + once
     gates = own * length * n * 3 * model.hidden * FLOAT
-    stretch = int(stretch * min(1, max(LEAST, (HELD / gates) ** (1 / 3))))
+    held = min(1, max(LEAST, (HELD / gates) ** (1 / 3)))
     # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
     checked = max(1, int(cube.steps / slots * _share(config))) * leaves
     return {
         "PyTorch and Lightning at work": LIBRARIES,
         "events of the cube, and on the device": cube.hour.size * EVENT,
         "long memory": (own + 1) * n * memory * FLOAT,
-        "a stretch of training, or the forecasts of the validation slice": n * max(stretch, 5 * checked) * FLOAT,
+        "what is read of a walk": int(n * read * held) * FLOAT,
+        "a stretch of training, or the forecasts of the validation slice": n
+        * max(int(stretch * held), 5 * checked)
+        * FLOAT,
         "counts of the validation slice": n * checked * FLOAT,
         "a year of daily forecasts": 365 * n * leaves * FLOAT * 3,
     }

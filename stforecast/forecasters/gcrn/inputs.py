@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
+from stforecast.forecasters.gcrn.parts import BOUND
 from stforecast.forecasters.memory import Recall, blocks
 from stforecast.forecasters.reader import Reader
 from stforecast.forecasters.recurring import COUNT
-
-BOUND = 1.5
-"""Log-ratios beyond it are read as it: few were seen in training, and what the network makes of them is a guess. On the
-day after a festival, with 3 thefts, it expected 26 without a bound and 17 with it (docs/evidence.md)."""
 
 
 def inputs_of(reader: Reader, recall: Recall) -> Inputs:
@@ -24,7 +21,7 @@ def inputs_of(reader: Reader, recall: Recall) -> Inputs:
         city=reader.city_before(recall.issues).flatten(1),
         target=reader.target_at(steps),
         recent=recall.recent,
-        recurring=recall.recurring.clamp(-BOUND, BOUND),
+        recurring=recall.recurring,
         log_rate=recall.log_rate,
     )
 

@@ -7,6 +7,7 @@ ahead has the hexagons last; the state, which travels over the graph, has them b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,17 @@ class Inputs:
     recent: Tensor
     recurring: Tensor
     log_rate: Tensor
+
+    def part(self, which: slice) -> Inputs:
+        """At some of the issues."""
+        return Inputs(**{name: value[which] for name, value in vars(self).items()})
+
+
+def joined(parts: Sequence[Inputs]) -> Inputs:
+    """One after another along the issues."""
+    if len(parts) == 1:
+        return parts[0]
+    return Inputs(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
 @dataclass(frozen=True)
@@ -100,12 +112,11 @@ class Network(nn.Module):
 
     def given_by(self, x: Inputs, graph: Graph) -> Tensor:
         """The input's share of the gates, [l n 3h]."""
-        u = _across(self.encode, self.dropout(x.nodes)).mT
+        u = _across(self.encode, self.dropout(x.nodes))  # [l h n]
         if self.encode_city is not None:
-            u = u + self.encode_city(x.city)[:, None]
-        u = torch.relu(u)
-        length, n, width = u.shape
-        spread = graph.spread(u.transpose(0, 1).reshape(n, length * width))  # [n, supports·l·h]
+            u = u + self.encode_city(x.city)[..., None]
+        length, width, n = u.shape
+        spread = graph.spread(u.flatten(0, 1).T.contiguous().relu())  # [n, supports·l·h]
         spread = spread.view(n, -1, length, width).permute(2, 0, 1, 3).reshape(length, n, -1)
         return self.given(spread)
 

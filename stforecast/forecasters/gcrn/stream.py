@@ -15,7 +15,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.network import Inputs
+from stforecast.forecasters.gcrn.network import Inputs, joined
 from stforecast.forecasters.memory import Memory
 from stforecast.forecasters.reader import Reader
 from stforecast.forecasters.record import completeness, windows
@@ -23,18 +23,27 @@ from stforecast.scoring.splits import Split
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A stretch of issues: what the network reads, and what came of it.
+class Target:
+    """What came of the issues of a stretch.
 
     events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
     share: of the events of a step that are reported at the end of the slice, [l c k 1].
+    """
+
+    events: Tensor
+    counts: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of issues of s streams: what the network reads, one stream after another, [s·l …]; what came of each.
+
     city: place of the city among those that the network learns from.
     """
 
     inputs: Inputs
-    events: Tensor
-    counts: Tensor
-    share: Tensor
+    targets: list[Target]
     city: int = 0
 
 
@@ -63,17 +72,17 @@ class Targets:
         self.counts = torch.as_tensor(counts, device=device)
         self.share = torch.as_tensor(completeness(cube, 0, end, end), device=device)
 
-    def of(self, issues: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Events, counts and share of a `Stretch`."""
+    def of(self, issues: list[int]) -> Target:
+        """What came of the K steps after each."""
         k, n, c = self.horizons, self.n, self.c
         bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
         places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
         counts = torch.cat([self.counts[a:b] for a, b in bounds])
-        return torch.cat(places), counts, windows(self.share, issues, k).mT[..., None]
+        return Target(torch.cat(places), counts, windows(self.share, issues, k).mT[..., None])
 
 
-class Stream(IterableDataset[list[Stretch]]):
-    """The training slice as one epoch's stretches in order of time, of each stream one.
+class Stream(IterableDataset[Stretch]):
+    """The training slice as one epoch's stretches in order of time.
 
     Streams are equally long parts of the slice that are walked through side by side, as language models batch text:
     fewer updates, each of more origins, for devices that one origin does not fill. `mine`: those that this process has.
@@ -108,16 +117,20 @@ class Stream(IterableDataset[list[Stretch]]):
     def __len__(self) -> int:
         return math.ceil(self.each / self.config.training.truncation)
 
-    def __iter__(self) -> Iterator[list[Stretch]]:
+    def __iter__(self) -> Iterator[Stretch]:
         generator = np.random.default_rng([self.config.seed, self.epoch])
         phase = int(generator.integers(self.reader.patch)) if self.reader.patch > 1 else 0
         memories = self._memories(phase)
-        for length in stretches(self.each, self.config.training.truncation, generator):
-            recalls = [memory.walk(length) for memory in memories]
-            yield [
-                Stretch(inputs_of(self.reader, recall), *self.targets.of(recall.issues), self.city)
-                for recall in recalls
-            ]
+        length = self.config.training.truncation
+        lengths, ahead = stretches(self.each, length, generator), max(1, self.reader.record.stretch // length)
+        for next_ones in (lengths[i : i + ahead] for i in range(0, len(lengths), ahead)):
+            # several stretches are read at a time: what is remembered costs less in long walks
+            recalls = [memory.walk(sum(next_ones)) for memory in memories]
+            inputs, end = [inputs_of(self.reader, recall) for recall in recalls], 0
+            for length in next_ones:
+                part, end = slice(end, end + length), end + length
+                targets = [self.targets.of(recall.issues[part]) for recall in recalls]
+                yield Stretch(joined([x.part(part) for x in inputs]), targets, self.city)
 
     def _memories(self, phase: int) -> list[Memory]:
         """The long memory at the beginning of each stream of `mine`."""
@@ -134,7 +147,7 @@ class Stream(IterableDataset[list[Stretch]]):
         return memories
 
 
-class Turns(IterableDataset[list[Stretch]]):
+class Turns(IterableDataset[Stretch]):
     """The stretches of several cities, each in its own order of time, in turns drawn anew for every epoch."""
 
     def __init__(self, cities: list[Stream]) -> None:
@@ -143,7 +156,7 @@ class Turns(IterableDataset[list[Stretch]]):
     def __len__(self) -> int:
         return sum(map(len, self.cities))
 
-    def __iter__(self) -> Iterator[list[Stretch]]:
+    def __iter__(self) -> Iterator[Stretch]:
         for stream in self.cities:
             stream.epoch = self.epoch
         order = np.repeat(np.arange(len(self.cities)), [len(stream) for stream in self.cities])

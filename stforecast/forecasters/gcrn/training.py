@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -86,7 +86,7 @@ class Module(pl.LightningModule):
         self.stream = Stream(task.cube, task.split, task.config, reader, self.mine)
         if task.others:
             self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
-        self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
+        self.check = Validation(task.cube, task.split, reader, task.draw)
 
     def _other(self, place: int, device: torch.device) -> Stream:
         """The training slice of another city, with its own scales and graph.
@@ -113,7 +113,7 @@ class Module(pl.LightningModule):
         """The averaged weights: what forecasts."""
         return self.averaged.module  # type: ignore[return-value]
 
-    def train_dataloader(self) -> DataLoader[list[Stretch]]:
+    def train_dataloader(self) -> DataLoader[Stretch]:
         return DataLoader(self.stream, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -126,26 +126,21 @@ class Module(pl.LightningModule):
         self.stream.epoch = self.current_epoch
         self.h = [self.network.start(graph.n * len(self.mine), self.device) for graph in self.graphs]
 
-    def _seed(self, stream: int, part: int) -> None:
-        # By update and stream: a resumed run draws what the uninterrupted one would have drawn, and several processes
-        # draw what one would.
-        update = self.settings["seed"] * 1_000_003 + self.global_step
-        torch.manual_seed((update * self.options["streams"] + stream) * 2 + part)
-
-    def training_step(self, batch: list[Stretch], _: int) -> Tensor:
-        city = batch[0].city
-        network, graph, given, losses = self.network, self.graphs[city], [], []
-        for stream, part in zip(self.mine, batch, strict=True):
-            self._seed(stream, 0)
-            given.append(network.given_by(part.inputs, graph))
-        spread: Any = self.spreads[city]
-        states = network.recur(torch.cat(given, 1), self.h[city], spread)
+    def training_step(self, batch: Stretch, _: int) -> Tensor:
+        # By update: a resumed run draws what the uninterrupted one would have drawn, and several processes draw what
+        # one would.
+        torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
+        x, city, streams = batch.inputs, batch.city, len(batch.targets)
+        network, graph, spread = self.network, self.graphs[city], cast(Propagation, self.spreads[city])
+        # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
+        given = network.given_by(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
+        states = network.recur(given, self.h[city], spread)
         self.h[city] = states[-1].detach()
-        for stream, part, own in zip(self.mine, batch, states.split(graph.n, 1), strict=True):
-            self._seed(stream, 1)
-            rate, usual = network.read(own, part.inputs, graph), part.inputs.log_rate.exp()
+        rate = network.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph)
+        losses = []
+        for target, *rates in zip(batch.targets, rate.chunk(streams), x.log_rate.exp().chunk(streams), strict=True):
             # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
-            loss, unit = (self.loss(r * part.share, part.events, part.counts) for r in (rate, usual))
+            loss, unit = (self.loss(r * target.share, target.events, target.counts) for r in rates)
             losses.append(loss / unit.abs())
         loss = torch.stack(losses).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=1, sync_dist=True)
@@ -190,9 +185,9 @@ class Validation:
 
     WARM_UP_DAYS = 90
 
-    def __init__(self, cube: Cube, split: Split, reader: Reader, length: int, draw: Draw | None = None) -> None:
+    def __init__(self, cube: Cube, split: Split, reader: Reader, draw: Draw | None = None) -> None:
         self.issues = issues = split.issues("validation")
-        self.reader, self.length, self.phase = reader, length, int(issues[0]) % reader.patch
+        self.reader, self.phase = reader, int(issues[0]) % reader.patch
         memory = reader.memory(self.phase)
         warm = min(self.WARM_UP_DAYS * max(1, 24 // cube.step_hours), int(issues[0])) // reader.patch
         memory.skip((int(issues[0]) - memory.next_issue) // reader.patch - warm)
@@ -213,7 +208,7 @@ class Validation:
         while memory.next_issue <= self.issues[-1]:
             left = (int(self.issues[-1]) - memory.next_issue) // self.reader.patch + 1
             with torch.autocast(h.device.type, enabled=False):  # what is remembered stays in single precision
-                recall = memory.walk(min(self.length, left))
+                recall = memory.walk(min(self.reader.record.stretch, left))
             rate, h = network(inputs_of(self.reader, recall), h, graph)
             for issue, one in zip(recall.issues, rate, strict=True):
                 if issue in place:
