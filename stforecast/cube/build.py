@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from stforecast.config import Config
 from stforecast.cube import hexgrid, hours, places
@@ -62,8 +63,8 @@ def build(
     seen = on_axis & (hour < train) & (known < train)
     cell = hexgrid.cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), config.grid.resolution)
     area, rule = _area(cell[seen], config, cells)
-    row = np.minimum(np.searchsorted(area, cell), len(area) - 1).astype(np.int32)
-    keep = on_axis & (area[row] == cell)
+    row = pd.Index(area).get_indexer(cell).astype(np.int32)
+    keep = on_axis & (row >= 0)
     del cell
     if not keep.any():
         raise DataError(
@@ -75,6 +76,7 @@ def build(
     fallbacks = [*_fallbacks(config, frame, reported), *axis.missing(config)]
     total = len(frame)
     del frame  # its memory is wanted for the cells
+    pa.default_memory_pool().release_unused()
     weather, future = _weather(config, axis)
     counts = {
         "table": total,

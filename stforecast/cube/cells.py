@@ -19,12 +19,11 @@ def add_up(
     keys = {"known_hour": known_hour, "hour": hour, "hexagon": hexagon, "category": category}
     keys |= {} if until_hour is None else {"until_hour": until_hour}
     kinds = {key: np.int16 if key == "category" else np.int32 for key in keys}
-    time, place = _pair(known_hour, hour), _pair(hexagon, category)
-    order = np.lexsort((place, time) if until_hour is None else (until_hour, place, time))
-    starts = np.zeros(len(order), bool)
-    starts[:1] = True
-    for values in (time, place) if until_hour is None else (time, place, until_hour):
-        starts[1:] |= np.diff(values[order]) != 0
+    number = _pair(_pair(known_hour, hour), _pair(hexagon, category))
+    number = number if until_hour is None else _pair(number, until_hour - hour)
+    order = np.argsort(number, kind="stable")
+    starts = np.ones(len(order), bool)
+    starts[1:] = np.diff(number[order]) != 0
     first = np.flatnonzero(starts)
     total = np.add.reduceat(np.asarray(weight, np.float64)[order], first) if first.size else np.zeros(0)
     rows = order[first]
@@ -32,9 +31,12 @@ def add_up(
 
 
 def _pair(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A number for each pair that orders as they do."""
-    low = other.min(initial=0)
-    return np.asarray(one, np.int64) * (int(other.max(initial=0)) - int(low) + 1) + (other - low)
+    """A number for each pair that orders as they do, int64."""
+    low, one = int(other.min(initial=0)), np.asarray(one, np.int64)
+    size = int(other.max(initial=0)) - low + 1
+    if int(np.abs(one).max(initial=0)) >= 2**62 // size:
+        one = np.unique(one, return_inverse=True)[1]  # so few that the product fits
+    return one * size + (other - low)
 
 
 def spread(first: np.ndarray, last: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -74,11 +74,13 @@ def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.n
 
     Of equally common districts the first in alphabetical order.
     """
-    frame = pd.DataFrame({"hexagon": hexagon, "district": district.to_numpy()}).dropna()
-    counts = frame.groupby(["hexagon", "district"]).size().rename("events").reset_index()
-    counts = counts.sort_values(["hexagon", "events", "district"], ascending=[True, False, True])
-    top = counts.drop_duplicates("hexagon").set_index("hexagon")["district"]
-    return _labels(top.reindex(range(n)))
+    kinds = pd.Categorical(district)
+    kinds = kinds.reorder_categories(sorted(kinds.categories))
+    names = np.array([None, *kinds.categories], object)
+    pairs = np.asarray(hexagon, np.int64) * len(names) + kinds.codes + 1
+    counts = np.bincount(pairs, minlength=n * len(names)).reshape(n, len(names))
+    counts[:, 0] = 0
+    return names[counts.argmax(axis=1)]
 
 
 def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) -> pd.DataFrame:
