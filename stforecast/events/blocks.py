@@ -19,7 +19,6 @@ import pyarrow.csv as arrow_csv
 
 from stforecast.events.records import BOM, Records, parse_block
 
-_WINDOW = 1 << 16  # half of the largest field that the careful parser takes
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 
@@ -52,14 +51,13 @@ def parse(block: bytes, layout: Layout, first: int, final: bool) -> Table:
 
     final: the file ends with this block.
     """
-    if not block or not _is_regular(block):
+    starts = _starts(block)
+    if not block or not _is_regular(block, starts):
         return _by_line(block, layout, first, final)
-    starts = None
     odd: list[tuple[int, int]] = []  # stretches of lines that are left to the careful parser
     apart = Records()
     used = len(block)
-    if _QUOTE in block:
-        starts = _starts(block)
+    if quoted := _QUOTE in block:
         for line in _oddly_quoted(block, starts, layout.delimiter):
             if odd and line < odd[-1][1]:
                 continue
@@ -71,11 +69,11 @@ def parse(block: bytes, layout: Layout, first: int, final: bool) -> Table:
             _add(apart, records)
             odd.append((line, behind))
     try:
-        columns, wrong = _arrow(_without(block, starts, odd), layout, quoted=starts is not None)
+        columns, wrong = _arrow(_without(block, starts, odd), layout, quoted)
     except pa.ArrowInvalid:
         return _by_line(block, layout, first, final)
     size = len(next(iter(columns.values()))) + len(wrong)
-    rows = np.arange(size) if starts is None else _kept(len(starts) - 1, odd)
+    rows = _kept(len(starts) - 1, odd)
     whole = np.ones(size, bool)
     whole[wrong] = False
     doubtful = _doubtful(columns, layout)
@@ -83,21 +81,19 @@ def parse(block: bytes, layout: Layout, first: int, final: bool) -> Table:
         columns = {field: texts.filter(pa.array(~doubtful)) for field, texts in columns.items()}
         whole[np.flatnonzero(whole)[doubtful]] = False
     if not whole.all():
-        starts = _starts(block) if starts is None else starts
         for line in rows[~whole].tolist():
             lines = [block[starts[line] : starts[line + 1]].decode()]
             _add(apart, parse_block(lines, layout.header, layout.delimiter, first + line, True))
-    passed = size if starts is None else int(np.searchsorted(starts, used))
+    passed = int(np.searchsorted(starts, used))
     return _merged(columns, first + rows[whole], apart, layout, used, passed)
 
 
-def _is_regular(block: bytes) -> bool:
+def _is_regular(block: bytes, starts: np.ndarray) -> bool:
     """Whether lines end with \\n or \\r\\n alone and no field is larger than the careful parser takes."""
-    text = np.frombuffer(block, np.uint8)
-    returns = np.flatnonzero(text == _RETURN) if _RETURN in block else np.zeros(0, np.int64)
-    if returns.size and (returns[-1] == len(text) - 1 or (text[returns + 1] != _NEWLINE).any()):
-        return False
-    return all(block.find(b"\n", at, at + _WINDOW) >= 0 for at in range(0, len(block) - _WINDOW, _WINDOW))
+    text, ends = np.frombuffer(block, np.uint8), starts[1:] - 1
+    paired = (text[ends] == _NEWLINE) & (text[np.maximum(ends - 1, 0)] == _RETURN)
+    lonely = np.count_nonzero(text == _RETURN) - np.count_nonzero(paired)
+    return lonely == 0 and np.diff(starts).max() <= csv.field_size_limit()
 
 
 def _starts(block: bytes) -> np.ndarray:
@@ -170,7 +166,7 @@ def _arrow(block: bytes, layout: Layout, quoted: bool) -> tuple[dict[str, pa.Arr
     if block.startswith(mark):
         block = mark + block  # Arrow takes one away
     if not block:
-        return {field: pa.array([], pa.string()) for field in layout.found}, wrong
+        return {field: pa.array([], pa.large_string()) for field in layout.found}, wrong
     table = arrow_csv.read_csv(
         pa.py_buffer(block),
         arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
@@ -181,10 +177,13 @@ def _arrow(block: bytes, layout: Layout, quoted: bool) -> tuple[dict[str, pa.Arr
             invalid_row_handler=note,
         ),
         arrow_csv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.large_string()),
+            strings_can_be_null=False,
+            check_utf8=False,  # `read` has seen to that
         ),
     ).combine_chunks()
-    texts = {name: table.column(name).chunk(0) if len(table) else pa.array([], pa.string()) for name in wanted}
+    texts = {name: table.column(name).chunk(0) if len(table) else pa.array([], pa.large_string()) for name in wanted}
     return {field: texts[names[index]] for field, index in layout.found.items()}, wrong
 
 
@@ -205,7 +204,7 @@ def _by_line(block: bytes, layout: Layout, first: int, final: bool) -> Table:
     lines = io.StringIO(block.decode(), newline="").readlines()
     records = parse_block(lines, layout.header, layout.delimiter, first, final)
     used = len("".join(lines[: records.used]).encode())
-    none = {field: pa.array([], pa.string()) for field in layout.found}
+    none = {field: pa.array([], pa.large_string()) for field in layout.found}
     return _merged(none, np.zeros(0, np.int64), records, layout, used, records.used)
 
 
@@ -226,7 +225,7 @@ def _merged(
     blank = [""] * len(apart.broken)
     texts = {}
     for field, index in layout.found.items():
-        more = pa.array([row[index] for row in apart.rows] + blank, pa.string())
+        more = pa.array([row[index] for row in apart.rows] + blank, pa.large_string())
         texts[field] = pa.concat_arrays([columns[field], more]).take(pa.array(order))
     row_of = np.empty(len(order), np.int64)
     row_of[order] = np.arange(len(order))

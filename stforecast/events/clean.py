@@ -26,9 +26,9 @@ from stforecast.events import moments
 from stforecast.events.ledger import FOREVER, Ledger
 from stforecast.events.moments import Texts
 from stforecast.events.read import FIELDS
-from stforecast.events.schema import REJECT_COLUMNS, TEXT
+from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import grouping
-from stforecast.events.texts import as_array, as_series, coded, is_empty, numbers_of, stripped
+from stforecast.events.texts import as_array, coded, is_empty, numbers_of, stripped
 from stforecast.events.times import NONE
 from stforecast.sections import Source
 
@@ -92,8 +92,8 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     reported = moments.reported(book, texts, occurred, source, limit)
 
     rows = np.flatnonzero(book.open)
-    kept = pa.array(rows)
-    file, line = chunk["file"], chunk["line"].to_numpy()
+    kept, taken = pa.array(rows), pa.array(which[rows])
+    file, line = pa.array(chunk["file"].astype("category")), chunk["line"].to_numpy()
     events = pa.table(
         {
             "event_id": _ids(texts, rows),
@@ -103,30 +103,31 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
             "reported_at": _utc(reported[rows]),
             "latitude": latitude[rows],
             "longitude": longitude[rows],
-            "offence": _each(kinds).take(pa.array(which[rows])),
-            "category": _each(groups).take(pa.array(which[rows])),
+            "offence": _each(kinds).take(taken),
+            "category": _each(groups).take(taken),
             "district": _or_null(texts["district"].take(kept)),
             "arrest": _arrests(texts["arrest"].take(kept)),
+            "file": file.take(kept),
+            "line": line[rows],
         }
     )
-    withdrawals = pd.DataFrame(
+    withdrawals = pa.table(
         {
-            "incident_id": as_series(texts["incident_id"].filter(pa.array(withdrawn))),
-            "offence": as_series(_each(kinds).take(pa.array(which[withdrawn]))),
+            "incident_id": texts["incident_id"].filter(pa.array(withdrawn)),
+            "offence": _each(kinds).take(pa.array(which[withdrawn])),
         }
     )
-    frame = events.to_pandas(use_threads=False, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
-    frame = frame.assign(file=file.iloc[rows].reset_index(drop=True), line=line[rows])
-    no = sorted(book.refused)
-    refused = (
-        file.iloc[[row for row, _, _ in no]].astype(TEXT).reset_index(drop=True),
-        line[[row for row, _, _ in no]],
-        pd.Series([reason for _, reason, _ in no], dtype=TEXT),
-        pd.Series([value for _, _, value in no], dtype=TEXT),
-    )
-    rejects = pd.DataFrame(dict(zip(REJECT_COLUMNS, refused, strict=True)))
-    dates = {order: (str(file.iloc[row]), int(line[row]), text) for order, (row, text) in book.dates.items()}
-    return Cleaned(frame, withdrawals, rejects, len(chunk), book.left_out, book.mended, offences, dates, book.due)
+    places, reasons, values = zip(*sorted(book.refused), strict=True) if book.refused else ((), (), ())
+    no = np.array(places, np.int64)
+    columns = (file.dictionary.take(file.indices.take(pa.array(no))), line[no], _each(reasons), _each(values))
+    rejects = pa.table(dict(zip(REJECT_COLUMNS, columns, strict=True)))
+    dates = {order: (file[row].as_py(), int(line[row]), text) for order, (row, text) in book.dates.items()}
+    counts = len(chunk), book.left_out, book.mended, offences
+    return Cleaned(_frame(events), _frame(withdrawals), _frame(rejects), *counts, dates, book.due)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return table.to_pandas(use_threads=False, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
 
 
 def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:

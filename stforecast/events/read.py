@@ -19,18 +19,16 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from stforecast.errors import DataError
 from stforecast.events import blocks
-from stforecast.events.texts import as_array, as_series
+from stforecast.events.texts import as_array
 from stforecast.sections import Columns
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Item = TypeVar("Item")
 BLOCK = 8 << 20  # bytes of text parsed at once
@@ -170,7 +168,6 @@ def _zip(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[str], 
 
 
 def _parquet(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[str]) -> Iterator[Chunk]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -189,31 +186,29 @@ def _parquet(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[st
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_floating(column.type):
         whole = pc.all(pc.equal(column, pc.floor(column)), skip_nulls=True).as_py()
         if whole:  # keys that became floats because some were null
             column = pc.cast(column, pa.int64(), safe=False)
-    return pc.fill_null(pc.cast(column, pa.string()), "")
+    return pc.fill_null(pc.cast(column, pa.large_string()), "")
 
 
 def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
     size = len(table.lines)
-    columns = {field: as_series(texts) for field, texts in table.texts.items()}
-    problem, value = [""] * size, [""] * size
-    for row, reason, text in table.problem:
-        problem[row], value[row] = reason, text[:200]
-    return pd.DataFrame(
+    which = np.zeros(size, np.int64)
+    which[[row for row, _, _ in table.problem]] = np.arange(len(table.problem)) + 1
+    rows = pa.table(
         {
-            **columns,
-            "file": pd.Categorical.from_codes(np.zeros(size, np.int8), pd.Index([name])),
+            **table.texts,
+            "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [name]),
             "line": table.lines,
-            "problem": as_series(as_array(problem)),
-            "value": as_series(as_array(value)),
+            "problem": as_array(["", *(reason for _, reason, _ in table.problem)]).take(pa.array(which)),
+            "value": as_array(["", *(text[:200] for _, _, text in table.problem)]).take(pa.array(which)),
         }
     )
+    return rows.to_pandas(use_threads=False)
 
 
 def _header(block: bytes) -> tuple[str | None, int, int]:
@@ -231,11 +226,14 @@ def _blocks(binary: io.BufferedReader[Any], block: int) -> Iterator[tuple[bytes,
     """Whole lines as UTF-8, about `block` bytes at a time, and whether they are the last."""
     rest = b""
     for more in _bytes(binary, block):
-        rest += more
-        end = rest.rfind(b"\n") + 1 or rest.rfind(b"\r", 0, -1) + 1  # a \r at the very end may go on with \n
-        if end:
-            yield _utf8(rest[:end]), False
-            rest = rest[end:]
+        if end := more.rfind(b"\n") + 1:
+            text, rest = b"".join((rest, memoryview(more)[:end])), more[end:]
+        else:
+            rest += more
+            end = rest.rfind(b"\r", 0, -1) + 1  # a \r at the very end may go on with \n
+            text, rest = rest[:end], rest[end:]
+        if text:
+            yield _utf8(text), False
     yield _utf8(rest), True
 
 
@@ -259,10 +257,10 @@ def _bytes(binary: io.BufferedReader[Any], block: int) -> Iterator[bytes]:
 
 
 def _utf8(text: bytes) -> bytes:
+    edges = pa.py_buffer(np.array([0, len(text)]))
     try:
-        if not text.isascii():
-            text.decode()
-    except UnicodeDecodeError:
+        pa.LargeStringArray.from_buffers(1, edges, pa.py_buffer(text)).validate(full=True)
+    except pa.ArrowInvalid:
         return text.decode("utf-8", "stforecast-windows-1252").encode()
     return text
 

@@ -19,21 +19,28 @@ def as_array(column: pd.Series | Sequence[str]) -> pa.Array:
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
-def as_series(texts: pa.Array) -> pd.Series:
-    """An Arrow array of texts as pandas holds texts."""
-    return pa.table({"text": texts}).to_pandas(use_threads=False)["text"]
+def spelled(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Where each of some large texts begins, and the last ends [r + 1], in the bytes of all of them."""
+    _, edges, letters = texts.buffers()
+    found = np.frombuffer(edges, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return found, np.frombuffer(letters, np.uint8)
 
 
 def is_empty(texts: pa.Array) -> np.ndarray:
-    """Rows [r] without text."""
-    return np.asarray(pc.equal(pc.binary_length(texts), 0))
+    """Rows [r] of large texts without text."""
+    return np.diff(spelled(texts)[0]) == 0
 
 
 def stripped(texts: pa.Array, key: bool) -> pa.Array:
     """Texts without blanks around them; all words for nothing are "", and a key loses the .0 of a spreadsheet."""
-    texts = pc.utf8_trim_whitespace(texts)
-    short = pc.less_equal(pc.binary_length(texts), 6)
-    if pc.any(short).as_py():
+    edges, letters = spelled(texts)
+    if letters.size:
+        # of an empty text these are the letters of its neighbours
+        ends = letters.take(np.stack([edges[:-1], edges[1:] - 1]), mode="clip")
+        if ((ends <= ord(" ")) | (ends > ord("~"))).any():
+            texts = pc.utf8_trim_whitespace(texts)
+    length = np.diff(spelled(texts)[0])
+    if ((length > 1) & (length <= 6)).any():  # as the words for nothing
         blank = pc.is_in(pc.ascii_lower(texts), pa.array(_BLANK, texts.type))
         if pc.any(blank).as_py():
             texts = pc.if_else(blank, pa.scalar("", texts.type), texts)
@@ -45,15 +52,32 @@ def stripped(texts: pa.Array, key: bool) -> pa.Array:
 def coded(texts: pa.Array) -> tuple[np.ndarray, pa.Array]:
     """For each row which of the distinct texts it bears [r] (−1: null), and those in order of appearance."""
     found = texts.dictionary_encode()
-    return pc.fill_null(found.indices, -1).to_numpy(), found.dictionary
+    which = pc.fill_null(found.indices, -1) if found.null_count else found.indices
+    return which.to_numpy(), found.dictionary
 
 
 def hashed(texts: pa.Array, key: int) -> np.ndarray:
     """A 64-bit hash of each text [r], uint64; 0 for null."""
-    found = pd.util.hash_array(texts.to_numpy(zero_copy_only=False), hash_key=f"{key:016d}", categorize=False)
+    edges, letters = spelled(texts.cast(pa.large_string()))
+    begin, length = edges[:-1], np.diff(edges)
+    padded = np.append(letters, np.zeros(8, np.uint8))
+    eights = np.ndarray(len(letters) + 1, "<u8", padded, strides=(1,))  # the eight bytes from each byte on
+    found = _mixed(length.astype(np.uint64) + (np.uint64(key) << np.uint64(32)))
+    rows = np.arange(len(texts))
+    for at in range(0, int(length.max(initial=0)), 8):
+        rows = rows[length[rows] > at]
+        beyond = 8 * np.maximum(at + 8 - length[rows], 0).astype(np.uint64)  # bits of the next text
+        found[rows] = _mixed(found[rows] ^ (eights[begin[rows] + at] << beyond))
     found[found == 0] = 1
     found[np.asarray(texts.is_null())] = 0
     return found
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Every bit of the results hangs on every bit of the numbers, uint64 (splitmix64)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
 
 
 def code_of(texts: pa.Array, distinct: pa.Array) -> np.ndarray:

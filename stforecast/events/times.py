@@ -14,6 +14,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.events.texts import as_array, coded
+from stforecast.events.texts import as_array, coded, spelled
 from stforecast.sections import DateOrder
 
 NONE = int(np.iinfo(np.int64).min)
@@ -32,6 +33,8 @@ ORDERS = ("any", "month_first", "day_first", "either")
 is the one or the other, since one number is above 12; or that it is another day in either."""
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
+_CALENDAR = (dt.date.min.toordinal() + 1 - _EPOCH, dt.date.max.toordinal() - 1 - _EPOCH)
+_SPAN = 1024  # days whose offsets are found at once
 _YEAR_FIRST = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})|(\d{4})(\d\d)(\d\d)", re.ASCII)
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)", re.ASCII)
 _CLOCK = re.compile(
@@ -52,25 +55,16 @@ def parse(
     A day and a time of day are each read once and not once a row: there are few of either.
     """
     texts = as_array(texts)
-    marked = pc.equal(pc.utf8_slice_codeunits(texts, 10, 11), "T")
-    if pc.any(marked).as_py():
-        texts = pc.if_else(marked, pc.utf8_replace_slice(texts, 10, 11, " "), texts)
-    words = pc.split_pattern(texts, " ", max_splits=1)
-    begin = np.asarray(words.offsets)[:-1]
-    timed = np.diff(np.asarray(words.offsets)) > 1
-    which, distinct = coded(words.values.take(pa.array(begin)))
-    days = np.array([_days(text) for text in distinct.to_pylist()], np.int64).reshape(-1, 2)
-    day = days[which, int(date_order == "day_first")]
-    orders = np.where(days[:, 0] == days[:, 1], 0, (days != NONE) @ [1, 2]).astype(np.int8)[which]
-    clock, offset = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.int64)
-    which, distinct = coded(words.values.take(pa.array(begin[timed] + 1)))
-    found = [_clock(text) for text in distinct.to_pylist()]
-    clock[timed] = np.array([NONE if one is None else one[0] for one in found], np.int64)[which]
-    offset[timed] = np.array([NONE if one is None or one[1] is None else one[1] for one in found], np.int64)[which]
+    which, distinct = coded(_halves(texts))
+    found = chain.from_iterable(map(_word, distinct.to_pylist()))
+    words = np.fromiter(found, np.int64, 4 * len(distinct)).reshape(-1, 4).T.copy()
+    orders = np.where(words[0] == words[1], 0, [1, 2] @ (words[:2] != NONE)).astype(np.int8)[which[::2]]
+    day = words[int(date_order == "day_first")][which[::2]]
+    clock, offset = words[2:, which[1::2]]
     read = (day != NONE) & (clock != NONE)
-    wall = np.where(read, day + np.where(read, clock, 0), NONE)
-    offset[~read] = NONE
+    wall = np.where(read, day + clock, NONE)
     rows = np.flatnonzero(~read)
+    offset[rows] = NONE
     if rows.size:
         rest = texts.take(pa.array(rows))
         epochs = np.asarray(pc.match_substring_regex(rest, _MILLISECONDS))
@@ -118,11 +112,9 @@ def to_utc(
     if times_are != "utc":
         rows = np.flatnonzero(known & ~written)
         zone = ZoneInfo(time_zone)
-        days, which = _distinct(wall[rows] // DAY)
-        starts = np.array([_offset(zone, int(day) * DAY) for day in days], np.int64)
-        ends = np.array([_offset(zone, (int(day) + 1) * DAY) for day in days], np.int64)
-        shift[rows] = starts[which]
-        for row in rows[(starts != ends)[which]]:  # the two days of the year on which clocks change
+        starts, ends = _offsets(zone, wall[rows] // DAY)
+        shift[rows] = starts
+        for row in rows[starts != ends]:  # the two days of the year on which clocks change
             first, second = _offset(zone, int(wall[row])), _offset(zone, int(wall[row]), fold=1)
             shift[row], repeated[row], missing[row] = first, first > second, first < second
     return np.where(known, wall - shift, NONE), repeated, missing
@@ -130,20 +122,11 @@ def to_utc(
 
 def to_local(instants: np.ndarray, time_zone: str) -> np.ndarray:
     """UTC [r] → wall clock [r] of a time zone; none may be `NONE`."""
-    zone, utc = ZoneInfo(time_zone), dt.UTC
-
-    def ahead(instant: int) -> int:
-        moment = (dt.datetime(1970, 1, 1, tzinfo=utc) + dt.timedelta(microseconds=instant)).astimezone(zone)
-        offset = moment.utcoffset()
-        return 0 if offset is None else offset // dt.timedelta(microseconds=1)
-
-    days, which = _distinct(instants // DAY)
-    starts = np.array([ahead(int(day) * DAY) for day in days], np.int64)
-    ends = np.array([ahead((int(day) + 1) * DAY) for day in days], np.int64)
-    shift = starts[which]
-    for row in np.flatnonzero((starts != ends)[which]):
-        shift[row] = ahead(int(instants[row]))
-    return instants + shift
+    zone = ZoneInfo(time_zone)
+    starts, ends = _offsets(zone, instants // DAY, dt.UTC)
+    for row in np.flatnonzero(starts != ends):
+        starts[row] = _offset(zone, int(instants[row]), clock=dt.UTC)
+    return instants + starts
 
 
 def as_times(instants: np.ndarray) -> np.ndarray:
@@ -151,24 +134,51 @@ def as_times(instants: np.ndarray) -> np.ndarray:
     return instants.astype(np.int64, copy=False).view("datetime64[us]")
 
 
-def _distinct(days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct days in order, and which of them each row [r] is; days are so dense that none is searched for."""
+def _offsets(zone: ZoneInfo, days: np.ndarray, clock: dt.tzinfo | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets from UTC at the midnights that begin and end days [r], of the zone's own clock or of another one."""
     if not days.size:
         return days, days
-    first = days.min()
-    there = np.zeros(days.max() - first + 1, bool)
-    there[days - first] = True
-    return np.flatnonzero(there) + first, (np.cumsum(there) - 1)[days - first]
+    first, last = int(days.min()) // _SPAN, (int(days.max()) + 1) // _SPAN
+    found = np.concatenate([_midnights(zone, span, clock) for span in range(first, last + 1)])
+    row = days - first * _SPAN
+    return found[row], found[row + 1]
+
+
+@lru_cache(maxsize=256)
+def _midnights(zone: ZoneInfo, span: int, clock: dt.tzinfo | None) -> np.ndarray:
+    """Offsets at the midnights that begin the days of a span; days beyond the calendar stand for its ends."""
+    days = np.clip(np.arange(_SPAN) + span * _SPAN, *_CALENDAR)
+    return np.array([_offset(zone, day * DAY, clock=clock) for day in days.tolist()], np.int64)
 
 
 @lru_cache(maxsize=1 << 16)
-def _offset(zone: ZoneInfo, wall: int, fold: int = 0) -> int:
-    moment = dt.datetime(1970, 1, 1, tzinfo=None) + dt.timedelta(microseconds=wall)
-    offset = moment.replace(tzinfo=zone, fold=fold).utcoffset()
+def _offset(zone: ZoneInfo, moment: int, fold: int = 0, clock: dt.tzinfo | None = None) -> int:
+    """The offset of a zone at a moment of its own clock, or of that of another one."""
+    there = dt.datetime(1970, 1, 1, tzinfo=clock) + dt.timedelta(microseconds=moment)
+    offset = (there.astimezone(zone) if clock else there.replace(tzinfo=zone, fold=fold)).utcoffset()
     return 0 if offset is None else offset // dt.timedelta(microseconds=1)
 
 
-@lru_cache(maxsize=1 << 16)
+def _halves(texts: pa.Array) -> pa.Array:
+    """Each text [r] as two [2 r], on the same bytes: what stands before the first blank (or a T behind ten letters),
+    and the rest with it."""
+    edges, letters = spelled(texts)
+    begin, end = edges[:-1], edges[1:]
+    blank = pc.find_substring(texts, " ").to_numpy()
+    cut = np.where(blank < 0, end, begin + blank)
+    tenth = np.flatnonzero(cut > begin + 10)
+    tenth = tenth[letters[begin[tenth] + 10] == ord("T")]
+    cut[tenth] = begin[tenth] + 10
+    halves = np.append(np.stack([begin, cut], axis=1), edges[-1])
+    return pa.LargeStringArray.from_buffers(2 * len(texts), pa.py_buffer(halves), pa.py_buffer(letters))
+
+
+@lru_cache(maxsize=1 << 17)
+def _word(text: str) -> tuple[int, int, int, int]:
+    """Of a half of a text: the day where dates are month first and where they are day first, the time and offset."""
+    return (NONE, NONE, *_clock(text[1:])) if text[:1] in (" ", "T") else (*_days(text), 0, NONE)
+
+
 def _days(text: str) -> tuple[int, int]:
     """The day that a text names where dates are month first, and where they are day first."""
     if found := _YEAR_FIRST.fullmatch(text):
@@ -189,25 +199,25 @@ def _day(year: str, month: str, day: str) -> int:
         return NONE
 
 
-@lru_cache(maxsize=1 << 18)
-def _clock(text: str) -> tuple[int, int | None] | None:
+def _clock(text: str) -> tuple[int, int]:
+    """A time of day and the offset from UTC written behind it."""
     if not text:
-        return 0, None
+        return 0, NONE
     if len(text) == 4 and text.isascii() and text.isdigit():
         text = f"{text[:2]}:{text[2:]}"
     found = _CLOCK.fullmatch(text.strip())
     if not found:
-        return None
+        return NONE, NONE
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     if found[5]:
         if not 1 <= hour <= 12:
-            return None
+            return NONE, NONE
         hour = hour % 12 + (12 if found[5] in "pP" else 0)
     whole_day = (hour, minute, second) == (24, 0, 0)
     if minute > 59 or second > 59 or (hour > 23 and not whole_day):
-        return None
+        return NONE, NONE
     fraction = int((found[4] or "0").ljust(6, "0")[:6])
-    offset = 0 if found[6] else None
+    offset = 0 if found[6] else NONE
     if found[7]:
         offset = (int(found[8]) * 60 + int(found[9] or 0)) * 60 * SECOND * (-1 if found[7] == "-" else 1)
     return ((hour * 60 + minute) * 60 + second) * SECOND + fraction, offset

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stforecast.events.times import DAY, NONE, ORDERS, as_times, is_month, parse, parse_pair, to_utc
+from stforecast.events.times import DAY, NONE, ORDERS, as_times, is_month, parse, parse_pair, to_local, to_utc
 
 EPOCH = dt.datetime(1970, 1, 1)
 US = dt.timedelta(microseconds=1)
@@ -128,6 +128,36 @@ def test_any_text_is_read_or_refused(text):
     wall = parse([text.strip()])[0]
     assert wall.dtype == np.int64
     assert wall[0] == NONE or abs(int(wall[0])) < 4_000_000 * DAY
+
+
+words = st.sampled_from(["2/1/2024", "2024-02-01", "x", "", "9:05", "9:05:00 PM", "0905", "09:05:00.25Z", "T"])
+odd = st.tuples(words, st.sampled_from([" ", "T", "  ", ""]), words).map("".join) | st.text(max_size=30)
+
+
+@given(st.lists(odd | st.builds(lambda form, t: FORMATS[form](t), st.sampled_from(sorted(FORMATS)), moments)))
+def test_a_column_is_read_as_its_texts_alone(texts):
+    texts = [text.strip() for text in texts]
+    alone = [[int(part[0]) for part in parse([text])] for text in texts]
+    assert np.transpose(parse(texts)).tolist() == alone
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_century_of_days_at_once(zone):
+    begin, end = ((dt.datetime(year, 1, 1) - EPOCH) // US for year in (1925, 2036))
+    wall = np.arange(begin, end, 11 * DAY // 24)
+    utc = to_utc(wall, np.full(len(wall), NONE), zone, None)[0]
+    there = [(EPOCH + dt.timedelta(microseconds=t)).replace(tzinfo=ZoneInfo(zone)) for t in wall.tolist()]
+    assert utc.tolist() == [int(t) - moment.utcoffset() // US for t, moment in zip(wall, there, strict=True)]
+    local = [(EPOCH + dt.timedelta(microseconds=t)).replace(tzinfo=dt.UTC) for t in wall.tolist()]
+    assert to_local(wall, zone).tolist() == [
+        (moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) - EPOCH) // US for moment in local
+    ]
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_the_ends_of_the_calendar(year):
+    wall = (dt.datetime(year, 6, 30) - EPOCH) // US
+    assert to_utc(np.array([wall]), np.array([NONE]), "UTC", "local")[0].tolist() == [wall]
 
 
 @given(moments, st.sampled_from("/-."), st.sampled_from(["%Y", "%y"]))
