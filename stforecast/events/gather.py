@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stforecast.events.parts import Part
+from stforecast.events.parts import CODED, Part
 from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, REPEATED, TEXT, TEXTS, TIMES
 from stforecast.events.settle import Choice, Keys, numbered
 from stforecast.files import atomic_path
@@ -49,7 +49,7 @@ class Parts:
         def columns(number: Callable[[pa.Array], np.ndarray]) -> tuple[np.ndarray, ...]:
             return tuple(self._joined(name, np.uint64, number) for name in ("event_id", "incident_id"))
 
-        (event, incident), number = numbered(
+        (event, incident), (same_event, same_incident), number = numbered(
             columns, [partial(self._texts, "event_id"), partial(self._texts, "incident_id")]
         )
         offence = self._codes("offence")
@@ -57,6 +57,8 @@ class Parts:
         return Keys(
             event=event,
             incident=incident,
+            same_event=same_event,
+            same_incident=same_incident,
             offence=offence,
             category=np.array(kinds, np.int16)[offence],
             occurred=self._joined("occurred_at", np.int64, lambda times: times.cast(pa.int64()).to_numpy()),
@@ -95,7 +97,9 @@ class Parts:
 
     def _take(self, rows: np.ndarray, choice: Choice) -> pa.Table:
         """Some rows, by their place in reading order."""
-        wanted, found, first = np.sort(rows), [], 0
+        there = np.zeros(int(rows.max(initial=-1)) + 1, bool)
+        there[rows] = True
+        wanted, found, first = np.flatnonzero(there), [], 0
         columns = [name for name in COLUMNS if name != "category"]
         for part in self.parts:
             for batch in part.batches(columns):
@@ -104,8 +108,9 @@ class Parts:
                     table = pa.Table.from_batches([batch.take(pa.array(here))])
                     found.append(self._named(table, part))
                 first += len(batch)
-        empty = pa.table({name: pa.array([], type=_schema().field(name).type) for name in COLUMNS})
-        table = pa.concat_tables(found).take(pa.array(np.searchsorted(wanted, rows))) if found else empty
+        if not found:
+            return _schema().empty_table()
+        table = pa.concat_tables(found).unify_dictionaries().take(pa.array((np.cumsum(there) - 1)[rows]))
         if choice.renamed:
             names = table.column("event_id").to_pylist()
             names = [choice.renamed.get(row, name) for row, name in zip(rows.tolist(), names, strict=True)]
@@ -114,13 +119,13 @@ class Parts:
 
     def _named(self, table: pa.Table, part: Part) -> pa.Table:
         """Names in the place of a part's numbers."""
-        names = part.facts["names"]
-        offence = table.column("offence")
-        kinds = pa.array([self.category_of[name] for name in names["offence"]], pa.large_string())
-        table = table.append_column("category", kinds.take(offence.combine_chunks()))
-        for kind in ("offence", "district"):
-            texts = pa.array(names[kind], pa.large_string()).take(table.column(kind).combine_chunks())
-            table = table.set_column(table.schema.get_field_index(kind), kind, texts)
+        names = {kind: part.facts["names"][kind] for kind in CODED}
+        table = table.append_column("category", table.column("offence"))
+        names["category"] = [self.category_of[name] for name in names["offence"]]
+        for kind, texts in names.items():
+            codes = table.column(kind).combine_chunks()
+            named = pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.large_string()))
+            table = table.set_column(table.schema.get_field_index(kind), kind, named)
         return table
 
     def _texts(self, column: str, rows: pa.Array) -> pa.Array:
@@ -136,7 +141,8 @@ class Parts:
 
     def _joined(self, column: str, kind: type, values: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
         """The values of a column of all rows."""
-        found = (values(batch.column(0)) for part in self.parts for batch in part.batches([column]))
+        # copied, since a view of a column keeps the whole batch
+        found = (values(batch.column(0)).copy() for part in self.parts for batch in part.batches([column]))
         return np.concatenate([np.zeros(0, kind), *found])
 
     def _codes(self, kind: str) -> np.ndarray:

@@ -101,6 +101,7 @@ def ingest(
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
         cleaned, order = _in_their_order(hashed, source, needed, now, silver / "parts", Path(fresh))
+        pa.default_memory_pool().release_unused()  # what reading took; settling needs as much again
         parts = Parts.of(cleaned, categories_of(source))
         settled = _settle(parts, source)
         summary, own = _summary(settled, source), config.source.categories

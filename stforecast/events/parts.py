@@ -1,6 +1,7 @@
 """Cleaned files on disk: one folder a source file, so that a file that did not change is not read again.
 
-    events.arrow       the file's cleaned rows in reading order; offence and district as numbers into `names`
+    events.arrow       the file's cleaned rows in reading order; offence and district as numbers into `names`. Not
+                       compressed: that took longer than all else that is done with it
     rejects.parquet, withdrawals.parquet
     part.json          key (file, hash of its content, settings), counts and names
 
@@ -67,11 +68,7 @@ class Part:
         folder.mkdir(parents=True)
         names: dict[str, dict[str, int]] = {name: {} for name in (*CODED, "file")}
         rest: list[Cleaned] = []
-        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        with (
-            pa.OSFile(str(folder / "events.arrow"), "wb") as file,
-            pa.ipc.new_file(file, _SCHEMA, options=options) as out,
-        ):
+        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as out:
             for chunk in chunks:
                 out.write_batch(_batch(chunk.events, names))
                 rest.append(Cleaned(chunk.events.iloc[:0], *_counts(chunk)))

@@ -30,11 +30,14 @@ COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a 
 class Keys:
     """What tells events apart, in reading order. `event` and `incident` number texts (see `numbered`); 0: no text.
 
-    ids: the event ids of some rows. number: the function behind `event` and `incident`.
+    same_event, same_incident: the first row with the same text. ids: the event ids of some rows. number: the function
+    behind `event` and `incident`.
     """
 
     event: np.ndarray
     incident: np.ndarray
+    same_event: np.ndarray
+    same_incident: np.ndarray
     offence: np.ndarray  # into the distinct offences
     category: np.ndarray
     occurred: np.ndarray  # µs
@@ -94,11 +97,15 @@ def settle(cleaned: Cleaned, source: Source) -> Cleaned:
     """
     events = cleaned.events
     ids, incidents = as_array(events["event_id"]), as_array(events["incident_id"])
-    (event, incident), number = numbered(lambda number: (number(ids), number(incidents)), [ids.take, incidents.take])
+    (event, incident), (same_event, same_incident), number = numbered(
+        lambda number: (number(ids), number(incidents)), [ids.take, incidents.take]
+    )
     offence, offences = coded(as_array(events["offence"]))
     keys = Keys(
         event=event,
         incident=incident,
+        same_event=same_event,
+        same_incident=same_incident,
         offence=offence,
         category=pd.factorize(events["category"])[0],
         occurred=events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64),
@@ -134,10 +141,8 @@ def sorted_rejects(rejects: pd.DataFrame) -> pd.DataFrame:
 def choose(keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> Choice:
     """The events among the rows of `keys`; `withdrawals` hold incident_id and offence as texts."""
     choice = Choice(np.arange(len(keys.event)))
-    for step in (_unique, _withdraw, _covered, _incidents):
+    for step in (_unique, _withdraw, _covered, _sort, _incidents):
         step(choice, keys, withdrawals, offences, source)
-    order = np.argsort(keys.occurred[choice.rows], kind="stable")
-    choice.rows = choice.rows[order]
     return choice
 
 
@@ -146,7 +151,7 @@ def _unique(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa.
 
     Equal rows of one file are several events; those of overlapping exports are the same events again.
     """
-    first = first_of(keys.event)
+    first = keys.same_event
     repeated = first != np.arange(len(first))
     if not repeated.any():
         return
@@ -190,7 +195,7 @@ def _covered(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa
     A yearly file also holds a few old occurrences that were reported late; taken at their word they would stretch the
     time axis by decades of hours without data. A typical month is the median over events of their month's events.
     """
-    if not choice.rows.size:
+    if not choice.rows.size or (source.first_day and source.last_day):
         return
     days = to_local(keys.occurred[choice.rows], source.time_zone or "UTC") // DAY
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
@@ -205,14 +210,19 @@ def _covered(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa
     _leave_out(choice, outside, why.NOT_COVERED)
 
 
+def _sort(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
+    choice.rows = choice.rows[np.argsort(keys.occurred[choice.rows], kind="stable")]
+
+
 def _incidents(choice: Choice, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
     """Rows of one incident and category are one event, the earliest."""
-    rows = choice.rows[keys.incident[choice.rows] != 0]
-    rows = rows[np.argsort(keys.occurred[rows], kind="stable")]
+    incident = keys.same_incident
+    shared = np.zeros(len(incident), bool)
+    shared[incident[incident != np.arange(len(incident))]] = True
+    rows = choice.rows[shared[incident[choice.rows]] & (keys.incident[choice.rows] != 0)]
     kinds = int(keys.category.max(initial=0)) + 1
-    incident = first_of(keys.incident[rows])
-    merged = rows[first_of(incident * kinds + keys.category[rows]) != np.arange(len(rows))]
-    keep = np.ones(len(keys.event), bool)
+    merged = rows[first_of(incident[rows] * kinds + keys.category[rows]) != np.arange(len(rows))]
+    keep = np.ones(len(incident), bool)
     keep[merged] = False
     choice.merged = len(merged)
     choice.rows = choice.rows[keep[choice.rows]]
@@ -229,21 +239,22 @@ def first_of(numbers: np.ndarray) -> np.ndarray:
 def numbered(
     columns: Callable[[Callable[[pa.Array], np.ndarray]], tuple[np.ndarray, ...]],
     texts: Sequence[Callable[[pa.Array], pa.Array]],
-) -> tuple[tuple[np.ndarray, ...], Callable[[pa.Array], np.ndarray]]:
-    """A 64-bit hash for every text of some columns, and the hash: equal for equal texts and, as is checked, only then.
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], Callable[[pa.Array], np.ndarray]]:
+    """A 64-bit hash for every text of some columns, the first row with that text, and the hash: equal for equal texts
+    and, as is checked, only then.
 
     columns: makes the columns of hashes by a hash. texts: for each column, the texts of some rows of it.
     """
     for key in count():
         number = partial(hashed, key=key)
         found = columns(number)
-        if all(_are_alike(numbers, column) for numbers, column in zip(found, texts, strict=True)):
-            return found, number
+        first = tuple(first_of(numbers) for numbers in found)
+        if all(map(_are_alike, found, first, texts)):
+            return found, first, number
     raise AssertionError
 
 
-def _are_alike(numbers: np.ndarray, texts: Callable[[pa.Array], pa.Array]) -> bool:
-    first = first_of(numbers)
+def _are_alike(numbers: np.ndarray, first: np.ndarray, texts: Callable[[pa.Array], pa.Array]) -> bool:
     rows = np.flatnonzero((first != np.arange(len(first))) & (numbers != 0))
     return texts(pa.array(rows)).equals(texts(pa.array(first[rows])))
 

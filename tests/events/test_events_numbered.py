@@ -16,10 +16,11 @@ def test_a_hash_that_two_texts_share_is_not_used(monkeypatch):
         return hashed(column, key) % 2 + (1 if key == 0 else hashed(column, key))
 
     monkeypatch.setattr(settle, "hashed", weak_at_first)
-    (numbers,), _ = settle.numbered(lambda number: (number(texts),), [texts.take])
+    (numbers,), (first,), _ = settle.numbered(lambda number: (number(texts),), [texts.take])
     assert tried == [0, 1]
     assert numbers[0] == numbers[3]
     assert len(set(numbers[[0, 1, 4]].tolist())) == 3
+    assert first.tolist() == [0, 1, 2, 0, 4, 2]
 
 
 def test_null_is_nought():
