@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import click
 
 from stforecast import __version__
 from stforecast.errors import ArtefactError, StforecastError
+from stforecast.imports import importing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +56,8 @@ def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
     from stforecast import config as configuration
 
     loaded = configuration.load(config, overrides)
-    from stforecast.stages import Stages
+    with importing():
+        from stforecast.stages import Stages
 
     return Stages(loaded, say)
 
@@ -249,6 +253,7 @@ def refused(error: OSError) -> str:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake is one line on standard error."""
     given = sys.argv[1:] if arguments is None else arguments
+    atexit.register(gc.freeze)  # or the interpreter's end looks through all that was imported, for half a second
     try:
         cli.main(given or ["--help"], prog_name="stforecast", standalone_mode=False)
     except click.UsageError as error:

@@ -11,6 +11,8 @@ The record does not change between rounds, so that `kept` opens and checks its w
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import shutil
@@ -25,6 +27,8 @@ from typing import Any
 import click
 import numpy as np
 from timing import report, significant, summary, turns
+
+from stforecast.imports import importing
 
 PARTS = {
     "stforecast.preparation:Preparation.ingest": "events opened",
@@ -71,9 +75,11 @@ class Clock:
 def child(modules: list[str], config: str, overrides: list[str]) -> None:
     """Forecast in this process and print what took how long, as the last line."""
     began, given = time.perf_counter(), set(sys.modules)
-    for name in modules:
-        with suppress(Exception):  # some of a library's own modules cannot be imported alone
-            importlib.import_module(name)
+    atexit.register(gc.freeze)  # as the command does
+    with importing():
+        for name in modules:
+            with suppress(Exception):  # some of a library's own modules cannot be imported alone
+                importlib.import_module(name)
     imported = time.perf_counter()
     from stforecast.config import load
     from stforecast.delivery.export import open_grid

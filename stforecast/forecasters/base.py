@@ -9,6 +9,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -20,6 +21,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.level import Issued, at_level, with_earlier
+from stforecast.imports import importing
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
@@ -198,9 +200,11 @@ _WHERE = {
 }
 
 
+@cache
 def forecaster_class(name: str) -> type[Forecaster]:
     """The class behind a forecaster's name; its module (and what it needs) is imported only now."""
     if name not in _WHERE:
         raise ConfigError(f"evaluation.forecasters: {name!r} is not one of {', '.join(_WHERE)}.")
     module, _, attribute = _WHERE[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    with importing():
+        return getattr(importlib.import_module(module), attribute)
