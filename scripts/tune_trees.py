@@ -25,8 +25,8 @@ from stforecast.cube import Cube
 from stforecast.evaluation.backtest import outcomes
 from stforecast.files import write_json
 from stforecast.forecasters.base import forecaster_class
+from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.record import completeness, windows
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.intensity import pool

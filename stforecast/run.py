@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,11 +27,13 @@ from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import Fitted
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Calibrated, Forecaster, forecaster_class
-from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.members import new_forecaster, open_forecaster
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.kept import Kept
 
 SCHEMA = 2
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
@@ -73,6 +75,8 @@ class Run:
 
     def kept(self, say: Callable[[str], None]) -> Kept:
         """What forecasters remember at their newest issues."""
+        from stforecast.forecasters.kept import Kept
+
         return Kept(self.folder / "state", say)
 
     def facts(self) -> dict[str, Any]:

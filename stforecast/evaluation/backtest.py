@@ -9,8 +9,8 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.evaluation.days import counts_needed, day_sums
 from stforecast.forecasters.base import Calibrated, Forecaster
+from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.level import Issued, at_level, with_earlier
-from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.metrics import choose_thresholds

@@ -13,7 +13,7 @@ from stforecast.cube import Cube
 from stforecast.evaluation.backtest import Fitted, outcomes
 from stforecast.evaluation.days import counts_needed, day_figures
 from stforecast.evaluation.differences import Sample, differences
-from stforecast.forecasters.record import reported_share
+from stforecast.forecasters.completeness import reported_share
 from stforecast.scoring.bootstrap import day_weights
 from stforecast.scoring.metrics import ALL, poisson_deviance, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split

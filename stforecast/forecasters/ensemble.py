@@ -18,7 +18,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.record import completeness, windows
+from stforecast.forecasters.completeness import completeness, windows
 from stforecast.scoring.intensity import FLOOR
 from stforecast.scoring.splits import Split
 

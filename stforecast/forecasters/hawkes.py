@@ -31,11 +31,12 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.fading import Fading
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import Lateness, Record, completeness
+from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split

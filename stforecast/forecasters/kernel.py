@@ -26,8 +26,8 @@ from stforecast.errors import ArtefactError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.fading import Fading
-from stforecast.forecasters.record import completeness
 from stforecast.scoring.splits import Split
 
 HALF_LIVES = (7, 14, 28, 56, 112, 224, 448, 896)

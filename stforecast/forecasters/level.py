@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.forecasters.record import completeness
+from stforecast.forecasters.completeness import completeness
 from stforecast.scoring.intensity import FLOOR, risk
 
 HALF_LIFE_DAYS, WINDOW_DAYS, PRIOR_DAYS = 14, 56, 7
@@ -109,7 +109,7 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
 def _moments(intensity: np.ndarray) -> np.ndarray:
     """Σ p, Σ p log λ and Σ p log² λ over the hexagons, of λ [k n c] with p = 1 − exp(−λ): [3 k c]."""
     p, logs = risk(intensity), _log(intensity)
-    return np.stack([np.sum(p * logs**i, axis=1, dtype=np.float64) for i in range(3)])
+    return np.stack([np.einsum("knc->kc", p * logs**i, dtype=np.float64) for i in range(3)])
 
 
 def _contrast(known: np.ndarray, expected: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -125,9 +125,9 @@ def _changed(intensity: np.ndarray, factor: np.ndarray, power: np.ndarray) -> np
     """λ [m k n c] with Σ λ times `factor` and contrast `power` [m c]."""
     out = np.empty_like(intensity)
     for i, one in enumerate(intensity):
-        total = one.sum((0, 1), dtype=np.float64)
+        total = np.einsum("knc->c", one, dtype=np.float64)
         raised = np.exp(power[i].astype(np.float32) * _log(one))
-        above = raised.sum((0, 1), dtype=np.float64)
+        above = np.einsum("knc->c", raised, dtype=np.float64)
         scale = np.divide(total * factor[i], above, out=np.ones_like(above), where=above > 0)
         out[i] = raised * scale.astype(np.float32)
     return out
@@ -151,12 +151,8 @@ def _known(cube: Cube, issues: np.ndarray, earlier: np.ndarray) -> Iterator[tupl
     newer = slice(np.searchsorted(cube.known_hour, oldest), None)  # none is known before its hour
     near = cube.hour[newer] >= oldest
     hour, hexagon, category, known = (getattr(cube, key)[newer][near].astype(np.int64) for key in columns)
-    order = np.lexsort((known, category, hexagon, hour))
-    hour, hexagon, category = hour[order], hexagon[order], category[order]
-    place = (hour * cube.n + hexagon) * cube.c + category
-    first = np.flatnonzero(np.diff(place, prepend=-1))  # the first report of each cell
-    hour, hexagon, category = hour[first], hexagon[first], category[first]
-    known = known[order][first]
+    _, first = np.unique((hour * cube.n + hexagon) * cube.c + category, return_index=True)  # each cell's first report
+    hour, hexagon, category, known = hour[first], hexagon[first], category[first], known[first]
     for i, issue in enumerate(issues.tolist()):
         low, high = np.searchsorted(hour, [issue - earlier.shape[1] * k, issue]).tolist()
         here = np.arange(low, high)[known[low:high] < issue]

@@ -1,4 +1,4 @@
-"""The record as it becomes known, patch by patch, and how complete it is.
+"""The record as it becomes known, patch by patch.
 
 A patch is `p` steps. At the issue step s the patch [s − p, s) has just ended, and the events with
 known_hour in [s − p, s) are new: those of the patch itself, and late reports of earlier ones.
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
+from stforecast.forecasters.completeness import late
 
 LAGS_DAYS = (0, 1, 2, 4, 8, 16, 30)
 """Ages (in days) at which late reports are taken to arrive when *expected* sums are kept; the last holds the rest."""
@@ -58,13 +59,15 @@ class Record:
     ) -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
         self.per_day = max(1, 24 // cube.step_hours)
-        events = (cube.with_events(cube.known_hour >= since - patch) if since else cube).inputs
+        newer = slice(np.searchsorted(cube.known_hour, since - patch), None)
+        events = (cube.with_events(newer) if since else cube).inputs
         self._known_hour = events.known_hour.astype(np.int64)
         as_tensor = lambda a, kind: torch.as_tensor(np.array(a), dtype=kind, device=self.device)  # noqa: E731
         self._known, self._hour, self._hexagon, self._category = (
             as_tensor(a, torch.int64) for a in (events.known_hour, events.hour, events.hexagon, events.category)
         )
         self._weight = as_tensor(events.weight, torch.float32)
+        self._asked: tuple[int, int] | None = None
         due = since - LAGS_DAYS[-1] * self.per_day - patch
         self.origin = patch - max(0, min(due, int(events.hour.min(initial=due))))
         last = cube.steps + cube.horizons + patch + beyond
@@ -88,7 +91,12 @@ class Record:
         return self.slot_of_week[self.at(steps)], self.slot_of_day[self.at(steps)]
 
     def arrivals(self, first: int, count: int) -> Arrivals:
-        """Events that are new at the `count` issues first, first + p, …"""
+        """Events that are new at the `count` issues first, first + p, …; each part of a memory asks for the same."""
+        if self._asked != (first, count):
+            self._asked, self._found = (first, count), self._arrivals(first, count)
+        return self._found
+
+    def _arrivals(self, first: int, count: int) -> Arrivals:
         p = self.patch
         low, high = np.searchsorted(self._known_hour, [first - p, first + (count - 1) * p])
         part = slice(int(low), int(high))
@@ -155,7 +163,7 @@ class Lateness:
     def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Lateness:
         """Estimated from events at least 60 days older than `known_before`, as known then; `phase` as in training."""
         cube = cube.inputs
-        if not _late(cube, known_before):
+        if not late(cube, known_before):
             return Lateness((0,), np.ones((1, cube.c), np.float32))
         per_patch = max(1, 24 // cube.step_hours) / patch
         lags = sorted({round(days * per_patch) for days in LAGS_DAYS})
@@ -174,48 +182,3 @@ class Lateness:
         np.add.at(share, (upper, category), weight * part)
         share[0, share.sum(0) == 0] = 1
         return Lateness(tuple(lags), (share / share.sum(0)).astype(np.float32))
-
-
-def windows(values: Any, issues: np.ndarray | list[int], horizons: int) -> Any:
-    """The `horizons` steps from each issue on, of an array or a tensor: [t …] → [m k …]."""
-    return values[np.asarray(issues)[:, None] + np.arange(horizons)]
-
-
-def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
-    """Expected share of the events of steps first … last − 1 that is known before `known_before`: float32 [t c].
-
-    The share of mature events (60 days and older) that were known within each age, per category; 1 where the record
-    has no delay. Thinning is exact for Poisson counts: a target seen early has intensity share × λ.
-    """
-    share = np.ones((last - first, cube.c), np.float32)
-    if not _late(cube, known_before):
-        return share
-    per_day = max(1, 24 // cube.step_hours)
-    horizon = 60 * per_day
-    settled = max(known_before - horizon, known_before // 2)
-    age = np.minimum(known_before - 1 - np.arange(first, last), horizon)
-    for category in range(cube.c):
-        mature = (cube.hour < settled) & (cube.known_hour < known_before) & (cube.category == category)
-        delay = np.minimum(cube.known_hour[mature] - cube.hour[mature], horizon)
-        known = np.bincount(delay, cube.weight[mature], minlength=horizon + 1).cumsum()
-        if known[-1] > 0:
-            curve = np.maximum(known / known[-1], 1e-3)
-            share[:, category] = np.where(age >= 0, curve[np.maximum(age, 0)], 1e-3)
-    return share
-
-
-def reported_share(cube: Cube, first: int, last: int) -> float:
-    """Estimated share of the events of steps first … last − 1 that the record holds at its end.
-
-    Of those that are reported within 60 days; 1 where nothing tells how late reports are.
-    """
-    known_until = int(cube.known_hour.max(initial=0)) + 1
-    here = (cube.hour >= first) & (cube.hour < last)
-    events = np.bincount(cube.category[here], cube.weight[here], minlength=cube.c)
-    share = completeness(cube, first, last, known_until).mean(0)
-    return float(events @ share / events.sum()) if events.any() else 1.0
-
-
-def _late(cube: Cube, known_before: int) -> bool:
-    """Whether a report that is known by then came after its step; later reports must not tell."""
-    return bool(((cube.known_hour > cube.hour) & (cube.known_hour < known_before)).any())

@@ -26,9 +26,9 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import atomic_path
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.rates import FLOOR
 from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.record import completeness
 from stforecast.forecasters.rows import LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split

@@ -13,7 +13,7 @@ from stforecast.cube import Cube
 from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
-from stforecast.forecasters.record import completeness
+from stforecast.forecasters.completeness import completeness
 
 
 @dataclass(frozen=True)

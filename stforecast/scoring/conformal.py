@@ -25,7 +25,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import betainc, betaincinv, nbdtrik
 
 from stforecast.errors import ArtefactError
 from stforecast.scoring.intensity import FLOOR
@@ -61,6 +60,8 @@ class Spread:
         Within a group each is a step function of λ. Between groups the step functions are widened until they ascend:
         what a lower group reaches up to, a higher one does too.
         """
+        from scipy.special import nbdtrik  # here and below: it takes long to import, and few commands come here
+
         lam = np.asarray(lam, np.float64)
         reach = np.array(self.reach)[:, None]
         begin, end = (np.array(edges)[:, None] for edges in ((0.0, *self.borders), (*self.borders, np.inf)))
@@ -81,6 +82,8 @@ class Spread:
 
     def _mean_at(self, count: np.ndarray, share: np.ndarray) -> np.ndarray:
         """The λ at which P(at most `count` events) is `share`: it falls as λ grows."""
+        from scipy.special import betaincinv
+
         size = 1 / self.dispersion
         with np.errstate(divide="ignore"):  # infinite where no λ is high enough
             return size / betaincinv(size, count + 1, share) - size
@@ -133,6 +136,8 @@ def interval_figures(low: np.ndarray, high: np.ndarray, y: np.ndarray) -> dict[s
 
 def _cdf(count: np.ndarray, lam: np.ndarray, dispersion: float) -> np.ndarray:
     """P(at most `count` events) of the negative binomial law; 0 for negative counts."""
+    from scipy.special import betainc
+
     size = 1 / dispersion
     return np.where(count < 0, 0.0, betainc(size, np.maximum(count, 0) + 1.0, size / (size + lam)))
 

@@ -13,9 +13,10 @@ from direct_sums import SCALE, Direct
 from small_cities import city
 
 from stforecast.cube import Cube
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.memory import POOLED, Memory
 from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import LAGS_DAYS, Lateness, Record, completeness
+from stforecast.forecasters.record import LAGS_DAYS, Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms
 
 

@@ -14,6 +14,7 @@ from small_cities import city, settings, split_of
 from torch import Tensor
 
 from stforecast.errors import ConfigError
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
@@ -21,7 +22,7 @@ from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
 from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.record import Newest, completeness
+from stforecast.forecasters.record import Newest
 from stforecast.stages import Stages
 
 

@@ -7,6 +7,7 @@ import pytest
 from small_cities import another_future, city
 
 from stforecast.cube import Cube
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.level import (
     CONTRAST_HALF_LIFE_DAYS,
     HALF_LIFE_DAYS,
@@ -17,7 +18,6 @@ from stforecast.forecasters.level import (
     at_level,
     with_earlier,
 )
-from stforecast.forecasters.record import completeness
 
 
 def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndarray:

@@ -14,11 +14,11 @@ from torch.utils.data import IterableDataset
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, joined
 from stforecast.forecasters.memory import Memory
 from stforecast.forecasters.reader import Reader
-from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.splits import Split
 
 

@@ -23,13 +23,13 @@ from torch.utils.data import DataLoader
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
 from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
 from stforecast.forecasters.reader import Reader, Scales, axes_of
-from stforecast.forecasters.record import completeness, windows
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split
