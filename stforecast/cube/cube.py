@@ -116,7 +116,7 @@ class Cube:
         """The instant after the last step."""
         return self.time_of(self.steps)
 
-    @property
+    @cached_property
     def cells(self) -> np.ndarray:
         """Identifiers of the hexagons, as strings."""
         return self.hexagons["hexagon"].to_numpy(dtype=str)
@@ -192,8 +192,8 @@ class Cube:
         position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
         return Data(edge_index=torch.tensor(self.edges), pos=torch.tensor(position), num_nodes=self.n)
 
-    def with_events(self, keep: np.ndarray) -> Cube:
-        """The same cube with only the events of a boolean mask."""
+    def with_events(self, keep: np.ndarray | slice) -> Cube:
+        """The same cube with only the events of a boolean mask or a slice."""
         return replace(self, **{name: getattr(self, name)[keep] for name in self.event_columns})
 
     @staticmethod

@@ -53,11 +53,11 @@ def calendar(
     """
     if step_hours < 1 or 24 % step_hours:
         raise ConfigError(f"step_hours: expected a divisor of 24, found {step_hours}.")
-    begin = utc(start) + pd.Timedelta(minutes=30)
-    times = begin + pd.to_timedelta(np.arange(first, last, dtype=np.int64) * step_hours, unit="h")
-    local = pd.DatetimeIndex(times).tz_convert(zone(time_zone)).tz_localize(None)
-    weekday, hour = local.weekday.to_numpy(np.int64), local.hour.to_numpy(np.int64)
-    date = local.to_numpy().astype("datetime64[D]")
+    begin = utc(start).tz_localize(None).to_datetime64() + np.timedelta64(30, "m")
+    times = pd.DatetimeIndex(begin + np.arange(first, last) * np.timedelta64(step_hours, "h"), tz="UTC")
+    local = times.tz_convert(zone(time_zone)).tz_localize(None).to_numpy()
+    day, hour = np.divmod(local.astype("datetime64[h]").astype(np.int64), 24)
+    weekday, date = (day + 3) % 7, day.astype("datetime64[D]")  # 1970 began on a Thursday
     free = _free_days(date, country, subdivision)
     slot_of_day = hour // step_hours
     return Calendar(

@@ -130,9 +130,10 @@ class _Grounds:
 
     def __init__(self, fitted: Calibrated, forecaster: Walking, cube: Cube) -> None:
         self.cube, (self.until, learned) = cube, forecaster.learned()
-        self.fixed = [SCHEMA, __version__, learned, fitted.calibration.to_dict(), cube.cells.tolist(), cube.categories]
-        self.fixed += [cube.start, cube.step_hours, cube.horizons, cube.time_zone, cube.country, cube.subdivision]
-        self.fixed += [cube.weather.names, cube.future.names, sha256(cube.edges.tobytes()).hexdigest()]
+        fixed = [SCHEMA, __version__, learned, fitted.calibration.to_dict(), cube.cells.tolist(), cube.categories]
+        fixed += [cube.start, cube.step_hours, cube.horizons, cube.time_zone, cube.country, cube.subdivision]
+        fixed += [cube.weather.names, cube.future.names, sha256(cube.edges.tobytes()).hexdigest()]
+        self.fixed = fingerprint(*fixed)
         self.arrays = {name: getattr(cube, name) for name in cube.event_columns}
         self.arrays |= {"weather": cube.weather.values, "future": cube.future.values}
         self.hashes = {name: sha256() for name in self.arrays}
@@ -145,4 +146,4 @@ class _Grounds:
             end = ends.get(name, known)
             self.hashes[name].update(np.ascontiguousarray(array[self.done[name] : end]).data)
             self.done[name] = end
-        return fingerprint(*self.fixed, {name: digest.hexdigest() for name, digest in self.hashes.items()})
+        return fingerprint(self.fixed, {name: digest.hexdigest() for name, digest in self.hashes.items()})

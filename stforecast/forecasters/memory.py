@@ -81,6 +81,9 @@ class Memory:
         self.ring = Around(edges.cpu(), cube.n, 1.0).to(device)
         self.half_lives = torch.tensor(DAYS, device=device, dtype=torch.float32)[:, None, None]
         self.forget = 0.5 ** (self.patch_days / self.half_lives)
+        self.lost = 1 - 0.5 ** (1 / self.half_lives)  # of each sum in a day
+        read = (POOLED, BY_CATEGORY, RING, RING_BY_CATEGORY, CITY)
+        self.places = {days: torch.tensor([DAYS.index(d) for d in days], device=device) for days in read}
         # events known, then what was expected of them, [2 h c n]; expected events of patches whose reports are due
         self.days = torch.zeros(2, len(DAYS), cube.c, cube.n, device=device)
         self.past = Newest(lateness.lags[-1] + 1, (cube.c, cube.n), device)
@@ -147,15 +150,14 @@ class Memory:
     def _features(self, sums: Tensor, lam: Tensor) -> Tensor:
         """Features from sums [l 2 h c n] and λ₀ [l c k n]: [l f n]."""
         c, n = sums.shape[3:]
-        which = lambda days: [DAYS.index(d) for d in days]  # noqa: E731
-        kappa = lambda days, size: size / (1 - 0.5 ** (1 / self.half_lives[which(days)]))  # noqa: E731
+        of = lambda x, days: x.index_select(2, self.places[days])  # noqa: E731
+        kappa = lambda days, size: size / self.lost[self.places[days]]  # noqa: E731
         pooled = sums.sum(3)
-        all_ = _log_ratio(pooled[:, :, which(POOLED)], kappa(POOLED, 0.3 * self.scale)[..., 0])
-        each = _log_ratio(sums[:, :, which(BY_CATEGORY)], kappa(BY_CATEGORY, 0.5 * self.scale / c))
-        ring = _log_ratio(self.ring(pooled[:, :, which(RING)]), kappa(RING, 0.3 * self.scale)[..., 0])
-        around = self.ring(sums[:, :, which(RING_BY_CATEGORY)])
-        ring_each = _log_ratio(around, kappa(RING_BY_CATEGORY, 0.5 * self.scale / c))
-        city = _log_ratio(sums[:, :, which(CITY)].sum(4), kappa(CITY, 1.0)[..., 0])
+        all_ = _log_ratio(of(pooled, POOLED), kappa(POOLED, 0.3 * self.scale)[..., 0])
+        each = _log_ratio(of(sums, BY_CATEGORY), kappa(BY_CATEGORY, 0.5 * self.scale / c))
+        ring = _log_ratio(self.ring(of(pooled, RING)), kappa(RING, 0.3 * self.scale)[..., 0])
+        ring_each = _log_ratio(self.ring(of(sums, RING_BY_CATEGORY)), kappa(RING_BY_CATEGORY, 0.5 * self.scale / c))
+        city = _log_ratio(of(sums, CITY).sum(4), kappa(CITY, 1.0)[..., 0])
         level = ((lam.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]
         city = city.flatten(1)[..., None].expand(-1, -1, n)
         return torch.cat([all_, each.flatten(1, 2), ring, ring_each.flatten(1, 2), city, level], 1)

@@ -10,6 +10,7 @@ at each age.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class Rates:
         self.half_lives = half_lives
         self.lags = torch.tensor(lateness.lags, device=device)
         self.share = torch.as_tensor(lateness.share, device=device)
-        self.rhythms, self.smoothing = rhythms.to(device), smoothing(record.per_day).to(device)
+        self.rhythms = rhythms.to(device)
         self.sums = torch.zeros((cube.n + 1) * cube.c, dtype=torch.float64, device=device)  # units outgrow a float32
         self.table = torch.zeros(cube.c * self.slots, cube.n, device=device)
         self.visits = torch.zeros(cube.c, self.slots, device=device)
@@ -105,6 +106,11 @@ class Rates:
         for key in state.keys() - {"newest"}:
             setattr(self, key, state[key].to(self.record.device, copy=True))
         self.newest = state["newest"]
+
+    @cached_property
+    def smoothing(self) -> Tensor:
+        """Over slots of the week; needed once a week."""
+        return smoothing(self.record.per_day).to(self.record.device)
 
     def _growth(self, patch: Tensor, half_life: float) -> Tensor:
         """Units in which patches contribute; 0 for those before the record, when all sums are 0."""

@@ -115,7 +115,7 @@ class GCRN(Walking):
         modules = [self._fitted, *self.twins]
         digest = sha256()
         for weight in (weight for module in modules for weight in module.best.state_dict().values()):
-            digest.update(weight.cpu().numpy().tobytes())
+            digest.update(weight.cpu().contiguous().numpy().data)
         settings = self._fitted.settings
         return settings["scales"]["until"], fingerprint(self.name, settings, len(modules), digest.hexdigest())
 

@@ -87,7 +87,7 @@ class Walk:
         """The issue step that comes next."""
         return self.memory.next_issue
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def on(self, count: int) -> tuple[list[int], Tensor]:
         """The next `count` issues: their steps and λ [l c k n]."""
         self.last = self.memory.walk(count)
@@ -96,7 +96,7 @@ class Walk:
         self.h = [h for _, h in given]
         return self.last.issues, _mean([rate for rate, _ in given])
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def beyond(self, issue: int) -> Tensor:
         """λ [c k n] of the steps from a later `issue` on, or from the newest, from the state as it stands."""
         inputs = inputs_of(self.reader, self.memory.moved(self.last, issue))
