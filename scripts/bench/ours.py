@@ -73,7 +73,8 @@ class HourlyCell(nn.Module):
     def __init__(self, edges: Tensor, n: int, c: int, hidden: int) -> None:
         super().__init__()
         self.propagation = Propagation("hex", edges, n)
-        self.given = nn.Linear(self.propagation.supports * c, 3 * hidden)
+        self.more = -c % 8  # channels of zeros: MKL multiplies six columns at a tenth of its rate
+        self.given = nn.Linear(self.propagation.supports * (c + self.more), 3 * hidden)
         self.recurrent = nn.Linear(self.propagation.supports * hidden, 3 * hidden, bias=False)
         self.read = nn.Linear(hidden, 24 * c)
         self.hidden = hidden
@@ -81,8 +82,10 @@ class HourlyCell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         from stforecast.forecasters.gcrn.cell import recur  # which older checkouts lack
 
-        t, n, c = x.shape
-        spread = self.propagation(x.transpose(0, 1).reshape(n, t * c)).view(n, -1, t, c).permute(2, 0, 1, 3)
+        c = x.shape[2]
+        x = nn.functional.pad(x, (0, self.more))
+        t, n, width = x.shape
+        spread = self.propagation(x.transpose(0, 1).reshape(n, t * width)).view(n, -1, t, width).permute(2, 0, 1, 3)
         given, start = self.given(spread.reshape(t, n, -1)), torch.zeros(n, self.hidden)
         return self.read(recur(given, start, self.recurrent.weight, self.propagation)[-1]).view(n, 24, c)
 
@@ -175,7 +178,7 @@ class Ours:
     def validate(self) -> dict[str, Any]:
         """Read the validation slice and forecast it, as at the end of an epoch."""
         module = module_of(self.cube, self.split, self.config)
-        check = Validation(self.cube, self.split, module.stream.reader)
+        check = Validation(self.cube, self.split, module.stream.reader, self.config.training.truncation)
         check.intensity(module.best, module.graph)
         return memory()
 

@@ -89,7 +89,7 @@ def test_mixed_precision_stays_near() -> None:
     module.train()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     module.stream = Stream(cube, split_of(cube), config, reader)
-    check, losses, found = Validation(cube, split_of(cube), reader), [], []
+    check, losses, found = Validation(cube, split_of(cube), reader, 7), [], []
     for mixed in (False, True):
         module.on_train_epoch_start()
         batch = next(iter(module.stream))

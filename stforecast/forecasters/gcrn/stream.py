@@ -127,8 +127,8 @@ class Stream(IterableDataset[Stretch]):
             # several stretches are read at a time: what is remembered costs less in long walks
             recalls = [memory.walk(sum(next_ones)) for memory in memories]
             inputs, end = [inputs_of(self.reader, recall) for recall in recalls], 0
-            for length in next_ones:
-                part, end = slice(end, end + length), end + length
+            for size in next_ones:
+                part, end = slice(end, end + size), end + size
                 targets = [self.targets.of(recall.issues[part]) for recall in recalls]
                 yield Stretch(joined([x.part(part) for x in inputs]), targets, self.city)
 

@@ -86,7 +86,7 @@ class Module(pl.LightningModule):
         self.stream = Stream(task.cube, task.split, task.config, reader, self.mine)
         if task.others:
             self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
-        self.check = Validation(task.cube, task.split, reader, task.draw)
+        self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
 
     def _other(self, place: int, device: torch.device) -> Stream:
         """The training slice of another city, with its own scales and graph.
@@ -185,9 +185,9 @@ class Validation:
 
     WARM_UP_DAYS = 90
 
-    def __init__(self, cube: Cube, split: Split, reader: Reader, draw: Draw | None = None) -> None:
+    def __init__(self, cube: Cube, split: Split, reader: Reader, length: int, draw: Draw | None = None) -> None:
         self.issues = issues = split.issues("validation")
-        self.reader, self.phase = reader, int(issues[0]) % reader.patch
+        self.reader, self.length, self.phase = reader, length, int(issues[0]) % reader.patch
         memory = reader.memory(self.phase)
         warm = min(self.WARM_UP_DAYS * max(1, 24 // cube.step_hours), int(issues[0])) // reader.patch
         memory.skip((int(issues[0]) - memory.next_issue) // reader.patch - warm)
@@ -208,7 +208,7 @@ class Validation:
         while memory.next_issue <= self.issues[-1]:
             left = (int(self.issues[-1]) - memory.next_issue) // self.reader.patch + 1
             with torch.autocast(h.device.type, enabled=False):  # what is remembered stays in single precision
-                recall = memory.walk(min(self.reader.record.stretch, left))
+                recall = memory.walk(min(self.length, left))
             rate, h = network(inputs_of(self.reader, recall), h, graph)
             for issue, one in zip(recall.issues, rate, strict=True):
                 if issue in place:
