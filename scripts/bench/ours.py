@@ -23,6 +23,14 @@ from workers import serve
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
+
+try:
+    from stforecast.forecasters.gcrn.allocator import keep_freed
+except ImportError:  # an older checkout
+
+    def keep_freed() -> None: ...
+
+
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device, patch_steps
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
@@ -99,11 +107,14 @@ class Ours:
 
     def open(self, path: str, overrides: list[str], gold: str) -> dict[str, Any]:
         """Take a city's gold cube, under a configuration."""
+        keep_freed()
         self.config, self.cube = load(path, overrides), open_cube(Path(gold))
         return self._ready()
 
-    def simulate(self, settings: dict[str, Any], **sizes: int) -> dict[str, Any]:
-        """Take a simulated cube."""
+    def simulate(self, settings: dict[str, Any], keep: bool = True, **sizes: int) -> dict[str, Any]:
+        """Take a simulated cube; `keep`: with memory as a training run keeps it."""
+        if keep:
+            keep_freed()
         self.config, self.cube = parse({"city": "simulated", **settings}, "simulated"), simulated(**sizes)
         return self._ready()
 

@@ -57,6 +57,13 @@ def propagation(facts: Facts) -> str:
     return "; ".join(f"{shape}: × {sides['ours']['ratio']:.3g}" for shape, sides in facts["sides"].items())
 
 
+def allocator(facts: Facts) -> str:
+    """Both sides, and their memory."""
+    sides, peaks = facts["sides"], facts["peak_mb"]
+    parts = [f"{name} {milliseconds(facts, name)}, {peaks[name]:,} MB" for name in sides]
+    return f"{facts['hexagons']:,} hexagons: {'; '.join(parts)}: × {sides['kept']['ratio']:.3g}"
+
+
 def exponents(facts: Facts) -> str:
     """Of each axis."""
     found = []
@@ -137,6 +144,7 @@ ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
     ("Test deviance after training", "no worse", "peer_skill", skill),
     ("A training step, beside the version before", "≥ 1.5", "step", step),
     ("Propagation, beside message passing", "≥ 20", "propagation", propagation),
+    ("A training origin of a large city, with freed memory kept", "", "allocator", allocator),
     ("Exponents of cost", "≤ 1.05", "scaling", exponents),
     ("Peak memory over doctor's prediction, quickstart", "0.8 to 1.2", "memory_quickstart", memory),
     ("… Denver", "0.8 to 1.2", "memory_denver", memory),

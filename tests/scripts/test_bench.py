@@ -114,6 +114,12 @@ def test_propagation_agrees_with_message_passing(tmp_path: Path) -> None:
         assert sides["PyG SimpleConv"]["ratio"] == 1
 
 
+def test_allocator_of_a_small_city(tmp_path: Path) -> None:
+    found = small("allocator", tmp_path, "--rounds", "1", "--updates", "2")
+    assert found["sides"]["kept"]["median_s"] > 0
+    assert min(found["peak_mb"].values()) > 0
+
+
 def test_scaling_of_a_small_axis(tmp_path: Path) -> None:
     found = small("scaling", tmp_path, "--axis", "hexagons", "--updates", "2")["axes"]
     assert list(found) == ["hexagons"]

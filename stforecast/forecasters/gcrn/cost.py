@@ -17,9 +17,6 @@ EVENT = 26 * 8
 """Bytes of an event in the cube, on the device and in what it is sorted and counted with."""
 LIBRARIES = 70 << 20
 """What PyTorch and Lightning take once they train, measured on a CPU."""
-HELD, LEAST = 32 << 20, 0.65
-"""Larger buffers go back to the system when they are freed (glibc), smaller ones stay: where the gates of a stretch are
-larger, less of it is held at once. Measured from 2,000 to 100,000 hexagons (docs/speed.md)."""
 
 
 def cost(cube: Cube, config: Config) -> dict[str, int]:
@@ -49,18 +46,14 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     once = (1 + len(KNOTS)) * recurring.COUNT * leaves  # of one issue at a time
     read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
     stretch = own * length * (layers + gradients) + once
-    gates = own * length * n * 3 * model.hidden * FLOAT
-    held = min(1, max(LEAST, (HELD / gates) ** (1 / 3)))
     # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
     checked = max(1, int(cube.steps / slots * _share(config))) * leaves
     return {
         "PyTorch and Lightning at work": LIBRARIES,
         "events of the cube, and on the device": cube.hour.size * EVENT,
         "long memory": (own + 1) * n * memory * FLOAT,
-        "what is read of a walk": int(n * read * held) * FLOAT,
-        "a stretch of training, or the forecasts of the validation slice": n
-        * max(int(stretch * held), 5 * checked)
-        * FLOAT,
+        "what is read of a walk": n * read * FLOAT,
+        "a stretch of training, or the forecasts of the validation slice": n * max(stretch, 5 * checked) * FLOAT,
         "counts of the validation slice": n * checked * FLOAT,
         "a year of daily forecasts": 365 * n * leaves * FLOAT * 3,
     }

@@ -24,6 +24,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.forecasters.completeness import completeness, windows
+from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
@@ -79,6 +80,7 @@ class Module(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
+        keep_freed()
         assert self.trainer is not None
         task, device = self.task, self.trainer.strategy.root_device
         reader = Reader(task.cube, Scales.from_plain(self.settings["scales"]), self.settings["patch"], device)
