@@ -76,11 +76,12 @@ def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.n
     """
     kinds = pd.Categorical(district)
     kinds = kinds.reorder_categories(sorted(kinds.categories))
-    names = np.array([None, *kinds.categories], object)
-    pairs = np.asarray(hexagon, np.int64) * len(names) + kinds.codes + 1
-    counts = np.bincount(pairs, minlength=n * len(names)).reshape(n, len(names))
-    counts[:, 0] = 0
-    return names[counts.argmax(axis=1)]
+    here, size = kinds.codes >= 0, max(1, len(kinds.categories))
+    pairs, events = np.unique(np.asarray(hexagon, np.int64)[here] * size + kinds.codes[here], return_counts=True)
+    pairs = pairs[np.lexsort((-pairs, events))]  # what comes last wins
+    found = np.full(n, -1)
+    found[pairs // size] = pairs % size
+    return np.array([*kinds.categories, None], object)[found]
 
 
 def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) -> pd.DataFrame:
