@@ -109,8 +109,7 @@ class Memory:
     def moved(self, last: Recall, issue: int) -> Recall:
         """The newest of the issues alone, as remembered then, but of the steps after `issue`, that one or a later."""
         newest, rate = last.issues[-1], self.rates.intensity(issue, self.record.cube.horizons)
-        gap = torch.tensor(float(issue - newest), device=self.record.device)
-        recent = last.recent[-1:] * decay(gap, self.record.cube.step_hours)[:, None, None]
+        recent = last.recent[-1:] * decay(issue - newest, self.recent.half_lives)[:, None, None]
         recurring = self.recurring.at(newest, issue, rate)[None]
         features, patch, late = (v[-1:] for v in (last.features, last.patch, last.late))
         return Recall([issue], rate.log()[None], features, patch, recent, recurring, late)
@@ -172,12 +171,12 @@ class Memory:
         here = new.age == 0
         patch = torch.zeros(length, p, c, n, device=record.device)
         flat = ((new.row * p + channel) * c + new.category) * n + new.hexagon
-        patch.view(-1).index_add_(0, flat[here], new.weight[here])
+        patch.view(-1).index_add_(0, flat, new.weight * here)  # picking them out would wait for a GPU
         late = torch.zeros(length, 4 if self.lateness.late else 0, c, n, device=record.device)
         if self.lateness.late:
-            bins = torch.bucketize(new.age, torch.tensor((1, 3, 7), device=record.device))
+            bins = sum(new.age > bound for bound in (1, 3, 7))
             flat = ((new.row * 4 + bins) * c + new.category) * n + new.hexagon
-            late.view(-1).index_add_(0, flat[~here], new.weight[~here])
+            late.view(-1).index_add_(0, flat, new.weight * ~here)
         return patch, late
 
     def state(self) -> dict[str, Any]:

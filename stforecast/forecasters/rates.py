@@ -75,11 +75,10 @@ class Rates:
         passed = self.record.slots(steps)[0]  # [l j p]
         exposure = (of_count[..., None] * self.share).float().repeat_interleave(self.p, 1)  # [l j·p c]
         place = (new.category * self.slots + self.record.slots(new.hour)[0]) * self.n + new.hexagon
-        ends, start = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0
         ahead = self.record.slots(issues[:, None] + torch.arange(self.record.cube.horizons, device=issues.device))[0]
         out = torch.empty(count, self.c, ahead.shape[1], self.n, device=sums.device)
-        by_count = by_count.float()
-        for i, end in enumerate(ends):
+        by_count, start = by_count.float(), 0
+        for i, end in enumerate(new.ends):
             self.table.view(-1).index_add_(0, place[start:end], by_count[start:end])
             self.visits.index_add_(1, passed[i].flatten(), exposure[i].T)
             sums[i] += sums[i - 1] if i else self.sums
@@ -93,7 +92,7 @@ class Rates:
     def intensity(self, s: int, count: int) -> Tensor:
         """λ₀ of steps s … s + count − 1 from the sums as they stand, [c k n]."""
         slots = self.record.slots(s + torch.arange(count, device=self.record.device))[0]
-        newest = torch.tensor([self.newest], device=self.record.device)
+        newest = torch.full((1,), self.newest, device=self.record.device)
         return self._by_slot(self.profile)[:, slots] * self._rate(self.sums[None], newest)[0, :, None] + FLOOR
 
     def state(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube, Series
 from stforecast.forecasters.memory import Memory
-from stforecast.forecasters.record import Lateness, Record
+from stforecast.forecasters.record import Lateness, Record, spaced
 from stforecast.forecasters.rhythms import Rhythms
 
 
@@ -106,7 +106,7 @@ class Reader:
 
     def city_before(self, issues: list[int]) -> Tensor:
         """Weather of the patch before each issue, with its mask: [l p w]."""
-        first = torch.tensor(issues, device=self.device)[:, None]
+        first = spaced(issues, self.device)[:, None]
         return self.city[self.record.at(first + torch.arange(-self.patch, 0, device=self.device))]
 
     def target_at(self, steps: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Reader:
 
     def targets_of(self, issues: list[int]) -> Tensor:
         """The target steps of each issue, [l k]."""
-        return torch.tensor(issues, device=self.device)[:, None] + torch.arange(self.cube.horizons, device=self.device)
+        return spaced(issues, self.device)[:, None] + torch.arange(self.cube.horizons, device=self.device)
 
     def _target_table(self) -> Tensor:
         """Calendar and known-in-advance channels of every step of the record's calendar, [t g].

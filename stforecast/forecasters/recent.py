@@ -17,7 +17,7 @@ class Recent:
 
     def __init__(self, record: Record) -> None:
         self.record, cube, device = record, record.cube, record.device
-        self.half_lives = torch.tensor(RECENT_HOURS, device=device) / cube.step_hours
+        self.half_lives = half_lives(cube.step_hours).to(device)
         self.sums = torch.zeros(len(RECENT_HOURS), cube.c, cube.n, device=device)
 
     def walk(self, first: int, count: int) -> Tensor:
@@ -37,15 +37,14 @@ class Recent:
         return out
 
 
-def decay(steps: Tensor, step_hours: int) -> Tensor:
-    """What is left of each sum after `steps` more steps: […] → [… h]."""
-    half_lives = torch.tensor(RECENT_HOURS, device=steps.device) / step_hours
-    return torch.exp2(-steps[..., None] / half_lives)
+def half_lives(step_hours: int) -> Tensor:
+    """Of the sums, in steps: [h]. A sum times log 2 / half-life is an average rate, in events a step."""
+    return torch.tensor(RECENT_HOURS) / step_hours
 
 
-def rates(step_hours: int) -> Tensor:
-    """What makes each sum an average rate, events a step: [h]."""
-    return torch.log(torch.tensor(2.0)) * step_hours / torch.tensor(RECENT_HOURS)
+def decay(steps: Tensor | int, half_lives: Tensor) -> Tensor:
+    """What is left of each sum after `steps` more steps, one number or [… 1]: [… h]."""
+    return torch.exp2(-steps / half_lives)
 
 
 class Around(torch.nn.Module):

@@ -29,9 +29,10 @@ class Arrivals:
 
     row: the first issue that knows the event, 0 … L − 1. age: whole patches between the event and that issue.
     counted: its weight in sums that are held against what was expected; 0 before the first whole patch, for which
-    nothing was expected.
+    nothing was expected. ends: how many of them are known at each issue.
     """
 
+    ends: list[int]
     row: Tensor
     age: Tensor
     hour: Tensor
@@ -44,6 +45,12 @@ class Arrivals:
 def stretch_of(cube: Cube) -> int:
     """Patches of a cube to walk through at a time."""
     return max(1, min(STRETCH, CELLS // (cube.n * cube.c)))
+
+
+def spaced(issues: list[int], device: torch.device) -> Tensor:
+    """Equally spaced issues as a tensor made on the device, which copying them there would wait for."""
+    apart = issues[1] - issues[0] if len(issues) > 1 else 1
+    return torch.arange(issues[0], issues[-1] + 1, apart, device=device)
 
 
 class Record:
@@ -98,13 +105,14 @@ class Record:
 
     def _arrivals(self, first: int, count: int) -> Arrivals:
         p = self.patch
-        low, high = np.searchsorted(self._known_hour, [first - p, first + (count - 1) * p])
-        part = slice(int(low), int(high))
+        low, *ends = np.searchsorted(self._known_hour, first + p * np.arange(-1, count)).tolist()
+        part = slice(low, ends[-1])
         hour, weight = self._hour[part], self._weight[part]
         row = (self._known[part] - first).div(p, rounding_mode="floor") + 1
         age = (first + row * p - 1 - hour).div(p, rounding_mode="floor")
         counted = weight * (hour >= first % p)
-        return Arrivals(row, age, hour, self._hexagon[part], self._category[part], weight, counted)
+        ends = [end - low for end in ends]
+        return Arrivals(ends, row, age, hour, self._hexagon[part], self._category[part], weight, counted)
 
 
 class Newest:

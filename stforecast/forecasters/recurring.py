@@ -39,11 +39,11 @@ class Recurring:
         Without λ₀ it only goes on, and gives none.
         """
         new, p = self.record.arrivals(first, count), self.record.patch
-        ends, start = torch.bincount(new.row, minlength=count).cumsum(0).tolist(), 0
         out = rate.new_empty(count, COUNT, *rate.shape[1:]) if rate is not None else torch.empty(0)
         for table in self.tables:
             table.prepare(new, first)
-        for i, end in enumerate(ends):
+        start = 0
+        for i, end in enumerate(new.ends):
             for table in self.tables:
                 table.take_in(first + i * p, start, end)
             if rate is not None:

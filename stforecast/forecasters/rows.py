@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from stforecast.cube import Cube
 from stforecast.forecasters.memory import Recall, blocks
 from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.recent import Around, decay, rates
+from stforecast.forecasters.recent import Around, decay, half_lives
 
 LOG_RATE, CATEGORY = 0, 6
 """Columns of a row that hold log λ₀ and the category."""
@@ -59,7 +60,7 @@ class RowTable:
     def __init__(self, cube: Cube, scales: Scales, beyond: int = 0) -> None:
         self.cube, self.patch = cube, min(max(1, 24 // cube.step_hours), cube.horizons)
         self.reader = Reader(cube, scales, self.patch, "cpu", beyond)
-        self.around = Around(self.reader.edges, cube.n)
+        self.around, self.half_lives = Around(self.reader.edges, cube.n), half_lives(cube.step_hours)
 
     def rows(self, recall: Recall, at: tuple[Tensor, ...] | None = None) -> Tensor:
         """Features [r f] of the cells `at` (equally long indices issue, horizon, hexagon, category; default all)."""
@@ -87,7 +88,7 @@ class RowTable:
             category.float(),
             hexagon.float(),
         ]
-        left = decay(lead + 1, self.cube.step_hours) * rates(self.cube.step_hours)  # [r h]
+        left = decay(lead[:, None] + 1, self.half_lives) * (math.log(2) / self.half_lives)  # [r h]
         recent = []
         for sums in (recall.recent, self.around(recall.recent)):
             mine = sums[issue, :, category, hexagon] * left

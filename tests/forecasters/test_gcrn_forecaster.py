@@ -156,7 +156,7 @@ def test_the_same_seed_gives_the_same_weights(cube: Cube, uninterrupted: tuple[G
         assert_equal(weights(tmp_path / name), weights(uninterrupted[1] / name))
     other = GCRN(settings(**SMALL, seed=1)).fit(cube, split_of(cube))
     assert other.module is not None
-    name = "averaged.module.encode.weight"
+    name = "best.encode.weight"
     assert not torch.equal(other.module.best.encode.weight, weights(tmp_path / "last.ckpt")[name])
 
 

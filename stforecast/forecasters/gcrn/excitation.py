@@ -8,10 +8,12 @@ along the city's usual day.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.recent import RECENT_HOURS, Around, decay, rates
+from stforecast.forecasters.recent import RECENT_HOURS, Around, decay, half_lives
 
 SPEED = 15.0
 """θ = exp(SPEED · parameter): a weight may have to change a hundredfold, and Adam moves a parameter by small steps."""
@@ -23,17 +25,20 @@ LEAST = 1e-9
 class Excitation(nn.Module):
     """Excitation at the K steps after l issues. Without a graph, only of the hexagon itself."""
 
+    half_lives: Tensor
+
     def __init__(self, c: int, step_hours: int, graph: bool = True) -> None:
         super().__init__()
-        self.step_hours = step_hours
+        self.register_buffer("half_lives", half_lives(step_hours), persistent=False)
         start = torch.full((c, c), OTHER).fill_diagonal_(OWN).log() / SPEED
         self.weight = nn.Parameter(start.expand(2, len(RECENT_HOURS), 1 + graph, c, c).clone())
 
     def forward(self, recent: Tensor, log_rate: Tensor, ring: Around | None) -> Tensor:
         """Sums of recent events [l h c n] and log λ₀ [l c k n] → the added intensity [l c k n]."""
         places = torch.cat([recent, ring(recent)], 2) if ring else recent  # [l h r·c n]
-        theta = (SPEED * self.weight).exp() * rates(self.step_hours).to(recent.device)[:, None, None, None]
-        left = decay(torch.arange(1, log_rate.shape[2] + 1, device=recent.device), self.step_hours)  # [k h]
+        theta = (SPEED * self.weight).exp() * (math.log(2) / self.half_lives)[:, None, None, None]
+        lead = torch.arange(1, log_rate.shape[2] + 1, device=recent.device)
+        left = decay(lead[:, None], self.half_lives)  # [k h]
         from_each = theta.permute(0, 4, 1, 2, 3).flatten(3)  # [g d h r·c]
         # by group and target category; then over the half-lives: [l g d h n] → [l g d k n]
         sums = torch.einsum("gdhr,lhrn->lgdhn", from_each, places)

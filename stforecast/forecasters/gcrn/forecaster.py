@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from stforecast.forecasters.gcrn.training import Draw, Module
 
+LOG_EVERY = 10
+"""Updates between two losses that are shown and logged: reading one waits for a GPU."""
+
 
 class GCRN(Walking):
     """Graph-convolutional recurrent network over the hexagon graph, with the rolling climatology as offset."""
@@ -78,7 +81,7 @@ class GCRN(Walking):
             ModelCheckpoint(folder, "last", enable_version_counter=False),
         ]
         shown = sys.stderr.isatty()
-        bar: list[Callback] = [TQDMProgressBar()] if shown else []
+        bar: list[Callback] = [TQDMProgressBar(LOG_EVERY)] if shown else []
         with quiet():
             trainer = pl.Trainer(
                 accelerator="gpu" if self.device.type == "cuda" else "cpu",
@@ -94,7 +97,7 @@ class GCRN(Walking):
                 enable_progress_bar=shown,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
-                log_every_n_steps=1,
+                log_every_n_steps=LOG_EVERY,
             )
             trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
         return folder / "best.ckpt" if folder else None

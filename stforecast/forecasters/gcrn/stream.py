@@ -14,11 +14,12 @@ from torch.utils.data import IterableDataset
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.forecasters.completeness import completeness, windows
+from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, joined
 from stforecast.forecasters.memory import Memory
 from stforecast.forecasters.reader import Reader
+from stforecast.forecasters.record import spaced
 from stforecast.scoring.splits import Split
 
 
@@ -78,7 +79,8 @@ class Targets:
         bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
         places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
         counts = torch.cat([self.counts[a:b] for a, b in bounds])
-        return Target(torch.cat(places), counts, windows(self.share, issues, k).mT[..., None])
+        steps = spaced(issues, self.share.device)[:, None] + torch.arange(k, device=self.share.device)
+        return Target(torch.cat(places), counts, self.share[steps].mT[..., None])
 
 
 class Stream(IterableDataset[Stretch]):

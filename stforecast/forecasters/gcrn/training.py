@@ -8,8 +8,8 @@ by calibrated validation deviance of the averaged weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +17,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from stforecast.config import Config
@@ -54,7 +53,7 @@ class Task:
 
 
 class Module(pl.LightningModule):
-    """The network with its averaged twin, loss and schedule; hyper-parameters are plain values."""
+    """The network with an exponentially averaged twin, loss and schedule; hyper-parameters are plain values."""
 
     def __init__(self, settings: dict[str, Any], edges: Tensor) -> None:
         super().__init__()
@@ -65,8 +64,7 @@ class Module(pl.LightningModule):
         self.network = network_of(settings)
         self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
         self.graphs, self.mine = [self.graph], range(training["streams"])
-        self.averaged = AveragedModel(self.network, multi_avg_fn=partial(_forget, 1 - training["averaging"]))
-        self.averaged.requires_grad_(False)
+        self.best = deepcopy(self.network).requires_grad_(False)  # the averaged weights, which forecast
         self.loss = FocalLoss(training["gamma"], training["alpha"])
         self.spreads = nn.ModuleList([self._spread(edges, self.graph.n)])
         self.task: Task
@@ -110,11 +108,6 @@ class Module(pl.LightningModule):
         self.spreads.append(self._spread(edges, cube.n).to(device))
         return Stream(cube, split, self.task.config, reader, self.mine, place + 1)
 
-    @property
-    def best(self) -> Network:
-        """The averaged weights: what forecasts."""
-        return self.averaged.module  # type: ignore[return-value]
-
     def train_dataloader(self) -> DataLoader[Stretch]:
         return DataLoader(self.stream, batch_size=None)
 
@@ -149,7 +142,9 @@ class Module(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        self.averaged.update_parameters(self.network)
+        averaged, current = (list(network.parameters()) for network in (self.best, self.network))
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, current, 1 - self.options["averaging"])
 
     def validation_step(self, _: Any, __: int) -> None:
         intensity = self.check.intensity(self.best, self.graph)
@@ -171,12 +166,6 @@ class Module(pl.LightningModule):
         steps = self.options["max_epochs"] * len(self.stream)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.options["learning_rate"], total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-@torch.no_grad()
-def _forget(share: float, averaged: list[Tensor], current: list[Tensor], _: Tensor) -> None:
-    """Exponential moving average, as torch.optim.swa_utils has it but fit to be sent to another process."""
-    torch._foreach_lerp_(averaged, current, share)
 
 
 class Validation:
@@ -212,9 +201,9 @@ class Validation:
             with torch.autocast(h.device.type, enabled=False):  # what is remembered stays in single precision
                 recall = memory.walk(min(self.length, left))
             rate, h = network(inputs_of(self.reader, recall), h, graph)
-            for issue, one in zip(recall.issues, rate, strict=True):
+            for issue, one in zip(recall.issues, rate.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 if issue in place:
-                    out[place[issue]] = one.permute(1, 2, 0).cpu().numpy()
+                    out[place[issue]] = one
         return out
 
 

@@ -19,7 +19,7 @@ from stforecast.forecasters.reader import Reader
 from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms
 
-AVERAGED = "averaged.module."
+AVERAGED = "best."
 """Where a checkpoint holds the weights that forecast."""
 
 
