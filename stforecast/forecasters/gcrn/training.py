@@ -142,7 +142,7 @@ class Module(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        averaged, current = (list(network.parameters()) for network in (self.best, self.network))
+        averaged, current = (tuple(network.parameters()) for network in (self.best, self.network))
         with torch.no_grad():
             torch._foreach_lerp_(averaged, current, 1 - self.options["averaging"])
 
