@@ -161,6 +161,9 @@ class Training(Section):
         description="configurations of other built cities, with the same categories and channels, whose training "
         "slices the network learns from too",
     )
+    compile: bool = Field(
+        False, description="torch.compile of the network's step, with CUDA graphs on a GPU; takes a minute to begin"
+    )
     truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
     gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")

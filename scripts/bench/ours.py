@@ -46,6 +46,8 @@ def module_of(cube: Cube, split: Split, config: Config) -> Module:
     reader = Reader(cube, scales, patch_steps(config, cube), device)
     module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu()).to(device)
     module.stream = Stream(cube, split, config, reader)
+    if hasattr(module, "compile_step"):  # which older checkouts lack
+        module.compile_step()
     return module
 
 

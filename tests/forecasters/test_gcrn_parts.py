@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch._inductor.config
 from small_cities import city, settings, split_of
-from torch import Tensor
+from torch import Tensor, nn
 
 from stforecast.errors import ConfigError
 from stforecast.forecasters.completeness import completeness
-from stforecast.forecasters.gcrn.cell import recur
+from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity
+from stforecast.forecasters.gcrn.network import Network
+from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity, plain_intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
+from stforecast.forecasters.gcrn.training import Module, settings_of
 from stforecast.forecasters.reader import Reader, Scales
 from stforecast.forecasters.record import Newest
 from stforecast.stages import Stages
@@ -44,18 +49,10 @@ def test_recurrence(kind: str) -> None:
     start = torch.randn(cube.n, h, dtype=torch.float64)
     weight = torch.randn(3 * h, SUPPORTS[kind] * h, dtype=torch.float64)
 
-    def plain(given: Tensor, state: Tensor, weight: Tensor) -> Tensor:
-        out = []
-        for one in given:
-            (reset, keep, new), (reset_h, keep_h, new_h) = one.chunk(3, 1), (graph(state) @ weight.T).chunk(3, 1)
-            keep = torch.sigmoid(keep + keep_h)
-            new = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
-            state = new + keep * (state - new)
-            out.append(state)
-        return torch.stack(out)
-
-    fast = values_and_gradients(lambda *parts: recur(*parts, graph), given, start, weight)
-    for found, expected in zip(fast, values_and_gradients(plain, given, start, weight), strict=True):
+    fast, plain = (
+        values_and_gradients(lambda *p, f=f: f(*p, graph), given, start, weight) for f in (recur, plain_recur)
+    )
+    for found, expected in zip(fast, plain, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -65,20 +62,19 @@ def test_intensity() -> None:
     ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
     weight = torch.randn(1 + len(KNOTS), 2, 3, dtype=torch.float64)
 
-    def plain(factor: Tensor, weight: Tensor) -> Tensor:
-        read = ratios.clamp(-BOUND, BOUND)
-        bent = torch.stack([read, *(torch.relu(read - knot) for knot in KNOTS)])
-        return (log_rate + factor + torch.einsum("blrckn,brc->lckn", bent, weight)).exp()
-
-    fast = values_and_gradients(lambda f, w: intensity(f, w, log_rate, ratios), factor, weight)
-    for found, expected in zip(fast, values_and_gradients(plain, factor, weight), strict=True):
+    fast, plain = (
+        values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight)
+        for f in (intensity, plain_intensity)
+    )
+    for found, expected in zip(fast, plain, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_dropout_keeps_the_mean_and_its_share() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_dropout_keeps_the_mean_and_its_share(compiled: bool) -> None:
     torch.manual_seed(4)
     drop, x = Dropout(0.2), torch.ones(3, 700, 301)
-    out = drop(x)
+    out = torch.compile(drop.forward, backend="aot_eager", fullgraph=True)(x) if compiled else drop(x)
     share = float((out == 0).float().mean())
     assert share == pytest.approx(drop.below / 256, abs=0.003)
     assert float(out.mean()) == pytest.approx(1, abs=0.004)
@@ -203,3 +199,53 @@ def test_another_city_tells_nothing_after_the_training_slice(monkeypatch: pytest
     assert others(one.start - 300 * day) == split_of(city(days=90)).train_end
     with pytest.raises(ConfigError, match=r"training\.cities: .* what came later"):
         others(one.time_of(split.train_end))
+
+
+def test_the_step_is_the_same_when_it_is_compiled() -> None:
+    cube, config = city(days=60, late=True, weather=True), settings(training={"streams": 2}, model={"dropout": 0.0})
+    torch.manual_seed(1)
+    scales = Scales.of(cube, split_of(cube).train_end)
+    reader = Reader(cube, scales, 24, "cpu")
+    module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges))
+    network = module.network
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    x = next(iter(Stream(cube, split_of(cube), config, reader))).inputs
+    h = torch.randn(2 * cube.n, network.hidden)
+
+    def step(forward: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
+        network.zero_grad()
+        rate, after = forward(x, h, module.graph, module.spreads[0])
+        (rate.log().sum() + after.sum()).backward()
+        return [rate, after, *(parameter.grad for parameter in network.parameters())]
+
+    compiled = torch.compile(network.forward, backend="aot_eager", fullgraph=True, dynamic=False)
+    for found, expected in zip(step(compiled), step(network.forward), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.detach().abs().max()))
+
+
+def test_a_fit_whose_step_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiled = []
+
+    def without_code(self: Network, **options: Any) -> None:
+        """Code for a processor takes a minute, and a compiler that a machine may lack."""
+        compiled.append(options.pop("mode"))
+        nn.Module.compile(self, backend="aot_eager", **options)
+
+    monkeypatch.setattr(Network, "compile", without_code)
+    cube, found = city(days=60), []
+    for ask in (True, False):
+        options = {"compile": ask, "truncation": 3, "max_epochs": 2}
+        (folder := tmp_path / str(ask)).mkdir()
+        forecaster = GCRN(settings(training=options)).fit(cube, split_of(cube), folder)
+        found.append(forecaster.intensity(cube, split_of(cube).issues("test")))
+    assert len(compiled) == 1
+    np.testing.assert_allclose(found[0], found[1], rtol=0.02)  # other neurons were dropped
+    assert (found[0] != found[1]).any()
+
+
+def test_a_step_that_cannot_be_compiled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "/no/compiler"))
+    cube = city(days=40)
+    with pytest.raises(ConfigError, match=r"training\.compile: .*Train with training\.compile=false"):
+        GCRN(settings(training={"compile": True, "truncation": 1, "max_epochs": 1})).fit(cube, split_of(cube))

@@ -62,4 +62,17 @@ def recur(given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tenso
 
     In the precision of the state: rounding would add up in a state that is carried through years.
     """
-    return _Recurrence.apply(given.to(h.dtype), h, weight, graph)
+    form = plain_recur if torch.compiler.is_compiling() else _Recurrence.apply
+    return form(given.to(h.dtype), h, weight, graph)
+
+
+def plain_recur(given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
+    """The same step by step, for a compiler, which writes the gradient itself."""
+    states, width = [], h.shape[1]
+    for one in given:
+        product = graph(h) @ weight.T
+        reset, keep = torch.sigmoid(one[:, : 2 * width] + product[:, : 2 * width]).chunk(2, 1)
+        new = torch.tanh(one[:, 2 * width :] + reset * product[:, 2 * width :])
+        h = torch.lerp(new, h, keep)
+        states.append(h)
+    return torch.stack(states)

@@ -99,7 +99,8 @@ class GCRN(Walking):
                 num_sanity_val_steps=0,
                 log_every_n_steps=LOG_EVERY,
             )
-            trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
+            with _compiling():
+                trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
         return folder / "best.ckpt" if folder else None
 
     def joined(self, others: Sequence[Forecaster]) -> GCRN:
@@ -199,6 +200,25 @@ def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
         raise ArtefactError(
             f"{path}: is of a network with other settings ({', '.join(other)}). Remove it to train from the beginning."
         )
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Say what a compiler that fails is for.
+
+    Raises:
+        ConfigError: the network's step cannot be compiled here.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = str(error).split("\n", 1)[0][:200]
+        raise ConfigError(
+            f"training.compile: PyTorch cannot compile the network's step here ({reason}). It needs a C++ compiler "
+            "and, on a GPU, Triton. Train with training.compile=false."
+        ) from error
 
 
 @contextmanager

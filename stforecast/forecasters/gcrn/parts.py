@@ -56,7 +56,16 @@ def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) 
 
     factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [1 + knots, r, c]. ratios: [l r c k n].
     """
-    return _Intensity.apply(factor, weight, log_rate, ratios)
+    form = plain_intensity if torch.compiler.is_compiling() else _Intensity.apply
+    return form(factor, weight, log_rate, ratios)
+
+
+def plain_intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
+    """The same in one formula, for a compiler, which writes the gradient itself."""
+    read = ratios.clamp(-BOUND, BOUND)
+    for place, bend in enumerate((read, *((read - knot).clamp(min=0) for knot in KNOTS))):
+        factor = factor + (weight[place, ..., None, None] * bend).sum(1)
+    return (factor + log_rate).exp()
 
 
 class Dropout(nn.Module):
@@ -73,6 +82,9 @@ class Dropout(nn.Module):
         """The same shape; unchanged in evaluation."""
         if not self.training or not self.below:
             return x
+        if torch.compiler.is_compiling():  # which does not know how to draw any 64 bits
+            kept = torch.rand(x.shape[1:], device=x.device) >= self.below / 256
+            return x * kept * (256 / (256 - self.below))
         size = x[0].numel()
         draws = torch.empty(-(-size // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = draws.view(torch.uint8)[:size].view(x.shape[1:]) >= self.below

@@ -79,6 +79,7 @@ class Module(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
         keep_freed()
+        self.compile_step()
         assert self.trainer is not None
         task, device = self.task, self.trainer.strategy.root_device
         reader = Reader(task.cube, Scales.from_plain(self.settings["scales"]), self.settings["patch"], device)
@@ -87,6 +88,11 @@ class Module(pl.LightningModule):
         if task.others:
             self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
         self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
+
+    def compile_step(self) -> None:
+        """Have the network's step compiled once it is first taken, if the settings ask for it."""
+        if self.options["compile"]:
+            self.network.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
 
     def _other(self, place: int, device: torch.device) -> Stream:
         """The training slice of another city, with its own scales and graph.
@@ -126,12 +132,10 @@ class Module(pl.LightningModule):
         # one would.
         torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
         x, city, streams = batch.inputs, batch.city, len(batch.targets)
-        network, graph, spread = self.network, self.graphs[city], cast(Propagation, self.spreads[city])
-        # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
-        given = network.given_by(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
-        states = network.recur(given, self.h[city], spread)
-        self.h[city] = states[-1].detach()
-        rate = network.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph)
+        whole = len(x.log_rate) == streams * self.options["truncation"]
+        step = self.network if whole else self.network.forward  # where it is compiled, for one length alone
+        rate, h = step(x, self.h[city], self.graphs[city], cast(Propagation, self.spreads[city]))
+        self.h[city] = h.detach().clone()  # CUDA graphs use the memory of what they return again
         losses = []
         for target, *rates in zip(batch.targets, rate.chunk(streams), x.log_rate.exp().chunk(streams), strict=True):
             # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
