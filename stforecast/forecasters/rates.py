@@ -81,7 +81,7 @@ class Rates:
         for i, end in enumerate(new.ends):
             self.table.view(-1).index_add_(0, place[start:end], by_count[start:end])
             self.visits.index_add_(1, passed[i].flatten(), exposure[i].T)
-            sums[i] += sums[i - 1] if i else self.sums
+            sums[i].add_(sums[i - 1] if i else self.sums)
             self.newest, start = first // self.p + i - 1, end
             if 0 <= self.newest < self.week or (self.newest + 1) % self.week == 0 < self.newest:
                 self._follow()

@@ -38,26 +38,26 @@ class Recurring:
 
         Without λ₀ it only goes on, and gives none.
         """
-        new, p = self.record.arrivals(first, count), self.record.patch
+        new, start = self.record.arrivals(first, count), 0
         out = rate.new_empty(count, COUNT, *rate.shape[1:]) if rate is not None else torch.empty(0)
         for table in self.tables:
-            table.prepare(new, first)
-        start = 0
+            table.prepare(new, first, count)
         for i, end in enumerate(new.ends):
             for table in self.tables:
-                table.take_in(first + i * p, start, end)
+                table.take_in(i, start, end)
             if rate is not None:
-                self._ratios(first + i * p, first + i * p, rate[i], out[i])
+                self._ratios([table.ahead[i] for table in self.tables], 0, rate[i], out[i])
             start = end
         return out
 
     def at(self, s: int, issue: int, rate: Tensor) -> Tensor:
         """The same for one `issue` at or after s, the last one walked to, from λ₀ [c k n]: [h c k n]."""
-        return self._ratios(s, issue, rate, rate.new_empty(COUNT, *rate.shape))
+        slots = [table.slots_of(issue + table.lead) for table in self.tables]
+        return self._ratios(slots, issue - s, rate, rate.new_empty(COUNT, *rate.shape))
 
-    def _ratios(self, s: int, issue: int, rate: Tensor, out: Tensor) -> Tensor:
-        for table, part in zip(self.tables, out.split([len(DAYS), len(WEEKS)]), strict=True):
-            table.read(s, issue, part)
+    def _ratios(self, slots: list[Tensor], later: int, rate: Tensor, out: Tensor) -> Tensor:
+        for table, read, part in zip(self.tables, slots, out.split([len(DAYS), len(WEEKS)]), strict=True):
+            table.read(read, later, part)
         return out.add_(PRIOR).div_((rate * self.visits).add_(PRIOR)).log_()
 
     def state(self) -> list[Tensor]:
@@ -79,34 +79,38 @@ class _Table:
         self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each sum after a period
         kernel = torch.tensor(spread if record.per_day >= 8 else (1,), device=device)
         self.spread, self.shift = kernel / kernel.sum(), torch.arange(len(kernel), device=device) - len(kernel) // 2
+        self.lead = torch.arange(cube.horizons, device=device)
         self.sums = torch.zeros(len(half_lives), cube.c, slots, cube.n, device=device)
 
-    def prepare(self, new: Arrivals, first: int) -> None:
-        """Places and weights of the arrivals of a stretch, [e taps h]."""
+    def prepare(self, new: Arrivals, first: int, count: int) -> None:
+        """What a walk needs: places and weights of the arrivals [e taps h], slots of each patch and of the K steps."""
         kinds, c, _, n = self.sums.shape
-        issue = first + new.row * self.record.patch
-        passed = (issue - 1 - new.hour).div(self.slots, rounding_mode="floor")
-        slot = (self._slots(new.hour)[:, None] + self.shift) % self.slots
+        p, device = self.record.patch, self.sums.device
+        issues = first + p * torch.arange(count, device=device)[:, None]
+        patch = issues + torch.arange(-p, 0, device=device)
+        self.passed = self.slots_of(patch.clamp(min=-self.record.origin))
+        self.ahead = self.slots_of(issues + self.lead)
+        periods = (first + new.row * p - 1 - new.hour).div(self.slots, rounding_mode="floor")
+        slot = (self.slots_of(new.hour)[:, None] + self.shift) % self.slots
         kind = torch.arange(kinds, device=slot.device)
         category, hexagon = new.category[:, None, None], new.hexagon[:, None, None]
         self.place = ((kind * c + category) * self.slots + slot[..., None]) * n + hexagon
-        left = self.left ** passed[:, None]  # [e h]
+        left = self.left ** periods[:, None]  # [e h]
         self.weight = new.counted[:, None, None] * self.spread[:, None] * left[:, None]
 
-    def take_in(self, issue: int, start: int, end: int) -> None:
-        """Forget where the patch before `issue` passed, and add the arrivals start … end − 1."""
-        steps = torch.arange(issue - self.record.patch, issue, device=self.sums.device).clamp(min=-self.record.origin)
-        slots = self._slots(steps)
+    def take_in(self, i: int, start: int, end: int) -> None:
+        """Forget where patch i of the walk passed, and add the arrivals start … end − 1."""
+        slots = self.passed[i]
         self.sums.index_copy_(2, slots, self.sums.index_select(2, slots).mul_(self.left[:, None, None, None]))
         self.sums.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
 
-    def read(self, s: int, issue: int, out: Tensor) -> None:
-        """Sums of the K steps from `issue` on, from the table as it stands at s, into `out` [h c k n]."""
-        steps = torch.arange(issue, issue + self.record.cube.horizons, device=self.sums.device)
-        torch.index_select(self.sums, 2, self._slots(steps), out=out)
-        if issue + self.record.cube.horizons - s > self.slots:  # a later issue, or a slot that comes twice
-            passes = (steps - s).div(self.slots, rounding_mode="floor")
-            out *= (self.left[:, None] ** passes)[:, None, :, None]
+    def read(self, slots: Tensor, later: int, out: Tensor) -> None:
+        """Sums at the slots of K steps, the first `later` steps after what the table holds, into `out` [h c k n]."""
+        torch.index_select(self.sums, 2, slots, out=out)
+        if later + len(slots) > self.slots:  # a later issue, or a slot that comes twice
+            steps = torch.arange(later, later + len(slots), device=slots.device)
+            out *= (self.left[:, None] ** steps.div(self.slots, rounding_mode="floor"))[:, None, :, None]
 
-    def _slots(self, steps: Tensor) -> Tensor:
+    def slots_of(self, steps: Tensor) -> Tensor:
+        """The slots of steps."""
         return self.record.slots(steps)[1 - self.weekly]
