@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count as counting
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from cities import simulated
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from workers import serve
 
 from stforecast.config import Config, load, parse
@@ -169,24 +171,33 @@ class Ours:
         return {"seconds": time.perf_counter() - began, "origins": count}
 
     def limit(self) -> dict[str, Any]:
-        """Floating-point operations in the matrix products of an origin, and this machine's rate of them."""
+        """What an origin asks of the machine, over the walk of an epoch's first updates, and what the machine can do.
+
+        Floating-point operations of the matrix products; bytes that operations read and write; operations begun.
+        """
         from torch.utils.flop_counter import FlopCounterMode
 
         module = module_of(self.cube, self.split, self.config)
-        one = updates(module, self.config.training.clip)
-        next(one)
-        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
-            origins, _ = next(one)
+        one, per_walk = updates(module, self.config.training.clip), module.stream.reader.record.stretch
+        count = max(1, per_walk // self.config.training.truncation)
+        list(islice(one, count))
+        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter, Traffic() as traffic:
+            origins = sum(made for made, _ in islice(one, count))
         kind = torch.bfloat16 if module.device.type == "cuda" else torch.float32
         a, b = torch.randn(2, 1024, 1024, device=module.device, dtype=kind)
-        torch.mm(a, b)
-        rates = []
-        for _ in range(9):
-            began = time.perf_counter()
-            float(torch.mm(a, b)[0, 0])  # waits for a GPU
-            rates.append(2 * 1024**3 / (time.perf_counter() - began))
-        flops, rate = counter.get_total_flops() / origins, float(np.median(rates))
-        return {"flop_per_origin": flops, "gemm_flop_per_second": rate, "seconds": flops / rate}
+        large = torch.ones(1 << 26, device=module.device)
+        flop_rate = rate(lambda: torch.mm(a, b), 2 * 1024**3)
+        byte_rate = rate(large.clone, 2 * large.nbytes)
+        flops, moved = counter.get_total_flops() / origins, traffic.bytes / origins
+        return {
+            "flop_per_origin": flops,
+            "gemm_flop_per_second": flop_rate,
+            "seconds": flops / flop_rate,
+            "bytes_per_origin": moved,
+            "copy_bytes_per_second": byte_rate,
+            "seconds_of_memory": moved / byte_rate,
+            "operations_per_origin": traffic.operations / origins,
+        }
 
     def validate(self) -> dict[str, Any]:
         """Read the validation slice and forecast it, as at the end of an epoch."""
@@ -211,6 +222,35 @@ class Ours:
         """What is measured."""
         model, training = self.config.model.model_dump(), self.config.training.model_dump()
         return {"threads": torch.get_num_threads(), "model": model, "training": training}
+
+
+class Traffic(TorchDispatchMode):
+    """Operations begun, views left out, and the bytes of all tensors that they read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if not func.is_view and "empty" not in name:
+            sizes = [x.nbytes for x in tree_leaves((args, kwargs, result)) if isinstance(x, Tensor)]
+            if name.startswith(("index", "embedding")):  # of a table only some rows are touched
+                sizes = [size for size in sizes if size < max(sizes)]
+            self.operations += 1
+            self.bytes += sum(sizes)
+        return result
+
+
+def rate(do: Callable[[], Tensor], amount: float) -> float:
+    """`amount` over the median seconds of doing it."""
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        float(do().flatten()[0])  # waits for a GPU
+        seconds.append(time.perf_counter() - began)
+    return amount / float(np.median(seconds[1:]))
 
 
 def memory() -> dict[str, int]:

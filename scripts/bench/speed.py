@@ -40,8 +40,11 @@ def limit(facts: Facts) -> str:
     """Arithmetic of an origin."""
     found = facts["limit"]
     flop, rate = found["flop_per_origin"] / 1e9, found["gemm_flop_per_second"] / 1e9
-    needs = f"{flop:.2f} GFLOP at {rate:.0f} GFLOP/s: {1000 * found['seconds']:.2f} ms"
-    return f"{needs}; × {facts['ours_over_limit']:.2g} over"
+    needs = f"{flop:.2f} GFLOP at {rate:,.0f} GFLOP/s: {1000 * found['seconds']:.2f} ms"
+    moves, speed = found["bytes_per_origin"] / 1e6, found["copy_bytes_per_second"] / 1e9
+    moves = f"{moves:.0f} MB read and written at {speed:,.0f} GB/s: {1000 * found['seconds_of_memory']:.2f} ms"
+    begun = f"{found['operations_per_origin']:.0f} operations begun"
+    return f"{needs}; × {facts['ours_over_limit']:.2g} over; {moves}; {begun}"
 
 
 def step(facts: Facts) -> str:
@@ -158,7 +161,7 @@ ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
         "A training origin on a GPU, and its share of the machine's limits",
         "",
         "origin_gpu",
-        lambda f: against_peers(f, "ours"),
+        lambda f: f"{milliseconds(f, 'ours')}; {limit(f)}",
     ),
 )
 """Claim, target, name of the JSON file, and what is read from it."""

@@ -66,6 +66,12 @@ class Neighbours(torch.nn.Module):
         return _bag(x, self.table_t, self.start_t, self.weight_t)
 
 
+def side_by_side(edges: Tensor, n: int, copies: int) -> Tensor:
+    """Edges of several copies of a graph of n nodes, [2, copies · e]."""
+    shift = n * torch.arange(copies, device=edges.device)
+    return (edges[:, None] + shift[:, None]).flatten(1)
+
+
 def _pad(row: Tensor, column: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """Rows' columns and weights as [n, largest degree], padded with (0, 0.0)."""
     order = torch.argsort(row, stable=True)

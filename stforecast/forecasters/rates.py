@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stforecast.forecasters.graph import Neighbours, side_by_side
 from stforecast.forecasters.record import CELLS, Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms, smoothing
 
@@ -108,8 +109,25 @@ class Rates:
 
     @cached_property
     def smoothing(self) -> Tensor:
-        """Over slots of the week; needed once a week."""
+        """Over slots of the week, [slots slots]."""
         return smoothing(self.record.per_day).to(self.record.device)
+
+    @cached_property
+    def near(self) -> dict[int, Neighbours]:
+        """The same as sparse products, for the rows of one category or of all: only near slots are read."""
+        matrix = smoothing(self.record.per_day)
+        edges = matrix.nonzero().T
+        return {
+            copies * self.slots: Neighbours(
+                side_by_side(edges, self.slots, copies), self.slots * copies, matrix[*edges].repeat(copies)
+            ).to(self.record.device)
+            for copies in {1, self.c}
+        }
+
+    def _smooth(self, x: Tensor) -> Tensor:
+        """Values by slot and hexagon, [… slots n], smoothed over the slots."""
+        rows = x.flatten(0, -2)
+        return self.near[len(rows)](rows).view_as(x)
 
     def _growth(self, patch: Tensor, half_life: float) -> Tensor:
         """Units in which patches contribute; 0 for those before the record, when all sums are 0."""
@@ -159,13 +177,13 @@ class Rates:
         """
         events = counts.sum(1, keepdim=True)
         alike = lambda x: x * (events / x.sum(1, keepdim=True).clamp(min=FLOOR))  # noqa: E731
-        seen, likely = self.smoothing @ counts, alike(likely)
-        seen_all, likely_all = seen.sum(0), self.smoothing @ likely.sum(0)
+        seen, likely = self._smooth(counts), alike(likely)
+        seen_all, likely_all = seen.sum(0), self._smooth(likely.sum(0))
         prior = SHRINK_RATIO * _shrunken(_by_hour(seen_all), _by_hour(likely_all))
         week = (seen_all + prior) / (likely_all + SHRINK_RATIO)
         if self.c == 1:  # which would count the same events twice
             return week
-        return week * _shrunken(_by_hour(seen), _by_hour(self.smoothing @ alike(likely * week)))
+        return week * _shrunken(_by_hour(seen), _by_hour(self._smooth(alike(likely * week))))
 
     def _by_slot(self, x: Tensor) -> Tensor:
         """[c·slots n] as [c slots n]."""

@@ -7,6 +7,7 @@ hour. A ratio is log((events + ½) / (expected + ½)) over the visits of a slot 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,7 +76,9 @@ class _Table:
 
     def __init__(self, record: Record, half_lives: tuple[float, ...], slots: int, spread: tuple[int, ...]) -> None:
         device, cube = record.device, record.cube
-        self.record, self.slots, self.weekly = record, slots, int(slots > record.per_day)
+        self.record, self.slots, self.weekly = record, slots, slots > record.per_day
+        self.local = record.calendar.slot_of_week if self.weekly else record.calendar.slot_of_day
+        self.runs: dict[bytes, list[slice]] = {}
         self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each sum after a period
         kernel = torch.tensor(spread if record.per_day >= 8 else (1,), device=device)
         self.spread, self.shift = kernel / kernel.sum(), torch.arange(len(kernel), device=device) - len(kernel) // 2
@@ -83,13 +86,13 @@ class _Table:
         self.sums = torch.zeros(len(half_lives), cube.c, slots, cube.n, device=device)
 
     def prepare(self, new: Arrivals, first: int, count: int) -> None:
-        """What a walk needs: places and weights of the arrivals [e taps h], slots of each patch and of the K steps."""
+        """What a walk needs: places and weights of the arrivals [e taps h], slots of the patches and of the K steps."""
         kinds, c, _, n = self.sums.shape
         p, device = self.record.patch, self.sums.device
         issues = first + p * torch.arange(count, device=device)[:, None]
-        patch = issues + torch.arange(-p, 0, device=device)
-        self.passed = self.slots_of(patch.clamp(min=-self.record.origin))
         self.ahead = self.slots_of(issues + self.lead)
+        steps = first + p * np.arange(count)[:, None] + np.arange(-p, 0)
+        self.passed = [self._runs(slots) for slots in self.local[np.maximum(steps + self.record.origin, 0)]]
         periods = (first + new.row * p - 1 - new.hour).div(self.slots, rounding_mode="floor")
         slot = (self.slots_of(new.hour)[:, None] + self.shift) % self.slots
         kind = torch.arange(kinds, device=slot.device)
@@ -100,8 +103,8 @@ class _Table:
 
     def take_in(self, i: int, start: int, end: int) -> None:
         """Forget where patch i of the walk passed, and add the arrivals start … end − 1."""
-        slots = self.passed[i]
-        self.sums.index_copy_(2, slots, self.sums.index_select(2, slots).mul_(self.left[:, None, None, None]))
+        for slots in self.passed[i]:  # an index would copy them twice
+            self.sums[:, :, slots].mul_(self.left[:, None, None, None])
         self.sums.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
 
     def read(self, slots: Tensor, later: int, out: Tensor) -> None:
@@ -113,4 +116,13 @@ class _Table:
 
     def slots_of(self, steps: Tensor) -> Tensor:
         """The slots of steps."""
-        return self.record.slots(steps)[1 - self.weekly]
+        return self.record.slots(steps)[not self.weekly]
+
+    def _runs(self, slots: np.ndarray) -> list[slice]:
+        """Slots, each once, as runs of consecutive ones; few patches differ in them."""
+        key = slots.tobytes()
+        if key not in self.runs:
+            once = np.unique(slots)
+            parts = np.split(once, np.flatnonzero(np.diff(once) > 1) + 1)
+            self.runs[key] = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+        return self.runs[key]

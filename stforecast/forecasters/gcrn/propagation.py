@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.graph import Neighbours
+from stforecast.forecasters.graph import Neighbours, side_by_side
 from stforecast.forecasters.recent import Around
 
 SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
@@ -73,5 +73,4 @@ class Graph(nn.Module):
 
 def union(kind: str, edges: Tensor, n: int, copies: int) -> Propagation:
     """The propagation over several copies of a graph side by side."""
-    shift = n * torch.arange(copies, device=edges.device)
-    return Propagation(kind, (edges[:, None] + shift[:, None]).flatten(1), n * copies)
+    return Propagation(kind, side_by_side(edges, n, copies), n * copies)
