@@ -27,7 +27,7 @@ from stforecast.forecasters.walking import Walk, Walking, along, as_array, beyon
 if TYPE_CHECKING:
     from stforecast.forecasters.base import Calibrated
 
-SCHEMA = 3
+SCHEMA = 4
 """To be raised whenever a forecaster comes to remember something else."""
 ISSUED = ("steps", "intensity", "moments")
 

@@ -23,7 +23,7 @@ PRIOR = 0.5
 
 
 class Recurring:
-    """Sums of the events known by local slot of the day and of the week, carried by patches.
+    """Means of the events known by local slot of the day and of the week, carried by patches.
 
     A slot forgets when its hour passes, and only then: a slot of the day stands for the same hour of yesterday and
     before, a slot of the week for the same hour of last week and before.
@@ -32,7 +32,7 @@ class Recurring:
     def __init__(self, record: Record) -> None:
         self.record, per_day = record, record.per_day
         self.tables = [_Table(record, DAYS, per_day, SPREAD_DAY), _Table(record, WEEKS, 7 * per_day, SPREAD_WEEK)]
-        self.visits = torch.cat([1 / (1 - table.left) for table in self.tables])[:, None, None, None]
+        self.prior = PRIOR * torch.cat([table.share for table in self.tables])[:, None, None, None]
 
     def walk(self, first: int, count: int, rate: Tensor | None = None) -> Tensor:
         """Ratios at the K steps after the issues first, first + p, …, from λ₀ there [l c k n]: [l h c k n].
@@ -59,36 +59,37 @@ class Recurring:
     def _ratios(self, slots: list[Tensor], later: int, rate: Tensor, out: Tensor) -> Tensor:
         for table, read, part in zip(self.tables, slots, out.split([len(DAYS), len(WEEKS)]), strict=True):
             table.read(read, later, part)
-        return out.add_(PRIOR).div_((rate * self.visits).add_(PRIOR)).log_()
+        return out.add_(self.prior).div_(rate + self.prior).log_()
 
     def state(self) -> list[Tensor]:
         """What is carried."""
-        return [table.sums.clone() for table in self.tables]
+        return [table.means.clone() for table in self.tables]
 
     def restore(self, state: list[Tensor]) -> None:
         """Go on from a `state`."""
-        for table, sums in zip(self.tables, state, strict=True):
-            table.sums = sums.to(self.record.device, copy=True)
+        for table, means in zip(self.tables, state, strict=True):
+            table.means = means.to(self.record.device, copy=True)
 
 
 class _Table:
-    """Sums by slot of one period, [h c slots n]; a visit of the newest period counts 1."""
+    """Means over the visits of each slot of a period, exponentially forgotten: [h c slots n]."""
 
     def __init__(self, record: Record, half_lives: tuple[float, ...], slots: int, spread: tuple[int, ...]) -> None:
         device, cube = record.device, record.cube
         self.record, self.slots, self.weekly = record, slots, slots > record.per_day
         self.local = record.calendar.slot_of_week if self.weekly else record.calendar.slot_of_day
         self.runs: dict[bytes, list[slice]] = {}
-        self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each sum after a period
+        self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each mean after a period
+        self.share = 1 - self.left  # of a visit
         kernel = torch.tensor(spread if record.per_day >= 8 else (1,), device=device)
         self.spread, self.shift = kernel / kernel.sum(), torch.arange(len(kernel), device=device) - len(kernel) // 2
         self.lead = torch.arange(cube.horizons, device=device)
-        self.sums = torch.zeros(len(half_lives), cube.c, slots, cube.n, device=device)
+        self.means = torch.zeros(len(half_lives), cube.c, slots, cube.n, device=device)
 
     def prepare(self, new: Arrivals, first: int, count: int) -> None:
         """What a walk needs: places and weights of the arrivals [e taps h], slots of the patches and of the K steps."""
-        kinds, c, _, n = self.sums.shape
-        p, device = self.record.patch, self.sums.device
+        kinds, c, _, n = self.means.shape
+        p, device = self.record.patch, self.means.device
         issues = first + p * torch.arange(count, device=device)[:, None]
         self.ahead = self.slots_of(issues + self.lead)
         steps = first + p * np.arange(count)[:, None] + np.arange(-p, 0)
@@ -98,18 +99,18 @@ class _Table:
         kind = torch.arange(kinds, device=slot.device)
         category, hexagon = new.category[:, None, None], new.hexagon[:, None, None]
         self.place = ((kind * c + category) * self.slots + slot[..., None]) * n + hexagon
-        left = self.left ** periods[:, None]  # [e h]
-        self.weight = new.counted[:, None, None] * self.spread[:, None] * left[:, None]
+        share = self.share * self.left ** periods[:, None]  # [e h]
+        self.weight = new.counted[:, None, None] * self.spread[:, None] * share[:, None]
 
     def take_in(self, i: int, start: int, end: int) -> None:
         """Forget where patch i of the walk passed, and add the arrivals start … end − 1."""
         for slots in self.passed[i]:  # an index would copy them twice
-            self.sums[:, :, slots].mul_(self.left[:, None, None, None])
-        self.sums.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
+            self.means[:, :, slots].mul_(self.left[:, None, None, None])
+        self.means.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
 
     def read(self, slots: Tensor, later: int, out: Tensor) -> None:
-        """Sums at the slots of K steps, the first `later` steps after what the table holds, into `out` [h c k n]."""
-        torch.index_select(self.sums, 2, slots, out=out)
+        """Means at the slots of K steps, the first `later` steps after what the table holds, into `out` [h c k n]."""
+        torch.index_select(self.means, 2, slots, out=out)
         if later + len(slots) > self.slots:  # a later issue, or a slot that comes twice
             steps = torch.arange(later, later + len(slots), device=slots.device)
             out *= (self.left[:, None] ** steps.div(self.slots, rounding_mode="floor"))[:, None, :, None]

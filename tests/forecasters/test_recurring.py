@@ -71,9 +71,9 @@ def test_a_later_issue_has_forgotten_a_period() -> None:
     s = 40 * 24
     recurring.walk(0, 41)
     now, later = (recurring.at(s, issue, rate).exp() for issue in (s, s + 24))
-    visits = recurring.visits[: len(DAYS)]
-    seen_now, seen_later = ((ratio[: len(DAYS)] * (0.03 * visits + PRIOR)) - PRIOR for ratio in (now, later))
     left = torch.exp2(-1 / torch.tensor(DAYS))[:, None, None, None]
+    visits = 1 / (1 - left)
+    seen_now, seen_later = ((ratio[: len(DAYS)] * (0.03 * visits + PRIOR)) - PRIOR for ratio in (now, later))
     torch.testing.assert_close(seen_later, seen_now * left, rtol=1e-4, atol=1e-5)
 
 
