@@ -69,7 +69,8 @@ class FocalLoss(nn.Module):
         at = rate.flatten()[events].clamp(min=SMALLEST)
         factorials = torch.lgamma(counts + 1).sum()
         if self.gamma == 0 and self.alpha == 0.5:  # the Poisson likelihood
-            return (rate.sum() - counts @ at.log() + factorials) / rate.numel()
+            # a dot, which stays in single precision where products of matrices do not
+            return (rate.sum() - torch.dot(counts, at.log()) + factorials) / rate.numel()
         event = torch.zeros(rate.numel(), dtype=torch.bool, device=rate.device)
         event[events] = True
         z = log_odds(rate.flatten())
