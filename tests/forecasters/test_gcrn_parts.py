@@ -89,7 +89,7 @@ def test_dropout_keeps_the_mean_and_its_share(compiled: bool) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_targets_are_the_counts_of_the_hours_ahead(late: bool) -> None:
     cube, end = city(days=40, late=late, rate=2.0), 30 * 24
-    targets, issues = Targets(cube, end, torch.device("cpu")), [49, 73, 97]
+    targets, issues = Targets(cube, end, torch.device("cpu")), [end - 71, end - 47, end - 24]
     target = targets.of(issues)
     found = torch.zeros(len(issues) * cube.c * 24 * cube.n).index_add(0, target.events, target.counts)
     dense = cube.dense(0, end, known_before=end)
@@ -98,7 +98,7 @@ def test_targets_are_the_counts_of_the_hours_ahead(late: bool) -> None:
     assert torch.equal(found.view(expected.shape), expected)
     assert len(target.events) == len(target.events.unique())
     known = completeness(cube, 0, end, end)
-    np.testing.assert_array_equal(target.share[1, :, :, 0].T.numpy(), known[73:97])
+    np.testing.assert_array_equal(target.share[1, :, :, 0].T.numpy(), known[end - 47 : end - 23])
 
 
 def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:

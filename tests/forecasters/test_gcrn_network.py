@@ -1,0 +1,172 @@
+"""The network, its loss and its validation against plain formulas, hexagon by hexagon and hour by hour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_cities import city, settings, split_of
+from torch import Tensor, nn
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.forecasters.gcrn.inputs import inputs_of
+from stforecast.forecasters.gcrn.network import Inputs, Network
+from stforecast.forecasters.gcrn.parts import BOUND, KNOTS
+from stforecast.forecasters.gcrn.stream import Stream
+from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.walk import Walk
+from stforecast.forecasters.reader import Reader, Scales
+from stforecast.forecasters.recent import RECENT_HOURS
+from stforecast.scoring.calibration import fit_calibration
+from stforecast.scoring.metrics import poisson_deviance
+
+
+@pytest.fixture(scope="module")
+def cube() -> Cube:
+    return city(days=70, late=True, weather=True)
+
+
+@pytest.fixture(scope="module")
+def reader(cube: Cube) -> Reader:
+    return Reader(cube, Scales.of(cube, split_of(cube).train_end), 24, "cpu")
+
+
+def module_of(cube: Cube, reader: Reader, seed: int = 0, **training: object) -> tuple[Module, Config]:
+    """A network that is awake, without dropout."""
+    config = settings(model={"dropout": 0.0}, training=training)
+    torch.manual_seed(seed)
+    module = Module(settings_of(config, cube, reader, reader.scales), torch.as_tensor(cube.edges))
+    for network in (module.network, module.best):
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.2)
+        nn.init.normal_(network.excitation.weight, -0.2, 0.05)  # on the scale of log θ / 15
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    return module, config
+
+
+def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor, Tensor]:
+    """λ [l c k n] and the state after the issues, as the docstrings say it."""
+    adjacent = torch.zeros(cube.n, cube.n)
+    adjacent[cube.edges[1], cube.edges[0]] = 1
+    degree = adjacent.sum(1, keepdim=True)
+    mean, ring = adjacent / degree.clamp(min=1), adjacent / degree.max()
+    assert network.encode_city is not None
+    out = torch.empty_like(x.log_rate)
+    theta = (15 * network.excitation.weight).exp()
+    for i in range(len(out)):
+        u = torch.relu(network.encode(x.nodes[i].T) + network.encode_city(x.city[i]))
+        (reset, keep, new), (reset_h, keep_h, new_h) = (
+            layer(torch.cat([value, mean @ value], 1)).chunk(3, 1)
+            for layer, value in ((network.given, u), (network.recurrent, h))
+        )
+        keep = torch.sigmoid(keep + keep_h)
+        h = keep * h + (1 - keep) * torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
+        state = torch.cat([h, x.memory[i].T], 1)
+        query = network.query(torch.relu(network.look(state)))
+        usual = x.log_rate[i].exp().mean(2)  # [c k]
+        for k in range(out.shape[2]):
+            hour = network.hour(x.target[i, k])
+            key = 0.1 * network.key(hour).view(-1, cube.c)
+            factor = query @ key + network.by_hexagon(state) + network.by_target(hour)  # [n c]
+            for c in range(cube.c):
+                ratio = x.recurring[i, :, c, k].clamp(-BOUND, BOUND)
+                bends = torch.stack([ratio, *((ratio - knot).clamp(min=0) for knot in KNOTS)])
+                response = (network.by_recurrence[..., c, None] * bends).sum((0, 1))
+                excited = torch.zeros(cube.n)
+                for place, over in enumerate((torch.eye(cube.n), ring)):
+                    for j, half_life in enumerate(RECENT_HOURS):
+                        left = np.log(2) / half_life * 0.5 ** ((k + 1) / half_life)
+                        for source in range(cube.c):
+                            weight = theta[:, j, place, source, c] @ torch.stack(
+                                [torch.tensor(1.0), usual[c, k] / usual[c].mean()]
+                            )
+                            excited = excited + left * weight * (over @ x.recent[i, j, source])
+                out[i, c, k] = (x.log_rate[i, c, k] + factor[:, c] + response).exp() + excited
+    return out, h
+
+
+@torch.no_grad()
+def test_the_network_is_its_formula(cube: Cube, reader: Reader) -> None:
+    module, _ = module_of(cube, reader)
+    memory = reader.memory(5)
+    memory.skip(40)
+    x, h = inputs_of(reader, memory.walk(2)), torch.randn(cube.n, module.network.hidden)
+    rate, after = module.network(x, h, module.graph)
+    expected, state = by_hand(module.network, x, h, cube)
+    torch.testing.assert_close(after, state, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(rate, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_what_the_network_reads_of_the_hexagons(reader: Reader) -> None:
+    memory = reader.memory(0)
+    memory.skip(20)
+    recall = memory.walk(3)
+    assert recall.late.sum() > 0
+    x = inputs_of(reader, recall)
+    counts = torch.cat([recall.patch.flatten(1, 2), recall.late.flatten(1, 2)], 1)
+    torch.testing.assert_close(x.nodes, torch.cat([(1 + counts).log(), x.memory], 1))
+
+
+def test_it_begins_by_remembering(cube: Cube, reader: Reader) -> None:
+    config = settings()
+    module = Module(settings_of(config, cube, reader, reader.scales), torch.as_tensor(cube.edges))
+    reset, keep, _ = module.network.given.bias.chunk(3)
+    assert keep.min() > 0.5 > reset.max()
+
+
+def test_a_training_step_is_the_loss_beside_that_of_climatology(cube: Cube, reader: Reader) -> None:
+    module, config = module_of(cube, reader, streams=2, averaging=0.9)
+    module.stream = Stream(cube, split_of(cube), config, reader)
+    module.on_train_epoch_start()
+    h, shares = [module.network.start(cube.n) for _ in range(2)], []
+    for i, batch in enumerate(module.stream):
+        length, losses = len(batch.inputs.log_rate) // 2, []
+        for s, target in enumerate(batch.targets):
+            x = batch.inputs.part(slice(s * length, (s + 1) * length))
+            rate, h[s] = module.network(x, h[s], module.graph)
+            shares.append(target.share)
+            own, usual = (
+                module.loss(lam * target.share, target.events, target.counts) for lam in (rate, x.log_rate.exp())
+            )
+            losses.append(own / usual.abs())
+        expected = (losses[0] + losses[1]) / 2
+        torch.testing.assert_close(module.training_step(batch, i), expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(module.h[0], torch.cat(h), rtol=1e-4, atol=1e-5)
+    assert torch.cat(shares).min() < 1  # at the end of the slice
+    before, current = module.best.encode.weight.clone(), module.network.encode.weight
+    module.on_train_batch_end()
+    torch.testing.assert_close(module.best.encode.weight, 0.9 * before + 0.1 * current)
+
+
+@torch.no_grad()
+def test_validation_counts_what_is_known_at_its_end(cube: Cube, reader: Reader) -> None:
+    module, config = module_of(cube, reader)
+    split = split_of(cube)
+    issues, end = split.issues("validation"), split.validation_end
+    check = module.check = Validation(cube, split, reader, config.training.truncation)
+    known = cube.dense(0, end, known_before=end).numpy()
+    assert known[issues[0] : end].sum() < cube.dense(int(issues[0]), end).sum()
+    counts = np.stack([known[issue : issue + 24] for issue in issues])
+    np.testing.assert_array_equal(check.counts, counts)
+
+    walk = Walk([module], reader, int(issues[0]) % 24)  # from the beginning: before 90 days there is nothing
+    steps, rate = walk.on((int(issues[-1]) - walk.next_issue) // 24 + 1)
+    expected = np.stack([rate[steps.index(issue)].permute(1, 2, 0).numpy() for issue in issues])
+    found = check.intensity(module.best, module.graph)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+    said: dict[str, float] = {}
+    module.log = lambda name, value, **_: said.update({name: value})  # type: ignore[method-assign, assignment]
+    module.validation_step(None, 0)
+    calibrated = fit_calibration(found, counts, check.share).apply(found) * check.share
+    assert (check.share < 1).any()
+    assert said["validation/poisson_deviance"] == pytest.approx(poisson_deviance(calibrated, counts), rel=1e-5)
+
+
+@torch.no_grad()
+def test_seeds_are_averaged_geometrically(cube: Cube, reader: Reader) -> None:
+    modules = [module_of(cube, reader, seed)[0].eval() for seed in (1, 2)]
+    one, other, both = (Walk(some, reader, 0).on(30)[1] for some in (modules[:1], modules[1:], modules))
+    assert (one / other).log().abs().mean() > 0.05
+    torch.testing.assert_close(both, (one * other).sqrt(), rtol=1e-4, atol=1e-7)
