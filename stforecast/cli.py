@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -134,7 +135,7 @@ def forecast(
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
 def map(config: str, overrides: tuple[str, ...], issue_time: str | None, output: Path | None) -> None:
     """Draw a written grid as an interactive map, with the reports since, once the record holds its 24 hours."""
-    time = instant(issue_time) if issue_time else None
+    time = instant(issue_time) if issue_time is not None else None
     click.echo(f"next: open {stages_of(config, overrides).draw(time, output)}")
 
 
@@ -212,13 +213,13 @@ def issue_times(single: str | None, first: str | None, last: str | None) -> list
     """Issue times from the options; None where none is given."""
     import pandas as pd
 
-    if single and (first or last):
+    if single is not None and (first or last):
         raise click.UsageError("--issue-time goes without --from and --to.")
-    if bool(first) != bool(last):
+    if (first is None) != (last is None):
         raise click.UsageError("--from and --to go together.")
-    if single:
+    if single is not None:
         return [instant(single)]
-    if not first or not last:
+    if first is None or last is None:
         return None
     begin, end = instant(first), instant(last)
     if end < begin:
@@ -231,6 +232,8 @@ def instant(text: str) -> pd.Timestamp:
     import pandas as pd
 
     try:
+        if not re.match(r"\d{4}-?\d\d-?\d\d", text):  # pandas reads 03/04/2024 too, as one of two days
+            raise ValueError(text)
         time = pd.Timestamp(text)
     except ValueError:
         raise click.UsageError(f"{text!r} is not a time; write for example 2024-09-30T06:00Z.") from None

@@ -168,7 +168,17 @@ def _near(key: str) -> str | None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that says where it is when a value looks like a date or a number and is none, such as 2023-02-30."""
+    """Safe YAML that says where a key is given twice, or a value looks like a date and is none, such as 2023-02-30."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} is given twice; write it once", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:

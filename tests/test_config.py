@@ -138,6 +138,7 @@ def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> N
             b"city: a\nsource:\n  first_day: 2023-02-30\n",
             "2023-02-30 is no date or number (day is out of range for month) in line 3",
         ),
+        (b"city: a\nseeds: 2\nseeds: 3\n", "seeds is given twice; write it once in line 3"),
         (b"- a\n- b\n", "expected `key: value` lines"),
         (b"", "expected `key: value` lines"),
         (b"seed: 1\n", "city: Field required"),

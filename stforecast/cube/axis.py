@@ -20,6 +20,10 @@ HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 CUT = 10
 """The last day is left out as cut short when its end is empty for so long that this many events were to be expected."""
 
+STRAY = 3
+"""Fewer than `CUT` last events are strays behind an empty stretch of so many days, in which so many times `CUT` events
+were to be expected."""
+
 LAST_MICROSECOND = 999_999
 """Of a report that was given as a day alone: it says how long the record goes on only when that day is over."""
 
@@ -46,10 +50,15 @@ class Axis:
         """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
         return round((_midnight(day, self.offset) - self.start) / DAY) * 24
 
-    def missing(self, config: Config) -> list[str]:
-        """Days that `source.first_day` and `source.last_day` ask for and that are not in the record, as sentences."""
+    def misfits(self, config: Config, hour: np.ndarray) -> list[str]:
+        """Days asked for that are not in the record, and events, of these steps, far beyond its end; as sentences."""
         first, last, said = config.source.first_day, config.source.last_day, []
         end = self.start + self.steps * HOUR
+        if last is None and (strays := int((hour >= self.steps + 24).sum())):
+            said.append(
+                f"{strays} events lie long after all others, which end {end:%Y-%m-%d %H:%M} UTC: their dates are taken "
+                "for mistyped. Mend them, or set source.last_day."
+            )
         if first and self.start - _midnight(first, self.offset) >= DAY:
             said.append(f"The record begins {self.start:%Y-%m-%d %H:%M} UTC, after source.first_day {first}.")
         if last and _midnight(last, self.offset) >= end:
@@ -68,6 +77,7 @@ def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
     """
     earliest, latest = frame["occurred_at"].min(), frame["occurred_at"].max()
     source, slack = config.source, CUT / len(frame) * max(latest - earliest, DAY)
+    latest = _before_strays(frame["occurred_at"], STRAY * max(slack, DAY))
     offset = hours.standard_offset(time_zone, pd.Timestamp(source.first_day or earliest)).ceil("h")
     first = (earliest + offset).date()
     if source.first_day:
@@ -87,6 +97,13 @@ def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
     days = (end - start) // DAY if source.last_day else -((start - end) // DAY)
     days = min(days, (newest + slack - start) // DAY)
     return Axis(start, max(days, 1) * 24, offset)
+
+
+def _before_strays(times: pd.Series, empty: pd.Timedelta) -> pd.Timestamp:
+    """The last of the times, or the last before an `empty` stretch that fewer than `CUT` follow."""
+    last = times.nlargest(CUT).sort_values()
+    far = np.flatnonzero(last.diff().iloc[1:] > empty)
+    return last.iloc[far[0] if far.size else -1]
 
 
 def _midnight(day: dt.date, offset: pd.Timedelta) -> pd.Timestamp:

@@ -59,7 +59,10 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
         else:
             matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
         if not matches:
-            raise DataError(f"source.path: {text} names no file of {', '.join(ENDINGS)}. Check the path.")
+            raise DataError(
+                f"source.path: {path.absolute()} names no file of {', '.join(ENDINGS)}. Check the path; a relative one "
+                "begins at the folder that the command is run from."
+            )
         found += matches
     return list(dict.fromkeys(found))
 
@@ -102,7 +105,7 @@ def ingest(
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
         cleaned, order = _in_their_order(hashed, source, needed, now, silver / "parts", Path(fresh))
         pa.default_memory_pool().release_unused()  # what reading took; settling needs as much again
-        parts = Parts.of(cleaned, categories_of(source))
+        parts = Parts.of(cleaned[::-1], categories_of(source))  # of an id the last file's row counts
         settled = _settle(parts, source)
         summary, own = _summary(settled, source), config.source.categories
         check(settled, source, own, summary, files, silver)

@@ -21,7 +21,7 @@ NO_PLACE = "no coordinates"
 OUTSIDE = "outside the bounds"
 DUPLICATE = "duplicate id"
 # refused, but not held against the file: two exports that overlap
-OTHER_FILE = "id already in another file"
+OTHER_FILE = "id in a later file too"
 
 # left out: counted only
 NO_CATEGORY = "not in a category"

@@ -154,11 +154,9 @@ def _csv(
 
 def _zip(raw: IO[bytes], path: Path, columns: Columns, needed: Collection[str], block: int) -> Iterator[Chunk]:
     with zipfile.ZipFile(raw) as archive:
-        members = [
-            info
-            for info in archive.infolist()
-            if info.filename.lower().endswith((".csv", ".txt")) and not info.filename.startswith("__MACOSX")
-        ]
+        found = [info for info in archive.infolist() if not info.filename.startswith("__MACOSX")]
+        of = {end: [info for info in found if info.filename.lower().endswith(end)] for end in (".csv", ".txt")}
+        members = of[".csv"] or of[".txt"]  # beside a .csv a .txt says what is in it
         if not members:
             raise DataError(f"{path}: holds no .csv file. Unpack it and name the file under source.path.")
         for info in members:

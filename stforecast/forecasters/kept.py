@@ -110,7 +110,7 @@ class Kept:
         try:
             with atomic_path(path) as temporary:
                 torch.save({"rests_on": rests_on, "state": walk.state(), **values}, temporary)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # torch tells so of a full disk
             self.say(f"{path}: not kept ({error}); the next forecast replays the record")
 
 

@@ -250,6 +250,16 @@ def test_a_publisher_without_report_times_falls_back_and_says_so(table, settings
     assert "No report time" in cube.notes["fallbacks"][0]
 
 
+def test_a_mistyped_date_does_not_prolong_the_axis(table, settings) -> None:
+    hours = np.arange(0, 40 * 24, 2)
+    for strays, steps in (([60 * 24], 40 * 24), ([60 * 24] * 9, 40 * 24), (list(range(60 * 24, 61 * 24)), 61 * 24)):
+        events = table(at(np.append(hours, strays)), **places(np.zeros(len(hours) + len(strays), int)))
+        cube = build(events, settings())
+        assert cube.steps == steps
+        said = [line for line in cube.notes["fallbacks"] if "long after all others" in line]
+        assert said == [] if steps > 40 * 24 else said[0].startswith(f"{len(strays)} events lie")
+
+
 def test_late_reports_do_not_prolong_the_axis(table, settings) -> None:
     events = table(at([0, 47]), **places([0, 0]), reported_at=at([0, 9000]))
     assert build(events, settings()).steps == 48

@@ -133,6 +133,17 @@ def test_stamp_follows_files_and_settings(tmp_path):
     assert len(json.loads(notes.read_text())) == 1
 
 
+def test_a_later_file_corrects_an_earlier_one(tmp_path):
+    bronze(tmp_path, "2023.csv", table(range(1, 11)))
+    bronze(tmp_path, "2024.csv", table([9, 10, 11]).replace("39.7,", "39.8,"))
+    config = city(tmp_path)
+    for path, latitudes in ((None, {39.7: 8, 39.8: 3}), (["2024.csv", "2023.csv"], {39.7: 10, 39.8: 1})):
+        folder = source_files(config, Workspace(config.root, config.city).bronze)[0].parent
+        given = city(tmp_path, path=[str(folder / name) for name in path]) if path else config
+        frame = ingest(given, now=NOW).frame
+        assert frame["latitude"].round(1).value_counts().to_dict() == latitudes
+
+
 def test_folders_globs_and_lists(tmp_path):
     one = bronze(tmp_path, "one.csv", table(range(1, 11)))
     two = bronze(tmp_path, "two.csv", table(range(8, 21)))  # overlaps: not held against the files
@@ -147,7 +158,7 @@ def test_folders_globs_and_lists(tmp_path):
     assert source_files(city(tmp_path, path=[str(two), str(one), str(two)]), one.parent) == [two, one]
     events = ingest(city(tmp_path), now=NOW)
     assert len(events) == 20
-    assert events.meta["rejected"] == {"id already in another file": 3}
+    assert events.meta["rejected"] == {"id in a later file too": 3}
     with pytest.raises(DataError, match=r"source\.path: .*nothing\*\.csv names no file"):
         source_files(city(tmp_path, path=str(tmp_path / "nothing*.csv")), one.parent)
 

@@ -51,6 +51,7 @@ def test_every_container_gives_the_same_rows(tmp_path):
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.writestr("inner.csv", TABLE)
         archive.writestr("readme.pdf", "x")
+        archive.writestr("readme.txt", "x")
     pd.testing.assert_frame_equal(rows(tmp_path / "z.zip").drop(columns="file"), expected)
     assert rows(tmp_path / "z.zip")["file"].unique().tolist() == ["z.zip/inner.csv"]
 

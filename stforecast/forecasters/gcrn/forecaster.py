@@ -16,9 +16,9 @@ import torch
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.files import atomic_path, fingerprint
+from stforecast.files import fingerprint
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.gcrn.walk import AVERAGED, Trained, Walk, opened
+from stforecast.forecasters.gcrn.walk import AVERAGED, Trained, Walk, opened, write
 from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.forecasters.walking import Walking
 from stforecast.scoring.splits import Split
@@ -73,7 +73,7 @@ class GCRN(Walking):
         from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
         from pytorch_lightning.loggers import TensorBoardLogger
 
-        from stforecast.forecasters.gcrn.training import MONITOR
+        from stforecast.forecasters.gcrn.training import MONITOR, Whole
 
         options = self.config.training
         keepers = [  # `last` comes second, so that it remembers which epoch is the best
@@ -93,6 +93,7 @@ class GCRN(Walking):
                 gradient_clip_val=options.clip,
                 logger=TensorBoardLogger(folder, name="", version="") if folder else False,
                 callbacks=[*keepers, *bar] if folder else bar,
+                plugins=[Whole()],
                 enable_checkpointing=folder is not None,
                 enable_progress_bar=shown,
                 enable_model_summary=False,
@@ -148,8 +149,7 @@ class GCRN(Walking):
         if not (folder / "best.ckpt").exists():
             weights = {AVERAGED + name: weight for name, weight in module.best.state_dict().items()}
             state = {"edges": module.edges, **weights}
-            with atomic_path(folder / "best.ckpt") as temporary:
-                torch.save({"state_dict": state, "hyper_parameters": {"settings": module.settings}}, temporary)
+            write({"state_dict": state, "hyper_parameters": {"settings": module.settings}}, folder / "best.ckpt")
 
     @classmethod
     def load(cls, folder: Path, config: Config) -> Self:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -29,6 +31,7 @@ from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
 from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
+from stforecast.forecasters.gcrn.walk import write
 from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
@@ -50,6 +53,13 @@ class Task:
     config: Config
     draw: Draw | None = None
     others: Sequence[tuple[Cube, Split]] = ()
+
+
+class Whole(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write(checkpoint, Path(path))
 
 
 class Module(pl.LightningModule):

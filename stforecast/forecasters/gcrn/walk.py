@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from stforecast.errors import ArtefactError
+from stforecast.files import atomic_path
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph
@@ -37,6 +39,13 @@ class Trained:
         self.best.to(device).eval()
         self.graph.to(device)
         return self
+
+
+def write(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all; a full disk is an OSError, which `torch.save` to a file hides."""
+    torch.save(checkpoint, buffer := BytesIO())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def opened(path: Path) -> Trained:
