@@ -77,8 +77,9 @@ class Direct:
 
         came, expected, prior = ratios(counts.sum(0), alike(rhythm * visits[:, None]).sum(0))
         rhythm = rhythm * (came + 20 * prior) / (expected + 20)
-        likely = alike(rhythm * visits[:, None])
-        rhythm = rhythm * np.array([ratios(counts[j], likely[j])[2] for j in range(c)])
+        if c > 1:  # of one category, the events are those that the week was held to
+            likely = alike(rhythm * visits[:, None])
+            rhythm = rhythm * np.array([ratios(counts[j], likely[j])[2] for j in range(c)])
         return loadings, rhythm / rhythm.mean(1, keepdims=True)
 
     def _intensity(self, s: int, count: int) -> np.ndarray:

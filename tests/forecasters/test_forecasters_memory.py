@@ -26,9 +26,11 @@ def memory_of(cube: Cube, patch: int, phase: int = 0, until: int = 0) -> Memory:
     return Memory(Record(cube, patch), lateness, rhythms, torch.as_tensor(cube.edges), SCALE, phase)
 
 
-@pytest.mark.parametrize(("patch", "phase"), [(24, 0), (24, 5), (6, 2)])
-def test_equals_direct_sums(patch: int, phase: int) -> None:
+@pytest.mark.parametrize(("patch", "phase", "categories"), [(24, 0, 2), (24, 5, 2), (6, 2, 2), (24, 5, 1)])
+def test_equals_direct_sums(patch: int, phase: int, categories: int) -> None:
     cube = city(days=16 if patch == 24 else 8, rate=2.0)
+    if categories == 1:
+        cube = replace(cube.with_events(cube.category == 0), categories=("property",))
     memory = memory_of(cube, patch, phase)
     direct = Direct(cube, patch, phase, memory.rates.rhythms)
     last = memory.walk((cube.steps - phase) // patch + 1)
@@ -69,7 +71,24 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
     own = (cube.hour >= issue - patch) & (cube.known_hour < issue)
     assert recall.patch[-1].sum() == cube.weight[own].sum()
     arrived = (cube.known_hour >= issue - patch) & (cube.known_hour < issue) & (cube.hour < issue - patch)
-    assert recall.late[-1].sum() == cube.weight[arrived].sum()
+    at = phase + patch * np.maximum(0, (cube.known_hour - phase) // patch + 1)  # the first issue that knows of it
+    age = ((at - 1 - cube.hour) // patch)[at <= issue]
+    by_age = np.histogram(age, [1, 2, 4, 8, cube.steps], weights=cube.weight[at <= issue])[0]
+    assert (by_age > 0).all()
+    np.testing.assert_array_equal(recall.late.sum((0, 2, 3)).numpy(), by_age)
+
+
+@pytest.mark.parametrize("patch", [24, 6])
+def test_after_the_record_recent_events_fade_as_on_quiet_days(patch: int) -> None:
+    cube = city(days=20, late=True)
+    end = 15 * 24
+    quiet = cube.with_events((cube.known_hour < end) & (cube.hour < end))
+    memory = memory_of(quiet, patch)
+    newest = memory.walk(end // patch + 1)
+    assert newest.issues[-1] == end
+    moved = memory.moved(newest, end + 2 * patch)
+    assert moved.issues == [end + 2 * patch]
+    torch.testing.assert_close(moved.recent[0], memory.walk(2).recent[-1])
 
 
 @pytest.mark.parametrize("patch", [24, 6])

@@ -1,5 +1,7 @@
 """The losses: proper by construction, with gradients, equal to cross-entropy where they should be."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -80,8 +82,9 @@ def test_focal_keeps_its_weighting() -> None:
     hit = -2 * alpha * (1 - q) ** gamma * np.log(q)
     miss = -2 * (1 - alpha) * q**gamma * np.log(1 - q)
     rate = log_rate.exp().item()
-    counted = -np.log(rate * np.exp(-rate) / -np.expm1(-rate))
-    assert score(loss, log_rate, torch.ones(1)).item() == pytest.approx(hit + counted, rel=1e-4)
+    for count in (1, 3):
+        counted = -np.log(rate**count * np.exp(-rate) / math.factorial(count) / -np.expm1(-rate))
+        assert score(loss, log_rate, torch.tensor([count])).item() == pytest.approx(hit + counted, rel=1e-4)
     assert score(loss, log_rate, torch.zeros(1)).item() == pytest.approx(miss, rel=1e-4)
 
 

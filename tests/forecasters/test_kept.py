@@ -186,11 +186,23 @@ def changed(cube: Cube, change: str, issue: int) -> Cube:
         values = cube.weather.values.copy()
         values[issue - 40] = 99
         return replace(cube, weather=replace(cube.weather, values=values))
+    if change == "another weather forecast":
+        values = cube.future.values.copy()
+        values[issue + 20] = 99
+        return replace(cube, future=replace(cube.future, values=values))
     return replace(cube, country=None)  # no holidays
 
 
 @pytest.mark.parametrize(
-    "change", ["an event fewer", "an event more", "an event known later", "other weather", "another calendar"]
+    "change",
+    [
+        "an event fewer",
+        "an event more",
+        "an event known later",
+        "other weather",
+        "another weather forecast",
+        "another calendar",
+    ],
 )
 def test_a_changed_record_is_replayed_and_kept_anew(change: str, kept: Kept, said, steps: Steps) -> None:
     whole = city(days=70, weather=True)
@@ -201,6 +213,15 @@ def test_a_changed_record_is_replayed_and_kept_anew(change: str, kept: Kept, sai
     assert len(said) == 1
     assert "rests on another record" in said[0]
     assert steps.of(lambda: model.predict(other, np.array([other.steps]), kept)) == 0
+
+
+def test_before_the_training_slice_ended_a_walk_rests_on_all_of_that_slice(kept: Kept, said) -> None:
+    whole = city(days=UNTIL // 24 + 5, late=True)
+    model, issue = fitted(climatology(whole)), UNTIL - 5 * 24
+    model.predict(whole, np.array([issue]), kept)
+    other = with_events(whole, (whole.known_hour < issue + 24) | (whole.known_hour >= UNTIL))
+    assert_as_replayed(model, other, issue + 24, kept)
+    assert len(said) == 1
 
 
 def test_what_comes_after_the_issue_is_no_change(kept: Kept, said, steps: Steps) -> None:

@@ -124,12 +124,14 @@ def test_what_was_held_back_does_not_move_the_level(spans: str, cubes: dict[str,
     np.testing.assert_array_equal(forecast, calibrated.predict(later, np.array([T0])).intensity)
 
 
-def test_the_reported_share_of_the_last_days() -> None:
+@pytest.mark.parametrize(("days", "silent_days"), [(400, 0), (130, 0), (400, 5)])
+def test_the_reported_share_of_the_last_days(days: int, silent_days: int) -> None:
+    """In a long record, in one in which many reports are still to come, and where none came in the last days."""
     rng = np.random.default_rng(0)
-    steps, count = 400 * 24, 60_000
+    steps, count = days * 24, 60_000
     hour = rng.integers(0, steps, count)
     delay = np.where(rng.random(count) < 0.5, 0, rng.exponential(240, count)).astype(int)
-    seen = hour + delay < steps
+    seen = hour + delay < steps - silent_days * 24
     place = {"name": "one", "hexagons": pd.DataFrame({"hexagon": ["a"]}), "edges": np.zeros((2, 0), int)}
     cube = Cube.from_events(
         hour[seen],

@@ -90,8 +90,9 @@ def test_later_events_do_not_reach_the_weights(cube: Cube) -> None:
 def test_weights_are_found_again(truth: tuple[float, float], level: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     logs = rng.normal(-2, 1, (2, 50_000))
-    counts = rng.poisson(np.exp(np.array(truth) @ logs + level))
-    found, weights = pool_weights(logs, counts, np.ones(counts.shape))
+    share = rng.choice([0.2, 0.5, 1.0], 50_000)  # of the events that are reported already
+    counts = rng.poisson(share * np.exp(np.array(truth) @ logs + level))
+    found, weights = pool_weights(logs, counts, share)
     np.testing.assert_allclose([found, *weights], [level, *truth], atol=0.2)
     assert (weights >= 0).all()
 
