@@ -97,6 +97,12 @@ def with_events(cube: Cube, keep: np.ndarray, **more: np.ndarray) -> Cube:
     return replace(cube, **{key: values[order].astype(old[key].dtype) for key, values in arrays.items()})
 
 
+def half_late(cube: Cube, hours: int) -> Cube:
+    """The cube with every other event reported so many hours late."""
+    late = replace(cube, known_hour=cube.hour + hours * (np.arange(len(cube.hour)) % 2))
+    return with_events(late, late.hour >= 0)
+
+
 def another_future(cube: Cube, t0: int, late: bool, seed: int = 9) -> Cube:
     """The cube with other events known from t0 on, and other weather observed from then on."""
     rng, count = np.random.default_rng(seed), 400

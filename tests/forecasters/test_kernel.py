@@ -5,7 +5,7 @@ from __future__ import annotations
 import h3
 import numpy as np
 import pytest
-from small_cities import city, settings, split_of
+from small_cities import city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
@@ -43,14 +43,16 @@ def test_equals_a_sum_over_events(late: bool) -> None:
             np.testing.assert_allclose(found[i, ..., c], total[i, :, None, c] * expected, rtol=1e-4)
 
 
-def test_likelihoods_equal_a_sum_over_days() -> None:
-    cube = city(days=30, rate=0.3)
+@pytest.mark.parametrize("delay", [0, 100])
+def test_likelihoods_equal_a_sum_over_days(delay: int) -> None:
+    """Days of which reports are still missing when training ends do not count."""
+    cube = half_late(city(days=30, rate=0.3), delay)
     split, warm_up = split_of(cube), 6 * 24
     found = likelihoods(cube, split, warm_up)
     h, b = HALF_LIVES.index(14), BANDWIDTHS.index(0.8)
     for c in range(2):
         expected = 0.0
-        for s in range(warm_up, split.train_end - 23, 24):
+        for s in range(warm_up, split.train_end - delay - 23, 24):
             log = np.log(direct(cube, s, 14, 0.8, c))
             day = (cube.hour >= s) & (cube.hour < s + 24) & (cube.category == c)
             expected += float(log[cube.hexagon[day]] @ cube.weight[day])

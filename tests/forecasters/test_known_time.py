@@ -124,7 +124,7 @@ def test_what_was_held_back_does_not_move_the_level(spans: str, cubes: dict[str,
     np.testing.assert_array_equal(forecast, calibrated.predict(later, np.array([T0])).intensity)
 
 
-@pytest.mark.parametrize(("days", "silent_days"), [(400, 0), (130, 0), (400, 5)])
+@pytest.mark.parametrize(("days", "silent_days"), [(400, 0), (60, 0), (400, 5)])
 def test_the_reported_share_of_the_last_days(days: int, silent_days: int) -> None:
     """In a long record, in one in which many reports are still to come, and where none came in the last days."""
     rng = np.random.default_rng(0)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_cities import another_future, city, settings, split_of
+from small_cities import another_future, city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
@@ -17,7 +18,8 @@ from stforecast.evaluation.backtest import calibrate, outcomes
 from stforecast.forecasters import resampling, zoo
 from stforecast.forecasters.base import _WHERE, forecaster_class
 from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.rows import CATEGORY, LOG_RATE, Sample, chance
+from stforecast.forecasters.recent import RECENT_HOURS
+from stforecast.forecasters.rows import CATEGORY, LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.metrics import poisson_deviance
 
@@ -154,6 +156,40 @@ def test_the_drawn_rows_stand_for_all(busy: Cube, monkeypatch: pytest.MonkeyPatc
     assert (every.weight == 1).all()
     assert len(thin.rows) < len(every.rows) / 5
     assert (thin.rate * thin.weight).sum() == pytest.approx((every.rate * every.weight).sum(), rel=0.03)
+
+
+def test_days_that_are_still_reported_are_not_learned_from() -> None:
+    cube = half_late(city(days=40), 100)
+    forecaster, split = tree("lightgbm"), split_of(cube)
+    end = split.train_end
+    forecaster.scales = Scales.of(cube, end)
+    days = (cube.hour >= end // 3 // 24 * 24) & (cube.hour < end - 5 * 24) & (cube.known_hour < end)
+    assert forecaster.sample(cube, split).counts.sum() == cube.weight[days].sum()
+
+
+def test_rows_by_hand() -> None:
+    """Columns about the day before the issue, at five in the morning, of a target that is `lead` hours ahead."""
+    cube, phase, category = city(days=30, rate=3.0, weather=True), 5, 1
+    table = RowTable(cube, Scales.of(cube, 20 * 24))
+    recall = table.reader.memory(phase).walk(25)
+    hexagon = int(np.bincount(cube.hexagon).argmax())
+    issue, weather = recall.issues[-1], cube.weather.values[:, 0]
+    series, again = weather[issue - 24 : issue], recall.recurring.shape[1]
+    recent = -again - 2 * (2 * len(RECENT_HOURS) + 1)
+    for lead in (0, 9, 23):
+        at = tuple(torch.tensor([place]) for place in (24, lead, hexagon, category))
+        row = table.rows(recall, at)[0].numpy()
+        here = (cube.hexagon == hexagon) & (cube.hour >= phase) & (cube.hour < issue)
+        day, own = here & (cube.hour >= issue - 24), here & (cube.category == category)
+        same_hour = day & (cube.hour == issue + lead - 24)
+        np.testing.assert_allclose(row[2:5], [cube.weight[which].sum() for which in (same_hour, day, day & own)])
+        fades = np.log(2) / np.array(RECENT_HOURS)
+        age = issue + lead - cube.hour[own]
+        expected = (cube.weight[own] * fades[:, None] * np.exp(-fades[:, None] * age)).sum(1)
+        np.testing.assert_allclose(row[recent:][: len(fades)], expected, rtol=1e-4)
+        scaled = (series - np.nanmean(weather[: 20 * 24])) / np.nanstd(weather[: 20 * 24])
+        expected = [np.nansum(scaled) / 24, np.isfinite(series).mean()]
+        np.testing.assert_allclose(row[recent - 2 : recent], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", TREES)

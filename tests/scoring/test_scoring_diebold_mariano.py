@@ -37,6 +37,12 @@ def test_the_statistic_is_that_of_the_papers(days, lag):
     assert diebold_mariano(a, b, lag).statistic == pytest.approx(plain(a, b, lag), rel=1e-9)
 
 
+@pytest.mark.parametrize(("days", "lag"), [(3, 0), (7, 1), (16, 4), (29, 7), (100, 7)])
+def test_a_lag_of_a_week_or_a_quarter_of_the_days(days, lag):
+    a, b = noise(2, days, 0.4, seed=days)
+    assert diebold_mariano(a, b).statistic == pytest.approx(plain(a, b, lag), rel=1e-9)
+
+
 def test_without_lag_it_is_the_t_test():
     a, b = noise(2, 40)
     expected = ttest_1samp(a - b, 0)

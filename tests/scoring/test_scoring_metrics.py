@@ -154,6 +154,8 @@ def test_hot_spots_by_hand():
     assert found["hit_rate_patrol"] == pytest.approx(1 / 7)
     assert found["pai_patrol"] == pytest.approx((1 / 7) / (2 / 5))
     assert found["pei_patrol"] == pytest.approx(1 / 6)
+    tenths = hotspots.hot_spots(lam[:1], y[:1], np.array([0.1, 0.1, 0.1, 2.0]), 0.3)  # whose sum is above 0.3
+    assert tenths["hit_rate_patrol"] == 1
     small = hotspots.hot_spots(lam, y, np.array([1.0, 1.0, 1.0, 2.0]), 0.1)
     assert small["hit_rate_patrol"] == found["hit_rate_1"]
     whole = hotspots.hot_spots(lam, y, np.ones(4), 100.0)
