@@ -355,7 +355,7 @@ def test_empty_tables_and_empty_areas(table, settings) -> None:
 
 def test_weather_is_wired_in(tmp_path: Path, table, settings) -> None:
     path = tmp_path / "weather.csv"
-    hours = range(-5, 100)
+    hours = range(-5, 300)
     path.write_text("time_utc,t\n" + "".join(f"{at([h])[0].isoformat()},{h / 10}\n" for h in hours))
     events = table(at([0, 47]), **places([0, 0]))
     weather = {"path": str(path), "channels": {"t": "degC"}}
@@ -365,7 +365,8 @@ def test_weather_is_wired_in(tmp_path: Path, table, settings) -> None:
     assert past.notes["weather_coverage"] == {"t": 1.0}
     assert past.notes["fallbacks"][-1].startswith("No report time")
     bound = build(events, settings(weather=weather | {"observed_as_forecast": True}))
-    np.testing.assert_allclose(bound.future.window(48, 72)[:, 0], np.arange(48, 72) / 10, rtol=1e-6)
+    week = np.arange(48, 48 + 7 * 24 + 24)  # a forecast may be issued up to seven days after the record, of one day
+    np.testing.assert_allclose(bound.future.window(48, week[-1] + 1)[:, 0], week / 10, rtol=1e-6)
     assert "upper bound" in bound.notes["fallbacks"][-1]
     forecast = build(events, settings(weather={"forecast_path": str(path), "channels": {"t": "degC"}}))
     assert forecast.weather.names == ()

@@ -109,9 +109,17 @@ def test_community_areas() -> None:
 
 def test_counts_are_shared_out_and_rates_are_weighed(tmp_path: Path) -> None:
     west, east = box(-105.05, 39.65, -105.0, 39.75), box(-105.0, 39.65, -104.95, 39.75)
-    path = write(tmp_path / "tracts.gpkg", west, east, crs="EPSG:32613", people=[1000, 3000], poverty=[0.1, 0.4])
+    path = write(
+        tmp_path / "tracts.gpkg",
+        west,
+        east,
+        crs="EPSG:32613",
+        people=[1000, 3000],
+        poverty=[0.1, 0.4],
+        rent=[9, np.nan],
+    )
     cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 16)))
-    found = places.statics_of(path, {"people": "sum", "poverty": "mean"}, cells)
+    found = places.statics_of(path, {"people": "sum", "poverty": "mean", "rent": "mean"}, cells)
     assert found["people"].sum() == pytest.approx(4000, rel=1e-3)  # every tract lies within the hexagons
     outline = geopandas.GeoSeries(hexgrid.polygons(cells), crs=4326).to_crs("EPSG:6933")
     tracts = geopandas.GeoSeries([west, east], crs=4326).to_crs("EPSG:6933")
@@ -123,6 +131,8 @@ def test_counts_are_shared_out_and_rates_are_weighed(tmp_path: Path) -> None:
         assert found["people"][row] == pytest.approx((overlap / tracts.area * [1000, 3000]).sum(), rel=1e-4)
         assert found["poverty"][row] == pytest.approx((overlap * [0.1, 0.4]).sum() / overlap.sum(), rel=1e-4)
     assert found["people"].isna().any()
+    west_only = [polygon.intersects(tracts[0]) for polygon in outline]  # the east tells no rent
+    np.testing.assert_allclose(found["rent"], np.where(west_only, 9, np.nan))
 
 
 def test_statics_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from stforecast.config import Config, parse
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, windows
+from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.scorecard import scorecard, table
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
@@ -107,6 +108,18 @@ def test_differences_are_the_first_minus_the_others(card: dict) -> None:
         interval = card["differences"]["knows - flat"][key]
         assert sign * interval["low"] > 0
         assert sign * interval["high"] > 0
+
+
+def test_several_issues_of_a_day_are_one_daily_loss() -> None:
+    rng, day = np.random.default_rng(0), np.repeat(np.arange(5), [2, 1, 3, 2, 2])
+    lam = rng.gamma(1, 0.1, (day.size, 24, N, C)).astype(np.float32)
+    y = rng.poisson(lam)
+    risk, event = -np.expm1(-lam.sum(3, dtype=np.float64)), y.sum(3) > 0  # of any category
+    losses = -np.where(event, np.log(risk), np.log1p(-risk)).mean((1, 2))
+    weights = np.ones((1, day.size))
+    found = Sample.of(lam, y, weights, day).daily["log_loss"]
+    np.testing.assert_allclose(found, [losses[day == d].mean() for d in range(5)], rtol=1e-5)
+    np.testing.assert_allclose(Sample.of(lam, y, weights).daily["log_loss"], losses, rtol=1e-5)
 
 
 def test_calibration_takes_a_bias_away(fitted: dict[str, Fitted], card: dict) -> None:
@@ -226,6 +239,15 @@ def test_reports_that_are_still_to_come_do_not_pull_the_calibration_down(cube: C
     calibration = calibrate(Hand(truth()), cube, split).forecaster.calibration
     level = calibration.apply(np.full((1, C), 0.1, np.float32))
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
+
+
+def test_where_no_day_is_settled_all_are_held_to_the_share_that_is_known(cube: Cube, split: Split) -> None:
+    """Two thirds of the reports take 30 days, longer than the slice; the counts are Poisson about what is known."""
+    rest = {key: getattr(cube, key) for key in ("name", "start", "steps", "categories", "hexagons", "edges", "weight")}
+    known = cube.hour + 30 * 24 * (np.arange(cube.hour.size) % 3 > 0)
+    late = Cube.from_events(cube.hour, cube.hexagon, cube.category, known, **rest, time_zone="UTC")
+    spreads = calibrate(Hand(truth()), late, split).forecaster.spreads
+    assert all(spread.dispersion < 0.1 for spread in spreads.values())
 
 
 def test_days_that_are_still_reported_do_not_narrow_the_intervals(cube: Cube, split: Split) -> None:

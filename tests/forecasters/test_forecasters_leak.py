@@ -10,6 +10,7 @@ from stforecast.cube import Cube
 from stforecast.cube.cube import Series
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.forecasters.base import _WHERE, Forecaster, forecaster_class
+from stforecast.forecasters.controls import mean_rate
 from stforecast.forecasters.trees import Trees
 
 NAMES = sorted(_WHERE)
@@ -139,3 +140,26 @@ def test_unfitted_and_absent(name: str, tmp_path: object) -> None:
 def test_unknown_forecaster() -> None:
     with pytest.raises(ConfigError, match="oracle"):
         forecaster_class("oracle")
+
+
+def test_fixed_climatology_stands_still_within_a_slice() -> None:
+    cube = city(days=100)
+    split = split_of(cube)
+    fixed, rolling = (
+        forecaster_class(name)(settings()).fit(cube, split) for name in ("climatology", "rolling_climatology")
+    )
+    weeks = split.test_start + 24 + 168 * np.arange(3)  # the same hours of the week
+    one, *others = fixed.intensity(cube, weeks)
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+    assert not np.allclose(*rolling.intensity(cube, weeks[:2]), rtol=1e-3)
+
+
+def test_a_mean_rate_by_hand() -> None:
+    """A hexagon gets m / (1 + m) of an event beside its own, for a city mean m of a hexagon, one event added."""
+    counts = np.zeros((10, 3, 2))
+    counts[[1, 4], 0, 0] = 1, 4
+    cube = Cube.from_dense(counts, coordinates=np.eye(3, 2))
+    expected = [[5 + 2 / 3, 1 / 4], [2 / 3, 1 / 4], [2 / 3, 1 / 4]]  # m = 6 / 3 and 1 / 3
+    np.testing.assert_allclose(mean_rate(cube, 0, 10), np.array(expected) / 10, rtol=1e-6)
+    np.testing.assert_allclose(mean_rate(cube, 2, 10)[0, 0], (4 + 5 / 8) / 8, rtol=1e-6)

@@ -70,7 +70,6 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
     # The patch holds its own events as known at the issue; late ones stand beside it, by age.
     own = (cube.hour >= issue - patch) & (cube.known_hour < issue)
     assert recall.patch[-1].sum() == cube.weight[own].sum()
-    arrived = (cube.known_hour >= issue - patch) & (cube.known_hour < issue) & (cube.hour < issue - patch)
     at = phase + patch * np.maximum(0, (cube.known_hour - phase) // patch + 1)  # the first issue that knows of it
     age = ((at - 1 - cube.hour) // patch)[at <= issue]
     by_age = np.histogram(age, [1, 2, 4, 8, cube.steps], weights=cube.weight[at <= issue])[0]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from small_cities import city, settings, split_of
+from small_cities import city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
@@ -200,6 +200,16 @@ def test_the_forecast_by_direct_sums() -> None:
     expected = hawkes.expect(around, torch.as_tensor(sums, dtype=torch.float32), torch.as_tensor(week), 24)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
     assert sums.sum() > 1.02 * Fading(cube, around.half_lives[:, None]).at(s).sum()
+
+
+def test_days_that_are_still_reported_are_not_learned_from() -> None:
+    cube = half_late(city(days=40), 100)
+    split = split_of(cube)
+    end = split.train_end
+    _, category, events, _ = Hawkes(settings())._parts(Surroundings(cube), split, warm_up=7 * 24)
+    days = (cube.hour >= 7 * 24) & (cube.hour < end - 4 * 24 - 24) & (cube.known_hour < end)
+    expected = np.bincount(cube.category[days], cube.weight[days])
+    np.testing.assert_array_equal(np.bincount(category, events), expected)
 
 
 def test_what_is_saved_tells_the_branching(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from stforecast.errors import ArtefactError
-from stforecast.scoring.calibration import MIN_SLOPE, PRIOR, Calibration, fit_calibration
+from stforecast.scoring.calibration import MIN_SLOPE, Calibration, fit_calibration
 from stforecast.scoring.slope import calibration_slope
 
 
@@ -25,7 +25,7 @@ def plain_fit(lam, y, share):
 
     def loss(theta):
         mu = np.exp(log_share + centre + theta[0] + theta[1] * (x - centre))
-        penalty = 0.5 * PRIOR @ (theta - [0, 1]) ** 2
+        penalty = 0.5 * (theta[0] ** 2 + ((theta[1] - 1) / 0.25) ** 2)
         return mu[~z].sum() - np.log(-np.expm1(-mu[z])).sum() + penalty
 
     level, slope = optimize.minimize(loss, [0, 1], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-9}).x
