@@ -34,7 +34,7 @@ class LastWeek(WithoutParameters):
 def mean_rate(cube: Cube, first: int, until: int) -> np.ndarray:
     """Events a step of steps first … until − 1 as known at `until`, float32 [n c].
 
-    One more event is spread as the category's city mean is, so that a hexagon without events has a rate above zero.
+    Every hexagon is given m / (1 + m) of an event, where m is the category's mean over hexagons: none has a rate of 0.
     """
     cube = cube.inputs
     low, high = np.searchsorted(cube.known_hour, [first, until])

@@ -66,7 +66,7 @@ class Rates:
         newest = issues.div(self.p, rounding_mode="floor") - 1
         patch = newest[:, None] - self.lags  # [l j]: patches whose late reports fall due
         new = self.record.arrivals(first, count)
-        by_rate, by_count = (new.counted * self._growth(newest[new.row] - new.age, h) for h in self.half_lives)
+        by_rate, by_count = (new.weight * self._growth(newest[new.row] - new.age, h) for h in self.half_lives)
         sums = self.sums.new_zeros(count, len(self.sums))
         sums.view(-1).index_add_(0, new.row * sums.shape[1] + new.category * self.n + new.hexagon, by_rate)
         of_rate, of_count = (self._growth(patch, h) for h in self.half_lives)  # [l j]
