@@ -108,13 +108,8 @@ class Rates:
         self.newest = state["newest"]
 
     @cached_property
-    def smoothing(self) -> Tensor:
-        """Over slots of the week, [slots slots]."""
-        return smoothing(self.record.per_day).to(self.record.device)
-
-    @cached_property
     def near(self) -> dict[int, Neighbours]:
-        """The same as sparse products, for the rows of one category or of all: only near slots are read."""
+        """The smoothing over slots of the week as sparse products, for the rows of one category or of all."""
         matrix = smoothing(self.record.per_day)
         edges = matrix.nonzero().T
         return {
@@ -125,7 +120,7 @@ class Rates:
         }
 
     def _smooth(self, x: Tensor) -> Tensor:
-        """Values by slot and hexagon, [… slots n], smoothed over the slots."""
+        """Values by slot, [… slots n], smoothed over the slots."""
         rows = x.flatten(0, -2)
         return self.near[len(rows)](rows).view_as(x)
 
@@ -168,7 +163,7 @@ class Rates:
         """The city's profile over the week, from its counts and their exposure [c slots]."""
         weeks = visits.mean(1, keepdim=True)
         flat = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + 1) * SHRINK_PROFILE_WEEKS
-        return (seen + flat) @ self.smoothing / (visits + SHRINK_PROFILE_WEEKS)
+        return self._smooth((seen + flat)[..., None])[..., 0] / (visits + SHRINK_PROFILE_WEEKS)
 
     def _ratio(self, counts: Tensor, likely: Tensor) -> Tensor:
         """Shrunken ratios of events to likely ones, all [c slots n]; only their rhythm is compared.
