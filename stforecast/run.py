@@ -35,7 +35,7 @@ from stforecast.scoring.splits import Split
 if TYPE_CHECKING:
     from stforecast.forecasters.kept import Kept
 
-SCHEMA = 3
+SCHEMA = 4
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
 FACTS |= {"forecasters", "categories", "weather", "future"}

@@ -127,7 +127,7 @@ def simulated(hexagons: int, seed: int) -> tuple[RiskGrid, UsualWeek]:
         time_zone="America/Denver",
         model="simulated",
         complete_until=issued,
-        spreads=dict.fromkeys(("all", *CATEGORIES), Spread(0.9, 0.3, (0.5,), (0.7, 0.8))),
+        spreads=dict.fromkeys(("all", *CATEGORIES), Spread(0.9, 0.3, (0.5,), (0.05, 0.05), (0.95, 0.95))),
     )
     week = rng.gamma(0.5, 0.05, (168, hexagons, len(CATEGORIES))).astype(np.float32)
     return RiskGrid.of(forecast), UsualWeek(week, np.ones((12, len(CATEGORIES))))

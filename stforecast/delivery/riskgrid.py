@@ -6,11 +6,11 @@
             the forecast is calibrated
 
 Times are UTC instants; the interval is [valid_from, valid_until). `intensity` is the expected number of events in
-the interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] what the count of the day
-lies in nine times out of ten (`scoring.conformal`: LEVEL, and what is guaranteed), `usual` what the rolling
-climatology expects, where the forecast carries it. Category `all` is the sum over categories. Rank 1 is the highest
-risk within its interval and category, ties in the order of hexagon ids; rows come in the order of interval, category,
-rank.
+the interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
+the count of the day (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is above
+5 %), `usual` what the rolling climatology expects, where the forecast carries it. Category `all` is the sum over
+categories. Rank 1 is the highest risk within its interval and category, ties in the order of hexagon ids; rows come in
+the order of interval, category, rank.
 """
 
 from __future__ import annotations

@@ -43,22 +43,44 @@ class Fitted:
     hot_thresholds: dict[str, float]
 
 
+def known_share(cube: Cube, split: Split) -> np.ndarray:
+    """The share of the validation slice's events that were reported by its end.
+
+    Returns:
+        Shares in [0, 1], [m k 1 c].
+    """
+    end = split.validation_end
+    return windows(completeness(cube, 0, end, end), split.issues("validation"), cube.horizons)[:, :, None]
+
+
+def settled(share: np.ndarray) -> np.ndarray:
+    """The days of which more than SETTLED was reported; all of them where there is no such day.
+
+    Args:
+        share: as `known_share` gives it, [m k 1 c].
+
+    Returns:
+        Whether each day is settled, bool [m].
+    """
+    days = share.mean((1, 2, 3)) > SETTLED
+    return days | (not days.any())
+
+
 def calibrate(forecaster: Forecaster, cube: Cube, split: Split) -> Fitted:
     """Fit calibration, spread of daily counts and thresholds on the validation slice, as it was known at its end.
 
     Where reports were still arriving, the forecast is held to the share of them that is known by then. Spread and
-    thresholds come from days that had nearly all of theirs: days that only look quiet would narrow the intervals.
+    thresholds come from settled days: days that only look quiet would narrow the intervals.
     """
-    issues, end = split.issues("validation"), split.validation_end
+    issues = split.issues("validation")
     steps = with_earlier(cube, issues)
     raw = forecaster.intensity(cube, steps)
     counts = outcomes(cube, split, "validation")
-    share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
+    share = known_share(cube, split)
     calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
-    settled = share.mean((1, 2, 3)) > SETTLED
-    settled |= not settled.any()
-    issues, counts = issues[settled], counts[settled]
-    reported = at_level(cube, issues, Issued.of(steps, calibration.apply(raw))) * share[settled]
+    days = settled(share)
+    issues, counts = issues[days], counts[days]
+    reported = at_level(cube, issues, Issued.of(steps, calibration.apply(raw))) * share[days]
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}

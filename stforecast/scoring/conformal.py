@@ -1,19 +1,26 @@
-"""Prediction intervals of the count of a day, whose coverage is calibrated on the days before.
+"""Prediction intervals of counts, central and calibrated on the days before.
 
-A day is the steps that one forecast covers, λ their sum. The count is taken as negative binomial about λ, with variance
-λ + dispersion · λ² (offences clump, and λ itself is uncertain). On the validation slice every count gets a score: the
-least level at which the central interval of that law holds it. The interval of a later day is the central one at the
-conformal quantile of these scores (split conformal prediction: Vovk, Gammerman and Shafer 2005; nested sets: Gupta,
-Kuchibhotla and Ramdas 2022), found separately for groups of λ (Mondrian), so that quiet and busy hexagons are covered
-alike. The law decides how sharp the intervals are, not whether they hold.
+λ is the expected count of a cell: of a hexagon's day (the steps that one forecast covers), or of its hour. The count is
+taken as negative binomial about λ, with variance λ + dispersion · λ² (offences clump, and λ itself is uncertain), and
+the interval ends at two quantiles of that law: at most (1 − level) / 2 of the counts are to lie below it, and at most
+as many above.
 
-Guaranteed, in the mean over each group, where validation and later days are exchangeable: at least `level` of the
-counts lie in their interval. Not guaranteed:
+Which quantiles, the validation slice says, for each end by itself and for groups of λ (Mondrian split conformal
+prediction: Vovk, Gammerman and Shafer 2005; of the law's own probabilities: Chernozhukov, Wüthrich and Zhu 2021). A
+count y stands in the law between P(< y) and P(≤ y), and is taken as spread evenly over that step (the non-randomised
+probability integral transform: Czado, Gneiting and Held 2009). Whole counts as such would not do: where no event is
+nearly as likely as `level`, a part of the group could have [0, 0] and hold less, because the others hold more. Steps
+make up for nothing: where the law is right they ask for its own quantiles, so that the interval holds at every λ.
 
-- at one λ. Intervals end at whole counts. Where no event at all is just less likely than `level`, a part of the group
-  gets [0, 0] and holds less, and the others hold more (Denver's test slice at 90 %: 85 % for λ from 1/8 to 1/4, 94 % up
-  to 1/2);
-- no more than `level`. Where no event is likelier than `level`, [0, 0] is the least there is and overshoots;
+Guaranteed:
+- in the mean over each group, where validation and later days are exchangeable: at most (1 − level) / 2 of the counts
+  are below their interval, and at most as many above;
+- for every λ: no interval says other than the risk 1 − exp(−λ) that is shown beside it. Where at least one event is
+  likelier than (1 − level) / 2, an event is inside; where none is likelier than that, 0 is.
+
+Not guaranteed:
+- at one λ, as far as the law's shape is wrong within a group;
+- no more than `level`. Intervals end at whole counts, and where λ is small that adds up to a tenth;
 - under drift. Nothing is adapted after validation, and neighbouring cells of one day are not independent: what counts
   is the number of days, not of cells.
 """
@@ -32,47 +39,55 @@ from stforecast.scoring.intensity import FLOOR
 LEVEL = 0.9
 BORDERS = 2.0 ** np.arange(-5, 8, 2)
 """Where groups of λ part: 1/32, 1/8 … 128. A group of fewer than LEAST_CELLS cells joins the one below it. (Fitted on
-the first half of Denver's validation slice, a single group held 78 % instead of 90 % of the second half's counts where
-λ ≥ 2, and twice as many groups widened the intervals by a fifth.)"""
+the first half of Denver's validation slice, a single group left the intervals of the second half a fifth wider where
+λ ≥ 2, and twice as many groups changed nothing.)"""
 LEAST_CELLS = 500
 LEAST_DISPERSION = 1e-4
 """So near to Poisson that no interval differs, and no case of its own."""
+HIGHEST = 1 - 1e-9
+"""No quantile is above it: every interval ends."""
 SLACK = 1e-5
-"""Share of λ by which intervals give way, so that rounding does not decide on hexagons that always have the same λ."""
+"""Share of λ by which intervals give way to the risk beside them, so that no sum in float32 sets the two at odds."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How the counts of a day spread about λ, for one category or for all.
+    """How counts spread about λ, for one category or for all.
 
-    borders: λ at which groups part, upwards, [g − 1]. reach: level of the central interval that holds the share `level`
-    of the counts of a group, [g].
+    level: share of the counts that intervals hold. borders: λ at which groups part, upwards, [g − 1]. lower, upper: the
+    quantiles of the law, as probabilities, at which the intervals of a group end, [g].
     """
 
     level: float
     dispersion: float
     borders: tuple[float, ...]
-    reach: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
 
     def interval(self, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest count inside, int32 in the shape of `lam`; neither falls where λ grows.
+        """The interval of the count of every cell.
 
-        Within a group each is a step function of λ. Between groups the step functions are widened until they ascend:
-        what a lower group reaches up to, a higher one does too.
+        Args:
+            lam: expected events of each cell, in any shape.
+
+        Returns:
+            The lowest and the highest count inside, int32 in the shape of `lam`. Neither falls where λ grows.
         """
         from scipy.special import nbdtrik  # here and below: it takes long to import, and few commands come here
 
-        lam = np.asarray(lam, np.float64)
-        reach = np.array(self.reach)[:, None]
+        lam, tail = np.asarray(lam, np.float64), (1 - self.level) / 2
         begin, end = (np.array(edges)[:, None] for edges in ((0.0, *self.borders), (*self.borders, np.inf)))
         size = 1 / self.dispersion
-        most = nbdtrik((1 + reach.max()) / 2, size, size / (size + lam.max(initial=0.0)))
+        most = nbdtrik(max(self.upper), size, size / (size + lam.max(initial=0.0)))
         count = np.arange(math.ceil(most) + 2)
-        # λ [g j] from which on the lowest, and the highest, count inside is above j
-        low = self._mean_at(count, (1 - reach) / 2) * (1 + SLACK)
-        high = np.maximum(self._mean_at(count, (1 + reach) / 2) * (1 - SLACK), begin)
+        # λ [g j] from which on the lowest, and the highest, count inside is above j: step functions of λ in each group,
+        # widened between groups until they ascend (what a lower group reaches up to, a higher one does too)
+        low = self._mean_at(count, np.array(self.lower)[:, None])
+        high = np.maximum(self._mean_at(count, np.array(self.upper)[:, None]), begin)
         low = np.where(low > begin, np.minimum(low, end), 0).max(axis=0)
         high = np.where(high < end, high, np.inf).min(axis=0)
+        low = np.maximum(low, -math.log(tail) * (1 + SLACK))  # 0 is inside where P(0) = exp(−λ) is above `tail`,
+        high[0] = min(high[0], -math.log1p(-tail) * (1 - SLACK))  # and 1 where the risk is
         lowest, highest = np.searchsorted(low, lam, side="left"), np.searchsorted(high, lam, side="right")
         return lowest.astype(np.int32), highest.astype(np.int32)
 
@@ -101,32 +116,48 @@ class Spread:
         """
         try:
             level, dispersion = float(values["level"]), float(values["dispersion"])
-            borders, reach = (tuple(float(v) for v in values[key]) for key in ("borders", "reach"))
+            borders, lower, upper = (tuple(float(v) for v in values[key]) for key in ("borders", "lower", "upper"))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(
-                f"spread: expected `level`, `dispersion`, `borders` and `reach` ({error!r}); fit again."
+                f"spread: expected `level`, `dispersion`, `borders`, `lower` and `upper` ({error!r}); fit again."
             ) from error
-        ascending = list(borders) == sorted(set(borders)) and len(reach) == len(borders) + 1
-        inside = 0 < level < 1 and 0 < dispersion < math.inf and all(0 <= share < 1 for share in reach)
-        if not (ascending and inside):
-            raise ArtefactError("spread: expected ascending borders, a reach below 1 for each group; fit again.")
-        return cls(level, dispersion, borders, reach)
+        ascending = list(borders) == sorted(set(borders)) and len(lower) == len(upper) == len(borders) + 1
+        inside = 0 < level < 1 and 0 < dispersion < math.inf
+        if not (ascending and inside and all(0 <= a <= b < 1 for a, b in zip(lower, upper, strict=True))):
+            raise ArtefactError("spread: expected ascending borders, two quantiles for each group; fit again.")
+        return cls(level, dispersion, borders, lower, upper)
 
 
 def fit_spread(lam: np.ndarray, y: np.ndarray, level: float = LEVEL) -> Spread:
-    """The spread of whole counts y about λ, both of one view in any shape, from days that came before those it is for.
+    """The spread of counts about λ, from days that came before those it is for.
 
-    Where reports are still arriving, λ is of those that are known by now: thinning keeps the dispersion.
+    Args:
+        lam: expected events of each cell of one view, in any shape. Where reports are still arriving, of those that are
+            known by now: thinning keeps the dispersion.
+        y: whole counts, in the shape of `lam`.
+        level: share of the counts that intervals are to hold.
     """
     lam, y = np.maximum(np.ravel(lam), FLOOR).astype(np.float64), np.ravel(y).astype(np.float64)
+    dispersion, borders = fit_dispersion(lam, y), _borders(lam)
+    begin, end = _cdf(y - 1, lam, dispersion), _cdf(y, lam, dispersion)
+    group = np.searchsorted(borders, lam, side="right")
+    groups = (group == g for g in range(len(borders) + 1))
+    lower, upper = zip(*(_conformal_quantiles(begin[here], end[here], level) for here in groups), strict=True)
+    return Spread(level, dispersion, tuple(borders), lower, upper)
+
+
+def fit_dispersion(lam: np.ndarray, y: np.ndarray) -> float:
+    """The dispersion of counts about λ, by moments.
+
+    Args:
+        lam: expected events of each cell, above 0, in any shape.
+        y: whole counts, in the shape of `lam`.
+
+    Returns:
+        (variance − λ) / λ², at least LEAST_DISPERSION.
+    """
     weight = (1 + lam) ** -2.0  # nearly as good as maximum likelihood, and the busiest cells do not decide alone
-    dispersion = max(float(weight @ ((y - lam) ** 2 - y) / (weight @ lam**2)), LEAST_DISPERSION)
-    borders = _borders(lam)
-    # outside the central interval of level s: F(y) < (1 − s) / 2 or F(y − 1) > (1 + s) / 2
-    below, above = 1 - 2 * _cdf(y, lam, dispersion), 2 * _cdf(y - 1, lam, dispersion) - 1
-    score, group = np.maximum(np.maximum(below, above), 0), np.searchsorted(borders, lam, side="right")
-    reach = tuple(_conformal_quantile(score[group == g], level) for g in range(len(borders) + 1))
-    return Spread(level, dispersion, tuple(borders), reach)
+    return max(float((weight * ((y - lam) ** 2 - y)).sum() / (weight * lam**2).sum()), LEAST_DISPERSION)
 
 
 def interval_figures(low: np.ndarray, high: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -154,10 +185,20 @@ def _borders(lam: np.ndarray) -> list[float]:
     return kept
 
 
-def _conformal_quantile(score: np.ndarray, level: float) -> float:
-    """The ⌈(n + 1) · level⌉-th smallest score, which a new one exceeds with a probability of at most 1 − level.
+def _conformal_quantiles(begin: np.ndarray, end: np.ndarray, level: float) -> tuple[float, float]:
+    """The probabilities below and above which a new count falls as often as (1 − level) / 2 each, or less.
 
-    Short of 1, where nothing is outside; the highest one where fewer than level / (1 − level) cells allow no better.
+    Counts stand in the law from `begin` to `end`. A new one is one more of them: of n + 1, not of n. Where they are so
+    few that this allows no end, it is 0 or HIGHEST.
     """
-    place = min(math.ceil((score.size + 1) * level), score.size)
-    return min(float(np.partition(score, place - 1)[place - 1]), 1 - 1e-9)
+    from scipy.optimize import brentq
+
+    begin = np.minimum(begin, HIGHEST)
+    step = np.maximum(end - begin, np.finfo(np.float64).tiny)  # of counts so far out that no number tells them apart
+
+    def excess(probability: float, share: float) -> float:
+        return float(np.clip((probability - begin) / step, 0, 1).mean()) - share
+
+    within = min((1 + level) / 2 * (begin.size + 1) / begin.size, 1.0)
+    lower, upper = (brentq(excess, 0, 1, args=(share,)) for share in (1 - within, within))
+    return float(lower), min(float(upper), HIGHEST)

@@ -45,7 +45,7 @@ def grid(rings: int = 3, seed: int = 0, issued: pd.Timestamp = ISSUED, **changes
         "model": "gcrn-ab12",
         "complete_until": issued - pd.Timedelta(hours=1),
         "assumptions": ("no weather for 24 of 24 hours",),
-        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
         "districts": np.array(["North", None, "=South"] + ["South"] * (len(cells) - 3), object),
     }
     return RiskGrid.of(Forecast(**values | changes))

@@ -36,7 +36,7 @@ def forecast_of(cells: list[str], **changes) -> Forecast:
         "model": "gcrn-20240930-ab12",
         "complete_until": pd.Timestamp("2024-09-30 05:00", tz="UTC"),
         "assumptions": ("no weather for 24 of 24 hours",),
-        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
     }
     return Forecast(**values | changes)
 

@@ -73,9 +73,9 @@ def test_columns_rows_and_values_against_a_plain_loop():
 
 def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
     spreads = {
-        "all": Spread(0.9, 0.3, (2.0,), (0.6, 0.8)),
-        "theft": Spread(0.9, 0.1, (), (0.7,)),
-        "violence": Spread(0.9, 0.5, (), (0.9,)),
+        "all": Spread(0.9, 0.3, (2.0,), (0.05, 0.1), (0.95, 0.92)),
+        "theft": Spread(0.9, 0.1, (), (0.05,), (0.95,)),
+        "violence": Spread(0.9, 0.5, (), (0.04,), (0.97,)),
     }
     forecast = forecast_of(4 * intensities(), spreads=spreads)
     grid = RiskGrid.of(forecast)

@@ -33,7 +33,7 @@ def grid_of(cells: list[str] = CELLS, **changes) -> RiskGrid:
         "model": "gcrn-20240930-ab12",
         "complete_until": pd.Timestamp("2024-09-30 05:00", tz="UTC"),
         "assumptions": ("no weather for 24 of 24 hours",),
-        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.8,))),
+        "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
         "usual": rng.gamma(0.5, 0.1, shape).astype(np.float32),
     }
     return RiskGrid.of(Forecast(**values | changes))

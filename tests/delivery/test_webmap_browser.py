@@ -56,7 +56,7 @@ def folder(tmp_path_factory) -> Path:
         model="gcrn-ab12",
         complete_until=ISSUED,
         assumptions=("A simulated city: no report in it is real.",),
-        spreads=dict.fromkeys(("all", "theft", "<img src=x onerror=alert(1)>"), Spread(0.9, 0.3, (), (0.8,))),
+        spreads=dict.fromkeys(("all", "theft", "<img src=x onerror=alert(1)>"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
         usual=rng.gamma(0.5, 0.1, shape).astype(np.float32),
         districts=np.array(["</script><b>6", None] + ["3"] * (len(cells) - 2), object),
     )
