@@ -100,7 +100,7 @@ class Spread:
         from scipy.special import betaincinv
 
         size = 1 / self.dispersion
-        with np.errstate(divide="ignore"):  # infinite where no λ is high enough
+        with np.errstate(divide="ignore", over="ignore"):  # infinite where no λ is high enough
             return size / betaincinv(size, count + 1, share) - size
 
     def to_dict(self) -> dict[str, Any]:
