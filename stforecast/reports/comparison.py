@@ -41,7 +41,8 @@ def section(examined: Examined) -> Section:
             "and deviance: how far probabilities and expected counts are from what came, lower is better. Calibration "
             "slope: 1 where risks are neither too extreme nor too timid. Hit rate 5 %: share of the reports inside the "
             "5 % of hexagons ranked highest each hour. PAI 1 %: hit rate over share of area at 1 %. "
-            "90 % intervals hold: share of daily counts inside their interval.",
+            "90 % intervals hold: share of daily counts inside their interval; more than 90 % where counts are small, "
+            "since intervals end at whole counts.",
             note=True,
         )
     )

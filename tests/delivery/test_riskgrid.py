@@ -92,6 +92,19 @@ def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
     assert found["low"].max() > 0
 
 
+def test_no_row_has_a_risk_above_5_percent_beside_0_to_0():
+    """Of each category and of `all`, where the law by itself ends at 0 up to a risk of 16 %."""
+    loose = Spread(0.9, 3.0, (), (0.05,), (0.9,))
+    daily = np.linspace(0.02, 0.2, 61)[:, None] * np.array([1.0, 0.5])
+    intensity = np.broadcast_to(daily / 24, (1, 24, 61, 2))
+    day = RiskGrid.of(forecast_of(intensity, spreads=dict.fromkeys(("all", "theft", "violence"), loose))).day
+    for _, rows in day.groupby("category"):
+        likely = rows["risk"] > 0.05
+        assert 0 < likely.sum() < len(rows)
+        assert (rows.loc[likely, "high"] == 1).all()
+        assert (rows.loc[~likely, "high"] == 0).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     hnp.arrays(

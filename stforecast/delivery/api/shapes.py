@@ -39,8 +39,8 @@ class Values(BaseModel):
     intensity: float = Field(description="expected number of reported offences")
     risk: float = Field(description="probability of at least one")
     usual: float | None = Field(None, description="intensity that is usual of such an hour")
-    low: int | None = Field(None, description="of the 24 hours: the count lies from low to high nine times out of ten")
-    high: int | None = None
+    low: int | None = Field(None, description="of the 24 hours: the count is lower one time in twenty at most")
+    high: int | None = Field(None, description="of the 24 hours: the count is higher one time in twenty at most")
 
 
 class Row(Values):
