@@ -15,8 +15,8 @@ make up for nothing: where the law is right they ask for its own quantiles, so t
 Guaranteed:
 - in the mean over each group, where validation and later days are exchangeable: at most (1 − level) / 2 of the counts
   are below their interval, and at most as many above;
-- for every λ: no interval says other than the risk 1 − exp(−λ) that is shown beside it. Where at least one event is
-  likelier than (1 − level) / 2, an event is inside; where none is likelier than that, 0 is.
+- for every λ: no interval contradicts the risk 1 − exp(−λ) that is shown beside it. Where at least one event is
+  likelier than (1 − level) / 2, the interval reaches to 1; where no event is likelier than that, 0 is inside.
 
 Not guaranteed:
 - at one λ, as far as the law's shape is wrong within a group;

@@ -93,7 +93,7 @@ def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
 
 
 def test_no_row_has_a_risk_above_5_percent_beside_0_to_0():
-    """Of each category and of `all`, where the law by itself ends at 0 up to a risk of 16 %."""
+    """Of each category and of `all`, where the law by itself ends at 0 up to a risk of 11 %."""
     loose = Spread(0.9, 3.0, (), (0.05,), (0.9,))
     daily = np.linspace(0.02, 0.2, 61)[:, None] * np.array([1.0, 0.5])
     intensity = np.broadcast_to(daily / 24, (1, 24, 61, 2))
