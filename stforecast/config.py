@@ -148,7 +148,7 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
 
 def _wrong(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:
     """What is wrong with a value, and which key an unknown one is likely to mean."""
-    key = ".".join(map(str, place)) or "config"
+    key = ".".join(str(name) for name in place if name not in ("names", "parts")) or "config"  # which kind of union
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {given!r:.60})"
     near = _near(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 DateOrder = Literal["month_first", "day_first"]
@@ -17,16 +17,50 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class Columns(Section):
-    """Which of the publisher's columns holds what. Several names are tried in order."""
+class DateParts(Section):
+    """Columns that hold one part of a date and time each."""
 
-    occurred: list[str] = Field([], description="date, or date and time, of (the start of) the occurrence")
+    year: str = Field(description="column of the year")
+    month: str = Field(description="column of the month")
+    day: str = Field(description="column of the day of the month")
+    hour: str | None = Field(None, description="column of the hour, 0 to 23")
+    minute: str | None = Field(None, description="column of the minute; needs `hour`")
+
+    @model_validator(mode="after")
+    def _hour_first(self) -> DateParts:
+        if self.minute and not self.hour:
+            raise ValueError("name the column of the hour beside that of the minute")
+        return self
+
+
+Moment = Annotated[
+    Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")],
+    Discriminator(lambda given: "parts" if isinstance(given, dict | DateParts) else "names"),
+]
+
+
+class Columns(Section):
+    """Which of the publisher's columns holds what. Names in a list are alternatives: the first that is there counts."""
+
+    occurred: Moment = Field(
+        [],
+        description="date, or date and time, of (the start of) the occurrence: names, of which the first that is there "
+        "counts, or a mapping where its parts have columns of their own: {year: …, month: …, day: …, hour: …, "
+        "minute: …}",
+    )
     occurred_time: list[str] = Field([], description="time of day in a column of its own: HH:MM[:SS] or HHMM")
-    occurred_until: list[str] = Field([], description="end of the occurrence where it is given as a span")
+    occurred_until: Moment = Field(
+        [], description="end of the occurrence where it is given as a span; names or parts, as `occurred`"
+    )
     occurred_until_time: list[str] = Field([], description="time of day of the end, in a column of its own")
-    reported: list[str] = Field([], description="when the report became known")
+    reported: Moment = Field([], description="when the report became known; names or parts, as `occurred`")
     latitude: list[str] = Field([], description="latitude in degrees, or northing when `crs` is projected")
     longitude: list[str] = Field([], description="longitude in degrees, or easting when `crs` is projected")
+    location: list[str] = Field(
+        [],
+        description="one column that holds both coordinates, in place of latitude and longitude: an address with "
+        '"(37.87, -122.27)" behind it, WKT or GeoJSON',
+    )
     offence: list[str] = Field([], description="the publisher's offence type that `categories` groups")
     event_id: list[str] = Field([], description="unique key of a row; without one a hash of the row is used")
     incident_id: list[str] = Field([], description="incident that several rows may share")

@@ -23,9 +23,9 @@ import pyarrow.compute as pc
 
 from stforecast.events import ledger as why
 from stforecast.events import moments
+from stforecast.events.header import FIELDS
 from stforecast.events.ledger import FOREVER, Ledger
 from stforecast.events.moments import Texts
-from stforecast.events.read import FIELDS
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import grouping
 from stforecast.events.texts import as_array, coded, is_empty, numbers_of, stripped

@@ -21,8 +21,9 @@ from stforecast.events.checks import Settled, check, notes
 from stforecast.events.clean import Cleaned, clean
 from stforecast.events.dates import order_of
 from stforecast.events.gather import Parts
+from stforecast.events.header import monthly
 from stforecast.events.parts import VERSION, Part, keep
-from stforecast.events.read import ahead, monthly, read
+from stforecast.events.read import ahead, read
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
@@ -187,7 +188,7 @@ def _in_folder(folder: Path) -> list[Path]:
 def _chunks(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Iterator[Cleaned]:
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"ingest {path.name}", disable=None) as bar:
         for chunk in ahead(read(path, source.columns, needed)):
-            part = clean(chunk.frame, source, now)
+            part = clean(chunk.frame, source.model_copy(update={"crs": None}) if chunk.in_degrees else source, now)
             months = part.rejects["reason"].eq(why.MONTH_ONLY).sum()
             if months > len(chunk.frame) / 2:
                 raise monthly(str(path))

@@ -15,7 +15,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +27,25 @@ import pyarrow as pa
 
 from stforecast.errors import DataError
 from stforecast.events import blocks
+from stforecast.events.header import joined, locate
 from stforecast.events.texts import as_array
 from stforecast.sections import Columns
 
 Item = TypeVar("Item")
 BLOCK = 8 << 20  # bytes of text parsed at once
 ROWS = 32768  # rows of Parquet read at once
-FIELDS = tuple(Columns.model_fields)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of one file, and how many of its bytes have been read by now."""
+    """Rows of one file, and how many of its bytes have been read by now.
+
+    in_degrees: latitude and longitude come from a geometry, whatever `source.crs` says of the columns.
+    """
 
     frame: pd.DataFrame
     position: int
+    in_degrees: bool = False
 
 
 def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLOCK) -> Iterator[Chunk]:
@@ -79,47 +83,6 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
             yield cast(Item, item)
-
-
-def locate(header: Sequence[str], columns: Columns, needed: Collection[str], origin: str) -> dict[str, int]:
-    """Field → index of the first column that bears one of its names (case, spaces and punctuation aside).
-
-    Raises:
-        DataError: a needed field has no column, or the publisher gives months only.
-    """
-    exact: dict[str, int] = {}
-    loose: dict[str, int] = {}
-    for index, name in enumerate(header):
-        exact.setdefault(name.strip(), index)
-        loose.setdefault(_plain(name), index)
-    found: dict[str, int] = {}
-    for field in FIELDS:
-        for name in getattr(columns, field):
-            if name in exact or _plain(name) in loose:
-                found[field] = exact[name] if name in exact else loose[_plain(name)]
-                break
-    for field in (field for field in FIELDS if field in needed and field not in found):
-        if field == "occurred" and "month" in loose and "crimetype" in loose:
-            raise monthly(origin)
-        names = " or ".join(repr(name) for name in getattr(columns, field))
-        shown = ", ".join(name.strip() for name in header[:40])
-        raise DataError(
-            f"{origin}: no column {names} for `{field}`; found: {shown:.600}. Name the right one under "
-            f"source.columns.{field}, or check source.preset and source.path."
-        )
-    return found
-
-
-def monthly(origin: str) -> DataError:
-    """The error for a publisher of months."""
-    return DataError(
-        f"{origin}: the publisher gives only the month of an offence (as data.police.uk does), so an hourly forecast "
-        "is not possible with it. Use a publisher that gives day and time."
-    )
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _csv(
@@ -199,7 +162,7 @@ def _frame(name: str, table: blocks.Table) -> pd.DataFrame:
     which[[row for row, _, _ in table.problem]] = np.arange(len(table.problem)) + 1
     rows = pa.table(
         {
-            **table.texts,
+            **joined(table.texts),
             "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [name]),
             "line": table.lines,
             "problem": as_array(["", *(reason for _, reason, _ in table.problem)]).take(pa.array(which)),

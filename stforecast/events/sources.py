@@ -12,8 +12,8 @@ from stforecast.errors import ConfigError
 from stforecast.events.presets import PRESETS
 from stforecast.sections import Columns, Source
 
-# an hour of an event cannot be had without these; the offence column joins them when there are categories to group
-NEEDED = ("occurred", "latitude", "longitude")
+# what every file needs beside a place; the offence column joins it when there are categories to group
+NEEDED = ("occurred",)
 
 
 def resolve(source: Source) -> Source:
@@ -24,6 +24,8 @@ def resolve(source: Source) -> Source:
     """
     preset = _preset(source.preset)
     columns = Columns(**{f: getattr(source.columns, f) or getattr(preset.columns, f) for f in Columns.model_fields})
+    if source.columns.location and not (source.columns.latitude or source.columns.longitude):
+        columns = columns.model_copy(update={"latitude": [], "longitude": []})
     own = {f for f in source.model_fields_set if getattr(source, f) not in (None, {})}
     rest = {f: getattr(source if f in own else preset, f) for f in Source.model_fields if f != "columns"}
     effective = Source(columns=columns, **rest)

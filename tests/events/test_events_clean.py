@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from stforecast.errors import ArtefactError
 from stforecast.events import ledger as why
 from stforecast.events.clean import clean
+from stforecast.events.header import FIELDS
 from stforecast.events.moments import FLOOR
-from stforecast.events.read import FIELDS
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.events.settle import merge, settle
 from stforecast.events.sources import resolve

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stforecast.errors import DataError
-from stforecast.events.read import locate, read
+from stforecast.events.header import locate
+from stforecast.events.read import read
 from stforecast.events.records import CUT, LONG, QUOTE, SHORT, _careful, _fast, parse_block
 from stforecast.sections import Columns
 
@@ -152,7 +153,7 @@ def test_the_fast_way_is_taken_on_clean_lines():
 @pytest.mark.parametrize("header", [["ID", "Primary Type"], ["id", "primary_type"], ["Id", "PrimaryType"]])
 def test_header_forms(header):
     columns = Columns(offence=["Primary Type"], event_id=["ID"])
-    assert locate(header, columns, (), "f") == {"event_id": 0, "offence": 1}
+    assert locate(header, columns, (), "f", geometry=True) == {"event_id": 0, "offence": 1}
 
 
 def test_a_missing_column_says_what_to_do(tmp_path):

@@ -1,0 +1,119 @@
+"""The header of a publisher's file → which of its columns holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stforecast.errors import DataError
+from stforecast.events.texts import is_empty, stripped
+from stforecast.sections import Columns, DateParts
+
+FIELDS = tuple(Columns.model_fields)
+PARTS = tuple(DateParts.model_fields)
+
+
+def locate(
+    header: Sequence[str], columns: Columns, needed: Collection[str], origin: str, geometry: bool = False
+) -> dict[str, int]:
+    """Field → index of the first column that bears one of its names (case, spaces and punctuation aside).
+
+    A part of a date has a field of its own, such as `occurred.year`; `joined` makes one text of them.
+
+    Args:
+        needed: the fields that the file must have; a place may come from latitude and longitude or from `location`.
+        geometry: the file holds the places beside its columns.
+
+    Raises:
+        DataError: a needed field has no column, the file says nowhere where, or the publisher gives months only.
+    """
+    exact: dict[str, int] = {}
+    loose: dict[str, int] = {}
+    for index, name in enumerate(header):
+        exact.setdefault(name.strip(), index)
+        loose.setdefault(_plain(name), index)
+
+    def index_of(names: Sequence[str]) -> int | None:
+        for name in names:
+            if name in exact or _plain(name) in loose:
+                return exact[name] if name in exact else loose[_plain(name)]
+        return None
+
+    wanted = _names(columns)
+    places = {field: index_of(names) for field, names in wanted.items()}
+    found = {field: index for field, index in places.items() if index is not None}
+    placed = geometry or "location" in found or {"latitude", "longitude"} <= found.keys()
+    for field in (field for field in wanted if field not in found):
+        place = field in ("latitude", "longitude", "location")
+        if field.partition(".")[0] not in needed or (place and placed):
+            continue
+        if field == "occurred" and "month" in loose and "crimetype" in loose:
+            raise monthly(origin)
+        names = " or ".join(map(repr, wanted[field]))
+        raise DataError(
+            f"{origin}: no column {names} for `{field}`; found: {_shown(header)}. Name the right one under "
+            f"source.columns.{field}, or check source.preset and source.path."
+        )
+    if not placed:
+        raise DataError(
+            f"{origin}: no column for the place; found: {_shown(header)}. Name those of latitude and longitude under "
+            "source.columns, or one that holds both under source.columns.location."
+        )
+    return found
+
+
+def joined(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Texts [r] by field, with one text such as `2023-04-01 4:07` in the place of the parts of a date.
+
+    It is "" where all parts are blank. A part that is blank beside others leaves a text that is no time.
+    """
+    out = {field: values for field, values in texts.items() if "." not in field}
+    for field in dict.fromkeys(name.partition(".")[0] for name in texts if "." in name):
+        part = {name: stripped(texts[f"{field}.{name}"], True) for name in PARTS if f"{field}.{name}" in texts}
+        day = pc.binary_join_element_wise(part["year"], part["month"], part["day"], _text("-"))
+        clock = [part[name] for name in ("hour", "minute") if name in part]
+        if len(clock) == 1:
+            clock.append(pa.repeat(_text("00"), len(day)))
+        else:
+            clock = [clock[0], pc.utf8_lpad(clock[1], 2, "0")] if clock else []
+        whole = pc.binary_join_element_wise(day, pc.binary_join_element_wise(*clock, _text(":")), _text(" "))
+        out[field] = pc.if_else(
+            pa.array(is_empty(part["year"]) & is_empty(part["day"])), _text(""), whole if clock else day
+        )
+    return out
+
+
+def monthly(origin: str) -> DataError:
+    """The error for a publisher of months."""
+    return DataError(
+        f"{origin}: the publisher gives only the month of an offence (as data.police.uk does), so an hourly forecast "
+        "is not possible with it. Use a publisher that gives day and time."
+    )
+
+
+def _names(columns: Columns) -> dict[str, list[str]]:
+    """The names that are looked for, by field."""
+    out: dict[str, list[str]] = {}
+    for field in FIELDS:
+        given = getattr(columns, field)
+        if isinstance(given, DateParts):
+            out |= {f"{field}.{part}": [name] for part in PARTS if (name := getattr(given, part))}
+        else:
+            out[field] = given
+    return out
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The column names for a message, whatever bytes they hold."""
+    text = ", ".join(name.strip() for name in header[:40])
+    return "".join(c if c.isprintable() else "·" for c in text)[:600]
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
