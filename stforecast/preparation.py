@@ -57,7 +57,7 @@ class Preparation:
             self.say(f"ingest: {place.silver} is up to date")
             return found
         table = events_ingest.ingest(config, files, place.silver)
-        for line in [*summary(table.meta), *table.meta["notes"]]:
+        for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"]]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {place.silver}")
         return table

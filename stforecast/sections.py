@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-DateOrder = Literal["month_first", "day_first"]
+DateOrder = Literal["month_first", "day_first", "year_first"]
 
 
 class Section(BaseModel):
@@ -88,11 +88,23 @@ class Source(Section):
     )
     date_order: DateOrder | None = Field(
         None,
-        description="whether 3/4/2024 is 4 March or 3 April; default the preset's, or else what the dates of all files "
-        "tell",
+        description="whether 3/4/2024 is 4 March or 3 April (24-03-04, with two digits of the year: 4 March, "
+        "year_first); default the preset's, or else what the dates of all files tell",
+    )
+    clock: Literal["hours", "hhmm", "24_hour"] | None = Field(
+        None,
+        description="how times of day without AM and PM are written: a bare number as an hour (14) or as HHMM (1430); "
+        "24_hour says that they are right though none is after 12:59; default what the times of a file tell",
     )
     bounds: tuple[float, float, float, float] | None = Field(
-        None, description="west, south, east, north in degrees; events outside are refused; default the preset's"
+        None,
+        description="west, south, east, north in degrees (west > east across the 180th meridian); events outside are "
+        "refused; default the preset's",
+    )
+    default_places: Literal["found"] | list[tuple[float, float]] = Field(
+        [],
+        description="latitude and longitude of places that stand for an unknown one (a head office, a centroid), or "
+        "`found` for those that the whole record shows; events there are left out",
     )
     first_day: dt.date | None = Field(None, description="first local day kept; default the first in the file")
     last_day: dt.date | None = Field(None, description="last local day kept (to 01:00 in summer); default the last")

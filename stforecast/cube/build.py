@@ -73,7 +73,7 @@ def build(
         )
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
-    fallbacks = [*_fallbacks(config, frame, reported), *axis.misfits(config, hour)]
+    fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.misfits(config, hour)]
     total = len(frame)
     del frame  # its memory is wanted for the cells
     pa.default_memory_pool().release_unused()

@@ -14,15 +14,19 @@ import pandas as pd
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
+from stforecast.events.geography import Pile, check_places, named_piles
+from stforecast.events.hours import check_times, doubts
 from stforecast.events.parts import Part
+from stforecast.events.places import is_projected
 from stforecast.events.records import CUT
 from stforecast.events.schema import save_rejects
 from stforecast.events.settle import Choice
+from stforecast.events.sources import categories_of
 from stforecast.sections import Source
 
 Categories = Mapping[str, Sequence[str]]
 
-DAYS_ONLY = 0.9  # share of events at exactly local midnight from which the publisher gives days, not times
+MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Settled:
     """Which rows are events, and what became of all others; `counts` holds no events.
 
     placed: rows with a place within the bounds, before any is merged or left out. occurred (µs), category (number),
-    reported (whether): of the events in order.
+    reported (whether), place (`geography.packed`): of the events in order. piles: coordinates that hold far more events
+    of a category than any other.
     """
 
     choice: Choice
@@ -39,34 +44,46 @@ class Settled:
     occurred: np.ndarray
     category: np.ndarray
     reported: np.ndarray
+    place: np.ndarray
+    piles: Sequence[Pile]
 
     def __len__(self) -> int:
         return len(self.choice.rows)
 
 
-def check(
-    settled: Settled,
-    source: Source,
-    own: Categories,
-    summary: dict[str, Any],
-    files: Sequence[Path],
-    silver: Path,
-) -> None:
+def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Part], silver: Path) -> list[str]:
     """Stop where the events cannot be right; refused rows are then in `silver`, so that one can look.
 
-    source: the effective one. own: the categories that the user gave. summary: the counts of ingest.json.
+    Args:
+        source: the effective one.
+        own: the categories that the user gave.
+
+    Returns:
+        Sentences on what is doubtful, to stand wherever a number made from these events does.
 
     Raises:
-        DataError: most places have their axes exchanged, a file is cut short, too many rows are refused, no event is
-            left, the publisher gives days without times, or no offence falls into one of the user's own categories.
+        DataError: places are no degrees or have their axes exchanged, a file is cut short, too many rows are refused,
+            no event is left, times of day or places cannot be what they seem, or no offence falls into one of the
+            user's own categories.
     """
+    files = [part.facts["source"]["file"] for part in parts]
+    _check_degrees(settled, source)
     _check_axes(settled, source)
     _check_rejects(settled, source, silver)
-    _check_events(settled, summary, files)
+    check_times({name: part.counts().told for name, part in zip(files, parts, strict=True)}, settled.occurred, source)
+    _check_events(settled, files)
     _check_categories(settled, source, own)
+    names = categories_of(source)
+    return [
+        *check_places(settled.place, source),
+        *doubts(settled.occurred, settled.category, names, source),
+        *(named_piles(settled.piles, names) if source.default_places != "found" else ()),
+    ]
 
 
-def notes(summary: dict[str, Any], own: Categories, parts: Sequence[Part], source: Source) -> Iterator[str]:
+def notes(
+    settled: Settled, summary: dict[str, Any], own: Categories, parts: Sequence[Part], source: Source
+) -> Iterator[str]:
     """Lines on what may be right, and may not: a category without events, a pattern of the user's own that matches
     nothing, a file that loses more rows than the whole record may. Arguments as in `check`."""
     for category, events in summary["events_by_category"].items():
@@ -74,8 +91,35 @@ def notes(summary: dict[str, Any], own: Categories, parts: Sequence[Part], sourc
             yield f"categories.{category}: no event"
     for category, patterns in summary["patterns_without_offences"].items() if own else ():
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
+    if source.default_places == "found":
+        for pile in settled.piles:
+            name = categories_of(source)[pile.category]
+            yield f"category {name}: left out what is at [{pile.latitude:.6f}, {pile.longitude:.6f}], a default place"
     for part in parts:
         yield from _loss(part, source)
+
+
+def _check_degrees(settled: Settled, source: Source) -> None:
+    """Stop where coordinates are metres or feet and no system is named, or degrees where one is."""
+    outside = settled.counts.rejects[settled.counts.rejects["reason"] == why.OUTSIDE]
+    if len(outside) <= settled.placed or not len(outside):
+        return
+    pairs = outside["value"].str.findall(r"[-+]?[0-9]+(?:\.[0-9]+)?")
+    numbers = np.array([[float(text) for text in pair] for pair in pairs if len(pair) == 2]).reshape(-1, 2)
+    if not len(numbers):
+        return
+    beyond = (np.abs(numbers) > 360).any(axis=1).mean()
+    file, (line, value) = outside["file"].iloc[0], (outside["line"].iloc[0], outside["value"].iloc[0])
+    if not is_projected(source.crs) and beyond > MOST:
+        raise DataError(
+            f"{file}: line {line}: {value!r:.60} is no latitude and longitude in degrees. Set source.crs to the "
+            "coordinate system of the publisher (such as EPSG:32610), or name the columns that hold degrees."
+        )
+    if is_projected(source.crs) and beyond < 1 - MOST:
+        raise DataError(
+            f"{file}: line {line}: {value!r:.60} is in degrees, but source.crs says {source.crs}. Leave source.crs "
+            "out, or name the columns that hold projected coordinates."
+        )
 
 
 def _check_axes(settled: Settled, source: Source) -> None:
@@ -112,25 +156,36 @@ def _check_rejects(settled: Settled, source: Source, silver: Path) -> None:
     )
     raise DataError(
         f"{len(rejects)} of {concerned} rows refused ({len(rejects) / concerned:.1%}; source.max_rejects is "
-        f"{source.max_rejects:.1%}). {reasons}. {where}; mend the file or the source section, or raise the limit."
+        f"{source.max_rejects:.1%}). {reasons}. {_hint(rejects, source)}{where}; mend the file or the source section, "
+        "or raise the limit."
     )
 
 
-def _check_events(settled: Settled, summary: dict[str, Any], files: Sequence[Path]) -> None:
-    names, counts = ", ".join(path.name for path in files[:3]), settled.counts
+def _hint(rejects: pd.DataFrame, source: Source) -> str:
+    """What a common slip in the source section would explain."""
+    unread = rejects[rejects["reason"] == why.UNREADABLE_TIME]["value"]
+    names = source.columns.occurred
+    if (
+        isinstance(names, list)
+        and len(names) > 1
+        and len(unread)
+        and unread.str.match(r"[0-9]{1,4}(?: |$)").mean() > MOST
+    ):
+        return (
+            f"Of the names in source.columns.occurred ({', '.join(names)}) only the first that the file has is read. "
+            f"Where each column holds a part, write occurred: {{year: {names[0]}, month: …, day: …, hour: …}}. "
+        )
+    return ""
+
+
+def _check_events(settled: Settled, files: Sequence[str]) -> None:
+    counts = settled.counts
     if not len(settled):
         top = ", ".join(repr(offence) for (offence, _), _ in counts.offences.most_common(5))
         left_out = ", ".join(f"{reason}: {number}" for reason, number in counts.left_out.most_common())
         raise DataError(
-            f"{names}: no event is left of {counts.rows} rows ({left_out or 'the file has no rows'}). Check "
-            f"source.categories against the offences ({top}), source.first_day and source.last_day."
-        )
-    midnight = summary["at_midnight"]
-    if len(settled) >= 50 and midnight > DAYS_ONLY:
-        raise DataError(
-            f"{names}: {midnight:.0%} of the events are at exactly midnight, so the publisher gives days without times "
-            "and an hourly forecast is not possible. If a column holds the time, name it under "
-            "source.columns.occurred_time."
+            f"{', '.join(files[:3])}: no event is left of {counts.rows} rows ({left_out or 'the file has no rows'}). "
+            f"Check source.categories against the offences ({top}), source.first_day and source.last_day."
         )
 
 

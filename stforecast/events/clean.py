@@ -5,8 +5,7 @@ until its report is known; left out because no category names its offence; refus
 for its place; or an event. Rows that are left out are counted and are not rejects.
 
 Stated rules, counted under `mended` where they apply:
-- times: see `moments`;
-- coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
+- times: see `moments`; places: see `places`.
 """
 
 from __future__ import annotations
@@ -23,13 +22,16 @@ import pyarrow.compute as pc
 
 from stforecast.events import ledger as why
 from stforecast.events import moments
+from stforecast.events.days import NONE
 from stforecast.events.header import FIELDS
 from stforecast.events.ledger import FOREVER, Ledger
 from stforecast.events.moments import Texts
+from stforecast.events.places import places as places_of
+from stforecast.events.reading import Told, stated
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import grouping
-from stforecast.events.texts import as_array, coded, is_empty, numbers_of, stripped
-from stforecast.events.times import NONE
+from stforecast.events.texts import as_array, coded, is_empty, stripped
+from stforecast.events.times import Reading
 from stforecast.sections import Source
 
 KEYS = ("event_id", "incident_id", "district", "count")
@@ -45,9 +47,9 @@ class Cleaned:
     """What became of some rows; results of several chunks add (`settle.merge`).
 
     events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
-    rejects: file, line, reason, value. offences: (offence, category or None) → rows. dates: what a date tells of the
-    order of day and month (`ORDERS`) → file, line and text of the first such date. due: the first instant (µs) at which
-    the same rows may come out differently, since they tell of what was then to come.
+    rejects: file, line, reason, value. offences: (offence, category or None) → rows. told: what the texts tell of how
+    they are to be read. due: the first instant (µs) at which the same rows may come out differently, since they tell of
+    what was then to come.
     """
 
     events: pd.DataFrame
@@ -57,16 +59,19 @@ class Cleaned:
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     offences: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    dates: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
     due: int = FOREVER
 
 
-def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
+def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, reading: Reading | None = None) -> Cleaned:
     """Events, withdrawals and rejects of one chunk of `read`.
 
-    source: the effective one of `sources.resolve`; without `date_order` dates are read month first. now: the instant
-    after which nothing can have occurred.
+    Args:
+        source: the effective one of `sources.resolve`.
+        now: the instant after which nothing can have occurred.
+        reading: how texts are read; by default as the source section states, and month first where it does not.
     """
+    reading = reading or stated(source)
     given = [name for name in FIELDS if name in chunk]
     nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
     texts: Texts = {
@@ -86,10 +91,11 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     offences = _in_order(which[book.open], list(zip(kinds, groups, strict=True)))
     book.leave_out(np.array([group is None for group in groups], bool)[which], why.NO_CATEGORY)
     limit = now.value // 1000
-    occurred = moments.occurred(book, texts, "occurred_time" in given, source, limit)
-    latitude, longitude = _places(book, texts, source)
-    until = moments.until(book, texts, "occurred_until_time" in given, occurred, source, limit)
-    reported = moments.reported(book, texts, occurred, source, limit)
+    occurred, written = moments.occurred(book, texts, "occurred_time" in given, source, reading, limit)
+    latitude, longitude = places_of(book, texts, source)
+    paired = "occurred_until_time" in given
+    until = moments.until(book, texts, paired, occurred, written, source, reading, limit)
+    reported = moments.reported(book, texts, occurred, source, reading, limit)
 
     rows = np.flatnonzero(book.open)
     kept, taken = pa.array(rows), pa.array(which[rows])
@@ -121,46 +127,13 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp) -> Cleaned:
     no = np.array(places, np.int64)
     columns = (file.dictionary.take(file.indices.take(pa.array(no))), line[no], _each(reasons), _each(values))
     rejects = pa.table(dict(zip(REJECT_COLUMNS, columns, strict=True)))
-    dates = {order: (file[row].as_py(), int(line[row]), text) for order, (row, text) in book.dates.items()}
+    examples = {kind: (file[row].as_py(), int(line[row]), text) for kind, (row, text) in book.examples.items()}
     counts = len(chunk), book.left_out, book.mended, offences
-    return Cleaned(_frame(events), _frame(withdrawals), _frame(rejects), *counts, dates, book.due)
+    return Cleaned(_frame(events), _frame(withdrawals), _frame(rejects), *counts, Told(examples, book.counts), book.due)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     return table.to_pandas(use_threads=False, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
-
-
-def _places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    shown = texts["latitude"], texts["longitude"]
-    y, x = numbers_of(shown[0]), numbers_of(shown[1])
-    # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
-    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
-    book.refuse(blank, why.NO_PLACE, *shown)
-    x, y = np.where(book.open, x, np.nan), np.where(book.open, y, np.nan)
-    longitude, latitude = _degrees(x, y, source.crs)
-    outside = book.open & ~_within(longitude, latitude, source)
-    if outside.any() and source.bounds:
-        other = _degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
-        exchanged = outside & _within(*other, source)
-        longitude, latitude = np.where(exchanged, other, (longitude, latitude))
-        outside &= ~exchanged
-        book.mend(exchanged, why.EXCHANGED)
-    book.refuse(outside, why.OUTSIDE, *shown)
-    return latitude, longitude
-
-
-def _degrees(x: np.ndarray, y: np.ndarray, crs: str | None) -> tuple[np.ndarray, np.ndarray]:
-    if crs is None:
-        return x, y
-    from pyproj import Transformer
-
-    longitude, latitude = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
-    return longitude, latitude
-
-
-def _within(longitude: np.ndarray, latitude: np.ndarray, source: Source) -> np.ndarray:
-    west, south, east, north = source.bounds or (-180, -90, 180, 90)
-    return np.asarray((longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north))
 
 
 def _ids(texts: Texts, rows: np.ndarray) -> pa.Array:
@@ -169,7 +142,10 @@ def _ids(texts: Texts, rows: np.ndarray) -> pa.Array:
     blank = is_empty(ids)
     if not blank.any():
         return ids
-    cells = [texts[name].take(pa.array(rows[blank])) for name in sorted(texts) if name != "event_id"]
+    names = sorted(texts.keys() - {"event_id", "location"})
+    if not is_empty(texts["location"]).all():  # a field that is younger than the ids of records without it
+        names.append("location")
+    cells = [texts[name].take(pa.array(rows[blank])) for name in names]
     joined = pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string())).to_pylist()
     hashes = ["#" + hashlib.blake2b(row.encode(), digest_size=10).hexdigest() for row in joined]
     return pc.replace_with_mask(ids, pa.array(blank), _each(hashes))

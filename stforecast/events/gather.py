@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stforecast.events.geography import packed
 from stforecast.events.parts import CODED, Part
 from stforecast.events.schema import COLUMNS, REJECT_COLUMNS, REPEATED, TEXT, TEXTS, TIMES
 from stforecast.events.settle import Choice, Keys, numbered
@@ -70,6 +71,14 @@ class Parts:
     def reported(self) -> np.ndarray:
         """Rows [e] with a report time."""
         return self._joined("reported_at", bool, lambda times: np.asarray(times.is_valid()))
+
+    def places(self) -> np.ndarray:
+        """Where the rows [e] are (`geography.packed`)."""
+        found = [np.zeros(0, np.int64)]
+        for part in self.parts:
+            for batch in part.batches(["latitude", "longitude"]):
+                found.append(packed(*(batch.column(name).to_numpy() for name in ("latitude", "longitude"))))
+        return np.concatenate(found)
 
     def refused(self, choice: Choice, keys: Keys) -> pd.DataFrame:
         """The rows that `choice` refuses, as rejects."""

@@ -44,6 +44,9 @@ def locate(
     wanted = _names(columns)
     places = {field: index_of(names) for field, names in wanted.items()}
     found = {field: index for field, index in places.items() if index is not None}
+    if "latitude" in found and found["latitude"] == found.get("longitude"):
+        found["location"] = found.pop("latitude")  # one column that is named for both holds both
+        del found["longitude"]
     placed = geometry or "location" in found or {"latitude", "longitude"} <= found.keys()
     for field in (field for field in wanted if field not in found):
         place = field in ("latitude", "longitude", "location")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,19 +19,24 @@ from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.checks import Settled, check, notes
 from stforecast.events.clean import Cleaned, clean
-from stforecast.events.dates import order_of
+from stforecast.events.clocks import DAY, SECOND
+from stforecast.events.days import NONE
 from stforecast.events.gather import Parts
+from stforecast.events.geography import at_piles, piles
 from stforecast.events.header import monthly
 from stforecast.events.parts import VERSION, Part, keep
 from stforecast.events.read import ahead, read
+from stforecast.events.reading import Told, reading_of, stated
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
-from stforecast.events.times import DAY, NONE, SECOND, to_local
+from stforecast.events.times import Reading
+from stforecast.events.zones import to_local
 from stforecast.files import contents, fingerprint, sweep, write_json
-from stforecast.sections import DateOrder, Source
+from stforecast.sections import Source
 from stforecast.workspace import Workspace
 
+GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
 UNFINISHED = ".parts-"  # folders of files that are being read
 ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")
 
@@ -104,12 +109,12 @@ def ingest(
     sweep(silver.parent, f"{UNFINISHED}*")
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
-        cleaned, order = _in_their_order(hashed, source, needed, now, silver / "parts", Path(fresh))
+        cleaned, reading, said = _read_alike(hashed, source, needed, now, silver / "parts", Path(fresh))
         pa.default_memory_pool().release_unused()  # what reading took; settling needs as much again
         parts = Parts.of(cleaned[::-1], categories_of(source))  # of an id the last file's row counts
         settled = _settle(parts, source)
         summary, own = _summary(settled, source), config.source.categories
-        check(settled, source, own, summary, files, silver)
+        doubts = check(settled, source, own, cleaned, silver)
         meta = {
             "schema": SCHEMA,
             "city": config.city,
@@ -117,9 +122,10 @@ def ingest(
             "ingested_at": now.isoformat(),
             "sources": [part.facts["source"] for part in cleaned],
             "time_zone": source.time_zone,
-            "date_order": order,
+            "date_order": source.date_order or (reading.order if settled.counts.told.orders() else None),
             **summary,
-            "notes": list(notes(summary, own, cleaned, source)),
+            "notes": [*said, *notes(settled, summary, own, cleaned, source)],
+            "doubts": doubts,
         }
         save_rejects(silver, settled.counts.rejects)
         parts.write(silver / "events.parquet", settled.choice)
@@ -136,43 +142,63 @@ def _settle(parts: Parts, source: Source) -> Settled:
     if choice.refused.size:
         rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
-    rows = choice.rows
-    return Settled(choice, counts, len(keys.event), keys.occurred[rows], keys.category[rows], parts.reported()[rows])
+    rows, place, names = choice.rows, parts.places(), categories_of(source)
+    found = piles(place[rows], keys.category[rows], len(names))
+    if source.default_places == "found" and found:
+        there = at_piles(found, place[rows], keys.category[rows])
+        choice.rows = rows = rows[~there]
+        counts.left_out[why.DEFAULT_PLACE] += int(there.sum())
+    events = keys.occurred[rows], keys.category[rows], parts.reported()[rows], place[rows]
+    return Settled(choice, counts, len(keys.event), *events, found)
 
 
-def _in_their_order(
+def _read_alike(
     files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
-) -> tuple[list[Part], DateOrder | None]:
-    """The cleaned files, and the order of day and month in their dates (None: none depends on it).
+) -> tuple[list[Part], Reading, list[str]]:
+    """The cleaned files, how their texts were read, and what is to be said of that.
 
-    files: with the hashes of their contents. Where the order is not stated, all dates tell: they are read as the first
-    rows have it, and anew if that was wrong.
+    All texts together tell it: they are read as the first rows have it, and anew if that was wrong.
+
+    Args:
+        files: with the hashes of their contents.
     """
 
-    def parts(order: DateOrder) -> list[Part]:
-        return list(_parts(files, source.model_copy(update={"date_order": order}), needed, now, known, fresh))
+    def parts(reading: Reading) -> list[Part]:
+        return list(_parts(files, source, reading, needed, now, known, fresh))
 
-    guess = source.date_order
-    if guess is None:
-        first = read(next(iter(files)), source.columns, needed)
-        told = next((clean(chunk.frame, source, now).dates for chunk in first), {})
-        guess = "day_first" if "day_first" in told else "month_first"
+    guess = _guess(next(iter(files)), source, needed, now)
     cleaned = parts(guess)
-    order = order_of([part.facts["dates"] for part in cleaned], source.date_order)
-    return (cleaned if order in (None, guess) else parts(order)), order
+    told = {part.facts["source"]["file"]: part.counts().told for part in cleaned}
+    reading, said = reading_of(told, source)
+    return (cleaned if reading == guess else parts(reading)), reading, said
+
+
+def _guess(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Reading:
+    """The reading that the first rows of a file suggest."""
+    told = next((clean(chunk.frame, source, now).told for chunk in read(path, source.columns, needed, GLANCE)), Told())
+    try:
+        return reading_of({path.name: told}, source)[0]
+    except DataError:  # the others may tell
+        return stated(source)
 
 
 def _parts(
-    files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
+    files: Mapping[Path, str],
+    source: Source,
+    reading: Reading,
+    needed: Sequence[str],
+    now: pd.Timestamp,
+    known: Path,
+    fresh: Path,
 ) -> Iterator[Part]:
     """The cleaned files in order: those that are known, and the others read and written to the folder `fresh`."""
     how = source.model_dump(mode="json", exclude={"path", "max_rejects"})
     instant = now.value // 1000
     for path, digest in files.items():
-        key = fingerprint(VERSION, how, needed, str(path.resolve()), digest)
+        key = fingerprint(VERSION, how, asdict(reading), needed, str(path.resolve()), digest)
         part = Part.open(known / key, key, instant)
         if part is None:
-            part = Part.write(fresh / key, key, instant, _chunks(path, source, needed, now))
+            part = Part.write(fresh / key, key, instant, _chunks(path, source, reading, needed, now))
             part = part.of({"file": path.name, "bytes": path.stat().st_size, "hash": digest})
         yield part
 
@@ -185,10 +211,13 @@ def _in_folder(folder: Path) -> list[Path]:
     )
 
 
-def _chunks(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Iterator[Cleaned]:
+def _chunks(
+    path: Path, source: Source, reading: Reading, needed: Sequence[str], now: pd.Timestamp
+) -> Iterator[Cleaned]:
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"ingest {path.name}", disable=None) as bar:
         for chunk in ahead(read(path, source.columns, needed)):
-            part = clean(chunk.frame, source.model_copy(update={"crs": None}) if chunk.in_degrees else source, now)
+            how = source.model_copy(update={"crs": None}) if chunk.in_degrees else source
+            part = clean(chunk.frame, how, now, reading)
             months = part.rejects["reason"].eq(why.MONTH_ONLY).sum()
             if months > len(chunk.frame) / 2:
                 raise monthly(str(path))

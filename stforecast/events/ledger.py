@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from stforecast.events.texts import is_empty
-from stforecast.events.times import ORDERS
 
 # refused: in rejects.parquet, and counted against source.max_rejects
 NO_TIME = "no time"
 UNREADABLE_TIME = "unreadable time"
+UNREADABLE_CLOCK = "unreadable time of day"
+BAD_OFFSET = "impossible offset from UTC"
 OTHER_ORDER = "day and month not in the order"  # followed by that order
 MONTH_ONLY = "month only"
 TOO_OLD = "before 1990"
@@ -31,6 +32,7 @@ BLANK_ROW = "blank row"
 WITHDRAWAL = "withdrawal"
 WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
+DEFAULT_PLACE = "at a default place"
 
 # mended, and more than a slip where most places need it
 EXCHANGED = "exchanged axes"
@@ -41,8 +43,8 @@ FOREVER = 2**62  # µs
 class Ledger:
     """`open` [r] are the rows on their way to become events; the first reason given to a row stays.
 
-    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows. dates: what a date
-    tells of the order of day and month → the first row with such a date, and the date. due: see `Cleaned`.
+    refused: (row, reason, value) of refused rows, in no order. left_out, mended: reason → rows. examples, counts: see
+    `reading.Told`, with row and text for an example. due: see `Cleaned`.
     """
 
     def __init__(self, problem: pa.Array, value: pa.Array) -> None:
@@ -51,7 +53,8 @@ class Ledger:
         self.refused = [(row, problem[row].as_py(), value[row].as_py()) for row in broken]
         self.left_out: Counter[str] = Counter()
         self.mended: Counter[str] = Counter()
-        self.dates: dict[str, tuple[int, str]] = {}
+        self.examples: dict[str, tuple[int, str]] = {}
+        self.counts: dict[str, Counter[str]] = {}
         self.due = FOREVER
 
     def refuse(self, rows: np.ndarray, reason: str, *shown: pa.Array) -> None:
@@ -71,12 +74,15 @@ class Ledger:
         """Note when rows that tell of what is yet to come may become possible."""
         self.due = min(self.due, int(instants.min(initial=FOREVER)))
 
-    def note_dates(self, orders: np.ndarray, dates: pa.Array) -> None:
-        """Note what the dates of some rows tell of the order of day and month; orders [r] into `ORDERS`."""
-        for code, order in enumerate(ORDERS[1:], 1):
-            rows = np.flatnonzero(orders == code)
-            if rows.size and (order not in self.dates or rows[0] < self.dates[order][0]):
-                self.dates[order] = (int(rows[0]), dates[rows[0]].as_py())
+    def example(self, kind: str, rows: np.ndarray, shown: pa.Array) -> None:
+        """Note the first of some rows [r] as an example of its kind."""
+        which = np.flatnonzero(rows)
+        if which.size and (kind not in self.examples or which[0] < self.examples[kind][0]):
+            self.examples[kind] = (int(which[0]), shown[which[0]].as_py())
+
+    def count(self, name: str, counts: Counter[str]) -> None:
+        """Add to what is counted of texts."""
+        self.counts.setdefault(name, Counter()).update(counts)
 
     def mend(self, rows: np.ndarray, what: str) -> None:
         """Count open rows that were mended."""

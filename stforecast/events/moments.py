@@ -10,14 +10,19 @@ Stated rules, counted under `mended` where they apply:
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 
 from stforecast.events import ledger as why
+from stforecast.events.clocks import BAD_CLOCK, BAD_OFFSET, DAY, SECOND
+from stforecast.events.days import NONE, ORDERS
 from stforecast.events.ledger import Ledger
+from stforecast.events.reading import DAY_IN_UTC
 from stforecast.events.texts import by_text, is_empty
-from stforecast.events.times import DAY, NONE, ORDERS, is_month, parse, parse_pair, to_local, to_utc
+from stforecast.events.times import Parsed, Reading, is_month, parse, parse_pair
+from stforecast.events.zones import to_local, to_utc
 from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
@@ -43,21 +48,33 @@ def day_end(day: dt.date, time_zone: str) -> int:
     return end - int(standard)
 
 
-def occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: int) -> np.ndarray:
-    """Instants (µs, NONE where refused) of the rows [r]; paired: the time of day is a column of its own.
+def occurred(
+    book: Ledger, texts: Texts, paired: bool, source: Source, reading: Reading, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Instants (µs, NONE where refused) of the rows [r], and the ends of spans that are written with them.
 
-    limit: the present (µs), after which nothing can have occurred.
+    Args:
+        paired: the time of day is a column of its own.
+        limit: the present (µs), after which nothing can have occurred.
     """
     zone = source.time_zone or "UTC"
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
     for column in shown:
         book.refuse(is_empty(column), why.NO_TIME, *shown)
-    wall, offset, orders = _parse(book, shown, book.open, source)
+    book.count("rows", Counter(given=int(book.open.sum())))
+    found = _parse(book, shown, book.open, source, reading)
+    wall, offset = found.wall, found.offset
+    for name, counts in found.told.items():
+        book.count(name, counts)
+    minutes = np.bincount((wall[book.open & (wall != NONE)] % DAY // (60 * SECOND)), minlength=1)
+    book.count("minutes", Counter({str(minute): int(minutes[minute]) for minute in np.flatnonzero(minutes).tolist()}))
     unread = book.open & (wall == NONE)
     if unread.any():
-        order = source.date_order or "month_first"
-        other = unread & (orders != 0) & (orders != ORDERS.index(order))
-        book.refuse(other, f"{why.OTHER_ORDER} {order}", *shown)
+        bit = 1 << ORDERS.index(reading.order)
+        book.refuse(unread & (found.wrong == BAD_OFFSET), why.BAD_OFFSET, *shown)
+        book.refuse(unread & (found.wrong == BAD_CLOCK), why.UNREADABLE_CLOCK, *shown)
+        other = unread & (found.orders != 0) & (found.orders & bit == 0)
+        book.refuse(other, f"{why.OTHER_ORDER} {reading.order}", *shown)
         book.refuse(unread & by_text(texts["occurred"], is_month).astype(bool), why.MONTH_ONLY, *shown)
         book.refuse(unread, why.UNREADABLE_TIME, *shown)
     book.refuse(wall < (min(FLOOR, source.first_day or FLOOR) - _EPOCH).days * DAY, why.TOO_OLD, *shown)
@@ -73,27 +90,47 @@ def occurred(book: Ledger, texts: Texts, paired: bool, source: Source, limit: in
         book.leave_out(occurred >= day_end(source.last_day, zone), why.OTHER_PERIOD)
     book.mend(repeated, "occurred in the repeated hour")
     book.mend(missing, "occurred in the missing hour")
-    return occurred
+    return occurred, to_utc(np.where(book.open, found.until, NONE), offset, zone, source.times_are)[0]
 
 
-def until(book: Ledger, texts: Texts, paired: bool, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
-    """Ends of the spans (µs, NONE where there is none) [r]; arguments as in `occurred`, whose result is one of them."""
+def until(
+    book: Ledger,
+    texts: Texts,
+    paired: bool,
+    occurred: np.ndarray,
+    written: np.ndarray,
+    source: Source,
+    reading: Reading,
+    limit: int,
+) -> np.ndarray:
+    """Ends of the spans (µs, NONE where there is none) [r]; the other arguments as in `occurred`.
+
+    Args:
+        occurred: its first result.
+        written: its second one, which counts where no end is given.
+    """
     columns = (texts["occurred_until"], texts["occurred_until_time"]) if paired else (texts["occurred_until"],)
-    wall, offset = _optional(book, columns, "unreadable end", source, limit)
-    until = to_utc(wall, offset, source.time_zone or "UTC", source.times_are)[0]
+    found = _optional(book, columns, "unreadable end", source, reading, limit)
+    until = to_utc(found.wall, found.offset, source.time_zone or "UTC", source.times_are)[0]
+    until = np.where(until == NONE, written, until)
     backwards = (until != NONE) & (until < occurred)
     book.mend(backwards, "end before start")
     return np.where(backwards, NONE, until)
 
 
-def reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, limit: int) -> np.ndarray:
+def reported(
+    book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, reading: Reading, limit: int
+) -> np.ndarray:
     """When rows became known (µs, NONE where nothing tells) [r], never before they occurred; arguments as above."""
-    wall, offset = _optional(book, (texts["reported"],), "unreadable report time", source, limit)
+    found = _optional(book, (texts["reported"],), "unreadable report time", source, reading, limit)
     zone = source.time_zone or "UTC"
-    reported = to_utc(wall, offset, zone, source.times_are)[0]
+    reported = to_utc(found.wall, found.offset, zone, source.times_are)[0]
     rows = np.flatnonzero(reported != NONE)
     day, unwritten = to_local(reported[rows], zone) // DAY * DAY, np.full(len(rows), NONE)
     begins = reported[rows] == to_utc(day, unwritten, zone, "local")[0]
+    if source.times_are is None:  # a day that was given the mark of UTC on its way: the day as it is written
+        marked = (found.offset[rows] != NONE) & (found.wall[rows] % DAY == 0)
+        day, begins = np.where(marked, found.wall[rows], day), begins | marked
     rows, day = rows[begins], day[begins]
     # the last instant of that day, not the first of the next
     reported[rows] = to_utc(day + DAY - 1, unwritten[begins], zone, "local")[0]
@@ -104,24 +141,48 @@ def reported(book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, l
 
 
 def _optional(
-    book: Ledger, columns: tuple[pa.Array, ...], what: str, source: Source, limit: int
-) -> tuple[np.ndarray, np.ndarray]:
+    book: Ledger, columns: tuple[pa.Array, ...], what: str, source: Source, reading: Reading, limit: int
+) -> Parsed:
     given = book.open & ~np.any([is_empty(column) for column in columns], axis=0)
-    wall, offset, _ = _parse(book, columns, given, source)
+    found = _parse(book, columns, given, source, reading)
+    wall = found.wall
     possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
     book.await_until(wall[given & (wall >= limit + 2 * DAY)] - 2 * DAY)
     book.mend(given & ~possible, what)
-    return np.where(possible, wall, NONE), offset
+    wall[~possible] = NONE
+    return found
 
 
-def _parse(
-    book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source: Source
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    wall = np.full(len(rows), NONE, np.int64)
-    offset = np.full(len(rows), NONE, np.int64)
-    orders = np.zeros(len(rows), np.int8)
-    some, order = [column.filter(pa.array(rows)) for column in columns], source.date_order or "month_first"
-    read = parse(some[0], order) if len(some) == 1 else parse_pair(some[0], some[1], order)
-    wall[rows], offset[rows], orders[rows] = read
-    book.note_dates(orders, columns[0])
-    return wall, offset, orders
+def _parse(book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source: Source, reading: Reading) -> Parsed:
+    """Times of some rows [r]; nothing is read of the others."""
+    some = [column.filter(pa.array(rows)) for column in columns]
+    if len(some) == 1:
+        read = parse(some[0], reading)
+    else:
+        read, day = parse_pair(some[0], some[1], reading)
+        if source.times_are is None and (day.offset != NONE).any():
+            _as_local_days(book, read, day, rows, columns[0], source.time_zone or "UTC")
+
+    def placed(values: np.ndarray, blank: int) -> np.ndarray:
+        out = np.full(len(rows), blank, values.dtype)
+        out[rows] = values
+        return out
+
+    orders = placed(read.orders, 0)
+    for kind in np.unique(read.orders[read.orders != 0]).tolist():
+        book.example(str(kind), orders == kind, columns[0])
+    wall, offset, until = (placed(values, NONE) for values in (read.wall, read.offset, read.until))
+    return Parsed(wall, offset, until, orders, placed(read.wrong, 0), read.told)
+
+
+def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, shown: pa.Array, zone: str) -> None:
+    """Where a day beside a time of day is an instant: local midnight is that local day; any other is a question."""
+    marked = np.flatnonzero((day.offset != NONE) & (read.wall != NONE))
+    local = to_local(day.wall[marked] - day.offset[marked], zone)
+    midnight = local % DAY == 0
+    moved = np.where(midnight, local - day.wall[marked] // DAY * DAY, 0)
+    for values in (read.wall, read.until):
+        values[marked] = np.where(values[marked] == NONE, NONE, values[marked] + moved)
+    asked = np.zeros(len(rows), bool)
+    asked[np.flatnonzero(rows)[marked[~midnight]]] = True
+    book.example(DAY_IN_UTC, asked, shown)

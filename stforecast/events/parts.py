@@ -23,11 +23,12 @@ import pyarrow as pa
 
 from stforecast.errors import ArtefactError
 from stforecast.events.clean import Cleaned
+from stforecast.events.reading import Told
 from stforecast.events.settle import merge
 from stforecast.events.texts import coded
 from stforecast.files import read_json, write_json
 
-VERSION = 2
+VERSION = 3
 CODED = ("offence", "district")
 _TIME = pa.timestamp("us", "UTC")
 _SCHEMA = pa.schema(
@@ -84,7 +85,7 @@ class Part:
             "left_out": total.left_out,
             "mended": total.mended,
             "offences": [[*kind, number] for kind, number in total.offences.items()],
-            "dates": total.dates,
+            "told": total.told.to_dict(),
             "names": {name: list(codes) for name, codes in names.items()},
         }
         return Part(folder, facts)
@@ -106,7 +107,7 @@ class Part:
             Counter(facts["left_out"]),
             Counter(facts["mended"]),
             Counter({(offence, category): number for offence, category, number in facts["offences"]}),
-            facts["dates"],
+            Told.from_dict(facts["told"]),
             facts["due"],
         )
 
@@ -134,7 +135,7 @@ def keep(folder: Path, parts: Iterable[Part]) -> None:
 
 def _counts(chunk: Cleaned) -> tuple[Any, ...]:
     counts = chunk.rows, chunk.left_out, chunk.mended, chunk.offences
-    return chunk.withdrawals, chunk.rejects, *counts, chunk.dates, chunk.due
+    return chunk.withdrawals, chunk.rejects, *counts, chunk.told, chunk.due
 
 
 def _batch(events: pd.DataFrame, names: dict[str, dict[str, int]]) -> pa.RecordBatch:

@@ -18,9 +18,11 @@ import pyarrow as pa
 
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
+from stforecast.events.clocks import DAY
+from stforecast.events.reading import Told
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.texts import as_array, code_of, coded, hashed
-from stforecast.events.times import DAY, to_local
+from stforecast.events.zones import to_local
 from stforecast.sections import Source
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
@@ -74,9 +76,9 @@ def merge(parts: Sequence[Cleaned]) -> Cleaned:
         frames = [getattr(part, name) for part in parts]
         return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
-    dates: dict[str, tuple[str, int, str]] = {}
+    told = Told()
     for part in parts:
-        dates = {**part.dates, **dates}
+        told.add(part.told)
     return Cleaned(
         stack("events"),
         stack("withdrawals"),
@@ -85,7 +87,7 @@ def merge(parts: Sequence[Cleaned]) -> Cleaned:
         total("left_out"),
         total("mended"),
         total("offences"),
-        dates,
+        told,
         min((part.due for part in parts), default=Cleaned.due),
     )
 

@@ -14,6 +14,8 @@ from stforecast.sections import Columns, Source
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
 NEEDED = ("occurred",)
+ACROSS = 60.0
+"""Degrees that bounds across the 180th meridian may be wide: wider ones were written in another order."""
 
 
 def resolve(source: Source) -> Source:
@@ -110,10 +112,13 @@ def _check(source: Source) -> None:
             ) from None
     if source.bounds:
         west, south, east, north = source.bounds
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        wide = (east - west) % 360
+        across = east < west and wide <= ACROSS
+        on_earth = min(west, east) >= -180 and max(west, east) <= 180 and -90 <= south < north <= 90
+        if not on_earth or not (west < east or across):
             raise ConfigError(
-                f"source.bounds: {list(source.bounds)} is not west, south, east, north in degrees (west < east, "
-                "south < north)."
+                f"source.bounds: {list(source.bounds)} is not west, south, east, north in degrees (west < east, but "
+                "for a city on both sides of the 180th meridian; south < north)."
             )
     if source.first_day and source.last_day and source.first_day > source.last_day:
         raise ConfigError(f"source.first_day: {source.first_day} is after source.last_day {source.last_day}.")

@@ -1,162 +1,139 @@
-"""Publisher's times → UTC. Instants are int64 microseconds since 1970-01-01; `NONE` stands for unreadable or absent.
+"""Publisher's times → wall clock. All are int64 microseconds since 1970-01-01; `NONE` stands for unreadable or absent.
 
-Read are `M/D/YYYY` or `D/M/YYYY` (one of them; also with `-` or `.`) and `YYYY-MM-DD` (also with `/`, or `YYYYMMDD`),
-alone or with a time behind a blank or `T`: `H:MM[:SS[.f]] [AM|PM]` or `HHMM` (`2400` is the end of the day), and an
-offset (`Z`, `+00`, `-07:00`); and epoch milliseconds.
-
-Local time that is not unique follows one rule, `fold=0` of PEP 495: a time in the repeated hour of autumn is its
-first (daylight-saving) pass; a time in the missing hour of spring is shifted forward by the gap.
+A text is a day (`days`), alone or with a time of day (`clocks`) behind a blank, a comma or `T`; or digits alone:
+`YYYYMMDDHH[MM[SS]]`, seconds or milliseconds since 1970 (UTC), or a spreadsheet's count of days (local time).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.events.clocks import BAD_CLOCK, DAY, SECOND, behind_dash, clock_of, number_of
+from stforecast.events.days import NONE, ORDERS, days_of, named_day, short_year
 from stforecast.events.texts import as_array, coded, spelled
 from stforecast.sections import DateOrder
 
-NONE = int(np.iinfo(np.int64).min)
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
-ORDERS = ("any", "month_first", "day_first", "either")
-"""What a date tells of the order of day and month: nothing, as `YYYY-MM-DD`, 5/5/2024 and what is no date do; that it
-is the one or the other, since one number is above 12; or that it is another day in either."""
+BAD_DAY = 3
 
-_EPOCH = dt.date(1970, 1, 1).toordinal()
-_CALENDAR = (dt.date.min.toordinal() + 1 - _EPOCH, dt.date.max.toordinal() - 1 - _EPOCH)
-_SPAN = 1024  # days whose offsets are found at once
-_YEAR_FIRST = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})|(\d{4})(\d\d)(\d\d)", re.ASCII)
-_YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)", re.ASCII)
-_CLOCK = re.compile(
-    r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(?:([ap])\.?m\.?)?\s*(?:(z|utc)|([+-])(\d\d):?(\d\d)?)?",
-    re.IGNORECASE | re.ASCII,
-)
-_DIGITS = re.compile(r"(\d{1,4})(?:\.0)?", re.ASCII)
-_MILLISECONDS = r"\A-?[0-9]{11,13}\z"
-_MONTH = re.compile(r"\d{4}[-/]\d{1,2}", re.ASCII)
+_SECONDS = re.compile(r"([0-9]{9,10})(?:\.([0-9]{1,9}))?")
+_MILLISECONDS = re.compile(r"(-?[0-9]{11,13})(?:\.0*)?")
+_COMPACT = re.compile(r"((?:19|20)[0-9]{6})T?([0-9]{2})([0-9]{2})?([0-9]{2})?")
+_SERIAL = re.compile(r"([3-7][0-9]{4})(?:\.([0-9]+))?")
+_SERIAL_DAYS = (32874, 73050)  # 1990 … 2099, counted from 1899-12-30
+_DAY_THEN_CLOCK = re.compile(r"([^\s,]+?)(?:(?:, ?| |T(?=[0-9]{1,2}[:0-9]))(.*))?")
+_LEAD = re.compile(r"[, ]*(?:(?:at|a las|[aà]s?|um) +|t(?=[0-9]))?", re.IGNORECASE)
+_MONTH = re.compile(r"[0-9]{4}[-/][0-9]{1,2}")
+_PLACEHOLDERS = {
+    (day - dt.date(1970, 1, 1)).days
+    for day in map(
+        dt.date.fromisoformat, ("1899-12-30", "1899-12-31", "1900-01-01", "1904-01-01", "1970-01-01", "2000-01-01")
+    )
+}
+"""Days that a time of day without one is given by spreadsheets and databases."""
+
+_NUMBER, _DASHED, _SHORT = 1, 2, 3
 
 
-def parse(
-    texts: pa.Array | Sequence[str], date_order: DateOrder = "month_first"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Date-and-time texts (stripped) → wall clock [r], the written offset from UTC [r] (`NONE`: none written), and
-    what each date tells of the order of day and month [r], into `ORDERS`.
+@dataclass(frozen=True)
+class Reading:
+    """How texts are read that can be read in more than one way.
+
+    order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
+    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset.
+    """
+
+    order: DateOrder = "month_first"
+    hours: bool | None = None
+    spans: bool = False
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Times as they are written [r].
+
+    wall, offset, until: wall clock, the written offset from UTC and the wall clock at the end of a span (µs, `NONE`
+    where there is none). orders: what the day tells of `ORDERS`, one bit each where they lead to different days, else
+    0. wrong: 0, or why there is no wall clock. told: what the texts tell of a `Reading`: bare numbers, what stands
+    behind dashes, and days with two digits of the year → rows.
+    """
+
+    wall: np.ndarray
+    offset: np.ndarray
+    until: np.ndarray
+    orders: np.ndarray
+    wrong: np.ndarray
+    told: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def parse(texts: pa.Array | Sequence[str], reading: Reading = Reading()) -> Parsed:
+    """Read date-and-time texts [r] (stripped).
 
     A day and a time of day are each read once and not once a row: there are few of either.
     """
     texts = as_array(texts)
     which, distinct = coded(_halves(texts))
-    found = chain.from_iterable(map(_word, distinct.to_pylist()))
-    words = np.fromiter(found, np.int64, 4 * len(distinct)).reshape(-1, 4).T.copy()
-    orders = np.where(words[0] == words[1], 0, [1, 2] @ (words[:2] != NONE)).astype(np.int8)[which[::2]]
-    day = words[int(date_order == "day_first")][which[::2]]
-    clock, offset = words[2:, which[1::2]]
-    read = (day != NONE) & (clock != NONE)
-    wall = np.where(read, day + clock, NONE)
-    rows = np.flatnonzero(~read)
-    offset[rows] = NONE
-    if rows.size:
-        rest = texts.take(pa.array(rows))
-        epochs = np.asarray(pc.match_substring_regex(rest, _MILLISECONDS))
-        wall[rows[epochs]] = np.asarray(pc.cast(rest.filter(pa.array(epochs)), pa.int64())) * 1000
-        offset[rows[epochs]] = 0
-    return wall, offset, orders
+    halves = distinct.to_pylist()
+    words = _table(_half(text, reading.hours, reading.spans) for text in halves)
+    day, clock = which[::2], which[1::2]
+    found = _joined(words[:3, day], words[3:7, clock], reading.order)
+    known = (words[:3] != NONE).any(axis=0)[day]
+    told = _told(halves, words[-1], np.concatenate([day, clock[known]]))
+    rest = np.flatnonzero(found.wall == NONE)
+    if rest.size:
+        which, distinct = coded(texts.take(pa.array(rest)))
+        words = _table(_whole(text, reading.hours, reading.spans) for text in distinct.to_pylist())[:, which]
+        again = _joined(words[:3], words[3:7], reading.order)
+        for name in ("wall", "offset", "until", "orders", "wrong"):
+            getattr(found, name)[rest] = getattr(again, name)
+    return Parsed(found.wall, found.offset, found.until, found.orders, found.wrong, told)
 
 
 def parse_pair(
-    days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str], date_order: DateOrder = "month_first"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same from a column of days (a time behind the day is ignored) and one of times (`HH:MM[:SS]` or HHMM)."""
+    days: pa.Array | Sequence[str],
+    clocks: pa.Array | Sequence[str],
+    reading: Reading = Reading(),
+) -> tuple[Parsed, Parsed]:
+    """Read a column of days and one of times of day [r]; also what the column of days alone says.
 
-    def day_of(text: str) -> str:
-        return text.partition(" ")[0].partition("T")[0]
-
-    def clock_of(text: str) -> str:
-        return found[1].zfill(4) if (found := _DIGITS.fullmatch(text)) else text or "none"
-
-    def each(texts: pa.Array | Sequence[str], meaning: Callable[[str], str]) -> pa.Array:
-        which, distinct = coded(as_array(texts))
-        return as_array([meaning(text) for text in distinct.to_pylist()]).take(pa.array(which))
-
-    blank = pa.scalar(" ", pa.large_string())
-    return parse(pc.binary_join_element_wise(each(days, day_of), each(clocks, clock_of), blank), date_order)
+    A time behind the day is ignored. A time of day may stand behind a day that is a placeholder or the same one.
+    """
+    day = parse(days, reading)
+    which, distinct = coded(as_array(clocks))
+    texts = distinct.to_pylist()
+    table = _table(_of_day(text, reading.hours, reading.spans) for text in texts)
+    clock, offset, until, wrong = table[3:7, which]
+    before = table[:3, which]  # the day before the time of day
+    known = day.wall != NONE
+    date = np.where(known, day.wall // DAY * DAY, NONE)
+    other = (before != NONE).any(axis=0) & (before[ORDERS.index(reading.order)] != date)
+    wrong = np.where(known, np.where(other, BAD_CLOCK, wrong), day.wrong).astype(np.int8)
+    read = wrong == 0
+    told = {name: counts for name, counts in day.told.items() if name in ("first", "last")}
+    both = Parsed(
+        np.where(read, date + clock, NONE),
+        np.where(read, offset, NONE),
+        np.where(read & (until != NONE), date + until, NONE),
+        day.orders,
+        wrong,
+        told | _told(texts, table[-1], which[known]),
+    )
+    return both, day
 
 
 def is_month(text: str) -> bool:
     """Whether a text is a month without a day, such as 2019-01."""
     return _MONTH.fullmatch(text) is not None
-
-
-def to_utc(
-    wall: np.ndarray, offset: np.ndarray, time_zone: str, times_are: Literal["local", "utc"] | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wall clock [r] and written offset [r] → UTC [r], in the repeated hour [r] bool, in the missing hour [r] bool.
-
-    times_are: `local` ignores written offsets; `utc` reads a time without offset as UTC; None as local.
-    """
-    written = np.zeros(len(wall), bool) if times_are == "local" else offset != NONE
-    shift = np.where(written, offset, 0)
-    repeated = np.zeros(len(wall), bool)
-    missing = np.zeros(len(wall), bool)
-    known = wall != NONE
-    if times_are != "utc":
-        rows = np.flatnonzero(known & ~written)
-        zone = ZoneInfo(time_zone)
-        starts, ends = _offsets(zone, wall[rows] // DAY)
-        shift[rows] = starts
-        for row in rows[starts != ends]:  # the two days of the year on which clocks change
-            first, second = _offset(zone, int(wall[row])), _offset(zone, int(wall[row]), fold=1)
-            shift[row], repeated[row], missing[row] = first, first > second, first < second
-    return np.where(known, wall - shift, NONE), repeated, missing
-
-
-def to_local(instants: np.ndarray, time_zone: str) -> np.ndarray:
-    """UTC [r] → wall clock [r] of a time zone; none may be `NONE`."""
-    zone = ZoneInfo(time_zone)
-    starts, ends = _offsets(zone, instants // DAY, dt.UTC)
-    for row in np.flatnonzero(starts != ends):
-        starts[row] = _offset(zone, int(instants[row]), clock=dt.UTC)
-    return instants + starts
-
-
-def as_times(instants: np.ndarray) -> np.ndarray:
-    """int64 [r] → datetime64[us] [r] (`NONE` is numpy's NaT)."""
-    return instants.astype(np.int64, copy=False).view("datetime64[us]")
-
-
-def _offsets(zone: ZoneInfo, days: np.ndarray, clock: dt.tzinfo | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets from UTC at the midnights that begin and end days [r], of the zone's own clock or of another one."""
-    if not days.size:
-        return days, days
-    first, last = int(days.min()) // _SPAN, (int(days.max()) + 1) // _SPAN
-    found = np.concatenate([_midnights(zone, span, clock) for span in range(first, last + 1)])
-    row = days - first * _SPAN
-    return found[row], found[row + 1]
-
-
-@lru_cache(maxsize=256)
-def _midnights(zone: ZoneInfo, span: int, clock: dt.tzinfo | None) -> np.ndarray:
-    """Offsets at the midnights that begin the days of a span; days beyond the calendar stand for its ends."""
-    days = np.clip(np.arange(_SPAN) + span * _SPAN, *_CALENDAR)
-    return np.array([_offset(zone, day * DAY, clock=clock) for day in days.tolist()], np.int64)
-
-
-@lru_cache(maxsize=1 << 16)
-def _offset(zone: ZoneInfo, moment: int, fold: int = 0, clock: dt.tzinfo | None = None) -> int:
-    """The offset of a zone at a moment of its own clock, or of that of another one."""
-    there = dt.datetime(1970, 1, 1, tzinfo=clock) + dt.timedelta(microseconds=moment)
-    offset = (there.astimezone(zone) if clock else there.replace(tzinfo=zone, fold=fold)).utcoffset()
-    return 0 if offset is None else offset // dt.timedelta(microseconds=1)
 
 
 def _halves(texts: pa.Array) -> pa.Array:
@@ -174,50 +151,107 @@ def _halves(texts: pa.Array) -> pa.Array:
 
 
 @lru_cache(maxsize=1 << 17)
-def _word(text: str) -> tuple[int, int, int, int]:
-    """Of a half of a text: the day where dates are month first and where they are day first, the time and offset."""
-    return (NONE, NONE, *_clock(text[1:])) if text[:1] in (" ", "T") else (*_days(text), 0, NONE)
+def _half(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
+    """Of half a text: the day under each of `ORDERS` (µs); time, offset, end of a span, what is wrong; its kind."""
+    if text[:1] not in (" ", "T"):
+        return *_micros(days_of(text)), 0, NONE, NONE, 0, _SHORT if short_year(text) else 0
+    behind = text[1:]
+    if text[0] == "T":
+        return NONE, NONE, NONE, *clock_of(behind, True), 0
+    kind = _NUMBER if number_of(behind) else _DASHED if behind_dash(behind) else 0
+    return NONE, NONE, NONE, *clock_of(behind, hours, spans), kind
 
 
-def _days(text: str) -> tuple[int, int]:
-    """The day that a text names where dates are month first, and where they are day first."""
-    if found := _YEAR_FIRST.fullmatch(text):
-        year, month, day = (found[1], found[3], found[4]) if found[1] else (found[5], found[6], found[7])
-        return (same := _day(year, month, day)), same
-    if found := _YEAR_LAST.fullmatch(text):
-        year, one, other = found[4], found[1], found[3]
-        if len(year) == 2:  # POSIX: 69 … 99 are of the last century
-            year = ("19" if year >= "69" else "20") + year
-        return _day(year, one, other), _day(year, other, one)
-    return NONE, NONE
+@lru_cache(maxsize=1 << 16)
+def _whole(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
+    """The same of a whole text that is not read by halves."""
+    text = " ".join(unicodedata.normalize("NFKC", text).split())
+    if (instant := _of_digits(text)) is not None:
+        wall, offset = instant
+        day = wall // DAY * DAY
+        return day, day, day, wall - day, offset, NONE, 0, 0
+    day, rest = named_day(text)
+    days = (day,) * 3
+    if day != NONE:
+        hours = True  # nobody writes HHMM behind the name of a month
+    else:
+        split = _DAY_THEN_CLOCK.fullmatch(text)
+        days, rest = (days_of(split[1]), split[2] or "") if split else ((NONE,) * 3, "")
+    return *_micros(days), *clock_of(rest[_LEAD.match(rest).end() :], hours, spans), 0  # type: ignore[union-attr]
 
 
-def _day(year: str, month: str, day: str) -> int:
-    try:
-        return (dt.date(int(year), int(month), int(day)).toordinal() - _EPOCH) * DAY
-    except ValueError:
-        return NONE
-
-
-def _clock(text: str) -> tuple[int, int]:
-    """A time of day and the offset from UTC written behind it."""
+@lru_cache(maxsize=1 << 17)
+def _of_day(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
+    """The same of a time of day in a column of its own; a day before it counts unless it is a placeholder."""
     if not text:
-        return 0, NONE
-    if len(text) == 4 and text.isascii() and text.isdigit():
-        text = f"{text[:2]}:{text[2:]}"
-    found = _CLOCK.fullmatch(text.strip())
-    if not found:
-        return NONE, NONE
-    hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
-    if found[5]:
-        if not 1 <= hour <= 12:
-            return NONE, NONE
-        hour = hour % 12 + (12 if found[5] in "pP" else 0)
-    whole_day = (hour, minute, second) == (24, 0, 0)
-    if minute > 59 or second > 59 or (hour > 23 and not whole_day):
-        return NONE, NONE
-    fraction = int((found[4] or "0").ljust(6, "0")[:6])
-    offset = 0 if found[6] else NONE
-    if found[7]:
-        offset = (int(found[8]) * 60 + int(found[9] or 0)) * 60 * SECOND * (-1 if found[7] == "-" else 1)
-    return ((hour * 60 + minute) * 60 + second) * SECOND + fraction, offset
+        return NONE, NONE, NONE, NONE, NONE, NONE, BAD_CLOCK, 0
+    clock = clock_of(text, hours, spans or behind_dash(text) is not None)
+    if clock.wrong:
+        whole = _whole(text, hours, spans)
+        if not whole[6] and any(day != NONE for day in whole[:3]):
+            placeholder = any(day // DAY in _PLACEHOLDERS for day in whole[:3])
+            if not placeholder:
+                return whole
+            if whole[4] == NONE:  # UTC at a placeholder's day is no hour of any other
+                return NONE, NONE, NONE, *whole[3:]
+    return NONE, NONE, NONE, *clock, _NUMBER if number_of(text) else 0
+
+
+def _of_digits(text: str) -> tuple[int, int] | None:
+    """Wall clock (µs) and offset of a text of digits alone."""
+    if found := _COMPACT.fullmatch(text):
+        day, clock = days_of(found[1])[0], clock_of(f"{found[2]}:{found[3] or '00'}:{found[4] or '00'}")
+        if day != NONE and not clock.wrong:
+            return day * DAY + clock.time, NONE
+    if found := _SECONDS.fullmatch(text):
+        return int(found[1]) * SECOND + int((found[2] or "0").ljust(6, "0")[:6]), 0
+    if found := _MILLISECONDS.fullmatch(text):
+        return int(found[1]) * 1000, 0
+    if (found := _SERIAL.fullmatch(text)) and _SERIAL_DAYS[0] <= int(found[1]) <= _SERIAL_DAYS[1]:
+        seconds = round(float(f"0.{found[2] or 0}") * DAY / SECOND)  # a spreadsheet rounds them too
+        first = (dt.date(1899, 12, 30) - dt.date(1970, 1, 1)).days
+        return (int(found[1]) + first) * DAY + seconds * SECOND, NONE
+    return None
+
+
+def _joined(days: np.ndarray, clocks: np.ndarray, order: DateOrder) -> Parsed:
+    """Days [3 r] under each order and times of day [4 r] → times."""
+    clock, offset, until, wrong = clocks
+    day = days[ORDERS.index(order)]
+    there = days != NONE
+    differ = ((days != days.max(axis=0)) & there).any(axis=0) | (there.sum(axis=0) == 1)
+    orders = np.where(differ, [1, 2, 4] @ there, 0).astype(np.int8)
+    read = (day != NONE) & (wrong == 0)
+    why = np.where(there.any(axis=0) & (wrong != 0), wrong, np.where(day == NONE, BAD_DAY, 0)).astype(np.int8)
+    end = np.where(read & (until != NONE), day + until, NONE)
+    return Parsed(np.where(read, day + clock, NONE), np.where(read, offset, NONE), end, orders, why)
+
+
+def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, Counter[str]]:
+    """What distinct texts of a kind that tells something tell, by the rows that bear them."""
+    out: dict[str, Counter[str]] = {}
+    special = np.flatnonzero(kinds)
+    if not special.size:
+        return out
+    rows = np.bincount(which[which >= 0], minlength=len(texts))
+    for place in special.tolist():
+        text, kind = texts[place].strip(), int(kinds[place])
+        if kind == _SHORT:
+            first, last = short_year(text) or ("", "")
+            said = [("first", first), ("last", last)]
+        elif kind == _NUMBER:
+            said = [("numbers", number_of(text) or "")]
+        else:
+            said = [("behind", behind_dash(text) or "")]
+        for name, what in said:
+            out.setdefault(name, Counter())[what] += int(rows[place])
+    return out
+
+
+def _table(rows: Iterable[tuple[int, ...]]) -> np.ndarray:
+    """Rows of eight numbers as columns [8 r]."""
+    return np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 8).T.copy()
+
+
+def _micros(days: tuple[int, int, int]) -> tuple[int, ...]:
+    return tuple(day if day == NONE else day * DAY for day in days)

@@ -239,10 +239,10 @@ def test_stragglers_do_not_stretch_the_axis():
 def test_dates_that_tell_the_order_of_day_and_month():
     rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
     cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
-    assert cleaned.dates == {
-        "month_first": ("f.csv", 4, "5/13/2023 1:00"),
-        "day_first": ("f.csv", 5, "14/6/2023 1:00"),
-        "either": ("f.csv", 3, BASE["occurred"]),
+    assert cleaned.told.examples == {
+        "1": ("f.csv", 4, "5/13/2023 1:00"),
+        "2": ("f.csv", 5, "14/6/2023 1:00"),
+        "3": ("f.csv", 3, BASE["occurred"]),
     }
 
 
@@ -282,8 +282,8 @@ def test_any_chunk_size_gives_the_same(rows, size):
     many = settle(merge(parts), source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
-    assert (once.left_out, once.mended, once.offences, once.dates, once.rows) == (
-        *(many.left_out, many.mended, many.offences, many.dates),
+    assert (once.left_out, once.mended, once.offences, once.told, once.rows) == (
+        *(many.left_out, many.mended, many.offences, many.told),
         many.rows,
     )
     # every row is accounted for exactly once

@@ -251,7 +251,8 @@ def test_files_in_both_orders_stop_the_run(tmp_path):
     bronze(tmp_path, "a.csv", dated(MDY))
     bronze(tmp_path, "b.csv", dated(DMY, month=6))
     with pytest.raises(
-        DataError, match=r"a\.csv: line 14: '05/13/2023 13:00' has the month first, but b\.csv: line 14"
+        DataError,
+        match=r"a\.csv: line 14: '05/13/2023 13:00' has the month first, but b\.csv: line 14: .* has the day first",
     ):
         ingest(city(tmp_path), now=NOW)
     with pytest.raises(

@@ -1,0 +1,209 @@
+"""Whether the places of a record can be where they seem: the places as a whole, against time zone and each other.
+
+A place is one number here: millionths of a degree of latitude and longitude (`packed`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from stforecast.errors import DataError
+from stforecast.events.places import degrees
+from stforecast.sections import Source
+
+MILLIONTHS = 1_000_000
+TURN = 360 * MILLIONTHS
+SAMPLE = 200
+"""Events whose time zones are looked up."""
+MATCHING = 0.5
+"""Share of them that has to lie in the configured time zone, or one with the same clocks."""
+BORDER = 0.7
+"""Degrees within which a time zone is looked for before its absence stops a run."""
+FAR_KM = 150.0
+"""Distance from the city that names the time zone from which the places are doubted where no bounds confirm them."""
+LEAST = 8
+PILE_EVENTS, PILE_SHARE, PILE_RATIO, PILES = 5, 0.02, 5.0, 12
+"""A pile is one of at most PILES coordinates that each hold PILE_EVENTS events and PILE_SHARE of their category, and
+PILE_RATIO times as many as the next busiest one. (The steepest such steps of Denver, Chicago, Toronto and London are
+2 to 3: airports, malls, a jail.)"""
+
+
+class Pile(NamedTuple):
+    """Events of a category at one exact coordinate."""
+
+    category: int
+    place: int
+    share: float
+    latitude: float
+    longitude: float
+
+
+def packed(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """One number for each place [r], int64."""
+    y, x = (np.round(values * MILLIONTHS).astype(np.int64) for values in (latitude, longitude))
+    return y * TURN + (x + TURN // 2)
+
+
+def unpacked(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude of `packed` places."""
+    y, x = np.divmod(place, TURN)
+    return y / MILLIONTHS, (x - TURN // 2) / MILLIONTHS
+
+
+def check_places(place: np.ndarray, source: Source) -> list[str]:
+    """Stop where the places cannot be those of the time zone; the sentences on what is only doubtful.
+
+    Args:
+        place: `packed` places of the events [e].
+
+    Raises:
+        DataError: hardly any place lies in the time zone, and none near it.
+    """
+    if source.bounds or not len(place) or _offsets(source.time_zone or "UTC") is None:
+        return []
+    zone = source.time_zone or "UTC"
+    some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
+    latitude, longitude = unpacked(some)
+    middle = _middle(latitude, longitude)
+    if _share_in(zone, latitude, longitude) >= MATCHING:
+        away = _km_to_city(zone, *middle)
+        if away is None or away <= FAR_KM:
+            return []
+        return [
+            f"The places are around {_named(*middle)}, {away:,.0f} km from the city that names the time zone {zone}. "
+            "If that is right, source.bounds says so; if not, check source.crs and the columns of the coordinates."
+        ]
+    where = f"source.time_zone: the places are around {_named(*middle)}, where the time zone is {_zone_at(*middle)}"
+    for what, (y, x) in _others(latitude, longitude, source):
+        if _share_in(zone, y, x) >= MATCHING:
+            raise DataError(f"{where} and not {zone}. They would be in {zone} with {what}. Correct that.")
+    around = [(middle[0] + dy, middle[1] + dx) for dy in (-BORDER, 0, BORDER) for dx in (-BORDER, 0, BORDER)]
+    if _share_in(zone, *np.transpose(around)) > 0:
+        return [
+            f"The places are around {_named(*middle)}, at the border of the time zone {zone}: check that it is right."
+        ]
+    raise DataError(
+        f"{where} and not {zone}. Check source.time_zone, source.crs and which columns hold the coordinates; bounds "
+        "around the city (source.bounds) confirm that all is right."
+    )
+
+
+def piles(place: np.ndarray, category: np.ndarray, categories: int) -> list[Pile]:
+    """The exact coordinates that hold far more events of a category than any other."""
+    found = []
+    for number in range(categories):
+        mine, counts = np.unique(place[category == number], return_counts=True)
+        total = counts.sum()
+        if total < LEAST:
+            continue
+        order = np.argsort(-counts, kind="stable")[: PILES + 1]
+        top = np.append(counts[order], 0)[: PILES + 1]
+        steps = np.flatnonzero((top[:-1] >= PILE_RATIO * top[1:]) & (top[:-1] >= max(PILE_EVENTS, PILE_SHARE * total)))
+        for which in order[: steps[-1] + 1] if steps.size else ():
+            y, x = unpacked(mine[which])
+            found.append(Pile(number, int(mine[which]), float(counts[which] / total), float(y), float(x)))
+    return found
+
+
+def at_piles(found: Sequence[Pile], place: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """Events [e] that lie at a pile of their category."""
+    out = np.zeros(len(place), bool)
+    for pile in found:
+        out |= (place == pile.place) & (category == pile.category)
+    return out
+
+
+def named_piles(found: Sequence[Pile], names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each pile."""
+    for pile in found:
+        yield (
+            f"Category {names[pile.category]}: {pile.share:.0%} of its reports are at one coordinate, "
+            f"[{pile.latitude:.6f}, {pile.longitude:.6f}], far more than at any other: it may stand for an unknown "
+            "place (a head office, a centroid). source.default_places leaves such places out."
+        )
+
+
+def _others(
+    latitude: np.ndarray, longitude: np.ndarray, source: Source
+) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Where the places would be if the source section were wrong in one of the usual ways."""
+    if source.crs is None:
+        yield "latitude and longitude exchanged (source.columns)", (longitude, latitude)
+        yield "the other sign of the longitude", (latitude, -longitude)
+        yield "the other sign of the latitude", (-latitude, longitude)
+        return
+    from pyproj import CRS, Transformer
+
+    x, y = Transformer.from_crs("EPSG:4326", source.crs, always_xy=True).transform(longitude, latitude)
+    there = degrees(np.asarray(y), np.asarray(x), source.crs)
+    yield "latitude and longitude exchanged (source.columns)", (there[1], there[0])
+    utm = CRS.from_user_input(source.crs).utm_zone
+    if utm and (found := re.fullmatch(r"([0-9]+)([NS])", utm)):
+        for number in (int(found[1]) - 1, int(found[1]) + 1):
+            code = f"EPSG:{'326' if found[2] == 'N' else '327'}{number:02d}"
+            there = degrees(np.asarray(x), np.asarray(y), code)
+            yield f"source.crs {code} (the zone beside it)", (there[1], there[0])
+
+
+def _share_in(zone: str, latitude: np.ndarray, longitude: np.ndarray) -> float:
+    """The share of places [r] whose clocks are those of a time zone."""
+    wanted = _offsets(zone)
+    found = [_offsets(_zone_at(y, x)) == wanted for y, x in zip(latitude.tolist(), longitude.tolist(), strict=True)]
+    return float(np.mean(found))
+
+
+def _zone_at(latitude: float, longitude: float) -> str:
+    import tzfpy
+
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        return ""
+    return tzfpy.get_tz(longitude, latitude)
+
+
+@lru_cache(maxsize=256)
+def _offsets(zone: str) -> tuple[timedelta | None, ...] | None:
+    """Offsets from UTC through a year; None for the sea and for what is no place."""
+    if not zone or zone.startswith("Etc/") or zone == "UTC":
+        return None
+    there = ZoneInfo(zone)
+    return tuple(datetime(2023, month, 15, tzinfo=there).utcoffset() for month in range(1, 13))
+
+
+def _km_to_city(zone: str, latitude: float, longitude: float) -> float | None:
+    """Kilometres to the city that a time zone is named after."""
+    for line in (files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8").splitlines():
+        fields = line.split("\t")
+        if len(fields) > 2 and fields[2] == zone:
+            y, x = (_degrees_of(text) for text in re.findall(r"[-+][0-9]+", fields[1]))
+            break
+    else:
+        return None
+    y, x, latitude, longitude = np.radians([y, x, latitude, longitude])
+    half = np.sin((latitude - y) / 2) ** 2 + np.cos(latitude) * np.cos(y) * np.sin((longitude - x) / 2) ** 2
+    return float(2 * 6371 * np.arcsin(np.sqrt(half)))
+
+
+def _degrees_of(text: str) -> float:
+    """ISO 6709's ±DDMM, ±DDDMM, ±DDMMSS or ±DDDMMSS."""
+    digits = text[1:].zfill(7 if len(text) > 6 else 5)
+    degree, minute, second = int(digits[:3]), int(digits[3:5]), int(digits[5:] or 0)
+    return (degree + minute / 60 + second / 3600) * (-1 if text[0] == "-" else 1)
+
+
+def _middle(latitude: np.ndarray, longitude: np.ndarray) -> tuple[float, float]:
+    if np.ptp(longitude) > 180:  # on both sides of the 180th meridian
+        longitude = longitude % 360
+    x = float(np.median(longitude))
+    return float(np.median(latitude)), x - 360 if x > 180 else x
+
+
+def _named(latitude: float, longitude: float) -> str:
+    return f"{abs(latitude):.2f}° {'NS'[latitude < 0]} {abs(longitude):.2f}° {'EW'[longitude < 0]}"

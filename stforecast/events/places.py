@@ -1,0 +1,133 @@
+"""Where the rows of a chunk are: coordinates in columns of their own, or both in one text, → degrees.
+
+Stated rules, counted under `mended` where they apply:
+- longitudes from 180 to 360 are those of a circle that begins at Greenwich: 360 less;
+- coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from stforecast.events import ledger as why
+from stforecast.events.ledger import Ledger
+from stforecast.events.moments import Texts
+from stforecast.events.texts import coded, is_empty, numbers_of
+from stforecast.sections import Source
+
+NEAR = 1.5e-5
+"""Degrees (a metre) within which a place is one of `source.default_places`."""
+
+_NUMBER = r"([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
+_WKT = re.compile(rf"(?:SRID=[0-9]+;)?\s*POINT\s*(?:Z|M|ZM)?\s*\(\s*{_NUMBER}\s+{_NUMBER}(?:\s+{_NUMBER})*\s*\)", re.I)
+_PAIR = re.compile(rf"[(\[]\s*{_NUMBER}\s*°?\s*[,;\s]\s*{_NUMBER}\s*°?\s*[)\]]\s*\Z|\A{_NUMBER}\s*[,;\s]\s*{_NUMBER}\Z")
+_COMMAS = re.compile(r"[(\[]?\s*([-+]?[0-9]+,[0-9]+)\s*[;\s]\s*([-+]?[0-9]+,[0-9]+)\s*[)\]]?")
+_LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "long", "x")
+NOWHERE = (math.nan, math.nan)
+
+
+def places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
+    shown = [texts[name] for name in ("latitude", "longitude", "location") if not is_empty(texts[name]).all()]
+    y, x = numbers_of(texts["latitude"]), numbers_of(texts["longitude"])
+    if not is_empty(texts["location"]).all():
+        which, distinct = coded(texts["location"])
+        both = np.array([place_of(text) for text in distinct.to_pylist()])[which]
+        blank = is_empty(texts["latitude"]) & is_empty(texts["longitude"])
+        x, y = np.where(blank, both[:, 0], x), np.where(blank, both[:, 1], y)
+    # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
+    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
+    book.refuse(blank, why.NO_PLACE, *shown)
+    x, y = np.where(book.open, x, np.nan), np.where(book.open, y, np.nan)
+    longitude, latitude = degrees(x, y, source.crs)
+    beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
+    longitude = np.where(beyond, longitude - 360, longitude)
+    outside = book.open & ~within(longitude, latitude, source)
+    if outside.any() and source.bounds:
+        other = degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
+        exchanged = outside & within(*other, source)
+        longitude, latitude = np.where(exchanged, other, (longitude, latitude))
+        outside &= ~exchanged
+        book.mend(exchanged, why.EXCHANGED)
+    book.refuse(outside, why.OUTSIDE, *shown)
+    book.mend(beyond, "longitude above 180")
+    if isinstance(source.default_places, list):
+        book.leave_out(is_one_of(latitude, longitude, source.default_places), why.DEFAULT_PLACE)
+    return latitude, longitude
+
+
+def degrees(x: np.ndarray, y: np.ndarray, crs: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude of coordinates of a system; of None they are that already."""
+    if crs is None:
+        return x, y
+    from pyproj import Transformer
+
+    longitude, latitude = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    return longitude, latitude
+
+
+def is_projected(crs: str | None) -> bool:
+    """Whether a coordinate system counts metres or feet, and not degrees."""
+    from pyproj import CRS
+
+    return crs is not None and not CRS.from_user_input(crs).is_geographic
+
+
+def within(longitude: np.ndarray, latitude: np.ndarray, source: Source) -> np.ndarray:
+    """Whether places lie within the bounds; without any, within the world. West of 180° may be east of it."""
+    west, south, east, north = source.bounds or (-180, -90, 180, 90)
+    after, before = longitude >= west, longitude <= east
+    return np.asarray((after & before if west <= east else after | before) & (latitude >= south) & (latitude <= north))
+
+
+def is_one_of(latitude: np.ndarray, longitude: np.ndarray, known: list[tuple[float, float]]) -> np.ndarray:
+    """Whether places [r] are one of some known ones (latitude, longitude)."""
+    found = np.zeros(len(latitude), bool)
+    for y, x in known:
+        found |= (np.abs(latitude - y) <= NEAR) & (np.abs(longitude - x) <= NEAR)
+    return found
+
+
+@lru_cache(maxsize=1 << 17)
+def place_of(text: str) -> tuple[float, float]:
+    """The coordinates (x, y) in a text; NOWHERE where there are none.
+
+    Read are WKT points and JSON objects; a pair in brackets at the end of the text, or a text that is a pair, names the
+    latitude first, unless the first number can be none.
+    """
+    if found := _WKT.fullmatch(text):
+        return float(found[1]), float(found[2])
+    if text.startswith("{"):
+        return _of_json(text)
+    if found := _PAIR.search(text):
+        one, other = (float(value) for value in found.groups() if value is not None)
+    elif found := _COMMAS.fullmatch(text):
+        one, other = (float(value.replace(",", ".")) for value in found.groups())
+    else:
+        return NOWHERE
+    return (one, other) if abs(one) > 90 else (other, one)
+
+
+def _of_json(text: str) -> tuple[float, float]:
+    try:
+        values: Any = json.loads(text)
+    except ValueError:
+        try:
+            values = json.loads(text.replace("'", '"').replace("None", "null"))  # as Python prints it
+        except ValueError:
+            return NOWHERE
+    try:
+        if "coordinates" in values:
+            x, y = values["coordinates"][:2]
+        else:
+            small = {name.lower(): value for name, value in values.items()}
+            y, x = (next(small[name] for name in names if name in small) for names in (_LATITUDE, _LONGITUDE))
+        return float(x), float(y)
+    except (TypeError, ValueError, StopIteration, KeyError):
+        return NOWHERE
