@@ -100,11 +100,19 @@ def polygons(cells: np.ndarray) -> np.ndarray:
 
 
 def _outline(boundary: Sequence[tuple[float, float]]) -> shapely.Geometry:
-    ring = np.array(boundary)[:, ::-1]
-    if np.ptp(ring[:, 0]) <= 180:
-        return shapely.Polygon(ring)
-    ring[:, 0] %= 360
-    whole = shapely.Polygon(ring)
-    east = shapely.clip_by_rect(whole, 0, -90, 180, 90)
-    west = shapely.transform(shapely.clip_by_rect(whole, 180, -90, 360, 90), lambda xy: xy - (360, 0))
-    return shapely.MultiPolygon([part for part in (east, west) if part.area > 0])
+    return cut_at_180(shapely.Polygon(np.array(boundary)[:, ::-1]))
+
+
+def cut_at_180(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A polygon in longitude and latitude that crosses the antimeridian as a MultiPolygon with a part on each side.
+
+    It crosses where its longitudes run on past 180°, or from one end of the world to the other.
+    """
+    west, _, east, _ = polygon.bounds
+    if west >= -180 and east <= 180 and east - west <= 180:
+        return polygon
+    whole = shapely.transform(polygon, lambda places: np.column_stack([places[:, 0] % 360, places[:, 1]]))
+    near = shapely.clip_by_rect(whole, 0, -90, 180, 90)
+    far = shapely.transform(shapely.clip_by_rect(whole, 180, -90, 360, 90), lambda places: places - (360, 0))
+    parts = [part for half in (near, far) for part in shapely.get_parts(half) if part.area > 0]
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import h3.api.basic_int as h3
 import numpy as np
 import pandas as pd
+import shapely
 
 from stforecast.cube import hexgrid
 from stforecast.errors import ConfigError, DataError
@@ -139,7 +140,7 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     if frame.crs is None:
         raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
     frame = frame.to_crs("EPSG:4326")
-    frame = frame.set_geometry(frame.geometry.make_valid())
+    frame = frame.set_geometry(frame.geometry.map(_cut).make_valid())
     if parts:
         frame = frame.explode(ignore_index=True)
     kinds = ["Polygon"] if parts else ["Polygon", "MultiPolygon"]
@@ -147,3 +148,11 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     if frame.empty:
         raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
     return frame
+
+
+def _cut(shape: shapely.Geometry | None) -> shapely.Geometry | None:
+    """Polygons across the 180th meridian as parts on either side; any other shape as it is."""
+    if not isinstance(shape, shapely.Polygon | shapely.MultiPolygon):
+        return shape
+    parts = [part for one in shapely.get_parts(shape) for part in shapely.get_parts(hexgrid.cut_at_180(one))]
+    return shape if len(parts) == shapely.get_num_geometries(shape) else shapely.MultiPolygon(parts)

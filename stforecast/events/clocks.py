@@ -69,6 +69,8 @@ def clock_of(text: str, hours: bool | None = None, spans: bool = False) -> Clock
     text = plainly(text).replace("a. m", "am").replace("p. m", "pm")
     if not text:
         return MIDNIGHT
+    if _FRACTION.fullmatch(text):
+        return Clock(round(float(text) * DAY / SECOND) * SECOND, NONE, NONE, 0)
     dash = _DASH.fullmatch(text)
     if dash and spans:
         return _span(dash[1], dash[2])
@@ -93,8 +95,6 @@ def clock_of(text: str, hours: bool | None = None, spans: bool = False) -> Clock
         if found[4]:
             return UNREAD  # 1430-0500 may be a span
         return _checked(int(found[1]), int(found[2]))._replace(offset=offset)
-    if _FRACTION.fullmatch(text):
-        return Clock(round(float(text) * DAY / SECOND) * SECOND, NONE, NONE, 0)
     edges = _TO.split(text)
     return _span(*edges) if len(edges) == 2 else UNREAD
 

@@ -61,16 +61,18 @@ PRESETS: dict[str, Source] = {
             "property": ["THEFT", "BURGLARY", "ARSON", "CRIMINAL DAMAGE"],
         },
     ),
-    # the day of the occurrence and its time (HHMM) are two columns
+    # the day of the occurrence and its time (HHMM) are two columns; from 2024 on a NIBRS file whose places are rounded
+    # to the hundred block, a row an offence
     "los_angeles": Source(
         columns=Columns(
             occurred=["DATE OCC"],
             occurred_time=["TIME OCC"],
             reported=["Date Rptd"],
-            latitude=["LAT"],
-            longitude=["LON"],
-            offence=["Crm Cd Desc"],
-            event_id=["DR_NO"],
+            latitude=["LAT", "hndrdth_lat"],
+            longitude=["LON", "hndrdth_lon"],
+            offence=["Crm Cd Desc", "nibr_description"],
+            event_id=["DR_NO", "uniquenibrno"],
+            incident_id=["caseno"],
             district=["AREA NAME"],
         ),
         time_zone="America/Los_Angeles",
@@ -78,14 +80,20 @@ PRESETS: dict[str, Source] = {
         bounds=(-118.70, 33.68, -118.13, 34.36),
         categories={
             "person": [
-                *("CRIMINAL HOMICIDE", "MANSLAUGHTER*", "*ASSAULT*", "BATTERY*", "*ROBBERY", "RAPE*", "SODOMY*"),
-                *("SEXUAL PENETRATION*", "ORAL COPULATION", "LEWD/LASCIVIOUS*", "KIDNAPPING*", "FALSE IMPRISONMENT"),
-                *("STALKING", "CRIMINAL THREATS*", "BRANDISH WEAPON", "CHILD ABUSE*", "EXTORTION", "SHOTS FIRED*"),
+                *("*HOMICIDE*", "MURDER*", "MANSLAUGHTER*", "*ASSAULT*", "ADW*", "*BATTERY*", "*ROBBERY*", "RAPE*"),
+                *("SODOMY*", "FONDLING*", "SEXUAL PENETRATION*", "ORAL COPULATION", "LEWD/LASCIVIOUS*", "KIDNAPPING*"),
+                *("FALSE IMPRISONMENT", "STALKING", "CRIMINAL THREATS*", "INTIMIDATION", "BRANDISH WEAPON"),
+                *("CHILD ABUSE*", "EXTORTION", "SHOTS FIRED*", "INTIMATE PARTNER*", "IPV*"),
             ],
-            "vehicle": ["VEHICLE*STOLEN*", "BURGLARY FROM VEHICLE*", "THEFT FROM MOTOR VEHICLE*"],
+            "vehicle": [
+                *("VEHICLE*STOLEN*", "GRAND THEFT AUTO", "MOTOR VEHICLE THEFT*", "BURGLARY FROM*VEHICLE*"),
+                *("*THEFT FROM MOTOR VEHICLE*", "THEFT FROM MV*", "THEFT OF MOTOR VEHICLE PARTS*"),
+            ],
             "property": [
-                *("BURGLARY*", "THEFT PLAIN*", "THEFT-GRAND*", "THEFT, PERSON", "THEFT FROM PERSON*", "SHOPLIFTING*"),
-                *("BIKE*STOLEN", "BOAT*STOLEN", "PICKPOCKET*", "PURSE SNATCHING*", "VANDALISM*", "ARSON"),
+                *("*BURGLARY*", "THEFT PLAIN*", "THEFT-GRAND*", "THEFT, PERSON", "THEFT FROM PERSON*", "SHOPLIFTING*"),
+                *("BIKE*STOLEN", "BOAT*STOLEN", "PICKPOCKET*", "PURSE SNATCHING*", "*VANDALISM*", "ARSON*"),
+                *("PETTY THEFT", "GRAND THEFT", "THEFT FROM BUILDING*", "ALL OTHER LARCENY", "POCKET-PICKING"),
+                *("PURSE-SNATCHING", "DESTRUCTION*"),
             ],
         },
     ),
@@ -115,13 +123,13 @@ PRESETS: dict[str, Source] = {
             "property": ["GRAND LARCENY", "PETIT LARCENY", "BURGLARY", "CRIMINAL MISCHIEF*", "ARSON"],
         },
     ),
-    # writes "+00" behind times that are local
+    # writes "+00" behind times that are local; older files group the offences (OFFENSE_CODE_GROUP)
     "boston": Source(
         columns=Columns(
             occurred=["OCCURRED_ON_DATE"],
             latitude=["Lat"],
             longitude=["Long"],
-            offence=["OFFENSE_DESCRIPTION"],
+            offence=["OFFENSE_DESCRIPTION", "OFFENSE_CODE_GROUP"],
             incident_id=["INCIDENT_NUMBER"],
             district=["DISTRICT"],
         ),
@@ -131,21 +139,22 @@ PRESETS: dict[str, Source] = {
         bounds=(-71.20, 42.22, -70.92, 42.41),
         categories={
             "person": [
-                *("MURDER*", "MANSLAUGHTER*", "HOMICIDE*", "ASSAULT*", "ROBBERY*", "THREATS TO DO BODILY HARM"),
-                *("HARASSMENT*", "KIDNAPPING*", "STALKING*", "EXTORTION*"),
+                *("MURDER*", "MANSLAUGHTER*", "HOMICIDE*", "ASSAULT*", "*ED ASSAULT", "SIMPLE ASSAULT", "ROBBERY*"),
+                *("THREATS TO DO BODILY HARM", "*HARASSMENT*", "KIDNAPPING*", "STALKING*", "EXTORTION*"),
             ],
             "vehicle": [
                 *("AUTO THEFT", "AUTO THEFT - MOTORCYCLE*", "AUTO THEFT - LEASED*"),
-                *("LARCENY THEFT FROM MV*", "LARCENY THEFT OF MV*", "LARCENY*FROM MV*"),
+                *("LARCENY THEFT FROM MV*", "LARCENY THEFT OF MV*", "LARCENY*FROM MV*", "LARCENY FROM MOTOR VEHICLE*"),
             ],
-            "property": ["LARCENY*", "*BURGLARY*", "VANDALISM", "GRAFFITI", "ARSON*"],
+            "property": ["LARCENY*", "*BURGLARY*", "HOME INVASION", "VANDALISM", "GRAFFITI", "ARSON*"],
         },
         max_rejects=0.15,  # one report in twelve has no coordinates
     ),
-    # state plane in US survey feet (EPSG:2815 and 26996 are the same grid in metres); Count -1 withdraws a report
+    # state plane in US survey feet (EPSG:2815 and 26996 are the same grid in metres); Count -1 withdraws a report;
+    # before 2013 a header of 18 columns (MonthReportedtoMSHP, DateOccured, NewCrimeIndicator …) without `Complaint`
     "st_louis": Source(
         columns=Columns(
-            occurred=["DateOccur"],
+            occurred=["DateOccur", "DateOccured"],
             latitude=["YCoord"],
             longitude=["XCoord"],
             offence=["Description"],

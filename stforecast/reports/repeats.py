@@ -117,7 +117,8 @@ def section(local: Local) -> Section:
 
 def metres_of(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Places on a plane in metres, [e 2]; true within a city."""
-    east = (longitude - longitude.mean()) * np.cos(np.deg2rad(latitude.mean()))
+    beside = (longitude - longitude[:1] + 180) % 360 - 180  # a city may lie on both sides of the 180th meridian
+    east = (beside - beside.mean()) * np.cos(np.deg2rad(latitude.mean()))
     return np.column_stack([east, latitude - latitude.mean()]) * METRES_PER_DEGREE
 
 
