@@ -115,6 +115,11 @@ def _check_degrees(settled: Settled, source: Source) -> None:
             f"{file}: line {line}: {value!r:.60} is no latitude and longitude in degrees. Set source.crs to the "
             "coordinate system of the publisher (such as EPSG:32610), or name the columns that hold degrees."
         )
+    if not is_projected(source.crs) and not source.bounds and (np.abs(numbers) > (90, 180)).any(axis=1).mean() > MOST:
+        raise DataError(
+            f"{file}: line {line}: {value!r:.60} is no latitude and longitude, but it is with latitude and longitude "
+            "exchanged. Check which columns source.columns.latitude and source.columns.longitude name."
+        )
     if is_projected(source.crs) and beyond < 1 - MOST:
         raise DataError(
             f"{file}: line {line}: {value!r:.60} is in degrees, but source.crs says {source.crs}. Leave source.crs "

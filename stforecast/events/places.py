@@ -127,7 +127,7 @@ def _of_json(text: str) -> tuple[float, float]:
             x, y = values["coordinates"][:2]
         else:
             small = {name.lower(): value for name, value in values.items()}
-            y, x = (next(small[name] for name in names if name in small) for names in (_LATITUDE, _LONGITUDE))
+            y, x = (next((small[name] for name in names if name in small), None) for names in (_LATITUDE, _LONGITUDE))
         return float(x), float(y)
-    except (TypeError, ValueError, StopIteration, KeyError):
+    except (AttributeError, TypeError, ValueError):
         return NOWHERE

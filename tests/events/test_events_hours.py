@@ -1,0 +1,136 @@
+"""Times of day as a whole: what cannot be stops, what is doubtful is said, what is right passes without a word."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stforecast.errors import DataError
+from stforecast.events.clocks import DAY, HOUR, SECOND
+from stforecast.events.hours import check_times, doubts
+from stforecast.events.reading import Told
+from stforecast.events.zones import to_utc
+from stforecast.sections import Source
+
+NONE = -(2**63)
+DENVER = Source(time_zone="America/Denver")
+# reports of a city by local hour: fewest from three to seven
+PROFILE = np.array([45, 35, 28, 20, 17, 17, 19, 26, 35, 42, 46, 48, 56, 50, 52, 56, 58, 60, 60, 58, 56, 55, 54, 50])
+
+
+def city(n, seed=0, whole_hours=False):
+    """Local wall clocks (µs) of n reports of a city."""
+    rng = np.random.default_rng(seed)
+    hour = rng.choice(24, n, p=PROFILE / PROFILE.sum())
+    minute = np.zeros(n, int) if whole_hours else rng.integers(0, 60, n)
+    day = 19_000 + np.sort(rng.integers(0, 700, n))
+    return day * DAY + hour * HOUR + minute * 60 * SECOND
+
+
+def instants(wall, zone="America/Denver"):
+    return to_utc(wall, np.full(len(wall), NONE), zone, "local")[0]
+
+
+def told(wall):
+    minutes = Counter((wall % DAY // (60 * SECOND)).tolist())
+    return {"a.csv": Told(counts={"minutes": Counter({str(minute): n for minute, n in minutes.items()})})}
+
+
+def said(wall, category=None, names=("any",), source=DENVER):
+    category = np.zeros(len(wall), int) if category is None else category
+    return list(doubts(instants(wall), category, names, source))
+
+
+@pytest.mark.parametrize("whole_hours", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_city_passes_without_a_word(seed, whole_hours):
+    wall = city(4000, seed, whole_hours)
+    check_times(told(wall), instants(wall), DENVER)
+    assert said(wall, np.arange(4000) % 2, ("a", "b")) == []
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1439), st.integers(0, 5), st.integers(50, 2000))
+def test_one_constant_time_of_day_stops(minute, others, n):
+    wall = np.arange(n) * DAY + minute * 60 * SECOND
+    wall[: min(others, n // 20)] += np.arange(min(others, n // 20)) * HOUR
+    with pytest.raises(DataError, match=r"a\.csv: .* so the publisher gives days without times"):
+        check_times(told(wall), instants(wall), DENVER)
+
+
+def test_a_day_in_local_midnight_written_in_utc_stops_too():
+    wall = np.arange(365) * DAY + 19_000 * DAY
+    with pytest.raises(DataError, match=r"one of 06:00, 07:00, as they are written"):
+        check_times(told(instants(wall)), instants(wall), DENVER)
+
+
+def test_parts_of_the_day_are_no_times():
+    wall = np.arange(400) * DAY + np.array([0, 6, 12, 18])[np.arange(400) % 4] * HOUR
+    with pytest.raises(DataError, match="gives parts of the day and no times"):
+        check_times(told(wall), instants(wall), DENVER)
+
+
+def test_a_lost_mark_of_the_afternoon_stops():
+    wall = city(2000)
+    hour = wall % DAY // HOUR
+    lost = wall - hour * HOUR + ((hour + 11) % 12 + 1) * HOUR
+    with pytest.raises(DataError, match=r"of 2,000 times of day 0 are after 12:59, so AM and PM are lost"):
+        check_times(told(lost), instants(lost), DENVER)
+    check_times(told(lost), instants(lost), DENVER.model_copy(update={"clock": "24_hour", "times_are": "local"}))
+
+
+def test_one_file_that_lost_it_is_named_among_others():
+    good, bad = city(3000), city(100)
+    bad = bad - bad % DAY + bad % DAY // 2
+    files = {"good.csv": told(good)["a.csv"], "bad.csv": told(bad)["a.csv"]}
+    with pytest.raises(DataError, match=r"bad\.csv: of 100 times of day"):
+        check_times(files, instants(good), DENVER)
+
+
+@pytest.mark.parametrize("zone", ["America/Denver", "America/Sao_Paulo", "Asia/Tokyo", "Australia/Sydney"])
+def test_utc_that_is_taken_for_local_time_is_asked_for(zone):
+    """Times in UTC that say nothing of it."""
+    source, wall = Source(time_zone=zone), city(4000)
+    utc = instants(wall, zone)  # what the publisher writes
+    with pytest.raises(DataError, match=r"source\.times_are: .* better taken as UTC time"):
+        check_times(told(utc), instants(utc, zone), source)
+    check_times(told(wall), instants(wall, zone), source)
+
+
+def test_local_time_that_bears_a_mark_of_utc_is_asked_for():
+    wall = city(4000)  # with a Z behind it, which makes instants of it
+    with pytest.raises(DataError, match=r"source\.times_are: .* better taken as local time"):
+        check_times(told(wall), wall, DENVER)
+
+
+def test_a_stated_reading_is_not_asked_for_but_doubted():
+    wall = city(4000)
+    source = DENVER.model_copy(update={"times_are": "utc"})
+    check_times(told(wall), wall, source)
+    assert "hours would make them so" in "".join(doubts(wall, np.zeros(4000, int), ("any",), source))
+
+
+def test_default_times_are_said():
+    wall = city(4000)
+    wall[:400] -= wall[:400] % DAY
+    assert said(wall) == [
+        "10% of the reports are at 00:00 exactly, far more than around it: there it stands for an unknown time, and "
+        "the hour's risk is too high by as much."
+    ]
+
+
+def test_a_category_without_hours_is_said_even_where_the_record_shows_little():
+    wall, category = city(4000), (np.arange(4000) < 80).astype(int)
+    wall[:80] -= wall[:80] % DAY
+    assert said(wall, category, ("theft", "person")) == [
+        "Category person: 100% of its reports are at 00:00 exactly. Their hours are not known, and its forecast by "
+        "hour says nothing."
+    ]
+
+
+def test_few_reports_are_not_judged():
+    wall = np.arange(49) * DAY
+    check_times(told(wall), instants(wall), DENVER)
+    assert said(wall[:7], np.arange(7) % 2, ("a", "b")) == []
