@@ -75,8 +75,8 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
     best = int(np.argmax(fits))
     if everything.sum() >= LEAST_FOR_HOURS and fits[best] > fits[0] + MUCH_BETTER:
         yield (
-            f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them so: "
-            "check source.time_zone and source.times_are."
+            f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
+            "so: check source.time_zone and source.times_are."
         )
     known = dict(_defaults(everything))
     for number, name in enumerate(names):
