@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stforecast import __version__
+from stforecast import __version__, instants
 from stforecast.errors import ArtefactError, StforecastError
 from stforecast.imports import importing
 
@@ -112,9 +111,9 @@ def backtest(config: str, overrides: tuple[str, ...]) -> None:
 
 
 @verb
-@click.option("--issue-time", help="A whole hour, UTC unless it has an offset. Default: the record's end.")
-@click.option("--from", "first", help="First issue time of a daily batch.")
-@click.option("--to", "last", help="Last issue time of a daily batch.")
+@click.option("--issue-time", help="A whole hour, such as 2024-09-30T06:00Z. Default: the record's end.")
+@click.option("--from", "first", help="First issue time of a daily batch, with Z or an offset.")
+@click.option("--to", "last", help="Last issue time of a daily batch, with Z or an offset.")
 @click.option("--model", help="Forecaster of the run to use. Default: the first of evaluation.forecasters.")
 def forecast(
     config: str,
@@ -131,7 +130,7 @@ def forecast(
 
 
 @verb
-@click.option("--issue-time", help="Issue time of the grid. Default: the newest that was written.")
+@click.option("--issue-time", help="Issue time of the grid, with Z or an offset. Default: the newest.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
 def map(config: str, overrides: tuple[str, ...], issue_time: str | None, output: Path | None) -> None:
     """Draw a written grid as an interactive map, with the reports since, once the record holds its 24 hours."""
@@ -228,17 +227,14 @@ def issue_times(single: str | None, first: str | None, last: str | None) -> list
 
 
 def instant(text: str) -> pd.Timestamp:
-    """A whole hour from text: ISO 8601 or 20240930T060000Z; UTC unless it has an offset."""
+    """A whole hour in UTC from text with Z or an offset, such as 2024-09-30T06:00Z."""
     import pandas as pd
 
     try:
-        if not re.match(r"\d{4}-?\d\d-?\d\d", text):  # pandas reads 03/04/2024 too, as one of two days
-            raise ValueError(text)
-        time = pd.Timestamp(text)
+        time = pd.Timestamp(instants.instant(text))
     except ValueError:
-        raise click.UsageError(f"{text!r} is not a time; write for example 2024-09-30T06:00Z.") from None
-    time = time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
-    if pd.isna(time) or time != time.floor("h"):
+        raise click.UsageError(f"{text!r} is not {instants.ASKED}; write for example {instants.EXAMPLE}.") from None
+    if time != time.floor("h"):
         raise click.UsageError(f"{text!r} is not a whole hour.")
     return time
 

@@ -89,13 +89,13 @@ def test_the_latest_grid(client) -> None:
 
 
 @pytest.mark.parametrize("category", ["all", "theft", "violence"])
-@pytest.mark.parametrize("time", [None, "2024-09-30T06:00Z", "2024-09-30 12:59:59", "2024-10-01T07:59+02:00"])
+@pytest.mark.parametrize("time", [None, "2024-09-30T06:00Z", "2024-09-30 12:59:59Z", "2024-10-01T07:59+02:00"])
 def test_risk_is_that_of_the_grid(client, category, time) -> None:
     found = asked(client, "/v1/risk", category=category, **({"time": time} if time else {}))
     table = grid().day if time is None else grid().hours
     table = table[table["category"] == category]
     if time is not None:
-        begin = (pd.Timestamp(time) if "+" in time or "Z" in time else pd.Timestamp(time, tz="UTC")).floor("h")
+        begin = pd.Timestamp(time).floor("h")
         table = table[table["valid_from"] == begin]
         assert pd.Timestamp(found["valid_from"]) == begin
     rows = pd.DataFrame(found["rows"])
@@ -224,6 +224,8 @@ def test_what_predict_refuses(client, body, status, said) -> None:
     ("path", "status", "said"),
     [
         ("/v1/risk?time=yesterday", 422, "time: write a time such as"),
+        ("/v1/risk?time=2024-09-30T08:00", 422, "time: write a time such as 2024-09-30T06:00Z: a time with Z or"),
+        ("/v1/top?time=2024-09-30", 422, "time: write a time such as 2024-09-30T06:00Z: a time with Z or"),
         ("/v1/risk?time=2024-09-30T08:00+02:00", 422, "%2B"),
         ("/v1/risk?time=0001-01-01T00:00%2B14:00", 422, "time"),
         ("/v1/risk?time=2024-10-01T06:00Z", 404, "not within 2024-09-30T06:00:00Z to 2024-10-01T06:00:00Z"),
@@ -288,6 +290,13 @@ def test_any_body_is_a_question_or_refused(body) -> None:
     except ValidationError:
         return
     assert (found.latitude is None) != (found.district is None)
+
+
+def test_the_openapi_document_says_that_a_time_needs_an_offset(client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/v1/risk", "/v1/top"):
+        said = next(one for one in paths[path]["get"]["parameters"] if one["name"] == "time")["description"]
+        assert "with Z or an offset from UTC, such as 2024-09-30T06:00Z" in said
 
 
 def test_an_answer_that_the_client_has_is_not_sent_again(client) -> None:

@@ -7,19 +7,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from stforecast.instants import ASKED, EXAMPLE, instant
+
 MAX_ROWS = 10_000
 """Hexagons in one answer."""
 NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,15})?"
 BOX = rf"^{NUMBER}(,{NUMBER}){{3}}$"
 
 
-def instant(value: object) -> dt.datetime:
-    """An instant from ISO 8601 text, UTC unless it has an offset."""
+def given_instant(value: object) -> dt.datetime:
+    """The instant of a `time` parameter, in UTC."""
     try:
-        time = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-        return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("write a time such as 2024-09-30T06:00Z (and + as %2B)") from None
+        return instant(str(value))
+    except ValueError:
+        raise ValueError(f"write a time such as {EXAMPLE}: {ASKED} (and + as %2B)") from None
 
 
 def box(text: str) -> str:
@@ -35,7 +36,7 @@ def corners(text: str) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-Instant = Annotated[dt.datetime, BeforeValidator(instant)]
+Instant = Annotated[dt.datetime, BeforeValidator(given_instant)]
 Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -45,7 +46,9 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    time: Instant | None = Field(None, description="an instant: the hour that holds it; without it the 24 hours")
+    time: Instant | None = Field(
+        None, description=f"{ASKED}, such as {EXAMPLE}: the hour that holds it; without one the 24 hours"
+    )
     category: Name = Field("all", description="a category of the grid, or `all`: their sum")
 
 
