@@ -18,6 +18,7 @@ from stforecast.config import Config
 from stforecast.cube import hexgrid, hours, places
 from stforecast.cube.axis import HOUR, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
+from stforecast.cube.known import SPAN_HOURS, EventSteps
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
@@ -30,8 +31,6 @@ READ = ("occurred_at", "occurred_until", "reported_at", "latitude", "longitude",
 """Columns of the event table that a cube is made of."""
 AHEAD_DAYS = 7
 """How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
-SPAN_HOURS = 24
-"""Longest span that is spread; a longer one says little of the hour, and its event stays at the start."""
 
 
 def build(
@@ -53,11 +52,8 @@ def build(
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
     axis = choose_axis(frame, config, time_zone)
-    hour = axis.step(frame["occurred_at"]).astype(np.int32)
-    length = _span(frame["occurred_until"], axis, hour).astype(np.int32)
-    spread = (length > 1) & (length <= SPAN_HOURS) & (config.grid.spans == "aoristic")
-    until = np.where(spread, hour + length - 1, hour).astype(np.int32)
-    known = _known(frame["reported_at"], axis, until, config.embargo_hours, reported).astype(np.int32)
+    steps = EventSteps.of(frame, axis, config.grid.spans, config.embargo_hours, reported)
+    hour, until, known, length = steps.first, steps.last, steps.known, steps.length
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
@@ -106,7 +102,7 @@ def build(
         row[keep],
         category[keep],
         known[keep],
-        until_hour=until[keep] if spread.any() else None,
+        until_hour=until[keep] if (until > hour).any() else None,
         name=config.city,
         start=axis.start,
         steps=axis.steps,
@@ -122,19 +118,6 @@ def build(
         future=future,
         notes=notes,
     )
-
-
-def _span(occurred_until: pd.Series, axis: Axis, hour: np.ndarray) -> np.ndarray:
-    """How many hours the span of each event touches, int64; 1 where there is none. Its end is not part of it."""
-    last = axis.step(occurred_until - pd.Timedelta(microseconds=1))
-    return np.where(occurred_until.isna(), 1, np.maximum(last - hour, 0) + 1)
-
-
-def _known(reported_at: pd.Series, axis: Axis, until: np.ndarray, embargo: int, reported: bool) -> np.ndarray:
-    """The step in which each event became known, int64, never before the one `until` which it occurred."""
-    if not reported:
-        return until + embargo
-    return np.where(reported_at.isna(), until + embargo, np.maximum(until + embargo, axis.step(reported_at)))
 
 
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:

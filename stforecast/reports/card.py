@@ -39,12 +39,6 @@ FEEDBACK = (
 
 def section(examined: Examined, meta: dict[str, Any]) -> Section:
     """The card of the forecaster that forecasts."""
-    notes = examined.cube.notes
-    known = (
-        "when they were reported"
-        if notes.get("known_time") == "reported"
-        else f"{notes.get('embargo_hours', 0)} hours after they occurred, which is earlier than in real use"
-    )
     rows = [
         ("Forecaster", f"{words(examined.leader)}, run {examined.run.name}; calibrated on the validation slice"),
         ("Forecasts", "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead"),
@@ -53,7 +47,7 @@ def section(examined: Examined, meta: dict[str, Any]) -> Section:
             f"{', '.join(s['file'] for s in meta['sources'])}; learned from what was known by "
             f"{examined.slices['validation'][1]:%Y-%m-%d %H:%M}",
         ),
-        ("Known time", f"events count as known {known}"),
+        ("Known time", f"events count as known {_known(examined.cube.notes)}"),
         ("Intended use", FOR),
         ("Prohibited use", NOT_FOR),
         ("What it does not know", NOT_KNOWN),
@@ -62,6 +56,14 @@ def section(examined: Examined, meta: dict[str, Any]) -> Section:
     ]
     blocks: list[Block] = [Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))]
     return Section("card", "Model card", [*blocks, *_offences(meta), *_exposure(examined)])
+
+
+def _known(notes: dict[str, Any]) -> str:
+    """When an event counts as known."""
+    embargo = notes.get("embargo_hours", 0)
+    if notes.get("known_time") == "reported":
+        return "when they were reported" + (f", and not before {embargo} hours after they occurred" if embargo else "")
+    return f"{embargo} hours after they occurred" + ("" if embargo else ", which is earlier than in real use")
 
 
 def _limits(examined: Examined) -> str:

@@ -79,10 +79,9 @@ def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.n
     """
     cube, day = local.cube, split.day
     length = 7 * WEEKS * day
-    hour = ((local.frame["occurred_at"] - cube.start) // pd.Timedelta(hours=cube.step_hours)).to_numpy(np.int64)
-    known, rows = local.frame["known"].to_numpy(), []
+    step, known, rows = local.frame["step"].to_numpy(), local.frame["known"].to_numpy(), []
     for end in (*range(split.first + length, split.train_end + 1, day), cube.steps):
-        here = (hour >= end - length) & (hour < end) & (known < end) & (kind >= 0)
+        here = (step >= end - length) & (step < end) & (known < end) & (kind >= 0)
         rows.append(np.bincount(kind[here], minlength=kinds))
     return np.array(rows)
 

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
+from stforecast.cube.axis import Axis
 from stforecast.cube.hexgrid import cells_of, from_names
+from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.forecasters.completeness import completeness
@@ -21,7 +23,7 @@ class Local:
     """A cube and its events, a row each: those of the silver table that lie in its hexagons and on its axis.
 
     frame: columns of the event table, and `time` (local, without zone), `hexagon` (row of the cube's hexagons),
-    `known` (step of the axis in which it became known).
+    `step` and `known` (steps of the axis in which it occurred and became known).
     """
 
     cube: Cube
@@ -38,15 +40,17 @@ class Local:
         inside = frame["occurred_at"].between(cube.start, cube.end, inclusive="left").to_numpy()
         keep = inside & (cells[row] == found)
         frame = frame[keep].reset_index(drop=True)
-        reported = frame["reported_at"] if cube.notes.get("known_time") == "reported" else frame["occurred_at"]
-        known = reported.fillna(frame["occurred_at"])
-        step = (known - cube.start) // pd.Timedelta(hours=cube.step_hours)
+        notes = cube.notes
+        steps = EventSteps.of(
+            frame, Axis.of(cube), notes["spans"]["rule"], notes["embargo_hours"], notes["known_time"] == "reported"
+        )
         return Local(
             cube,
             frame.assign(
                 time=frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None),
                 hexagon=row[keep],
-                known=step.to_numpy(np.int64),
+                step=steps.first,
+                known=steps.known,
             ),
             seed,
         )

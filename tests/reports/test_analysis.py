@@ -412,6 +412,24 @@ def test_windows_count_what_was_known_at_their_end() -> None:
         assert found[row] == cube.weight[seen].sum()
 
 
+@pytest.mark.parametrize("known_time", ["reported", "occurred"])
+@pytest.mark.parametrize("embargo", [0, 48])
+@pytest.mark.parametrize("spans", ["start", "aoristic"])
+def test_events_are_known_when_the_cube_knows_them(known_time: str, embargo: int, spans: str) -> None:
+    events = events_of(days=60)
+    frame = events.frame.assign(reported_at=events.frame["reported_at"].where(events.frame.index % 5 > 0))
+    until = frame["occurred_at"] + pd.to_timedelta(frame.index % 30, unit="h")
+    events = EventTable(frame.assign(occurred_until=until.where(frame.index % 3 == 0)), events.meta)
+    grid = {"min_events": 1, "country": None, "spans": spans}
+    cube = build(events, settings(known_time=known_time, embargo_hours=embargo, grid=grid))
+    local = Local.of(cube, events)
+    category = pd.Categorical(local.frame["category"], list(cube.categories)).codes
+    mine = np.column_stack([local.frame["step"], local.frame["hexagon"], category, local.frame["known"]])
+    rows = np.column_stack([cube.hour, cube.hexagon, cube.category, cube.known_hour])
+    assert sorted(mine.tolist()) == sorted(np.repeat(rows, cube.weight.astype(int), axis=0).tolist())
+    assert embargo == 0 or (local.frame["known"] >= local.frame["step"] + embargo).all()
+
+
 def test_calibration_by_month_has_the_ratio_that_was_planted() -> None:
     rng = np.random.default_rng(7)
     issued = pd.date_range("2023-01-01", "2023-03-05", freq="D")
