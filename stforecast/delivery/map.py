@@ -20,6 +20,7 @@ import shapely
 from stforecast.cube.hexgrid import from_names, polygons
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid
 from stforecast.files import atomic_path
+from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
 KM_PER_DEGREE = 111.32
 TOP_SHARE = 0.05
+"""Share of the hexagons that maps outline and the report flags."""
 WIDTH = 10.0  # of the page, inches
 
 
@@ -160,8 +162,8 @@ def _height_over_width(cells: np.ndarray) -> float:
 
 
 def highest(values: np.ndarray, share: float) -> np.ndarray:
-    """Indices of the `share` of hexagons with the highest values [n]."""
-    return np.argsort(-values, kind="stable")[: max(1, round(share * len(values)))]
+    """Indices of the `share` of hexagons with the highest values [n]; of equal ones the first."""
+    return np.argsort(-values, kind="stable")[: top_count(share, len(values))]
 
 
 def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_share: float = 0.0) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 import shapely
 
 from stforecast.cube.hexgrid import areas_km2, from_names, polygons
-from stforecast.delivery.map import class_bounds, class_colours, class_labels, local_text
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, local_text
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, risk
 from stforecast.files import atomic_path
 
@@ -74,6 +74,7 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
         "hexagons": grid.hexagons.tolist(),
         "outlines": _rings(outlines),
         "area_km2": areas_km2(cells).round(DIGITS).tolist(),
+        "top_share": TOP_SHARE,
         "border": _rings(shapely.coverage_union_all(outlines)),
         "districts": districts,
         "district_borders": _district_borders(outlines, districts) if districts else [],

@@ -10,7 +10,7 @@ import numpy as np
 
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws
 from stforecast.scoring.diebold_mariano import diebold_mariano
-from stforecast.scoring.hotspots import AREAS, top_hexagons
+from stforecast.scoring.hotspots import AREAS, top_count, top_hexagons
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import daily_losses
 
@@ -73,7 +73,7 @@ def _pair(a: Sample, b: Sample) -> dict[str, dict[str, float]]:
 
 def _hit_rate_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Draws:
     """Draws of the hit rate, a ratio of sums over days: lam, y [m k n]."""
-    chosen = top_hexagons(lam.reshape(-1, lam.shape[-1]), max(1, round(AREAS[HIT_RATE] * lam.shape[-1])))
+    chosen = top_hexagons(lam.reshape(-1, lam.shape[-1]), top_count(AREAS[HIT_RATE], lam.shape[-1]))
     hits = np.take_along_axis(y.reshape(-1, y.shape[-1]), chosen, axis=1).reshape(len(y), -1).sum(axis=1)
     events = y.reshape(len(y), -1).sum(axis=1)
     with np.errstate(invalid="ignore"):  # a draw without an event: NaN

@@ -56,10 +56,10 @@ def curves_section(examined: Examined) -> Section:
     axes[3].axhline(base, color="0.7", linewidth=1, zorder=0)
     axes[3].set(xscale="log", xlim=(1e-3, 1))
     legend_below(figure, axes[0], 3)
-    area, captured = drawn["hit"][words(examined.leader)]
+    held = entries[examined.leader]["hit_rate_10"] or 0.0
     alt = (
         f"Four panels of curves on the test slice. {'; '.join(said)}. The 10 % of hexagons that the "
-        f"{words(examined.leader)} ranks highest each hour hold {np.interp(0.1, area, captured):.0%} of the reports."
+        f"{words(examined.leader)} ranks highest each hour hold {held:.0%} of the reports."
     )
     note = (
         f"A hexagon-hour has a report with probability {base:.2%} in the mean, so that precision is low for every "

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stforecast.delivery.map import TOP_SHARE
+from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.page import Block, Section, Table, Text
-from stforecast.scoring.hotspots import top_hexagons
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 """Columns of the hexagons that are no covariates."""
@@ -124,9 +123,8 @@ def _exposure(examined: Examined) -> list[Block]:
     blocks: list[Block] = [Text(said)]
     if len(frame) > 1:
         blocks.append(Text("What follows for districts is in the table; it does not say why they differ."))
-        blocks.append(
-            Table("exposure", frame, "Shares of the city's total; flags: hexagon-days among the top 5 %", formats)
-        )
+        caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
+        blocks.append(Table("exposure", frame, caption, formats))
     else:
         blocks.append(Text("The record names no districts, so that flags cannot be shown by district."))
     static = covariates(examined.cube.hexagons, often)
@@ -145,9 +143,9 @@ def _exposure(examined: Examined) -> list[Block]:
 
 def flags(day: np.ndarray) -> np.ndarray:
     """Which hexagons are among the top TOP_SHARE of each day, bool [m n], from daily λ [m n]."""
-    top = top_hexagons(day.astype(np.float32), max(1, round(TOP_SHARE * day.shape[1])))
     out = np.zeros(day.shape, bool)
-    np.put_along_axis(out, top, True, axis=1)
+    for row, lam in zip(out, day, strict=True):
+        row[highest(lam, TOP_SHARE)] = True
     return out
 
 

@@ -29,7 +29,8 @@ def section(examined: Examined) -> Section:
         Text(
             f"All categories over 24 hours, forecast by the {words(examined.leader)}. The typical day has the median "
             "number of reports and the busy day the most; the badly forecast day is the one whose counts lie farthest "
-            "from the forecast for what chance alone would do. Outlined: the 5 % of hexagons with the highest forecast."
+            "from the forecast for what chance alone would do. Outlined: the "
+            f"{TOP_SHARE:.0%} of hexagons with the highest forecast."
         )
     ]
     blocks += [_pair(examined, kind, day, lam[day], y[day], bounds, counts) for kind, day in choose(lam, y).items()]

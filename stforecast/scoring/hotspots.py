@@ -12,6 +12,14 @@ import numpy as np
 AREAS = {"1": 0.01, "5": 0.05, "10": 0.1}
 
 
+def top_count(share: float, n: int) -> int:
+    """How many of n hexagons are their top share: rounded, a half to the even number, and at least one.
+
+    `topCount` of the interactive map is the same: JavaScript's own rounding takes every half up.
+    """
+    return max(1, round(share * n))
+
+
 def top_hexagons(lam: np.ndarray, k: int) -> np.ndarray:
     """Indices of the `k` highest intensities of each hour, highest first: [h n] ≥ 0 → int64 [h k].
 
@@ -28,12 +36,12 @@ def top_hexagons(lam: np.ndarray, k: int) -> np.ndarray:
 def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: float) -> dict[str, float]:
     """pai, pei and hit_rate, each at 1, 5 and 10 % of the hexagons and for a patrol area; NaN without an event.
 
-    lam, y: [h n], hours by hexagons. areas: km² [n]. A share a takes max(1, round(a · n)) hexagons and its area is
-    their share of the hexagons. The patrol area (km²) takes hexagons from the top while they fit in it, at least one;
+    lam, y: [h n], hours by hexagons. areas: km² [n]. A share takes `top_count` hexagons, and its area is their share
+    of the hexagons. The patrol area (km²) takes hexagons from the top while they fit in it, at least one;
     its area is theirs, in the mean over the hours.
     """
     hours, n = lam.shape
-    chosen = {name: max(1, round(share * n)) for name, share in AREAS.items()}
+    chosen = {name: top_count(share, n) for name, share in AREAS.items()}
     room = patrol_area * (1 + 1e-9)  # areas that add up to the patrol area fit
     most = max(1, int((np.cumsum(np.sort(areas)) <= room).sum()))
     order = top_hexagons(lam, max(most, *chosen.values()))

@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import shutil
+import subprocess
 
 import h3
 import numpy as np
@@ -10,12 +12,13 @@ import pandas as pd
 import pytest
 import shapely
 
-from stforecast.delivery.map import class_bounds, class_labels
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, highest
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid
 from stforecast.delivery.webmap import PARTS, page, view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
 from stforecast.scoring.conformal import Spread
+from stforecast.scoring.hotspots import AREAS, top_count
 
 CELLS = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 3)
 
@@ -37,6 +40,15 @@ def grid_of(cells: list[str] = CELLS, **changes) -> RiskGrid:
         "usual": rng.gamma(0.5, 0.1, shape).astype(np.float32),
     }
     return RiskGrid.of(Forecast(**values | changes))
+
+
+def in_node(script: str, given: object) -> object:
+    """What the page's numbers make of `given`: the value of `script` in Node."""
+    if (node := shutil.which("node")) is None:
+        pytest.skip("no Node on this machine")
+    text = f"{page()['grid.js'].decode()}\nconst given = {json.dumps(given)};\nconsole.log(JSON.stringify({script}))"
+    done = subprocess.run([node, "-"], input=text, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def unpacked(text: str, grid: RiskGrid) -> np.ndarray:
@@ -159,3 +171,22 @@ def test_the_file_is_written_whole_and_holds_its_view(tmp_path) -> None:
     assert json.loads(held[1]) == view
     assert not re.search(r'(src|href)="(?!data:,)', re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL))
     assert text.count("Content-Security-Policy") == 1
+
+
+def test_page_and_package_round_a_share_of_the_hexagons_alike() -> None:
+    shares, most = [*AREAS.values(), 0.005, 0.015, 0.025, 0.15, 0.25, 1 / 3, 0.5, 1.0], 5000
+    found = in_node(
+        "given.shares.map((share) => Array.from({ length: given.most }, (_, i) => topCount(share, i + 1)))",
+        {"shares": shares, "most": most},
+    )
+    assert found == [[top_count(share, n) for n in range(1, most + 1)] for share in shares]
+    assert [top_count(0.05, n) for n in (1, 30, 50, 410, 430)] == [1, 2, 2, 20, 22]
+
+
+@pytest.mark.parametrize("n", [10, 30, 50, 410])
+def test_the_page_outlines_the_hexagons_that_the_picture_outlines(n: int) -> None:
+    grid = grid_of(h3.grid_disk(CELLS[0], 12)[:n])
+    view = view_of(grid, "denver")
+    found = in_node("[new Grid(given).top(null, 0, null), new Grid(given).scale('rank', null, 0).bounds]", view)
+    assert found[0] == highest(grid.day_intensity[:, 0], TOP_SHARE).tolist()
+    assert len(found[0]) + 1 in found[1]  # the rank that ends the class of the top 5 %

@@ -19,6 +19,7 @@ from stforecast.cube.hexgrid import areas_km2, from_names
 from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
+from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
@@ -234,6 +235,16 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
     assert ": 1300 expected" in window.text("#when")
     page.evaluate("() => { for (let i = 0; i < 500; i++) choose({ area: i / 100 }); }")  # as a dragged slider does
     page.wait_for_url("**/reported.html#hour=day&category=theft&measure=usual&area=4.99&reported=1")
+
+
+def test_without_a_choice_the_top_is_that_of_the_picture(browser, folder) -> None:
+    of = open_grid(folder)
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        top = highest(of.day_intensity[:, 0], TOP_SHARE)
+        covered = areas_km2(from_names(of.hexagons.tolist()))[top].sum()
+        assert opened.text("#hits").startswith(f"Top 5 % of hexagons: {len(top)} hexagons, {covered:.3g} km²")
+        assert opened.page.locator("#list button.top").count() == len(top)
+        assert "area=" not in opened.page.url
 
 
 @pytest.mark.parametrize(("hour", "area"), [(None, 7.0), (8, 0.1), (8, 15.0), (3, 0.0), (3, 1e4)])

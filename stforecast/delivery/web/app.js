@@ -5,7 +5,7 @@
 const LISTED = 20, REST = 400, MINUTE = 60000;
 const byId = (id) => document.getElementById(id);
 let grid, city;
-const chosen = { hour: null, category: 0, measure: "expected", area: 0, reported: true };
+const chosen = { hour: null, category: 0, measure: "expected", area: null, reported: true };
 let playing = null, lastSaid, lastWritten;
 
 function start(view) {
@@ -40,7 +40,6 @@ function setControls(view) {
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
   byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("observed");
   const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // fine enough for one hexagon, and a round number
-  chosen.area = Math.max(step, Math.round((0.05 * grid.totalArea) / step) * step);
   for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
   byId("area-number").step = "any";
   byId("profile").style.setProperty("--hours", grid.hours);
@@ -86,7 +85,8 @@ function choose(changes) {
 
 function writeAddress() {
   const { hour, category, measure, area, reported } = chosen;
-  const fields = { hour: hour ?? "day", category: grid.view.categories[category], measure, area, reported: Number(reported) };
+  const patrol = area === null ? {} : { area };
+  const fields = { hour: hour ?? "day", category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
@@ -112,7 +112,6 @@ function draw() {
   byId("hour").setAttribute("aria-valuetext", grid.view.hours[byId("hour").value].label);
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
-  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(area.toPrecision(4));
   byId("reported").checked = chosen.reported;
 
   const scale = grid.scale(measure, hour, category), values = grid.shown(measure, hour, category);
@@ -120,6 +119,8 @@ function draw() {
   city.paint(classes.map((index) => scale.colours[index]));
   const top = grid.top(hour, category, area);
   city.outline(top);
+  const patrolled = area ?? areaOf(top);
+  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
   const counts = chosen.reported && grid.has("observed") ? grid.values("observed", hour, category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank");
@@ -172,10 +173,10 @@ function drawList(outlined) {
 function drawSentences(top, counts) {
   const { hour, category } = chosen;
   const lam = grid.values("intensity", hour, category), total = grid.total("intensity", hour, category);
-  const area = sum(top.map((hexagon) => grid.view.area_km2[hexagon]));
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const hexagons = `${top.length} ${top.length === 1 ? "hexagon" : "hexagons"}`;
-  const hits = `${hexagons}, ${area.toPrecision(3)} km², ${share(held, total)} of what is expected`;
+  const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of hexagons: ` : "";
+  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of what is expected`;
   byId("hits").textContent = hits;
   const all = grid.has("observed") ? grid.total("observed", hour, category) : 0;
   const caught = counts ? sum(top.map((hexagon) => counts[hexagon])) : 0;
@@ -187,6 +188,10 @@ function drawSentences(top, counts) {
 
 function ratioOf(hexagon) {
   return grid.shown("usual", chosen.hour, chosen.category)[hexagon];
+}
+
+function areaOf(hexagons) {
+  return sum(hexagons.map((hexagon) => grid.view.area_km2[hexagon]));
 }
 
 function percent(value) {

@@ -66,9 +66,11 @@ class Grid {
     });
   }
 
-  /** The hexagons that fit into an area, from the top, at least one of them where the area is not 0. */
+  /** The hexagons that fit into an area, from the top, at least one of them where the area is not 0. Without an area
+      (null) the top share of the hexagons, as map.png outlines it. */
   top(hour, category, area) {
     const order = this.order(hour, category), chosen = [];
+    if (area === null) return order.slice(0, topCount(this.view.top_share, this.n));
     let covered = 0;
     for (const hexagon of order) {
       covered += this.view.area_km2[hexagon];
@@ -92,7 +94,7 @@ class Grid {
     const span = hour === null ? "in the 24 hours" : "in the hour";
     if (measure === "usual") return { title: "Reports expected, times the usual", ...AGAINST_USUAL };
     if (measure === "rank") {
-      const ends = [...new Set(TOP_BANDS.map((share) => Math.max(1, Math.round(share * this.n))))];
+      const ends = [...new Set(TOP_BANDS.map((share) => topCount(share, this.n)))];
       const names = ends.map((end) => `top ${Math.round((100 * end) / this.n)} % (rank ${end === 1 ? "1" : `to ${end}`})`);
       return { title: "Rank by expected reports", bounds: ends.map((end) => end + 1), labels: [...names, "the rest"], colours: BAND_COLOURS };
     }
@@ -122,6 +124,12 @@ class Grid {
     if (!this.cache.has(key)) this.cache.set(key, compute());
     return this.cache.get(key);
   }
+}
+
+/** How many of n hexagons are their top share, as `scoring.hotspots.top_count` rounds it: a half to the even number. */
+function topCount(share, n) {
+  const exact = share * n, below = Math.floor(exact), up = exact - below > 0.5 || (exact - below === 0.5 && below % 2 === 1);
+  return Math.max(1, below + Number(up));
 }
 
 function unpack(text) {
