@@ -12,6 +12,7 @@ import pandas as pd
 import shapely
 
 from stforecast.cube import hexgrid
+from stforecast.cube.districts import named
 from stforecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def area_cells(path: str | Path, resolution: int) -> np.ndarray:
 
 
 def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """The attribute `key` of the first polygon that holds each point [n] in degrees; None where none does.
+    """The attribute `key` of the first polygon that holds each point [n] in degrees; None where none does or where it
+    is no name (`districts.named`).
 
     Raises:
         DataError: the file cannot be read, has no polygon, no CRS or no such attribute, or holds no point at all.
@@ -67,15 +69,15 @@ def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longit
     joined = joined[~joined.index.duplicated()].sort_index()
     if joined.isna().all():
         raise DataError(f"{path}: no hexagon of the study area lies in its polygons. Is it another city's file?")
-    return _labels(joined)
+    return _labels(named(joined))
 
 
 def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.ndarray:
-    """The most common non-null `district` [e] of each hexagon's events (row numbers [e]); None without one.
+    """The most common named `district` [e] of each hexagon's events (row numbers [e]); None without one.
 
     Of equally common districts the first in alphabetical order.
     """
-    kinds = pd.Categorical(district)
+    kinds = pd.Categorical(named(district))
     kinds = kinds.reorder_categories(sorted(kinds.categories))
     here, size = kinds.codes >= 0, max(1, len(kinds.categories))
     pairs, events = np.unique(np.asarray(hexagon, np.int64)[here] * size + kinds.codes[here], return_counts=True)

@@ -98,9 +98,20 @@ def errors_section(examined: Examined) -> Section:
     for key, (title, groups) in _groups(examined).items():
         if groups:
             blocks += _by_group(examined, key, title, groups, terms)
-    if "district" not in examined.cube.hexagons or examined.cube.hexagons["district"].isna().all():
+    without = hexagons_without_district(examined.cube.hexagons)
+    if without.all():
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
+    elif without.any():
+        reports = int(examined.counts[:, :, without].sum())
+        blocks.append(Text(f"{reports:,} reports lie in hexagons without a district: they are in no row by district."))
     return Section("errors", "Where the forecast errs", blocks)
+
+
+def hexagons_without_district(hexagons: pd.DataFrame) -> np.ndarray:
+    """Which hexagons are in no district that has a name, bool [n]."""
+    if "district" not in hexagons:
+        return np.ones(len(hexagons), bool)
+    return hexagons["district"].isna().to_numpy()
 
 
 def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:

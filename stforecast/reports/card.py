@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
+from stforecast.reports.accuracy import hexagons_without_district
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.page import Block, Section, Table, Text
 
@@ -121,8 +122,11 @@ def _exposure(examined: Examined) -> list[Block]:
     formats = {name: "{:.1%}" for name in frame.columns if str(name).startswith("share")}
     formats |= {"flags over reports": "{:.2f}", "flags over area": "{:.2f}"}
     blocks: list[Block] = [Text(said)]
-    if len(frame) > 1:
-        blocks.append(Text("What follows for districts is in the table; it does not say why they differ."))
+    without = hexagons_without_district(examined.cube.hexagons)
+    if not without.all():
+        said = "What follows for districts is in the table; it does not say why they differ."
+        said += f" {int(y[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
+        blocks.append(Text(said))
         caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
         blocks.append(Table("exposure", frame, caption, formats))
     else:

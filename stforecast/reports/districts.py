@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from stforecast.cube.districts import named
 from stforecast.reports.examined import words
 from stforecast.reports.figures import BLUE, heat, label, new_figure
 from stforecast.reports.local import Local
@@ -25,9 +26,20 @@ def section(local: Local) -> Section:
     if district.isna().all():
         said = "The publisher names no districts and grid.districts names no polygons: there is nothing to say of them."
         return Section("districts", title, [Text(said)])
-    known = district.notna().mean()
-    blocks: list[Block] = [Text(f"{district.nunique()} districts; {known:.1%} of the events lie in one of them.")]
+    blocks: list[Block] = [Text(_counted(local, district))]
     return Section("districts", title, [*blocks, *_arrests(local, district), *_clusters(local, district)])
+
+
+def _counted(local: Local, district: pd.Series) -> str:
+    """How many districts there are, and how many events are in none of them."""
+    own, without = local.frame["district"], int(district.isna().sum())
+    said = f"{district.nunique()} districts; {without:,} events without a district ({without / len(district):.1%})"
+    said += " are left out of this section." if without else "."
+    if by_place := int(named(own).isna().sum()) - without:
+        said += f" {by_place:,} events name none and count in the district of their hexagon."
+    if unnamed := sorted({" ".join(text.split()) for text in own[own.notna() & named(own).isna()]} - {""}):
+        said += f" The record writes {', '.join(unnamed)} where the district is not known."
+    return said
 
 
 def _arrests(local: Local, district: pd.Series) -> list[Block]:
@@ -61,7 +73,7 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     label(axes, "Arrests and volume by district", "events of the record", "share with an arrest")
-    said = f"An arrest is recorded for {arrest[seen].mean():.1%} of the events."
+    said = f"An arrest is recorded for {frame['arrests'].sum() / frame['events'].sum():.1%} of the events."
     if len(frame) >= LEAST_DISTRICTS:
         rank = spearmanr(frame["events"], share)
         said += (

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stforecast.cube import Cube
 from stforecast.cube.axis import Axis
+from stforecast.cube.districts import named
 from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
@@ -106,8 +107,8 @@ class Local:
         return pd.Series(share).groupby(local).min().reindex(self.days).to_numpy()
 
     def district(self) -> pd.Series:
-        """The district of every event: the publisher's, else its hexagon's; null where there is neither."""
-        own = self.frame["district"]
+        """The district of every event: the publisher's, else its hexagon's; null where neither has a name."""
+        own = named(self.frame["district"])
         if "district" not in self.cube.hexagons:
             return own
         return own.where(own.notna(), pd.Series(self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]))

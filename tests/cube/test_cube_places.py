@@ -10,6 +10,7 @@ import pytest
 from shapely import Point, Polygon, box
 
 from stforecast.cube import hexgrid, places
+from stforecast.cube.districts import named
 from stforecast.errors import ConfigError, DataError
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -95,6 +96,29 @@ def test_most_common_district_of_events() -> None:
     district = pd.Series(["a", "b", "b", "y", "x", None])
     assert places.district_of_events(hexagon, district, 4).tolist() == ["b", None, "x", None]
     assert places.district_of_events(hexagon[:0], district[:0], 2).tolist() == [None, None]
+    unknown = pd.Series(["U", "U", "b", "U", "unknown", "x"])
+    assert places.district_of_events(hexagon, unknown, 4).tolist() == ["b", None, None, "x"]
+
+
+UNKNOWN = ["", "  ", "-", "--", "?", "U", " u ", "Unknown", "(unknown)", "UNK.", "N/A", "#N/A", "n.a.", "None", "NULL"]
+UNKNOWN += ["0", "00", "000", "Not available", "UNASSIGNED"]
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_what_says_that_a_district_is_unknown_is_none(text: str) -> None:
+    assert named(pd.Series([text, None, "7"])).isna().tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("text", ["7", "031", "99", "10", "A1", "O", "V", "External", "Union", "West LA", "Łódź"])
+def test_every_other_text_names_a_district(text: str) -> None:
+    assert named(pd.Series([text])).tolist() == [text]
+
+
+def test_a_polygon_without_a_name_is_no_district(tmp_path: Path) -> None:
+    west, east = box(-105.05, 39.65, -105, 39.75), box(-105, 39.65, -104.95, 39.75)
+    path = write(tmp_path / "d.geojson", west, east, name=["West", "N/A"])
+    found = places.district_of_centres(path, "name", np.array([39.7, 39.7]), np.array([-105.04, -104.96]))
+    assert found.tolist() == ["West", None]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no shared/data folder beside the repository")

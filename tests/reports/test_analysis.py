@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -388,6 +389,26 @@ def test_groups_of_districts_are_the_planted_ones() -> None:
     assert [len(set(labels[i : i + 4])) for i in (0, 4, 8)] == [1, 1, 1]
     noise = districts.cluster(rng.normal(0, 1, (40, 12)))[1]
     assert max(noise.values()) < districts.WEAK
+
+
+def test_an_unknown_district_is_none_and_is_counted() -> None:
+    events = events_of(days=80)
+    frame = events.frame.copy()
+    frame.loc[frame.index % 4 == 0, "district"] = "U"  # in hexagons where others name theirs
+    cube = build(EventTable(frame, events.meta), settings())
+    local = Local.of(replace(cube, hexagons=cube.hexagons.assign(district=None)), EventTable(frame, events.meta))
+    assert set(cube.hexagons["district"].dropna()) == {"north", "south"}
+    assert set(local.district().dropna()) == {"north", "south"}
+    count = int((local.frame["district"] == "U").sum())
+    said = districts.section(local).blocks[0].words  # type: ignore[union-attr]
+    assert said.startswith(f"2 districts; {count:,} events without a district (")
+    assert said.endswith("The record writes U where the district is not known.")
+    placed = districts.section(Local.of(cube, EventTable(frame, events.meta)))
+    said = placed.blocks[0].words  # type: ignore[union-attr]
+    assert f"{count:,} events name none and count in the district of their hexagon" in said
+    tables = [block.frame for block in placed.blocks if isinstance(block, Table)]
+    assert tables
+    assert all("U" not in set(table["district"]) for table in tables)
 
 
 def test_drift_keeps_its_level_and_finds_another_mix_and_level() -> None:
