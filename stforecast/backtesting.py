@@ -45,6 +45,7 @@ def backtest(stages: Stages) -> Path:
     result = read_json(path) if path.is_file() else None
     fold_runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
     held = all(one.has(name, stages.config) for one in fold_runs for name in names)
+    held = held and result is not None and "blocks" in result  # an older one tells no blocks
     if result and held and result.items() >= made_with.items() and list(result["forecasters"]) == names:
         stages.say(f"backtest: {path} is up to date")
     else:

@@ -114,6 +114,7 @@ class Stages(Preparation):
         made_with = {"patrol_area_km2": options.patrol_area_km2, "run": run.name}
         card = read_json(path) if path.is_file() else None
         held = all(run.has(name, self.config) for name in options.forecasters)
+        held = held and card is not None and "blocks" in card  # an older one tells no blocks
         if card and held and card.items() >= made_with.items() and [*card["forecasters"]] == options.forecasters:
             self.say(f"evaluate: {path} is up to date")
         else:

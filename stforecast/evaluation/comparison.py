@@ -15,14 +15,17 @@ from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
 from stforecast.evaluation.scorecard import describe, finite
 from stforecast.evaluation.views import Key, calibration, curves, examine
+from stforecast.scoring.bootstrap import of_blocks
+from stforecast.scoring.metrics import reported_to_expected
 from stforecast.scoring.splits import Split
 
+LEVEL = "reported ÷ expected"
 COLUMNS = {
     "poisson_deviance": ("deviance × 10³", 1e3, 3),
     "average_precision": ("AP", 1, 4),
     "log_loss": ("log loss", 1, 5),
     "calibration_slope": ("slope", 1, 3),
-    "bias": ("Σλ/Σy", 1, 3),
+    LEVEL: (LEVEL, 1, 3),
     "hit_rate_5": ("hit 5 %", 1, 4),
     "pai_1": ("PAI 1 %", 1, 2),
 }
@@ -56,7 +59,11 @@ def compare(
             )
         entries[0][name]["calibration"] = calibration(lam, panel.counts, cube.categories)
         entries[0][name]["curves"] = curves(lam, panel.counts)
-    results = [{"forecasters": e, "differences": _differences(s)} for e, s in zip(entries, samples, strict=True)]
+    blocks = [panel.part(rows).blocks for rows in cuts]
+    results = [
+        {"blocks": count, "forecasters": one, "differences": _differences(sample, count)}
+        for count, one, sample in zip(blocks, entries, samples, strict=True)
+    ]
     said = [describe(cube, part) | {"days": (part.steps - part.test_start) // part.day} for part in parts]
     return finite(
         {
@@ -72,12 +79,12 @@ def compare(
     )
 
 
-def _differences(samples: Mapping[str, Mapping[Key, Sample]]) -> dict[str, Any]:
+def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: int) -> dict[str, Any]:
     """The differences of each pair overall, and those of deviance in every view under the view's group and name."""
-    out = differences({name: found[()] for name, found in samples.items()})
+    out = differences({name: found[()] for name, found in samples.items()}, blocks)
     for key in next(iter(samples.values())):
         if key:
-            for pair, found in differences({name: one[key] for name, one in samples.items()}).items():
+            for pair, found in differences({name: one[key] for name, one in samples.items()}, blocks).items():
                 out[pair].setdefault(key[0], {})[key[1]] = found
     return out
 
@@ -87,6 +94,7 @@ def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     first, out = next(iter(result["forecasters"])), []
     for name, entry in result["forecasters"].items():
         row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
+        row[LEVEL] = reported_to_expected(row.pop("bias"))
         found = result["differences"].get(f"{first} - {name}", {})
         for key in COMPARED:
             row |= {f"{key}_{part}": value for part, value in found.get(key, {}).items()}
@@ -131,7 +139,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         said += " The fits of the first fold are carried, calibrated anew in each."
     if len(result["forecasters"]) == 1:
         return said
-    return f"{said} Δ: {first} minus the forecaster of the row, with 95 % interval (weekly blocks); DM p: its deviance."
+    return f"{said} Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}; DM p: its deviance."
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
@@ -143,7 +151,8 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
             low, estimate, high = (
                 _number(row.get(f"{key}_{part}"), unit, f"+.{decimals}f") for part in ("low", "estimate", "high")
             )
-            cells[f"Δ {head} [95 %]"] = f"{estimate} [{low}, {high}]" if f"{key}_low" in row else ""
+            bounds = f" [{low}, {high}]" if row.get(f"{key}_blocks", 0) > 1 else ""
+            cells[f"Δ {head} [95 %]"] = f"{estimate}{bounds}" if f"{key}_low" in row else ""
         if key == "poisson_deviance":
             cells["DM p"] = _number(row["poisson_deviance_p_value"], 1, ".2g") if f"{key}_low" in row else ""
     return cells

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws
-from stforecast.scoring.diebold_mariano import diebold_mariano
+from stforecast.scoring.diebold_mariano import UNTESTED, diebold_mariano
 from stforecast.scoring.hotspots import AREAS, top_count, top_hexagons
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import daily_losses
@@ -52,21 +52,28 @@ def by_day(losses: np.ndarray, day: np.ndarray | None) -> np.ndarray:
     return np.bincount(place, weights=losses) / count
 
 
-def differences(samples: Mapping[str, Sample]) -> dict[str, Any]:
-    """The first forecaster minus each other one: paired 95 % intervals (weekly blocks of days), and of mean losses the
-    Diebold–Mariano statistic and p-value.
+def differences(samples: Mapping[str, Sample], blocks: int) -> dict[str, Any]:
+    """The first forecaster minus each other one.
+
+    Args:
+        samples: of each forecaster, under the same draws.
+        blocks: how many weekly blocks of days the draws are of.
+
+    Returns:
+        By pair and metric the paired 95 % interval (`low`, `estimate`, `high`) with its `blocks`, and of mean losses
+        the Diebold–Mariano statistic and p-value. Of one block there is neither interval nor test: NaN.
     """
     first, *others = samples
-    return {f"{first} - {other}": _pair(samples[first], samples[other]) for other in others}
+    return {f"{first} - {other}": _pair(samples[first], samples[other], blocks) for other in others}
 
 
-def _pair(a: Sample, b: Sample) -> dict[str, dict[str, float]]:
-    out = {}
+def _pair(a: Sample, b: Sample, blocks: int) -> dict[str, dict[str, float]]:
+    out: dict[str, dict[str, float]] = {}
     for key, draws in a.draws.items():
         found = difference(draws, b.draws[key])
-        out[key] = {"low": found.low, "estimate": found.estimate, "high": found.high}
+        out[key] = {"low": found.low, "estimate": found.estimate, "high": found.high, "blocks": blocks}
         if key in a.daily:
-            test = diebold_mariano(a.daily[key], b.daily[key])
+            test = diebold_mariano(a.daily[key], b.daily[key]) if blocks > 1 else UNTESTED
             out[key] |= {"diebold_mariano": test.statistic, "p_value": test.p_value}
     return out
 

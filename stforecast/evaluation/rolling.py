@@ -20,7 +20,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.evaluation.backtest import outcomes
-from stforecast.scoring.bootstrap import day_weights
+from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 
 
@@ -112,6 +112,13 @@ class Panel:
     def part(self, rows: slice) -> Panel:
         """The panel of some rows."""
         return Panel(self.fold[rows], self.hour[rows], self.day[rows], self.counts[rows])
+
+    @property
+    def blocks(self) -> int:
+        """How many weekly blocks the draws are of; one where a block holds a fold, since they are drawn inside them."""
+        days = [np.unique(self.day[self.fold == fold]).size for fold in np.unique(self.fold)]
+        each = [block_count(count) for count in days]
+        return sum(each) if min(each) > 1 else 1
 
     def weights(self, seed: int = 0) -> np.ndarray:
         """How often each draw takes each issue, [r m]: blocks of a week inside the folds, hours of a day together."""

@@ -14,7 +14,7 @@ from stforecast.evaluation.backtest import Fitted, outcomes
 from stforecast.evaluation.days import counts_needed, day_figures
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.forecasters.completeness import reported_share
-from stforecast.scoring.bootstrap import day_weights
+from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
 from stforecast.scoring.metrics import ALL, poisson_deviance, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
@@ -53,7 +53,7 @@ def scorecard(
     """
     counts, needed = outcomes(cube, split, which), counts_needed(cube, split.issues(which))
     areas = cube.hexagons["area_km2"].to_numpy(float)
-    weights = day_weights(len(counts), seed=seed)
+    weights, blocks = day_weights(len(counts), seed=seed), block_count(len(counts))
     entries: dict[str, dict[str, Any]] = {}
     samples: dict[str, Sample] = {}
     for name, one in tqdm(fitted.items(), desc="evaluate", unit="forecaster", disable=None):
@@ -75,7 +75,8 @@ def scorecard(
         "reported_share": round(reported_share(cube, *split.span(which)), 4) if which == "test" else None,
         "notes": cube.notes,
         "forecasters": entries,
-        "differences": differences(samples),
+        "blocks": blocks,
+        "differences": differences(samples, blocks),
     }
     if oracle is not None:
         limit = poisson_deviance(oracle, counts)
@@ -110,15 +111,17 @@ def table(card: Mapping[str, Any]) -> str:
         cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
         lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))
     for pair, metrics in card["differences"].items():
-        lines.append(f"{pair}: " + "; ".join(f"{TABLE[key]} {said(found)}" for key, found in metrics.items()))
+        found = "; ".join(f"{TABLE[key]} {said(found)}" for key, found in metrics.items())
+        lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
     return "\n".join(lines)
 
 
 def said(found: Mapping[str, float | None]) -> str:
-    """A difference as text: estimate, interval, and the p-value of Diebold and Mariano where there is one."""
+    """A difference as text: estimate, interval and the p-value of Diebold and Mariano, as far as there are any."""
     low, estimate, high = ("–" if (v := found[key]) is None else f"{v:+.5f}" for key in ("low", "estimate", "high"))
     p = found.get("p_value")
-    return f"{estimate} [{low}, {high}]" + ("" if p is None else f" (DM p {p:.2g})")
+    bounds = f" [{low}, {high}]" if (found["blocks"] or 0) > 1 else ""
+    return f"{estimate}{bounds}" + ("" if p is None else f" (DM p {p:.2g})")
 
 
 def finite(value: Any) -> Any:

@@ -12,7 +12,7 @@ import pandas as pd
 from stforecast.reports.examined import REFERENCE, Examined, words
 from stforecast.reports.figures import BLUE, GREY, label, legend_below, lines, new_figure, whiskers
 from stforecast.reports.page import Block, Picture, Section, Table, Text
-from stforecast.scoring.bootstrap import difference, mean_draws
+from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import FLOOR, pool
 from stforecast.scoring.ranking import Ranked, average_precision, rank, roc_auc
@@ -90,9 +90,13 @@ def errors_section(examined: Examined) -> Section:
     blocks: list[Block] = [
         Text(
             "Deviance measures how far expected counts are from what came, in the mean over hexagon-hours; it is "
-            "larger where there is more to forecast. Expected over reported says whether the level is right: above 1 "
+            "larger where there is more to forecast. Reported ÷ expected says whether the level is right: below 1 "
             "too much was expected. "
-            + (f"Saved: how much lower the deviance is than the {words(other)}'s." if other else "")
+            + (
+                f"Saved: how much lower the deviance is than the {words(other)}'s; {of_blocks(examined.blocks)}."
+                if other
+                else ""
+            )
         )
     ]
     for key, (title, groups) in _groups(examined).items():
@@ -183,17 +187,19 @@ def _by_group(
             title: name,
             "reported": int(events),
             "expected": expected,
-            "expected over reported": expected / events if events else np.nan,
+            "reported ÷ expected": events / expected if expected else np.nan,
             "deviance × 10³": float(daily[leader].mean()) * 1e3,
         }
         for who in others:
             weights, base = examined.weights[:, present], float(daily[who].mean()) / 100
+            weeks = block_count(int(present.sum()))
+            weights = weights if weeks > 1 else weights[:0]
             gain = difference(mean_draws(daily[who], weights), mean_draws(daily[leader], weights))
             saved.append((gain.low / base, gain.estimate / base, gain.high / base))
-            row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True))
+            row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"blocks": weeks}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    formats = {"expected": "{:,.0f}", "expected over reported": "{:.3f}", "deviance × 10³": "{:.2f}"}
+    formats = {"expected": "{:,.0f}", "reported ÷ expected": "{:.3f}", "deviance × 10³": "{:.2f}"}
     formats |= dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
     few = len(groups) <= MOST_ROWS
     blocks: list[Block] = [Table(f"errors_by_{key}", frame, f"By {title}", formats, shown=few)]

@@ -11,6 +11,7 @@ from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.reports.accuracy import hexagons_without_district
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.page import Block, Section, Table, Text
+from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 """Columns of the hexagons that are no covariates."""
@@ -69,8 +70,8 @@ def _known(notes: dict[str, Any]) -> str:
 def _limits(examined: Examined) -> str:
     entry, cube = examined.card["forecasters"][examined.leader], examined.cube
     said = [
-        f"in the test slice {entry['bias']:.2f} reports were expected for each that came, and 90 % intervals of daily "
-        f"counts held {entry['coverage']:.0%}",
+        f"in the test slice reported ÷ expected is {reported_to_expected(entry['bias']) or np.nan:.3f}, and 90 % "
+        f"intervals of daily counts held {entry['coverage']:.1%}",
         f"a hexagon is about {cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
         "hours that the publisher rounds or spreads over a span are no better known to the forecast",
     ]
@@ -120,7 +121,7 @@ def _exposure(examined: Examined) -> list[Block]:
     )
     frame = exposure(examined.cube.hexagons, flagged, y)
     formats = {name: "{:.1%}" for name in frame.columns if str(name).startswith("share")}
-    formats |= {"flags over reports": "{:.2f}", "flags over area": "{:.2f}"}
+    formats |= {"flags ÷ reports": "{:.2f}", "flags ÷ area": "{:.2f}"}
     blocks: list[Block] = [Text(said)]
     without = hexagons_without_district(examined.cube.hexagons)
     if not without.all():
@@ -172,7 +173,7 @@ def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -
         rows.append(row)
     frame = pd.DataFrame(rows)
     for what in ("reports", "area"):
-        frame[f"flags over {what}"] = frame["share of flags"] / frame[f"share of {what}"].replace(0, np.nan)
+        frame[f"flags ÷ {what}"] = frame["share of flags"] / frame[f"share of {what}"].replace(0, np.nan)
     return frame
 
 

@@ -12,6 +12,8 @@ from stforecast.evaluation.differences import Sample, differences
 from stforecast.reports.examined import CONTROLS, NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
 from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
+from stforecast.scoring.metrics import reported_to_expected
 
 COLUMNS = {
     "average_precision": ("average precision", "{:.4f}"),
@@ -19,7 +21,7 @@ COLUMNS = {
     "log_loss": ("log loss", "{:.5f}"),
     "poisson_deviance": ("deviance × 10³", "{:.2f}"),
     "calibration_slope": ("calibration slope", "{:.2f}"),
-    "bias": ("expected over reported", "{:.3f}"),
+    "bias": ("reported ÷ expected", "{:.3f}"),
     "hit_rate_5": ("hit rate 5 %", "{:.1%}"),
     "pai_1": ("PAI 1 %", "{:.2f}"),
     "coverage": ("90 % intervals hold", "{:.1%}"),
@@ -34,29 +36,38 @@ JUDGE = "poisson_deviance"
 def section(examined: Examined) -> Section:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(examined, examined.leader)
-    blocks: list[Block] = [Text(verdict(examined)), _table(examined.card)]
+    blocks: list[Block] = [Text(_told(examined)), _table(examined.card)]
     blocks.append(
         Text(
             "Average precision: how well hexagons and hours with a report are ranked before those without. Log loss "
             "and deviance: how far probabilities and expected counts are from what came, lower is better. Calibration "
             "slope: 1 where risks are neither too extreme nor too timid. Hit rate 5 %: share of the reports inside the "
-            "5 % of hexagons ranked highest each hour. PAI 1 %: hit rate over share of area at 1 %. "
+"5 % of hexagons ranked highest each hour. PAI 1 %: hit rate ÷ share of area at 1 %. Reported "
+            "÷ expected: below 1 too much was expected. "
             "90 % intervals hold: share of daily counts inside their interval; more than 90 % where counts are small, "
             "since intervals end at whole counts.",
             note=True,
         )
     )
-    if pairs:
+    if pairs and examined.blocks > 1:
         blocks += [_picture(examined.leader, pairs), *(Text(line) for line in sentences(examined.leader, pairs))]
         blocks.append(
             Text(
-                "Intervals are of 95 % each, from a bootstrap over blocks of seven days that takes both forecasters on "
-                f"the same days. There are {sum(map(len, pairs.values()))} of them: by chance alone one in twenty "
-                "would be clear of zero.",
+                f"{of_blocks(examined.blocks)}: each is of a bootstrap over weeks that takes both forecasters on the "
+                f"same days. There are {sum(map(len, pairs.values()))} of them: by chance alone one in twenty would be "
+                "clear of zero.",
                 note=True,
             )
         )
     return Section("forecasters", "The forecasters compared", blocks)
+
+
+def _told(examined: Examined) -> str:
+    """The verdict, as far as the blocks of the test slice allow one."""
+    rest = of_blocks(examined.blocks)
+    if examined.blocks < 2:
+        return f"The test slice is {rest}. No difference between the forecasters can be told from chance."
+    return verdict(examined) + ("" if examined.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
 
 
 def differences_of(examined: Examined, leader: str) -> dict[str, dict[str, Any]]:
@@ -68,7 +79,7 @@ def differences_of(examined: Examined, leader: str) -> dict[str, dict[str, Any]]
         samples = {
             name: Sample.of(examined.intensity[name], examined.counts, examined.weights) for name in (leader, *others)
         }
-        found = differences(samples)
+        found = differences(samples, examined.blocks)
     return {name: found[f"{leader} - {name}"] for name in others}
 
 
@@ -128,6 +139,8 @@ def _table(card: Mapping[str, Any]) -> Table:
         row: dict[str, Any] = {"forecaster": words(name)}
         for key, (heading, _) in COLUMNS.items():
             value = entry.get(key)
+            if key == "bias":
+                value = reported_to_expected(value)
             row[heading] = value * 1000 if value is not None and key == JUDGE else value
         rows.append(row)
     formats = dict(COLUMNS.values())
@@ -144,8 +157,8 @@ def _picture(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> Picture:
     shown = [(JUDGE, "deviance saved × 10⁵", -1e5), ("average_precision", "average precision gained", 1.0)]
     parts = []
     for one, (metric, heading, unit) in zip(axes, shown, strict=True):
-        found = [[(pairs[name][metric][key] or 0.0) * unit for key in ("low", "estimate", "high")] for name in names]
-        low, middle, high = np.sort(found, axis=1).T
+        found = np.array([[pairs[name][metric][key] for key in ("low", "estimate", "high")] for name in names], float)
+        low, middle, high = (found * unit).T if unit > 0 else (found * unit)[:, ::-1].T
         whiskers(one, [words(name) for name in names], low, middle, high)
         label(one, f"{words(leader)} against …", heading)
         parts += [
@@ -155,7 +168,10 @@ def _picture(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> Picture:
     alt = f"Gains of {words(leader)} with 95 % intervals. Deviance saved × 10⁵: {'; '.join(parts[:half])}. "
     alt += f"Average precision gained: {'; '.join(parts[half:])}."
     return Picture(
-        "differences", figure, alt, "To the right of zero the first is ahead; an interval over zero is level."
+        "differences",
+        figure,
+        alt,
+        "To the right of zero the first is ahead; where an interval reaches across zero, neither is.",
     )
 
 

@@ -7,7 +7,7 @@ bootstrap: how far one of them lies from the mean of the others is what chance a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ from stforecast.reports.examined import kept, words
 from stforecast.reports.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Section, Table, Text, p_value
-from stforecast.scoring.bootstrap import Draws, day_weights, interval
+from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.slope import calibration_slope
 from stforecast.scoring.splits import Split
 
 WEEKS, LEVEL, LEAST_WINDOWS = 4, 0.05, 60
+WITHIN, OUTSIDE, CLEAR = "within", "outside", "outside, clear of chance"
 LEAST_DAYS = 10
 """Days of the test slice that a month must have for its calibration to be told."""
 
@@ -41,10 +42,18 @@ class Shift:
 
 
 def level_shift(counts: np.ndarray) -> Shift:
-    """From counts of windows [w + 1], the last of them in question: |log| of count over the mean of the others."""
+    """From counts of windows [w + 1], the last of them in question: |log (count ÷ geometric mean of the others)|."""
+    return _shift(np.abs(_log_ratios(counts)))
+
+
+def level_ratio(counts: np.ndarray) -> float:
+    """The last of counts of windows [w + 1] ÷ the geometric mean of the others."""
+    return float(np.exp(_log_ratios(counts)[-1]))
+
+
+def _log_ratios(counts: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(counts, 0.5))
-    away = np.abs(logs - _others_mean(logs))
-    return _shift(away)
+    return logs - _others_mean(logs)
 
 
 def mix_shift(counts: np.ndarray) -> Shift:
@@ -89,50 +98,71 @@ def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.n
 def section(local: Local, split: Split) -> Section:
     """Level by category, and mixes of categories, hours and districts, in one table."""
     title = f"The last {WEEKS} weeks against the training slice"
-    shifts, counts = shifts_of(local, split)
+    shifts, ratios = shifts_of(local, split)
     if not shifts:
         return Section("drift", title, [Text("The training slice is too short to tell what is usual.")])
-    adjusted = false_discovery_control([shift.p for shift in shifts.values()])
-    frame = pd.DataFrame(
-        {
-            "of": list(shifts),
-            "last weeks over usual": [counts.get(name, np.nan) for name in shifts],
-            "distance": [s.distance for s in shifts.values()],
-            "95 % of windows within": [s.usual for s in shifts.values()],
-            "p": adjusted,
-        }
-    )
-    clear = [name for name, p in zip(shifts, adjusted, strict=True) if p <= LEVEL]
-    said = (
-        f"The last {WEEKS} weeks differ from the training slice in {', '.join(clear)}: what was learned there may fit "
-        "less."
-        if clear
-        else f"Nothing in the last {WEEKS} weeks lies outside what windows of the training slice do by themselves."
-    )
+    frame = table_of(shifts, ratios)
     note = (
-        "Level: logarithm of the number of reports over the mean of the other windows. Mix: Jensen–Shannon distance, "
-        "0 for the same mix and 1 for nothing in common. p: share of the training windows that lie as far from the "
-        f"others, controlled for false discoveries over {len(shifts)} tests. Windows overlap, and in a training slice "
-        "of few years few are apart: p is rough. Every window counts what was known at its own end."
+        "Last weeks ÷ usual: number of reports ÷ geometric mean of the other windows; the distance of a level is the "
+        "logarithm of that, without its sign. Mix: Jensen–Shannon distance, 0 for the same mix and 1 for nothing in "
+        "common; events without a district are left out of the mix of districts. p: share of the training windows "
+        f"that lie as far from the others, controlled for false discoveries over {len(shifts)} tests. Windows overlap, "
+        "and in a training slice of few years few are apart: p is rough. Every window counts what was known at its own "
+        "end."
     )
     formats: dict[str, Any] = {
-        "last weeks over usual": "{:.2f}",
+        "last weeks ÷ usual": "{:.2f}",
         "distance": "{:.3f}",
         "95 % of windows within": "{:.3f}",
         "p": p_value,
     }
-    return Section("drift", title, [Text(said), Table("drift", frame, formats=formats), Text(note, note=True)])
+    blocks: list[Block] = [Text(headline(frame)), Table("drift", frame, formats=formats), Text(note, note=True)]
+    return Section("drift", title, blocks)
+
+
+def table_of(shifts: Mapping[str, Shift], ratios: Mapping[str, float]) -> pd.DataFrame:
+    """A row a shift: how far the last weeks lie from the others, and the verdict that the headline repeats.
+
+    Args:
+        shifts: by name.
+        ratios: of levels, `level_ratio`.
+    """
+    adjusted = false_discovery_control([shift.p for shift in shifts.values()])
+    outside = np.array([shift.distance > shift.usual for shift in shifts.values()])
+    return pd.DataFrame(
+        {
+            "of": list(shifts),
+            "last weeks ÷ usual": [ratios.get(name, np.nan) for name in shifts],
+            "distance": [shift.distance for shift in shifts.values()],
+            "95 % of windows within": [shift.usual for shift in shifts.values()],
+            "p": adjusted,
+            "verdict": np.select([outside & (adjusted <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN),
+        }
+    )
+
+
+def headline(frame: pd.DataFrame) -> str:
+    """What `table_of` shows, in words: what lies outside by itself, and what of it is clear over all tests."""
+    outside = frame.loc[frame["verdict"] != WITHIN, "of"].tolist()
+    clear = frame.loc[frame["verdict"] == CLEAR, "of"].tolist()
+    usual = f"what 95 % of the windows of {WEEKS} weeks in the training slice keep within"
+    if not outside:
+        return f"No level and no mix of the last {WEEKS} weeks lies outside {usual}."
+    said = f"Outside {usual}: {', '.join(outside)} ({len(outside)} of {len(frame)} levels and mixes). "
+    if not clear:
+        return said + "Over all tests together that is not clear of chance, which puts one in twenty outside."
+    return said + f"Clear of chance over all tests: {', '.join(clear)}; what was learned there may fit less."
 
 
 def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, float]]:
-    """Every shift by name, and of levels the last count over the mean; empty where there are too few windows."""
+    """Every shift by name, and the ratio of every level; empty where there are too few windows."""
     if (split.train_end - split.first) // split.day - 7 * WEEKS + 1 < LEAST_WINDOWS:
         return {}, {}
     category = pd.Categorical(local.frame["category"], list(local.categories)).codes.astype(np.int64)
     by_category = windows_of(local, split, category, len(local.categories))
     levels = {"all": by_category.sum(1)} | {name: by_category[:, i] for i, name in enumerate(local.categories)}
     shifts = {f"level of {words(name)}": level_shift(values) for name, values in levels.items()}
-    ratios = {f"level of {words(n)}": float(v[-1] / max(v[:-1].mean(), 1e-9)) for n, v in levels.items()}
+    ratios = {f"level of {words(name)}": level_ratio(values) for name, values in levels.items()}
     shifts["mix of categories"] = mix_shift(by_category)
     hour = local.frame["time"].dt.hour.to_numpy(np.int64)
     shifts["mix of hours"] = mix_shift(windows_of(local, split, hour, 24))
@@ -158,26 +188,41 @@ def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[B
     if not len(months):
         return [Text("The test slice is too short to tell calibration by month.")]
     figure, (axes,) = new_figure(height=2.8)
-    place, ratio = np.arange(len(months)), months["reported over expected"]
+    place, ratio = np.arange(len(months)), months["reported ÷ expected"]
     axes.axhline(1, color=GREY, linewidth=0.8)
     axes.vlines(place, months["from"], months["to"], color=BLUE, linewidth=2)
     axes.plot(place, ratio, "o", color=BLUE, markersize=5)
     axes.set_xticks(place, months["month"], rotation=45 if len(months) > 8 else 0)
-    label(axes, f"Reported over expected by month, {words(name)}", "", "with 95 % interval")
-    off = months[(months["from"] > 1) | (months["to"] < 1)]["month"].tolist()
-    said = f"Calibration of the {words(name)} (run {run.name}) by month of its test slice: "
-    said += f"the level is off in {', '.join(off)}." if off else "no month's level is clear of what was expected."
-    formats = (
-        {"expected": "{:,.0f}"}
-        | dict.fromkeys(("reported over expected", "from", "to"), "{:.3f}")
-        | {"slope": "{:.2f}"}
-    )
+    label(axes, f"Reported ÷ expected by month, {words(name)}", "", "with 95 % interval")
+    said = f"Calibration of the {words(name)} (run {run.name}) by month of its test slice: {months_in_words(months)}"
+    formats = {"expected": "{:,.0f}"} | dict.fromkeys(("reported ÷ expected", "from", "to"), "{:.3f}")
+    formats |= {"slope": "{:.2f}"}
     alt = f"{said} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
     return [Text(said), Picture("calibration", figure, alt), Table("calibration", months, formats=formats)]
 
 
+def months_in_words(months: pd.DataFrame) -> str:
+    """What `by_month` shows: all months together, those clear of 1, and those of too few blocks to tell."""
+    whole = months["reported"].sum() / months["expected"].sum()
+    told = months[months["blocks"] >= ENOUGH_BLOCKS]
+    off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
+    said = f"reported ÷ expected is {whole:.3f} over these months together, and "
+    said += f"clear of 1 in {', '.join(off)}." if off else "clear of 1 in none."
+    for blocks in range(1, ENOUGH_BLOCKS):
+        if few := months.loc[months["blocks"] == blocks, "month"].tolist():
+            said += f" {', '.join(few)}: {of_blocks(blocks)}."
+    return said
+
+
 def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed: int = 0) -> pd.DataFrame:
-    """Σy / Σλ with its day-block interval and the calibration slope of each month; [m k n c], issue times [m]."""
+    """Reported ÷ expected with its day-block interval, and the calibration slope, of each month.
+
+    Args:
+        lam: λ, [m k n c].
+        counts: reports, [m k n c].
+        issued: local issue times, [m].
+        seed: of the draws of days.
+    """
     month, rows = issued.to_period("M"), []
     for name in month.unique():
         here = np.flatnonzero(month == name)
@@ -187,6 +232,7 @@ def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed
         weights = day_weights(len(here), seed=seed)
         ratio = interval(Draws(came.sum() / expected.sum(), (weights @ came) / (weights @ expected)))
         slope = calibration_slope(pool(lam[here]), pool(counts[here]))
-        rows.append((str(name), int(came.sum()), expected.sum(), ratio.low, ratio.estimate, ratio.high, slope))
-    names = ["month", "reported", "expected", "from", "reported over expected", "to", "slope"]
+        blocks = block_count(len(here))
+        rows.append((str(name), int(came.sum()), expected.sum(), ratio.low, ratio.estimate, ratio.high, slope, blocks))
+    names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "blocks"]
     return pd.DataFrame(rows, columns=names)

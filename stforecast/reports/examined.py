@@ -17,7 +17,7 @@ from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import outcomes
 from stforecast.files import atomic_path, read_json
 from stforecast.run import Run
-from stforecast.scoring.bootstrap import day_weights
+from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Examined:
         """How often each draw takes each day, [r m]."""
         return day_weights(len(self.counts), seed=self.seed)
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks of a week the draws are of."""
+        return block_count(len(self.counts))
+
     @cached_property
     def local_hour(self) -> np.ndarray:
         """Local hour of the day of every target step, [m k]."""
@@ -108,6 +113,8 @@ def examined(stages: Stages) -> Examined:
     if not path.is_file():
         raise ArtefactError(f"{path}: the run was not evaluated. Run `stforecast evaluate` first.")
     card, split = read_json(path), stages.split(cube)
+    if "blocks" not in card:
+        raise ArtefactError(f"{path}: of an older version, without blocks. Run `stforecast evaluate` again.")
     names = list(card["forecasters"])
     found = {
         name: kept(stages, run, cube, split, name)

@@ -26,7 +26,7 @@ from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
 from stforecast.reports.page import Block, Picture, Section, Table, Text
-from stforecast.scoring.bootstrap import Interval, day_weights, interval, mean_draws
+from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def importance(
     Deviance is at the level and contrast that the kept forecast of `name` has at each issue.
     """
     cube, every = examined.cube, examined.issues
-    chosen = np.unique(np.linspace(0, len(every) - 1, min(len(every), MOST_ISSUES)).round().astype(int))
+    chosen, block = drawn_issues(len(every))
     shuffles, rng = groups(cube, every), np.random.default_rng(seed)
     memory = probe.reader.memory(int(every[0]) % probe.reader.patch)
     rows: dict[str, list[float]] = {group: [] for group in shuffles}
@@ -167,9 +167,14 @@ def importance(
                 losses.append(deviance_terms(drift.apply(shuffled), counts).mean())
             rows[group].append(1e3 * (float(np.mean(losses)) - base))
         probe.advance(recall)
-    block = max(1, round(7 * len(chosen) / len(every)))
     weights = day_weights(len(chosen), block_days=block, seed=seed)
     return {group: interval(mean_draws(np.array(gains), weights)) for group, gains in rows.items()}
+
+
+def drawn_issues(count: int) -> tuple[np.ndarray, int]:
+    """The issues that are shuffled, evenly spread over `count` of them, and how many of these a week holds."""
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_ISSUES)).round().astype(int))
+    return chosen, max(1, round(BLOCK_DAYS * len(chosen) / count))
 
 
 def _calibrated(log_intensity: Tensor, calibration: Calibration) -> np.ndarray:
@@ -199,6 +204,8 @@ def section(examined: Examined, stages: Stages) -> Section:
 
 def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> list[Block]:
     listed = list(next(iter(found.values())))
+    chosen, block = drawn_issues(len(examined.issues))
+    blocks = block_count(len(chosen), block)
     figure, axes = new_figure(1, len(found), height=0.9 + 0.3 * len(listed), sharey=True)
     parts, rows = [], []
     for one, (name, gains) in zip(axes, found.items(), strict=True):
@@ -206,28 +213,29 @@ def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> 
         whiskers(one, listed, low, middle, high)
         one.set_xscale("symlog", linthresh=0.1)
         one.set_xticks([0, 0.1, 1, 10, 100], ["0", ".1", "1", "10", "100"])
-        one.set_xlim(min(-0.02, low.min() * 1.2), max(high.max() * 1.6, 0.2))
+        seen = np.nan_to_num([low, middle, high])
+        one.set_xlim(min(-0.02, seen.min() * 1.2), max(seen.max() * 1.6, 0.2))
         label(one, words(name), "deviance lost × 10³")
         parts.append(f"{words(name)}: " + ", ".join(f"{g} {v.estimate:.2f}" for g, v in gains.items()))
-        rows += [(words(name), g, v.low, v.estimate, v.high) for g, v in gains.items()]
+        rows += [(words(name), g, v.low, v.estimate, v.high, blocks) for g, v in gains.items()]
     first, gains = next(iter(found.items()))
     most = sorted(gains, key=lambda group: -gains[group].estimate)
-    none = [group for group, gain in gains.items() if gain.low <= 0]
+    none = [group for group, gain in gains.items() if not gain.low > 0]
     base = 1e3 * examined.card["forecasters"][first]["poisson_deviance"]
     said = (
         f"When its inputs are shuffled, the {words(first)} loses most by {most[0]} ({gains[most[0]].estimate:.2f} × "
         f"10⁻³ on a deviance of {base:.2f} × 10⁻³), then by {most[1]} ({gains[most[1]].estimate:.2f} × 10⁻³)."
     )
-    said += f" Not clear of zero: {', '.join(none)}." if none else ""
+    said += f" Not clear of zero ({of_blocks(blocks)}): {', '.join(none)}." if none else f" {of_blocks(blocks)}."
     note = (
-        f"{MOST_ISSUES} days of the test slice at most, evenly spread, {REPEATS} shuffles each, with 95 % intervals "
-        "over days. Inputs resemble each other: what one group says another says too, so that a small loss does not "
-        "mean that a group could be left out, nor do losses add up. Shuffling the usual rate gives hexagons each "
+        f"{MOST_ISSUES} days of the test slice at most, evenly spread, {REPEATS} shuffles each. Inputs "
+        "resemble each other: what one group says another says too, so that a small loss does not mean that a group "
+        "could be left out, nor do losses add up. Shuffling the usual rate gives hexagons each "
         "other's level, which no real input does. What the network's carried state remembers of earlier days is not "
         "shuffled. Of several fits the first is asked. Nothing here tells why offences are reported where they are."
     )
-    names = ["forecaster", "group", "from", "deviance lost × 10³", "to"]
-    table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:], "{:+.3f}"))
+    names = ["forecaster", "group", "from", "deviance lost × 10³", "to", "blocks"]
+    table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))
     alt = f"Deviance lost × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
     return [
         Text(said),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.cube.known import SPAN_HOURS
 from stforecast.events.schema import EventTable
 from stforecast.reports.examined import words
 from stforecast.reports.figures import label, lines, new_figure
@@ -16,13 +17,18 @@ AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14
 """Ages at which the lag curve is read, in hours."""
 SETTLED_DAYS = 60
 """Events this much older than the record's end count as fully reported."""
+SPANS = {
+    "start": "they count at its start",
+    "aoristic": f"they count at its start, and forecasters read those of up to {SPAN_HOURS} hours as spread over it",
+}
+"""What becomes of events with a span, by `grid.spans`."""
 AT_CHANCE = 1 / 60
 """Share of the times on the whole hour if minutes were recorded evenly."""
 
 
 def section(events: EventTable, notes: dict[str, Any]) -> Section:
     """Data quality of the events that a cube with these notes was built from."""
-    return Section("quality", "The record", [*_counts(events.meta, notes), *_times(events), *_lag(events)])
+    return Section("quality", "The record", [*_counts(events.meta, notes), *_times(events, notes), *_lag(events)])
 
 
 def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
@@ -36,16 +42,18 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
     rows += [("mended and kept", what, number) for what, number in meta["mended"].items()]
     rows += [("events, outside the hexagons or the period", "", outside)] if outside else []
     rows += [("events in the hexagons", "", kept)]
-    said = (
-        f"Of {read:,} rows {refused:,} were refused ({refused / max(read, 1):.2%}), {sum(meta['left_out'].values()):,} "
-        f"left out because the configuration does not ask for them, and {mended:,} mended. {kept:,} events remain. "
-        f"Study area: {notes['study_area']}."
-    )
+    left = sum(meta["left_out"].values())
+    gone = [(refused, f"refused ({refused / max(read, 1):.2%})"), (left, "left out as the configuration says")]
+    gone += [(meta["merged"], "joined with another row of their incident"), (outside, "outside the hexagons or period")]
+    lost = ", ".join(f"{rows:,} {what}" for rows, what in gone if rows) or "none was lost"
+    said = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
+    said += f"{mended:,} mends were made. " if mended else ""
+    said += f"Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
     return [Text(said), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
 
 
-def _times(events: EventTable) -> list[Block]:
+def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
     """Times that stand for an unknown hour, and spans."""
     meta, frame = events.meta, events.frame
     span = frame["occurred_until"] - frame["occurred_at"]
@@ -63,7 +71,7 @@ def _times(events: EventTable) -> list[Block]:
         f"and {meta['at_noon']:.1%} noon: such times are often rounded, or entered where the hour was unknown. "
     )
     said += (
-        f"{long:.0%} took place at an unknown moment of a span of more than one hour; they enter at its start."
+        f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
         if given
         else "The publisher gives no spans, so that how uncertain the hours are cannot be told."
     )

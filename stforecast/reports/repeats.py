@@ -39,7 +39,7 @@ class Knox:
 
     @property
     def ratio(self) -> np.ndarray:
-        """Counted over expected; NaN where nothing is expected."""
+        """Counted ÷ expected; NaN where nothing is expected."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.expected > 0, self.observed / self.expected, np.nan)
 
@@ -103,12 +103,12 @@ def section(local: Local) -> Section:
     blocks.append(
         Text(
             f"Events of the last {MOST_DAYS} days; {sampled} (drawn at random where they are more than "
-            f"{MOST_EVENTS:,}: ratios stay as they are, the test is weaker). {DRAWS} permutations of the days; false "
-            f"discoveries are held at 5 % over the {adjusted.size} cells. A ratio above 1 says that after a report "
-            "more are recorded nearby and soon than the city's map and calendar alone would give. It does not say that "
-            "the same people are involved or that one event brought about the next: a place that is busy for some "
-            "weeks gives the same. "
-            "Events recorded under a building's or a block's address share one place.",
+            f"{MOST_EVENTS:,}: counted ÷ expected stays as it is, the test is weaker). {DRAWS} permutations of the "
+            f"days; false discoveries are held at 5 % over the {adjusted.size} cells. Counted ÷ expected above 1 says "
+            "that after a report more are recorded nearby and soon than the city's map and calendar alone would give. "
+            "It does not say that the same people are involved or that one event brought about the next: a place that "
+            "is busy for some weeks gives the same. Events recorded under a building's or a block's address share one "
+            "place.",
             note=True,
         )
     )
@@ -133,8 +133,8 @@ def _times() -> list[str]:
 def _sentence(name: str, test: Knox, clear: np.ndarray) -> str:
     """The nearest and soonest band but the same place, and whether any is clear."""
     said = f"{words(name).capitalize()}: within {METRES[1]:.0f} m and {DAYS[0] - 1} day there were "
-    said += f"{test.observed[1, 0]:,} pairs of reports where {test.expected[1, 0]:,.0f} were to be expected (ratio "
-    said += f"{test.ratio[1, 0]:.2f}, {'clear' if clear[1, 0] else 'not clear'} of chance)"
+    said += f"{test.observed[1, 0]:,} pairs of reports where {test.expected[1, 0]:,.0f} were to be expected (counted ÷ "
+    said += f"expected {test.ratio[1, 0]:.2f}, {'clear' if clear[1, 0] else 'not clear'} of chance)"
     said += f", and at the same place {test.observed[0, 0]:,} against {test.expected[0, 0]:,.0f}"
     said += " (clear)." if clear[0, 0] else " (not clear)."
     return said
@@ -168,8 +168,8 @@ def _picture(tests: dict[str, Knox], clear: dict[str, np.ndarray]) -> Picture:
         parts.append(f"{words(name)} {int(clear[name].sum())} of {clear[name].size} cells clear of chance")
     for spare in axes[len(tests) :]:
         spare.set_visible(False)
-    alt = f"Ratio of counted to expected pairs by distance and days between them: {'; '.join(parts)}."
-    return Picture("near_repeats", figure, alt, "Counted over expected pairs. Bold: clear of chance.")
+    alt = f"Counted ÷ expected pairs by distance and days between them: {'; '.join(parts)}."
+    return Picture("near_repeats", figure, alt, "Counted ÷ expected pairs. Bold: clear of chance.")
 
 
 def _frame(tests: dict[str, Knox], adjusted: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -187,5 +187,13 @@ def _frame(tests: dict[str, Knox], adjusted: dict[str, np.ndarray]) -> pd.DataFr
         for i, distance in enumerate(_distances())
         for j, time in enumerate(_times())
     ]
-    names = ["category", "distance", "time", "pairs", "expected", "ratio", "p, false discoveries controlled"]
+    names = [
+        "category",
+        "distance",
+        "time",
+        "pairs",
+        "expected",
+        "counted ÷ expected",
+        "p, false discoveries controlled",
+    ]
     return pd.DataFrame(rows, columns=names)

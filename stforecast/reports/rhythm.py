@@ -34,12 +34,17 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Effect:
-    """An estimate with its 95 % interval and p-value."""
+    """An estimate with its 95 % interval and p-value, from so many weeks; NaN where it cannot be measured."""
 
     estimate: float
     low: float
     high: float
     p: float
+    weeks: int
+
+    def leaves_out(self, none: float) -> bool:
+        """Whether the value that says that there is no difference lies outside the interval."""
+        return self.high < none or none < self.low
 
 
 def section(local: Local) -> Section:
@@ -56,8 +61,8 @@ def _bins(local: Local) -> list[Block]:
     frame = pd.DataFrame(rows)
     exact = local.frame["time"].dt.strftime("%H:%M:%S").isin(["00:00:00", "12:00:00"]).mean()
     said = (
-        f"Each six-hour part of the day would hold a quarter if hours did not matter. {exact:.1%} of the events stand "
-        "at exactly midnight or noon, which is often an entry for an unknown hour: night and afternoon hold them."
+        f"Each six-hour part of the day would hold a quarter if hours did not matter. {exact:.1%} of these events "
+        "stand at exactly midnight or noon, which is often an entry for an unknown hour: night and afternoon hold them."
     )
     return [Text(said), Table("times_of_day", frame, formats=dict.fromkeys(BINS, "{:.1%}"))]
 
@@ -101,23 +106,29 @@ def _weekend(local: Local) -> list[Block]:
     down: list[str] = []
     more: list[str] = []
     less: list[str] = []
+    alone: list[str] = []
     for name, v, s in rows:
-        if adjusted.get(id(v), 1) <= LEVEL:
+        for what, effect, none in (("volume", v, 1.0), ("concentration", s, 0.0)):
+            if effect.leaves_out(none) != (adjusted.get(id(effect), 1) <= LEVEL):
+                alone.append(f"{what} of {name}")
+        if adjusted.get(id(v), 1) <= LEVEL and v.leaves_out(1):
             (up if v.estimate > 1 else down).append(f"{name} ({100 * (v.estimate - 1):+.0f} %)")
-        if adjusted.get(id(s), 1) <= LEVEL:
+        if adjusted.get(id(s), 1) <= LEVEL and s.leaves_out(0):
             (more if s.estimate > 0 else less).append(name)
     parts = [f"more is reported in {', '.join(up)}"] if up else []
     parts += [f"less in {', '.join(down)}"] if down else []
     parts += [f"reports are more concentrated in few hexagons in {', '.join(more)}"] if more else []
     parts += [f"less concentrated in {', '.join(less)}"] if less else []
     said = f"On weekends {'; '.join(parts)}." if parts else "No difference between weekends and weekdays is clear."
+    if alone:
+        said += f" Not clear, for only one of interval and p tells a difference: {', '.join(alone)}."
     note = (
         f"Saturdays and Sundays against other days of the same month, local days of midnight to midnight; {weeks} "
         f"weeks. p-values are controlled for false discoveries over the table's {len(found)} tests (Benjamini and "
         "Hochberg 1995). Concentration is measured at equally many events a day, so that a busier day is not more even "
         "for that alone. A difference tells when reports date offences to; default times and spans shift some of them."
     )
-    volumes = _effects("reports a day, weekend over weekday", [(name, v, adjusted.get(id(v))) for name, v, _ in rows])
+    volumes = _effects("reports a day, weekend ÷ weekday", [(name, v, adjusted.get(id(v))) for name, v, _ in rows])
     measured = [(name, s, adjusted.get(id(s))) for name, _, s in rows if np.isfinite(s.estimate)]
     spreads = _effects("Gini, weekend minus weekday", measured)
     blocks: list[Block] = [Text(said), Table("weekend_volume", volumes, formats=_formats(volumes, "{:.3f}"))]
@@ -130,9 +141,9 @@ def _weekend(local: Local) -> list[Block]:
 
 
 def _effects(of: str, rows: list[tuple[str, Effect, float | None]]) -> pd.DataFrame:
-    """A row a category: estimate, interval, p controlled for false discoveries."""
-    values = [(name, e.estimate, e.low, e.high, p) for name, e, p in rows]
-    return pd.DataFrame(values, columns=["category", of, "from", "to", "p"]).astype({"p": float})
+    """A row a category: estimate, interval, p controlled for false discoveries, weeks."""
+    values = [(name, e.estimate, e.low, e.high, p, e.weeks) for name, e, p in rows]
+    return pd.DataFrame(values, columns=["category", of, "from", "to", "p", "weeks"]).astype({"p": float})
 
 
 def _formats(frame: pd.DataFrame, form: str) -> dict[str, Any]:
@@ -140,7 +151,7 @@ def _formats(frame: pd.DataFrame, form: str) -> dict[str, Any]:
 
 
 def weekend_volume(daily: pd.Series) -> Effect:
-    """Rate of reports on weekends over weekdays from counts by local day: a factor, with months held constant."""
+    """Rate of reports on weekends ÷ weekdays from counts by local day: a factor, with months held constant."""
     import statsmodels.api as sm
 
     index = pd.DatetimeIndex(daily.index)
@@ -151,7 +162,7 @@ def weekend_volume(daily: pd.Series) -> Effect:
         cov_type="HAC", cov_kwds={"maxlags": LAG_DAYS}
     )
     low, high = np.exp(fit.conf_int()[0])
-    return Effect(float(np.exp(fit.params[0])), float(low), float(high), float(fit.pvalues[0]))
+    return Effect(float(np.exp(fit.params[0])), float(low), float(high), float(fit.pvalues[0]), len(daily) // 7)
 
 
 def _weeks(local: Local, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -178,7 +189,7 @@ def weekend_concentration(day: np.ndarray, hexagon: np.ndarray, days: int, rng: 
         if least >= LEAST_EVENTS:
             values.append([np.mean([gini(rng.choice(one, least, False)) for _ in range(THINNED)]) for one in chosen])
     if len(values) < LEAST_WEEKS:
-        return Effect(np.nan, np.nan, np.nan, np.nan)
+        return Effect(np.nan, np.nan, np.nan, np.nan, len(values))
     table = np.array(values)  # [weeks 7]
     gap = table[:, WEEKEND].mean(1) - table[:, ~WEEKEND].mean(1)
     null = np.zeros(DRAWS)
@@ -188,7 +199,7 @@ def weekend_concentration(day: np.ndarray, hexagon: np.ndarray, days: int, rng: 
     p = (1 + np.count_nonzero(np.abs(null) >= abs(gap.mean()) - 1e-12)) / (DRAWS + 1)
     drawn = gap[rng.integers(0, len(gap), (DRAWS, len(gap)))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Effect(float(gap.mean()), float(low), float(high), float(p))
+    return Effect(float(gap.mean()), float(low), float(high), float(p), len(values))
 
 
 def gini(places: np.ndarray) -> float:

@@ -64,7 +64,7 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
     last = months.index[-1]
     blocks: list[Block] = []
     if said:
-        first = frame.iloc[0]
+        first = frame[frame["highest month"].notna()].iloc[0]
         years = first["months"] // SEASON
         few = f", from {years} years only" if years < ENOUGH_YEARS else ""
         blocks.append(
@@ -72,20 +72,18 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
                 f"Mean of the trend over the last twelve months, to {last:%B %Y}, against the twelve before: "
                 f"{'; '.join(said)}. Of {first['group']} reports the highest month of the season is "
                 f"{first['highest month']} ({first['season, highest (%)']:+.0f} % on the trend) and the lowest "
-                f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %){few}."
+                f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %){few}.{_untold(frame)}"
             )
         )
-    else:
+    elif len(months) < 2 * SEASON:
         blocks.append(
-            Text(f"Fewer than {2 * SEASON} whole months: trend and season cannot be told apart, so both are left.")
+            Text(f"Fewer than {2 * SEASON} whole months: trend and season cannot be told apart, and are left out.")
         )
+    else:
+        blocks.append(Text("Months are missing or without a report: trend and season are left out."))
     panels = ", ".join(words(name) for name in months.columns)
     alt = f"Reports a month from {months.index[0]:%B %Y} to {last:%B %Y}, a panel each for {panels}. "
-    alt += (
-        f"Change of the trend over the last year: {'; '.join(said)}."
-        if said
-        else "The record is too short for a trend."
-    )
+    alt += f"Change of the trend over the last year: {'; '.join(said)}." if said else "There is no trend in it."
     blocks.append(Picture(key, figure, alt, "Grey: reports a month of 30.4 days. Blue: trend without season."))
     formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")} | {
         "mean of a month": "{:,.0f}"
@@ -93,6 +91,12 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
     blocks.append(Table(key, frame, formats=formats))
     blocks.append(Table(f"{key}_months", months.reset_index(names="month"), shown=False))
     return blocks
+
+
+def _untold(frame: pd.DataFrame) -> str:
+    """The groups of a table that has trends, but not theirs."""
+    left = frame.loc[frame["highest month"].isna(), "group"].tolist()
+    return f" Without a trend, for months without a report: {', '.join(left)}." if left else ""
 
 
 def monthly(local: Local, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:

@@ -6,6 +6,9 @@ a small difference visible:
 
     weights = day_weights(days)
     gain = difference(average_precision_draws(a, y, weights), average_precision_draws(b, y, weights))
+
+Days that one block holds can be drawn in one way alone: there are no draws then, and no interval. Whoever shows an
+interval says from how many blocks it is (`of_blocks`).
 """
 
 from __future__ import annotations
@@ -18,11 +21,14 @@ from stforecast.scoring.ranking import average_precision, rank
 
 BINS = 4096
 ALONE = 1024
+BLOCK_DAYS = 7
+ENOUGH_BLOCKS = 5
+"""From fewer blocks an interval is too narrow to be trusted."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the bounds of its percentile interval."""
+    """An estimate and the bounds of its percentile interval; NaN where there is none."""
 
     low: float
     estimate: float
@@ -31,17 +37,36 @@ class Interval:
 
 @dataclass(frozen=True)
 class Draws:
-    """A metric on the days as they came, and on each draw of days: [r]."""
+    """A metric on the days as they came, and on each draw of days: [r], none where the days are one block."""
 
     estimate: float
     values: np.ndarray
 
 
-def day_weights(days: int, draws: int = 500, block_days: int = 7, seed: int = 0) -> np.ndarray:
-    """How often each draw takes each day: float32 [r m], whose rows sum to `days`."""
+def block_count(days: int, block_days: int = BLOCK_DAYS) -> int:
+    """How many blocks each draw of so many days takes, the last of them cut to fit."""
+    return -(-days // block_days)
+
+
+def of_blocks(blocks: int) -> str:
+    """What intervals rest on, in words for a reader."""
+    if blocks < 2:
+        return "one block: no interval"
+    few = "" if blocks >= ENOUGH_BLOCKS else ", too few to be trusted"
+    return f"95 % intervals from {blocks} blocks of days{few}"
+
+
+def day_weights(days: int, draws: int = 500, block_days: int = BLOCK_DAYS, seed: int = 0) -> np.ndarray:
+    """How often each draw takes each day.
+
+    Returns:
+        float32 [r m], whose rows sum to `days`; no row where one block holds all days.
+    """
+    blocks = block_count(days, block_days)
+    if blocks < 2:
+        return np.empty((0, days), np.float32)
     rng = np.random.default_rng(seed)
-    block_days = min(block_days, days)
-    starts = rng.integers(0, days, (draws, -(-days // block_days), 1))
+    starts = rng.integers(0, days, (draws, blocks, 1))
     taken = ((starts + np.arange(block_days)) % days).reshape(draws, -1)[:, :days]
     flat = taken + np.arange(draws)[:, None] * days
     return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(np.float32)
@@ -82,7 +107,9 @@ def average_precision_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray)
 
 
 def interval(draws: Draws, level: float = 0.95) -> Interval:
-    """The percentile interval of a metric."""
+    """The percentile interval of a metric; without draws it has no bounds."""
+    if not draws.values.size:
+        return Interval(float("nan"), draws.estimate, float("nan"))
     low, high = np.nanquantile(draws.values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), draws.estimate, float(high))
 

@@ -28,6 +28,9 @@ class DieboldMariano:
     p_value: float
 
 
+UNTESTED = DieboldMariano(float("nan"), float("nan"))
+
+
 def diebold_mariano(a: np.ndarray, b: np.ndarray, lag: int = LAG_DAYS) -> DieboldMariano:
     """Test of equal mean loss: a, b [m] are the losses of two forecasters on the same days, in order of time.
 
@@ -37,7 +40,7 @@ def diebold_mariano(a: np.ndarray, b: np.ndarray, lag: int = LAG_DAYS) -> Diebol
     gap = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     days = len(gap)
     if days < 2:
-        return DieboldMariano(float("nan"), float("nan"))
+        return UNTESTED
     mean, lag = float(gap.mean()), min(lag, days // 4)
     away = gap - mean
     weights = 1 - np.arange(1, lag + 1) / (lag + 1)

@@ -10,7 +10,8 @@ are none. Pooled is the sum over categories: intensities add.
     calibration_error                          ten bins of equally many cells, see `curves.Reliability`
     pai_*, pei_*, hit_rate_*                   at 1, 5, 10 % of the hexagons and `patrol`, see `hotspots`
     mae, rmse, r2                              of counts
-    bias                                       Σ λ / Σ y, which is the same hourly and over all horizons
+    bias                                       Σ λ / Σ y, which is the same hourly and over all horizons; tables for
+                                               readers have its inverse, reported ÷ expected
     risk_bias, risk_bias_day                   Σ risk / positives, hourly and over all horizons: they part where events
                                                are clumped
 
@@ -35,6 +36,11 @@ from stforecast.scoring.slope import calibration_slope
 
 ALL = "all"
 """Name of the sum over categories."""
+
+
+def reported_to_expected(bias: float | None) -> float | None:
+    """Reported ÷ expected, the direction of every table for readers, from the metric `bias`; None where undefined."""
+    return 1 / bias if bias else None
 
 
 def choose_thresholds(lam: np.ndarray, y: np.ndarray, categories: Sequence[str]) -> dict[str, float]:

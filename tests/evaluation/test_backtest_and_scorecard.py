@@ -193,6 +193,29 @@ def test_the_table_has_a_line_a_forecaster_best_first(card: dict) -> None:
     assert [line.split(":")[0] for line in lines[6:]] == list(card["differences"])
 
 
+@pytest.mark.parametrize(("days", "blocks"), [(5, 1), (7, 1), (10, 2)])
+def test_a_test_slice_of_one_block_has_no_interval(
+    cube: Cube, split: Split, fitted: dict[str, Fitted], days: int, blocks: int
+) -> None:
+    short = replace(split, steps=split.test_start + 24 * days)
+    found = scorecard(cube, short, fitted, patrol_area=2.0)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["blocks"] == blocks
+    for metrics in found["differences"].values():
+        for interval in metrics.values():
+            assert interval["blocks"] == blocks
+            assert isinstance(interval["estimate"], float)
+            bounds = [interval[key] for key in ("low", "high", "diebold_mariano", "p_value") if key in interval]
+            assert [bound is None for bound in bounds] == [blocks == 1] * len(bounds)
+    lines = table(found).splitlines()[-3:]
+    for line in lines:
+        said = (
+            "one block: no interval" if blocks == 1 else "95 % intervals from 2 blocks of days, too few to be trusted"
+        )
+        assert line.endswith(f"({said})")
+        assert ("[" in line) == ("DM p" in line) == (blocks > 1)
+
+
 def test_outcomes_are_those_known_by_the_end_of_the_slice(cube: Cube, split: Split) -> None:
     end = split.validation_end
     known = cube.with_events(cube.known_hour < end)

@@ -1,5 +1,7 @@
 """Rolling origin on a tiny city: where folds lie, what a panel holds, and that its figures are the scorecard's."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -128,6 +130,39 @@ def test_draws_take_whole_days_inside_folds(cube: Cube) -> None:
         same_days = weights[:, here & own][:, :9]
         np.testing.assert_array_equal(weights[:, here & ~own], same_days)
     assert not np.array_equal(weights[:, own][:, :10], weights[:, own][:, 10:])
+
+
+@pytest.mark.parametrize(("count", "days", "blocks"), [(2, 10, 4), (1, 20, 3), (2, 7, 1), (4, 5, 1)])
+def test_blocks_are_counted_inside_folds_and_one_gives_no_interval(
+    cube: Cube, count: int, days: int, blocks: int
+) -> None:
+    parts, hours = folds(split_of(), count, days), {7: 0}
+    panel = Panel.of(cube, parts, hours)
+    assert panel.blocks == blocks
+    made = {kind.name: np.full(panel.counts.shape, 0.1 * (1 + i), np.float32) for i, kind in enumerate(KINDS)}
+    result = compare(cube, parts, panel, list(made), made.__getitem__, 2.0)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["blocks"] == blocks
+    pair = result["differences"]["rolling_climatology - last_week"]
+    for found in (pair["average_precision"], pair["by_horizon"]["1"]["poisson_deviance"]):
+        assert found["blocks"] == blocks
+        assert (found["low"] is None) == (found["high"] is None) == (blocks == 1)
+    assert {f["blocks"] for f in result["folds"]} == {Panel.of(cube, parts[:1], hours).blocks}
+    text = as_markdown(result)
+    assert ("one block: no interval" in text) == (blocks == 1)
+    assert (f"95 % intervals from {blocks} blocks of days, too few to be trusted" in text) == (blocks > 1)
+    assert "poisson_deviance_blocks" in as_csv(result).splitlines()[0]
+    assert "[–" not in text
+
+
+def test_tables_of_a_backtest_have_reported_over_expected(result: dict) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(result))))
+    assert "bias" not in rows[0]
+    columns, _, *lines = as_markdown(result).splitlines()[2:]
+    place = [head.strip() for head in columns.split("|")].index("reported ÷ expected")
+    for row, line, entry in zip(rows, lines, result["forecasters"].values(), strict=True):
+        assert float(row["reported ÷ expected"]) == pytest.approx(1 / entry["bias"])
+        assert float(line.split("|")[place]) == pytest.approx(1 / entry["bias"], abs=1e-3)
 
 
 def test_one_fold_gives_the_figures_of_the_scorecard(cube: Cube) -> None:

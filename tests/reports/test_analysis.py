@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
 from stforecast.cube.store import save_cube
 from stforecast.events.schema import EventTable
-from stforecast.reports import districts, drift, hotspots, repeats, rhythm, trends
+from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
 from stforecast.reports.analysis import analyse
 from stforecast.reports.local import Local
 from stforecast.reports.page import Table, Text
@@ -420,6 +421,83 @@ def test_drift_keeps_its_level_and_finds_another_mix_and_level() -> None:
     p = [drift.level_shift(rng.poisson(400, 101)).p for _ in range(200)]
     assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.04)
     assert drift.level_shift(np.append(rng.poisson(400, 100), 550)).p < 0.02
+
+
+def shift(distance: float, p: float) -> drift.Shift:
+    return drift.Shift(distance, 0.4, p)
+
+
+def test_the_headline_names_every_shift_that_the_table_puts_outside() -> None:
+    """Two categories outside and all together within; none, some or both clear of chance over the tests."""
+    within = {"level of all": shift(0.1, 0.8), "mix of hours": shift(0.2, 0.6), "mix of categories": shift(0.3, 0.3)}
+    outside = {"level of theft": (0.5, 0.04), "level of violence": (0.6, 0.05)}
+    for factor, clear in ((1.0, []), (0.1, [*outside])):
+        shifts = within | {name: shift(distance, factor * p) for name, (distance, p) in outside.items()}
+        table = drift.table_of(shifts, {"level of all": 1.1})
+        assert table.loc[table["distance"] > table["95 % of windows within"], "of"].tolist() == [*outside]
+        assert table.loc[table["verdict"] != drift.WITHIN, "of"].tolist() == [*outside]
+        said = drift.headline(table)
+        assert "level of theft, level of violence (2 of 5 levels and mixes)" in said
+        assert ("Clear of chance over all tests: level of theft, level of violence" in said) == bool(clear)
+        assert ("that is not clear of chance" in said) != bool(clear)
+    quiet = drift.headline(drift.table_of(within, {}))
+    assert quiet.startswith("No level and no mix of the last 4 weeks lies outside")
+
+
+def test_the_distance_of_a_level_is_the_logarithm_of_its_ratio() -> None:
+    counts = np.random.default_rng(3).poisson(300, 80)
+    assert abs(np.log(drift.level_ratio(counts))) == pytest.approx(drift.level_shift(counts).distance)
+
+
+def test_months_of_few_blocks_are_named_and_never_called_clear() -> None:
+    months = pd.DataFrame(
+        {
+            "month": ["2023-01", "2023-02", "2023-03", "2023-04"],
+            "reported": [100, 100, 100, 300],
+            "expected": [50.0, 50.0, 50.0, 150.0],
+            "from": [1.5, 1.5, np.nan, 0.5],
+            "to": [2.5, 2.5, np.nan, 3.5],
+            "blocks": [5, 4, 1, 5],
+        }
+    )
+    said = drift.months_in_words(months)
+    assert said.startswith("reported ÷ expected is 2.000 over these months together, and clear of 1 in 2023-01.")
+    assert "2023-02: 95 % intervals from 4 blocks of days, too few to be trusted." in said
+    assert "2023-03: one block: no interval." in said
+
+
+def test_a_weekend_difference_is_clear_where_interval_and_p_agree(
+    monkeypatch: pytest.MonkeyPatch, local: Local
+) -> None:
+    """Every interval leaves out no difference, and no p is small enough over all tests."""
+    monkeypatch.setattr(rhythm, "weekend_volume", lambda daily: rhythm.Effect(1.2, 1.1, 1.3, 0.2, 31))
+    monkeypatch.setattr(rhythm, "weekend_concentration", lambda *a, rng: rhythm.Effect(0.2, 0.1, 0.3, 0.2, 31))
+    said = next(block.words for block in rhythm.section(local).blocks[2:] if isinstance(block, Text))
+    assert said.startswith("No difference between weekends and weekdays is clear. Not clear, for only one of interval")
+    assert "volume of all, concentration of all, volume of theft" in said
+
+
+def test_months_without_a_report_are_not_called_a_short_record() -> None:
+    events = events_of(days=800, a_day=3)
+    august = events.frame["occurred_at"].dt.tz_convert("America/Denver").dt.month == 8
+
+    def said(gone: pd.Series) -> str:
+        kept = EventTable(events.frame[~gone].reset_index(drop=True), events.meta)
+        return trends.section(local_of(kept)[0]).blocks[0].words  # type: ignore[union-attr, return-value]
+
+    assert said(august) == "Months are missing or without a report: trend and season are left out."
+    assert said(august & (events.frame["category"] == "theft")).endswith(
+        "Without a trend, for months without a report: theft."
+    )
+
+
+def test_the_rows_of_the_record_add_up_to_the_headline() -> None:
+    meta = {"rows_read": 100, "rejected": {"date": 5}, "left_out": {"kind": 20}, "mended": {}, "merged": 4}
+    notes = {"events": {"kept": 60, "outside_area": 8, "outside_axis": 3}, "study_area": "polygons of x"}
+    said = quality._counts(meta, notes)[0].words  # type: ignore[union-attr]
+    counts = [int(number) for number in re.findall(r"(?<![.\d])\d+(?= [a-z])", said)]
+    assert counts == [100, 5, 20, 4, 11, 60]
+    assert counts[0] == sum(counts[1:])
 
 
 def test_windows_count_what_was_known_at_their_end() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +21,11 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
+from stforecast.files import read_json, write_json
 from stforecast.forecasters.memory import blocks
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
-from stforecast.reports.examined import examined
+from stforecast.reports.examined import examined, words
 from stforecast.reports.page import Page, Section, Table, Text, write_page
 from stforecast.reports.report import report
 from stforecast.scoring.calibration import Calibration
@@ -147,6 +149,51 @@ def test_the_sentences_turn_round_where_more_is_better() -> None:
     assert said.endswith("no difference is clear of zero.")
 
 
+def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
+    for low, high in ((None, None), (None, 1.0)):
+        assert comparison.side("poisson_deviance", {"low": low, "estimate": -1.0, "high": high}) == "level"
+
+
+@pytest.mark.parametrize("count", [5, 20, 60])
+def test_no_verdict_rests_on_one_block(finished: Stages, count: int) -> None:
+    found = examined(finished)
+    short = replace(
+        found,
+        counts=np.resize(found.counts, (count, *found.counts.shape[1:])),
+        card=found.card | {"differences": {f"gcrn - {n}": difference(-3.0, -1.0) for n in found.intensity}},
+    )
+    section = comparison.section(short)
+    said = " ".join(block.words for block in section.blocks if isinstance(block, Text))
+    assert ("The test slice is one block: no interval." in said) == (count == 5)
+    assert ("beats" in said) == ("clear of zero" in said) == (count > 7)
+    assert ("Read it with care: 95 % intervals from 3 blocks of days, too few to be trusted" in said) == (count == 20)
+    assert ("95 % intervals from 9 blocks of days" in said) == (count == 60)
+
+
+def test_a_scorecard_without_blocks_is_to_be_made_again(finished: Stages, tmp_path: Path) -> None:
+    shutil.copytree(finished.config.root, tmp_path / "home")
+    stages = stages_at(tmp_path / "home")
+    path = stages.run().folder / "scorecard.json"
+    card = read_json(path)
+    write_json(path, {key: value for key, value in card.items() if key != "blocks"})
+    with pytest.raises(ArtefactError, match="Run `stforecast evaluate` again"):
+        report(stages)
+    assert stages.evaluate()["blocks"] == card["blocks"]
+
+
+def test_reported_is_divided_by_expected_in_every_table(finished: Stages, page: Path) -> None:
+    entries = examined(finished).card["forecasters"]
+    table = pd.read_csv(page.parent / "forecasters.csv").set_index("forecaster")
+    for name, entry in entries.items():
+        assert table.loc[words(name), "reported ÷ expected"] == pytest.approx(1 / entry["bias"])
+    errors = pd.read_csv(page.parent / "errors_by_category.csv")
+    np.testing.assert_allclose(errors["reported ÷ expected"], errors["reported"] / errors["expected"])
+    assert errors["blocks"].unique().tolist() == [examined(finished).blocks]
+    text = page.read_text()
+    assert f"reported ÷ expected is {1 / entries['gcrn']['bias']:.3f}" in text
+    assert not re.search("expected over reported|reported over expected|expected for each", text, re.IGNORECASE)
+
+
 def test_ranking_curves_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     score = rng.gamma(1, 1, 20_000).astype(np.float32)
@@ -209,7 +256,7 @@ def test_exposure_counts_flags_by_district_and_covariates() -> None:
     frame = card.exposure(hexagons, flagged, np.array([6.0, 2, 1, 1])).set_index("district")
     assert frame["share of flags"].to_dict() == {"1": 0.75, "2": 0.25, card.WITHOUT: 0.0}
     assert frame["share of reports"].to_dict() == {"1": 0.8, "2": 0.1, card.WITHOUT: 0.1}
-    assert frame.loc["1", "flags over area"] == pytest.approx(0.75 / 0.25)
+    assert frame.loc["1", "flags ÷ area"] == pytest.approx(0.75 / 0.25)
     assert frame.loc["2", "share of population"] == pytest.approx(0.3)
     found = card.covariates(hexagons, flagged.mean(0)).set_index("column")
     assert found.loc["population"].tolist() == pytest.approx([25.0, 0.75 * 10 + 0.25 * 30])

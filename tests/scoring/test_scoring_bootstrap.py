@@ -22,7 +22,31 @@ def test_weights_take_whole_blocks_and_as_many_days_as_there_are():
     together = np.corrcoef(weights[:, 10], weights[:, 11])[0, 1]
     apart = np.corrcoef(weights[:, 10], weights[:, 30])[0, 1]
     assert together > 0.7 > 0.1 > apart
-    assert (bootstrap.day_weights(3, draws=5, block_days=7) == 1).all()
+
+
+@pytest.mark.parametrize("days", [1, 5, 7])
+def test_one_block_has_an_estimate_and_no_interval(days: int) -> None:
+    assert bootstrap.block_count(days) == 1
+    weights = bootstrap.day_weights(days)
+    assert weights.shape == (0, days)
+    good, worse, y = (values[:days] for values in city())
+    a, b = (bootstrap.average_precision_draws(pool(lam), pool(y), weights) for lam in (good, worse))
+    loss = bootstrap.mean_draws(np.arange(days, dtype=float), weights)
+    for found, estimate in (
+        (bootstrap.difference(a, b), a.estimate - b.estimate),
+        (bootstrap.interval(a), a.estimate),
+        (bootstrap.interval(loss), (days - 1) / 2),
+    ):
+        assert found.estimate == pytest.approx(estimate)
+        assert np.isnan([found.low, found.high]).all()
+
+
+def test_intervals_say_of_how_many_blocks_they_are_and_where_these_are_too_few() -> None:
+    assert [bootstrap.block_count(days) for days in (7, 8, 14, 15, 72)] == [1, 2, 2, 3, 11]
+    assert bootstrap.of_blocks(1) == "one block: no interval"
+    for blocks in (2, 3, 4):
+        assert bootstrap.of_blocks(blocks) == f"95 % intervals from {blocks} blocks of days, too few to be trusted"
+    assert bootstrap.of_blocks(5) == "95 % intervals from 5 blocks of days"
 
 
 def test_daily_losses_average_to_the_metrics_and_draws_are_weighted_means():
