@@ -387,13 +387,13 @@ def test_forecast_in_the_past_at_another_hour(home: Home) -> None:
     assert grid["valid_from"].min() == pd.Timestamp("2022-07-10T15:00Z")
     assert grid["complete_until"].max() == pd.Timestamp("2022-07-10T15:00Z")
     assert said.splitlines()[-1].startswith("next: open ")
-    day_before = home.does("forecast", "--issue-time", "2022-07-09T15:00")
+    day_before = home.does("forecast", "--issue-time", "2022-07-09T15:00Z")
     assert "wrote" in day_before
     assert not np.allclose(read(home.grid("20220709T150000Z"))["intensity"], grid["intensity"])
 
 
 def test_forecast_of_a_batch_equals_its_single_forecasts(home: Home) -> None:
-    home.does("forecast", "--from", "2022-07-11T07:00", "--to", "2022-07-13T07:00")
+    home.does("forecast", "--from", "2022-07-11T07:00Z", "--to", "2022-07-13T07:00Z")
     stamps = [f"202207{day}T070000Z" for day in (11, 12, 13)]
     batch = [read(home.grid(stamp)) for stamp in stamps]
     for stamp, grid in zip(stamps, batch, strict=True):
@@ -402,7 +402,7 @@ def test_forecast_of_a_batch_equals_its_single_forecasts(home: Home) -> None:
 
 
 def test_forecast_past_the_end_says_what_it_assumed(home: Home) -> None:
-    said = home.does("forecast", "--issue-time", "2022-08-02T07:00")
+    said = home.does("forecast", "--issue-time", "2022-08-02T07:00Z")
     assert "The record ends 2022-07-30 07:00 UTC, 72 h before the issue time" in said
     assert "No observed weather of the day before for 24 of 24 hours" in said
     folder = home.grid("20220802T070000Z")
@@ -412,10 +412,10 @@ def test_forecast_past_the_end_says_what_it_assumed(home: Home) -> None:
 
 
 def test_map_lays_the_reports_since_over_a_grid(home: Home) -> None:
-    home.does("forecast", "--issue-time", "2022-07-28T07:00")
+    home.does("forecast", "--issue-time", "2022-07-28T07:00Z")
     folder, other = home.grid("20220728T070000Z"), home.root / "map.html"
     assert "no reported counts" in home.does("map")  # the newest grid is of the hours after the record
-    said = home.does("map", "--issue-time", "2022-07-28T07:00", "--output", str(other))
+    said = home.does("map", "--issue-time", "2022-07-28T07:00Z", "--output", str(other))
     assert said.splitlines()[-1] == f"next: open {other}"
     found = re.search('<script id="view" type="application/json">(.*?)</script>', other.read_text())
     assert found is not None
@@ -433,12 +433,12 @@ def test_map_lays_the_reports_since_over_a_grid(home: Home) -> None:
     np.testing.assert_array_equal(counts, expected)
     assert counts.sum() > 5
     assert (folder / "map.html").read_text() != other.read_text()
-    home.refuses(5, ["20220727T070000Z", "--issue-time"], "map", "--issue-time", "2022-07-27T07:00")
+    home.refuses(5, ["20220727T070000Z", "--issue-time"], "map", "--issue-time", "2022-07-27T07:00Z")
 
 
 @pytest.mark.parametrize("model", FORECASTERS)
 def test_every_forecaster_can_be_delivered(home: Home, model: str) -> None:
-    home.does("forecast", "--model", model, "--issue-time", "2022-07-31T13:00")
+    home.does("forecast", "--model", model, "--issue-time", "2022-07-31T13:00Z")
     grid = read(home.grid("20220731T130000Z"))
     assert set(grid["model"]) == {f"{model}-{home.run.name}"}
     assert grid["risk"].between(0, 1, inclusive="neither").all()
@@ -477,8 +477,8 @@ def append(home: Home, days: int) -> None:
 
 
 def test_events_appended_since_training_are_taken_in(home: Home) -> None:
-    later = "2022-08-04T07:00"
-    home.does("forecast", "--issue-time", "2022-07-28T07:00")
+    later = "2022-08-04T07:00Z"
+    home.does("forecast", "--issue-time", "2022-07-28T07:00Z")
     home.does("forecast", "--issue-time", later)
     past, blind = read(home.grid("20220728T070000Z")), read(home.grid("20220804T070000Z"))
     run, checkpoint = home.run, (home.run / "best.ckpt").stat().st_mtime_ns
@@ -491,7 +491,7 @@ def test_events_appended_since_training_are_taken_in(home: Home) -> None:
     assert set(seen["hexagon"]) == set(blind["hexagon"])
     merged = seen.merge(blind, on=["hexagon", "valid_from", "category"])
     assert not np.allclose(merged["intensity_x"], merged["intensity_y"], rtol=1e-3)
-    home.does("forecast", "--issue-time", "2022-07-28T07:00")
+    home.does("forecast", "--issue-time", "2022-07-28T07:00Z")
     pd.testing.assert_frame_equal(read(home.grid("20220728T070000Z")), past)  # nothing known later reaches it
     assert home.run == run
     assert (run / "best.ckpt").stat().st_mtime_ns == checkpoint
@@ -509,9 +509,9 @@ def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Ho
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--issue-time", "2022-04-03T06:00"), 4, ["issue time 2022-04-03 06:00", "2022-04-29", "2022-08-06"]),
-        (("--issue-time", "2022-12-03T06:00"), 4, ["issue time 2022-12-03 06:00", "ingest newer reports"]),
-        (("--from", "2022-07-20", "--to", "2022-12-03"), 4, ["issue time", "2022-08-06"]),
+        (("--issue-time", "2022-04-03T06:00Z"), 4, ["issue time 2022-04-03 06:00", "2022-04-29", "2022-08-06"]),
+        (("--issue-time", "2022-12-03T06:00Z"), 4, ["issue time 2022-12-03 06:00", "ingest newer reports"]),
+        (("--from", "2022-07-20T06:00Z", "--to", "2022-12-03T06:00Z"), 4, ["issue time", "2022-08-06"]),
         (("--model", "oracle"), 5, ["holds no oracle", "stforecast train"]),
         (("grid.resolution=9",), 3, ["grid.resolution", "trained at 8"]),
         (("source.categories={crime: ['*']}",), 3, ["source.categories", "theft, violence, damage", "Train again"]),

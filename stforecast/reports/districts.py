@@ -33,8 +33,8 @@ def section(local: Local) -> Section:
 def _counted(local: Local, district: pd.Series) -> str:
     """How many districts there are, and how many events are in none of them."""
     own, without = local.frame["district"], int(district.isna().sum())
-    said = f"{district.nunique()} districts; {without:,} events without a district ({without / len(district):.1%})"
-    said += " are left out of this section." if without else "."
+    said = f"{district.nunique()} districts; {without:,} events without a district"
+    said += f" ({without / len(district):.1%}) are left out of this section." if without else "."
     if by_place := int(named(own).isna().sum()) - without:
         said += f" {by_place:,} events name none and count in the district of their hexagon."
     if unnamed := sorted({" ".join(text.split()) for text in own[own.notna() & named(own).isna()]} - {""}):
