@@ -42,7 +42,7 @@ def section(examined: Examined) -> Section:
             "Average precision: how well hexagons and hours with a report are ranked before those without. Log loss "
             "and deviance: how far probabilities and expected counts are from what came, lower is better. Calibration "
             "slope: 1 where risks are neither too extreme nor too timid. Hit rate 5 %: share of the reports inside the "
-"5 % of hexagons ranked highest each hour. PAI 1 %: hit rate ÷ share of area at 1 %. Reported "
+            "5 % of hexagons ranked highest each hour. PAI 1 %: hit rate ÷ share of area at 1 %. Reported "
             "÷ expected: below 1 too much was expected. "
             "90 % intervals hold: share of daily counts inside their interval; more than 90 % where counts are small, "
             "since intervals end at whole counts.",
