@@ -78,7 +78,10 @@ class Source(Section):
         "washington_dc",
     )
     path: str | list[str] | None = Field(
-        None, description="file, folder or glob (several as a list); default data/<city>/bronze"
+        None,
+        description="file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or "
+        "Excel, also packed; of a folder its CSV, Parquet and archives, or else all files of one other kind; default "
+        "data/<city>/bronze",
     )
     columns: Columns = Field(Columns(), description="column mapping; overrides the preset's field by field")
     crs: str | None = Field(None, description="coordinate system of projected coordinates, such as EPSG:2815")

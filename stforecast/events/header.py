@@ -33,15 +33,15 @@ def locate(
     loose: dict[str, int] = {}
     for index, name in enumerate(header):
         exact.setdefault(name.strip(), index)
-        loose.setdefault(_plain(name), index)
+        loose.setdefault(plain(name), index)
 
     def index_of(names: Sequence[str]) -> int | None:
         for name in names:
-            if name in exact or _plain(name) in loose:
-                return exact[name] if name in exact else loose[_plain(name)]
+            if name in exact or plain(name) in loose:
+                return exact[name] if name in exact else loose[plain(name)]
         return None
 
-    wanted = _names(columns)
+    wanted = names_of(columns)
     places = {field: index_of(names) for field, names in wanted.items()}
     found = {field: index for field, index in places.items() if index is not None}
     if "latitude" in found and found["latitude"] == found.get("longitude"):
@@ -96,7 +96,7 @@ def monthly(origin: str) -> DataError:
     )
 
 
-def _names(columns: Columns) -> dict[str, list[str]]:
+def names_of(columns: Columns) -> dict[str, list[str]]:
     """The names that are looked for, by field."""
     out: dict[str, list[str]] = {}
     for field in FIELDS:
@@ -108,13 +108,18 @@ def _names(columns: Columns) -> dict[str, list[str]]:
     return out
 
 
+def printable(text: str) -> str:
+    """A publisher's text for a message, whatever bytes it holds."""
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
 def _shown(header: Sequence[str]) -> str:
-    """The column names for a message, whatever bytes they hold."""
-    text = ", ".join(name.strip() for name in header[:40])
-    return "".join(c if c.isprintable() else "·" for c in text)[:600]
+    """The column names for a message."""
+    return printable(", ".join(name.strip() for name in header[:40]))[:600]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name without what publishers write in several ways: case, spaces and punctuation."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 

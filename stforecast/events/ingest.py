@@ -20,6 +20,7 @@ from stforecast.events import ledger as why
 from stforecast.events.checks import Settled, check, notes
 from stforecast.events.clean import Cleaned, clean
 from stforecast.events.clocks import DAY, SECOND
+from stforecast.events.containers import chosen
 from stforecast.events.days import NONE
 from stforecast.events.gather import Parts
 from stforecast.events.geography import at_piles, piles
@@ -31,6 +32,7 @@ from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.settle import choose, merge, sorted_rejects
 from stforecast.events.sources import NEEDED, categories_of, resolve, wildcard
 from stforecast.events.times import Reading
+from stforecast.events.vector import siblings
 from stforecast.events.zones import to_local
 from stforecast.files import contents, fingerprint, sweep, write_json
 from stforecast.sections import Source
@@ -38,7 +40,7 @@ from stforecast.workspace import Workspace
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
 UNFINISHED = ".parts-"  # folders of files that are being read
-ENDINGS = (".csv", ".csv.gz", ".zip", ".parquet")
+KINDS = "CSV, GeoJSON, JSON, Parquet, GeoPackage, shapefile, Excel; also packed as .zip, .tar, .gz, .xz or .bz2"
 
 
 def source_files(config: Config, bronze: Path) -> list[Path]:
@@ -51,8 +53,7 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
     if given is None:
         if not bronze.is_dir() or not (files := _in_folder(bronze)):
             raise DataError(
-                f"{bronze}: no offence reports. Put the publisher's file ({', '.join(ENDINGS)}) there, or set "
-                "source.path."
+                f"{bronze}: no offence reports. Put the publisher's file ({KINDS}) there, or set source.path."
             )
         return files
     found: list[Path] = []
@@ -66,11 +67,12 @@ def source_files(config: Config, bronze: Path) -> list[Path]:
             matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
         if not matches:
             raise DataError(
-                f"source.path: {path.absolute()} names no file of {', '.join(ENDINGS)}. Check the path; a relative one "
-                "begins at the folder that the command is run from."
+                f"source.path: {path.absolute()} names no file of reports ({KINDS}). Check the path; a relative "
+                "one begins at the folder that the command is run from."
             )
         found += matches
-    return list(dict.fromkeys(found))
+    parts = {other for path in found for other in siblings(path)}  # a glob takes a shapefile's too
+    return [path for path in dict.fromkeys(found) if path not in parts]
 
 
 def source_stamp(files: Sequence[Path], config: Config) -> str:
@@ -79,8 +81,19 @@ def source_stamp(files: Sequence[Path], config: Config) -> str:
     Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
     how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects"})
-    hashes = contents(files, Workspace(config.root, config.city).hashes)
+    hashes = _hashes(files, Workspace(config.root, config.city).hashes)
     return fingerprint(SCHEMA, how, [path.name for path in files], hashes)
+
+
+def _hashes(files: Sequence[Path], known: Path) -> list[str]:
+    """Hashes of the files' contents, that of a shapefile with those of all its files; known: see `contents`."""
+    groups = [[path, *siblings(path)] for path in files]
+    each = list(dict.fromkeys(path for group in groups for path in group))
+    found = dict(zip(each, contents(each, known), strict=True))
+    return [
+        fingerprint([(path.suffix, found[path]) for path in group]) if len(group) > 1 else found[group[0]]
+        for group in groups
+    ]
 
 
 def ingest(
@@ -102,7 +115,7 @@ def ingest(
     files = list(paths) if paths is not None else source_files(config, place.bronze)
     if not files:
         raise DataError(f"{place.bronze}: no offence reports. Put the publisher's file there, or set source.path.")
-    stamp, hashed = source_stamp(files, config), dict(zip(files, contents(files, place.hashes), strict=True))
+    stamp, hashed = source_stamp(files, config), dict(zip(files, _hashes(files, place.hashes), strict=True))
     mapped = {name for name in config.source.columns.model_fields_set if getattr(config.source.columns, name)}
     needed = sorted({*NEEDED, *mapped, *(("offence",) if source.categories else ())})
     silver.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +137,11 @@ def ingest(
             "time_zone": source.time_zone,
             "date_order": source.date_order or (reading.order if settled.counts.told.orders() else None),
             **summary,
-            "notes": [*said, *notes(settled, summary, own, cleaned, source)],
+            "notes": [
+                *(note for part in cleaned for note in part.facts["source"]["notes"]),
+                *said,
+                *notes(settled, summary, own, cleaned, source),
+            ],
             "doubts": doubts,
         }
         save_rejects(silver, settled.counts.rejects)
@@ -198,24 +215,25 @@ def _parts(
         key = fingerprint(VERSION, how, asdict(reading), needed, str(path.resolve()), digest)
         part = Part.open(known / key, key, instant)
         if part is None:
-            part = Part.write(fresh / key, key, instant, _chunks(path, source, reading, needed, now))
-            part = part.of({"file": path.name, "bytes": path.stat().st_size, "hash": digest})
+            said: dict[str, None] = {}
+            part = Part.write(fresh / key, key, instant, _chunks(path, source, reading, needed, now, said))
+            part = part.of({"file": path.name, "bytes": path.stat().st_size, "hash": digest, "notes": list(said)})
         yield part
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.name.lower().endswith(ENDINGS) and not path.name.startswith((".", "_"))
-    )
+    names = [path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("_")]
+    return sorted(folder / name for name in chosen(names))
 
 
 def _chunks(
-    path: Path, source: Source, reading: Reading, needed: Sequence[str], now: pd.Timestamp
+    path: Path, source: Source, reading: Reading, needed: Sequence[str], now: pd.Timestamp, said: dict[str, None]
 ) -> Iterator[Cleaned]:
+    """The cleaned rows of a file; notes on what of it is read are put into `said`."""
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"ingest {path.name}", disable=None) as bar:
         for chunk in ahead(read(path, source.columns, needed)):
+            if chunk.note:
+                said[chunk.note] = None
             how = source.model_copy(update={"crs": None}) if chunk.in_degrees else source
             part = clean(chunk.frame, how, now, reading)
             months = part.rejects["reason"].eq(why.MONTH_ONLY).sum()

@@ -1,0 +1,104 @@
+"""Delimited text (CSV, with commas, semicolons, tabs or bars) → chunks, block by block."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import IO, TypeVar, cast
+
+from stforecast.errors import DataError
+from stforecast.events import blocks
+from stforecast.events.chunks import Chunk, Origin
+from stforecast.events.decoding import mended, raw_utf8
+from stforecast.events.margins import TITLES, find_header, is_footer
+
+Item = TypeVar("Item")
+_FOOTER_SIZE = 1000  # bytes of a line that may still be a footer
+
+
+def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
+    """The records below the header; titles above it and totals below the last record are skipped."""
+    layout: blocks.Layout | None = None
+    first, rest = 1, b""
+    for more, final in ahead(_blocks(binary, origin.block)):
+        text = rest + more
+        if layout is None:
+            if (found := _header(text, final, origin)) is None:
+                rest = text
+                continue
+            layout, size, first = found
+            text = text[size:]
+        if final:
+            text = _without_footer(text, layout)
+        table = blocks.parse(text, layout, first, final)
+        yield origin.chunk(table.texts, table.lines, table.problem)
+        rest = text[table.used :]
+        first += table.passed
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        end = object()
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(Item, item)
+
+
+def _header(text: bytes, final: bool, origin: Origin) -> tuple[blocks.Layout, int, int] | None:
+    """What the header says, the bytes up to its end, and the number of the next line; None: more text is needed."""
+    lines = list(islice(io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""), TITLES))
+    whole = final or len(lines) == TITLES
+    forms = [blocks.header_of(line) if line.strip() else ([], ",") for line in lines]
+    try:
+        found = find_header((names for names, _ in forms), origin.locate)
+    except DataError:
+        if whole:
+            raise
+        return None
+    if found is None:
+        if final:
+            raise DataError(f"{origin}: no header line. Download it again, or remove it.")
+        return None
+    at, places = found
+    size = sum(len(line.encode()) for line in lines[: at + 1])
+    return blocks.Layout(*forms[at], places), size, at + 2
+
+
+def _without_footer(text: bytes, layout: blocks.Layout) -> bytes:
+    """The last lines of a file without a footer and what follows it."""
+    end = cut = len(text)
+    while end:
+        stop = len(text[max(end - 2, 0) : end].rstrip(b"\r\n")) + max(end - 2, 0)
+        start = max(text.rfind(b"\n", 0, stop), text.rfind(b"\r", 0, stop)) + 1
+        line = text[start:stop]
+        if len(line) > _FOOTER_SIZE or line.count(b'"') % 2:  # a record, or the end of one over several lines
+            break
+        cells = next(csv.reader([line.decode()], delimiter=layout.delimiter), [])
+        if is_footer(cells, len(layout.header)):
+            cut = start
+        elif any(cell.strip() for cell in cells):
+            break
+        end = start
+    return text[:cut]
+
+
+def _blocks(binary: IO[bytes], block: int) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines as UTF-8, about `block` bytes at a time, and whether they are the last."""
+    rest, held = b"", b""
+    for more in raw_utf8(binary, block):
+        if end := more.rfind(b"\n") + 1:
+            text, rest = b"".join((rest, memoryview(more)[:end])), more[end:]
+        else:
+            rest += more
+            end = rest.rfind(b"\r", 0, -1) + 1  # a \r at the very end may go on with \n
+            text, rest = rest[:end], rest[end:]
+        if text:
+            if held:
+                yield held, False
+            held = mended(text)
+    yield held + mended(rest), True
