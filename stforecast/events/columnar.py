@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stforecast.events.chunks import ROWS, Chunk, Origin
-from stforecast.events.geometry import of_wkb, with_places
+from stforecast.events.geometry import has_place, of_wkb, with_places
 
 _EXACT = 1e15  # up to there a float is one integer and no other
 
@@ -63,13 +63,17 @@ def chunks(
     """
     found = origin.locate(names, geometry is not None)
     wanted = dict.fromkeys(names[index] for index in found.values())
+    if has_place(found):
+        geometry = None
     if geometry:
         wanted[geometry.column] = None
     first = 1
     for batch in batches(list(wanted)):
         texts = {field: as_text(batch.column(names[index])) for field, index in found.items()}
-        points = of_wkb(batch.column(geometry.column), origin) if geometry else None
-        texts, in_degrees = with_places(texts, points, geometry.crs if geometry else None, origin)
+        in_degrees = False
+        if geometry:
+            points = of_wkb(batch.column(geometry.column), origin)
+            texts, in_degrees = with_places(texts, points, geometry.crs, origin)
         yield origin.chunk(texts, np.arange(first, first + len(batch)), in_degrees=in_degrees)
         first += len(batch)
 

@@ -138,12 +138,13 @@ def unpacked(kind: Kind, binary: IO[bytes]) -> IO[bytes] | None:
 
 
 @contextmanager
-def on_disk(origin: Origin, binary: IO[bytes]) -> Iterator[IO[bytes]]:
+def on_disk(origin: Origin, binary: IO[bytes], kind: Kind) -> Iterator[IO[bytes]]:
     """A file with a name for readers that go to and fro: the stream itself where it is the file, else a copy of it."""
-    if binary is origin.raw:
+    ending = ".gpkg" if kind == "geopackage" else ""  # GDAL goes by it
+    if binary is origin.raw and origin.path.name.lower().endswith(ending):
         yield binary
         return
-    with NamedTemporaryFile(suffix=".gpkg") as copy:  # GDAL wants the ending, others do not mind it
+    with NamedTemporaryFile(suffix=ending) as copy:
         shutil.copyfileobj(binary, copy)
         copy.flush()
         copy.seek(0)

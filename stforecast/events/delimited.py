@@ -16,7 +16,7 @@ from stforecast.events.decoding import mended, raw_utf8
 from stforecast.events.margins import TITLES, find_header, is_footer
 
 Item = TypeVar("Item")
-_FOOTER_SIZE = 1000  # bytes of a line that may still be a footer
+_FOOTERS = 4096  # bytes at the end of a file among which footers are sought
 
 
 def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
@@ -72,11 +72,11 @@ def _header(text: bytes, final: bool, origin: Origin) -> tuple[blocks.Layout, in
 def _without_footer(text: bytes, layout: blocks.Layout) -> bytes:
     """The last lines of a file without a footer and what follows it."""
     end = cut = len(text)
-    while end:
+    while end > len(text) - _FOOTERS and end > 0:
         stop = len(text[max(end - 2, 0) : end].rstrip(b"\r\n")) + max(end - 2, 0)
         start = max(text.rfind(b"\n", 0, stop), text.rfind(b"\r", 0, stop)) + 1
         line = text[start:stop]
-        if len(line) > _FOOTER_SIZE or line.count(b'"') % 2:  # a record, or the end of one over several lines
+        if line.count(b'"') % 2:  # the end of a record over several lines
             break
         cells = next(csv.reader([line.decode()], delimiter=layout.delimiter), [])
         if is_footer(cells, len(layout.header)):
@@ -88,17 +88,12 @@ def _without_footer(text: bytes, layout: blocks.Layout) -> bytes:
 
 
 def _blocks(binary: IO[bytes], block: int) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines as UTF-8, about `block` bytes at a time, and whether they are the last."""
-    rest, held = b"", b""
+    """Whole lines as UTF-8, about `block` bytes at a time, and whether they are the last; the last hold any footer."""
+    rest = b""
     for more in raw_utf8(binary, block):
-        if end := more.rfind(b"\n") + 1:
-            text, rest = b"".join((rest, memoryview(more)[:end])), more[end:]
-        else:
-            rest += more
-            end = rest.rfind(b"\r", 0, -1) + 1  # a \r at the very end may go on with \n
-            text, rest = rest[:end], rest[end:]
-        if text:
-            if held:
-                yield held, False
-            held = mended(text)
-    yield held + mended(rest), True
+        rest += more
+        limit = max(len(rest) - min(block, _FOOTERS), 0)
+        if end := rest.rfind(b"\n" if b"\n" in rest else b"\r", 0, limit) + 1:
+            yield mended(rest[:end]), False
+            rest = rest[end:]
+    yield mended(rest), True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,19 +17,21 @@ from stforecast.events.chunks import Origin
 Points = tuple[np.ndarray, np.ndarray]  # x, y [r]; NaN where there is none
 
 
+def has_place(fields: Collection[str]) -> bool:
+    """Whether columns name the place, which then count and not the points."""
+    return "location" in fields or {"latitude", "longitude"} <= set(fields)
+
+
 def with_places(
-    texts: Mapping[str, pa.Array], points: Points | None, crs: str | None, origin: Origin
+    texts: Mapping[str, pa.Array], points: Points, crs: str | None, origin: Origin
 ) -> tuple[dict[str, pa.Array], bool]:
-    """The same texts by field, and whether their places are degrees of `points`, which count where the file has no
-    columns for the place.
+    """The same texts by field with the places of `points`, and whether these are degrees.
 
     crs: of the points; without one they are what `source.crs` says of columns.
 
     Raises:
         DataError: the coordinate system is unknown.
     """
-    if points is None or "location" in texts or {"latitude", "longitude"} <= texts.keys():
-        return dict(texts), False
     x, y = points
     if crs is not None:
         try:
@@ -50,11 +52,15 @@ def of_wkb(shapes: pa.Array, origin: Origin) -> Points:
     """
     import shapely
 
-    found = shapely.from_wkb(np.array(shapes.to_pylist(), object))
+    try:
+        found = shapely.from_wkb(np.array(shapes.to_pylist(), object))
+    except shapely.errors.ShapelyError as error:
+        raise origin.damaged(error) from error
     kinds = shapely.get_type_id(found)
     single = (kinds == shapely.GeometryType.MULTIPOINT) & (shapely.get_num_geometries(found) == 1)
     found = np.where(single, shapely.get_geometry(found, 0), found)
     _check([shape.geom_type for shape in found if shape is not None], origin)
+    found = np.where(shapely.is_empty(found), None, found)
     return shapely.get_x(found), shapely.get_y(found)
 
 

@@ -20,11 +20,12 @@ from stforecast.errors import DataError
 from stforecast.events.chunks import ROWS, Chunk, Origin
 from stforecast.events.columnar import compact
 from stforecast.events.decoding import texts
-from stforecast.events.geometry import crs_of_json, of_json, with_places
+from stforecast.events.geometry import crs_of_json, has_place, of_json, with_places
 
 ROWS_OF = ("features", "data")  # members of a document that hold its rows
 LARGEST = 64 << 20  # letters of one row; more is a string without end
 _BLANK = re.compile("[\\s\x1e\ufeff]*")
+_NUMBER = "+-.eE0123456789"
 _DECODER = json.JSONDecoder()
 
 
@@ -32,7 +33,7 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
     """The rows of a JSON document or of a sequence of objects; columns that a row lacks are blank in it."""
     members: dict[str, Any] = {}
     header: dict[str, None] = {}
-    first, crs = 1, None
+    first, crs, placed = 1, None, False
     try:
         rows = _rows(_Text(texts(binary, origin.block)), members)
         while batch := list(islice(rows, ROWS)):
@@ -47,15 +48,17 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
             if first > 1 and named != crs:
                 raise DataError(f"{origin}: names its coordinate system behind its rows. Save it anew, as GeoPackage.")
             crs = named
-            placed = any(shape is not None for shape in shapes)
+            placed |= any(shape is not None for shape in shapes)
             names = list(header)
-            found = origin.locate(names, placed or first > 1)
+            found = origin.locate(names, placed)
             columns = {field: _column([record.get(names[at]) for record in records]) for field, at in found.items()}
-            columns, in_degrees = with_places(columns, of_json(shapes, origin) if placed else None, crs, origin)
+            in_degrees = False
+            if not has_place(found):
+                columns, in_degrees = with_places(columns, of_json(shapes, origin), crs, origin)
             yield origin.chunk(columns, np.arange(first, first + len(batch)), in_degrees=in_degrees)
             first += len(batch)
     except (ValueError, RecursionError) as error:
-        raise origin.damaged(error) from error
+        raise origin.damaged(getattr(error, "msg", error)) from error  # its position is one in the text at hand
 
 
 def _record(row: Any, members: dict[str, Any], number: int, origin: Origin) -> tuple[dict[str, Any], Any, bool]:
@@ -68,7 +71,7 @@ def _record(row: Any, members: dict[str, Any], number: int, origin: Origin) -> t
             return key | (row.get("properties") or {}), row.get("geometry"), False
         case dict():
             return row, None, False
-        case list():
+        case list() if "meta" in members:
             return dict(zip(_names(members), row, strict=False)), None, False
     raise DataError(
         f"{origin}: row {number} is no object with named values. Export the reports as CSV, GeoJSON or an array of "
@@ -156,7 +159,7 @@ class _Text:
                 if self.ended or len(self.text) - self.at > LARGEST:
                     raise
             else:
-                if end < len(self.text) or self.ended:  # a number may go on
+                if self.text[end : end + 1] not in _NUMBER or self.ended:  # else it may go on
                     self.at = end
                     return value
             self._more()

@@ -27,7 +27,7 @@ from stforecast.sections import Columns
 __all__ = ["Chunk", "ahead", "read"]
 BLOCK = 8 << 20  # bytes of text parsed at once
 DEPTH = 4  # of things packed in one another
-_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
 def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLOCK) -> Iterator[Chunk]:
@@ -42,6 +42,8 @@ def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLO
             yield from _read(origin, raw)
         except _DAMAGE as error:
             raise origin.damaged(error) from error
+        except NotImplementedError as error:
+            raise DataError(f"{origin}: is packed in a way that is not read ({error}). Unpack it.") from error
         except OSError as error:
             if error.errno is not None and not isinstance(error, gzip.BadGzipFile):
                 raise
@@ -71,7 +73,7 @@ def _read(origin: Origin, binary: IO[bytes], depth: int = 1) -> Iterator[Chunk]:
         with tarfile.open(fileobj=binary, mode="r:") as archive:
             yield from _members(origin, inside.tarred(archive), depth)
     else:
-        with inside.on_disk(origin, binary) as file:
+        with inside.on_disk(origin, binary, kind) as file:
             if kind == "parquet":
                 yield from columnar.parquet(origin, file)
             elif kind == "arrow":

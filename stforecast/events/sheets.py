@@ -4,7 +4,7 @@ Excel has, of six columns take some 400 MB."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import IO, Any
 
@@ -27,7 +27,8 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
         ) from None
     try:
         book = calamine.CalamineWorkbook.from_filelike(binary)
-        name, others = _chosen(book, origin)
+        tables = [sheet.name for sheet in book.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+        name, others = _chosen(book, tables, origin)
         inside = origin.inside(name, other_choices(origin, "sheet", name, others))
         yield from _rows(book.get_sheet_by_name(name), inside)
     except calamine.PasswordError as error:
@@ -36,10 +37,10 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
         raise origin.damaged(error) from error
 
 
-def _chosen(book: Any, origin: Origin) -> tuple[str, list[str]]:
+def _chosen(book: Any, names: Sequence[str], origin: Origin) -> tuple[str, list[str]]:
     """The name of the first sheet with the needed columns, and those of others that have them."""
     found, failures = [], []
-    for name in book.sheet_names:
+    for name in names:
         top = islice(_texts(book.get_sheet_by_name(name)), TITLES)
         try:
             if find_header(top, origin.inside(name).locate):

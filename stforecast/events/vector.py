@@ -105,7 +105,7 @@ def _chunks(origin: Origin, path: Path, facts: dict[str, Any], names: Sequence[s
             path,
             facts["layer_name"],
             columns=[name for name in called if name in facts["fields"]],
-            read_geometry=geometry is not None,
+            read_geometry=geometry is not None and geometry.column in wanted,
             return_fids=facts["fid_column"] in called,
             batch_size=ROWS,
             use_pyarrow=True,
