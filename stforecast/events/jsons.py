@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import IO, Any
 
@@ -52,6 +53,8 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
             names = list(header)
             found = origin.locate(names, placed)
             columns = {field: _column([record.get(names[at]) for record in records]) for field, at in found.items()}
+            if members.get("exceededTransferLimit"):
+                origin = replace(origin, note=f"{origin}: is one page of the answer of a server that has more rows")
             in_degrees = False
             if not has_place(found):
                 columns, in_degrees = with_places(columns, of_json(shapes, origin), crs, origin)

@@ -540,6 +540,14 @@ def test_damaged_workbooks(tmp_path):
     assert "damaged" in error_of(tmp_path / "locked.xls")
 
 
+def test_one_page_of_an_answer_is_noted(tmp_path):
+    page = json.loads(arcgis(ROWS)) | {"exceededTransferLimit": True}
+    (tmp_path / "a.json").write_text(json.dumps(page))
+    assert [chunk.note for chunk in read(tmp_path / "a.json", COLUMNS, NEEDED)] == [
+        f"{tmp_path / 'a.json'}: is one page of the answer of a server that has more rows"
+    ]
+
+
 def test_many_rows_come_in_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr("stforecast.events.jsons.ROWS", 3)
     many = [{**ROWS[0], "id": str(number)} for number in range(10)]
