@@ -69,9 +69,9 @@ def _record(row: Any, members: dict[str, Any], number: int, origin: Origin) -> t
     match row:
         case {"attributes": dict(values)} if row.keys() <= {"attributes", "geometry"}:
             return values, row.get("geometry"), True
-        case {"type": "Feature"}:
+        case {"type": "Feature", "properties": dict() | None as values}:
             key = {"id": row["id"]} if "id" in row else {}
-            return key | (row.get("properties") or {}), row.get("geometry"), False
+            return key | (values or {}), row.get("geometry"), False
         case dict():
             return row, None, False
         case list() if "meta" in members:

@@ -6,7 +6,7 @@ shapefile (`vector`) and workbooks (`sheets`), as they are, packed (.gz, .xz, .b
 
 from __future__ import annotations
 
-import gzip
+import errno
 import io
 import lzma
 import tarfile
@@ -45,9 +45,9 @@ def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLO
         except NotImplementedError as error:
             raise DataError(f"{origin}: is packed in a way that is not read ({error}). Unpack it.") from error
         except OSError as error:
-            if error.errno is not None and not isinstance(error, gzip.BadGzipFile):
+            if error.errno not in (None, errno.EINVAL):  # as what unpacks says that bytes are wrong
                 raise
-            raise origin.damaged(error) from error  # what unpacks says so
+            raise origin.damaged(error) from error
 
 
 def _read(origin: Origin, binary: IO[bytes], depth: int = 1) -> Iterator[Chunk]:
