@@ -219,7 +219,7 @@ def _refused(origin: Origin, what: str, todo: str) -> DataError:
 
 
 def _is_dbase(head: bytes) -> bool:
-    """Whether the first bytes are a version of dBASE, a date, and the size of a header that ends as it must."""
-    if len(head) < 32 or head[0] not in (0x02, 0x03, 0x30, 0x31, 0x43, 0x83, 0x8B, 0xF5):
+    """Whether the first bytes are a version of dBASE, a date, the size of a header that ends as it must, and zeros."""
+    if head[0] not in (0x02, 0x03, 0x30, 0x31, 0x43, 0x83, 0x8B, 0xF5) or head[12:14] != bytes(2):
         return False
     return 1 <= head[2] <= 12 and 1 <= head[3] <= 31 and int.from_bytes(head[8:10], "little") % 32 in (0, 1)
