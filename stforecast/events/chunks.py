@@ -88,10 +88,10 @@ class Origin:
         )
         return Chunk(rows.to_pandas(use_threads=False), self.raw.tell(), in_degrees, self.note)
 
-    def damaged(self, error: object) -> DataError:
-        """The error for a file that does not hold what its first bytes promise."""
+    def damaged(self, error: object, what: str = "") -> DataError:
+        """The error for a file that does not hold what its first bytes promise; `what` names what that is."""
         words = header.printable(" ".join(str(error).split()))[:120] or type(error).__name__
-        return DataError(f"{self}: damaged or cut short ({words}). Download it again.")
+        return DataError(f"{self}: {what}damaged or cut short ({words}). Download it again, or save it as CSV.")
 
 
 def other_choices(origin: Origin, thing: str, name: str, others: Sequence[str]) -> str:

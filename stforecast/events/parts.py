@@ -28,7 +28,7 @@ from stforecast.events.settle import merge
 from stforecast.events.texts import coded
 from stforecast.files import read_json, write_json
 
-VERSION = 3
+VERSION = 4
 CODED = ("offence", "district")
 _TIME = pa.timestamp("us", "UTC")
 _SCHEMA = pa.schema(

@@ -34,11 +34,11 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
     except calamine.PasswordError as error:
         raise DataError(f"{origin}: is locked with a password. Save it without one, or as CSV.") from error
     except calamine.CalamineError as error:
-        raise origin.damaged(error) from error
+        raise origin.damaged(error, "is an Excel workbook or the like, ") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of the library's Rust, and no Exception
             raise
-        raise origin.damaged(error) from error
+        raise origin.damaged(error, "is an Excel workbook or the like, ") from error
 
 
 def _chosen(book: Any, names: Sequence[str], origin: Origin) -> tuple[str, list[str]]:

@@ -305,7 +305,7 @@ def test_values_become_the_texts_of_csv(tmp_path):
         '[{"id": 9007199254740993, "when": 1704103200000, "type": true, "number": 3.0, "zoned": {"type": "Point", '
         '"coordinates": [-104.9, 39.7]}, "lat": null}, {"when": "", "type": 1e3, "later": "\\ud800", "lat": 1}]'
     )
-    columns = columns.model_copy(update={"latitude": ["lat"], "longitude": ["lat"], "district": ["later"]})
+    columns = columns.model_copy(update={"latitude": ["lat"], "longitude": ["zoned"], "district": ["later"]})
     got = frame_of(tmp_path / "a.json", columns, ("occurred",))
     assert got["event_id"].tolist() == ["9007199254740993", ""]
     assert got["occurred"].tolist() == ["1704103200000", ""]
