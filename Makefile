@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test proofs lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("stforecast needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -17,6 +17,9 @@ demo: $(STAMP)  ## simulate a city, train, evaluate, write grid, map and scoreca
 
 test: $(STAMP) lint  ## lint, types and the test suite
 	$(BIN)/python -m pytest -n auto
+
+proofs: $(STAMP)  ## the property tests of reading files, on many more examples (minutes)
+	$(BIN)/python -m pytest -n auto tests/events --hypothesis-profile=proofs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
