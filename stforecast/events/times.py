@@ -31,6 +31,7 @@ _MILLISECONDS = re.compile(r"(-?[0-9]{11,13})(?:\.0*)?")
 _COMPACT = re.compile(r"((?:19|20)[0-9]{6})T?([0-9]{2})([0-9]{2})?([0-9]{2})?")
 _SERIAL = re.compile(r"([3-7][0-9]{4})(?:\.([0-9]+))?")
 _SERIAL_DAYS = (32874, 73050)  # 1990 … 2099, counted from 1899-12-30
+_SIX = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})[_ T](.+)")
 _DAY_THEN_CLOCK = re.compile(r"([^\s,]+?)(?:(?:, ?| |T(?=[0-9]{1,2}[:0-9]))(.*))?")
 _LEAD = re.compile(r"[, ]*(?:(?:at|a las|[aà]s?|um) +|t(?=[0-9]))?", re.IGNORECASE)
 _MONTH = re.compile(r"[0-9]{4}[-/][0-9]{1,2}")
@@ -174,6 +175,8 @@ def _whole(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
     days = (day,) * 3
     if day != NONE:
         hours = True  # nobody writes HHMM behind the name of a month
+    elif split := _SIX.fullmatch(text):  # without a time of day six digits may be a month
+        days, rest = days_of("-".join(split.groups()[:3])), split[4]
     else:
         split = _DAY_THEN_CLOCK.fullmatch(text)
         days, rest = (days_of(split[1]), split[2] or "") if split else ((NONE,) * 3, "")

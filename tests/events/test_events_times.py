@@ -84,6 +84,12 @@ def test_offsets_count_unless_the_publisher_writes_local_time():
     assert one("2023-01-01T08:00:00.250Z") == "2023-01-01T08:00:00.250000"
 
 
+def test_six_digits_are_a_day_where_a_time_of_day_follows():
+    found = parse(["070105_15:30:00", "201205"], Reading("year_first"))
+    assert str(as_times(found.wall[:1])[0]) == "2007-01-05T15:30:00.000000"
+    assert found.wall[1] == NONE  # a month
+
+
 def test_epoch_milliseconds_are_utc():
     assert one("1546412400000") == "2019-01-02T07:00:00.000000"
 
