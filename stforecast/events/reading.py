@@ -22,6 +22,7 @@ DAY_IN_UTC = "day in UTC"
 FEW = 20  # dates from which the values of their parts tell which one is the day of the month
 LOW_NUMBERS = 0.25  # share of numbers up to 24 from which a column is not HHMM without a question
 SPANS = 0.05  # share of impossible offsets from which what stands behind a dash is the end of a span
+_HOURS = {"hours": True, "hhmm": False}
 OFFSETS = 4  # more written offsets than that no city has
 
 
@@ -59,7 +60,7 @@ class Told:
 
 def stated(source: Source) -> Reading:
     """How texts are read as far as the source section says."""
-    return Reading(source.date_order or "month_first", None if source.clock is None else source.clock == "hours")
+    return Reading(source.date_order or "month_first", _HOURS.get(source.clock))
 
 
 def reading_of(files: Mapping[str, Told], source: Source) -> tuple[Reading, list[str]]:
@@ -153,7 +154,7 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
     high = sum(n for text, n in numbers.items() if text not in low and int(text) and not clock_of(text, False).wrong)
     rows = sum(low.values())
     if source.clock:
-        return source.clock == "hours" if rows else None
+        return _HOURS.get(source.clock) if rows else None
     if high and rows < LOW_NUMBERS * (rows + high):
         return False
     if rows <= source.max_rejects * told.counts.get("rows", Counter()).total():
