@@ -18,6 +18,7 @@ from stforecast.events.geography import Pile, check_places, named_piles
 from stforecast.events.hours import check_times, doubts
 from stforecast.events.parts import Part
 from stforecast.events.places import is_projected
+from stforecast.events.reading import Told
 from stforecast.events.records import CUT
 from stforecast.events.schema import save_rejects
 from stforecast.events.settle import Choice
@@ -27,6 +28,8 @@ from stforecast.sections import Source
 Categories = Mapping[str, Sequence[str]]
 
 MOST = 0.9
+MANY = 0.2
+"""Share of the reports dated before they occurred from which that is no clerk's slip."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,21 @@ def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Par
     _check_degrees(settled, source)
     _check_axes(settled, source)
     _check_rejects(settled, source, silver)
-    check_times({name: part.counts().told for name, part in zip(files, parts, strict=True)}, settled.occurred, source)
+    told = {name: part.counts().told for name, part in zip(files, parts, strict=True)}
+    check_times(told, source)
+    for one in told.values():
+        _check_optional(one, source)
     _check_events(settled, files)
     _check_categories(settled, source, own)
     names = categories_of(source)
+    early = settled.counts.mended[why.EARLY]
     return [
-        *check_places(settled.place, source),
+        *check_places(settled.place, source)[0],
+        *(
+            [f"{early:,} reports are dated before they occurred: check source.columns.reported."]
+            if early > MANY * len(settled)
+            else ()
+        ),
         *doubts(settled.occurred, settled.category, names, source),
         *(named_piles(settled.piles, names) if source.default_places != "found" else ()),
     ]
@@ -91,12 +103,25 @@ def notes(
             yield f"categories.{category}: no event"
     for category, patterns in summary["patterns_without_offences"].items() if own else ():
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
+    yield from check_places(settled.place, source)[1]
     if source.default_places == "found":
         for pile in settled.piles:
             name = categories_of(source)[pile.category]
             yield f"category {name}: left out what is at [{pile.latitude:.6f}, {pile.longitude:.6f}], a default place"
     for part in parts:
         yield from _loss(part, source)
+
+
+def _check_optional(told: Told, source: Source) -> None:
+    """Stop where many ends or report times cannot be read: the others of their column may be read wrong."""
+    for what in (why.UNREAD_END, why.UNREAD_REPORT):
+        given, unread = told.number(what, "given"), told.number(what, "unread")
+        if unread > source.max_rejects * given:
+            file, line, text = told.examples[what]
+            raise DataError(
+                f"{file}: line {line}: {what} ({text!r:.60}), as {unread:,} of {given:,} are. Mend the columns of "
+                "occurred_until or reported under source.columns, or leave them out."
+            )
 
 
 def _check_degrees(settled: Settled, source: Source) -> None:
@@ -115,6 +140,16 @@ def _check_degrees(settled: Settled, source: Source) -> None:
             f"{file}: line {line}: {value!r:.60} is no latitude and longitude in degrees. Set source.crs to the "
             "coordinate system of the publisher (such as EPSG:32610), or name the columns that hold degrees."
         )
+    if source.bounds and not is_projected(source.crs):
+        west, south, east, north = source.bounds
+        for y, x in ((1, -1), (-1, 1), (-1, -1)):
+            flipped = numbers * (y, x)
+            inside = (flipped >= (south, west)) & (flipped <= (north, east))
+            if inside.all(axis=1).mean() > MOST:
+                raise DataError(
+                    f"{file}: line {line}: {value!r:.60} lies in {list(source.bounds)} only with another sign. Check "
+                    "the signs of the coordinates, or those of source.bounds."
+                )
     if not is_projected(source.crs) and not source.bounds and (np.abs(numbers) > (90, 180)).any(axis=1).mean() > MOST:
         raise DataError(
             f"{file}: line {line}: {value!r:.60} is no latitude and longitude, but it is with latitude and longitude "
@@ -131,7 +166,7 @@ def _check_axes(settled: Settled, source: Source) -> None:
     """Stop where exchanged axes are no clerk's slip but the configuration's."""
     exchanged = settled.counts.mended[why.EXCHANGED]
     placed = settled.placed + int(settled.counts.rejects["reason"].eq(why.OUTSIDE).sum())
-    if exchanged > placed / 2:
+    if exchanged > placed / 2 and not source.columns.location:
         raise DataError(
             f"source.bounds: {exchanged:,} of {placed:,} places lie in {list(source.bounds or ())} only with latitude "
             "and longitude exchanged. Check the order of source.bounds (west, south, east, north), or which columns "

@@ -32,6 +32,7 @@ _COMPACT = re.compile(r"([0-9]{2})([0-9]{2})(?: ?(?:h|hs|hrs?|hours?|uhr)\.?)?" 
 _NUMBER = re.compile(r"([0-9]{1,4})(?:\.0*)?")
 _SIX = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})")
 _FRACTION = re.compile(r"0?\.[0-9]+")
+_HALVES = re.compile(r"[0-9] ?[ap](?:\.? ?m)?\.?(?: |$|[-+(])")
 _DASH = re.compile(r"([0-9]{1,2}:[0-9]{2})-([0-9]{2}:[0-9]{2})")
 _TO = re.compile(r" ?(?:-| to | a | bis | until ) ?")
 
@@ -50,13 +51,24 @@ MIDNIGHT = Clock(0, NONE, NONE, 0)
 UNREAD = Clock(NONE, NONE, NONE, BAD_CLOCK)
 
 
-def clock_of(text: str, hours: bool | None = None, spans: bool = False) -> Clock:
+def clock_of(text: str, hours: bool | None = None, spans: bool = False, halves: bool = False) -> Clock:
     """The time of day that a text tells; of no text it is midnight.
 
     Args:
         hours: a bare number of one or two digits is an hour (True), or minutes of HHMM (False), or not read (None).
         spans: `14:30-05:00` is a span; without it, a time with an offset.
+        halves: a clock from 1 to 12 without AM or PM is not read.
     """
+    clock = _clock_of(text, hours, spans)
+    return UNREAD if halves and not clock.wrong and HOUR <= clock.time < 13 * HOUR and not has_half(text) else clock
+
+
+def has_half(text: str) -> bool:
+    """Whether AM or PM stands in the text of a time of day."""
+    return _HALVES.search(plainly(text)) is not None
+
+
+def _clock_of(text: str, hours: bool | None, spans: bool) -> Clock:
     if found := _NUMBER.fullmatch(text):
         digits = found[1]
         if len(digits) <= 2 and int(digits):
@@ -118,7 +130,7 @@ def minutes_of(text: str) -> int:
 
 
 def _span(begin: str, end: str) -> Clock:
-    one, other = clock_of(begin), clock_of(end)
+    one, other = _clock_of(begin, None, False), _clock_of(end, None, False)
     if not begin or not end or one.wrong or other.wrong or (one.offset, other.offset) != (NONE, NONE):
         return UNREAD
     return one._replace(until=other.time + (DAY if other.time < one.time else 0))
@@ -126,9 +138,9 @@ def _span(begin: str, end: str) -> Clock:
 
 def _checked(hour: int, minute: int, second: int = 0, half: str | None = None) -> Clock:
     if half:
-        if not 1 <= hour <= 12:
+        if hour > (12 if half == "a" else 23) or (hour == 0 and half == "p"):
             return UNREAD
-        hour = hour % 12 + (12 if half == "p" else 0)
+        hour = hour % 12 + (12 if half == "p" else 0)  # 00:30 AM and 14:30 PM can mean one thing only
     if minute > 59 or second > 59 or (hour > 23 and (hour, minute, second) != (24, 0, 0)):
         return UNREAD
     return Clock(((hour * 60 + minute) * 60 + second) * SECOND, NONE, NONE, 0)

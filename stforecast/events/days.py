@@ -18,7 +18,8 @@ ORDERS = ("month_first", "day_first", "year_first")
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})|([0-9]{4})([0-9]{2})([0-9]{2})")
-_NUMBERS = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
+_NUMBERS = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{1,2})")
+_EIGHT = re.compile(r"([0-9]{2})([0-9]{2})((?:19|20)[0-9]{2})")
 _MONTHS = (
     "january jan enero ene janeiro janvier janv januar janner",
     "february feb febrero fevereiro fev fevrier fevr februar",
@@ -35,7 +36,7 @@ _MONTHS = (
 )
 _MONTH_OF = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
 _WORD = r"([a-z]{3,10})\.?"
-_YEAR = r"([0-9]{4}|'?[0-9]{2})(?![0-9:])"
+_YEAR = r"([0-9]{4}(?![0-9])|'?[0-9]{2}(?![0-9.:h]))"
 _BETWEEN = r"(?:[-/., ]+|(?= ?[a-z]))(?:de[l]? |of )?"
 _NTH = r"(?:st|nd|rd|th|er|[.ºª°])?"
 _NAMED = (  # the places of day, month and year among the groups
@@ -46,18 +47,23 @@ _NAMED = (  # the places of day, month and year among the groups
     (re.compile(rf"{_WORD}[-/ ]*([0-9]{{1,2}})(?:st|nd|rd|th)?(?:[-/, ]+){_YEAR}"), (2, 1, 3)),
     (re.compile(rf"([0-9]{{4}})[-/ ]{_WORD}[-/ ]([0-9]{{1,2}})(?![0-9])"), (3, 2, 1)),
 )
-_WEEKDAY = re.compile(r"[a-z]+\.?,? +(?=[0-9a-z])")
+_WEEKDAY = re.compile(r"[a-z]+(?:-[a-z]+)?\.?,? +(?=[0-9a-z])")
 
 
 def days_of(text: str) -> tuple[int, int, int]:
     """The day that a text names under each of `ORDERS`, in days since 1970-01-01; `NONE` where it names none."""
     if found := _YEAR_FIRST.fullmatch(text):
         year, month, day = (found[1], found[3], found[4]) if found[1] else (found[5], found[6], found[7])
-        return (_day(year, month, day),) * 3
+        number = _day(year, month, day)
+        if number != NONE or found[1] or not (found := _EIGHT.fullmatch(text)):
+            return (number,) * 3
+        return _day(found[3], found[1], found[2]), _day(found[3], found[2], found[1]), NONE
     if found := _NUMBERS.fullmatch(text):
         one, other, last = found[1], found[3], found[4]
-        year_first = len(last) == 2 and found[2] != "."
-        return _day(last, one, other), _day(last, other, one), _day(one, other, last) if year_first else NONE
+        year_first = _day(one, other, last) if len(last) <= 2 and len(one) == 2 and found[2] != "." else NONE
+        if len(last) == 1:
+            return NONE, NONE, year_first
+        return _day(last, one, other), _day(last, other, one), year_first
     day, rest = named_day(text)
     return (NONE if rest else day,) * 3
 
@@ -65,7 +71,7 @@ def days_of(text: str) -> tuple[int, int, int]:
 def short_year(text: str) -> tuple[str, str] | None:
     """The outer fields of a day of numbers in which two digits may be the year."""
     found = _NUMBERS.fullmatch(text)
-    return (found[1], found[4]) if found and len(found[4]) == 2 and found[2] != "." else None
+    return (found[1], found[4]) if found and len(found[4]) <= 2 and found[2] != "." else None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from stforecast.errors import DataError
-from stforecast.events.places import degrees
+from stforecast.events.places import degrees, is_projected
 from stforecast.sections import Source
 
 MILLIONTHS = 1_000_000
@@ -27,8 +27,9 @@ MATCHING = 0.5
 """Share of them that has to lie in the configured time zone, or one with the same clocks."""
 BORDER = 0.7
 """Degrees within which a time zone is looked for before its absence stops a run."""
-FAR_KM = 150.0
-"""Distance from the city that names the time zone from which the places are doubted where no bounds confirm them."""
+FAR_KM, STRAY_KM = 150.0, 300.0
+"""Distance of all places from the city that names the time zone, and of one from the middle of all, from which they are
+doubted, and refused, where no bounds confirm them."""
 LEAST = 8
 PILE_EVENTS, PILE_SHARE, PILE_RATIO, PILES = 5, 0.02, 5.0, 12
 """A pile is one of at most PILES coordinates that each hold PILE_EVENTS events and PILE_SHARE of their category, and
@@ -58,42 +59,64 @@ def unpacked(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return y / MILLIONTHS, (x - TURN // 2) / MILLIONTHS
 
 
-def check_places(place: np.ndarray, source: Source) -> list[str]:
-    """Stop where the places cannot be those of the time zone; the sentences on what is only doubtful.
+def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str]]:
+    """Stop where the places cannot be those of the time zone.
 
     Args:
         place: `packed` places of the events [e].
 
+    Returns:
+        Sentences on what is doubtful, and on what is most often right.
+
     Raises:
         DataError: hardly any place lies in the time zone, and none near it.
     """
-    if source.bounds or not len(place) or _offsets(source.time_zone or "UTC") is None:
-        return []
     zone = source.time_zone or "UTC"
+    if source.bounds or not len(place):
+        return [], []
     some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
     latitude, longitude = unpacked(some)
     middle = _middle(latitude, longitude)
+    found = _zone_at(*middle)
+    where = f"source.time_zone: the places are around {_named(*middle)}, where the time zone is {found}"
+    if _offsets(zone) is None:
+        if _offsets(found) is None:
+            return [], []
+        raise DataError(
+            f"{where} and not {zone}. Set it so; source.times_are says whether the publisher writes UTC. (Bounds "
+            "around the places, source.bounds, confirm that all is right.)"
+        )
     if _share_in(zone, latitude, longitude) >= MATCHING:
         away = _km_to_city(zone, *middle)
         if away is None or away <= FAR_KM:
-            return []
-        return [
+            return [], []
+        said = [
             f"The places are around {_named(*middle)}, {away:,.0f} km from the city that names the time zone {zone}. "
             "If that is right, source.bounds says so; if not, check source.crs and the columns of the coordinates."
         ]
-    where = f"source.time_zone: the places are around {_named(*middle)}, where the time zone is {_zone_at(*middle)}"
+        return (said, []) if is_projected(source.crs) else ([], said)
     for what, (y, x) in _others(latitude, longitude, source):
         if _share_in(zone, y, x) >= MATCHING:
-            raise DataError(f"{where} and not {zone}. They would be in {zone} with {what}. Correct that.")
+            hint = (
+                " Set source.bounds: what lies in them only exchanged is exchanged." if source.columns.location else ""
+            )
+            raise DataError(f"{where} and not {zone}. They would be in {zone} with {what}. Correct that.{hint}")
     around = [(middle[0] + dy, middle[1] + dx) for dy in (-BORDER, 0, BORDER) for dx in (-BORDER, 0, BORDER)]
     if _share_in(zone, *np.transpose(around)) > 0:
-        return [
-            f"The places are around {_named(*middle)}, at the border of the time zone {zone}: check that it is right."
-        ]
+        return [f"The places are around {_named(*middle)}, at the border of {zone}: check source.time_zone."], []
     raise DataError(
         f"{where} and not {zone}. Check source.time_zone, source.crs and which columns hold the coordinates; bounds "
         "around the city (source.bounds) confirm that all is right."
     )
+
+
+def strays(place: np.ndarray, source: Source) -> np.ndarray:
+    """Places [e] so far from the middle of all that they are another city's; none where bounds say what is right."""
+    if source.bounds or not len(place):
+        return np.zeros(len(place), bool)
+    latitude, longitude = unpacked(place)
+    far = _km(*_middle(latitude, longitude), latitude, longitude) > STRAY_KM
+    return far & (far.mean() < MATCHING)  # two halves are no city and its strays
 
 
 def piles(place: np.ndarray, category: np.ndarray, categories: int) -> list[Pile]:
@@ -102,8 +125,8 @@ def piles(place: np.ndarray, category: np.ndarray, categories: int) -> list[Pile
     for number in range(categories):
         mine, counts = np.unique(place[category == number], return_counts=True)
         total = counts.sum()
-        if total < LEAST:
-            continue
+        if total < LEAST or (len(mine) > 1 and not np.any(np.stack(unpacked(mine)) * 100 % 1 > 1e-3)):
+            continue  # few, or rounded to kilometres
         order = np.argsort(-counts, kind="stable")[: PILES + 1]
         top = np.append(counts[order], 0)[: PILES + 1]
         steps = np.flatnonzero((top[:-1] >= PILE_RATIO * top[1:]) & (top[:-1] >= max(PILE_EVENTS, PILE_SHARE * total)))
@@ -186,9 +209,14 @@ def _km_to_city(zone: str, latitude: float, longitude: float) -> float | None:
             break
     else:
         return None
-    y, x, latitude, longitude = np.radians([y, x, latitude, longitude])
-    half = np.sin((latitude - y) / 2) ** 2 + np.cos(latitude) * np.cos(y) * np.sin((longitude - x) / 2) ** 2
-    return float(2 * 6371 * np.arcsin(np.sqrt(half)))
+    return float(_km(y, x, latitude, longitude))
+
+
+def _km(y: float, x: float, latitude: Any, longitude: Any) -> Any:
+    """Kilometres from one place to others."""
+    south, west, north, east = map(np.radians, (y, x, latitude, longitude))
+    half = np.sin((north - south) / 2) ** 2 + np.cos(north) * np.cos(south) * np.sin((east - west) / 2) ** 2
+    return 2 * 6371 * np.arcsin(np.sqrt(half))
 
 
 def _degrees_of(text: str) -> float:

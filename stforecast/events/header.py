@@ -75,16 +75,12 @@ def joined(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     out = {field: values for field, values in texts.items() if "." not in field}
     for field in dict.fromkeys(name.partition(".")[0] for name in texts if "." in name):
         part = {name: stripped(texts[f"{field}.{name}"], True) for name in PARTS if f"{field}.{name}" in texts}
-        day = pc.binary_join_element_wise(part["year"], part["month"], part["day"], _text("-"))
-        clock = [part[name] for name in ("hour", "minute") if name in part]
-        if len(clock) == 1:
-            clock.append(pa.repeat(_text("00"), len(day)))
-        else:
-            clock = [clock[0], pc.utf8_lpad(clock[1], 2, "0")] if clock else []
-        whole = pc.binary_join_element_wise(day, pc.binary_join_element_wise(*clock, _text(":")), _text(" "))
-        out[field] = pc.if_else(
-            pa.array(is_empty(part["year"]) & is_empty(part["day"])), _text(""), whole if clock else day
-        )
+        day = pc.binary_join_element_wise(_long(part["year"]), part["month"], part["day"], _text("-"))
+        if (hour := part.get("hour")) is not None:
+            minute = _padded(part["minute"]) if "minute" in part else pa.repeat(_text("00"), len(day))
+            day = pc.binary_join_element_wise(day, pc.binary_join_element_wise(hour, minute, _text(":")), _text(" "))
+        blank = is_empty(part["year"]) & is_empty(part["day"])
+        out[field] = pc.if_else(pa.array(blank), _text(""), day)
     return out
 
 
@@ -121,6 +117,19 @@ def _shown(header: Sequence[str]) -> str:
 def plain(name: str) -> str:
     """A column's name without what publishers write in several ways: case, spaces and punctuation."""
     return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _padded(minutes: pa.Array) -> pa.Array:
+    """Minutes of two digits; a blank one stays, so that nothing is read of it."""
+    return pc.if_else(pa.array(is_empty(minutes)), minutes, pc.utf8_lpad(minutes, 2, "0"))
+
+
+def _long(years: pa.Array) -> pa.Array:
+    """Years of four digits, by POSIX's rule: 69 … 99 are of the last century."""
+    short = pc.match_substring_regex(years, r"\A[0-9]{1,2}\z")
+    padded = pc.utf8_lpad(years, 2, "0")
+    century = pc.if_else(pc.greater_equal(padded, _text("69")), _text("19"), _text("20"))
+    return pc.if_else(short, pc.binary_join_element_wise(century, padded, _text("")), years)
 
 
 def _text(text: str) -> pa.Scalar:

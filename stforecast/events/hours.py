@@ -9,6 +9,8 @@ reports against a stated limit; a difference that chance could make is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -19,14 +21,15 @@ from stforecast.events.zones import to_local
 from stforecast.sections import Source
 
 MINUTES = 1440
-LEAST, LEAST_OF_ONE = 50, 8
-"""Reports from which times of day are judged, and from which a category is whose times are all the same."""
+LEAST, LEAST_OF_ONE, LEAST_OF_HALVES = 50, 8, 20
+"""Reports from which times of day are judged, from which they are where all are the same, and where none is after
+12:59: of fewer, chance could make them so."""
 MOST = 0.9
-FEW_TIMES = 6
+FEW_TIMES = 4
 """A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
 hours are recorded, it takes 18 or more.)"""
-AFTERNOON = 0.01
-"""Share of the reports from 13:00 on below which a clock has lost its AM and PM. (In cities it is 55 to 60 %.)"""
+AFTERNOON = 0.1
+"""Share of the reports from 13:00 on below which a clock has lost its AM and PM. (In cities it is 53 to 67 %.)"""
 DEFAULT = 0.04
 """Share of all reports that stand at one minute beyond what the same minute of the hours around it leads to expect,
 from which it is called a default time. (Denver: .010 at 00:00 and .012 at 12:00.)"""
@@ -34,32 +37,37 @@ USUAL = np.array(
     [36, 33, 31, 22, 20, 16, 18, 25, 39, 40, 49, 45, 36, 49, 54, 55, 57, 61, 63, 54, 54, 51, 49, 43], np.float64
 )
 """Reports by local hour, per mille, but for those at 00:00 and 12:00 exactly: the mean of twelve cities."""
-BETTER, MUCH_BETTER = 0.03, 0.05
-"""Mean log-likelihood by which another reading of the clock has to fit USUAL better to be asked for, and by which any
-shift has to be said. (Of the twelve cities held against the other eleven, no shift gains more than .025; a shift of
-three hours costs most of them .05, one of six .12.)"""
-LEAST_FOR_HOURS = 500
+BETTER, EVIDENCE = 0.06, 12.0
+"""Log-likelihood, a report and in all, by which another reading of the clock has to fit USUAL better to be asked for or
+said. (Of the twelve cities held against the other eleven, no shift gains more than .025; one of three hours costs most
+of them .05, one of six .12. A single offence may have hours of its own.)"""
+LEAST_AHEAD = 180
+"""Minutes from UTC from which local time and UTC can be told apart by the hours of the day."""
 CHANCE = 5.0
 """Standard errors beyond which a difference is none of chance."""
 
 
-def check_times(files: Mapping[str, Told], occurred: np.ndarray, source: Source) -> None:
-    """Stop where the times of day cannot be right.
+def check_times(files: Mapping[str, Told], source: Source) -> None:
+    """Stop where the times of day cannot be right, in a file or in all of them together.
 
     Args:
         files: what the texts of each file tell.
-        occurred: instants of the events (µs).
 
     Raises:
-        DataError: a file gives days without times, or lost AM and PM, or times that are taken as local seem to be UTC.
+        DataError: days without times, a clock that lost AM and PM, or times that seem to be UTC and not local.
     """
-    for file, told in files.items():
+    everything = Told()
+    for told in files.values():
+        everything.add(told)
+    names = list(files)
+    together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+    for name, told in [*files.items(), (together, everything)]:
         minutes = np.zeros(MINUTES, np.int64)
         for minute, rows in told.counts.get("minutes", {}).items():
             minutes[int(minute)] += rows
-        _check_file(file, minutes, source)
-    if source.times_are is None and len(occurred) >= LEAST_FOR_HOURS:
-        _check_zone(occurred, source)
+        _check_days(name, minutes, told, source)
+        if source.times_are is None:
+            _check_zone(name, minutes, told, source)
 
 
 def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
@@ -73,7 +81,7 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
         )
     fits = [_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
     best = int(np.argmax(fits))
-    if everything.sum() >= LEAST_FOR_HOURS and fits[best] > fits[0] + MUCH_BETTER:
+    if _is_better(fits[best] - fits[0], everything.sum()):
         yield (
             f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
             "so: check source.time_zone and source.times_are."
@@ -99,42 +107,48 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
                 )
 
 
-def _check_file(file: str, minutes: np.ndarray, source: Source) -> None:
-    total = int(minutes.sum())
-    if total < LEAST:
-        return
-    if (needed := _needed(minutes)) <= FEW_TIMES:
+def _check_days(file: str, minutes: np.ndarray, told: Told, source: Source) -> None:
+    total, needed = int(minutes.sum()), _needed(minutes)
+    advice = (
+        "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
+    )
+    timeless = told.number("rows", "timeless")
+    if total and timeless >= MOST * total:
+        raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
+    if total >= LEAST_OF_ONE and (needed == 1 or (total >= LEAST and needed <= FEW_TIMES)):
         most = np.argsort(-minutes, kind="stable")[:needed]
         share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
-        what = "days without times" if needed == 1 else "parts of the day and no times"
+        what = "days without times" if needed <= 2 else "parts of the day and no times"
         raise DataError(
             f"{file}: {share:.0%} of the times of day are {'one of ' if needed > 1 else ''}{times}, as they are "
-            f"written, so the publisher gives {what} and an hourly forecast is not possible. If a column holds the "
-            "time, name it under source.columns.occurred_time."
+            f"written, so the publisher gives {what} and {advice}"
         )
-    if not source.clock and minutes[13 * 60 :].sum() < AFTERNOON * total:
+    after = int(minutes[13 * 60 :].sum())
+    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and source.clock != "24_hour":
         raise DataError(
-            f"{file}: of {total:,} times of day {int(minutes[13 * 60 :].sum()):,} are after 12:59, so AM and PM are "
-            "lost. Export the file with AM and PM, or with hours from 0 to 23; if the times are right, set "
-            "source.clock to 24_hour."
+            f"{file}: of {total:,} times of day {after:,} are after 12:59, so AM and PM are lost. Export the file with "
+            "AM and PM, or with hours from 0 to 23; if the times are right, set source.clock to 24_hour."
         )
 
 
-def _check_zone(occurred: np.ndarray, source: Source) -> None:
+def _check_zone(file: str, minutes: np.ndarray, told: Told, source: Source) -> None:
     """Stop where times that are taken as local fit a city's day much better as UTC, or the other way."""
-    zone = source.time_zone or "UTC"
-    local = to_local(occurred, zone)
-    readings = {
-        "as UTC": to_local(local, zone),  # what was taken for a local clock shows UTC
-        "as local": occurred,  # what was taken for UTC shows the local clock
-    }
-    fits = {how: _fit(_by_minute(wall)) for how, wall in readings.items()}
-    how = max(fits, key=fits.__getitem__)
-    if fits[how] > _fit(_by_minute(local)) + BETTER:
+    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.time_zone or "UTC"))
+    ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
+    if abs(ahead) < LEAST_AHEAD:
+        return
+    as_local, as_utc = _fit(minutes), _fit(np.roll(minutes, ahead))
+    marked = told.number("kinds", "in UTC") > minutes.sum() / 2
+    if _is_better(as_local - as_utc if marked else as_utc - as_local, minutes.sum()):
         raise DataError(
-            f"source.times_are: by their hours of the day the reports fit a city's day much better taken {how} time "
-            "than as they are read. Set source.times_are to utc or to local, as the publisher writes its times."
+            f"{file}: by their hours of the day the reports fit a city's day much better as "
+            f"{'local time, although they bear a mark of UTC' if marked else 'UTC than as local time'}. Set "
+            "source.times_are to utc or to local, as the publisher writes its times."
         )
+
+
+def _is_better(gain: float, reports: int) -> bool:
+    return gain > BETTER and gain * reports > EVIDENCE
 
 
 def _by_minute(wall: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from stforecast.events.clocks import DAY, SECOND
 from stforecast.events.containers import chosen
 from stforecast.events.days import NONE
 from stforecast.events.gather import Parts
-from stforecast.events.geography import at_piles, piles
+from stforecast.events.geography import at_piles, piles, strays
 from stforecast.events.header import monthly
 from stforecast.events.parts import VERSION, Part, keep
 from stforecast.events.read import ahead, read
@@ -35,7 +35,7 @@ from stforecast.events.times import Reading
 from stforecast.events.vector import siblings
 from stforecast.events.zones import to_local
 from stforecast.files import contents, fingerprint, sweep, write_json
-from stforecast.sections import Source
+from stforecast.sections import DateOrder, Source
 from stforecast.workspace import Workspace
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
@@ -122,7 +122,7 @@ def ingest(
     sweep(silver.parent, f"{UNFINISHED}*")
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
-        cleaned, reading, said = _read_alike(hashed, source, needed, now, silver / "parts", Path(fresh))
+        cleaned, order, said = _as_told(hashed, source, needed, now, silver / "parts", Path(fresh))
         pa.default_memory_pool().release_unused()  # what reading took; settling needs as much again
         parts = Parts.of(cleaned[::-1], categories_of(source))  # of an id the last file's row counts
         settled = _settle(parts, source)
@@ -135,7 +135,7 @@ def ingest(
             "ingested_at": now.isoformat(),
             "sources": [part.facts["source"] for part in cleaned],
             "time_zone": source.time_zone,
-            "date_order": source.date_order or (reading.order if settled.counts.told.orders() else None),
+            "date_order": source.date_order or (order if settled.counts.told.orders() else None),
             **summary,
             "notes": [
                 *(note for part in cleaned for note in part.facts["source"]["notes"]),
@@ -155,11 +155,15 @@ def ingest(
 def _settle(parts: Parts, source: Source) -> Settled:
     counts, keys = merge([part.counts() for part in parts.parts]), parts.keys()
     choice = choose(keys, counts.withdrawals, parts.offences, source)
-    rejects = counts.rejects
+    rejects, place = counts.rejects, parts.places()
+    far = strays(place[choice.rows], source)
+    choice.refused = np.append(choice.refused, choice.rows[far])
+    choice.reasons = np.append(choice.reasons, np.full(int(far.sum()), why.STRAY, object))
+    choice.rows = choice.rows[~far]
     if choice.refused.size:
         rejects = pd.concat([rejects, parts.refused(choice, keys)], ignore_index=True)
     counts = replace(counts, rejects=sorted_rejects(rejects), left_out=counts.left_out + choice.left_out)
-    rows, place, names = choice.rows, parts.places(), categories_of(source)
+    rows, names = choice.rows, categories_of(source)
     found = piles(place[rows], keys.category[rows], len(names))
     if source.default_places == "found" and found:
         there = at_piles(found, place[rows], keys.category[rows])
@@ -169,32 +173,33 @@ def _settle(parts: Parts, source: Source) -> Settled:
     return Settled(choice, counts, len(keys.event), *events, found)
 
 
-def _read_alike(
+def _as_told(
     files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
-) -> tuple[list[Part], Reading, list[str]]:
-    """The cleaned files, how their texts were read, and what is to be said of that.
+) -> tuple[list[Part], DateOrder, list[str]]:
+    """The cleaned files, the order of day and month in their dates, and what is to be said of how they were read.
 
-    All texts together tell it: they are read as the first rows have it, and anew if that was wrong.
+    All texts together tell it: they are read as the first rows have it, and a file anew if that was wrong.
 
     Args:
         files: with the hashes of their contents.
     """
 
-    def parts(reading: Reading) -> list[Part]:
-        return list(_parts(files, source, reading, needed, now, known, fresh))
+    def parts(readings: Mapping[Path, Reading]) -> list[Part]:
+        return list(_parts(files, source, readings, needed, now, known, fresh))
 
-    guess = _guess(next(iter(files)), source, needed, now)
+    guess = dict.fromkeys(files, _guess(next(iter(files)), source, needed, now))
     cleaned = parts(guess)
-    told = {part.facts["source"]["file"]: part.counts().told for part in cleaned}
-    reading, said = reading_of(told, source)
-    return (cleaned if reading == guess else parts(reading)), reading, said
+    told = {path: part.counts().told for path, part in zip(files, cleaned, strict=True)}
+    readings, said = reading_of(told, source)
+    order = next(iter(readings.values())).order
+    return (cleaned if readings == guess else parts(readings)), order, said
 
 
 def _guess(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Reading:
     """The reading that the first rows of a file suggest."""
     told = next((clean(chunk.frame, source, now).told for chunk in read(path, source.columns, needed, GLANCE)), Told())
     try:
-        return reading_of({path.name: told}, source)[0]
+        return reading_of({path: told}, source)[0][path]
     except DataError:  # the others may tell
         return stated(source)
 
@@ -202,7 +207,7 @@ def _guess(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp)
 def _parts(
     files: Mapping[Path, str],
     source: Source,
-    reading: Reading,
+    readings: Mapping[Path, Reading],
     needed: Sequence[str],
     now: pd.Timestamp,
     known: Path,
@@ -212,6 +217,7 @@ def _parts(
     how = source.model_dump(mode="json", exclude={"path", "max_rejects"})
     instant = now.value // 1000
     for path, digest in files.items():
+        reading = readings[path]
         key = fingerprint(VERSION, how, asdict(reading), needed, str(path.resolve()), digest)
         part = Part.open(known / key, key, instant)
         if part is None:

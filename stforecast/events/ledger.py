@@ -19,6 +19,8 @@ MONTH_ONLY = "month only"
 TOO_OLD = "before 1990"
 FUTURE = "in the future"
 NO_PLACE = "no coordinates"
+UNREADABLE_PLACE = "unreadable coordinates"
+STRAY = "far from all other places"
 OUTSIDE = "outside the bounds"
 DUPLICATE = "duplicate id"
 # refused, but not held against the file: two exports that overlap
@@ -34,6 +36,9 @@ WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 DEFAULT_PLACE = "at a default place"
 
+UNREAD_END = "unreadable end"
+UNREAD_REPORT = "unreadable report time"
+EARLY = "reported before it occurred"
 # mended, and more than a slip where most places need it
 EXCHANGED = "exchanged axes"
 

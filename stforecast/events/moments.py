@@ -19,7 +19,7 @@ from stforecast.events import ledger as why
 from stforecast.events.clocks import BAD_CLOCK, BAD_OFFSET, DAY, SECOND
 from stforecast.events.days import NONE, ORDERS
 from stforecast.events.ledger import Ledger
-from stforecast.events.reading import DAY_IN_UTC
+from stforecast.events.reading import CLOCK_ELSEWHERE, DAY_IN_UTC
 from stforecast.events.texts import by_text, is_empty
 from stforecast.events.times import Parsed, Reading, is_month, parse, parse_pair
 from stforecast.events.zones import to_local, to_utc
@@ -61,9 +61,11 @@ def occurred(
     shown = (texts["occurred"], texts["occurred_time"]) if paired else (texts["occurred"],)
     for column in shown:
         book.refuse(is_empty(column), why.NO_TIME, *shown)
-    book.count("rows", Counter(given=int(book.open.sum())))
     found = _parse(book, shown, book.open, source, reading)
     wall, offset = found.wall, found.offset
+    book.count("rows", Counter(given=int(book.open.sum()), timeless=int((found.timeless & (wall != NONE)).sum())))
+    kinds = np.bincount(found.orders[book.open], minlength=8)
+    book.count("orders", Counter({str(kind): int(kinds[kind]) for kind in np.flatnonzero(kinds[1:]) + 1}))
     for name, counts in found.told.items():
         book.count(name, counts)
     minutes = np.bincount((wall[book.open & (wall != NONE)] % DAY // (60 * SECOND)), minlength=1)
@@ -88,6 +90,11 @@ def occurred(
         book.leave_out(occurred < day_start(source.first_day, zone), why.OTHER_PERIOD)
     if source.last_day:
         book.leave_out(occurred >= day_end(source.last_day, zone), why.OTHER_PERIOD)
+    book.mend(found.timeless, "occurred on a day without time")
+    if source.times_are is None and (written := (offset != NONE) & (offset != 0) & book.open).any():
+        rows = np.flatnonzero(written)
+        other = to_local(occurred[rows], zone) - occurred[rows] != offset[rows]
+        book.mend(np.isin(np.arange(len(wall)), rows[other]), "an offset that the time zone has not")
     book.mend(repeated, "occurred in the repeated hour")
     book.mend(missing, "occurred in the missing hour")
     return occurred, to_utc(np.where(book.open, found.until, NONE), offset, zone, source.times_are)[0]
@@ -110,8 +117,10 @@ def until(
         written: its second one, which counts where no end is given.
     """
     columns = (texts["occurred_until"], texts["occurred_until_time"]) if paired else (texts["occurred_until"],)
-    found = _optional(book, columns, "unreadable end", source, reading, limit)
-    until = to_utc(found.wall, found.offset, source.time_zone or "UTC", source.times_are)[0]
+    found = _optional(book, columns, why.UNREAD_END, source, reading, limit)
+    # the last instant of an end that is a day
+    wall = np.where(found.timeless & (found.wall != NONE), found.wall + DAY - 1, found.wall)
+    until = to_utc(wall, found.offset, source.time_zone or "UTC", source.times_are)[0]
     until = np.where(until == NONE, written, until)
     backwards = (until != NONE) & (until < occurred)
     book.mend(backwards, "end before start")
@@ -122,7 +131,7 @@ def reported(
     book: Ledger, texts: Texts, occurred: np.ndarray, source: Source, reading: Reading, limit: int
 ) -> np.ndarray:
     """When rows became known (µs, NONE where nothing tells) [r], never before they occurred; arguments as above."""
-    found = _optional(book, (texts["reported"],), "unreadable report time", source, reading, limit)
+    found = _optional(book, (texts["reported"],), why.UNREAD_REPORT, source, reading, limit)
     zone = source.time_zone or "UTC"
     reported = to_utc(found.wall, found.offset, zone, source.times_are)[0]
     rows = np.flatnonzero(reported != NONE)
@@ -136,7 +145,7 @@ def reported(
     reported[rows] = to_utc(day + DAY - 1, unwritten[begins], zone, "local")[0]
     book.mend(np.isin(np.arange(len(reported)), rows), "reported on a day without time")
     early = (reported != NONE) & (reported < occurred)
-    book.mend(early, "reported before it occurred")
+    book.mend(early, why.EARLY)
     return np.where(early, occurred, reported)
 
 
@@ -149,6 +158,8 @@ def _optional(
     possible = (wall > (dt.date(1900, 1, 1) - _EPOCH).days * DAY) & (wall < limit + 2 * DAY)
     book.await_until(wall[given & (wall >= limit + 2 * DAY)] - 2 * DAY)
     book.mend(given & ~possible, what)
+    book.count(what, Counter(given=int(given.sum()), unread=int((given & ~possible).sum())))
+    book.example(what, given & ~possible, columns[0])
     wall[~possible] = NONE
     return found
 
@@ -160,8 +171,12 @@ def _parse(book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source
         read = parse(some[0], reading)
     else:
         read, day = parse_pair(some[0], some[1], reading)
-        if source.times_are is None and (day.offset != NONE).any():
-            _as_local_days(book, read, day, rows, columns[0], source.time_zone or "UTC")
+        _count_beside(book, read, day)
+        if source.times_are is None:
+            if (day.offset != NONE).any():
+                _as_local_days(book, read, day, rows, columns[0], source.time_zone or "UTC")
+            if (read.offset != NONE).any():
+                _ask_of_offsets(book, read, rows, columns[1], source.time_zone or "UTC")
 
     def placed(values: np.ndarray, blank: int) -> np.ndarray:
         out = np.full(len(rows), blank, values.dtype)
@@ -172,7 +187,7 @@ def _parse(book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source
     for kind in np.unique(read.orders[read.orders != 0]).tolist():
         book.example(str(kind), orders == kind, columns[0])
     wall, offset, until = (placed(values, NONE) for values in (read.wall, read.offset, read.until))
-    return Parsed(wall, offset, until, orders, placed(read.wrong, 0), read.told)
+    return Parsed(wall, offset, until, orders, placed(read.wrong, 0), placed(read.timeless, False), read.told)
 
 
 def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, shown: pa.Array, zone: str) -> None:
@@ -186,3 +201,21 @@ def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, sh
     asked = np.zeros(len(rows), bool)
     asked[np.flatnonzero(rows)[marked[~midnight]]] = True
     book.example(DAY_IN_UTC, asked, shown)
+
+
+def _count_beside(book: Ledger, read: Parsed, day: Parsed) -> None:
+    """Count the times of day that stand behind the days and are others than those in the column beside."""
+    own = day.wall % DAY
+    differ = (read.wall != NONE) & ~day.timeless & (own != 0) & (own != read.wall % DAY)
+    minutes = np.bincount(own[differ] // (60 * SECOND), minlength=1)
+    book.count("beside", Counter({str(minute): int(minutes[minute]) for minute in np.flatnonzero(minutes).tolist()}))
+
+
+def _ask_of_offsets(book: Ledger, read: Parsed, rows: np.ndarray, shown: pa.Array, zone: str) -> None:
+    """An offset behind a time of day tells nothing of the day beside it, unless it is the city's own."""
+    marked = np.flatnonzero((read.offset != NONE) & (read.wall != NONE))
+    wall = read.wall[marked]
+    other = wall - to_utc(wall, np.full(len(wall), NONE), zone, "local")[0] != read.offset[marked]
+    asked = np.zeros(len(rows), bool)
+    asked[np.flatnonzero(rows)[marked[other]]] = True
+    book.example(CLOCK_ELSEWHERE, asked, shown)

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stforecast.events import ledger as why
 from stforecast.events.ledger import Ledger
@@ -28,6 +30,11 @@ _NUMBER = r"([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 _WKT = re.compile(rf"(?:SRID=[0-9]+;)?\s*POINT\s*(?:Z|M|ZM)?\s*\(\s*{_NUMBER}\s+{_NUMBER}(?:\s+{_NUMBER})*\s*\)", re.I)
 _PAIR = re.compile(rf"[(\[]\s*{_NUMBER}\s*°?\s*[,;\s]\s*{_NUMBER}\s*°?\s*[)\]]\s*\Z|\A{_NUMBER}\s*[,;\s]\s*{_NUMBER}\Z")
 _COMMAS = re.compile(r"[(\[]?\s*([-+]?[0-9]+,[0-9]+)\s*[;\s]\s*([-+]?[0-9]+,[0-9]+)\s*[)\]]?")
+_THOUSANDS = r"\A-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\z"
+_MARKED = re.compile(
+    r"([NSEW])? ?([-+])?([0-9]+(?:[.,][0-9]+)?)[°º]? ?(?:([0-9]+(?:[.,][0-9]+)?)['’′] ?)?"
+    r"(?:([0-9]+(?:[.,][0-9]+)?)(?:[\"”″]|'')? ?)?([NSEW])?"
+)
 _LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "long", "x")
 NOWHERE = (math.nan, math.nan)
 
@@ -35,15 +42,17 @@ NOWHERE = (math.nan, math.nan)
 def places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
     shown = [texts[name] for name in ("latitude", "longitude", "location") if not is_empty(texts[name]).all()]
-    y, x = numbers_of(texts["latitude"]), numbers_of(texts["longitude"])
+    y, x = (_coordinates(texts[name], source.crs) for name in ("latitude", "longitude"))
     if not is_empty(texts["location"]).all():
         which, distinct = coded(texts["location"])
         both = np.array([place_of(text) for text in distinct.to_pylist()])[which]
         blank = is_empty(texts["latitude"]) & is_empty(texts["longitude"])
         x, y = np.where(blank, both[:, 0], x), np.where(blank, both[:, 1], y)
     # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
-    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
-    book.refuse(blank, why.NO_PLACE, *shown)
+    unread = ~np.isfinite(x) | ~np.isfinite(y)
+    written = np.any([~is_empty(column) for column in shown], axis=0) if shown else np.zeros(len(x), bool)
+    book.refuse(unread & written & ~_partly(texts), why.UNREADABLE_PLACE, *shown)
+    book.refuse(unread | ((np.abs(x) <= 1) & (np.abs(y) <= 1)), why.NO_PLACE, *shown)
     x, y = np.where(book.open, x, np.nan), np.where(book.open, y, np.nan)
     longitude, latitude = degrees(x, y, source.crs)
     beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
@@ -92,6 +101,37 @@ def is_one_of(latitude: np.ndarray, longitude: np.ndarray, known: list[tuple[flo
     for y, x in known:
         found |= (np.abs(latitude - y) <= NEAR) & (np.abs(longitude - x) <= NEAR)
     return found
+
+
+def _partly(texts: Texts) -> np.ndarray:
+    """Rows [r] with one of latitude and longitude, and nothing else that could be a place."""
+    one = is_empty(texts["latitude"]) != is_empty(texts["longitude"])
+    return one & is_empty(texts["location"])
+
+
+def _coordinates(texts: pa.Array, crs: str | None) -> np.ndarray:
+    """Numbers of a column of coordinates [r]; NaN where there is none."""
+    if is_projected(crs) and (thousands := np.asarray(pc.match_substring_regex(texts, _THOUSANDS))).any():
+        texts = pc.if_else(pa.array(thousands), pc.replace_substring(texts, ",", ""), texts)
+    numbers = numbers_of(texts)
+    rest = np.flatnonzero(~np.isfinite(numbers) & ~is_empty(texts))
+    if rest.size:
+        which, distinct = coded(texts.take(pa.array(rest)))
+        numbers[rest] = np.array([_degrees_of(text) for text in distinct.to_pylist()])[which]
+    return numbers
+
+
+def _degrees_of(text: str) -> float:
+    """A coordinate with the marks of degrees, minutes and seconds, or a letter for its sign."""
+    plain = text.strip("' ").replace("\u2212", "-").upper()
+    found = _MARKED.fullmatch(plain)
+    if not found or ((found[1] or found[6]) and found[2]):
+        return math.nan
+    degree, minute, second = (float(part.replace(",", ".")) if part else 0.0 for part in found.group(3, 4, 5))
+    if minute >= 60 or second >= 60:
+        return math.nan
+    negative = found[2] == "-" or (found[1] or found[6] or "N") in "SW"
+    return (degree + minute / 60 + second / 3600) * (-1 if negative else 1)
 
 
 @lru_cache(maxsize=1 << 17)

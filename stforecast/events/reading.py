@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, cast
 
 from stforecast.errors import DataError
 from stforecast.events.clocks import clock_of, minutes_of
 from stforecast.events.days import ORDERS
 from stforecast.events.times import Reading
-from stforecast.sections import Source
+from stforecast.events.zones import offsets_of
+from stforecast.sections import DateOrder, Source
 
 Example = tuple[str, int, str]
 """File, line and text."""
 
-DAY_IN_UTC = "day in UTC"
+DAY_IN_UTC, CLOCK_ELSEWHERE = "day in UTC", "clock of another offset"
+TOLD = 0.2  # share of the dates that may be two days from which those that are one tell the order of day and month
 FEW = 20  # dates from which the values of their parts tell which one is the day of the month
 LOW_NUMBERS = 0.25  # share of numbers up to 24 from which a column is not HHMM without a question
-SPANS = 0.05  # share of impossible offsets from which what stands behind a dash is the end of a span
-_HOURS = {"hours": True, "hhmm": False}
-OFFSETS = 4  # more written offsets than that no city has
+ODD_NUMBERS = 0.01  # the same of those that are no round minute: of true HHMM they are a few in a thousand
+SPANS = 0.05  # share of offsets that the time zone has not from which they are the ends of spans
+BESIDE = 0.05  # share of times of day that another one beside them contradicts
+_HOURS: dict[str | None, bool] = {"hours": True, "hhmm": False}
 
 
 @dataclass
@@ -31,7 +35,8 @@ class Told:
     """What the texts of some rows tell of how they are to be read; that of several chunks adds.
 
     examples: bits of the `ORDERS` that a day allows, where they lead to different days, and DAY_IN_UTC → the first row
-    of the kind. counts: `Parsed.told`, `rows` whose time was read or not, and `minutes` of the day as written → rows.
+    of the kind. counts: `Parsed.told`; `orders`, as the examples; `rows` whose time was read or not; `minutes` of the
+    day as written; and `beside`, minutes of other times of day that stand behind the days of a pair of columns → rows.
     """
 
     examples: dict[str, Example] = field(default_factory=dict)
@@ -45,7 +50,12 @@ class Told:
 
     def orders(self) -> dict[int, Example]:
         """The examples of days whose numbers can be taken for different ones, by the bits of the orders they allow."""
-        return {int(kind): row for kind, row in sorted(self.examples.items()) if kind != DAY_IN_UTC}
+        return {int(kind): row for kind, row in sorted(self.examples.items()) if kind.isdigit()}
+
+    def number(self, name: str, *kinds: str) -> int:
+        """How many rows are counted under some kinds of a name; without kinds under all."""
+        counts = self.counts.get(name, Counter())
+        return sum(counts[kind] for kind in kinds) if kinds else counts.total()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back."""
@@ -63,44 +73,58 @@ def stated(source: Source) -> Reading:
     return Reading(source.date_order or "month_first", _HOURS.get(source.clock))
 
 
-def reading_of(files: Mapping[str, Told], source: Source) -> tuple[Reading, list[str]]:
-    """How the texts of some files are read, and what is to be said of it.
+def reading_of(files: Mapping[Path, Told], source: Source) -> tuple[dict[Path, Reading], list[str]]:
+    """How the texts of each of some files are read, and what is to be said of it.
 
     Raises:
         DataError: the texts allow more than one reading, or contradict each other or what the source section states.
     """
-    order = _order(files, source)
-    for told in files.values():
-        if (example := told.examples.get(DAY_IN_UTC)) and source.times_are is None:
-            raise DataError(
-                f"{_shown(example)} is a day in UTC, and the time of day in the column beside it says nothing of UTC. "
-                "Set source.times_are to local (day and time are local as they are written) or to utc."
-            )
-    verdicts = {file: _are_hours(told, file, source) for file, told in files.items()}
-    yes, no = ([file for file, verdict in verdicts.items() if verdict is which] for which in (True, False))
-    if yes and no:
+    order, said = _order(files, source)
+    readings = {}
+    for path, told in files.items():
+        _check_pair(path.name, told, source)
+        hours = _are_hours(told, path.name, source)
+        if hours and not source.clock:
+            said.append(f"{path.name}: numbers such as {_such(told)} are read as hours of the day")
+        spans = _are_spans(told.counts.get("behind", Counter()), path.name, source)
+        halves = told.number("kinds", "AM or PM") > told.number("kinds", "after 12")
+        readings[path] = Reading(order, stated(source).hours if hours is None else hours, spans, halves)
+    return readings, said
+
+
+def _check_pair(file: str, told: Told, source: Source) -> None:
+    """Stop where a day and a time of day in columns of their own contradict each other."""
+    if (example := told.examples.get(DAY_IN_UTC)) and source.times_are is None:
         raise DataError(
-            f"{yes[0]}: times of day are numbers up to 24, as hours are, but those of {no[0]} are hours and minutes "
-            "(HHMM). Write them in one way, or read the files with configurations of their own."
+            f"{_shown(example)} is a day in UTC, and the time of day in the column beside it says nothing of UTC. "
+            "Set source.times_are to local (day and time are local as they are written) or to utc."
         )
-    said = [f"{file}: numbers such as {_such(files[file])} are read as hours of the day" for file in yes]
-    spans = any(_are_spans(told.counts.get("behind", Counter())) for told in files.values())
-    hours = True if yes else False if no else stated(source).hours
-    return Reading(order or "month_first", hours, spans), said
+    if (example := told.examples.get(CLOCK_ELSEWHERE)) and source.times_are is None:
+        raise DataError(
+            f"{_shown(example)} is a time of day with an offset that is not the city's, and the day in the column "
+            "beside it says nothing of it. Set source.times_are to local (day and time are local as they are written) "
+            "or to utc."
+        )
+    beside = told.counts.get("beside", Counter())
+    if len(beside) > 2 and beside.total() > BESIDE * told.number("rows", "given"):
+        raise DataError(
+            f"{file}: {beside.total():,} times of day under source.columns.occurred_time differ from those behind the "
+            "days under source.columns.occurred. Name the column that is right under `occurred`, and leave "
+            "`occurred_time` out."
+        )
 
 
-def _order(files: Mapping[str, Told], source: Source) -> Any:
-    """The order of day, month and year; None where no date depends on it."""
-    stated = source.date_order
-    if stated:
+def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[str]]:
+    """The order of day, month and year, and what is to be said of it."""
+    if source.date_order:
         for told in files.values():
-            _check_order(told, stated)
-        return stated
+            _check_order(told, source.date_order)
+        return source.date_order, []
     first: dict[int, Example] = {}
     for told in files.values():
         first = told.orders() | first
     if not first:
-        return None
+        return "month_first", []
     left = reduce(and_, first)
     if not left:
         one, other = next((a, b) for a in sorted(first) for b in sorted(first) if not a & b)
@@ -112,14 +136,29 @@ def _order(files: Mapping[str, Told], source: Source) -> Any:
     possible = [order for bit, order in enumerate(ORDERS) if left >> bit & 1]
     if set(possible) == {"day_first", "year_first"}:
         possible = _with_many_days(files, possible)
+    open_ones = [kind for kind in first if kind & 3 == 3]
+    either, one_way = _either(files.values())
+    if len(possible) == 1 and either and one_way < max(2, TOLD * (either + one_way)):
+        possible = [*possible, *(order for order in ORDERS[:2] if order not in possible)]  # a slip decides nothing
     if len(possible) > 1:
-        example = first.get(left) or next(iter(first.values()))
+        example = first[open_ones[0]] if open_ones else first.get(left) or next(iter(first.values()))
         names = " or ".join(order.replace("_", " ") for order in possible)
         raise DataError(
-            f"{_shown(example)} may be {names}, and no other date tells which. Set source.date_order to "
-            f"{' or '.join(possible)}."
+            f"{_shown(example)} may be {names}, and {'hardly any' if one_way else 'no'} other date tells which. Set "
+            f"source.date_order to {' or '.join(possible)}."
         )
-    return possible[0]
+    order = cast(DateOrder, possible[0])
+    silent = [path.name for path, told in files.items() if _either([told])[0] and not _either([told])[1]]
+    words = order.replace("_", " ")
+    said = [f"{name}: no date tells the order of day and month; read {words}, as in the other files" for name in silent]
+    return order, said
+
+
+def _either(files: Iterable[Told]) -> tuple[int, int]:
+    """Dates that are other days month first and day first, and those that are one in one of these orders alone."""
+    counts = sum((told.counts.get("orders", Counter()) for told in files), Counter[str]())
+    either = sum(rows for kind, rows in counts.items() if int(kind) & 3 == 3)
+    return either, sum(rows for kind, rows in counts.items() if int(kind) & 3 in (1, 2))
 
 
 def _check_order(told: Told, stated: str) -> None:
@@ -135,7 +174,7 @@ def _check_order(told: Told, stated: str) -> None:
         )
 
 
-def _with_many_days(files: Mapping[str, Told], possible: list[str]) -> list[str]:
+def _with_many_days(files: Mapping[Path, Told], possible: list[str]) -> list[str]:
     """Of day first and year first the order whose days of the month are many and whose years are few."""
     first, last = (
         sum((told.counts.get(n, Counter()) for told in files.values()), Counter()) for n in ("first", "last")
@@ -152,15 +191,16 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
     numbers = told.counts.get("numbers", Counter())
     low = {text: rows for text, rows in numbers.items() if len(text) <= 2 and 1 <= int(text) <= 24}
     high = sum(n for text, n in numbers.items() if text not in low and int(text) and not clock_of(text, False).wrong)
+    odd = sum(rows for text, rows in low.items() if int(text) > 1 and int(text) % 5)
     rows = sum(low.values())
     if source.clock:
         return _HOURS.get(source.clock) if rows else None
-    if high and rows < LOW_NUMBERS * (rows + high):
+    if high and rows < LOW_NUMBERS * (rows + high) and odd <= max(2, ODD_NUMBERS * (rows + high)):
         return False
-    if rows <= source.max_rejects * told.counts.get("rows", Counter()).total():
+    if rows <= source.max_rejects * told.number("rows", "given") and not high:
         return None
     if high or rows < 3 or len(low) < 2:
-        text = next(iter(low))
+        text = max(low, key=lambda text: (int(text) % 5 > 0, low[text]))
         raise DataError(
             f"{file}: {text!r} may be the hour {text.zfill(2)}:00 or the minute 00:{text.zfill(2)}, and the other "
             "times of day do not tell which. Set source.clock to hours, or to hhmm."
@@ -168,10 +208,19 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
     return True
 
 
-def _are_spans(behind: Mapping[str, int]) -> bool:
+def _are_spans(behind: Mapping[str, int], file: str, source: Source) -> bool:
     """Whether times behind a dash, as in 14:30-15:30, end spans and are no offsets from UTC."""
-    impossible = sum(rows for text, rows in behind.items() if minutes_of(text) > 12 * 60)
-    return impossible > SPANS * sum(behind.values()) or len(behind) > OFFSETS
+    known = offsets_of(source.time_zone or "UTC")
+    others = {text: rows for text, rows in behind.items() if -minutes_of(text) not in known}
+    if sum(others.values()) <= SPANS * sum(behind.values()):
+        return False
+    if len(behind) <= 2 and max(map(minutes_of, behind)) <= 12 * 60:
+        raise DataError(
+            f"{file}: -{next(iter(others))} behind a time of day may end a span, or be an offset from UTC that "
+            f"{source.time_zone} does not have. Write the end in a column of its own "
+            "(source.columns.occurred_until), or the times without it."
+        )
+    return True
 
 
 def _such(told: Told) -> str:

@@ -86,6 +86,10 @@ def _check(source: Source) -> None:
                 f"source.columns.{name}: not given. Name the publisher's column, or set source.preset "
                 f"({', '.join(sorted(PRESETS))})."
             )
+    if source.columns.occurred_until_time and not source.columns.occurred_until:
+        raise ConfigError(
+            "source.columns.occurred_until_time: needs the column of its day under source.columns.occurred_until."
+        )
     if not categories_of(source):
         raise ConfigError(
             "source.categories: not given. Group the offences (category: [offences]) or set source.other."

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.events.clocks import BAD_CLOCK, DAY, SECOND, behind_dash, clock_of, number_of
+from stforecast.events.clocks import BAD_CLOCK, DAY, HOUR, SECOND, behind_dash, clock_of, has_half, number_of
 from stforecast.events.days import NONE, ORDERS, days_of, named_day, short_year
 from stforecast.events.texts import as_array, coded, spelled
 from stforecast.sections import DateOrder
@@ -28,12 +28,16 @@ BAD_DAY = 3
 
 _SECONDS = re.compile(r"([0-9]{9,10})(?:\.([0-9]{1,9}))?")
 _MILLISECONDS = re.compile(r"(-?[0-9]{11,13})(?:\.0*)?")
+_FINER = re.compile(r"([0-9]{16})(?:[0-9]{3})?")
 _COMPACT = re.compile(r"((?:19|20)[0-9]{6})T?([0-9]{2})([0-9]{2})?([0-9]{2})?")
 _SERIAL = re.compile(r"([3-7][0-9]{4})(?:\.([0-9]+))?")
 _SERIAL_DAYS = (32874, 73050)  # 1990 … 2099, counted from 1899-12-30
 _SIX = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})[_ T](.+)")
 _DAY_THEN_CLOCK = re.compile(r"([^\s,]+?)(?:(?:, ?| |T(?=[0-9]{1,2}[:0-9]))(.*))?")
-_LEAD = re.compile(r"[, ]*(?:(?:at|a las|[aà]s?|um) +|t(?=[0-9]))?", re.IGNORECASE)
+_LEAD = re.compile(r"[, ]*(?:(?:at|a las|[aà]s?|um|-) +|t(?=[0-9]))?", re.IGNORECASE)
+_WEEKDAY = re.compile(r"^[^\W0-9_]+\.?,? +(?=[0-9])")
+_POINTED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9]{2})\.([0-9]{2})\.([0-9]{2})")
+_YEAR_BEHIND = re.compile(r"((?:\w+,? )?\w+ [0-9]{1,2}) ([0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)(?: [A-Z]{3,4})? ([0-9]{4})")
 _MONTH = re.compile(r"[0-9]{4}[-/][0-9]{1,2}")
 _PLACEHOLDERS = {
     (day - dt.date(1970, 1, 1)).days
@@ -43,7 +47,9 @@ _PLACEHOLDERS = {
 }
 """Days that a time of day without one is given by spreadsheets and databases."""
 
-_NUMBER, _DASHED, _SHORT = 1, 2, 3
+_NUMBER, _DASHED, _SHORT, _BLANK = 1, 2, 4, 8
+_KINDS = {"AM or PM": 16, "1 to 12": 32, "after 12": 64, "in UTC": 128, "other offset": 256}
+_MARKED = _NUMBER | _DASHED | _SHORT
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,19 @@ class Reading:
     """How texts are read that can be read in more than one way.
 
     order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
-    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset.
+    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. halves: a clock from 1 to
+    12 without AM or PM is not read.
     """
 
     order: DateOrder = "month_first"
     hours: bool | None = None
     spans: bool = False
+    halves: bool = False
+
+    @property
+    def clock(self) -> tuple[bool | None, bool, bool]:
+        """What concerns times of day."""
+        return self.hours, self.spans, self.halves
 
 
 @dataclass(frozen=True)
@@ -65,8 +78,8 @@ class Parsed:
 
     wall, offset, until: wall clock, the written offset from UTC and the wall clock at the end of a span (µs, `NONE`
     where there is none). orders: what the day tells of `ORDERS`, one bit each where they lead to different days, else
-    0. wrong: 0, or why there is no wall clock. told: what the texts tell of a `Reading`: bare numbers, what stands
-    behind dashes, and days with two digits of the year → rows.
+    0. wrong: 0, or why there is no wall clock. timeless: no time of day is written. told: what the texts tell of a
+    `Reading`: bare numbers, what stands behind dashes, days with two digits of the year, kinds of clocks → rows.
     """
 
     wall: np.ndarray
@@ -74,6 +87,7 @@ class Parsed:
     until: np.ndarray
     orders: np.ndarray
     wrong: np.ndarray
+    timeless: np.ndarray
     told: dict[str, Counter[str]] = field(default_factory=dict)
 
 
@@ -85,19 +99,22 @@ def parse(texts: pa.Array | Sequence[str], reading: Reading = Reading()) -> Pars
     texts = as_array(texts)
     which, distinct = coded(_halves(texts))
     halves = distinct.to_pylist()
-    words = _table(_half(text, reading.hours, reading.spans) for text in halves)
+    words = _table(_half(text, reading.clock) for text in halves)
     day, clock = which[::2], which[1::2]
-    found = _joined(words[:3, day], words[3:7, clock], reading.order)
+    found = _joined(words[:3, day], words[3:, clock], reading.order)
     known = (words[:3] != NONE).any(axis=0)[day]
     told = _told(halves, words[-1], np.concatenate([day, clock[known]]))
     rest = np.flatnonzero(found.wall == NONE)
     if rest.size:
         which, distinct = coded(texts.take(pa.array(rest)))
-        words = _table(_whole(text, reading.hours, reading.spans) for text in distinct.to_pylist())[:, which]
-        again = _joined(words[:3], words[3:7], reading.order)
-        for name in ("wall", "offset", "until", "orders", "wrong"):
+        words = _table(_whole(text, reading.clock) for text in distinct.to_pylist())
+        again = _joined(words[:3, which], words[3:, which], reading.order)
+        for name in ("wall", "offset", "until", "orders", "wrong", "timeless"):
             getattr(found, name)[rest] = getattr(again, name)
-    return Parsed(found.wall, found.offset, found.until, found.orders, found.wrong, told)
+        unseen = which[~known[rest]]
+        for name, counts in _told(distinct.to_pylist(), words[-1] & ~_MARKED, unseen).items():
+            told.setdefault(name, Counter()).update(counts)
+    return replace(found, told=told)
 
 
 def parse_pair(
@@ -112,8 +129,8 @@ def parse_pair(
     day = parse(days, reading)
     which, distinct = coded(as_array(clocks))
     texts = distinct.to_pylist()
-    table = _table(_of_day(text, reading.hours, reading.spans) for text in texts)
-    clock, offset, until, wrong = table[3:7, which]
+    table = _table(_of_day(text, reading.clock) for text in texts)
+    clock, offset, until, wrong, _ = table[3:, which]
     before = table[:3, which]  # the day before the time of day
     known = day.wall != NONE
     date = np.where(known, day.wall // DAY * DAY, NONE)
@@ -127,6 +144,7 @@ def parse_pair(
         np.where(read & (until != NONE), date + until, NONE),
         day.orders,
         wrong,
+        np.zeros(len(read), bool),
         told | _told(texts, table[-1], which[known]),
     )
     return both, day
@@ -151,53 +169,72 @@ def _halves(texts: pa.Array) -> pa.Array:
     return pa.LargeStringArray.from_buffers(2 * len(texts), pa.py_buffer(halves), pa.py_buffer(letters))
 
 
+How = tuple[bool | None, bool, bool]
+"""`Reading.clock`."""
+
+
 @lru_cache(maxsize=1 << 17)
-def _half(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
-    """Of half a text: the day under each of `ORDERS` (µs); time, offset, end of a span, what is wrong; its kind."""
+def _half(text: str, how: How) -> tuple[int, ...]:
+    """Of half a text: the day under each of `ORDERS` (µs); time, offset, end of a span, what is wrong; its kinds."""
     if text[:1] not in (" ", "T"):
-        return *_micros(days_of(text)), 0, NONE, NONE, 0, _SHORT if short_year(text) else 0
-    behind = text[1:]
-    if text[0] == "T":
-        return NONE, NONE, NONE, *clock_of(behind, True), 0
-    kind = _NUMBER if number_of(behind) else _DASHED if behind_dash(behind) else 0
-    return NONE, NONE, NONE, *clock_of(behind, hours, spans), kind
+        kind = _BLANK if not text else _SHORT if short_year(text) else 0
+        return *_micros(days_of(text)), 0, NONE, NONE, 0, kind
+    return NONE, NONE, NONE, *_clock(text[1:], how, dashes=text[0] == " ")
+
+
+def _clock(text: str, how: How, dashes: bool = True) -> tuple[int, ...]:
+    """Of the text of a time of day: time, offset, end of a span, what is wrong; its kinds."""
+    if not text:
+        return 0, NONE, NONE, 0, _BLANK
+    hours, spans, halves = how
+    clock = clock_of(text, hours, spans and dashes, halves)
+    kind = _NUMBER if number_of(text) else _DASHED if dashes and behind_dash(text) else 0
+    if has_half(text):
+        kind |= _KINDS["AM or PM"]
+    elif not clock.wrong:
+        kind |= _KINDS["1 to 12" if HOUR <= clock.time < 13 * HOUR else "after 12"]
+    elif halves and not clock_of(text, hours, spans and dashes).wrong:
+        kind |= _KINDS["1 to 12"]
+    if clock.offset != NONE:
+        kind |= _KINDS["other offset" if clock.offset else "in UTC"]
+    return *clock, kind
 
 
 @lru_cache(maxsize=1 << 16)
-def _whole(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
+def _whole(text: str, how: How) -> tuple[int, ...]:
     """The same of a whole text that is not read by halves."""
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if (instant := _of_digits(text)) is not None:
         wall, offset = instant
         day = wall // DAY * DAY
-        return day, day, day, wall - day, offset, NONE, 0, 0
+        return day, day, day, wall - day, offset, NONE, 0, 0 if offset == NONE else _KINDS["in UTC"]
+    if found := _YEAR_BEHIND.fullmatch(text):
+        text = f"{found[1]} {found[3]} {found[2]}"
     day, rest = named_day(text)
-    days = (day,) * 3
-    if day != NONE:
-        hours = True  # nobody writes HHMM behind the name of a month
-    elif split := _SIX.fullmatch(text):  # without a time of day six digits may be a month
+    days, rest = (day,) * 3, rest.removeprefix(":")  # SAS and Apache write 14JAN2023:00:51
+    if day == NONE and (split := _SIX.fullmatch(text)):  # without a time of day six digits may be a month
         days, rest = days_of("-".join(split.groups()[:3])), split[4]
-    else:
-        split = _DAY_THEN_CLOCK.fullmatch(text)
+    elif day == NONE and (split := _POINTED.fullmatch(text)):
+        days, rest = days_of(split[1]), ":".join(split.groups()[1:])
+    elif day == NONE:
+        split = _DAY_THEN_CLOCK.fullmatch(_WEEKDAY.sub("", text))
         days, rest = (days_of(split[1]), split[2] or "") if split else ((NONE,) * 3, "")
-    return *_micros(days), *clock_of(rest[_LEAD.match(rest).end() :], hours, spans), 0  # type: ignore[union-attr]
+    return *_micros(days), *_clock(rest[_LEAD.match(rest).end() :], how)  # type: ignore[union-attr]
 
 
 @lru_cache(maxsize=1 << 17)
-def _of_day(text: str, hours: bool | None, spans: bool) -> tuple[int, ...]:
+def _of_day(text: str, how: How) -> tuple[int, ...]:
     """The same of a time of day in a column of its own; a day before it counts unless it is a placeholder."""
     if not text:
         return NONE, NONE, NONE, NONE, NONE, NONE, BAD_CLOCK, 0
-    clock = clock_of(text, hours, spans or behind_dash(text) is not None)
-    if clock.wrong:
-        whole = _whole(text, hours, spans)
+    hours, spans, halves = how
+    found = _clock(text, (hours, spans or behind_dash(text) is not None, halves))
+    if found[3] == BAD_CLOCK:
+        whole = _whole(text, how)
         if not whole[6] and any(day != NONE for day in whole[:3]):
             placeholder = any(day // DAY in _PLACEHOLDERS for day in whole[:3])
-            if not placeholder:
-                return whole
-            if whole[4] == NONE:  # UTC at a placeholder's day is no hour of any other
-                return NONE, NONE, NONE, *whole[3:]
-    return NONE, NONE, NONE, *clock, _NUMBER if number_of(text) else 0
+            return (NONE, NONE, NONE, *whole[3:]) if placeholder else whole
+    return NONE, NONE, NONE, *found
 
 
 def _of_digits(text: str) -> tuple[int, int] | None:
@@ -210,6 +247,8 @@ def _of_digits(text: str) -> tuple[int, int] | None:
         return int(found[1]) * SECOND + int((found[2] or "0").ljust(6, "0")[:6]), 0
     if found := _MILLISECONDS.fullmatch(text):
         return int(found[1]) * 1000, 0
+    if found := _FINER.fullmatch(text):
+        return int(found[1]), 0
     if (found := _SERIAL.fullmatch(text)) and _SERIAL_DAYS[0] <= int(found[1]) <= _SERIAL_DAYS[1]:
         seconds = round(float(f"0.{found[2] or 0}") * DAY / SECOND)  # a spreadsheet rounds them too
         first = (dt.date(1899, 12, 30) - dt.date(1970, 1, 1)).days
@@ -218,8 +257,8 @@ def _of_digits(text: str) -> tuple[int, int] | None:
 
 
 def _joined(days: np.ndarray, clocks: np.ndarray, order: DateOrder) -> Parsed:
-    """Days [3 r] under each order and times of day [4 r] → times."""
-    clock, offset, until, wrong = clocks
+    """Days [3 r] under each order, and times of day with their kinds [5 r] → times."""
+    clock, offset, until, wrong, kind = clocks
     day = days[ORDERS.index(order)]
     there = days != NONE
     differ = ((days != days.max(axis=0)) & there).any(axis=0) | (there.sum(axis=0) == 1)
@@ -227,23 +266,26 @@ def _joined(days: np.ndarray, clocks: np.ndarray, order: DateOrder) -> Parsed:
     read = (day != NONE) & (wrong == 0)
     why = np.where(there.any(axis=0) & (wrong != 0), wrong, np.where(day == NONE, BAD_DAY, 0)).astype(np.int8)
     end = np.where(read & (until != NONE), day + until, NONE)
-    return Parsed(np.where(read, day + clock, NONE), np.where(read, offset, NONE), end, orders, why)
+    wall, offset = np.where(read, day + clock, NONE), np.where(read, offset, NONE)
+    return Parsed(wall, offset, end, orders, why, (kind & _BLANK) > 0)
 
 
 def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, Counter[str]]:
     """What distinct texts of a kind that tells something tell, by the rows that bear them."""
     out: dict[str, Counter[str]] = {}
-    special = np.flatnonzero(kinds)
-    if not special.size:
+    if not kinds.any():
         return out
     rows = np.bincount(which[which >= 0], minlength=len(texts))
-    for place in special.tolist():
+    for name, flag in _KINDS.items():
+        if number := int(rows[kinds & flag > 0].sum()):
+            out.setdefault("kinds", Counter())[name] = number
+    for place in np.flatnonzero(kinds & _MARKED).tolist():
         text, kind = texts[place].strip(), int(kinds[place])
-        if kind == _SHORT:
+        if kind & _SHORT:
             first, last = short_year(text) or ("", "")
             said = [("first", first), ("last", last)]
-        elif kind == _NUMBER:
-            said = [("numbers", number_of(text) or "")]
+        elif kind & _NUMBER:
+            said = [("numbers", number_of(text.lstrip("T")) or "")]
         else:
             said = [("behind", behind_dash(text) or "")]
         for name, what in said:

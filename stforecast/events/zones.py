@@ -53,6 +53,14 @@ def to_local(instants: np.ndarray, time_zone: str) -> np.ndarray:
     return instants + starts
 
 
+@lru_cache(maxsize=64)
+def offsets_of(time_zone: str) -> frozenset[int]:
+    """The offsets from UTC, in minutes, that a time zone has had since 1990."""
+    there = ZoneInfo(time_zone)
+    months = (dt.datetime(year, month, 15, tzinfo=there) for year in range(1990, 2038) for month in range(1, 13))
+    return frozenset(int((day.utcoffset() or dt.timedelta()).total_seconds() // 60) for day in months)
+
+
 def as_times(instants: np.ndarray) -> np.ndarray:
     """int64 [r] → datetime64[us] [r] (`NONE` is numpy's NaT)."""
     return instants.astype(np.int64, copy=False).view("datetime64[us]")

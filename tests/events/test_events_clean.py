@@ -59,7 +59,7 @@ def run(*rows, source=SOURCE):
         ({"latitude": "4E-08", "longitude": "5.3E-07"}, why.NO_PLACE),
         ({"latitude": "-1.0", "longitude": "-1.0"}, why.NO_PLACE),
         ({"latitude": "n/a"}, why.NO_PLACE),
-        ({"latitude": "inf"}, why.NO_PLACE),
+        ({"latitude": "inf"}, why.UNREADABLE_PLACE),
         ({"latitude": "34.6", "longitude": "-115.4"}, why.OUTSIDE),
     ],
 )
@@ -239,10 +239,10 @@ def test_stragglers_do_not_stretch_the_axis():
 def test_dates_that_tell_the_order_of_day_and_month():
     rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
     cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
-    assert cleaned.told.examples == {
-        "1": ("f.csv", 4, "5/13/2023 1:00"),
-        "2": ("f.csv", 5, "14/6/2023 1:00"),
-        "3": ("f.csv", 3, BASE["occurred"]),
+    assert cleaned.told.orders() == {
+        1: ("f.csv", 4, "5/13/2023 1:00"),
+        2: ("f.csv", 5, "14/6/2023 1:00"),
+        3: ("f.csv", 3, BASE["occurred"]),
     }
 
 

@@ -227,7 +227,7 @@ DMY, MDY = "{d:02d}/{m:02d}/2023", "{m:02d}/{d:02d}/2023"
 
 def dated(form, days=range(1, 21), month=5):
     """A file with an event a day, whose dates are written as `form` has them."""
-    rows = [f"{form.format(d=day, m=month)} 13:00,39.7,-104.9,Theft,{month}-{day}" for day in days]
+    rows = [f"{form.format(d=day, m=month)} 13:{day:02d},39.7,-104.9,Theft,{month}-{day}" for day in days]
     return "\n".join([HEADER, *rows]) + "\n"
 
 
@@ -252,7 +252,7 @@ def test_files_in_both_orders_stop_the_run(tmp_path):
     bronze(tmp_path, "b.csv", dated(DMY, month=6))
     with pytest.raises(
         DataError,
-        match=r"a\.csv: line 14: '05/13/2023 13:00' has the month first, but b\.csv: line 14: .* has the day first",
+        match=r"a\.csv: line 14: '05/13/2023 13:13' has the month first, but b\.csv: line 14: .* has the day first",
     ):
         ingest(city(tmp_path), now=NOW)
     with pytest.raises(
@@ -263,7 +263,7 @@ def test_files_in_both_orders_stop_the_run(tmp_path):
 
 
 def test_a_slip_among_dates_of_a_stated_order_is_refused(tmp_path):
-    slip = "13/05/2023 13:00,39.7,-104.9,Theft,slip\n"
+    slip = "13/05/2023 13:21,39.7,-104.9,Theft,slip\n"
     bronze(tmp_path, text=dated(MDY) + slip)
     events = ingest(city(tmp_path, date_order="month_first"), now=NOW)
     assert events.meta["rejected"] == {"day and month not in the order month_first": 1}
@@ -272,7 +272,7 @@ def test_a_slip_among_dates_of_a_stated_order_is_refused(tmp_path):
 
 def test_dates_that_tell_no_order_need_one(tmp_path):
     text = dated(DMY, range(6, 9))
-    stops(tmp_path, text, r"a\.csv: line 2: '06/05/2023 13:00' may be month first or day first.*date_order", False)
+    stops(tmp_path, text, r"a\.csv: line 2: '06/05/2023 13:06' may be month first or day first.*date_order", False)
     assert days_of(ingest(city(tmp_path, date_order="day_first"), now=NOW)) == ["05-06", "05-07", "05-08"]
     assert days_of(ingest(city(tmp_path, date_order="month_first"), now=NOW)) == ["06-05", "07-05", "08-05"]
 
@@ -342,7 +342,7 @@ def test_months_and_days_are_refused(tmp_path):
     named = {"columns": {**COLUMNS, "occurred": ["Month"], "offence": ["Crime type"], "event_id": ["Id"]}}
     stops(tmp_path, rows, "only the month", False, **named)
     days = [f"2023-05-{day:02d},39.7,-104.9,Theft,{day}-{n}" for day in range(1, 21) for n in range(3)]
-    stops(tmp_path, "\n".join([HEADER, *days]) + "\n", "days without times", False)
+    stops(tmp_path, "\n".join([HEADER, *days]) + "\n", "bear no time of day", False)
 
 
 def test_a_column_that_the_user_names_must_be_there(tmp_path):

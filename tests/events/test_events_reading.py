@@ -1,6 +1,7 @@
 """Texts that can be read in more than one way: read as all of them tell, or asked for."""
 
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -52,7 +53,7 @@ def test_numbers_that_are_hours_and_minutes(tmp_path):
     assert events.meta["notes"] == []
 
 
-@pytest.mark.parametrize("times", [["5", "7"], ["12"] * 8, [*["9", "14", "22", "3"] * 5, *["1350", "930"] * 3]])
+@pytest.mark.parametrize("times", [["5", "7"], ["12"] * 4, [*["9", "14", "22", "3"] * 5, *["1350", "930"] * 3]])
 def test_numbers_that_may_be_either_are_asked_for(tmp_path, times):
     rows = [f"{day:%Y-%m-%d},{time}" for day, time in zip(DAYS, times, strict=False)]
     with pytest.raises(DataError, match=r"a\.csv: '\d+' may be the hour .* Set source\.clock to hours, or to hhmm"):
@@ -70,11 +71,12 @@ def test_a_stray_number_is_refused_and_not_taken_for_a_minute(tmp_path):
     assert events.meta["rejected"] == {"unreadable time of day": 1}
 
 
-def test_files_of_hours_beside_files_of_hhmm_stop(tmp_path):
+def test_each_file_is_read_as_its_own_times_tell(tmp_path):
     taken_in(tmp_path, "day,time", [f"{d:%Y-%m-%d},{i % 24}" for i, d in enumerate(DAYS)], columns=CLOCK)
     rows = [f"{d:%Y-%m-%d},{100 * (i % 24) + 30}" for i, d in enumerate(DAYS)]
-    with pytest.raises(DataError, match=r"a\.csv: times of day are numbers up to 24.* those of b\.csv"):
-        taken_in(tmp_path, "day,time", rows, name="b.csv", columns=CLOCK)
+    events = taken_in(tmp_path, "day,time", rows, name="b.csv", columns=CLOCK)
+    times = [f"{d:%m-%d} {i % 24:02d}:{minute}" for minute in ("00", "30") for i, d in enumerate(DAYS)]
+    assert sorted(local(events)) == sorted(times)
 
 
 def test_spans_of_a_time_of_day(tmp_path):
@@ -151,7 +153,7 @@ def test_a_time_of_day_behind_a_day_of_its_own(clock):
     assert str(as_times(found.wall)[0]) == "2024-03-01T09:00:00.000000"
 
 
-@pytest.mark.parametrize("clock", ["3/2/2024 9:00 AM", "1899-12-30T09:00:00Z", "5/6/2019 9:00"])
+@pytest.mark.parametrize("clock", ["3/2/2024 9:00 AM", "5/6/2019 9:00"])
 def test_a_time_of_day_behind_another_day_is_unread(clock):
     assert parse_pair(["3/1/2024"], [clock])[0].wrong[0] != 0
 
@@ -185,4 +187,5 @@ def test_what_chunks_tell_adds():
 
 
 def test_nothing_told_is_read_month_first():
-    assert reading_of({"f": Told()}, Source())[0] == Reading()
+    path = Path("f")
+    assert reading_of({path: Told()}, Source())[0] == {path: Reading()}

@@ -122,7 +122,7 @@ def test_day_and_time_in_two_columns(day, clock, expected):
         "2019-01",
         "2019-02-30 10:00",
         "1/1/2019 25:00",
-        "1/1/2019 13:00 PM",
+        "1/1/2019 13:00 AM",
         "1/1/2019 10:60",
         "2019-1/2 1:00",
     ],
@@ -155,7 +155,7 @@ def test_a_column_is_read_as_its_texts_alone(texts):
 
 
 def columns(found: Parsed):
-    return found.wall, found.offset, found.until, found.orders, found.wrong
+    return found.wall, found.offset, found.until, found.orders, found.wrong, found.timeless
 
 
 @pytest.mark.parametrize("zone", ZONES)
