@@ -21,9 +21,9 @@ from stforecast.events.zones import to_local
 from stforecast.sections import Source
 
 MINUTES = 1440
-LEAST, LEAST_OF_ONE, LEAST_OF_HALVES = 50, 8, 20
-"""Reports from which times of day are judged, from which they are where all are the same, and where none is after
-12:59: of fewer, chance could make them so."""
+LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20
+"""Reports from which times of day are judged, from which they are where all are the same, or midnight, and where none
+is after 12:59: of fewer, chance could make them so."""
 MOST = 0.9
 FEW_TIMES = 4
 """A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
@@ -41,6 +41,8 @@ BETTER, EVIDENCE = 0.06, 12.0
 """Log-likelihood, a report and in all, by which another reading of the clock has to fit USUAL better to be asked for or
 said. (Of the twelve cities held against the other eleven, no shift gains more than .025; one of three hours costs most
 of them .05, one of six .12. A single offence may have hours of its own.)"""
+GOOD = float(USUAL @ np.log(USUAL / USUAL.sum()) / USUAL.sum()) - 0.06
+"""Log-likelihood a report from which hours are those of a city. (Of the twelve cities none is .05 below the mean.)"""
 LEAST_AHEAD = 180
 """Minutes from UTC from which local time and UTC can be told apart by the hours of the day."""
 CHANCE = 5.0
@@ -115,7 +117,8 @@ def _check_days(file: str, minutes: np.ndarray, told: Told, source: Source) -> N
     timeless = told.number("rows", "timeless")
     if total and timeless >= MOST * total:
         raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
-    if total >= LEAST_OF_ONE and (needed == 1 or (total >= LEAST and needed <= FEW_TIMES)):
+    alike = needed == 1 and total >= (LEAST_OF_DAYS if minutes.argmax() == 0 else LEAST_OF_ONE)
+    if alike or (total >= LEAST and needed <= FEW_TIMES):
         most = np.argsort(-minutes, kind="stable")[:needed]
         share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
         what = "days without times" if needed <= 2 else "parts of the day and no times"
@@ -137,9 +140,11 @@ def _check_zone(file: str, minutes: np.ndarray, told: Told, source: Source) -> N
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
         return
-    as_local, as_utc = _fit(minutes), _fit(np.roll(minutes, ahead))
+    as_read, other = _fit(minutes), _fit(np.roll(minutes, ahead))
     marked = told.number("kinds", "in UTC") > minutes.sum() / 2
-    if _is_better(as_local - as_utc if marked else as_utc - as_local, minutes.sum()):
+    if marked:
+        as_read, other = other, as_read
+    if other > GOOD and _is_better(other - as_read, minutes.sum()):
         raise DataError(
             f"{file}: by their hours of the day the reports fit a city's day much better as "
             f"{'local time, although they bear a mark of UTC' if marked else 'UTC than as local time'}. Set "

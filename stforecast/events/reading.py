@@ -106,7 +106,9 @@ def _check_pair(file: str, told: Told, source: Source) -> None:
             "or to utc."
         )
     beside = told.counts.get("beside", Counter())
-    if len(beside) > 2 and beside.total() > BESIDE * told.number("rows", "given"):
+    given = told.number("rows", "given")
+    default = len(beside) <= 2 and beside.total() > given / 2  # as 12:00, winter and summer
+    if beside.total() > BESIDE * given and not default:
         raise DataError(
             f"{file}: {beside.total():,} times of day under source.columns.occurred_time differ from those behind the "
             "days under source.columns.occurred. Name the column that is right under `occurred`, and leave "
@@ -195,7 +197,7 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
     rows = sum(low.values())
     if source.clock:
         return _HOURS.get(source.clock) if rows else None
-    if high and rows < LOW_NUMBERS * (rows + high) and odd <= max(2, ODD_NUMBERS * (rows + high)):
+    if high and rows < LOW_NUMBERS * (rows + high) and odd <= ODD_NUMBERS * max(rows + high, 1 / BESIDE):
         return False
     if rows <= source.max_rejects * told.number("rows", "given") and not high:
         return None

@@ -47,6 +47,7 @@ def half(t, mark):
     return f"{t.hour % 12 or 12}:{t:%M:%S} {mark[t.hour // 12]}"
 
 
+HOURS_OF_A_CITY = [36, 33, 31, 22, 20, 16, 18, 25, 39, 40, 49, 45, 40, 49, 54, 55, 57, 61, 63, 54, 54, 51, 49, 43]
 # name: columns → text of a local wall clock; the key that is set where the texts alone do not tell
 LOCAL = {
     "ISO": lambda t: {"when": f"{t:%Y-%m-%dT%H:%M:%S}.000"},
@@ -185,7 +186,9 @@ def files(draw):
     begin = dt.datetime(draw(st.integers(1995, 2028)), draw(st.integers(1, 12)), 1, tzinfo=dt.UTC)
     rows, truth, dirty = [], {}, []
     for i in range(draw(st.sampled_from([30, 60, 120]))):
-        instant = begin + dt.timedelta(seconds=rng.randrange(90 * 24 * 3600))
+        day, (hour,) = rng.randrange(90), rng.choices(range(24), HOURS_OF_A_CITY)
+        wall = begin.replace(tzinfo=there) + dt.timedelta(days=day, hours=hour, seconds=rng.randrange(3600))
+        instant = wall.astimezone(dt.UTC)
         if form in HOURS:
             instant = instant.replace(minute=0, second=0)
         local = instant.astimezone(there)

@@ -161,7 +161,7 @@ def test_a_category_without_hours_is_said_even_where_the_record_shows_little():
 
 
 def test_few_reports_are_not_judged():
-    wall = np.arange(7) * DAY
+    wall = np.arange(7) * DAY + 15 * HOUR
     check_times(told(wall), DENVER)
     wall = np.arange(40) * DAY + np.array([9, 12, 18])[np.arange(40) % 3] * HOUR
     check_times(told(wall), DENVER)
