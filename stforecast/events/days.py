@@ -68,10 +68,10 @@ def days_of(text: str) -> tuple[int, int, int]:
     return (NONE if rest else day,) * 3
 
 
-def short_year(text: str) -> tuple[str, str] | None:
-    """The outer fields of a day of numbers in which two digits may be the year."""
+def numbers_of(text: str) -> tuple[str, str, str] | None:
+    """The three numbers of a day that is written so, with the year last or, of two digits, maybe first."""
     found = _NUMBERS.fullmatch(text)
-    return (found[1], found[4]) if found and len(found[4]) <= 2 and found[2] != "." else None
+    return (found[1], found[3], found[4] if found[2] != "." else found[4].zfill(4)) if found else None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -22,8 +22,8 @@ from stforecast.sections import Source
 
 MINUTES = 1440
 LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20
-"""Reports from which times of day are judged, from which they are where all are the same, or midnight, and where none
-is after 12:59: of fewer, chance could make them so."""
+"""Reports from which times of day are judged, from which it is said that all are the same, from which all at midnight
+are days, and from which a clock without any time after 12:59 is half a clock: of fewer, chance could make them so."""
 MOST = 0.9
 FEW_TIMES = 4
 """A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
@@ -83,7 +83,7 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
         )
     fits = [_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
     best = int(np.argmax(fits))
-    if _is_better(fits[best] - fits[0], everything.sum()):
+    if _needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
         yield (
             f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
             "so: check source.time_zone and source.times_are."
@@ -92,7 +92,7 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
     for number, name in enumerate(names):
         minutes = _by_minute(local[category == number])
         total, hours = minutes.sum(), minutes.reshape(24, 60).sum(axis=1)
-        if total < LEAST_OF_ONE or len(names) == 1:
+        if total < LEAST_OF_ONE:
             continue
         if _needed(minutes) == 1 or (total >= LEAST and (_needed(minutes) <= FEW_TIMES or _needed(hours) == 1)):
             most = int(minutes.argmax())
@@ -101,7 +101,7 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
                 "Their hours are not known, and its forecast by hour says nothing."
             )
             continue
-        for minute, share in _defaults(minutes):
+        for minute, share in _defaults(minutes) if len(names) > 1 else ():
             if minute not in known:
                 yield (
                     f"Category {name}: {share:.0%} of its reports are at {_clock(minute)} exactly, far more than "
@@ -117,8 +117,8 @@ def _check_days(file: str, minutes: np.ndarray, told: Told, source: Source) -> N
     timeless = told.number("rows", "timeless")
     if total and timeless >= MOST * total:
         raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
-    alike = needed == 1 and total >= (LEAST_OF_DAYS if minutes.argmax() == 0 else LEAST_OF_ONE)
-    if alike or (total >= LEAST and needed <= FEW_TIMES):
+    midnight = needed == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
+    if midnight or (total >= LEAST and needed <= FEW_TIMES):
         most = np.argsort(-minutes, kind="stable")[:needed]
         share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
         what = "days without times" if needed <= 2 else "parts of the day and no times"

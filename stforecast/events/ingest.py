@@ -122,7 +122,7 @@ def ingest(
     sweep(silver.parent, f"{UNFINISHED}*")
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
-        cleaned, order, said = _as_told(hashed, source, needed, now, silver / "parts", Path(fresh))
+        cleaned, order, said, unsure = _as_told(hashed, source, needed, now, silver / "parts", Path(fresh))
         pa.default_memory_pool().release_unused()  # what reading took; settling needs as much again
         parts = Parts.of(cleaned[::-1], categories_of(source))  # of an id the last file's row counts
         settled = _settle(parts, source)
@@ -142,7 +142,7 @@ def ingest(
                 *said,
                 *notes(settled, summary, own, cleaned, source),
             ],
-            "doubts": doubts,
+            "doubts": [*unsure, *doubts],
         }
         save_rejects(silver, settled.counts.rejects)
         parts.write(silver / "events.parquet", settled.choice)
@@ -175,8 +175,8 @@ def _settle(parts: Parts, source: Source) -> Settled:
 
 def _as_told(
     files: Mapping[Path, str], source: Source, needed: Sequence[str], now: pd.Timestamp, known: Path, fresh: Path
-) -> tuple[list[Part], DateOrder, list[str]]:
-    """The cleaned files, the order of day and month in their dates, and what is to be said of how they were read.
+) -> tuple[list[Part], DateOrder, list[str], list[str]]:
+    """The cleaned files, the order of day and month in their dates, what is said of how they were read, and doubted.
 
     All texts together tell it: they are read as the first rows have it, and a file anew if that was wrong.
 
@@ -190,9 +190,9 @@ def _as_told(
     guess = dict.fromkeys(files, _guess(next(iter(files)), source, needed, now))
     cleaned = parts(guess)
     told = {path: part.counts().told for path, part in zip(files, cleaned, strict=True)}
-    readings, said = reading_of(told, source)
+    readings, said, doubts = reading_of(told, source)
     order = next(iter(readings.values())).order
-    return (cleaned if readings == guess else parts(readings)), order, said
+    return (cleaned if readings == guess else parts(readings)), order, said, doubts
 
 
 def _guess(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Reading:

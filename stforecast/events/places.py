@@ -50,8 +50,8 @@ def places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.n
         x, y = np.where(blank, both[:, 0], x), np.where(blank, both[:, 1], y)
     # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
     unread = ~np.isfinite(x) | ~np.isfinite(y)
-    written = np.any([~is_empty(column) for column in shown], axis=0) if shown else np.zeros(len(x), bool)
-    book.refuse(unread & written & ~_partly(texts), why.UNREADABLE_PLACE, *shown)
+    written = ~is_empty(texts["latitude"]) & ~is_empty(texts["longitude"])
+    book.refuse(unread & written, why.UNREADABLE_PLACE, *shown)
     book.refuse(unread | ((np.abs(x) <= 1) & (np.abs(y) <= 1)), why.NO_PLACE, *shown)
     x, y = np.where(book.open, x, np.nan), np.where(book.open, y, np.nan)
     longitude, latitude = degrees(x, y, source.crs)
@@ -101,12 +101,6 @@ def is_one_of(latitude: np.ndarray, longitude: np.ndarray, known: list[tuple[flo
     for y, x in known:
         found |= (np.abs(latitude - y) <= NEAR) & (np.abs(longitude - x) <= NEAR)
     return found
-
-
-def _partly(texts: Texts) -> np.ndarray:
-    """Rows [r] with one of latitude and longitude, and nothing else that could be a place."""
-    one = is_empty(texts["latitude"]) != is_empty(texts["longitude"])
-    return one & is_empty(texts["location"])
 
 
 def _coordinates(texts: pa.Array, crs: str | None) -> np.ndarray:

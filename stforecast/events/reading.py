@@ -21,7 +21,9 @@ Example = tuple[str, int, str]
 """File, line and text."""
 
 DAY_IN_UTC, CLOCK_ELSEWHERE = "day in UTC", "clock of another offset"
-TOLD = 0.2  # share of the dates that may be two days from which those that are one tell the order of day and month
+TOLD, ASKED = 0.2, 0.02
+"""Share of dates that are a day in one order alone, among those that tell anything, below which it is said that few
+tell the order, and below which a slip may have told it. (Of whole months it is .6.)"""
 FEW = 20  # dates from which the values of their parts tell which one is the day of the month
 LOW_NUMBERS = 0.25  # share of numbers up to 24 from which a column is not HHMM without a question
 ODD_NUMBERS = 0.01  # the same of those that are no round minute: of true HHMM they are a few in a thousand
@@ -73,13 +75,16 @@ def stated(source: Source) -> Reading:
     return Reading(source.date_order or "month_first", _HOURS.get(source.clock))
 
 
-def reading_of(files: Mapping[Path, Told], source: Source) -> tuple[dict[Path, Reading], list[str]]:
-    """How the texts of each of some files are read, and what is to be said of it.
+def reading_of(files: Mapping[Path, Told], source: Source) -> tuple[dict[Path, Reading], list[str], list[str]]:
+    """How the texts of each of some files are read.
+
+    Returns:
+        The reading of each file, what is to be said of it, and what is doubtful in it.
 
     Raises:
         DataError: the texts allow more than one reading, or contradict each other or what the source section states.
     """
-    order, said = _order(files, source)
+    order, said, doubts = _order(files, source)
     readings = {}
     for path, told in files.items():
         _check_pair(path.name, told, source)
@@ -89,7 +94,7 @@ def reading_of(files: Mapping[Path, Told], source: Source) -> tuple[dict[Path, R
         spans = _are_spans(told.counts.get("behind", Counter()), path.name, source)
         halves = told.number("kinds", "AM or PM") > told.number("kinds", "after 12")
         readings[path] = Reading(order, stated(source).hours if hours is None else hours, spans, halves)
-    return readings, said
+    return readings, said, doubts
 
 
 def _check_pair(file: str, told: Told, source: Source) -> None:
@@ -116,17 +121,17 @@ def _check_pair(file: str, told: Told, source: Source) -> None:
         )
 
 
-def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[str]]:
-    """The order of day, month and year, and what is to be said of it."""
+def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[str], list[str]]:
+    """The order of day, month and year, what is to be said of it, and what is doubtful."""
     if source.date_order:
         for told in files.values():
             _check_order(told, source.date_order)
-        return source.date_order, []
+        return source.date_order, [], []
     first: dict[int, Example] = {}
     for told in files.values():
         first = told.orders() | first
     if not first:
-        return "month_first", []
+        return "month_first", [], []
     left = reduce(and_, first)
     if not left:
         one, other = next((a, b) for a in sorted(first) for b in sorted(first) if not a & b)
@@ -140,7 +145,8 @@ def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[
         possible = _with_many_days(files, possible)
     open_ones = [kind for kind in first if kind & 3 == 3]
     either, one_way = _either(files.values())
-    if len(possible) == 1 and either and one_way < max(2, TOLD * (either + one_way)):
+    unlikely = either and not _has_more_days(files.values(), possible[0])
+    if len(possible) == 1 and unlikely and one_way < ASKED * (either + one_way):
         possible = [*possible, *(order for order in ORDERS[:2] if order not in possible)]  # a slip decides nothing
     if len(possible) > 1:
         example = first[open_ones[0]] if open_ones else first.get(left) or next(iter(first.values()))
@@ -153,7 +159,24 @@ def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[
     silent = [path.name for path, told in files.items() if _either([told])[0] and not _either([told])[1]]
     words = order.replace("_", " ")
     said = [f"{name}: no date tells the order of day and month; read {words}, as in the other files" for name in silent]
-    return order, said
+    doubts = []
+    if unlikely and one_way < TOLD * (either + one_way):
+        row = next(row for kind, row in first.items() if kind & 3 != 3)
+        doubts = [
+            f"The dates are read {words} because of {one_way} of {either + one_way:,}, such as {_shown(row)}: check "
+            "that, and set source.date_order."
+        ]
+    return order, said, doubts
+
+
+def _has_more_days(files: Iterable[Told], order: str) -> bool:
+    """Whether dates that are days in either order name no fewer days of the month in this one than months."""
+    one, two = Counter[str](), Counter[str]()
+    for told in files:
+        one += told.counts.get("one", Counter())
+        two += told.counts.get("two", Counter())
+    days, months = (one, two) if order == "day_first" else (two, one)
+    return len(days) >= len(months)
 
 
 def _either(files: Iterable[Told]) -> tuple[int, int]:

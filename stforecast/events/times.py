@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stforecast.events.clocks import BAD_CLOCK, DAY, HOUR, SECOND, behind_dash, clock_of, has_half, number_of
-from stforecast.events.days import NONE, ORDERS, days_of, named_day, short_year
+from stforecast.events.days import NONE, ORDERS, days_of, named_day, numbers_of
 from stforecast.events.texts import as_array, coded, spelled
 from stforecast.sections import DateOrder
 
@@ -47,9 +47,9 @@ _PLACEHOLDERS = {
 }
 """Days that a time of day without one is given by spreadsheets and databases."""
 
-_NUMBER, _DASHED, _SHORT, _BLANK = 1, 2, 4, 8
+_NUMBER, _DASHED, _FIELDS, _BLANK = 1, 2, 4, 8
 _KINDS = {"AM or PM": 16, "1 to 12": 32, "after 12": 64, "in UTC": 128, "other offset": 256}
-_MARKED = _NUMBER | _DASHED | _SHORT
+_MARKED = _NUMBER | _DASHED | _FIELDS
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Parsed:
     wall, offset, until: wall clock, the written offset from UTC and the wall clock at the end of a span (µs, `NONE`
     where there is none). orders: what the day tells of `ORDERS`, one bit each where they lead to different days, else
     0. wrong: 0, or why there is no wall clock. timeless: no time of day is written. told: what the texts tell of a
-    `Reading`: bare numbers, what stands behind dashes, days with two digits of the year, kinds of clocks → rows.
+    `Reading`: bare numbers, what stands behind dashes, the numbers of days, kinds of clocks → rows.
     """
 
     wall: np.ndarray
@@ -137,7 +137,7 @@ def parse_pair(
     other = (before != NONE).any(axis=0) & (before[ORDERS.index(reading.order)] != date)
     wrong = np.where(known, np.where(other, BAD_CLOCK, wrong), day.wrong).astype(np.int8)
     read = wrong == 0
-    told = {name: counts for name, counts in day.told.items() if name in ("first", "last")}
+    told = {name: counts for name, counts in day.told.items() if name in ("first", "last", "one", "two")}
     both = Parsed(
         np.where(read, date + clock, NONE),
         np.where(read, offset, NONE),
@@ -177,7 +177,7 @@ How = tuple[bool | None, bool, bool]
 def _half(text: str, how: How) -> tuple[int, ...]:
     """Of half a text: the day under each of `ORDERS` (µs); time, offset, end of a span, what is wrong; its kinds."""
     if text[:1] not in (" ", "T"):
-        kind = _BLANK if not text else _SHORT if short_year(text) else 0
+        kind = _BLANK if not text else _FIELDS if numbers_of(text) else 0
         return *_micros(days_of(text)), 0, NONE, NONE, 0, kind
     return NONE, NONE, NONE, *_clock(text[1:], how, dashes=text[0] == " ")
 
@@ -281,9 +281,10 @@ def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, C
             out.setdefault("kinds", Counter())[name] = number
     for place in np.flatnonzero(kinds & _MARKED).tolist():
         text, kind = texts[place].strip(), int(kinds[place])
-        if kind & _SHORT:
-            first, last = short_year(text) or ("", "")
-            said = [("first", first), ("last", last)]
+        if kind & _FIELDS:
+            one, two, last = numbers_of(text) or ("", "", "")
+            said = [("first", one), ("last", last)] if len(last) <= 2 else []
+            said += [("one", one), ("two", two)] if max(int(one), int(two)) <= 12 else []
         elif kind & _NUMBER:
             said = [("numbers", number_of(text.lstrip("T")) or "")]
         else:

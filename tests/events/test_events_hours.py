@@ -54,7 +54,7 @@ def test_a_city_passes_without_a_word(seed, whole_hours):
 
 
 @settings(deadline=None)
-@given(st.integers(0, 1439), st.integers(0, 5), st.integers(8, 2000))
+@given(st.integers(0, 1439), st.integers(0, 5), st.integers(50, 2000))
 def test_one_constant_time_of_day_stops(minute, others, n):
     wall = np.arange(n) * DAY + minute * 60 * SECOND
     wall[: min(others, n // 20)] += np.arange(min(others, n // 20)) * HOUR

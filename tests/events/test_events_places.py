@@ -96,6 +96,36 @@ def test_longitudes_up_to_360(tmp_path):
     assert events.meta["mended"] == {"longitude above 180": 30}
 
 
+def test_marks_of_degrees_and_thousands(tmp_path):
+    rows = [f"{y:.6f}° N,{-x:.6f}° W" for y, x in around()]
+    events = taken_in(tmp_path, "lat,lon", rows, columns=BOTH)
+    assert events.frame["longitude"].tolist() == pytest.approx([x for _, x in around()])
+    rows = ['"37°48\'00"" N","122°16\'12"" W"'] * 9
+    events = taken_in(tmp_path, "lat,lon", rows, columns=BOTH)
+    assert events.frame["latitude"].tolist() == pytest.approx([37.8] * 9)
+    feet = [f'"{4_184_000 + i:,}","{564_000 + i:,}"' for i in range(30)]
+    events = taken_in(tmp_path, "lat,lon", feet, columns=BOTH, crs="EPSG:32610")
+    assert events.frame["latitude"].iloc[0] == pytest.approx(37.80, abs=0.01)
+
+
+def test_a_place_far_from_all_others_is_refused(tmp_path):
+    rows = [f"{y},{x}" for y, x in around(60)]
+    rows[3], rows[4] = "37.8,122.27", "0,-122.27"  # in China, and in the ocean
+    events = taken_in(tmp_path, "lat,lon", rows, columns=BOTH)
+    assert events.meta["rejected"] == {"far from all other places": 2}
+
+
+def test_a_lost_sign_is_told_where_bounds_are_given(tmp_path):
+    rows = [f"{y},{-x}" for y, x in around()]
+    with pytest.raises(DataError, match="only with another sign"):
+        taken_in(tmp_path, "lat,lon", rows, columns=BOTH, bounds=(-123, 37, -122, 38))
+
+
+def test_a_time_zone_without_a_city_stops(tmp_path):
+    with pytest.raises(DataError, match="where the time zone is America/Los_Angeles and not UTC"):
+        taken_in(tmp_path, "lat,lon", [f"{y},{x}" for y, x in around()], columns=BOTH, time_zone="UTC")
+
+
 @pytest.mark.parametrize(
     ("columns", "values", "message"),
     [

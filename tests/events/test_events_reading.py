@@ -107,6 +107,63 @@ def test_an_unread_clock_is_not_laid_to_the_date(tmp_path, order):
         taken_in(tmp_path, "day", rows, date_order=order or "month_first")
 
 
+def test_a_slip_does_not_tell_the_order_of_dates(tmp_path):
+    """Of the first days of March, month first, with one date that is none in that order."""
+    rows = [f"03/{1 + i % 11:02d}/2024 {i % 24:02d}:10" for i in range(200)]
+    with pytest.raises(DataError, match="hardly any other date tells which"):
+        taken_in(tmp_path, "day", [*rows, "25/02/2024 10:00"])
+
+
+def test_few_dates_that_tell_the_order_are_said(tmp_path):
+    rows = [f"03/{1 + i % 11:02d}/2024 {i % 24:02d}:10" for i in range(20)]
+    events = taken_in(tmp_path, "day", [*rows, "25/02/2024 10:00"], last_day="2024-12-31", first_day="2024-01-01")
+    assert "The dates are read day first because of 1 of 19, such as a.csv: line 22" in events.meta["doubts"][0]
+
+
+def test_a_file_whose_dates_tell_nothing_is_named(tmp_path):
+    taken_in(tmp_path, "day", [f"{day:%d/%m/%Y} {i % 24:02d}:10" for i, day in enumerate(DAYS)])
+    rows = [f"0{1 + i}/04/2024 {i:02d}:20" for i in range(9)]
+    events = taken_in(tmp_path, "day", rows, name="b.csv", place=(39.8, -105.0))
+    assert events.meta["notes"] == [
+        "b.csv: no date tells the order of day and month; read day first, as in the other files"
+    ]
+
+
+def test_clocks_without_am_or_pm_among_such_with_it_are_not_read(tmp_path):
+    rows = [f"{day:%m/%d/%Y} {i % 12 + 1}:10 {'AP'[i % 2]}M" for i, day in enumerate(DAYS)]
+    rows[5], rows[6] = "03/06/2024 9:30", "03/07/2024 21:30"
+    events = taken_in(tmp_path, "day", rows)
+    assert events.meta["rejected"] == {"unreadable time of day": 1}
+    assert "03-07 21:30" in local(events)
+
+
+def test_columns_that_contradict_each_other_stop(tmp_path):
+    rows = [f"{day:%Y-%m-%d} {i % 24:02d}:40,{(i + 5) % 24:02d}:10" for i, day in enumerate(DAYS)]
+    with pytest.raises(DataError, match=r"60 times of day under source\.columns\.occurred_time differ"):
+        taken_in(tmp_path, "day,time", rows, columns=CLOCK)
+
+
+def test_a_time_of_day_in_utc_beside_a_day_is_asked_for(tmp_path):
+    rows = [f"{day:%Y-%m-%d},{(i + 8) % 24:02d}:45Z" for i, day in enumerate(DAYS)]
+    with pytest.raises(DataError, match=r"is a time of day with an offset that is not the city's"):
+        taken_in(tmp_path, "day,time", rows, columns=CLOCK)
+    own = [f"{day:%Y-%m-%d},{(i + 8) % 24:02d}:45:00-07:00" for i, day in enumerate(DAYS[:9])]
+    assert local(taken_in(tmp_path, "day,time", own, columns=CLOCK))[0] == "03-01 08:45"
+
+
+def test_report_times_that_cannot_be_read_stop(tmp_path):
+    rows = [f"{day:%m/%d/%Y} {i % 24:02d}:10,{day:%d/%m/%Y} {i % 24:02d}:40" for i, day in enumerate(DAYS)]
+    with pytest.raises(DataError, match=r"a\.csv: line 14: unreadable report time .* of 60 are"):
+        taken_in(tmp_path, "day,seen", rows, columns={"reported": ["seen"]}, date_order="month_first")
+
+
+def test_an_end_that_is_a_day_is_the_end_of_it(tmp_path):
+    rows = [f"{day:%Y-%m-%d} {i % 24:02d}:10,{day:%Y-%m-%d}" for i, day in enumerate(DAYS)]
+    events = taken_in(tmp_path, "day,end", rows, columns={"occurred_until": ["end"]})
+    until = events.frame["occurred_until"].dt.tz_convert("America/Denver")
+    assert until.dt.strftime("%m-%d %H:%M").tolist() == [f"{day:%m-%d} 23:59" for day in DAYS]
+
+
 def test_the_year_may_come_first_with_two_digits(tmp_path):
     events = taken_in(tmp_path, "day", [f"{day:%y-%m-%d} {i % 24:02d}:10" for i, day in enumerate(DAYS)])
     assert local(events) == [f"{day:%m-%d} {i % 24:02d}:10" for i, day in enumerate(DAYS)]
