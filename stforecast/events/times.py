@@ -50,6 +50,8 @@ _PLACEHOLDERS = {
 _NUMBER, _DASHED, _FIELDS, _BLANK = 1, 2, 4, 8
 _KINDS = {"AM or PM": 16, "1 to 12": 32, "after 12": 64, "in UTC": 128, "other offset": 256}
 _MARKED = _NUMBER | _DASHED | _FIELDS
+SOME = 100
+"""Distinct days whose numbers are looked at, which tells enough of which of them is the day of the month."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def parse(texts: pa.Array | Sequence[str], reading: Reading = Reading()) -> Pars
     texts = as_array(texts)
     which, distinct = coded(_halves(texts))
     halves = distinct.to_pylist()
-    words = _table(_half(text, reading.clock) for text in halves)
+    how = reading.clock
+    words = _table(_half(text, how) for text in halves)
     day, clock = which[::2], which[1::2]
     found = _joined(words[:3, day], words[3:, clock], reading.order)
     known = (words[:3] != NONE).any(axis=0)[day]
@@ -107,7 +110,7 @@ def parse(texts: pa.Array | Sequence[str], reading: Reading = Reading()) -> Pars
     rest = np.flatnonzero(found.wall == NONE)
     if rest.size:
         which, distinct = coded(texts.take(pa.array(rest)))
-        words = _table(_whole(text, reading.clock) for text in distinct.to_pylist())
+        words = _table(_whole(text, how) for text in distinct.to_pylist())
         again = _joined(words[:3, which], words[3:, which], reading.order)
         for name in ("wall", "offset", "until", "orders", "wrong", "timeless"):
             getattr(found, name)[rest] = getattr(again, name)
@@ -129,7 +132,8 @@ def parse_pair(
     day = parse(days, reading)
     which, distinct = coded(as_array(clocks))
     texts = distinct.to_pylist()
-    table = _table(_of_day(text, reading.clock) for text in texts)
+    how = reading.clock
+    table = _table(_of_day(text, how) for text in texts)
     clock, offset, until, wrong, _ = table[3:, which]
     before = table[:3, which]  # the day before the time of day
     known = day.wall != NONE
@@ -279,18 +283,16 @@ def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, C
     for name, flag in _KINDS.items():
         if number := int(rows[kinds & flag > 0].sum()):
             out.setdefault("kinds", Counter())[name] = number
-    for place in np.flatnonzero(kinds & _MARKED).tolist():
-        text, kind = texts[place].strip(), int(kinds[place])
-        if kind & _FIELDS:
-            one, two, last = numbers_of(text) or ("", "", "")
-            said = [("first", one), ("last", last)] if len(last) <= 2 else []
-            said += [("one", one), ("two", two)] if max(int(one), int(two)) <= 12 else []
-        elif kind & _NUMBER:
-            said = [("numbers", number_of(text.lstrip("T")) or "")]
-        else:
-            said = [("behind", behind_dash(text) or "")]
+    for place in np.flatnonzero(kinds & _FIELDS)[:SOME].tolist():
+        one, two, last = numbers_of(texts[place]) or ("", "", "")
+        said = [("first", one), ("last", last)] if len(last) <= 2 else []
+        said += [("one", one), ("two", two)] if max(int(one), int(two)) <= 12 else []
         for name, what in said:
             out.setdefault(name, Counter())[what] += int(rows[place])
+    for place in np.flatnonzero(kinds & (_NUMBER | _DASHED)).tolist():
+        text, dashed = texts[place].strip(), int(kinds[place]) & _DASHED
+        name, what = ("behind", behind_dash(text)) if dashed else ("numbers", number_of(text.lstrip("T")))
+        out.setdefault(name, Counter())[what or ""] += int(rows[place])
     return out
 
 
