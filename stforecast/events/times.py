@@ -104,14 +104,14 @@ def parse(texts: pa.Array | Sequence[str], reading: Reading = Reading()) -> Pars
     how = reading.clock
     words = _table(_half(text, how) for text in halves)
     day, clock = which[::2], which[1::2]
-    found = _joined(words[:3, day], words[3:, clock], reading.order)
+    found = _joined(words, day, clock, reading.order)
     known = (words[:3] != NONE).any(axis=0)[day]
-    told = _told(halves, words[-1], np.concatenate([day, clock[known]]))
+    told = _told(halves, words[-1], which if known.all() else np.concatenate([day, clock[known]]))
     rest = np.flatnonzero(found.wall == NONE)
     if rest.size:
         which, distinct = coded(texts.take(pa.array(rest)))
         words = _table(_whole(text, how) for text in distinct.to_pylist())
-        again = _joined(words[:3, which], words[3:, which], reading.order)
+        again = _joined(words, which, which, reading.order)
         for name in ("wall", "offset", "until", "orders", "wrong", "timeless"):
             getattr(found, name)[rest] = getattr(again, name)
         unseen = which[~known[rest]]
@@ -260,18 +260,19 @@ def _of_digits(text: str) -> tuple[int, int] | None:
     return None
 
 
-def _joined(days: np.ndarray, clocks: np.ndarray, order: DateOrder) -> Parsed:
-    """Days [3 r] under each order, and times of day with their kinds [5 r] → times."""
-    clock, offset, until, wrong, kind = clocks
-    day = days[ORDERS.index(order)]
-    there = days != NONE
-    differ = ((days != days.max(axis=0)) & there).any(axis=0) | (there.sum(axis=0) == 1)
-    orders = np.where(differ, [1, 2, 4] @ there, 0).astype(np.int8)
-    read = (day != NONE) & (wrong == 0)
-    why = np.where(there.any(axis=0) & (wrong != 0), wrong, np.where(day == NONE, BAD_DAY, 0)).astype(np.int8)
+def _joined(words: np.ndarray, days: np.ndarray, clocks: np.ndarray, order: DateOrder) -> Parsed:
+    """Words [8 w], and which of them is the day and which the time of day of each row [r] → times."""
+    there = words[:3] != NONE
+    differ = ((words[:3] != words[:3].max(axis=0)) & there).any(axis=0) | (there.sum(axis=0) == 1)
+    orders = np.where(differ, [1, 2, 4] @ there, 0).astype(np.int8)[days]
+    some = there.any(axis=0)[days]
+    day, (clock, offset, until) = words[ORDERS.index(order), days], words[3:6, clocks]
+    bad = words[6].astype(np.int8)[clocks]
+    wrong = np.where(some & (bad != 0), bad, np.where(day == NONE, BAD_DAY, 0).astype(np.int8))
+    read = wrong == 0
     end = np.where(read & (until != NONE), day + until, NONE)
     wall, offset = np.where(read, day + clock, NONE), np.where(read, offset, NONE)
-    return Parsed(wall, offset, end, orders, why, (kind & _BLANK) > 0)
+    return Parsed(wall, offset, end, orders, wrong, (words[7] & _BLANK > 0)[clocks])
 
 
 def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, Counter[str]]:
@@ -291,8 +292,8 @@ def _told(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, C
             out.setdefault(name, Counter())[what] += int(rows[place])
     for place in np.flatnonzero(kinds & (_NUMBER | _DASHED)).tolist():
         text, dashed = texts[place].strip(), int(kinds[place]) & _DASHED
-        name, what = ("behind", behind_dash(text)) if dashed else ("numbers", number_of(text.lstrip("T")))
-        out.setdefault(name, Counter())[what or ""] += int(rows[place])
+        found = behind_dash(text) if dashed else number_of(text.lstrip("T"))
+        out.setdefault("behind" if dashed else "numbers", Counter())[found or ""] += int(rows[place])
     return out
 
 
