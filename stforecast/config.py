@@ -14,11 +14,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticUndefined
 
 from stforecast.errors import ConfigError
+from stforecast.publishers import publisher
 from stforecast.sections import (
     Analysis,
     Backtest,
@@ -34,12 +34,11 @@ from stforecast.sections import (
     Trees,
     Weather,
 )
+from stforecast.yamls import text_of, values_of
 
 PACKAGED = Path(__file__).parent / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
     PACKAGED = Path(__file__).parent.parent / "configs"
-PRESET_COUNTRY = "US"
-"""Where every publisher of `events/presets.py` is: a city of a preset has its holidays, unless told otherwise."""
 
 
 class Config(Section):
@@ -81,12 +80,17 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _country(cls, values: Any) -> Any:
-        """Write the country of a preset into the values, so that what is built from it shows in the configuration."""
+    def _holidays(cls, values: Any) -> Any:
+        """Write where a preset's publisher is into the values, so that what is built from it shows in the
+        configuration."""
         source, grid = values.get("source"), values.get("grid", {})
-        if isinstance(source, dict) and source.get("preset") and isinstance(grid, dict):
-            return values | {"grid": {"country": PRESET_COUNTRY} | grid}
-        return values
+        if not (isinstance(source, dict) and isinstance(source.get("preset"), str) and isinstance(grid, dict)):
+            return values
+        where = publisher(source["preset"])
+        place = {"country": where.country, "subdivision": where.subdivision}
+        if grid.get("country", where.country) != where.country:
+            del place["subdivision"]  # of another country
+        return values | {"grid": place | grid}
 
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""
@@ -106,7 +110,7 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: cannot be read as YAML: {error}. Save it as UTF-8.") from error
-    values = _yaml(text, str(file))
+    values = values_of(text, str(file))
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: expected `key: value` lines, found {type(values).__name__}.")
     for override in overrides:
@@ -131,7 +135,7 @@ def dump(config: Config) -> str:
     """
     values = config.model_dump(mode="json")
     values["source"] = config.source.model_dump(mode="json", exclude_unset=True)
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text_of(values)
 
 
 def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
@@ -167,37 +171,6 @@ def _near(key: str) -> str | None:
     return None
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that says where a key is given twice, or a value looks like a date and is none, such as 2023-02-30."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key.value} is given twice; write it once", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(
-                problem=f"{node.value} is no date or number ({error})", problem_mark=node.start_mark
-            ) from None
-
-
-def _yaml(text: str, origin: str) -> Any:
-    """The value of a YAML text; `origin` names it in the error."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
-        raise ConfigError(f"{origin}: cannot be read as YAML: {said}") from error
-
-
 def _find(path: Path) -> Path:
     candidates = [path, PACKAGED / path, PACKAGED / f"{path}.yaml"]
     if path.parts[:1] == ("configs",):
@@ -220,4 +193,4 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"{override!r}: {parent} is a value, not a section.")
         node = child
-    node[leaf] = _yaml(text, repr(override))
+    node[leaf] = values_of(text, repr(override))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 DateOrder = Literal["month_first", "day_first", "year_first"]
+PRESETS = tuple(sorted(path.stem for path in (Path(__file__).parent / "publishers").glob("*.yaml")))
+"""Names of the built-in formats, a file of `publishers` each."""
 
 
 class Section(BaseModel):
@@ -72,11 +75,7 @@ class Columns(Section):
 class Source(Section):
     """The publisher's files and how to read them."""
 
-    preset: str | None = Field(
-        None,
-        description="publisher's format: atlanta, boston, chicago, denver, los_angeles, new_york, st_louis, "
-        "washington_dc",
-    )
+    preset: str | None = Field(None, description=f"publisher's format: {', '.join(PRESETS)}")
     path: str | list[str] | None = Field(
         None,
         description="file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or "
@@ -144,7 +143,10 @@ class Grid(Section):
     country: str | None = Field(
         None, description="country code of the public holidays; default that of the preset's publisher, else none"
     )
-    subdivision: str | None = Field(None, description="state or province code of the public holidays")
+    subdivision: str | None = Field(
+        None,
+        description="state or province code of the public holidays; default that of the preset's publisher, else none",
+    )
 
 
 class Weather(Section):

@@ -12,6 +12,7 @@ from stforecast.config import PACKAGED, Config, dump, load, parse
 from stforecast.errors import ConfigError
 from stforecast.events.sources import resolve
 from stforecast.forecasters.base import forecaster_class
+from stforecast.publishers import publisher
 
 SHIPPED = sorted(str(path.relative_to(PACKAGED).with_suffix("")) for path in PACKAGED.rglob("*.yaml"))
 CONTRACT = {
@@ -54,22 +55,39 @@ def reloaded(config: Config, folder: Path) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("values", "country"),
+    ("grid", "country", "subdivision"),
     [
-        ({}, None),
-        ({"source": {"preset": "boston"}}, "US"),
-        ({"source": {"preset": "boston"}, "grid": {"resolution": 9}}, "US"),
-        ({"source": {"preset": "boston"}, "grid": {"country": None}}, None),
-        ({"source": {"preset": "boston"}, "grid": {"country": "CA"}}, "CA"),
+        (None, "US", "MA"),
+        ({"subdivision": "VT"}, "US", "VT"),
+        ({"country": "US"}, "US", "MA"),
+        ({"country": "CA"}, "CA", None),  # a state of another country is none
+        ({"country": None}, None, None),
+        ({"subdivision": None}, "US", None),
     ],
 )
-def test_the_country_is_that_of_the_preset_unless_given(values: dict[str, Any], country: str | None) -> None:
-    assert parse({"city": "mine", **values}, "test").grid.country == country
+def test_holidays_are_those_of_the_publisher_unless_told_otherwise(
+    grid: dict[str, Any] | None, country: str | None, subdivision: str | None
+) -> None:
+    values = {"city": "mine", "source": {"preset": "boston"}} | ({"grid": grid} if grid is not None else {})
+    config = parse(values, "test")
+    assert (config.grid.country, config.grid.subdivision) == (country, subdivision)
+    assert parse(yaml.safe_load(dump(config)), "test") == config
+
+
+def test_without_a_preset_there_are_no_holidays() -> None:
+    grid = parse({"city": "mine"}, "test").grid
+    assert (grid.country, grid.subdivision) == (None, None)
+
+
+def test_an_unknown_preset_is_said_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"no preset 'gotham'\. Known: atlanta, .*boston"):
+        parse({"city": "mine", "source": {"preset": "gotham"}}, "test")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_city_has_the_holidays_of_its_country(name: str) -> None:
-    assert load(name).grid.country == "US"
+    config = load(name)
+    assert config.grid.country == (publisher(config.source.preset).country if config.source.preset else "US")
 
 
 def test_a_name_is_found_without_a_file_and_as_configs_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from stforecast.errors import ConfigError
-from stforecast.events.presets import PRESETS
-from stforecast.sections import Columns, Source
+from stforecast.publishers import publisher
+from stforecast.sections import PRESETS, Columns, Source
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
 NEEDED = ("occurred",)
@@ -24,7 +24,7 @@ def resolve(source: Source) -> Source:
     Raises:
         ConfigError: the preset, the time zone or the coordinate system is unknown, or something needed is not given.
     """
-    preset = _preset(source.preset)
+    preset = publisher(source.preset).source if source.preset else Source()
     columns = Columns(**{f: getattr(source.columns, f) or getattr(preset.columns, f) for f in Columns.model_fields})
     if source.columns.location and not (source.columns.latitude or source.columns.longitude):
         columns = columns.model_copy(update={"latitude": [], "longitude": []})
@@ -68,23 +68,12 @@ def wildcard(pattern: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE | re.DOTALL)
 
 
-def _preset(name: str | None) -> Source:
-    if name is None:
-        return Source()
-    if name not in PRESETS:
-        raise ConfigError(
-            f"source.preset: no preset {name!r}. Known: {', '.join(sorted(PRESETS))}. For any other publisher leave it "
-            "out and give source.columns, source.time_zone and source.categories."
-        )
-    return PRESETS[name]
-
-
 def _check(source: Source) -> None:
     for name in (*NEEDED, *(("offence",) if source.categories else ())):
         if not getattr(source.columns, name):
             raise ConfigError(
                 f"source.columns.{name}: not given. Name the publisher's column, or set source.preset "
-                f"({', '.join(sorted(PRESETS))})."
+                f"({', '.join(PRESETS)})."
             )
     if source.columns.occurred_until_time and not source.columns.occurred_until:
         raise ConfigError(

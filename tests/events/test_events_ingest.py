@@ -10,10 +10,10 @@ import pytest
 from stforecast.config import load, parse
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
-from stforecast.events.presets import PRESETS
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import categories_of, resolve
-from stforecast.sections import Source
+from stforecast.publishers import publisher
+from stforecast.sections import PRESETS, Source
 from stforecast.workspace import Workspace
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -369,10 +369,10 @@ def test_samples(name, preset, events, rejected, at, tmp_path):
     meta = out.meta
     assert (len(out), sum(meta["rejected"].values())) == (events, rejected)
     assert meta["rows_read"] == 2000 == events + rejected + meta["merged"] + sum(meta["left_out"].values())
-    west, south, east, north = PRESETS[preset].bounds
+    west, south, east, north = publisher(preset).source.bounds
     assert out.frame["longitude"].between(west, east).all()
     assert out.frame["latitude"].between(south, north).all()
-    hours = out.frame["occurred_at"].dt.tz_convert(PRESETS[preset].time_zone).dt.hour.value_counts()
+    hours = out.frame["occurred_at"].dt.tz_convert(publisher(preset).source.time_zone).dt.hour.value_counts()
     assert hours.reindex([3, 4, 5]).sum() < hours.reindex([15, 16, 17]).sum()  # local time: the night is quieter
     if at:
         row = out.frame.set_index("event_id").loc[at[0]]

@@ -1,0 +1,68 @@
+"""Formats, addresses and quirks of publishers as data: a YAML each, named as `source.preset` names it.
+
+`events.sources.resolve` merges the format of one with the user's own fields. Column names are compared without case,
+spaces and punctuation (`Primary Type` = `primary_type` = `PrimaryType`), so a variant of a header needs a name of its
+own only where its words differ.
+
+The default categories group the publisher's own offence types into person, vehicle and property. They leave out what
+is mostly found by patrols and not reported by a victim (drugs, driving, weapons found, prostitution, warrants): its
+counts follow where the police look, and a forecast of them would send the police to where it already was. Fraud is
+left out too, since the recorded place is seldom where it happened. `source.other` takes in all the rest.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from stforecast.errors import ConfigError
+from stforecast.sections import PRESETS, Section, Source
+from stforecast.yamls import values_of
+
+__all__ = ["Publisher", "publisher"]
+
+
+class Publisher(Section):
+    """What is known of a publisher and of the files that it hands out."""
+
+    title: str = Field(description="city, and its state or country")
+    publisher: str = Field(description="who publishes the records")
+    addresses: list[str] = Field(min_length=1, description="where its data sets, or the portal that has them, are")
+    licence: str = Field(description="licence of the data as far as known; the publisher's page decides")
+    attribution: str = Field(description="how the publisher is to be named beside what is made of the data")
+    country: str = Field(description="country code of the public holidays; default of grid.country")
+    subdivision: str | None = Field(
+        None, description="state or province code of the public holidays; default of grid.subdivision"
+    )
+    precision: str = Field(description="how exact times of occurrence and of report are, in words")
+    quirks: list[str] = Field(min_length=1, description="what a reader of the files has to know, in words")
+    verified: Literal["rows tried", "documentation only"] = Field(
+        description="whether the format was tried on rows of the publisher, or comes from its documentation alone"
+    )
+    tried: str = Field(description="which rows were tried, or where the format is documented")
+    source: Source = Field(description="how the files are read, as in the section `source` of a configuration")
+
+
+@cache
+def publisher(preset: str) -> Publisher:
+    """What is known of a publisher.
+
+    Args:
+        preset: the name of its file.
+
+    Raises:
+        ConfigError: there is no such file, or it does not say what it must.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(
+            f"source.preset: no preset {preset!r}. Known: {', '.join(PRESETS)}. For any other publisher leave it "
+            "out and give source.columns, source.time_zone and source.categories."
+        )
+    file = Path(__file__).parent / f"{preset}.yaml"
+    try:
+        return Publisher.model_validate(values_of(file.read_text(encoding="utf-8"), str(file)))
+    except ValidationError as error:
+        raise ConfigError(f"{file}: {error}") from error

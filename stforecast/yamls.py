@@ -1,0 +1,52 @@
+"""YAML text → plain values, strictly: nothing is given twice, and nothing that looks like a date is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from stforecast.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that says where a key is given twice, or a value looks like a date and is none, such as 2023-02-30."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} is given twice; write it once", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{node.value} is no date or number ({error})", problem_mark=node.start_mark
+            ) from None
+
+
+def values_of(text: str, origin: str) -> Any:
+    """The value of a YAML text.
+
+    Args:
+        origin: names the text in the error.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        raise ConfigError(f"{origin}: cannot be read as YAML: {said}") from error
+
+
+def text_of(values: Any) -> str:
+    """Plain values as YAML, in their order."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
