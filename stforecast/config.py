@@ -152,7 +152,9 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
 
 def _wrong(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:
     """What is wrong with a value, and which key an unknown one is likely to mean."""
-    key = ".".join(str(name) for name in place if name not in ("names", "parts")) or "config"  # which kind of union
+    key = (
+        ".".join(str(name) for name in place if name not in ("names", "parts", "flags")) or "config"
+    )  # which kind of union
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {given!r:.60})"
     near = _near(key)

@@ -36,9 +36,19 @@ class DateParts(Section):
         return self
 
 
+class Flags(Section):
+    """Columns of 1 and 0, one an offence that is named as its column."""
+
+    flags: list[str] = Field(min_length=1, description="the columns; of several that hold 1, the first one counts")
+
+
 Moment = Annotated[
     Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")],
     Discriminator(lambda given: "parts" if isinstance(given, dict | DateParts) else "names"),
+]
+Offence = Annotated[
+    Annotated[list[str], Tag("names")] | Annotated[Flags, Tag("flags")],
+    Discriminator(lambda given: "flags" if isinstance(given, dict | Flags) else "names"),
 ]
 
 
@@ -64,7 +74,11 @@ class Columns(Section):
         description="one column that holds both coordinates, in place of latitude and longitude: an address with "
         '"(37.87, -122.27)" behind it, WKT or GeoJSON',
     )
-    offence: list[str] = Field([], description="the publisher's offence type that `categories` groups")
+    offence: Offence = Field(
+        [],
+        description="the publisher's offence type that `categories` groups: names, or {flags: […]} where each offence "
+        "has a column of its own that holds 1 or 0",
+    )
     event_id: list[str] = Field([], description="unique key of a row; without one a hash of the row is used")
     incident_id: list[str] = Field([], description="incident that several rows may share")
     district: list[str] = Field([], description="police district or area")
@@ -83,6 +97,11 @@ class Source(Section):
         "data/<city>/bronze",
     )
     columns: Columns = Field(Columns(), description="column mapping; overrides the preset's field by field")
+    rows_in: str | None = Field(
+        None,
+        description="member of a JSON document that holds its rows, where it is not `features` or `data`; rows that "
+        "are lists have the columns '1', '2' and so on",
+    )
     crs: str | None = Field(None, description="coordinate system of projected coordinates, such as EPSG:2815")
     time_zone: str | None = Field(None, description="IANA time zone of the city; default the preset's")
     times_are: Literal["local", "utc"] | None = Field(

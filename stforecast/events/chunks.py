@@ -44,7 +44,7 @@ class Origin:
     """A file, or a member of an archive, that is being read, and what is sought in it.
 
     path, raw: the file itself, opened. name: that of the file and, behind slashes, of what is read inside it.
-    needed: the fields that it must have. block: bytes of text parsed at once.
+    needed: the fields that it must have. block: bytes of text parsed at once. rows_in: see `config.Source`.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Origin:
     columns: Columns
     needed: Collection[str]
     block: int
+    rows_in: str | None = None
     note: str = ""
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """The text of a time of day → microseconds, the offset from UTC written behind it, and the end of a span.
 
-Read are `H:MM[:SS[.f]]`, `14h30`, `14.30 Uhr`, `2 PM`, `2:00 p. m.`, `1430`, `143000` (`2400` and `24:00` are the end
-of the day), the hour alone, a spreadsheet's fraction of a day (`0.6041667`), each with `Z`, `UTC` or an offset such as
-`+00`, `-07:00` or `GMT-0700 (MST)`; and spans such as `14:30-15:30`.
+Read are `H:MM[:SS[.f]]` (or `:f`), `14h30`, `14.30 Uhr`, `2 PM`, `2:00 p. m.`, `1430`, `143000` (`2400` and `24:00` are
+the end of the day), the hour alone, a spreadsheet's fraction of a day (`0.6041667`), each with `Z`, `UTC` or an offset
+such as `+00`, `-07:00` or `GMT-0700 (MST)`; and spans such as `14:30-15:30`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BAD_CLOCK, BAD_OFFSET = 1, 2
 OFFSETS = (-12 * 60, 14 * 60)  # minutes: no place on earth is further from UTC
 
 _TIME = (
-    r"([0-9]{1,2})(?: ?(?:(?P<h>h)|:|(?P<dot>\.)) ?([0-9]{2})(?:(?(dot)\.|[:m]) ?([0-9]{2})(?:[.,]([0-9]{1,9}))?)?)"
+    r"([0-9]{1,2})(?: ?(?:(?P<h>h)|:|(?P<dot>\.)) ?([0-9]{2})(?:(?(dot)\.|[:m]) ?([0-9]{2})(?:[.,:]([0-9]{1,9}))?)?)"
     r"(?: ?(?:m|mn|min|s))?"
 )
 _HOURS = r"(?P<unit> ?(?:h|hs|hrs?|hours?|uhr)\.?)?"

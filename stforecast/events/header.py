@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from stforecast.errors import DataError
 from stforecast.events.texts import is_empty, stripped
-from stforecast.sections import Columns, DateParts
+from stforecast.sections import Columns, DateParts, Flags
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)
@@ -20,7 +20,8 @@ def locate(
 ) -> dict[str, int]:
     """Field → index of the first column that bears one of its names (case, spaces and punctuation aside).
 
-    A part of a date has a field of its own, such as `occurred.year`; `joined` makes one text of them.
+    A part of a date has a field of its own, such as `occurred.year`, and so has the flag of an offence; `joined` makes
+    one text of them.
 
     Args:
         needed: the fields that the file must have; a place may come from latitude and longitude or from `location`.
@@ -68,12 +69,18 @@ def locate(
 
 
 def joined(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Texts [r] by field, with one text such as `2023-04-01 4:07` in the place of the parts of a date.
+    """Texts [r] by field, with one text such as `2023-04-01 4:07` in the place of the parts of a date, and the name of
+    an offence in that of its flag.
 
     It is "" where all parts are blank. A part that is blank beside others leaves a text that is no time.
     """
     out = {field: values for field, values in texts.items() if "." not in field}
     for field in dict.fromkeys(name.partition(".")[0] for name in texts if "." in name):
+        if field == "offence":
+            out[field] = _flagged(
+                {name.partition(".")[2]: texts[name] for name in texts if name.startswith("offence.")}
+            )
+            continue
         part = {name: stripped(texts[f"{field}.{name}"], True) for name in PARTS if f"{field}.{name}" in texts}
         day = pc.binary_join_element_wise(_long(part["year"]), part["month"], part["day"], _text("-"))
         if (hour := part.get("hour")) is not None:
@@ -81,6 +88,15 @@ def joined(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
             day = pc.binary_join_element_wise(day, pc.binary_join_element_wise(hour, minute, _text(":")), _text(" "))
         blank = is_empty(part["year"]) & is_empty(part["day"])
         out[field] = pc.if_else(pa.array(blank), _text(""), day)
+    return out
+
+
+def _flagged(flags: Mapping[str, pa.Array]) -> pa.Array:
+    """The name of the first of some columns [r] that holds a 1; "" where none does."""
+    yes = pa.array(["1", "true"], pa.large_string())
+    out: pa.Array = _text("")
+    for name, values in reversed(list(flags.items())):
+        out = pc.if_else(pc.is_in(stripped(values, True), yes), _text(name), out)
     return out
 
 
@@ -99,6 +115,8 @@ def names_of(columns: Columns) -> dict[str, list[str]]:
         given = getattr(columns, field)
         if isinstance(given, DateParts):
             out |= {f"{field}.{part}": [name] for part in PARTS if (name := getattr(given, part))}
+        elif isinstance(given, Flags):
+            out |= {f"{field}.{name}": [name] for name in given.flags}
         else:
             out[field] = given
     return out

@@ -197,7 +197,8 @@ def _as_told(
 
 def _guess(path: Path, source: Source, needed: Sequence[str], now: pd.Timestamp) -> Reading:
     """The reading that the first rows of a file suggest."""
-    told = next((clean(chunk.frame, source, now).told for chunk in read(path, source.columns, needed, GLANCE)), Told())
+    chunks = read(path, source.columns, needed, GLANCE, source.rows_in)
+    told = next((clean(chunk.frame, source, now).told for chunk in chunks), Told())
     try:
         return reading_of({path: told}, source)[0][path]
     except DataError:  # the others may tell
@@ -237,7 +238,7 @@ def _chunks(
 ) -> Iterator[Cleaned]:
     """The cleaned rows of a file; notes on what of it is read are put into `said`."""
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"ingest {path.name}", disable=None) as bar:
-        for chunk in ahead(read(path, source.columns, needed)):
+        for chunk in ahead(read(path, source.columns, needed, rows_in=source.rows_in)):
             if chunk.note:
                 said[chunk.note] = None
             how = source.model_copy(update={"crs": None}) if chunk.in_degrees else source

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from stforecast.events.chunks import ROWS, Chunk, Origin
 from stforecast.events.columnar import compact
 from stforecast.events.decoding import texts
 from stforecast.events.geometry import crs_of_json, has_place, of_json, with_places
+from stforecast.events.header import names_of
 
 ROWS_OF = ("features", "data")  # members of a document that hold its rows
 LARGEST = 64 << 20  # letters of one row; more is a string without end
@@ -36,7 +37,7 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
     header: dict[str, None] = {}
     first, crs, placed = 1, None, False
     try:
-        rows = _rows(_Text(texts(binary, origin.block)), members)
+        rows = _rows(_Text(texts(binary, origin.block)), members, (origin.rows_in,) if origin.rows_in else ROWS_OF)
         while batch := list(islice(rows, ROWS)):
             records, shapes, arcgis = [], [], False
             for number, row in enumerate(batch, first):
@@ -60,6 +61,12 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
                 columns, in_degrees = with_places(columns, of_json(shapes, origin), crs, origin)
             yield origin.chunk(columns, np.arange(first, first + len(batch)), in_degrees=in_degrees)
             first += len(batch)
+        if origin.rows_in and origin.rows_in not in members:
+            nothing = dict.fromkeys(names_of(origin.columns), _column([]))
+            origin = replace(
+                origin, note=f"{origin}: has no rows under {origin.rows_in}, so that nothing of it is read"
+            )
+            yield origin.chunk(nothing, np.arange(0))
     except (ValueError, RecursionError) as error:
         raise origin.damaged(getattr(error, "msg", error)) from error  # its position is one in the text at hand
 
@@ -74,8 +81,8 @@ def _record(row: Any, members: dict[str, Any], number: int, origin: Origin) -> t
             return key | (values or {}), row.get("geometry"), False
         case dict():
             return row, None, False
-        case list() if "meta" in members:
-            return dict(zip(_names(members), row, strict=False)), None, False
+        case list() if "meta" in members or origin.rows_in:
+            return dict(zip(_names(members) or map(str, count(1)), row, strict=False)), None, False
     raise DataError(
         f"{origin}: row {number} is no object with named values. Export the reports as CSV, GeoJSON or an array of "
         "objects."
@@ -106,8 +113,14 @@ def _as_text(value: Any) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else compact(value)
 
 
-def _rows(text: _Text, members: dict[str, Any]) -> Iterator[Any]:
-    """The rows of a document, what stands beside them being put into `members`; or objects one after another."""
+def _rows(text: _Text, members: dict[str, Any], rows_in: Collection[str]) -> Iterator[Any]:
+    """The rows of a document, what stands beside them being put into `members`; or objects one after another.
+
+    Args:
+        rows_in: the members that hold rows; where they are not those of known writers, nothing else is a row.
+    """
+    if rows_in != ROWS_OF and text.peek() != "{":
+        return
     if text.peek() == "[":
         yield from text.items()
         if text.peek():
@@ -119,12 +132,13 @@ def _rows(text: _Text, members: dict[str, Any]) -> Iterator[Any]:
             continue
         one_by_one = True
         for name in text.names():
-            if name in ROWS_OF and text.peek() == "[":
+            if name in rows_in and text.peek() == "[":
                 one_by_one = False
+                members[name] = None  # it is there
                 yield from text.items()
             else:
                 members[name] = text.value()
-        if one_by_one:
+        if one_by_one and rows_in == ROWS_OF:
             yield dict(members)
             members.clear()
 

@@ -174,7 +174,7 @@ def _parse(book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source
         _count_beside(book, read, day)
         if source.times_are is None:
             if (day.offset != NONE).any():
-                _as_local_days(book, read, day, rows, columns[0], source.time_zone or "UTC")
+                _as_local_days(book, read, day, rows, columns[0], source)
             if (read.offset != NONE).any():
                 _ask_of_offsets(book, read, rows, columns[1], source.time_zone or "UTC")
 
@@ -190,8 +190,10 @@ def _parse(book: Ledger, columns: tuple[pa.Array, ...], rows: np.ndarray, source
     return Parsed(wall, offset, until, orders, placed(read.wrong, 0), placed(read.timeless, False), read.told)
 
 
-def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, shown: pa.Array, zone: str) -> None:
-    """Where a day beside a time of day is an instant: local midnight is that local day; any other is a question."""
+def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, shown: pa.Array, source: Source) -> None:
+    """Where a day beside a time of day is an instant: local midnight is that local day; any other is a question, but
+    for days that no event may have: publishers wrote those by the rules that summer time had later."""
+    zone, first = source.time_zone or "UTC", ((source.first_day or FLOOR) - _EPOCH).days * DAY
     marked = np.flatnonzero((day.offset != NONE) & (read.wall != NONE))
     local = to_local(day.wall[marked] - day.offset[marked], zone)
     midnight = local % DAY == 0
@@ -199,7 +201,7 @@ def _as_local_days(book: Ledger, read: Parsed, day: Parsed, rows: np.ndarray, sh
     for values in (read.wall, read.until):
         values[marked] = np.where(values[marked] == NONE, NONE, values[marked] + moved)
     asked = np.zeros(len(rows), bool)
-    asked[np.flatnonzero(rows)[marked[~midnight]]] = True
+    asked[np.flatnonzero(rows)[marked[~midnight & (day.wall[marked] >= first)]]] = True
     book.example(DAY_IN_UTC, asked, shown)
 
 

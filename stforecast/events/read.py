@@ -30,14 +30,23 @@ DEPTH = 4  # of things packed in one another
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
-def read(path: Path, columns: Columns, needed: Collection[str], block: int = BLOCK) -> Iterator[Chunk]:
+def read(
+    path: Path, columns: Columns, needed: Collection[str], block: int = BLOCK, rows_in: str | None = None
+) -> Iterator[Chunk]:
     """Chunks of one file; what it is, its first bytes say.
+
+    Args:
+        path: the file.
+        columns: which of its columns holds what.
+        needed: the fields that it must have.
+        block: bytes of text parsed at once.
+        rows_in: the member of a JSON document that holds its rows; default those of known writers.
 
     Raises:
         DataError: the file is empty, damaged, of a format that is not read, or lacks the column of a needed field.
     """
     with path.open("rb") as raw:
-        origin = Origin(path, raw, path.name, columns, needed, block)
+        origin = Origin(path, raw, path.name, columns, needed, block, rows_in)
         try:
             yield from _read(origin, raw)
         except _DAMAGE as error:

@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import tarfile
 import warnings
+import zipfile
 from xml.sax.saxutils import escape
 
 import geopandas as gpd
@@ -496,6 +497,31 @@ def test_damaged_workbooks(tmp_path):
     assert "damaged" in error_of(tmp_path / "empty.xlsx")
     (tmp_path / "locked.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     assert "damaged" in error_of(tmp_path / "locked.xls")
+
+
+def test_json_rows_that_are_lists_under_a_member_of_any_name(tmp_path):
+    columns = Columns(occurred=["4"], latitude=["1"], longitude=["2"], offence=["3"])
+    rows = [[39.7, -104.9, "THEFT", "2024-01-01"], [39.71, -104.8, "ARSON", "2024-01-02", 7]]
+    named = [{"1": 39.7, "2": -104.9, "3": "THEFT", "4": "2024-01-01"}]
+    documents = {
+        "a.json": {"sums": [[2024, 2]], "points": rows},
+        "b.json": {"points": named},
+        "c.json": {"points": []},
+        "d.json": {"population": 7},
+        "e.json": [{"name": "x"}],
+    }
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, document in documents.items():
+            archive.writestr(name, json.dumps(document))
+    chunks = list(read(tmp_path / "all.zip", columns, ("occurred", "offence"), rows_in="points"))
+    frame = pd.concat([chunk.frame for chunk in chunks], ignore_index=True)
+    assert frame["offence"].tolist() == ["THEFT", "ARSON", "THEFT"]
+    assert frame["latitude"].tolist() == ["39.7", "39.71", "39.7"]
+    assert frame["line"].tolist() == [1, 2, 1]
+    said = "has no rows under points, so that nothing of it is read"
+    assert [chunk.note for chunk in chunks if chunk.note] == [
+        f"{tmp_path}/all.zip/{name}.json: {said}" for name in "de"
+    ]
 
 
 def test_one_page_of_an_answer_is_noted(tmp_path):

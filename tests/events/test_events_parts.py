@@ -83,9 +83,9 @@ def seen(monkeypatch):
     names = []
     plain = module.read
 
-    def spy(path, columns, needed, *block):
+    def spy(path, columns, needed, *block, **how):
         names.extend([] if block else [path.name])  # a glance at the first rows reads a small block
-        return plain(path, columns, needed, *block)
+        return plain(path, columns, needed, *block, **how)
 
     monkeypatch.setattr(module, "read", spy)
     return names

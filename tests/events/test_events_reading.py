@@ -246,3 +246,16 @@ def test_what_chunks_tell_adds():
 def test_nothing_told_is_read_month_first():
     path = Path("f")
     assert reading_of({path: Told()}, Source())[0] == {path: Reading()}
+
+
+def test_days_in_utc_of_which_no_event_may_be_are_not_asked_for(tmp_path):
+    """Publishers wrote midnights of long ago by the rules that summer time has now: 04:00 in April 1978."""
+    rows = [
+        f"{day:%Y-%m-%d}T04:00:00.000Z,{i % 24:02d}:45" for i, day in enumerate(pd.date_range("2023-07-01", periods=20))
+    ]
+    old = ["1978-04-10T04:00:00.000Z,10:00", "1995-04-01T04:00:00.000Z,10:00"]
+    toronto = {"zone": "America/Toronto", "place": (43.7, -79.4), "columns": CLOCK, "max_rejects": 0.1}
+    assert len(taken_in(tmp_path / "a", "day,time", rows + old[:1], **toronto)) == 20
+    with pytest.raises(DataError, match=r"'1995-04-01T04:00:00.000Z' is a day in UTC"):
+        taken_in(tmp_path / "b", "day,time", rows + old, **toronto)
+    assert len(taken_in(tmp_path / "c", "day,time", rows + old, **toronto, first_day="2000-01-01")) == 20
