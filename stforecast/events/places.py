@@ -41,7 +41,7 @@ NOWHERE = (math.nan, math.nan)
 
 def places(book: Ledger, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
-    shown = [texts[name] for name in ("latitude", "longitude", "location") if not is_empty(texts[name]).all()]
+    shown = [texts[name] for name in ("latitude", "longitude", "location")]
     y, x = (_coordinates(texts[name], source.crs) for name in ("latitude", "longitude"))
     if not is_empty(texts["location"]).all():
         which, distinct = coded(texts["location"])

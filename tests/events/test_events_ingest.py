@@ -199,7 +199,7 @@ def test_decimal_commas(tmp_path):
 
 def test_the_example_of_a_refused_row_has_a_text(tmp_path):
     bad = ["2023-05-01 10:00,,,Theft,31", "2023-05-01 10:00,39°42',,Theft,32"]
-    stops(tmp_path, table(extra=bad), r"no coordinates: 2 \(such as a\.csv line 23: \"39°42' \"\)", True)
+    stops(tmp_path, table(extra=bad), r"no coordinates: 2 \(such as a\.csv line 23: \"39°42'\"\)", True)
 
 
 def test_a_file_cut_short_stops_the_run(tmp_path):

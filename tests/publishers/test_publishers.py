@@ -135,8 +135,9 @@ SAMPLES = {
         [
             "2020-10-16 03:30 vehicle",
             "2020-10-16 07:05 person",
+            "2020-10-17 07:01 vehicle",
         ],
-        rejected={"unreadable time of day": 1, "no coordinates": 1},
+        rejected={"no coordinates": 1},
         left_out={"not in a category": 1},
     ),
     "mexico_city-before_2024.csv": Expected(
@@ -241,7 +242,7 @@ SAMPLES = {
             "2025-05-02 06:30 vehicle",
             "2025-05-02 16:30 person",
         ],
-        rejected={"no coordinates": 2},
+        rejected={"no coordinates": 1, "unreadable coordinates": 1},
         left_out={"not in a category": 1},
     ),
     "st_louis-2011.csv": Expected(
