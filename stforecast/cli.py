@@ -74,6 +74,21 @@ def hint(next_verb: str, config: str, overrides: tuple[str, ...]) -> None:
     click.echo("next: " + shlex.join(["stforecast", next_verb, config, *overrides]))
 
 
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of the first file.")
+def init(files: tuple[str, ...], city: str | None) -> None:
+    """Look into a publisher's files and write configs/NAME.yaml, with reasons and open questions.
+
+    Columns are found by their values first, and by their names second. Shown are ten rows as they are understood, and
+    what ingest would refuse.
+    """
+    with importing():
+        from stforecast.events.look.init import init as look
+
+    hint("run", str(look(files, city, say)), ())
+
+
 @verb
 def ingest(config: str, overrides: tuple[str, ...]) -> None:
     """Read the publisher's files, clean them, write events and rejects (silver)."""

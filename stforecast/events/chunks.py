@@ -1,9 +1,9 @@
 """What every reader of a publisher's file is given, and what it makes.
 
 A chunk is a frame of texts with one column a mapped field (named as in `config.Columns`; fields that the file lacks are
-absent), and `file`, `line` (physical line on which the record starts, the header being line 1 where nothing stands
-above it; the row of a sheet; in all other formats the number of the record) and `problem` ("" or why the row cannot be
-read, with its text in `value`).
+absent; or each column of the file, its name behind `header.OWN`), and `file`, `line` (physical line on which the record
+starts, the header being line 1 where nothing stands above it; the row of a sheet; in all other formats the number of
+the record) and `problem` ("" or why the row cannot be read, with its text in `value`).
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ class Origin:
     """A file, or a member of an archive, that is being read, and what is sought in it.
 
     path, raw: the file itself, opened. name: that of the file and, behind slashes, of what is read inside it.
-    needed: the fields that it must have. block: bytes of text parsed at once. rows_in: see `config.Source`.
+    columns: None for all columns, as they are. needed: the fields that it must have. block: bytes of text parsed at
+    once. rows_in: see `config.Source`.
     """
 
     path: Path
     raw: IO[bytes]
     name: str
-    columns: Columns
+    columns: Columns | None
     needed: Collection[str]
     block: int
     rows_in: str | None = None
@@ -64,7 +65,9 @@ class Origin:
         return replace(self, name=f"{self.name}/{header.printable(member)}", note=note or self.note)
 
     def locate(self, names: Sequence[str], geometry: bool = False) -> dict[str, int]:
-        """`header.locate` for this file."""
+        """`header.locate`, or `header.every`, for this file."""
+        if self.columns is None:
+            return header.every(names, str(self), geometry)
         return header.locate(names, self.columns, self.needed, str(self), geometry)
 
     def chunk(
@@ -80,7 +83,7 @@ class Origin:
         which[[row for row, _, _ in problem]] = np.arange(len(problem)) + 1
         rows = pa.table(
             {
-                **header.joined(texts),
+                **(texts if self.columns is None else header.joined(texts)),
                 "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [self.name]),
                 "line": lines,
                 "problem": as_array(["", *(reason for _, reason, _ in problem)]).take(pa.array(which)),

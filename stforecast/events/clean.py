@@ -36,7 +36,7 @@ from stforecast.sections import Source
 
 KEYS = ("event_id", "incident_id", "district", "count")
 
-_ARREST = {
+ARREST = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
 }
@@ -173,7 +173,7 @@ def _or_null(texts: pa.Array) -> pa.Array:
 
 def _arrests(texts: pa.Array) -> pa.Array:
     which, distinct = coded(texts)
-    return pa.array([_ARREST.get(text.lower()) for text in distinct.to_pylist()], pa.bool_()).take(pa.array(which))
+    return pa.array([ARREST.get(text.lower()) for text in distinct.to_pylist()], pa.bool_()).take(pa.array(which))
 
 
 def _utc(instants: np.ndarray) -> pa.Array:

@@ -80,7 +80,7 @@ def chunks(
 
 def as_text(column: pa.Array) -> pa.Array:
     """Values as CSV would have them: "" for null, 1 for 1.0, ISO times with their offset if they have one, JSON for
-    what is nested."""
+    what is nested, "" for bytes that are no text."""
     if pa.types.is_nested(column.type):
         column = pa.array([value if value is None else compact(value) for value in column.to_pylist()], pa.string())
     if pa.types.is_floating(column.type):
@@ -89,7 +89,10 @@ def as_text(column: pa.Array) -> pa.Array:
         exact = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), _EXACT))
         integers = pc.cast(pc.if_else(exact, column, pa.scalar(None, column.type)), pa.int64())
         column = pc.coalesce(pc.cast(integers, pa.large_string()), pc.cast(column, pa.large_string()))
-    return pc.fill_null(pc.cast(column, pa.large_string()), "")
+    try:
+        return pc.fill_null(pc.cast(column, pa.large_string()), "")
+    except pa.ArrowInvalid:
+        return pa.repeat(pa.scalar("", pa.large_string()), len(column))
 
 
 def compact(value: Any) -> str:

@@ -12,9 +12,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from stforecast.sections import DateOrder
+
 NONE = -(2**63)
 """Stands for unreadable or absent among int64 days and instants."""
-ORDERS = ("month_first", "day_first", "year_first")
+ORDERS: tuple[DateOrder, ...] = ("month_first", "day_first", "year_first")
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})|([0-9]{4})([0-9]{2})([0-9]{2})")

@@ -77,7 +77,7 @@ def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str
     some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
     latitude, longitude = unpacked(some)
     middle = _middle(latitude, longitude)
-    found = _zone_at(*middle)
+    found = zone_at(*middle)
     where = f"source.time_zone: the places are around {_named(*middle)}, where the time zone is {found}"
     if _offsets(zone) is None:
         if _offsets(found) is None:
@@ -179,11 +179,12 @@ def _others(
 def _share_in(zone: str, latitude: np.ndarray, longitude: np.ndarray) -> float:
     """The share of places [r] whose clocks are those of a time zone."""
     wanted = _offsets(zone)
-    found = [_offsets(_zone_at(y, x)) == wanted for y, x in zip(latitude.tolist(), longitude.tolist(), strict=True)]
+    found = [_offsets(zone_at(y, x)) == wanted for y, x in zip(latitude.tolist(), longitude.tolist(), strict=True)]
     return float(np.mean(found))
 
 
-def _zone_at(latitude: float, longitude: float) -> str:
+def zone_at(latitude: float, longitude: float) -> str:
+    """The time zone of a place; "" for what is no place."""
     import tzfpy
 
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
@@ -202,13 +203,9 @@ def _offsets(zone: str) -> tuple[timedelta | None, ...] | None:
 
 def _km_to_city(zone: str, latitude: float, longitude: float) -> float | None:
     """Kilometres to the city that a time zone is named after."""
-    for line in (files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8").splitlines():
-        fields = line.split("\t")
-        if len(fields) > 2 and fields[2] == zone:
-            y, x = (_degrees_of(text) for text in re.findall(r"[-+][0-9]+", fields[1]))
-            break
-    else:
+    if not (row := row_of_zone(zone)):
         return None
+    y, x = (_degrees_of(text) for text in re.findall(r"[-+][0-9]+", row[1]))
     return float(_km(y, x, latitude, longitude))
 
 
@@ -217,6 +214,12 @@ def _km(y: float, x: float, latitude: Any, longitude: Any) -> Any:
     south, west, north, east = map(np.radians, (y, x, latitude, longitude))
     half = np.sin((north - south) / 2) ** 2 + np.cos(north) * np.cos(south) * np.sin((east - west) / 2) ** 2
     return 2 * 6371 * np.arcsin(np.sqrt(half))
+
+
+def row_of_zone(zone: str) -> list[str]:
+    """What the time zone database says of a zone: country code, place of its city, name and, of some, a comment."""
+    rows = (files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8").splitlines()
+    return next((row for row in (line.split("\t") for line in rows) if len(row) > 2 and row[2] == zone), [])
 
 
 def _degrees_of(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
@@ -13,6 +14,10 @@ from stforecast.sections import Columns, DateParts, Flags
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)
+OWN = "column "
+"""What stands before a column's own name where all columns are read and not only the mapped ones."""
+
+_VALUE = re.compile(r"[-+]?[0-9][0-9.,:/ T-]*(?:[AP]M|Z)?|POINT.*|true|false", re.IGNORECASE)
 
 
 def locate(
@@ -66,6 +71,22 @@ def locate(
             "source.columns, or one that holds both under source.columns.location."
         )
     return found
+
+
+def every(header: Sequence[str], origin: str, geometry: bool = False) -> dict[str, int]:
+    """Each name behind `OWN` → index of the first column that bears it.
+
+    Raises:
+        DataError: the row is no header: a title, or a record of a file without one.
+    """
+    names = [name.strip() for name in header]
+    filled = [name for name in names if name]
+    values = sum(_VALUE.fullmatch(name) is not None for name in filled)
+    if len(filled) < (1 if geometry else 2) or 2 * len(filled) <= len(names) or 4 * values > len(filled):
+        raise DataError(
+            f"{origin}: no header with the names of the columns; found: {_shown(header)}. Write one above the rows."
+        )
+    return {OWN + name: names.index(name) for name in dict.fromkeys(filled)}
 
 
 def joined(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:

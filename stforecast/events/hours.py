@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -75,26 +76,26 @@ def check_times(files: Mapping[str, Told], source: Source) -> None:
 def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
     """Sentences on what may be wrong with the hours of the events [e]; category numbers `names`."""
     local = to_local(occurred, source.time_zone or "UTC")
-    everything = _by_minute(local)
+    everything = by_minute(local)
     for minute, share in _defaults(everything):
         yield (
             f"{share:.0%} of the reports are at {_clock(minute)} exactly, far more than around it: there it stands for "
             "an unknown time, and the hour's risk is too high by as much."
         )
-    fits = [_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
+    fits = [fit(np.roll(everything, 60 * shift)) for shift in range(24)]
     best = int(np.argmax(fits))
-    if _needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
+    if needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
         yield (
             f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
             "so: check source.time_zone and source.times_are."
         )
     known = dict(_defaults(everything))
     for number, name in enumerate(names):
-        minutes = _by_minute(local[category == number])
+        minutes = by_minute(local[category == number])
         total, hours = minutes.sum(), minutes.reshape(24, 60).sum(axis=1)
         if total < LEAST_OF_ONE:
             continue
-        if _needed(minutes) == 1 or (total >= LEAST and (_needed(minutes) <= FEW_TIMES or _needed(hours) == 1)):
+        if needed(minutes) == 1 or (total >= LEAST and (needed(minutes) <= FEW_TIMES or needed(hours) == 1)):
             most = int(minutes.argmax())
             yield (
                 f"Category {name}: {minutes[most] / total:.0%} of its reports are at {_clock(most)} exactly. "
@@ -110,20 +111,20 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
 
 
 def _check_days(file: str, minutes: np.ndarray, told: Told, source: Source) -> None:
-    total, needed = int(minutes.sum()), _needed(minutes)
+    total, few = int(minutes.sum()), needed(minutes)
     advice = (
         "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
     )
     timeless = told.number("rows", "timeless")
     if total and timeless >= MOST * total:
         raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
-    midnight = needed == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
-    if midnight or (total >= LEAST and needed <= FEW_TIMES):
-        most = np.argsort(-minutes, kind="stable")[:needed]
+    midnight = few == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
+    if midnight or (total >= LEAST and few <= FEW_TIMES):
+        most = np.argsort(-minutes, kind="stable")[:few]
         share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
-        what = "days without times" if needed <= 2 else "parts of the day and no times"
+        what = "days without times" if few <= 2 else "parts of the day and no times"
         raise DataError(
-            f"{file}: {share:.0%} of the times of day are {'one of ' if needed > 1 else ''}{times}, as they are "
+            f"{file}: {share:.0%} of the times of day are {'one of ' if few > 1 else ''}{times}, as they are "
             f"written, so the publisher gives {what} and {advice}"
         )
     after = int(minutes[13 * 60 :].sum())
@@ -140,7 +141,7 @@ def _check_zone(file: str, minutes: np.ndarray, told: Told, source: Source) -> N
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
         return
-    as_read, other = _fit(minutes), _fit(np.roll(minutes, ahead))
+    as_read, other = fit(minutes), fit(np.roll(minutes, ahead))
     marked = told.number("kinds", "in UTC") > minutes.sum() / 2
     if marked:
         as_read, other = other, as_read
@@ -156,11 +157,25 @@ def _is_better(gain: float, reports: int) -> bool:
     return gain > BETTER and gain * reports > EVIDENCE
 
 
-def _by_minute(wall: np.ndarray) -> np.ndarray:
+def better_reading(occurred: np.ndarray, source: Source) -> Literal["UTC", "local"] | None:
+    """What the times of events (µs) must be taken as to fit a city's day much better than as they are read."""
+    zone = source.time_zone or "UTC"
+    local = to_local(occurred, zone)
+    readings: dict[Literal["UTC", "local"], np.ndarray] = {
+        "UTC": to_local(local, zone),  # what was taken for a local clock shows UTC
+        "local": occurred,  # what was taken for UTC shows the local clock
+    }
+    fits = {how: fit(by_minute(wall)) for how, wall in readings.items()}
+    how = max(fits, key=fits.__getitem__)
+    return how if fits[how] > GOOD and _is_better(fits[how] - fit(by_minute(local)), len(occurred)) else None
+
+
+def by_minute(wall: np.ndarray) -> np.ndarray:
+    """Times (µs) [r] by minute of the day [1440]."""
     return np.bincount(wall % DAY // (60 * SECOND), minlength=MINUTES)
 
 
-def _fit(minutes: np.ndarray) -> float:
+def fit(minutes: np.ndarray) -> float:
     """The mean log-likelihood of times of day under USUAL, but for what stands for unknown times."""
     known = minutes.copy()
     known[[0, 12 * 60]] = 0
@@ -168,7 +183,7 @@ def _fit(minutes: np.ndarray) -> float:
     return float(hours @ np.log(USUAL / USUAL.sum()) / max(hours.sum(), 1))
 
 
-def _needed(counts: np.ndarray) -> int:
+def needed(counts: np.ndarray) -> int:
     """How many of the values hold MOST of the counts."""
     return int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), MOST * counts.sum())) + 1
 

@@ -31,13 +31,17 @@ _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.Tar
 
 
 def read(
-    path: Path, columns: Columns, needed: Collection[str], block: int = BLOCK, rows_in: str | None = None
+    path: Path,
+    columns: Columns | None,
+    needed: Collection[str] = (),
+    block: int = BLOCK,
+    rows_in: str | None = None,
 ) -> Iterator[Chunk]:
     """Chunks of one file; what it is, its first bytes say.
 
     Args:
         path: the file.
-        columns: which of its columns holds what.
+        columns: which of its columns holds what; None for all columns, as they are.
         needed: the fields that it must have.
         block: bytes of text parsed at once.
         rows_in: the member of a JSON document that holds its rows; default those of known writers.

@@ -140,7 +140,7 @@ def _order(files: Mapping[Path, Told], source: Source) -> tuple[DateOrder, list[
             "source.date_order to month_first or day_first, and rows in the other order are refused; or write the "
             "dates of all files in one way."
         )
-    possible = [order for bit, order in enumerate(ORDERS) if left >> bit & 1]
+    possible: list[str] = [order for bit, order in enumerate(ORDERS) if left >> bit & 1]
     if set(possible) == {"day_first", "year_first"}:
         possible = _with_many_days(files, possible)
     open_ones = [kind for kind in first if kind & 3 == 3]

@@ -45,7 +45,7 @@ def shapefile(origin: Origin, path: Path) -> Iterator[Chunk]:
     _check_size(origin, path, there[".dbf"])
     with _reading(origin):
         facts = _info(path)
-        yield from _chunks(origin, path, facts, _unclipped(_fields(facts), origin.columns))
+        yield from _chunks(origin, path, facts, _unclipped(_fields(facts), origin.columns or Columns()))
 
 
 def geopackage(origin: Origin, path: Path) -> Iterator[Chunk]:

@@ -1,0 +1,192 @@
+"""What a column of texts can be, by its values: numbers, times, times of day, words or keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stforecast.events.clocks import DAY, SECOND
+from stforecast.events.days import NONE, ORDERS
+from stforecast.events.hours import FEW_TIMES, LEAST, by_minute, fit, needed
+from stforecast.events.moments import FLOOR
+from stforecast.events.texts import coded, is_empty, numbers_of
+from stforecast.events.times import Reading, is_month, parse, parse_pair
+
+MOST = 0.95
+"""Share of a column's values that have to be what it is taken for."""
+FEW = 200
+"""Values of a column on which a first look is taken, and from which the hours of a day have to be many."""
+HOURS = 16
+"""Hours of the day that a column of times of day has, if it has FEW values."""
+WORST_FIT = -3.45
+"""Mean log-likelihood of times of day below which numbers are none. (Of cities it is −3.16, of random hours −3.25.)"""
+_DIGITS = r"^[-+]?[0-9]+(\.[0-9]*)?$"
+_A_DAY = "2001-02-03"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    name, place: as the file has it, and the how manieth it is. texts: stripped [r].
+    """
+
+    name: str
+    place: int
+    texts: pa.Array
+
+    @cached_property
+    def filled(self) -> np.ndarray:
+        """Rows [r] that have a value."""
+        return ~is_empty(self.texts)
+
+    @cached_property
+    def share(self) -> float:
+        """The share of such rows."""
+        return float(self.filled.mean())
+
+    @cached_property
+    def codes(self) -> tuple[np.ndarray, list[str]]:
+        """For each row which of the distinct texts it bears [r], and those."""
+        which, distinct = coded(self.texts)
+        return which, distinct.to_pylist()
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rows of each distinct text, the most frequent first."""
+        which, distinct = self.codes
+        rows = np.bincount(which, minlength=len(distinct))
+        return {distinct[at]: int(rows[at]) for at in np.argsort(-rows, kind="stable") if distinct[at]}
+
+    @cached_property
+    def in_digits(self) -> bool:
+        """Whether the values are digits and no more than that."""
+        return self._share_of(np.asarray(pc.match_substring_regex(self.texts, _DIGITS))) >= MOST
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The values as numbers [r], NaN where there is none."""
+        return numbers_of(self.texts)
+
+    @cached_property
+    def is_numeric(self) -> bool:
+        """Whether the values are numbers."""
+        return self._share_of(np.isfinite(self.numbers)) >= MOST
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether the values are whole numbers."""
+        return self.is_numeric and bool(np.all(np.nan_to_num(self.numbers) % 1 == 0))
+
+    @cached_property
+    def is_month(self) -> bool:
+        """Whether the values are months without a day."""
+        which, distinct = self.codes
+        return self._share_of(np.array([is_month(text) for text in distinct])[which]) >= MOST
+
+    @cached_property
+    def times(self) -> np.ndarray | None:
+        """Wall clock [r] (µs, `NONE` where there is none) of a column of days, or of days with times of day."""
+        if (_wall(self._some) != NONE).mean() < MOST:
+            return None
+        wall = _wall(self.texts)
+        read = wall[wall != NONE]
+        floor = (FLOOR - dt.date(1970, 1, 1)).days * DAY
+        possible = (read > floor) & (read < int(dt.datetime.now(dt.UTC).timestamp()) * SECOND + 2 * DAY)
+        if self._share_of(wall != NONE) < MOST or possible.mean() < 0.9:
+            return None
+        if self.in_digits and (np.ptp(read) < DAY or (self._numbered and not self._is_epoch)):
+            return None
+        return wall
+
+    @cached_property
+    def has_clock(self) -> bool:
+        """Whether its times are more than days."""
+        assert self.times is not None
+        minutes = by_minute(self.times[self.times != NONE])
+        few = FEW_TIMES if minutes.sum() >= LEAST else 1
+        return needed(minutes) > few or (minutes.sum() < LEAST and minutes[0] < minutes.sum() / 2)
+
+    @cached_property
+    def clock(self) -> np.ndarray | None:
+        """Times of day [r] (µs, `NONE` where there is none) of a column of them."""
+        best: tuple[float, np.ndarray] | None = None
+        for hours in (True, False) if self.is_whole else (True,):
+            if _clocks(self._some, hours)[1] < MOST:
+                continue
+            wall, share = _clocks(self.texts.filter(pa.array(self.filled)), hours)
+            minutes = by_minute(wall[wall != NONE])
+            if share < MOST or not self._is_day(minutes, hours):
+                continue
+            out = np.full(len(self.texts), NONE)
+            out[self.filled] = np.where(wall == NONE, NONE, wall % DAY)
+            if best is None or fit(minutes) > best[0]:
+                best = fit(minutes), out
+        return best and best[1]
+
+    @cached_property
+    def hours_fit(self) -> float:
+        """How well its times of day are those of a city."""
+        assert self.clock is not None
+        return fit(by_minute(self.clock[self.clock != NONE]))
+
+    def among(self, low: int, high: int, distinct: int = 1) -> bool:
+        """Whether the values are whole numbers from `low` to `high`, and not less than `distinct` ones."""
+        found = self.numbers[self.filled]
+        inside = self.is_whole and found.size > 0 and found.min() >= low and found.max() <= high
+        return bool(inside and (self.filled.sum() < FEW or len(np.unique(found)) >= distinct))
+
+    def _is_day(self, minutes: np.ndarray, hours: bool) -> bool:
+        """Whether times of day are spread as they are over a day, and no other numbers."""
+        if not self.in_digits:
+            return True
+        by_hour = minutes.reshape(24, 60).sum(axis=1)
+        if minutes.sum() < FEW:
+            return True
+        if hours and by_hour.min() == 0:  # hours alone: all of them, or they are numbers of districts
+            return False
+        return bool((by_hour > 0).sum() >= HOURS and fit(minutes) >= WORST_FIT)
+
+    @cached_property
+    def _numbered(self) -> bool:
+        """Whether each row has a number of its own."""
+        return len(self.counts) > 0.9 * self.filled.sum()
+
+    @cached_property
+    def _is_epoch(self) -> bool:
+        """Whether numbers are whole minutes, or whole seconds in milliseconds, since 1970, as keys are not."""
+        found = np.nan_to_num(self.numbers[self.filled])
+        return bool(np.mean(found % np.where(np.abs(found) < 1e11, 60, 1000) == 0) >= MOST)
+
+    def _share_of(self, rows: np.ndarray) -> float:
+        return float((rows & self.filled).sum() / max(self.filled.sum(), 1))
+
+    @cached_property
+    def _some(self) -> pa.Array:
+        """The first values."""
+        return self.texts.filter(pa.array(self.filled)).slice(0, FEW)
+
+
+def columns_of(columns: Mapping[str, pa.Array]) -> list[Column]:
+    """The columns of a table that have a value."""
+    found = [Column(name, place, texts) for place, (name, texts) in enumerate(columns.items())]
+    return [column for column in found if column.filled.any()]
+
+
+def _wall(texts: pa.Array) -> np.ndarray:
+    """Texts as wall clock [r], in the order of day, month and year that reads most of them."""
+    found = [parse(texts, Reading(order, True)).wall for order in ORDERS]
+    return max(found, key=lambda wall: int((wall != NONE).sum()))
+
+
+def _clocks(texts: pa.Array, hours: bool) -> tuple[np.ndarray, float]:
+    """Times of day of texts behind one day, and the share that is read."""
+    days = pa.repeat(pa.scalar(_A_DAY, pa.large_string()), len(texts))
+    wall = parse_pair(days, texts, Reading(hours=hours))[0].wall
+    return wall, float((wall != NONE).mean())

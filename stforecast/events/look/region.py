@@ -1,0 +1,74 @@
+"""What follows from where the places are: bounds, time zone, country, and what their coordinate system may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from stforecast.events.geography import row_of_zone, zone_at
+from stforecast.events.places import degrees
+
+MIDDLE = (0.005, 0.995)
+MARGIN = 0.25
+"""Bounds hold the middle 99 % of the places on either axis and a quarter of its width around it."""
+STATE_PLANE = "NAD_1983_StatePlane_"
+OTHER_SYSTEMS = ("EPSG:27700", "EPSG:2154", "EPSG:28992", "EPSG:31370", "EPSG:2056", "EPSG:2193")
+"""National grids of Britain, France, the Netherlands, Belgium, Switzerland and New Zealand."""
+WEB_MAP, LEAST_OF_WEB_MAP = "EPSG:3857", 1_000_000.0
+"""The system of web maps, and the coordinate that one of a place has that is far from the Gulf of Guinea."""
+
+
+def bounds_of(longitude: np.ndarray, latitude: np.ndarray, whole: bool) -> list[float]:
+    """West, south, east and north around the places [r] in hundredths of a degree; what lies far off is outside.
+
+    Args:
+        whole: these are all places of the record; the rest of it may lie further out.
+    """
+    edges = []
+    for values in (longitude, latitude):
+        low, high = np.nanquantile(values, MIDDLE)
+        margin = max((MARGIN if whole else 1) * (high - low), 0.01)
+        edges.append((np.floor((low - margin) * 100) / 100, np.ceil((high + margin) * 100) / 100))
+    (west, east), (south, north) = edges
+    return [round(float(edge), 2) for edge in (west, south, east, north)]
+
+
+def country_of(zone: str) -> str | None:
+    """The country of a time zone, if its public holidays are known."""
+    import holidays
+
+    row = row_of_zone(zone)
+    return row[0] if row and row[0] in holidays.list_supported_countries() else None
+
+
+def subdivisions_of(country: str, zone: str) -> tuple[str | None, list[str]]:
+    """The state or province whose public holidays count where the time zone tells it, and all that the country has."""
+    import holidays
+
+    of_country = holidays.country_holidays(country)
+    comment = (row_of_zone(zone) + [""] * 4)[3].removesuffix(" (most areas)")
+    return of_country.subdivisions_aliases.get(comment), list(of_country.subdivisions)
+
+
+def systems_of(x: float, y: float) -> Iterator[tuple[str, str, float, float, str]]:
+    """Coordinate systems in whose area of use a place lies on land: code, name, latitude, longitude, time zone.
+
+    Tried are state planes of the United States in feet and metres, some national grids, and that of web maps. Zones of
+    UTM are not: all of them would fit.
+    """
+    from pyproj import CRS
+    from pyproj.database import query_crs_info
+    from pyproj.enums import PJType
+
+    planes = [info for info in query_crs_info("ESRI", PJType.PROJECTED_CRS) if info.name.startswith(STATE_PLANE)]
+    web = [WEB_MAP] if abs(x) > LEAST_OF_WEB_MAP else []
+    for code in (*web, *OTHER_SYSTEMS, *(f"ESRI:{info.code}" for info in planes)):
+        system = CRS.from_user_input(code)
+        area = system.area_of_use
+        longitude, latitude = (float(value[0]) for value in degrees(np.array([x]), np.array([y]), code))
+        if area is None or not (area.west <= longitude <= area.east and area.south <= latitude <= area.north):
+            continue
+        zone = zone_at(latitude, longitude)
+        if zone and not zone.startswith("Etc/"):
+            yield code, system.name, latitude, longitude, zone
