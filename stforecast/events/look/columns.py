@@ -17,6 +17,7 @@ from stforecast.events.hours import FEW_TIMES, LEAST, by_minute, fit, needed
 from stforecast.events.moments import FLOOR
 from stforecast.events.texts import coded, is_empty, numbers_of
 from stforecast.events.times import Reading, is_month, parse, parse_pair
+from stforecast.sections import DateOrder
 
 MOST = 0.95
 """Share of a column's values that have to be what it is taken for."""
@@ -93,17 +94,24 @@ class Column:
     @cached_property
     def times(self) -> np.ndarray | None:
         """Wall clock [r] (µs, `NONE` where there is none) of a column of days, or of days with times of day."""
-        if (_wall(self._some) != NONE).mean() < MOST:
+        if max(float((parse(self._some, Reading(order, True)).wall != NONE).mean()) for order in ORDERS) < MOST:
             return None
-        wall = _wall(self.texts)
+        wall = self._walls[self.order]
         read = wall[wall != NONE]
-        floor = (FLOOR - dt.date(1970, 1, 1)).days * DAY
-        possible = (read > floor) & (read < int(dt.datetime.now(dt.UTC).timestamp()) * SECOND + 2 * DAY)
-        if self._share_of(wall != NONE) < MOST or possible.mean() < 0.9:
+        if self._share_of(wall != NONE) < MOST or _possible(read).mean() < 0.9:
             return None
         if self.in_digits and (np.ptp(read) < DAY or (self._numbered and not self._is_epoch)):
             return None
         return wall
+
+    @cached_property
+    def order(self) -> DateOrder:
+        """The order of day, month and year by which most of its times can be."""
+        return max(ORDERS, key=lambda order: (_possible(self._walls[order]).sum(), (self._walls[order] != NONE).sum()))
+
+    @cached_property
+    def _walls(self) -> dict[DateOrder, np.ndarray]:
+        return {order: parse(self.texts, Reading(order, True)).wall for order in ORDERS}
 
     @cached_property
     def has_clock(self) -> bool:
@@ -179,10 +187,10 @@ def columns_of(columns: Mapping[str, pa.Array]) -> list[Column]:
     return [column for column in found if column.filled.any()]
 
 
-def _wall(texts: pa.Array) -> np.ndarray:
-    """Texts as wall clock [r], in the order of day, month and year that reads most of them."""
-    found = [parse(texts, Reading(order, True)).wall for order in ORDERS]
-    return max(found, key=lambda wall: int((wall != NONE).sum()))
+def _possible(wall: np.ndarray) -> np.ndarray:
+    """Whether times are of 1990 or later, and have been."""
+    floor, now = (FLOOR - dt.date(1970, 1, 1)).days * DAY, int(dt.datetime.now(dt.UTC).timestamp()) * SECOND
+    return (wall > floor) & (wall < now + 2 * DAY)
 
 
 def _clocks(texts: pa.Array, hours: bool) -> tuple[np.ndarray, float]:

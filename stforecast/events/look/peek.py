@@ -18,8 +18,8 @@ from stforecast.events.texts import as_array, is_empty, stripped
 from stforecast.sections import Columns
 
 ROWS = 60_000
-"""Rows that are looked at, an equal number of each file and spread over it: files may be sorted by anything."""
-BLOCK = 1 << 20  # bytes of text parsed at once
+"""Most rows that are looked at, from the beginning of each part of the files: they may be sorted by anything."""
+BLOCK = 1 << 18  # bytes of text parsed at once
 _PLACE = ("latitude", "longitude")
 
 
@@ -58,18 +58,16 @@ def peek(files: Sequence[Path]) -> Table:
     Raises:
         DataError: a file cannot be read, or none has a row.
     """
-    frames, degrees, notes, whole = [], [], dict[str, None](), True
+    frames: list[pd.DataFrame] = []
+    degrees, notes, share = [], dict[str, None](), 1.0
     for path in files:
-        rows, before, size = 0, 0, path.stat().st_size
         for chunk in ahead(read(path, None, block=BLOCK)):
-            passed = chunk.position / size if chunk.position > before else 1  # some readers do not say how far they are
-            before = chunk.position
-            due = math.ceil(ROWS / len(files) * min(passed, 1)) - rows
-            frames.append(chunk.frame.head(max(due, 0)))
+            frames.append(_head(chunk.frame, share))
             degrees.append(chunk.in_degrees)
             notes |= dict.fromkeys([chunk.note] if chunk.note else [])
-            rows += len(frames[-1])
-            whole &= len(frames[-1]) == len(chunk.frame)
+            while sum(map(len, frames)) > ROWS:
+                share /= 2
+                frames = [_head(frame, 0.5) for frame in frames]
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if not len(table):
         raise DataError(f"{files[0]}: the file has no rows. Download it again, or name another one.")
@@ -83,6 +81,11 @@ def peek(files: Sequence[Path]) -> Table:
         {name: values for name in _PLACE if name in table and not is_empty(values := texts(name)).all()},
         all(degrees),
         table[lines].assign(file=table["file"].astype("category")),
-        whole,
+        share == 1,
         tuple(notes),
     )
+
+
+def _head(frame: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The first rows of a chunk: neighbours, since the rows of an incident are neighbours."""
+    return frame.head(math.ceil(len(frame) * share))

@@ -33,7 +33,7 @@ from stforecast.events.look.written import Entry
 from stforecast.events.reading import reading_of, stated
 from stforecast.events.sources import resolve
 from stforecast.events.times import Reading
-from stforecast.sections import Columns, Source
+from stforecast.sections import Columns, DateOrder, Source
 
 LISTED = 40
 """Offences that are listed where no word tells their group."""
@@ -109,7 +109,9 @@ def propose(table: Table, city: str, path: str | list[str], origin: str, now: pd
     frame = table.mapped(draft.columns)
     if not places.in_degrees:  # times are judged by rows that have a place
         frame = frame.assign(latitude="10", longitude="10")
-    draft, reading, timing, precision = _timing(frame, draft, bool(zone), origin, now)
+    occurred = next((column for column in columns if column.name == roles["occurred"].column), None)
+    likely = occurred.order if occurred else "month_first"
+    draft, reading, timing, precision = _timing(frame, draft, bool(zone), likely, origin, now)
     if not roles["occurred"].asks:
         roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {precision}")
     offences = next(
@@ -202,12 +204,13 @@ def _source(roles: dict[str, Role], places: Places, zone: str) -> Source:
 
 
 def _timing(
-    frame: pd.DataFrame, draft: Source, zoned: bool, origin: str, now: pd.Timestamp
+    frame: pd.DataFrame, draft: Source, zoned: bool, likely: DateOrder, origin: str, now: pd.Timestamp
 ) -> tuple[Source, Reading, list[Entry], str]:
     """How times are read: the source with it, the reading, what is to be written of it, and the precision.
 
     Args:
         zoned: the time zone of the draft is that of the places.
+        likely: the order of day, month and year that is taken where the dates leave it open.
     """
     entries = []
     while True:
@@ -219,8 +222,7 @@ def _timing(
             found = _ASKED.search(str(error))
             if not found or getattr(draft, found[1]) is not None:
                 raise
-            orders = re.findall(r"(?<=[ ])(?:month|day|year)_first", str(error))
-            guess = {"date_order": (orders or ["month_first"])[0], "clock": "hours", "times_are": "local"}[found[1]]
+            guess = {"date_order": likely, "clock": "hours", "times_are": "local"}[found[1]]
             draft = draft.model_copy(update={found[1]: guess})
             entries.append(Entry(f"source.{found[1]}", asks=str(error).removeprefix(f"{origin}: ")))
     cleaned = clean(frame, draft, now, reading)

@@ -22,8 +22,8 @@ ORDERED = 0.95
 """Share of rows in which a later time is not before an earlier one."""
 WEEKS = 21 * DAY
 """Median lag beyond which a time is no report's."""
-PARTS = {"month": (1, 12, 12), "day": (1, 31, 28), "hour": (0, 23, 24), "minute": (0, 59, 12)}
-"""Part of a date → its least and greatest value, and how many a column of it has."""
+PARTS = {"month": (1, 12, 3), "day": (1, 31, 20), "hour": (0, 23, 20), "minute": (0, 59, 10)}
+"""Part of a date → its least and greatest value, and how many of them a column of it has."""
 
 
 def roles_of_times(columns: Sequence[Column]) -> dict[str, Role]:
