@@ -189,3 +189,38 @@ def test_a_run_names_the_forecasters_that_it_holds(tmp_path: Path) -> None:
         write_json(tmp_path / "calibration" / f"{name}.json", dict.fromkeys(FITTED))
     with pytest.raises(ArtefactError, match="holds no nosuch; the forecasters in it: climatology, gcrn"):
         Run(tmp_path).open("nosuch", load("quickstart"))
+
+
+def test_init_writes_a_configuration_that_ingest_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds, rows = ("THEFT", "ASSAULT"), []
+    for n in range(120):
+        rows.append(
+            f"2024-03-{n % 28 + 1:02d} {n * 7 % 24:02d}:{n * 13 % 60:02d},{kinds[n % 2]},{39.7 + n / 1e4},-104.9{n}"
+        )
+    Path("Mi Ciudad.csv").write_text("\n".join(["x1,x2,x3,x4", *rows]) + "\n")
+    code, out, err = call("init", "Mi Ciudad.csv")
+    assert (code, err) == (0, "")
+    assert out.count("→") == 10
+    assert "ingest makes 120 events of it (person 60, property 60) and refuses 0 rows" in out
+    assert "next: stforecast run configs/mi_ciudad.yaml" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Mi Ciudad.csv", "configs"]
+    assert call("ingest", "configs/mi_ciudad.yaml")[0] == 0
+    written = Path("configs/mi_ciudad.yaml").read_text()
+    code, _, err = call("init", "Mi Ciudad.csv")
+    assert code == 3
+    assert "configs/mi_ciudad.yaml: is there already. Give another name with --city" in err
+    assert Path("configs/mi_ciudad.yaml").read_text() == written
+    assert call("init", "Mi Ciudad.csv", "--city", "other")[0] == 0
+
+
+def test_init_refuses_months_and_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("street.csv").write_text("Month,Crime type,Longitude,Latitude\n" + "2019-01,Burglary,0.14,51.58\n" * 3)
+    code, _, err = call("init", "street.csv")
+    assert code == 4
+    assert "the publisher gives only the month of an offence" in err
+    assert not Path("configs").exists()
+    code, _, err = call("init", "absent.csv")
+    assert code == 4
+    assert "absent.csv names no file" in err

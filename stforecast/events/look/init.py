@@ -61,7 +61,7 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
     for line in [*refusals(trial), *trial.said]:
         say(line)
     for key, question in proposal.questions:
-        say(f"open: {key}: " + question.replace("\n", "\n  "))
+        say(f"open: {key}: {question.splitlines()[0]}")
     say(f"wrote {target}" + (f"; ingest will stop: {trial.stop}" if trial.stop else ""))
     return target
 

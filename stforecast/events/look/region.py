@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,8 @@ from stforecast.events.places import degrees
 MIDDLE = (0.005, 0.995)
 MARGIN = 0.25
 """Bounds hold the middle 99 % of the places on either axis and a quarter of its width around it."""
-STATE_PLANE = "NAD_1983_StatePlane_"
+STATE_PLANES = re.compile(r"NAD83 / (?!BLM).* \(ft(US)?\)|NAD_1983_StatePlane_.*")
+"""Names of the state planes of the United States: in feet, and those that only Esri numbers."""
 OTHER_SYSTEMS = ("EPSG:27700", "EPSG:2154", "EPSG:28992", "EPSG:31370", "EPSG:2056", "EPSG:2193")
 """National grids of Britain, France, the Netherlands, Belgium, Switzerland and New Zealand."""
 WEB_MAP, LEAST_OF_WEB_MAP = "EPSG:3857", 1_000_000.0
@@ -54,16 +56,17 @@ def subdivisions_of(country: str, zone: str) -> tuple[str | None, list[str]]:
 def systems_of(x: float, y: float) -> Iterator[tuple[str, str, float, float, str]]:
     """Coordinate systems in whose area of use a place lies on land: code, name, latitude, longitude, time zone.
 
-    Tried are state planes of the United States in feet and metres, some national grids, and that of web maps. Zones of
+    Tried are state planes of the United States, some national grids, and that of web maps. Zones of
     UTM are not: all of them would fit.
     """
     from pyproj import CRS
     from pyproj.database import query_crs_info
     from pyproj.enums import PJType
 
-    planes = [info for info in query_crs_info("ESRI", PJType.PROJECTED_CRS) if info.name.startswith(STATE_PLANE)]
+    known = [info for author in ("EPSG", "ESRI") for info in query_crs_info(author, PJType.PROJECTED_CRS)]
+    planes = [f"{info.auth_name}:{info.code}" for info in known if STATE_PLANES.fullmatch(info.name)]
     web = [WEB_MAP] if abs(x) > LEAST_OF_WEB_MAP else []
-    for code in (*web, *OTHER_SYSTEMS, *(f"ESRI:{info.code}" for info in planes)):
+    for code in (*web, *OTHER_SYSTEMS, *planes):
         system = CRS.from_user_input(code)
         area = system.area_of_use
         longitude, latitude = (float(value[0]) for value in degrees(np.array([x]), np.array([y]), code))

@@ -135,10 +135,10 @@ def _apart(column: Column, places: Places) -> float:
     rows = column.filled & np.isfinite(places.x)
     which = which[rows]
     counts = np.bincount(which, minlength=len(distinct))
-    shares = []
+    within = total = 0.0
     for values in (places.x[rows], places.y[rows]):
-        low, high = np.quantile(values, [0.01, 0.99])
-        values = np.clip(values, low, high)
+        values = np.clip(values, *np.quantile(values, [0.01, 0.99]))
         means = np.bincount(which, values, len(distinct)) / np.maximum(counts, 1)
-        shares.append(1 - np.mean((values - means[which]) ** 2) / max(np.var(values), 1e-12))
-    return float(np.mean(shares))
+        within += float(np.mean((values - means[which]) ** 2))
+        total += float(np.var(values))
+    return 1 - within / max(total, 1e-12)

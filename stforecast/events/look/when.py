@@ -127,9 +127,9 @@ def _nearest(day: Column, clocks: Sequence[Column]) -> Column | None:
 
 
 def _is_later(column: Column, occurred: Column) -> bool:
-    """Whether a column is not before the occurrence, and not its days once more."""
-    one, other = _both(column, occurred)
-    return _before(occurred, column) >= ORDERED and float(np.mean(one // DAY == other // DAY)) < SAME
+    """Whether a column is not before the occurrence, and not the same once more."""
+    one, other = _compared(column, occurred)
+    return _before(occurred, column) >= ORDERED and float(np.mean(one == other)) < SAME
 
 
 def _is_batch(column: Column) -> bool:
@@ -139,11 +139,15 @@ def _is_batch(column: Column) -> bool:
 
 
 def _before(one: Column, other: Column) -> float:
-    """The share of rows in which one time is not after another, by days where either has no times of day."""
-    first, second = _both(one, other)
-    if not (one.has_clock and other.has_clock):
-        first, second = first // DAY, second // DAY
+    """The share of rows in which one time is not after another."""
+    first, second = _compared(one, other)
     return float(np.mean(first <= second)) if first.size else 0.0
+
+
+def _compared(one: Column, other: Column) -> tuple[np.ndarray, np.ndarray]:
+    """The times of the rows that have both; days, where either has no times of day."""
+    first, second = _both(one, other)
+    return (first, second) if one.has_clock and other.has_clock else (first // DAY, second // DAY)
 
 
 def _both(one: Column, other: Column) -> tuple[np.ndarray, np.ndarray]:
