@@ -41,6 +41,7 @@ def cli() -> None:
 
     \b
         stforecast run configs/quickstart.yaml      # a simulated city, end to end
+        stforecast init offences.csv                # a configuration for a file of your own
         stforecast doctor                           # what is installed, which device is used
     """
 

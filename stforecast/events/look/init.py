@@ -11,6 +11,7 @@ import pandas as pd
 from stforecast.config import parse
 from stforecast.errors import ConfigError
 from stforecast.events.days import plainly
+from stforecast.events.header import printable
 from stforecast.events.ingest import source_files
 from stforecast.events.look.peek import peek
 from stforecast.events.look.propose import propose
@@ -44,6 +45,10 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
     table = peek(files)
     origin = str(files[0]) if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
     proposal = propose(table, city, given, origin, now)
+    trial = try_out(proposal.config, files)
+    if trial.offences and not table.whole:  # rare ones were not among the rows that were looked at
+        proposal = proposal.regrouped(trial.offences)
+        trial = try_out(proposal.config, files)
     what = f"{len(table):,} rows of {origin}" if table.whole else f"{len(table):,} rows from all parts of {origin}"
     title = f"Written by `stforecast init` from {what}.\n`# ?` marks what the file leaves open: answer it at its key."
     with atomic_path(target) as temporary:
@@ -51,17 +56,16 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
     for entry in proposal.entries:
         if entry.value is not None and not entry.counts:
             shown = ", ".join(map(str, entry.value)) if isinstance(entry.value, list) else entry.value
-            say(f"  {entry.key}: {shown}" + (f"  ({entry.why})" if entry.why else ""))
+            say(printable(f"  {entry.key}: {shown}" + (f"  ({entry.why})" if entry.why else "")))
     for note in table.notes:
         say(note)
     say("rows as they are understood:")
     for line in ten_rows(table, proposal, now):
-        say(line)
-    trial = try_out(proposal.config, files)
+        say(printable(line))
     for line in [*refusals(trial), *trial.said]:
         say(line)
     for key, question in proposal.questions:
-        say(f"open: {key}: {question.splitlines()[0]}")
+        say(printable(f"open: {key}: {question.splitlines()[0]}"))
     say(f"wrote {target}" + (f"; ingest will stop: {trial.stop}" if trial.stop else ""))
     return target
 

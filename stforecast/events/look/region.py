@@ -1,4 +1,4 @@
-"""What follows from where the places are: bounds, time zone, country, and what their coordinate system may be."""
+"""What follows from where the places are: time zone, bounds, holidays, and what their coordinate system may be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from stforecast.events.geography import row_of_zone, zone_at
+from stforecast.events.look.where import Places
+from stforecast.events.look.written import Entry
 from stforecast.events.places import degrees
 
 MIDDLE = (0.005, 0.995)
@@ -19,6 +21,48 @@ OTHER_SYSTEMS = ("EPSG:27700", "EPSG:2154", "EPSG:28992", "EPSG:31370", "EPSG:20
 """National grids of Britain, France, the Netherlands, Belgium, Switzerland and New Zealand."""
 WEB_MAP, LEAST_OF_WEB_MAP = "EPSG:3857", 1_000_000.0
 """The system of web maps, and the coordinate that one of a place has that is far from the Gulf of Guinea."""
+
+SUBDIVISIONS = 16
+"""Codes of states or provinces that are listed."""
+
+
+def placing_of(places: Places, whole: bool) -> tuple[list[Entry], str]:
+    """Coordinate system, time zone and bounds; and the time zone, "" where it is open."""
+    if not places.in_degrees:
+        y, x = places.middle
+        fitting = "".join(
+            f"{code} would be at {latitude:.2f}, {longitude:.2f} in {zone} ({name})\n"
+            for code, name, latitude, longitude, zone in systems_of(x, y)
+        )
+        asks = (
+            f"the coordinates are metres or feet (such as {x:.1f}, {y:.1f}) of a system that the file does not name; "
+            "set the publisher's, for example\n"
+            f"{fitting}EPSG:326NN (or 327NN in the south) is zone NN of UTM"
+        )
+        zone_asks = "the city's IANA time zone, such as America/Chicago; it follows from crs"
+        return [Entry("source.crs", asks=asks), Entry("source.time_zone", asks=zone_asks)], ""
+    zone = zone_at(*places.middle)
+    bounds = bounds_of(places.x, places.y, whole)
+    west, south, east, north = bounds
+    inside = (places.x >= west) & (places.x <= east) & (places.y >= south) & (places.y <= north)
+    outside = int((np.isfinite(places.x) & ~inside).sum())
+    around = f"around the middle 99 % of the places; {outside:,} of {np.isfinite(places.x).sum():,} lie outside"
+    return [Entry("source.time_zone", zone, "where the places are"), Entry("source.bounds", bounds, around)], zone
+
+
+def holidays_of(zone: str) -> list[Entry]:
+    """The keys of the public holidays, whose country the time zone tells."""
+    if not (country := country_of(zone)):
+        return [Entry("grid.country", asks="country code whose public holidays count; without it there are none")]
+    known, every = subdivisions_of(country, zone)
+    entries = [Entry("grid.country", country, f"of the time zone {zone}")]
+    if known:
+        entries.append(Entry("grid.subdivision", known, "the only one in that time zone"))
+    elif every:
+        some = ", ".join(every[:SUBDIVISIONS]) + (" …" if len(every) > SUBDIVISIONS else "")
+        asks = f"code of the state or province whose public holidays count beside those of {country}: {some}"
+        entries.append(Entry("grid.subdivision", asks=asks))
+    return entries
 
 
 def bounds_of(longitude: np.ndarray, latitude: np.ndarray, whole: bool) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,11 @@ CELL = 28
 
 @dataclass(frozen=True)
 class Trial:
-    """What an ingest came to: its events by category, the refused rows, notes and doubts, and what stopped it."""
+    """What an ingest came to: its events by category, rows by offence, the refused rows, notes and doubts, and what
+    stopped it."""
 
     events: dict[str, int]
+    offences: dict[str, int]
     rejects: pd.DataFrame
     said: list[str]
     stop: str
@@ -38,15 +41,16 @@ def try_out(config: Config, files: Sequence[Path]) -> Trial:
     with TemporaryDirectory(prefix="stforecast-") as folder:
         there = config.model_copy(update={"root": Path(folder)})
         silver = Workspace(there.root, there.city).silver
-        events, said, stop = {}, [], ""
+        meta: dict[str, Any] = {"events_by_category": {}, "offences": [], "notes": [], "doubts": []}
+        stop = ""
         try:
             meta = ingest(there, files).meta
-            events, said = meta["events_by_category"], [*meta["notes"], *meta["doubts"]]
         except StforecastError as error:
             stop = str(error).partition(f" See {silver}")[0]
         path = silver / "rejects.parquet"
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
-        return Trial(events, rejects, said, stop)
+        offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
+        return Trial(meta["events_by_category"], offences, rejects, [*meta["notes"], *meta["doubts"]], stop)
 
 
 def ten_rows(table: Table, proposal: Proposal, now: pd.Timestamp) -> Iterator[str]:

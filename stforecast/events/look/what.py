@@ -49,16 +49,20 @@ def offence_of(columns: Sequence[Column]) -> Role | None:
     return None
 
 
-def keys_of(columns: Sequence[Column], days: np.ndarray, whole: bool) -> dict[str, Role]:
+def keys_of(columns: Sequence[Column], days: np.ndarray | None, whole: bool) -> dict[str, Role]:
     """The keys of reports and of incidents, whose rows are of one day.
 
     Args:
-        days: of the occurrence [r].
+        days: of the occurrence [r]; None where they stand in parts, and only a name tells a key of incidents.
         whole: these are all rows of the files.
     """
     keys = [column for column in columns if _is_key(column)]
     unique = [column for column in keys if len(column.counts) == column.filled.sum() and column.share > 0.99]
-    shared = [column for column in keys if column not in unique and _of_one_day(column, days)]
+    rest = [column for column in keys if column not in unique]
+    if days is None:
+        shared = [column for column in rest if is_named(column.name, "incident_id")]
+    else:
+        shared = [column for column in rest if _of_one_day(column, days)]
     out: dict[str, Role] = {}
     incident = first_named(shared, "incident_id") or (shared[0] if shared else None)
     if incident is None and (found := first_named(unique, "incident_id")):
@@ -71,7 +75,9 @@ def keys_of(columns: Sequence[Column], days: np.ndarray, whole: bool) -> dict[st
         out["incident_id"] = Role(incident.name, why)
     if unique:
         event = first_named(unique, "event_id") or unique[0]
-        out["event_id"] = Role(event.name, f"no value twice in {len(days):,} rows" + ("" if whole else " (of more)"))
+        out["event_id"] = Role(
+            event.name, f"no value twice in {len(event.texts):,} rows" + ("" if whole else " (of more)")
+        )
     return out
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from stforecast.events.header import printable
+
 WIDTH = 118
 
 
@@ -55,9 +57,9 @@ def _lines(entry: Entry, name: str, depth: int) -> list[str]:
             *(f"{indent}  - {_flow(item):<{width}}  # {rows:,}" for item, rows in items),
             *_asked(entry, depth),
         ]
-    line = f"{indent}{name}: {_flow(entry.value)}"
-    if entry.why and len(line) + len(entry.why) + 4 <= WIDTH:
-        return [f"{line}  # {entry.why}", *_asked(entry, depth)]
+    line, why = f"{indent}{name}: {_flow(entry.value)}", printable(entry.why)
+    if why and len(line) + len(why) + 4 <= WIDTH:
+        return [f"{line}  # {why}", *_asked(entry, depth)]
     return [*_comment(entry.why, depth), line, *_asked(entry, depth)]
 
 
@@ -68,11 +70,12 @@ def _asked(entry: Entry, depth: int, name: str = "") -> list[str]:
 def _comment(text: str, depth: int) -> list[str]:
     """A text as comment lines; all but its first line stand further in."""
     indent = "  " * depth
-    marks = [indent + "# ", *[indent + "#     "] * text.count("\n")]
+    lines = text.split("\n")
+    marks = [indent + "# ", *[indent + "#     "] * len(lines)]
     return [
         part
-        for line, mark in zip(text.splitlines(), marks, strict=False)
-        for part in textwrap.wrap(line, WIDTH, initial_indent=mark, subsequent_indent=indent + "#     ")
+        for line, mark in zip(lines, marks, strict=False)
+        for part in textwrap.wrap(printable(line), WIDTH, initial_indent=mark, subsequent_indent=indent + "#     ")
     ]
 
 
