@@ -161,21 +161,26 @@ def test_an_open_order_of_dates_is_a_question_at_its_key():
     )
     values, text, said = look(frame[["when", "offence", "lat", "lon"]])
     assert "date_order" not in values["source"]
-    assert "  # ? date_order: line 2:" in text
+    assert "  # ? date_order: reports.csv: line 2:" in text
+    assert "The ten rows take" in text
     assert "ingest will stop" in said[-1]
     assert "source.date_order" in said[-1]
     there = load("configs/reports.yaml", ["source.date_order=day_first"])
     assert len(ingest(there, [Path("reports.csv")], Path("silver"), NOW).frame) > 300
 
 
-def test_utc_without_a_mark_is_found_by_the_hours_of_the_day():
+@pytest.mark.parametrize(
+    ("zone", "mark", "times_are"), [("UTC", "", "utc"), ("America/Denver", "+00", "local"), ("UTC", "+00", None)]
+)
+def test_utc_is_found_by_the_hours_of_the_day_and_not_by_a_mark_alone(zone, mark, times_are):
     frame = record(2000)
     local = pd.to_datetime(frame["occurred"]).dt.tz_localize(
         "America/Denver", nonexistent="shift_forward", ambiguous=True
     )
-    frame["occurred"] = local.dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
-    values, _, _ = look(frame[["occurred", "offence", "lat", "lon"]])
-    assert values["source"]["times_are"] == "utc"
+    frame["occurred"] = local.dt.tz_convert(zone).dt.strftime("%Y-%m-%d %H:%M:%S") + mark
+    values, text, _ = look(frame[["occurred", "offence", "lat", "lon"]])
+    assert values["source"].get("times_are") == times_are
+    assert ("the written offset from UTC counts" in text) == (times_are is None)
 
 
 def test_metres_are_an_open_question_unless_degrees_stand_beside_them():

@@ -122,6 +122,11 @@ class Column:
         return needed(minutes) > few or (minutes.sum() < LEAST and minutes[0] < minutes.sum() / 2)
 
     @cached_property
+    def has_offset(self) -> bool:
+        """Whether most of its times bear an offset from UTC."""
+        return bool((parse(self._some, Reading(self.order, True)).offset != NONE).mean() > 0.5)
+
+    @cached_property
     def clock(self) -> np.ndarray | None:
         """Times of day [r] (µs, `NONE` where there is none) of a column of them."""
         best: tuple[float, np.ndarray] | None = None

@@ -112,7 +112,9 @@ def propose(table: Table, city: str, path: str | list[str], origin: str, now: pd
     occurred, offence = (_column_of(field, roles, columns) for field in ("occurred", "offence"))
     timing = timing_of(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
     if not roles["occurred"].asks:
-        roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {timing.precision}")
+        marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
+        precision = timing.precision + ("; the written offset from UTC counts" if marked else "")
+        roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {precision}")
     entries = [
         Entry("city", city),
         _known_time("reported" in roles),

@@ -53,7 +53,7 @@ def timing_of(
                 raise
             guess = {"date_order": likely, "clock": "hours", "times_are": "local"}[found[1]]
             draft = draft.model_copy(update={found[1]: guess})
-            entries.append(Entry(f"source.{found[1]}", asks=str(error).removeprefix(f"{origin}: ")))
+            entries.append(Entry(f"source.{found[1]}", asks=f"{error} The ten rows take {guess}."))
     cleaned = clean(frame, draft, now, reading)
     occurred = cleaned.events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64)
     if told.orders() and draft.date_order is None:
