@@ -62,7 +62,7 @@ def chunks(origin: Origin, binary: IO[bytes]) -> Iterator[Chunk]:
             yield origin.chunk(columns, np.arange(first, first + len(batch)), in_degrees=in_degrees)
             first += len(batch)
         if origin.rows_in and origin.rows_in not in members:
-            nothing = dict.fromkeys(names_of(origin.columns), _column([]))
+            nothing = dict.fromkeys(names_of(origin.columns) if origin.columns else (), _column([]))
             origin = replace(
                 origin, note=f"{origin}: has no rows under {origin.rows_in}, so that nothing of it is read"
             )

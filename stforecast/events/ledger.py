@@ -67,7 +67,8 @@ class Ledger:
         which = np.flatnonzero(rows & self.open)
         self.open[which] = False
         values = [texts.take(pa.array(which)).to_pylist() for texts in shown]
-        self.refused += [(row, reason, " ".join(filter(None, words))) for row, *words in zip(which.tolist(), *values, strict=True)]
+        rows_of = zip(which.tolist(), *values, strict=True)
+        self.refused += [(row, reason, " ".join(filter(None, words))) for row, *words in rows_of]
 
     def leave_out(self, rows: np.ndarray, reason: str) -> None:
         """Leave open rows out: they are none of this configuration's business."""

@@ -146,7 +146,7 @@ def test_keys_are_no_times_and_times_since_1970_are():
 def test_days_without_times_are_called_that():
     _, text, said = look(record()[["day", "offence", "lat", "lon"]])
     assert "an hourly forecast is not possible with days" in text
-    assert "ingest will stop: reports.csv: 100% of the times of day are 00:00" in said[-1]
+    assert "ingest will stop: reports.csv: 455 of 455 dates bear no time of day" in said[-1]
 
 
 def test_an_open_order_of_dates_is_a_question_at_its_key():

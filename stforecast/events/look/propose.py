@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stforecast.config import PRESET_COUNTRY, Config, parse
+from stforecast.config import Config, parse
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned, clean
@@ -137,7 +138,7 @@ def _of_publisher(preset: str, table: Table, city: str, path: str | list[str], n
     found = locate(list(table.columns), source.columns, (), preset)
     cleaned = clean(table.mapped(source.columns), source, now)
     try:
-        reading, _ = reading_of({preset: cleaned.told}, source)
+        reading = reading_of({Path(preset): cleaned.told}, source)[0][Path(preset)]
     except DataError:  # which the trial tells
         reading = stated(source)
     entries = [
@@ -146,8 +147,7 @@ def _of_publisher(preset: str, table: Table, city: str, path: str | list[str], n
         Entry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
         Entry("source.path", path),
     ]
-    subdivision = Entry("grid.subdivision", asks=f"code of the state of {PRESET_COUNTRY} whose public holidays count")
-    return Proposal([*entries, subdivision], source, reading, True)
+    return Proposal(entries, source, reading, True)
 
 
 def _known_time(reported: bool) -> Entry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def timing_of(
     while True:
         told = clean(frame, draft, now, stated(draft)).told
         try:
-            reading, _ = reading_of({origin: told}, draft)
+            reading = reading_of({Path(origin): told}, draft)[0][Path(origin)]
             break
         except DataError as error:
             found = _ASKED.search(str(error))
