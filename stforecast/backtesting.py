@@ -18,7 +18,7 @@ from stforecast.config import dump
 from stforecast.cube import Cube
 from stforecast.delivery.curves import backtest_figure
 from stforecast.errors import ArtefactError
-from stforecast.evaluation.backtest import calibrate
+from stforecast.evaluation.backtest import calibrate, scored
 from stforecast.evaluation.comparison import as_csv, as_markdown, compare
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, read_json, write_json
@@ -97,7 +97,7 @@ def _forecast(stages: Stages, cube: Cube, part: Split, name: str, run: Run, hour
         return
     forecaster = run.open(name, stages.config).forecaster
     for hour, offset in left.items():
-        found = forecaster.predict(cube, part.at(offset).issues("test")).intensity
+        found = forecaster.predict(cube, scored(cube, part.at(offset), "test")).intensity
         with atomic_path(run.predictions(name, hour)) as temporary:
             np.save(temporary, found)
 

@@ -149,7 +149,7 @@ class Preparation:
         """A fingerprint of the events and settings that a cube is made from."""
         config = self.config
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
-        period = config.source.model_dump(mode="json", include={"first_day", "last_day"})
+        period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
         given = [Path(config.input(name)) for name in inputs if name]

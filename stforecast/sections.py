@@ -86,6 +86,21 @@ class Columns(Section):
     count: list[str] = Field([], description="+1 for a report, -1 for its withdrawal")
 
 
+class Gap(Section):
+    """Days that were not recorded, or that were although nothing was reported."""
+
+    first: dt.date = Field(description="first local day")
+    last: dt.date = Field(description="last local day")
+    categories: list[str] = Field([], description="categories that it concerns; default all")
+    denied: bool = Field(False, description="these days were recorded: nothing in them is masked for being silent")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Gap:
+        if self.last < self.first:
+            raise ValueError("source.gaps: first is after last; exchange them")
+        return self
+
+
 class Source(Section):
     """The publisher's files and how to read them."""
 
@@ -129,6 +144,11 @@ class Source(Section):
     )
     first_day: dt.date | None = Field(None, description="first local day kept; default the first in the file")
     last_day: dt.date | None = Field(None, description="last local day kept (to 01:00 in summer); default the last")
+    gaps: list[Gap] = Field(
+        [],
+        description="days that were not recorded: masked, and reports in them left out; or, denied, days without "
+        "reports that were recorded",
+    )
     categories: dict[str, list[str]] = Field(
         {}, description="category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"
     )

@@ -135,12 +135,13 @@ class Stages(Preparation):
 
     def oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
         """What nothing can beat, where the record is a simulated city's and nothing else."""
+        from stforecast.evaluation.backtest import scored
         from stforecast.evaluation.oracle import oracle_of
         from stforecast.events.synthetic import simulate
 
         if self.config.synthetic is None or not self.simulated():
             return None
-        return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, split.issues("test"))
+        return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, scored(cube, split, "test"))
 
     def forecast(
         self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None, cube: Cube | None = None

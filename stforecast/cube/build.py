@@ -8,14 +8,15 @@ and it is not known before the last of them has passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from stforecast.config import Config
-from stforecast.cube import hexgrid, hours, places
+from stforecast.cube import hexgrid, hours, places, recorded
 from stforecast.cube.axis import HOUR, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.known import SPAN_HOURS, EventSteps
@@ -60,14 +61,16 @@ def build(
     cell = hexgrid.cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), config.grid.resolution)
     area, rule = _area(cell[seen], config, cells)
     row = pd.Index(area).get_indexer(cell).astype(np.int32)
-    keep = on_axis & (row >= 0)
+    category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
+    gaps = recorded.gaps_of(config, axis, events.categories)
+    unrecorded = recorded.inside(gaps, hour, category)
+    keep = on_axis & (row >= 0) & ~unrecorded
     del cell
     if not keep.any():
         raise DataError(
             f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
             f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
         )
-    category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
     fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.misfits(config, hour)]
     total = len(frame)
@@ -77,10 +80,12 @@ def build(
     counts = {
         "table": total,
         "outside_axis": int((~on_axis).sum()),
-        "outside_area": int((on_axis & ~keep).sum()),
+        "outside_area": int((on_axis & (row < 0)).sum()),
         "kept": int(keep.sum()),
     }
-    notes = {
+    if gaps:
+        counts["in_gaps"] = int((on_axis & (row >= 0) & unrecorded).sum())
+    notes: dict[str, Any] = {
         "events": counts,
         "known_time": "reported" if reported else "occurred",
         "embargo_hours": config.embargo_hours,
@@ -95,9 +100,8 @@ def build(
         "issue_hour": int(axis.start.hour),
         "weather_coverage": coverage(weather, axis.steps),
         "future_coverage": coverage(future, axis.steps),
-        "fallbacks": fallbacks,
     }
-    return Cube.from_events(
+    cube = Cube.from_events(
         hour[keep],
         row[keep],
         category[keep],
@@ -116,8 +120,10 @@ def build(
         subdivision=config.grid.subdivision,
         weather=weather,
         future=future,
-        notes=notes,
+        gaps=gaps,
     )
+    notes |= {"holes": recorded.listed(cube), "fallbacks": [*fallbacks, *recorded.said(cube)]}
+    return replace(cube, notes=notes)
 
 
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:

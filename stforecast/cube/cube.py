@@ -23,6 +23,7 @@ import pandas as pd
 
 from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import graph_of
+from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Cube:
     hexagons: one row a hexagon, in the order of the index `hexagon`; columns as in `hexagons.parquet`.
     edges: int64 [2, e], from row to row of `hexagons`; both directions of an undirected graph.
     weather: observed channels (past only). future: channels that are known in advance for every step.
+    gaps: holes that the user names or denies. masked: steps and categories that count as not observed, bool [t c], of
+        the record `as_known` at an issue; None where all is observed.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Cube:
     weather: Series = Series()
     future: Series = Series()
     notes: dict[str, Any] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
+    masked: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(getattr(self, name)) for name in self.event_columns}
@@ -125,6 +130,20 @@ class Cube:
     def late(self) -> bool:
         """Whether some events become known after the step in which they occur."""
         return bool((self.known_hour > self.hour).any())
+
+    @cached_property
+    def holes(self) -> tuple[Hole, ...]:
+        """Stretches that were not recorded, found in the events or given, with the issues at which they are known."""
+        return find(self)
+
+    def masked_before(self, issue: int = NEVER) -> np.ndarray | None:
+        """What is masked as known at an issue (default: at the end), bool [t c]; None where all is observed."""
+        return masked(self.holes, self.steps, self.c, issue) if self.masked is None else self.masked
+
+    def as_known(self, issue: int) -> Cube:
+        """The cube with what is masked as known at an issue; the cube itself where nothing is."""
+        found = self.masked_before(issue)
+        return self if found is None or self.masked is not None else replace(self, masked=found)
 
     def time_of(self, step: int) -> pd.Timestamp:
         """The instant at which `step` begins (UTC)."""

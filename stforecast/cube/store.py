@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pyarrow.parquet as pq
 
 from stforecast.cube import hexgrid
 from stforecast.cube.cube import Cube, Series
+from stforecast.cube.holes import Gap
 from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, file_fingerprint, read_json, write_json
 
-SCHEMA_VERSIONS = (1, 2)
-"""Without and with `until_hour`, which readers of version 1 do not know."""
+SCHEMA_VERSIONS = (1, 2, 3)
+"""Without and with `until_hour`, which readers of version 1 do not know; with `gaps`, which those of 2 do not."""
 TABLES = ("events.parquet", "hexagons.parquet", "hours.parquet")
 GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
 PLAIN = ("name", "steps", "step_hours", "horizons", "time_zone", "resolution", "country", "subdivision", "notes")
@@ -34,11 +36,12 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
         _write_hexagons(cube, temporary / "hexagons.parquet")
         _hours(cube).to_parquet(temporary / "hours.parquet")
         facts = {
-            "schema_version": SCHEMA_VERSIONS[cube.until_hour is not None],
+            "schema_version": 3 if cube.gaps else 2 if cube.until_hour is not None else 1,
             "stamp": stamp,
             **{name: getattr(cube, name) for name in PLAIN},
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
+            "gaps": [asdict(gap) for gap in cube.gaps],
             **{kind: _facts(getattr(cube, kind)) for kind in SERIES},
             "files": {name: file_fingerprint(temporary / name) for name in TABLES},
         }
@@ -66,6 +69,7 @@ def open_cube(folder: Path) -> Cube:
             **parts,
             start=pd.Timestamp(facts["start"]),
             categories=tuple(facts["categories"]),
+            gaps=tuple(Gap(**gap) for gap in facts.get("gaps", [])),
             hexagons=hexagons,
             edges=edges,
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from stforecast.cube import Cube
+from stforecast.evaluation.backtest import masked_share
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
-from stforecast.evaluation.scorecard import describe, finite
+from stforecast.evaluation.scorecard import describe, finite, masked_words
 from stforecast.evaluation.views import Key, calibration, curves, examine
 from stforecast.scoring.bootstrap import of_blocks
 from stforecast.scoring.metrics import reported_to_expected
@@ -64,7 +66,11 @@ def compare(
         {"blocks": count, "forecasters": one, "differences": _differences(sample, count)}
         for count, one, sample in zip(blocks, entries, samples, strict=True)
     ]
-    said = [describe(cube, part) | {"days": (part.steps - part.test_start) // part.day} for part in parts]
+    said = [
+        describe(cube, part)
+        | {"days": (part.steps - part.test_start) // part.day, "masked": masked_share(cube, part, "test")}
+        for part in parts
+    ]
     return finite(
         {
             "city": cube.name,
@@ -72,6 +78,7 @@ def compare(
             "issue_hours": np.unique(panel.hour).tolist(),
             "hexagons": cube.n,
             "categories": list(cube.categories),
+            "masked": masked_share(cube, replace(parts[-1], test_start=parts[0].test_start), "test"),
             **results[0],
             "folds": [fold | result for fold, result in zip(said, results[1:], strict=True)],
             "notes": cube.notes,
@@ -135,6 +142,8 @@ def sentence(result: Mapping[str, Any]) -> str:
         f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
+    if (masked := masked_words(result.get("masked"))) is not None:
+        said += f" {masked[0].upper()}{masked[1:]}."
     if result.get("refit") is False:
         said += " The fits of the first fold are carried, calibrated anew in each."
     if len(result["forecasters"]) == 1:

@@ -19,7 +19,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.evaluation.backtest import outcomes
+from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 
@@ -92,12 +92,12 @@ class Panel:
         fold, hour, day, counts = [], [], [], []
         for i, part in enumerate(parts):
             for at, offset in hours.items():
-                issues = part.at(offset).issues("test")
-                if not issues.size:
+                if not part.at(offset).issues("test").size:
                     raise ConfigError(
                         f"backtest.test_days: no forecast of {part.horizons} steps issued at {at:02d}:00 UTC lies "
                         "wholly inside a test slice. Choose longer slices."
                     )
+                issues = scored(cube, part.at(offset), "test")
                 fold.append(np.full(issues.size, i))
                 hour.append(np.full(issues.size, at))
                 day.append((issues - parts[0].test_start) // part.day)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import Fitted, outcomes
+from stforecast.evaluation.backtest import Fitted, masked_share, outcomes, scored
 from stforecast.evaluation.days import counts_needed, day_figures
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.forecasters.completeness import reported_share
@@ -51,13 +51,14 @@ def scorecard(
     oracle: λ [m k n c] that no forecast can beat, where the city is simulated; adds `skill`, the share of the way
     from rolling climatology (0) to the oracle (1) in deviance.
     """
-    counts, needed = outcomes(cube, split, which), counts_needed(cube, split.issues(which))
+    issues = scored(cube, split, which)
+    counts, needed = outcomes(cube, split, which), counts_needed(cube, issues)
     areas = cube.hexagons["area_km2"].to_numpy(float)
     weights, blocks = day_weights(len(counts), seed=seed), block_count(len(counts))
     entries: dict[str, dict[str, Any]] = {}
     samples: dict[str, Sample] = {}
     for name, one in tqdm(fitted.items(), desc="evaluate", unit="forecaster", disable=None):
-        intensity = one.forecaster.predict(cube, split.issues(which)).intensity
+        intensity = one.forecaster.predict(cube, issues).intensity
         entries[name] = scorecard_entry(intensity, counts, cube.categories, one.thresholds, areas, patrol_area)
         spreads, hot = one.forecaster.spreads, one.hot_thresholds
         days = day_figures(intensity, counts, needed, cube.categories, spreads, hot)
@@ -73,6 +74,7 @@ def scorecard(
         "categories": list(cube.categories),
         "events": int(counts.sum()),
         "reported_share": round(reported_share(cube, *split.span(which)), 4) if which == "test" else None,
+        "masked": masked_share(cube, split, which),
         "notes": cube.notes,
         "forecasters": entries,
         "blocks": blocks,
@@ -107,6 +109,8 @@ def table(card: Mapping[str, Any]) -> str:
     lines = [heading, f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
     if (share := card.get("reported_share") or 1) < SETTLED:
         lines.insert(1, f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
+    if (masked := masked_words(card.get("masked"))) is not None:
+        lines.insert(1, masked)
     for name, entry in rows:
         cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
         lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))
@@ -114,6 +118,16 @@ def table(card: Mapping[str, Any]) -> str:
         found = "; ".join(f"{TABLE[key]} {said(found)}" for key, found in metrics.items())
         lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
     return "\n".join(lines)
+
+
+def masked_words(masked: Mapping[str, float] | None) -> str | None:
+    """How much of a slice is masked, as text; None where nothing is."""
+    if not masked or not masked["hours"]:
+        return None
+    return (
+        f"masked: {masked['hours']:.1%} of the hours, which were not recorded; {masked['issues']:.1%} of the days have "
+        "such hours and are not scored"
+    )
 
 
 def said(found: Mapping[str, float | None]) -> str:

@@ -80,7 +80,7 @@ def source_stamp(files: Sequence[Path], config: Config) -> str:
 
     Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
-    how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects"})
+    how = resolve(config.source).model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
     hashes = _hashes(files, Workspace(config.root, config.city).hashes)
     return fingerprint(SCHEMA, how, [path.name for path in files], hashes)
 
@@ -215,7 +215,7 @@ def _parts(
     fresh: Path,
 ) -> Iterator[Part]:
     """The cleaned files in order: those that are known, and the others read and written to the folder `fresh`."""
-    how = source.model_dump(mode="json", exclude={"path", "max_rejects"})
+    how = source.model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
     instant = now.value // 1000
     for path, digest in files.items():
         reading = readings[path]

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
-from stforecast.evaluation.backtest import outcomes
+from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.reports.examined import kept, words
 from stforecast.reports.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.local import Local
@@ -183,7 +183,7 @@ def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[B
         return [Text("There is no finished run of this configuration: its calibration by month is left out.")]
     name = run.facts()["forecasters"][0]
     lam, counts = kept(stages, run, local.cube, split, name), outcomes(local.cube, split, "test")
-    issued = local.cube.times_of(split.issues("test")).tz_convert(local.cube.time_zone).tz_localize(None)
+    issued = local.cube.times_of(scored(local.cube, split, "test")).tz_convert(local.cube.time_zone).tz_localize(None)
     months = by_month(np.asarray(lam), counts, issued, local.seed)
     if not len(months):
         return [Text("The test slice is too short to tell calibration by month.")]

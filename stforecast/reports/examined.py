@@ -14,7 +14,7 @@ from tqdm import tqdm
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
-from stforecast.evaluation.backtest import outcomes
+from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.files import atomic_path, read_json
 from stforecast.run import Run
 from stforecast.scoring.bootstrap import block_count, day_weights
@@ -64,7 +64,7 @@ class Examined:
 
     @property
     def issues(self) -> np.ndarray:
-        return self.split.issues("test")
+        return scored(self.cube, self.split, "test")
 
     @property
     def leader(self) -> str:
@@ -132,7 +132,7 @@ def kept(stages: Stages, run: Run, cube: Cube, split: Split, name: str) -> np.nd
     path = run.predictions(name, int(cube.time_of(split.first).hour))
     fit = run.folder / "calibration" / f"{name}.json"
     if not path.is_file() or (fit.is_file() and path.stat().st_mtime_ns < fit.stat().st_mtime_ns):
-        intensity = run.open(name, stages.config).forecaster.predict(cube, split.issues("test")).intensity
+        intensity = run.open(name, stages.config).forecaster.predict(cube, scored(cube, split, "test")).intensity
         with atomic_path(path) as temporary:
             np.save(temporary, intensity)
     try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stforecast.cube import Cube, Series, hexgrid
 from stforecast.cube.build import build
+from stforecast.cube.holes import Gap
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError
 
@@ -72,6 +73,13 @@ def test_spans_come_back_exactly(cube: Cube, tmp_path: Path) -> None:
     assert spans.inputs.hour.size > spans.hour.size
     with pytest.raises(ArtefactError, match="known before it occurred"):
         replace(cube, until_hour=cube.known_hour + 1)
+
+
+def test_gaps_come_back_exactly(cube: Cube, tmp_path: Path) -> None:
+    gaps = (Gap(3, 5, 1), Gap(0, 2, None, denied=True))
+    save_cube(replace(cube, gaps=gaps), tmp_path / "gold", "stamp")
+    assert json.loads((tmp_path / "gold/cube.json").read_text())["schema_version"] == 3
+    assert open_cube(tmp_path / "gold").gaps == gaps
 
 
 def test_other_tools_can_open_it(cube: Cube, tmp_path: Path) -> None:
@@ -169,8 +177,8 @@ def test_another_schema_version_and_no_cube(cube: Cube, tmp_path: Path) -> None:
         open_cube(folder)
     save_cube(cube, folder, "s")
     path = folder / "cube.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 3'))
-    with pytest.raises(ArtefactError, match=r"schema version 3, expected 1 or 2\. Run `stforecast build` again"):
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 4'))
+    with pytest.raises(ArtefactError, match=r"schema version 4, expected 1 or 2 or 3\. Run `stforecast build` again"):
         open_cube(folder)
     assert cube_stamp(folder) is None
     path.write_text("{")

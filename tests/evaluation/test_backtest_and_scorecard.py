@@ -11,14 +11,16 @@ import pytest
 
 from stforecast.config import Config, parse
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError
-from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, windows
+from stforecast.cube.holes import Gap
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.evaluation.backtest import Fitted, calibrate, known_share, outcomes, scored, windows
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.scorecard import scorecard, table
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.run import Run
+from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.splits import Split, make_split
 
 N, C, DAYS = 12, 2, 80
@@ -289,3 +291,30 @@ def test_days_that_are_still_reported_do_not_narrow_the_intervals(cube: Cube, sp
     reference = whole.forecaster.spreads["all"].interval(expected)
     assert (high - low).mean() == pytest.approx((reference[1] - reference[0]).mean(), rel=0.15)
     assert fitted.thresholds["all"] == pytest.approx(whole.thresholds["all"], rel=0.3)
+
+
+def test_masked_days_are_not_scored(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> None:
+    issues = split.issues("test")
+    gap = Gap(int(issues[3]) + 30, int(issues[6]), 1)  # from within a day on
+    silent = replace(cube, gaps=(gap,))
+    kept = [i for i in range(len(issues)) if i not in (4, 5)]
+    assert scored(silent, split, "test").tolist() == issues[kept].tolist()
+    card = scorecard(silent, split, fitted, patrol_area=2.0)
+    assert card["events"] == outcomes(cube, split, "test")[kept].sum()
+    hours = (gap.last - gap.first) / (split.steps - split.test_start) / cube.c
+    assert card["masked"] == {"issues": pytest.approx(2 / len(issues)), "hours": pytest.approx(hours)}
+    assert table(card).splitlines()[1].startswith("masked: ")
+    assert "masked: " not in table(scorecard(cube, split, fitted, patrol_area=2.0))
+    everything = replace(cube, gaps=(Gap(split.test_start, cube.steps),))
+    with pytest.raises(ConfigError, match="every day of the test slice"):
+        scored(everything, split, "test")
+
+
+def test_masked_days_are_not_calibrated_on(cube: Cube, split: Split) -> None:
+    first = int(split.issues("validation")[2])
+    gap = Gap(first, first + 72)
+    silent = replace(cube.with_events((cube.hour < gap.first) | (cube.hour >= gap.last)), gaps=(gap,))
+    kept = np.r_[0:2, 5 : len(split.issues("validation"))]
+    lam, counts = windows(truth(), split.issues("validation")[kept], 24), outcomes(cube, split, "validation")[kept]
+    found = calibrate(Hand(truth()), silent, split).forecaster.calibration
+    assert found == fit_calibration(lam, counts, known_share(silent, split))

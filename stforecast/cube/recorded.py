@@ -1,0 +1,137 @@
+"""What was recorded, in words and figures: the holes of a cube, how much of it is masked, and changes of its level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config import Config
+from stforecast.cube.axis import Axis
+from stforecast.cube.cube import Cube
+from stforecast.cube.holes import NEVER, Gap, Hole
+from stforecast.errors import ConfigError
+
+DAY = 24
+"""Hours beyond all other holes from which a hole is listed."""
+WEEK, NEAR, YEAR = 168, 8, 52
+"""Hours of a week; weeks before and after a change that differ at once, and that stay apart."""
+AT_ONCE = 1.5
+"""Factor by which the weeks before and after a change differ."""
+CHANCE = 5.0
+"""Standard errors by which they do."""
+
+
+def gaps_of(config: Config, axis: Axis, categories: tuple[str, ...]) -> tuple[Gap, ...]:
+    """The gaps that `source.gaps` names, in steps of an axis.
+
+    Raises:
+        ConfigError: a gap names a category that there is not.
+    """
+    out = []
+    for i, gap in enumerate(config.source.gaps):
+        if unknown := [name for name in gap.categories if name not in categories]:
+            raise ConfigError(
+                f"source.gaps.{i}.categories: no category {unknown[0]!r}. Name some of {', '.join(categories)}."
+            )
+        ends = axis.day_step(gap.first), axis.day_step(gap.last) + 24
+        first, last = (min(max(step, 0), axis.steps) for step in ends)
+        numbers: list[int | None] = [categories.index(name) for name in gap.categories]
+        out += [Gap(first, last, number, gap.denied) for number in numbers or [None] if first < last]
+    return tuple(out)
+
+
+def inside(gaps: tuple[Gap, ...], hour: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """Which events [e], by their steps and categories, lie in gaps that are not denied."""
+    out = np.zeros(len(hour), bool)
+    for gap in gaps:
+        if not gap.denied:
+            out |= (
+                (hour >= gap.first) & (hour < gap.last) & (True if gap.category is None else category == gap.category)
+            )
+    return out
+
+
+def listed(cube: Cube) -> list[dict[str, Any]]:
+    """The holes as they stand at the record's end, in order: `first` and `last` instant, `category` (None: all),
+    `hours`, and whether they are `given`.
+
+    A hole of one category that lies in others but for less than a day is not listed: the category was silent a few
+    hours longer.
+    """
+    seen = np.zeros((cube.steps, cube.c), bool)
+    out = []
+    lasting = [hole for hole in cube.holes if hole.ends == NEVER]
+    for hole in sorted(lasting, key=lambda hole: (not hole.given, hole.category is not None, hole.first)):
+        place = slice(hole.first, hole.last), slice(None) if hole.category is None else hole.category
+        new = not seen[place].all() if hole.given else (~seen[place]).sum() * cube.step_hours > DAY
+        if new or not seen[place].any():
+            out.append(_entry(cube, hole))
+        seen[place] = True
+    return sorted(out, key=lambda entry: entry["first"])
+
+
+def _entry(cube: Cube, hole: Hole) -> dict[str, Any]:
+    return {
+        "first": cube.time_of(hole.first).isoformat(),
+        "last": cube.time_of(hole.last).isoformat(),
+        "category": None if hole.category is None else cube.categories[hole.category],
+        "hours": (hole.last - hole.first) * cube.step_hours,
+        "given": hole.given,
+    }
+
+
+def said(cube: Cube) -> Iterator[str]:
+    """A sentence for every hole, and for every change of level."""
+    for hole in listed(cube):
+        local = (pd.Timestamp(hole[key]).tz_convert(cube.time_zone) for key in ("first", "last"))
+        begin, end = (f"{time:%Y-%m-%d %H:%M}" for time in local)
+        of = f" of category {hole['category']}" if hole["category"] else ""
+        what = (
+            f"No report{of} from {begin} to {end} by source.gaps"
+            if hole["given"]
+            else f"No report{of} from {begin} to {end}, which chance does not explain"
+        )
+        yield f"{what}: {hole['hours']:,} hours are masked, neither learned from nor scored."
+    yield from changes(cube)
+
+
+def changes(cube: Cube) -> Iterator[str]:
+    """A sentence for every category whose level fell or rose at once, by more than chance, and stayed there."""
+    week, masked = WEEK // cube.step_hours, cube.masked_before()
+    weeks = cube.steps // week
+    for category, name in enumerate(cube.categories):
+        mine = (cube.category == category) & (cube.hour < weeks * week)
+        counts = np.bincount(cube.hour[mine] // week, cube.weight[mine], minlength=weeks)
+        kept = np.arange(weeks)
+        if masked is not None:
+            kept = kept[~masked[: weeks * week, category].reshape(weeks, week).any(1)]
+        found = change(counts[kept])
+        if found is not None:
+            place, before, after = found
+            yield (
+                f"Category {name}: {before / 7:,.1f} reports a day in the {NEAR} weeks before "
+                f"{cube.time_of(int(kept[place]) * week).tz_convert(cube.time_zone):%Y-%m-%d}, {after / 7:,.1f} in the "
+                f"{NEAR} after, and the years before and after stay apart: another way of recording? Nothing is masked."
+            )
+
+
+def change(counts: np.ndarray) -> tuple[int, float, float] | None:
+    """Where weekly counts change their level most, and their means before and after; None where they do not.
+
+    Every four weeks of the year after lie above, or below, every four weeks of the year before, which chance does once
+    in five million; and the eight weeks on either side differ by AT_ONCE and CHANCE, which a trend or season does not.
+    """
+    best, found = np.log(AT_ONCE), None
+    for place in range(YEAR, len(counts) - YEAR + 1):
+        before, after = (
+            counts[part].reshape(-1, 4).sum(1) for part in (slice(place - YEAR, place), slice(place, place + YEAR))
+        )
+        if before.max() >= after.min() and after.max() >= before.min():
+            continue
+        old, new = float(counts[place - NEAR : place].sum()), float(counts[place : place + NEAR].sum())
+        if min(old, new) > 0 and abs(new - old) > CHANCE * np.sqrt(old + new) and abs(np.log(new / old)) > best:
+            best, found = abs(np.log(new / old)), (place, old / NEAR, new / NEAR)
+    return found
