@@ -11,6 +11,7 @@ from torch import Tensor
 from stforecast.cube import Cube
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
+from stforecast.forecasters.observed import as_known
 from stforecast.forecasters.rates import COUNT_DAYS, Rates
 from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms
@@ -52,6 +53,7 @@ class FixedClimatology(RollingClimatology):
     def walking(self) -> None:
         """It stands still: the newest day is not what its forecasts rest on."""
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         reader = self.reader(cube, beyond_of(cube, issues))
         out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)

@@ -17,8 +17,21 @@ def windows(values: Any, issues: np.ndarray | list[int], horizons: int) -> Any:
 def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
     """Expected share of the events of steps first … last − 1 that is known before `known_before`: float32 [t c].
 
+    0 where the steps were not recorded, as known then; else `arrived`. Thinning is exact for Poisson counts: a target
+    seen early has intensity share × λ.
+    """
+    share, masked = arrived(cube, first, last, known_before), cube.masked_before(known_before)
+    if masked is not None:
+        here = masked[max(first, 0) : max(last, 0)]
+        share[max(-first, 0) :][: len(here)][here] = 0
+    return share
+
+
+def arrived(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
+    """The share of the reports of recorded steps that has come in before `known_before`: float32 [t c].
+
     The share of mature events (60 days and older) that were known within each age, per category; 1 where the record
-    has no delay. Thinning is exact for Poisson counts: a target seen early has intensity share × λ.
+    has no delay.
     """
     share = np.ones((last - first, cube.c), np.float32)
     if not late(cube, known_before):
@@ -45,7 +58,7 @@ def reported_share(cube: Cube, first: int, last: int) -> float:
     known_until = int(cube.known_hour.max(initial=0)) + 1
     here = (cube.hour >= first) & (cube.hour < last)
     events = np.bincount(cube.category[here], cube.weight[here], minlength=cube.c)
-    share = completeness(cube, first, last, known_until).mean(0)
+    share = arrived(cube, first, last, known_until).mean(0)
     return float(events @ share / events.sum()) if events.any() else 1.0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.forecasters.base import WithoutParameters
+from stforecast.forecasters.observed import as_known
 
 
 class HexagonMean(WithoutParameters):
@@ -13,6 +14,7 @@ class HexagonMean(WithoutParameters):
 
     name = "hexagon_mean"
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         ends = [self.slice_end(issue) for issue in issues.tolist()]
         rates = {end: mean_rate(cube, 0, end) for end in set(ends)}
@@ -20,27 +22,39 @@ class HexagonMean(WithoutParameters):
 
 
 class LastWeek(WithoutParameters):
-    """Events of the last seven days in the hexagon, spread evenly: the hot-spot map of many departments."""
+    """Events of the last seven recorded days in the hexagon, spread evenly: the hot-spot map of many departments."""
 
     name = "last_week"
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         week = 7 * max(1, 24 // cube.step_hours)
         served = np.minimum(issues, cube.steps)
-        rates = np.stack([mean_rate(cube, max(0, s - week), s) for s in served.tolist()])
+        rates = np.stack([mean_rate(cube, last_observed(cube, week, s), s) for s in served.tolist()])
         return np.repeat(rates[:, None], cube.horizons, axis=1)
 
 
-def mean_rate(cube: Cube, first: int, until: int) -> np.ndarray:
-    """Events a step of steps first … until − 1 as known at `until`, float32 [n c].
+def last_observed(cube: Cube, count: int, until: int) -> int | np.ndarray:
+    """The step from which on `count` steps before `until` were recorded; by category where they differ, [c]."""
+    if cube.masked is None:
+        return max(0, until - count)
+    seen = [np.flatnonzero(~masked) for masked in cube.masked[:until].T]
+    return np.array([steps[-count] if len(steps) > count else 0 for steps in seen])
+
+
+def mean_rate(cube: Cube, first: int | np.ndarray, until: int) -> np.ndarray:
+    """Events a recorded step of steps first … until − 1 as known at `until`, float32 [n c]; `first` may be [c].
 
     Every hexagon is given m / (1 + m) of an event, where m is the category's mean over hexagons: none has a rate of 0.
     """
-    cube = cube.inputs
-    low, high = np.searchsorted(cube.known_hour, [first, until])
+    cube, steps = cube.inputs, np.maximum(until - first, 1)
+    if cube.masked is not None:
+        ahead = np.arange(until)[:, None] >= first
+        steps = np.maximum((ahead & ~cube.masked[:until]).sum(0), 1)
+    low, high = np.searchsorted(cube.known_hour, [np.min(first), until])
     new = slice(low, high)  # an event is not known before it occurs, so none is known before `first`
-    here = cube.hour[new] >= first
+    here = cube.hour[new] >= np.broadcast_to(first, cube.c)[cube.category[new]]
     place = cube.hexagon[new][here].astype(np.int64) * cube.c + cube.category[new][here]
     counts = np.bincount(place, cube.weight[new][here], minlength=cube.n * cube.c).reshape(cube.n, cube.c)
     city = (counts.sum(0) + 1) / cube.n
-    return ((counts + city / (1 + city)) / max(until - first, 1)).astype(np.float32)
+    return ((counts + city / (1 + city)) / steps).astype(np.float32)

@@ -31,10 +31,11 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.completeness import completeness
+from stforecast.forecasters.completeness import arrived, completeness
 from stforecast.forecasters.fading import Fading
 from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.mixture import fit_mixture
+from stforecast.forecasters.observed import as_known
 from stforecast.forecasters.rates import Rates
 from stforecast.forecasters.record import Lateness, Record
 from stforecast.forecasters.rhythms import Rhythms
@@ -62,7 +63,7 @@ class Hawkes(Forecaster):
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
         self.train_end = split.train_end
         warm_up = max(1, min(self.config.training.warm_up_days * split.day, split.train_end // 3))
-        parts, category, events, totals = self._parts(Surroundings(cube), split, warm_up)
+        parts, category, events, totals = self._parts(Surroundings(cube.as_known(split.train_end)), split, warm_up)
         of = [category == c for c in range(cube.c)]
         self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
         return self
@@ -84,6 +85,7 @@ class Hawkes(Forecaster):
         Over steps whose events were known when training ended, and so were those before; λ₀ is as known at its issue.
         """
         cube, p, end = around.cube, around.record.patch, split.train_end
+        observed, at = around.record.observed, around.record.at
         mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
         last = int(mature[-1]) + 1 if mature.size else end
         issue = split.first % p
@@ -96,11 +98,15 @@ class Hawkes(Forecaster):
             usual = rates.intensity(issue, around.week).mean(1).T  # [n c]
             background = rates.walk(issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
             counts = cube.dense(issue, issue + count * p, known_before=end)
-            before, sums = around.walk(sums, counts)
+            came = counts
+            if observed is not None:  # expected events in place of those that were not recorded, and none to learn from
+                here = observed[at(torch.arange(issue, issue + count * p))][:, None]
+                came, background = counts + background * (1 - here), background * here
+            before, sums = around.walk(sums, came)
             if learning:
-                at = counts.nonzero().unbind(1)
-                excited = around.at(before, at[0], at[1]) * (background[at] / usual[at[1:]])[:, None]
-                found.append((torch.cat([background[at][:, None], excited], 1), at[2], counts[at]))
+                cells = counts.nonzero().unbind(1)
+                excited = around.at(before, cells[0], cells[1]) * (background[cells] / usual[cells[1:]])[:, None]
+                found.append((torch.cat([background[cells][:, None], excited], 1), cells[2], counts[cells]))
                 totals[:, 0] += background.sum((0, 1))
                 totals[:, 1:] += around.total(before, background / usual)
             issue += count * p
@@ -109,12 +115,14 @@ class Hawkes(Forecaster):
         parts, category, events = (torch.cat(each).numpy() for each in zip(*found, strict=True))
         return parts, category, events, totals.numpy()
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         if not hasattr(self, "weights"):
             raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")
         around = Surroundings(cube, max(0, int(issues.max(initial=0)) - cube.steps))
         p, out = around.record.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        unseen, rhythms = self._unseen(around), Rhythms.of(cube, self.train_end)
+        missing, rhythms = self._missing(around), Rhythms.of(cube, self.train_end)
+        usually_unseen = _unseen(around, missing)
         for phase, served in by_phase(issues, p, cube.steps).items():
             # reporting delays as they were known when training ended
             rates = Rates(around.record, Lateness.of(cube, p, self.train_end, phase), rhythms)
@@ -127,6 +135,10 @@ class Hawkes(Forecaster):
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
                 background = rates.intensity(s, max(ahead, around.week)).permute(1, 2, 0)  # [k n c]
                 sums = torch.as_tensor(fading.at(s), dtype=torch.float32)
+                unseen = usually_unseen
+                if cube.masked is not None and cube.masked[max(s - len(missing), 0) : s].any():
+                    hidden = cube.masked[max(s - len(missing), 0) : s][::-1]
+                    unseen = _unseen(around, np.r_[np.maximum(missing[: len(hidden)], hidden), missing[len(hidden) :]])
                 if unseen is not None:
                     sums = sums + torch.einsum("wnc,whc->nhc", background[: around.week], unseen)
                 lam = self.expect(around, sums, background, ahead)
@@ -145,20 +157,10 @@ class Hawkes(Forecaster):
             out.append(lam)
         return torch.stack(out)
 
-    def _unseen(self, around: Surroundings) -> Tensor | None:
-        """Weights under which λ₀ of a week makes the events that occurred but are not yet reported, [w h c].
-
-        Row w stands for all the past steps w slots of the week after the issue; None where reports have no delay.
-        """
+    def _missing(self, around: Surroundings) -> np.ndarray:
+        """The share of the events of each age that are not yet reported, [t c] from the step before the issue on."""
         count = DELAY_DAYS * around.record.per_day
-        missing = 1 - completeness(around.cube, self.train_end - count, self.train_end, self.train_end)[::-1]  # by age
-        if not missing.any():
-            return None
-        age = np.arange(count)
-        out = np.zeros((around.week, len(around.half_lives), around.cube.c), np.float32)
-        faded = np.exp2(-age[:, None] / around.half_lives)
-        np.add.at(out, (-1 - age) % around.week, missing[:, None] * faded[..., None])
-        return torch.as_tensor(out)
+        return 1 - arrived(around.cube, self.train_end - count, self.train_end, self.train_end)[::-1]
 
     def save(self, folder: Path) -> None:
         values = {
@@ -175,6 +177,21 @@ class Hawkes(Forecaster):
         forecaster, values = cls(config), read_json(folder / "hawkes.json")
         forecaster.weights, forecaster.train_end = np.array(values["weights"]), values["train_end"]
         return forecaster
+
+
+def _unseen(around: Surroundings, missing: np.ndarray) -> Tensor | None:
+    """Weights under which λ₀ of a week makes the events that occurred but are not known, [w h c].
+
+    Row w stands for all the past steps w slots of the week after the issue; None where all are known. missing: the
+    share that is not, by age, [t c].
+    """
+    if not missing.any():
+        return None
+    age = np.arange(len(missing))
+    out = np.zeros((around.week, len(around.half_lives), around.cube.c), np.float32)
+    faded = np.exp2(-age[:, None] / around.half_lives)
+    np.add.at(out, (-1 - age) % around.week, missing[:, None] * faded[..., None])
+    return torch.as_tensor(out)
 
 
 class Surroundings:

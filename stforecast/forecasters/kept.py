@@ -2,8 +2,8 @@
 
 `<forecaster>-<step of the day>.pt` holds the state of the walk, the calibrated forecasts of the last weeks that the
 next one is held against, and a fingerprint of all that both rest on: the fit, the calibration, the graph, the calendar,
-the events known before the issue and the weather read up to it. A walk goes on where all of that is in the cube at
-hand, unchanged; otherwise the record is replayed and the walk kept anew.
+the events known before the issue, what was not recorded, and the weather read up to it. A walk goes on where all of
+that is in the cube at hand, unchanged; otherwise the record is replayed and the walk kept anew.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from stforecast import __version__
 from stforecast.cube import Cube
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.level import Issued, with_earlier
+from stforecast.forecasters.observed import agreeing, last_known
 from stforecast.forecasters.walking import Walk, Walking, along, as_array, beyond_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Kept:
         patch, newest = forecaster.patch(cube), min(int(steps[-1]), cube.steps)
         wanted = steps[steps <= newest]
         path = self.folder / f"{forecaster.name}-{newest % cube.horizons:02d}.pt"
-        grounds, found, keep = _Grounds(fitted, forecaster, cube), self._open(path), True
+        known = last_known(cube, np.array([newest]))
+        grounds, found, keep = _Grounds(fitted, forecaster, known), self._open(path), True
         last = found.state["next_issue"] - patch if found else -1
         if found and (last > cube.steps or found.rests_on != grounds.at(last)):
             self.say(f"{path}: rests on another record, fit or setting; the record is replayed")
@@ -77,9 +79,13 @@ class Kept:
         if found and not np.isin(before, found.issued.steps).all():
             found = None
         state = found.state if found else None
-        reader = forecaster.reader(cube, beyond_of(cube, steps) + ahead, state["next_issue"] if state else 0)
+        reader = forecaster.reader(known, beyond_of(cube, steps) + ahead, state["next_issue"] if state else 0)
         walk = forecaster.walk(reader, newest % patch, state)
+        # issues at which less or more was known not to be recorded have walks of their own
+        other = wanted[agreeing(cube, wanted) != agreeing(cube, np.array([newest]))]
+        other = np.array([], np.int64) if found else other
         new = {step: as_array(rate) for step, rate in along(walk, newest) if step in wanted}
+        new |= dict(zip(other.tolist(), forecaster.intensity(cube, other), strict=True)) if len(other) else {}
         shape = (len(new), cube.horizons, cube.n, cube.c)
         parts = [found.issued.at(before)] if found else []
         parts.append(fitted.issued(np.array([*new], np.int64), np.array([*new.values()], np.float32).reshape(shape)))
@@ -146,4 +152,7 @@ class _Grounds:
             end = ends.get(name, known)
             self.hashes[name].update(np.ascontiguousarray(array[self.done[name] : end]).data)
             self.done[name] = end
-        return fingerprint(self.fixed, {name: digest.hexdigest() for name, digest in self.hashes.items()})
+        found = {name: digest.hexdigest() for name, digest in self.hashes.items()}
+        if self.cube.masked is not None and (masked := self.cube.masked[:issue]).any():
+            found["masked"] = sha256(masked.tobytes()).hexdigest()
+        return fingerprint(self.fixed, found)

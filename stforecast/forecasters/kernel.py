@@ -28,6 +28,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.fading import Fading
+from stforecast.forecasters.observed import as_known
 from stforecast.scoring.splits import Split
 
 HALF_LIVES = (7, 14, 28, 56, 112, 224, 448, 896)
@@ -59,6 +60,7 @@ class Kernel(Forecaster):
         self.bandwidths = [float(BANDWIDTHS[b]) for _, b in best]
         return self
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         if not hasattr(self, "half_lives"):
             raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")

@@ -84,11 +84,14 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
     row = np.searchsorted(issued.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
     sums = np.zeros((3, *earlier.shape, k, cube.c))
     sums[:, usable] = issued.moments[row[usable]].swapaxes(0, 1)
-    if cube.late:
+    seen = np.ones((*earlier.shape, cube.c))  # share of the steps that were recorded
+    if cube.late or cube.holes:
         newest = max(cube.steps, int(cube.known_hour.max()) + 1)  # an issue beyond it has seen no report since
         for i, issue in enumerate(issues.tolist()):
             steps = np.maximum(earlier[i][:, None] + np.arange(k), 0)
-            sums[:, i] *= completeness(cube, 0, issue, min(issue, newest))[steps]
+            share = completeness(cube, 0, issue, min(issue, newest))[steps]
+            sums[:, i] *= share
+            seen[i] = (share > 0).mean(1)
     known = np.zeros((2, *earlier.shape, cube.c))
     for i, (patch, at, category) in enumerate(_known(cube, issues, earlier)):
         use = usable[i, patch]
@@ -97,7 +100,7 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
         for out, weight in zip(known, (None, logs), strict=True):
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
-    expected, kept = sums.sum(3), np.maximum(usable.sum(1), 1)[:, None]
+    expected, kept = sums.sum(3), np.maximum((usable[..., None] * seen).sum(1), 1)
     kappa = expected[0].sum(1) / kept * (PRIOR_DAYS * day / k)
     weight = 0.5 ** (age / HALF_LIFE_DAYS)
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))

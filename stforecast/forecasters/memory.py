@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""
 POOLED, BY_CATEGORY = (2, 7, 28, 90, 365), (1, 3, 14, 90)
 """Half-lives read of a hexagon: all categories together, and each."""
+FILL_DAYS = 60
+"""Age from which steps that were not recorded count for nothing in the sums of recent events."""
 RING, RING_BY_CATEGORY, CITY = (3, 14, 60), (1, 3, 14), (1, 3, 7, 28)
 """Half-lives read of the six neighbours, all categories and each, and of the whole city by category."""
 
@@ -104,6 +107,7 @@ class Memory:
         lam, days, recent = self._advance(count)
         recurring = self.recurring.walk(first, count, lam)
         patch, late = self._inputs(issues)
+        self._fill(issues, lam, recent, patch)
         return Recall(issues, lam.log(), self._features(days, lam), patch, recent, recurring, late)
 
     def moved(self, last: Recall, issue: int) -> Recall:
@@ -130,6 +134,10 @@ class Memory:
         past = self.past.extended(lam[:, :, :p].sum(2))
         for j, lag in enumerate(self.lateness.lags):  # what was expected of the patches whose reports fall due
             due = past[len(past) - count - 1 - lag :][:count] * self.share[j][:, None]
+            if self.record.observed is not None:  # nothing is expected of what was not recorded
+                begun = first + p * torch.arange(-1 - lag, count - 1 - lag, device=lam.device)
+                steps = (begun[:, None] + torch.arange(p, device=lam.device)).clamp(min=-self.record.origin)
+                due = due * self.record.observed[self.record.at(steps)].mean(1)[..., None]
             days[:, 1] += self.forget**lag * due[:, None]
         for i in range(count):
             days[i].addcmul_(days[i - 1] if i else self.days, self.forget)
@@ -178,6 +186,26 @@ class Memory:
             flat = ((new.row * 4 + bins) * c + new.category) * n + new.hexagon
             late.view(-1).index_add_(0, flat, new.weight * ~here)
         return patch, late
+
+    def _fill(self, issues: list[int], lam: Tensor, recent: Tensor, patch: Tensor) -> None:
+        """Put λ₀ of the same hour of the day, λ₀ being [l c k n], for events of steps that were not recorded."""
+        masked, p, k = self.record.cube.masked, self.record.patch, lam.shape[2]
+        if masked is None:
+            return
+        reach = int(FILL_DAYS * self.record.per_day)
+        for i, issue in enumerate(issues):
+            at, category = np.nonzero(masked[max(issue - reach, 0) : issue])
+            if not at.size:
+                continue
+            step, of = torch.as_tensor(at + max(issue - reach, 0)), torch.as_tensor(category)
+            lead = (step - issue) % k
+            weight = decay((issue - 1 - step)[:, None], self.recent.half_lives.cpu())  # [e h]
+            shares = torch.zeros(lam.shape[1], k, weight.shape[1]).index_put_((of, lead), weight, accumulate=True)
+            recent[i] += torch.einsum("ckh,ckn->hcn", shares.to(lam.device), lam[i])
+            new = step >= issue - p
+            slot = int(self.record.slots(torch.tensor(issue, device=lam.device))[1])
+            channel = (slot + step[new] - issue) % p
+            patch[i, channel.to(lam.device), of[new].to(lam.device)] = lam[i, of[new], lead[new]]
 
     def state(self) -> dict[str, Any]:
         """Everything carried, as tensors of its own and plain values."""

@@ -70,11 +70,17 @@ class Rates:
         sums = self.sums.new_zeros(count, len(self.sums))
         sums.view(-1).index_add_(0, new.row * sums.shape[1] + new.category * self.n + new.hexagon, by_rate)
         of_rate, of_count = (self._growth(patch, h) for h in self.half_lives)  # [l j]
-        sums[:, self.c * self.n :] += (of_rate @ self.share.double()) * (self.p * self.step_days)
         begun = issues[:, None, None] - (self.lags[:, None] + 1) * self.p
         steps = (begun + torch.arange(self.p, device=issues.device)).clamp(min=-self.record.origin)
         passed = self.record.slots(steps)[0]  # [l j p]
         exposure = (of_count[..., None] * self.share).float().repeat_interleave(self.p, 1)  # [l j·p c]
+        if self.record.observed is None:
+            sums[:, self.c * self.n :] += (of_rate @ self.share.double()) * (self.p * self.step_days)
+        else:
+            observed = self.record.observed[self.record.at(steps)]  # [l j p c]
+            days = of_rate[..., None] * self.share.double() * observed.sum(2).double()
+            sums[:, self.c * self.n :] += days.sum(1) * self.step_days
+            exposure *= observed.flatten(1, 2)
         place = (new.category * self.slots + self.record.slots(new.hour)[0]) * self.n + new.hexagon
         ahead = self.record.slots(issues[:, None] + torch.arange(self.record.cube.horizons, device=issues.device))[0]
         out = torch.empty(count, self.c, ahead.shape[1], self.n, device=sums.device)

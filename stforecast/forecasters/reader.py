@@ -62,7 +62,8 @@ class Scales:
     def of(cube: Cube, until: int) -> Scales:
         """From the record as known at the step `until`."""
         seen = (cube.hour < until) & (cube.known_hour < until)
-        days = max(until * cube.step_hours / 24, 1)
+        recorded = 1.0 if cube.masked is None else float((~cube.masked[:until]).mean())
+        days = max(until * recorded * cube.step_hours / 24, 1)
         rate = float(cube.weight[seen].sum()) / (days * cube.n)
         return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
 

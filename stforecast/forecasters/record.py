@@ -59,6 +59,9 @@ class Record:
     The calendar covers steps −p … steps + `beyond`; `slot_of_week` and `slot_of_day` are read by step. A walk that goes
     on at the issue `since` needs less: the events that are new from then on, and the calendar of these and of the
     patches whose reports are still due.
+
+    observed: 1 where a step of the calendar was recorded and 0 where it is masked, by category, [t c]; None where all
+        steps were recorded.
     """
 
     def __init__(
@@ -81,6 +84,12 @@ class Record:
         self.calendar = calendar(
             cube.start, cube.step_hours, -self.origin, last, cube.time_zone, cube.country, cube.subdivision
         )
+        self.observed: Tensor | None = None
+        if cube.masked is not None:
+            observed = np.ones((len(self.calendar.hour), cube.c), np.float32)
+            first = max(0, -self.origin)
+            observed[first + self.origin : cube.steps + self.origin] = ~cube.masked[first:]
+            self.observed = as_tensor(observed, torch.float32)
         self.slot_of_week = as_tensor(self.calendar.slot_of_week, torch.int64)
         self.slot_of_day = as_tensor(self.calendar.slot_of_day, torch.int64)
 

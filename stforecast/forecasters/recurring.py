@@ -25,8 +25,8 @@ PRIOR = 0.5
 class Recurring:
     """Means of the events known by local slot of the day and of the week, carried by patches.
 
-    A slot forgets when its hour passes, and only then: a slot of the day stands for the same hour of yesterday and
-    before, a slot of the week for the same hour of last week and before.
+    A slot forgets when its hour passes and is recorded, and only then: a slot of the day stands for the same hour of
+    yesterday and before, a slot of the week for the same hour of last week and before.
     """
 
     def __init__(self, record: Record) -> None:
@@ -93,7 +93,8 @@ class _Table:
         issues = first + p * torch.arange(count, device=device)[:, None]
         self.ahead = self.slots_of(issues + self.lead)
         steps = first + p * np.arange(count)[:, None] + np.arange(-p, 0)
-        self.passed = [self._runs(slots) for slots in self.local[np.maximum(steps + self.record.origin, 0)]]
+        slots = self.local[np.maximum(steps + self.record.origin, 0)]
+        self.passed = [self._passed(*one) for one in zip(steps, slots, strict=True)]
         periods = (first + new.row * p - 1 - new.hour).div(self.slots, rounding_mode="floor")
         slot = (self.slots_of(new.hour)[:, None] + self.shift) % self.slots
         kind = torch.arange(kinds, device=slot.device)
@@ -104,8 +105,8 @@ class _Table:
 
     def take_in(self, i: int, start: int, end: int) -> None:
         """Forget where patch i of the walk passed, and add the arrivals start … end − 1."""
-        for slots in self.passed[i]:  # an index would copy them twice
-            self.means[:, :, slots].mul_(self.left[:, None, None, None])
+        for categories, slots in self.passed[i]:  # an index would copy them twice
+            self.means[:, categories, slots].mul_(self.left[:, None, None, None])
         self.means.view(-1).index_add_(0, self.place[start:end].flatten(), self.weight[start:end].flatten())
 
     def read(self, slots: Tensor, later: int, out: Tensor) -> None:
@@ -118,6 +119,15 @@ class _Table:
     def slots_of(self, steps: Tensor) -> Tensor:
         """The slots of steps."""
         return self.record.slots(steps)[not self.weekly]
+
+    def _passed(self, steps: np.ndarray, slots: np.ndarray) -> list[tuple[slice, slice]]:
+        """Categories and runs of slots that are forgotten with a patch of these steps."""
+        masked = self.record.cube.masked
+        hidden = None if masked is None else masked[np.clip(steps, 0, len(masked) - 1)]
+        if hidden is None or not hidden.any():
+            return [(slice(None), run) for run in self._runs(slots)]
+        seen = enumerate(~hidden.T)
+        return [(slice(c, c + 1), run) for c, here in seen if here.any() for run in self._runs(slots[here])]
 
     def _runs(self, slots: np.ndarray) -> list[slice]:
         """Slots, each once, as runs of consecutive ones; few patches differ in them."""

@@ -27,6 +27,7 @@ from stforecast.files import atomic_path
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.completeness import completeness
+from stforecast.forecasters.observed import as_known
 from stforecast.forecasters.rates import FLOOR
 from stforecast.forecasters.reader import Scales
 from stforecast.forecasters.rows import LOG_RATE, RowTable, Sample, chance
@@ -78,6 +79,7 @@ class Trees(Forecaster):
         """A regressor that takes sample weights, or a classifier."""
 
     def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        cube = cube.as_known(split.train_end)
         self.scales = Scales.of(cube, split.train_end)
         return self.learn(self.sample(cube, split))
 
@@ -101,7 +103,8 @@ class Trees(Forecaster):
 
     def sample(self, cube: Cube, split: Split) -> Sample:
         """Draw the training rows; what SMOTE will add is taken from the quiet ones."""
-        end, table = split.train_end, RowTable(cube, self.scales)
+        end, cube = split.train_end, cube.as_known(split.train_end)
+        table = RowTable(cube, self.scales)
         memory = table.reader.memory(split.first % table.patch)
         warm = min(self.config.training.warm_up_days * split.day, end // 3) // table.patch
         memory.skip(max(1, warm))
@@ -118,13 +121,17 @@ class Trees(Forecaster):
         rows, targets = [], []
         while memory.next_issue <= last:
             recall = memory.walk(min(memory.record.stretch, (last - memory.next_issue) // table.patch + 1))
-            y = counts[table.reader.targets_of(recall.issues)]
+            ahead = table.reader.targets_of(recall.issues)
+            y = counts[ahead]
             drawn = torch.rand(y.shape, generator=generator) < density * recall.log_rate.exp().permute(0, 2, 3, 1)
             keep = (y > 0) | drawn
+            if cube.masked is not None:
+                keep &= torch.as_tensor(~cube.masked)[ahead][:, :, None]
             rows.append(table.rows(recall, keep.nonzero().unbind(1)))
             targets.append(y[keep])
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         if self.model is None:
             raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")

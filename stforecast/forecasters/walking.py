@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.observed import as_known
 from stforecast.forecasters.record import Record
 
 
@@ -57,6 +58,7 @@ class Walking(Forecaster):
     def walking(self) -> Walking | None:
         return self
 
+    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         """λ by replay of the record up to each issue: what a carried state gives, at any issue hour."""
         reader = self.reader(cube, beyond_of(cube, issues))

@@ -56,7 +56,7 @@ class GCRN(Walking):
 
         config = self.config
         pl.seed_everything(config.seed, verbose=False)
-        scales = Scales.of(cube, split.train_end)
+        scales = Scales.of(cube.as_known(split.train_end), split.train_end)
         reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
         module = Module(settings_of(config, cube, reader, scales), reader.edges)
         last = folder / "last.ckpt" if folder else None

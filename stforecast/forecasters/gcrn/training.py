@@ -27,7 +27,7 @@ from stforecast.errors import ConfigError
 from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
-from stforecast.forecasters.gcrn.losses import FocalLoss
+from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
 from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
@@ -92,12 +92,15 @@ class Module(pl.LightningModule):
         self.compile_step()
         assert self.trainer is not None
         task, device = self.task, self.trainer.strategy.root_device
-        reader = Reader(task.cube, Scales.from_plain(self.settings["scales"]), self.settings["patch"], device)
+        scales, patch, split = Scales.from_plain(self.settings["scales"]), self.settings["patch"], task.split
+        cube, later = (task.cube.as_known(end) for end in (split.train_end, split.validation_end))
+        reader = Reader(cube, scales, patch, device)
         self.mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
-        self.stream = Stream(task.cube, task.split, task.config, reader, self.mine)
+        self.stream = Stream(cube, split, task.config, reader, self.mine)
         if task.others:
             self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
-        self.check = Validation(task.cube, task.split, reader, self.options["truncation"], task.draw)
+        reader = reader if later is cube else Reader(later, scales, patch, device)
+        self.check = Validation(later, split, reader, self.options["truncation"], task.draw)
 
     def compile_step(self) -> None:
         """Have the network's step compiled once it is first taken, if the settings ask for it."""
@@ -111,6 +114,7 @@ class Module(pl.LightningModule):
             ConfigError: what is read of it is not what is read of the first.
         """
         cube, split = self.task.others[place]
+        cube = cube.as_known(split.train_end)
         reader = Reader(cube, Scales.of(cube, split.train_end), self.settings["patch"], device)
         found = asdict(sizes_of(reader)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
         expected = self.settings["sizes"] | {key: self.settings[key] for key in found.keys() & self.settings.keys()}
@@ -150,7 +154,7 @@ class Module(pl.LightningModule):
         for target, *rates in zip(batch.targets, rate.chunk(streams), x.log_rate.exp().chunk(streams), strict=True):
             # In units of climatology's own loss, so that losses and cities share one learning rate and clipping norm.
             loss, unit = (self.loss(r * target.share, target.events, target.counts) for r in rates)
-            losses.append(loss / unit.abs())
+            losses.append(loss / unit.abs().clamp(min=SMALLEST))  # 0 where nothing of it was recorded
         loss = torch.stack(losses).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=1, sync_dist=True)
         return loss

@@ -1,0 +1,46 @@
+"""What of the record was observed, as known at each issue: forecasts never rest on holes that only show later.
+
+Between two issues at which a hole begins or ceases to show, all issues agree on what was not recorded before them. So
+they are forecast together, from the record as known at the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import numpy as np
+
+from stforecast.cube import Cube
+
+Intensity = Callable[..., np.ndarray]
+"""A method that gives λ [m k n c] of a cube at issue steps [m]."""
+
+
+def agreeing(cube: Cube, issues: np.ndarray) -> np.ndarray:
+    """A number for each issue step [m], the same where what was not recorded before them is the same."""
+    changes = np.unique([step for hole in cube.holes for step in hole.changes])
+    return np.searchsorted(changes, np.minimum(issues, cube.steps), side="right")
+
+
+def last_known(cube: Cube, issues: np.ndarray) -> Cube:
+    """The cube as known at the last of issues, and no later than its end, whose state serves later ones."""
+    return cube.as_known(min(int(issues.max(initial=0)), cube.steps))
+
+
+def as_known(intensity: Intensity) -> Intensity:
+    """Give a forecaster's `intensity` the cube as known at its issues: once for all that agree."""
+
+    @wraps(intensity)
+    def of(self: object, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        if cube.masked is not None or not cube.holes:
+            return intensity(self, cube, issues)
+        state, out = agreeing(cube, issues), None
+        for one in np.unique(state):
+            here = np.flatnonzero(state == one)
+            found = intensity(self, last_known(cube, issues[here]), issues[here])
+            out = np.zeros((len(issues), *found.shape[1:]), found.dtype) if out is None else out
+            out[here] = found
+        return intensity(self, cube, issues) if out is None else out
+
+    return of
