@@ -143,7 +143,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
     if (masked := masked_words(result.get("masked"))) is not None:
-        said += f" {masked[0].upper()}{masked[1:]}."
+        said += f" {masked.capitalize()}."
     if result.get("refit") is False:
         said += " The fits of the first fold are carried, calibrated anew in each."
     if len(result["forecasters"]) == 1:

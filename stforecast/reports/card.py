@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
+from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.accuracy import hexagons_without_district
 from stforecast.reports.examined import Examined, words
 from stforecast.reports.page import Block, Section, Table, Text
@@ -75,6 +76,8 @@ def _limits(examined: Examined) -> str:
         f"a hexagon is about {cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
         "hours that the publisher rounds or spreads over a span are no better known to the forecast",
     ]
+    if (masked := masked_words(examined.card.get("masked"))) is not None:
+        said.append(masked)
     share = examined.card.get("reported_share")
     if share is not None and share < 0.98:
         said.append(f"an estimated {share:.0%} of the test slice's events were reported by the end of the record")

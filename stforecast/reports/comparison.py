@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.evaluation.differences import Sample, differences
+from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.examined import CONTROLS, NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
 from stforecast.reports.page import Block, Picture, Section, Table, Text
@@ -63,11 +64,13 @@ def section(examined: Examined) -> Section:
 
 
 def _told(examined: Examined) -> str:
-    """The verdict, as far as the blocks of the test slice allow one."""
-    rest = of_blocks(examined.blocks)
+    """The verdict, as far as the blocks of the test slice allow one, and how much of the slice is masked."""
+    rest, masked = of_blocks(examined.blocks), masked_words(examined.card.get("masked"))
     if examined.blocks < 2:
-        return f"The test slice is {rest}. No difference between the forecasters can be told from chance."
-    return verdict(examined) + ("" if examined.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
+        said = f"The test slice is {rest}. No difference between the forecasters can be told from chance."
+    else:
+        said = verdict(examined) + ("" if examined.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
+    return said + (f" {masked.capitalize()}." if masked else "")
 
 
 def differences_of(examined: Examined, leader: str) -> dict[str, dict[str, Any]]:

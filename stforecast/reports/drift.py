@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
+from stforecast.cube import Cube
 from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.reports.examined import kept, words
 from stforecast.reports.figures import BLUE, GREY, label, new_figure
@@ -84,20 +85,29 @@ def _shift(away: np.ndarray) -> Shift:
 def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.ndarray:
     """Events known at its end of every training window of WEEKS weeks, and last of the newest: [w + 1, kinds].
 
-    kind: of each event, −1 for none. Training windows begin on every day.
+    kind: of each event, −1 for none. Training windows begin on every day; those with masked hours are left out.
     """
     cube, day = local.cube, split.day
     length = 7 * WEEKS * day
     step, known, rows = local.frame["step"].to_numpy(), local.frame["known"].to_numpy(), []
-    for end in (*range(split.first + length, split.train_end + 1, day), cube.steps):
+    ends = [end for end in range(split.first + length, split.train_end + 1, day) if recorded(cube, end - length, end)]
+    for end in (*ends, cube.steps):
         here = (step >= end - length) & (step < end) & (known < end) & (kind >= 0)
         rows.append(np.bincount(kind[here], minlength=kinds))
     return np.array(rows)
 
 
+def recorded(cube: Cube, first: int, last: int) -> bool:
+    """Whether none of the steps first … last − 1 is masked."""
+    masked = cube.masked_before()
+    return masked is None or not masked[first:last].any()
+
+
 def section(local: Local, split: Split) -> Section:
     """Level by category, and mixes of categories, hours and districts, in one table."""
     title = f"The last {WEEKS} weeks against the training slice"
+    if not recorded(local.cube, local.cube.steps - 7 * WEEKS * split.day, local.cube.steps):
+        return Section("drift", title, [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")])
     shifts, ratios = shifts_of(local, split)
     if not shifts:
         return Section("drift", title, [Text("The training slice is too short to tell what is usual.")])

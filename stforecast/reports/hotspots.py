@@ -153,12 +153,16 @@ def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def periods(local: Local) -> tuple[np.ndarray, int]:
-    """Period of each event (−1 before the first) and the number of days of one: 13 or 4 weeks, the last at the end."""
-    days = 91 if len(local.days) >= 91 * LEAST_PERIODS else 28
-    back = (local.days[-1] - local.date).dt.days.to_numpy()
-    count = len(local.days) // days
+    """Period of each event (−1 before the first) and the number of days of one: 13 or 4 weeks, the last at the end.
+
+    Days that were not recorded do not count.
+    """
+    recorded = local.recorded
+    days = 91 if len(recorded) >= 91 * LEAST_PERIODS else 28
+    back = len(recorded) - np.searchsorted(recorded, local.date, side="right")
+    count = len(recorded) // days
     found = count - 1 - back // days
-    return np.where((found >= 0) & (back >= 0), found, -1), days
+    return np.where((found >= 0) & (local.date <= local.days[-1]).to_numpy(), found, -1), days
 
 
 def section(local: Local) -> Section:

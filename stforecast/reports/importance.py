@@ -197,7 +197,7 @@ def section(examined: Examined, stages: Stages) -> Section:
     found: dict[str, Mapping[str, Interval]] = {}
     for name in names:
         fitted = examined.run.open(name, stages.config).forecaster
-        probe = probe_of(fitted.forecaster, examined.cube)
+        probe = probe_of(fitted.forecaster, examined.cube.as_known(int(examined.issues[-1])))
         found[name] = importance(examined, name, probe, fitted.calibration, examined.seed)
     return Section("importance", title, _blocks(examined, found))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
-from stforecast.forecasters.completeness import completeness
+from stforecast.forecasters.completeness import arrived
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,24 @@ class Local:
         """Every whole local day of the axis."""
         return whole_days(self.cube)
 
+    @cached_property
+    def recorded(self) -> pd.DatetimeIndex:
+        """Those of `days` of whose hours none is masked in all categories: no other is read as a quiet one."""
+        return self.days[~self._masked(range(self.cube.c), every=True)]
+
+    def _masked(self, categories: Sequence[int], every: bool = False) -> np.ndarray:
+        """Which of `days` have an hour that is masked in one of some categories, or in every one, bool [days]."""
+        masked = self.cube.masked_before()
+        if masked is None:
+            return np.zeros(len(self.days), bool)
+        hidden = masked[:, list(categories)].all(1) if every else masked[:, list(categories)].any(1)
+        return self.days.isin(self._local_days()[np.flatnonzero(hidden)])
+
+    def _local_days(self) -> pd.DatetimeIndex:
+        """The local day of every step."""
+        cube = self.cube
+        return cube.times_of(np.arange(cube.steps)).tz_convert(cube.time_zone).tz_localize(None).normalize()
+
     def classes(self, severity: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
         """Masks of the events of each severity class, by their offence; the first class that names it has it."""
         code, offences = pd.factorize(self.frame["offence"].fillna(""))
@@ -87,24 +105,30 @@ class Local:
         return {name: of[code] == place for place, name in enumerate(severity)}
 
     def daily(self, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:
-        """Counts of each whole local day, a column each group of events; default `all` and the categories."""
-        place = self.days.get_indexer(pd.Index(self.date))
-        return pd.DataFrame(
+        """Counts of each of the `recorded` days, a column each group of events; default `all` and the categories.
+
+        NaN where a category was not recorded that the group may hold.
+        """
+        place, kept = self.days.get_indexer(pd.Index(self.date)), self.days.isin(self.recorded)
+        out = pd.DataFrame(
             {
                 name: np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
                 for name, mine in (self.groups if groups is None else groups).items()
             },
             index=self.days,
         )
+        for name in out:
+            of = [self.categories.index(str(name))] if name in self.categories else range(self.cube.c)
+            if (hidden := self._masked(of)).any():
+                out[name] = out[name].where(~hidden)
+        return out[kept]
 
     def complete_days(self) -> np.ndarray:
-        """Expected share of each local day's events that the record holds at its end, [days]."""
+        """Expected share of each recorded local day's events that the record holds at its end, [days]."""
         cube = self.cube
         until = int(cube.known_hour.max(initial=0)) + 1
-        share = completeness(cube, 0, cube.steps, until).min(1)
-        hours = np.arange(cube.steps)
-        local = cube.times_of(hours).tz_convert(cube.time_zone).tz_localize(None).normalize()
-        return pd.Series(share).groupby(local).min().reindex(self.days).to_numpy()
+        share = arrived(cube, 0, cube.steps, until).min(1)
+        return pd.Series(share).groupby(self._local_days()).min().reindex(self.recorded).to_numpy()
 
     def district(self) -> pd.Series:
         """The district of every event: the publisher's, else its hexagon's; null where neither has a name."""

@@ -71,7 +71,7 @@ def _heat(local: Local) -> Picture:
     """Mean reports of an hour, by weekday and hour, a panel each for all and every category."""
     groups = local.groups
     weekday, hour = local.frame["time"].dt.weekday.to_numpy(), local.frame["time"].dt.hour.to_numpy()
-    weeks = max(len(local.days) / 7, 1)
+    weeks = max(len(local.recorded) / 7, 1)
     figure, axes = new_figure(-(-len(groups) // 2), 2, height=2.1)
     peaks = []
     for one, (name, mine) in zip(axes, groups.items(), strict=False):
@@ -88,7 +88,7 @@ def _heat(local: Local) -> Picture:
 
 
 def _weekend(local: Local) -> list[Block]:
-    weeks = len(local.days) // 7
+    weeks = len(local.recorded) // 7
     if weeks < LEAST_WEEKS:
         return [Text(f"The record holds {weeks} weeks: too few to hold weekends against weekdays.")]
     daily, rng = local.daily(), np.random.default_rng(local.seed)
@@ -96,7 +96,7 @@ def _weekend(local: Local) -> list[Block]:
     for name, mine in local.groups.items():
         if daily[name].sum() < LEAST_WEEKS * LEAST_EVENTS:
             continue
-        volume, spread = weekend_volume(daily[name]), weekend_concentration(*_weeks(local, mine), rng=rng)
+        volume, spread = weekend_volume(daily[name].dropna()), weekend_concentration(*_weeks(local, mine), rng=rng)
         rows.append((words(name), volume, spread))
     if not rows:
         return [Text("Too few events to hold weekends against weekdays.")]

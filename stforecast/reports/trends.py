@@ -51,11 +51,11 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
     figure, axes = new_figure(months.shape[1], 1, height=1.9, sharex=True)
     for one, name in zip(axes, months.columns, strict=True):
         series = months[name]
-        one.plot(series.index, series, color=GREY, linewidth=0.9)
+        one.plot(series.asfreq("MS"), color=GREY, linewidth=0.9)  # broken where months are missing
         label(one, words(name), "", "a month")
         one.set_ylim(0, series.max() * 1.08 + 1e-9)
-        row = {"group": words(name), "months": len(series), "mean of a month": series.mean()}
-        if (parts := decompose(series)) is not None:
+        row = {"group": words(name), "months": series.count(), "mean of a month": series.mean()}
+        if (parts := decompose(series.dropna())) is not None:
             one.plot(series.index, parts["trend"], color=BLUE, linewidth=1.8)
             row |= figures(parts)
             said.append(f"{words(name)} {row['last year on the year before (%)']:+.0f} %")
@@ -75,7 +75,7 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
                 f"{first['lowest month']} ({first['season, lowest (%)']:+.0f} %){few}.{_untold(frame)}"
             )
         )
-    elif len(months) < 2 * SEASON:
+    elif len(pd.period_range(months.index[0], last, freq="M")) < 2 * SEASON:
         blocks.append(
             Text(f"Fewer than {2 * SEASON} whole months: trend and season cannot be told apart, and are left out.")
         )
@@ -105,7 +105,8 @@ def monthly(local: Local, groups: Mapping[str, np.ndarray] | None = None) -> pd.
     share = local.complete_days()
     days = days[share >= 0.98]
     month = pd.DatetimeIndex(days.index).to_period("M")
-    sums, seen = days.groupby(month).sum(), days.groupby(month).size()
+    by_month = days.groupby(month)
+    sums, seen = by_month.sum().where(by_month.count().eq(by_month.size(), axis=0)), by_month.size()
     whole = seen == pd.PeriodIndex(sums.index).days_in_month
     return (sums[whole].div(seen[whole], axis=0) * LENGTH).to_timestamp()
 

@@ -487,8 +487,32 @@ def test_months_without_a_report_are_not_called_a_short_record() -> None:
 
     assert said(august) == "Months are missing or without a report: trend and season are left out."
     assert said(august & (events.frame["category"] == "theft")).endswith(
-        "Without a trend, for months without a report: theft."
+        "Without a trend, for months without a report: all, theft."  # what is missing of theft is missing of all
     )
+
+
+def test_an_unrecorded_stretch_is_named_and_read_by_no_section(tmp_path: Path) -> None:
+    events = events_of(days=400)
+    when = events.frame["occurred_at"]
+    gone = (when >= "2022-09-11 07:00Z") & (when < "2022-10-21 07:00Z")
+    kept = EventTable(events.frame[~gone].reset_index(drop=True), events.meta | {"events": int((~gone).sum())})
+    local, cube = local_of(kept)
+    assert len(local.days) - len(local.recorded) in (40, 41)
+    assert local.daily()["all"].min() > 0
+    months = trends.monthly(local)
+    assert not {pd.Timestamp("2022-09-01"), pd.Timestamp("2022-10-01")} & {*months.index}
+    assert months["all"].min() > 0.8 * months["all"].max()
+    said = [block.words for block in quality.section(kept, cube.notes).blocks if isinstance(block, Text)]
+    assert any(line.startswith("No report from 2022-09-1") for line in said)
+    assert (
+        drift.windows_of(local, Stages(settings(), print).split(cube), np.zeros(len(local.frame), np.int64), 1).min()
+        > 0
+    )
+    theft = events.frame["category"] == "theft"
+    alone = local_of(EventTable(events.frame[~(gone & theft)].reset_index(drop=True), events.meta))[0].daily()
+    assert alone["theft"].isna().sum() == alone["all"].isna().sum() > 38
+    assert alone["violence"].notna().all()
+    assert written(tmp_path, kept).is_file()
 
 
 def test_the_rows_of_the_record_add_up_to_the_headline() -> None:
