@@ -31,7 +31,7 @@ import torch
 
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
-from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.evaluation.backtest import calibrate, outcomes, scored
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn import inputs, stream, training, walk
 from stforecast.forecasters.gcrn.excitation import Excitation
@@ -108,7 +108,7 @@ def losses(name: str, cube: Cube, split: Split, config: Config, folder: Path) ->
     """Daily deviance on the test slice, [m]."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted = calibrate(new_forecaster(name, config).fit(cube, split, folder), cube, split)
-    intensity = fitted.forecaster.predict(cube, split.issues("test")).intensity
+    intensity = fitted.forecaster.predict(cube, scored(cube, split, "test")).intensity
     return daily_losses(intensity, outcomes(cube, split, "test"))["poisson_deviance"]
 
 
@@ -122,7 +122,7 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
     stages.ingest()
     cube = stages.build()
     split = stages.split(cube)
-    weights, folder = day_weights(len(split.issues("test"))), stages.place.runs / "ablation"
+    weights, folder = day_weights(len(scored(cube, split, "test"))), stages.place.runs / "ablation"
     draws: dict[str, Draws] = {}
 
     def add(label: str, name: str, given: Cube, settings: Config) -> None:

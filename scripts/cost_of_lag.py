@@ -25,7 +25,7 @@ from stforecast.config import load, parse
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.errors import ConfigError
-from stforecast.evaluation.backtest import Fitted, calibrate, outcomes
+from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, scored
 from stforecast.forecasters.base import forecaster_class
 from stforecast.forecasters.members import in_order, new_forecaster
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
@@ -62,7 +62,7 @@ def costs(stages: Stages, which: Slice = "test") -> dict[str, dict[str, Scores]]
     """Draws of each metric, by forecaster and by what it was given."""
     known, at_once = records(stages)
     split = stages.split(known)
-    issues, truth = split.issues(which), outcomes(at_once, split, which)
+    issues, truth = scored(at_once, split, which), outcomes(at_once, split, which)
     weights = day_weights(len(issues), seed=stages.config.seed)
 
     def scores(fitted: Fitted, cube: Cube) -> Scores:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import known_share, outcomes, settled
+from stforecast.evaluation.backtest import known_share, outcomes, scored, settled
 from stforecast.evaluation.days import day_sums
 from stforecast.forecasters.base import Calibrated
 from stforecast.scoring.conformal import LEVEL, Spread, fit_dispersion, fit_spread, interval_figures
@@ -93,7 +93,7 @@ def figures(level: float, lam: np.ndarray, y: np.ndarray, low: np.ndarray, high:
 
 def measure(forecaster: Calibrated, cube: Cube, split: Split) -> dict[str, Any]:
     """The figures of days and hours, by category and decade."""
-    lam, y = forecaster.predict(cube, split.issues("test")).intensity, outcomes(cube, split, "test")
+    lam, y = forecaster.predict(cube, scored(cube, split, "test")).intensity, outcomes(cube, split, "test")
     spreads = {"day": forecaster.spreads, "hour": hourly_spreads(forecaster, cube, split)}
     sums: dict[str, Sums] = {"day": day_sums, "hour": hour_sums}
     out: dict[str, Any] = {}
@@ -107,7 +107,7 @@ def hourly_spreads(forecaster: Calibrated, cube: Cube, split: Split) -> Mapping[
     """Spreads of hourly counts, fitted on the days of the validation slice that those of daily counts are fitted on."""
     share = known_share(cube, split)
     days = settled(share)
-    lam = forecaster.predict(cube, split.issues("validation")[days]).intensity * share[days]
+    lam = forecaster.predict(cube, scored(cube, split, "validation")[days]).intensity * share[days]
     expected = hour_sums(lam, cube.categories)
     came = hour_sums(outcomes(cube, split, "validation")[days], cube.categories)
     return {name: fit_spread(expected[name], came[name]) for name in expected}

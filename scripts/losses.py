@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.evaluation.backtest import calibrate, outcomes, scored
 from stforecast.forecasters.gcrn import training
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.members import new_forecaster
@@ -80,7 +80,7 @@ def main(config: str, overrides: tuple[str, ...]) -> None:
         calibrated = calibrate(forecaster, cube, split).forecaster
         row: dict[str, Any] = {"loss": kind, "gamma": gamma, "alpha": weight}
         for which in slices:
-            issues, counts = split.issues(which), outcomes(cube, split, which)
+            issues, counts = scored(cube, split, which), outcomes(cube, split, which)
             row[which] = {
                 "before": figures(forecaster.predict(cube, issues).intensity, counts),
                 "after": figures(calibrated.predict(cube, issues).intensity, counts),

@@ -22,7 +22,7 @@ import numpy as np
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import outcomes
+from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.files import write_json
 from stforecast.forecasters.base import forecaster_class
 from stforecast.forecasters.completeness import completeness, windows
@@ -111,7 +111,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 def measured(forecaster: Trees, cube: Cube, split: Split) -> dict[str, float]:
     """Figures of a fitted ensemble on the validation slice, as it was known at its end."""
-    issues, end = split.issues("validation"), split.validation_end
+    issues, end = scored(cube, split, "validation"), split.validation_end
     intensity, counts = forecaster.intensity(cube, issues), outcomes(cube, split, "validation")
     share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
     calibrated = fit_calibration(intensity, counts, share).apply(intensity) * share

@@ -26,7 +26,7 @@ from workers import Worker
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import outcomes
+from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.scoring.bootstrap import day_weights, difference, mean_draws
@@ -42,10 +42,10 @@ BLOCK_DAYS = 7
 
 def deviance(predict: Predict, cube: Cube, split: Split, every: int) -> np.ndarray:
     """Poisson deviance of the leaves on each scored day of the test slice, calibrated on the validation slice."""
-    scored = {which: split.issues(which)[::every] for which in ("validation", "test")}
+    issues = {which: scored(cube, split, which)[::every] for which in ("validation", "test")}
     counts = {which: outcomes(cube, split, which)[::every] for which in ("validation", "test")}  # type: ignore[arg-type]
-    calibration = fit_calibration(predict(scored["validation"]), counts["validation"])
-    return daily_losses(calibration.apply(predict(scored["test"])), counts["test"])["poisson_deviance"]
+    calibration = fit_calibration(predict(issues["validation"]), counts["validation"])
+    return daily_losses(calibration.apply(predict(issues["test"])), counts["test"])["poisson_deviance"]
 
 
 def of_peer(peer: Worker, folder: Path) -> Predict:

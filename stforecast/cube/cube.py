@@ -5,7 +5,7 @@ A saved cube is a folder that pandas, DuckDB, Spark and QGIS can open:
     events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
     hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
     hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
-    cube.json         schema version, start, hours, time zone, resolution, names, source hashes
+    cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
 
 `hour`, `known_hour` and `until_hour` are steps of the axis. An event is known at the issue step s (the forecast of
 steps s, s + 1, …) when known_hour < s. `weight` is the number of events in the cell. Targets are the counts at `hour`;

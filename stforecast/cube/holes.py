@@ -113,6 +113,8 @@ class _Reports:
         # of each step with reports, in the order in which they became known: the step, and when it did
         first = np.sort(np.unique(hour, return_index=True)[1])
         self.heard, self.at = hour[first].astype(np.int64), known[first].astype(np.int64)
+        self.by_step = np.argsort(self.heard)
+        self.steps_heard = self.heard[self.by_step]
         self.end = max(steps, int(self.at.max(initial=0)) + 1)
         total = np.cumsum(np.bincount(hour, minlength=steps + 1))
         widths = [2**i for i in range(math.ceil(math.log2(week)) + 1)]
@@ -147,17 +149,17 @@ class _Reports:
         self, first: int, last: int, born: int, closed: int, seen: Sequence[Hole]
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """The hole that a silence is, and those that are left of it once a late report falls into it."""
-        if self._most(np.array([min(closed, self.steps) - first if closed >= born else last - first]))[0] < 2 * ENOUGH:
-            return
-        inside = np.flatnonzero((self.heard >= first) & (self.heard < last))
-        ends = int(self.at[inside[0]]) if inside.size else NEVER
+        inside = self.by_step[slice(*np.searchsorted(self.steps_heard, [first, last]))]
+        split = int(inside.min()) if inside.size else None
+        ends = NEVER if split is None else int(self.at[split])
         evident = self._evident(first, last, born, closed, ends, seen)
         if evident is not None:
             yield first, last, evident, closed, ends
-        if inside.size:
-            part = int(self.heard[inside[0]])
-            yield from self._silence(first, part, ends + 1, ends, seen)
-            yield from self._silence(part + 1, last, ends + 1, ends, seen)
+        if split is not None:
+            part = int(self.heard[split])
+            for one, end in ((first, part), (part + 1, last)):
+                if self._most(np.array([end - one]))[0] >= 2 * ENOUGH:
+                    yield from self._silence(one, end, ends + 1, ends, seen)
 
     def _evident(self, first: int, last: int, born: int, closed: int, ends: int, seen: Sequence[Hole]) -> int | None:
         """The first issue at which the silence is a hole, if there is one."""

@@ -11,6 +11,9 @@ from stforecast.scoring.conformal import Spread, interval_figures
 from stforecast.scoring.labels import WINDOW, count_needed, label_figures
 from stforecast.scoring.metrics import ALL
 
+FEWEST = 7
+"""Recorded days from which those that were not are left out."""
+
 
 def day_sums(values: np.ndarray, categories: Sequence[str]) -> dict[str, np.ndarray]:
     """Sums over the horizons for `all` and each category, float64 [m n]: intensities or counts [m k n c]."""
@@ -21,8 +24,8 @@ def day_sums(values: np.ndarray, categories: Sequence[str]) -> dict[str, np.ndar
 def counts_needed(cube: Cube, issues: np.ndarray) -> dict[str, np.ndarray]:
     """The count that makes the day after each issue hot, for `all` and each category, int64 [m n].
 
-    It rests on the WINDOW days before the issue, as they were known then. Where reports come late, a day is measured by
-    what was known of days like it, so that a few more are hot.
+    It rests on the recorded ones of the WINDOW days before the issue, as they were known then. Where reports come late,
+    a day is measured by what was known of days like it, so that a few more are hot.
     """
     needed = [day_needed(cube, issue) for issue in issues.tolist()]
     return {name: np.stack([one[name] for one in needed]) for name in needed[0]}
@@ -36,8 +39,19 @@ def day_needed(cube: Cube, issue: int) -> dict[str, np.ndarray]:
     day = (cube.hour[recent] - first) // cube.horizons
     cell = (day * cube.n + cube.hexagon[recent]) * cube.c + cube.category[recent]
     past = np.bincount(cell, cube.weight[recent], minlength=WINDOW * cube.n * cube.c)
-    past = past.reshape(WINDOW, 1, cube.n, cube.c)  # sums over the horizons already
+    past = past.reshape(WINDOW, 1, cube.n, cube.c)[_recorded(cube, issue)]  # sums over the horizons already
     return {name: count_needed(days) for name, days in day_sums(past, cube.categories).items()}
+
+
+def _recorded(cube: Cube, issue: int) -> np.ndarray:
+    """Which of the WINDOW days before an issue have no masked hour, bool [WINDOW]; all, where these are few."""
+    masked, out = cube.masked_before(issue), np.ones(WINDOW, bool)
+    if masked is None:
+        return out
+    steps = issue - WINDOW * cube.horizons + np.arange(WINDOW * cube.horizons)
+    hidden = masked[np.clip(steps, 0, cube.steps - 1)].any(1) & (steps >= 0) & (steps < cube.steps)
+    out = np.asarray(~hidden.reshape(WINDOW, -1).any(1))
+    return out if out.sum() >= FEWEST else np.ones(WINDOW, bool)
 
 
 def day_figures(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stforecast.cube import Cube
-from stforecast.evaluation.days import counts_needed, day_figures, day_sums
+from stforecast.cube.holes import Gap
+from stforecast.evaluation.days import counts_needed, day_figures, day_needed, day_sums
 from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.labels import WINDOW, count_needed
 
@@ -70,3 +71,14 @@ def test_a_forecast_that_knows_foresees_hot_days_and_covers_the_counts() -> None
         assert found[name]["coverage"] >= 0.9
         assert found[name]["hot_label_share"] == (came[name] >= 5).mean()
         assert found[name]["hot_label_average_precision"] > 1.2 * ignorant[name]["hot_label_average_precision"]
+
+
+def test_days_that_were_not_recorded_make_no_day_hot() -> None:
+    counts = np.zeros((40 * 24, 1, 1))
+    counts[::6] = 1  # four a day
+    cube = Cube.from_dense(counts, edge_index=np.zeros((2, 0), int), name="one")
+    first, last, issue = 15 * 24, 36 * 24, 40 * 24
+    silent = cube.with_events((cube.hour < first) | (cube.hour >= last))
+    masked, denied = (replace(silent, gaps=(Gap(first, last, denied=no),)) for no in (False, True))
+    needed = [int(day_needed(each, issue)["all"][0]) for each in (cube, masked, denied)]
+    assert needed == [6, 6, 4]  # 4 + 1.5, the same of seven days, and 1 + 1.5 · 1.8 where silent days count
