@@ -16,6 +16,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.cube.axis import Axis
 from stforecast.cube.build import build as build_cube
+from stforecast.cube.recorded import said_of_events
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
@@ -57,7 +58,8 @@ class Preparation:
             self.say(f"ingest: {place.silver} is up to date")
             return found
         table = events_ingest.ingest(config, files, place.silver)
-        for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"]]:
+        holes = said_of_events(table, config)
+        for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {place.silver}")
         return table

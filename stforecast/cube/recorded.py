@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config
-from stforecast.cube.axis import Axis
+from stforecast.cube.axis import Axis, choose_axis
 from stforecast.cube.cube import Cube
 from stforecast.cube.holes import NEVER, Gap, Hole
-from stforecast.errors import ConfigError
+from stforecast.errors import ConfigError, DataError
+from stforecast.events.schema import EventTable
+from stforecast.events.sources import resolve
 
 DAY = 24
 """Hours beyond all other holes from which a hole is listed."""
@@ -96,6 +98,34 @@ def said(cube: Cube) -> Iterator[str]:
         )
         yield f"{what}: {hole['hours']:,} hours are masked, neither learned from nor scored."
     yield from changes(cube)
+
+
+def said_of_events(events: EventTable, config: Config) -> list[str]:
+    """What `said` will say of the cube of an event table, but for the events that it leaves out."""
+    frame = events.columns(("occurred_at", "reported_at", "category"))
+    time_zone = str(resolve(config.source).time_zone)
+    try:
+        axis = choose_axis(frame, config, time_zone)
+    except (ConfigError, DataError):  # which the build will say
+        return []
+    hour = axis.step(frame["occurred_at"])
+    category = pd.Categorical(frame["category"], categories=list(events.categories)).codes.astype(np.int64)
+    gaps = gaps_of(config, axis, events.categories)
+    keep = (hour >= 0) & (hour < axis.steps) & ~inside(gaps, hour, category)
+    cube = Cube.from_events(
+        hour[keep],
+        np.zeros(int(keep.sum()), np.int64),
+        category[keep],
+        name=config.city,
+        start=axis.start,
+        steps=axis.steps,
+        categories=events.categories,
+        hexagons=pd.DataFrame({"hexagon": ["all"]}),
+        edges=np.zeros((2, 0), np.int64),
+        time_zone=time_zone,
+        gaps=gaps,
+    )
+    return list(said(cube))
 
 
 def changes(cube: Cube) -> Iterator[str]:

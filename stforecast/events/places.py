@@ -7,6 +7,7 @@ Stated rules, counted under `mended` where they apply:
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -28,13 +29,17 @@ NEAR = 1.5e-5
 
 _NUMBER = r"([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 _WKT = re.compile(rf"(?:SRID=[0-9]+;)?\s*POINT\s*(?:Z|M|ZM)?\s*\(\s*{_NUMBER}\s+{_NUMBER}(?:\s+{_NUMBER})*\s*\)", re.I)
-_PAIR = re.compile(rf"[(\[]\s*{_NUMBER}\s*°?\s*[,;\s]\s*{_NUMBER}\s*°?\s*[)\]]\s*\Z|\A{_NUMBER}\s*[,;\s]\s*{_NUMBER}\Z")
+_PAIR = re.compile(
+    rf"[(\[]\s*{_NUMBER}\s*°?\s*[,;\s]\s*{_NUMBER}\s*°?\s*[)\]]\s*\Z"
+    rf"|\A{_NUMBER}\s*[,;\s]\s*{_NUMBER}(?:\s*,\s*0)?\Z"
+)
 _COMMAS = re.compile(r"[(\[]?\s*([-+]?[0-9]+,[0-9]+)\s*[;\s]\s*([-+]?[0-9]+,[0-9]+)\s*[)\]]?")
 _THOUSANDS = r"\A-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?\z"
 _MARKED = re.compile(
     r"([NSEW])? ?([-+])?([0-9]+(?:[.,][0-9]+)?)[°º]? ?(?:([0-9]+(?:[.,][0-9]+)?)['’′] ?)?"
     r"(?:([0-9]+(?:[.,][0-9]+)?)(?:[\"”″]|'')? ?)?([NSEW])?"
 )
+_MERIDIAN = re.compile("[EW]", re.IGNORECASE)
 _LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "long", "x")
 NOWHERE = (math.nan, math.nan)
 
@@ -143,6 +148,11 @@ def place_of(text: str) -> tuple[float, float]:
         one, other = (float(value) for value in found.groups() if value is not None)
     elif found := _COMMAS.fullmatch(text):
         one, other = (float(value.replace(",", ".")) for value in found.groups())
+    elif len(parts := re.split(r"\s*[,;]\s*", text)) == 2:  # with marks of degrees
+        one, other = map(_degrees_of, parts)
+        if math.isnan(one + other):
+            return NOWHERE
+        return (one, other) if _MERIDIAN.search(parts[0]) else (other, one)
     else:
         return NOWHERE
     return (one, other) if abs(one) > 90 else (other, one)
@@ -153,8 +163,8 @@ def _of_json(text: str) -> tuple[float, float]:
         values: Any = json.loads(text)
     except ValueError:
         try:
-            values = json.loads(text.replace("'", '"').replace("None", "null"))  # as Python prints it
-        except ValueError:
+            values = ast.literal_eval(text)  # as Python prints it
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             return NOWHERE
     try:
         if "coordinates" in values:

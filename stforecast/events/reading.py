@@ -26,7 +26,7 @@ TOLD, ASKED = 0.2, 0.02
 tell the order, and below which a slip may have told it. (Of whole months it is .6.)"""
 FEW = 20  # dates from which the values of their parts tell which one is the day of the month
 LOW_NUMBERS = 0.25  # share of numbers up to 24 from which a column is not HHMM without a question
-ODD_NUMBERS = 0.01  # the same of those that are no round minute: of true HHMM they are a few in a thousand
+CHANCE = 3  # standard errors by which minutes of the first hour that are not round exceed those of the others
 SPANS = 0.05  # share of offsets that the time zone has not from which they are the ends of spans
 BESIDE = 0.05  # share of times of day that another one beside them contradicts
 _HOURS: dict[str | None, bool] = {"hours": True, "hhmm": False}
@@ -216,11 +216,12 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
     numbers = told.counts.get("numbers", Counter())
     low = {text: rows for text, rows in numbers.items() if len(text) <= 2 and 1 <= int(text) <= 24}
     high = sum(n for text, n in numbers.items() if text not in low and int(text) and not clock_of(text, False).wrong)
-    odd = sum(rows for text, rows in low.items() if int(text) > 1 and int(text) % 5)
+    odd = sum(rows for text, rows in low.items() if _is_odd(int(text)))
+    alike = sum(rows for text, rows in numbers.items() if text not in low and _is_odd(int(text) % 100)) / 23  # an hour
     rows = sum(low.values())
     if source.clock:
         return _HOURS.get(source.clock) if rows else None
-    if high and rows < LOW_NUMBERS * (rows + high) and odd <= ODD_NUMBERS * max(rows + high, 1 / BESIDE):
+    if high and rows < LOW_NUMBERS * (rows + high) and odd <= alike + CHANCE * alike**0.5 + 1:
         return False
     if rows <= source.max_rejects * told.number("rows", "given") and not high:
         return None
@@ -231,6 +232,11 @@ def _are_hours(told: Told, file: str, source: Source) -> bool | None:
             "times of day do not tell which. Set source.clock to hours, or to hhmm."
         )
     return True
+
+
+def _is_odd(minute: int) -> bool:
+    """Whether a minute is one of the first 24 and no round one, nor the first, which stands for an unknown time."""
+    return 1 < minute <= 24 and minute % 5 > 0
 
 
 def _are_spans(behind: Mapping[str, int], file: str, source: Source) -> bool:

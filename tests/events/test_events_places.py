@@ -30,6 +30,9 @@ FORMS = {
     "WKT, three": lambda y, x: f"SRID=4326;POINT Z({x:.6f} {y:.6f} 0)",
     "GeoJSON": lambda y, x: json.dumps({"type": "Point", "coordinates": [round(x, 6), round(y, 6)]}),
     "Socrata": lambda y, x: json.dumps({"latitude": f"{y:.6f}", "longitude": f"{x:.6f}", "human_address": "{}"}),
+    "degrees": lambda y, x: f"{abs(y):.6f}° {'NS'[y < 0]}, {abs(x):.6f}° {'EW'[x < 0]}",
+    "with height": lambda y, x: f"{y:.6f}, {x:.6f}, 0",
+    "Python, old": lambda y, x: f"{{u'latitude': u'{y:.6f}', u'longitude': u'{x:.6f}', u'needs_recoding': False}}",
     "Python": lambda y, x: f"{{'lng': {x:.6f}, 'lat': {y:.6f}}}",
 }
 

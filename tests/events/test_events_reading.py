@@ -53,6 +53,15 @@ def test_numbers_that_are_hours_and_minutes(tmp_path):
     assert events.meta["notes"] == []
 
 
+def test_minutes_after_midnight_are_no_hours_where_all_hours_have_such(tmp_path):
+    times = [f"{100 * (i * 7 % 24) + i * 11 % 60}" for i in range(400)]
+    rows = [f"{DAYS[i % 60]:%Y-%m-%d},{time}" for i, time in enumerate(times)]
+    events = taken_in(tmp_path, "day,time", rows, columns=CLOCK)
+    assert sorted(set(local(events))) == sorted(
+        {f"{DAYS[i % 60]:%m-%d} {int(t) // 100:02d}:{int(t) % 100:02d}" for i, t in enumerate(times)}
+    )
+
+
 @pytest.mark.parametrize("times", [["5", "7"], ["12"] * 4, [*["9", "14", "22", "3"] * 5, *["1350", "930"] * 3]])
 def test_numbers_that_may_be_either_are_asked_for(tmp_path, times):
     rows = [f"{day:%Y-%m-%d},{time}" for day, time in zip(DAYS, times, strict=False)]
