@@ -61,11 +61,6 @@ def offsets_of(time_zone: str) -> frozenset[int]:
     return frozenset(int((day.utcoffset() or dt.timedelta()).total_seconds() // 60) for day in months)
 
 
-def as_times(instants: np.ndarray) -> np.ndarray:
-    """int64 [r] → datetime64[us] [r] (`NONE` is numpy's NaT)."""
-    return instants.astype(np.int64, copy=False).view("datetime64[us]")
-
-
 def _offsets(zone: ZoneInfo, days: np.ndarray, clock: dt.tzinfo | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Offsets from UTC at the midnights that begin and end days [r], of the zone's own clock or of another one."""
     if not days.size:

@@ -11,7 +11,6 @@ from stforecast.errors import DataError
 from stforecast.events.ingest import ingest
 from stforecast.events.reading import Told, reading_of
 from stforecast.events.times import Reading, parse_pair
-from stforecast.events.zones import as_times
 from stforecast.sections import Source
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -216,7 +215,7 @@ def test_a_day_in_utc_beside_a_time_of_day_is_asked_for(tmp_path):
 )
 def test_a_time_of_day_behind_a_day_of_its_own(clock):
     found, _ = parse_pair(["3/1/2024"], [clock])
-    assert str(as_times(found.wall)[0]) == "2024-03-01T09:00:00.000000"
+    assert str(found.wall.view("datetime64[us]")[0]) == "2024-03-01T09:00:00.000000"
 
 
 @pytest.mark.parametrize("clock", ["3/2/2024 9:00 AM", "5/6/2019 9:00"])

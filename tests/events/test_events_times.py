@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stforecast.events.clocks import DAY
 from stforecast.events.days import NONE
 from stforecast.events.times import Parsed, Reading, is_month, parse, parse_pair
-from stforecast.events.zones import as_times, to_local, to_utc
+from stforecast.events.zones import to_local, to_utc
 
 EPOCH = dt.datetime(1970, 1, 1)
 US = dt.timedelta(microseconds=1)
@@ -41,7 +41,7 @@ def written(text: str):
 
 def one(text: str, zone: str = "America/Denver", times_are=None) -> str | None:
     utc = to_utc(*written(text), zone, times_are)[0]
-    return None if utc[0] == NONE else str(as_times(utc)[0])
+    return None if utc[0] == NONE else str(utc.view("datetime64[us]")[0])
 
 
 @given(
@@ -86,7 +86,7 @@ def test_offsets_count_unless_the_publisher_writes_local_time():
 
 def test_six_digits_are_a_day_where_a_time_of_day_follows():
     found = parse(["070105_15:30:00", "201205"], Reading("year_first"))
-    assert str(as_times(found.wall[:1])[0]) == "2007-01-05T15:30:00.000000"
+    assert str(found.wall[:1].view("datetime64[us]")[0]) == "2007-01-05T15:30:00.000000"
     assert found.wall[1] == NONE  # a month
 
 
@@ -111,7 +111,7 @@ def test_epoch_milliseconds_are_utc():
 )
 def test_day_and_time_in_two_columns(day, clock, expected):
     wall = parse_pair([day], [clock], Reading(hours=False))[0].wall
-    assert (None if wall[0] == NONE else str(as_times(wall)[0])[:16]) == expected
+    assert (None if wall[0] == NONE else str(wall.view("datetime64[us]")[0])[:16]) == expected
 
 
 @pytest.mark.parametrize(
