@@ -8,11 +8,14 @@ from typing import Any
 import h3.api.basic_int as h3
 import numpy as np
 import pandas as pd
+import pytest
 
 from stforecast import config
 from stforecast.cube import Cube
 from stforecast.cube.cube import Series
 from stforecast.cube.hexgrid import areas_km2, centres, edges, to_names
+from stforecast.forecasters.base import _WHERE, forecaster_class
+from stforecast.forecasters.trees import Trees
 from stforecast.scoring.splits import Split, make_split
 
 
@@ -138,3 +141,12 @@ def settings(**sections: Any) -> config.Config:
     for key, value in sections.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
     return config.parse(values, "test")
+
+
+def with_small_trees(monkeypatch: pytest.MonkeyPatch, quiet_rows: int) -> None:
+    """Few rows and few trees for every tree model."""
+    monkeypatch.setattr(Trees, "quiet_rows", quiet_rows)
+    for kind in map(forecaster_class, sorted(_WHERE)):
+        if issubclass(kind, Trees):
+            size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
+            monkeypatch.setattr(kind, "settings", {**kind.settings, size: 10})

@@ -4,25 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_cities import another_future, city, places, settings, split_of, with_events
+from small_cities import another_future, city, places, settings, split_of, with_events, with_small_trees
 
 from stforecast.cube import Cube
 from stforecast.cube.cube import Series
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.forecasters.base import _WHERE, Forecaster, forecaster_class
 from stforecast.forecasters.controls import mean_rate
-from stforecast.forecasters.trees import Trees
 
 NAMES = sorted(_WHERE)
 
 
 @pytest.fixture(autouse=True)
 def _few_rows_and_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trees, "quiet_rows", 5_000)
-    for kind in map(forecaster_class, NAMES):
-        if issubclass(kind, Trees):
-            size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
-            monkeypatch.setattr(kind, "settings", {**kind.settings, size: 10})
+    with_small_trees(monkeypatch, 5_000)
 
 
 def fitted(name: str, cube: Cube, **sections: object) -> Forecaster:

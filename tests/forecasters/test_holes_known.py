@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_cities import another_future, city, settings, split_of, with_events
+from small_cities import another_future, city, settings, split_of, with_events, with_small_trees
 
 from stforecast.cube import Cube
 from stforecast.cube.holes import NEVER, Gap
@@ -16,7 +16,6 @@ from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.gcrn.stream import Targets
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.observed import agreeing
-from stforecast.forecasters.trees import Trees
 from stforecast.scoring.calibration import Calibration
 
 DAY, DAYS = 24, 140
@@ -39,11 +38,7 @@ def silent(late: bool) -> Cube:
 
 @pytest.fixture(autouse=True)
 def _few_rows_and_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trees, "quiet_rows", 20_000)
-    for kind in map(forecaster_class, NAMES):
-        if issubclass(kind, Trees):
-            size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
-            monkeypatch.setattr(kind, "settings", {**kind.settings, size: 10})
+    with_small_trees(monkeypatch, 20_000)
 
 
 def fitted(name: str, cube: Cube) -> Forecaster:
