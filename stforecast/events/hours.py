@@ -65,9 +65,7 @@ def check_times(files: Mapping[str, Told], source: Source) -> None:
     names = list(files)
     together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     for name, told in [*files.items(), (together, everything)]:
-        minutes = np.zeros(MINUTES, np.int64)
-        for minute, rows in told.counts.get("minutes", {}).items():
-            minutes[int(minute)] += rows
+        minutes = written(told)
         _check_days(name, minutes, told, source)
         if source.times_are is None:
             _check_zone(name, minutes, told, source)
@@ -137,37 +135,43 @@ def _check_days(file: str, minutes: np.ndarray, told: Told, source: Source) -> N
 
 def _check_zone(file: str, minutes: np.ndarray, told: Told, source: Source) -> None:
     """Stop where times that are taken as local fit a city's day much better as UTC, or the other way."""
+    if how := better_reading(minutes, told, source):
+        marked = "local time, although they bear a mark of UTC"
+        raise DataError(
+            f"{file}: by their hours of the day the reports fit a city's day much better as "
+            f"{marked if how == 'local' else 'UTC than as local time'}. Set source.times_are to utc or to local, as "
+            "the publisher writes its times."
+        )
+
+
+def better_reading(minutes: np.ndarray, told: Told, source: Source) -> Literal["UTC", "local"] | None:
+    """What times must be taken as to fit a city's day much better than as they are read.
+
+    Args:
+        minutes: times as they are written by minute of the day [1440].
+        told: whether they bear a mark of UTC.
+    """
     january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.time_zone or "UTC"))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
-        return
-    as_read, other = fit(minutes), fit(np.roll(minutes, ahead))
+        return None
+    fits: dict[Literal["UTC", "local"], float] = {"local": fit(minutes), "UTC": fit(np.roll(minutes, ahead))}
     marked = told.number("kinds", "in UTC") > minutes.sum() / 2
-    if marked:
-        as_read, other = other, as_read
-    if other > GOOD and _is_better(other - as_read, minutes.sum()):
-        raise DataError(
-            f"{file}: by their hours of the day the reports fit a city's day much better as "
-            f"{'local time, although they bear a mark of UTC' if marked else 'UTC than as local time'}. Set "
-            "source.times_are to utc or to local, as the publisher writes its times."
-        )
+    other: Literal["UTC", "local"] = "local" if marked else "UTC"
+    better = fits[other] - fits["UTC" if marked else "local"]
+    return other if fits[other] > GOOD and _is_better(better, minutes.sum()) else None
 
 
 def _is_better(gain: float, reports: int) -> bool:
     return gain > BETTER and gain * reports > EVIDENCE
 
 
-def better_reading(occurred: np.ndarray, source: Source) -> Literal["UTC", "local"] | None:
-    """What the times of events (µs) must be taken as to fit a city's day much better than as they are read."""
-    zone = source.time_zone or "UTC"
-    local = to_local(occurred, zone)
-    readings: dict[Literal["UTC", "local"], np.ndarray] = {
-        "UTC": to_local(local, zone),  # what was taken for a local clock shows UTC
-        "local": occurred,  # what was taken for UTC shows the local clock
-    }
-    fits = {how: fit(by_minute(wall)) for how, wall in readings.items()}
-    how = max(fits, key=fits.__getitem__)
-    return how if fits[how] > GOOD and _is_better(fits[how] - fit(by_minute(local)), len(occurred)) else None
+def written(told: Told) -> np.ndarray:
+    """Times as they are written by minute of the day [1440]."""
+    minutes = np.zeros(MINUTES, np.int64)
+    for minute, rows in told.counts.get("minutes", {}).items():
+        minutes[int(minute)] += rows
+    return minutes
 
 
 def by_minute(wall: np.ndarray) -> np.ndarray:

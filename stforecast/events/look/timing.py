@@ -12,7 +12,7 @@ import pandas as pd
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.clocks import DAY
-from stforecast.events.hours import LEAST, better_reading
+from stforecast.events.hours import LEAST, better_reading, written
 from stforecast.events.look.written import Entry
 from stforecast.events.reading import reading_of, stated
 from stforecast.events.times import Reading
@@ -60,7 +60,7 @@ def timing_of(
     if told.orders() and draft.date_order is None:
         draft = draft.model_copy(update={"date_order": reading.order})
         entries.append(Entry("source.date_order", reading.order, "as the days beyond the 12th tell"))
-    if draft.times_are is None and zoned and (how := better_reading(occurred, draft)):
+    if draft.times_are is None and zoned and (how := better_reading(written(cleaned.told), cleaned.told, draft)):
         reason = f"by the hours of the day, which are a city's only if times are {how}"
         draft = draft.model_copy(update={"times_are": how.lower()})
         entries.append(Entry("source.times_are", how.lower(), reason))
