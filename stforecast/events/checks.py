@@ -54,7 +54,9 @@ class Settled:
         return len(self.choice.rows)
 
 
-def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Part], silver: Path) -> list[str]:
+def check(
+    settled: Settled, source: Source, own: Categories, parts: Sequence[Part], silver: Path
+) -> tuple[list[str], list[str]]:
     """Stop where the events cannot be right; refused rows are then in `silver`, so that one can look.
 
     Args:
@@ -62,7 +64,8 @@ def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Par
         own: the categories that the user gave.
 
     Returns:
-        Sentences on what is doubtful, to stand wherever a number made from these events does.
+        Sentences on what is doubtful, to stand wherever a number made from these events does, and on what most often is
+        right.
 
     Raises:
         DataError: places are no degrees or have their axes exchanged, a file is cut short, too many rows are refused,
@@ -73,7 +76,7 @@ def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Par
     _check_degrees(settled, source)
     _check_axes(settled, source)
     _check_rejects(settled, source, silver)
-    told = {name: part.counts().told for name, part in zip(files, parts, strict=True)}
+    told = {name: part.told for name, part in zip(files, parts, strict=True)}
     check_times(told, source)
     for one in told.values():
         _check_optional(one, source)
@@ -81,8 +84,9 @@ def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Par
     _check_categories(settled, source, own)
     names = categories_of(source)
     early = settled.counts.mended[why.EARLY]
-    return [
-        *check_places(settled.place, source)[0],
+    doubtful, ordinary = check_places(settled.place, source)
+    found = [
+        *doubtful,
         *(
             [f"{early:,} reports are dated before they occurred: check source.columns.reported."]
             if early > MANY * len(settled)
@@ -91,6 +95,7 @@ def check(settled: Settled, source: Source, own: Categories, parts: Sequence[Par
         *doubts(settled.occurred, settled.category, names, source),
         *(named_piles(settled.piles, names) if source.default_places != "found" else ()),
     ]
+    return found, ordinary
 
 
 def notes(
@@ -103,7 +108,6 @@ def notes(
             yield f"categories.{category}: no event"
     for category, patterns in summary["patterns_without_offences"].items() if own else ():
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
-    yield from check_places(settled.place, source)[1]
     if source.default_places == "found":
         for pile in settled.piles:
             name = categories_of(source)[pile.category]

@@ -127,7 +127,7 @@ def ingest(
         parts = Parts.of(cleaned[::-1], categories_of(source))  # of an id the last file's row counts
         settled = _settle(parts, source)
         summary, own = _summary(settled, source), config.source.categories
-        doubts = check(settled, source, own, cleaned, silver)
+        doubts, ordinary = check(settled, source, own, cleaned, silver)
         meta = {
             "schema": SCHEMA,
             "city": config.city,
@@ -140,6 +140,7 @@ def ingest(
             "notes": [
                 *(note for part in cleaned for note in part.facts["source"]["notes"]),
                 *said,
+                *ordinary,
                 *notes(settled, summary, own, cleaned, source),
             ],
             "doubts": [*unsure, *doubts],
@@ -189,7 +190,7 @@ def _as_told(
 
     guess = dict.fromkeys(files, _guess(next(iter(files)), source, needed, now))
     cleaned = parts(guess)
-    told = {path: part.counts().told for path, part in zip(files, cleaned, strict=True)}
+    told = {path: part.told for path, part in zip(files, cleaned, strict=True)}
     readings, said, doubts = reading_of(told, source)
     order = next(iter(readings.values())).order
     return (cleaned if readings == guess else parts(readings)), order, said, doubts

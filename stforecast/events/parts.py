@@ -96,6 +96,11 @@ class Part:
         write_json(self.folder / "part.json", facts)
         return Part(self.folder, facts)
 
+    @property
+    def told(self) -> Told:
+        """What the file's texts tell of how they are to be read."""
+        return Told.from_dict(self.facts["told"])
+
     def counts(self) -> Cleaned:
         """All but the events."""
         facts = self.facts
@@ -107,7 +112,7 @@ class Part:
             Counter(facts["left_out"]),
             Counter(facts["mended"]),
             Counter({(offence, category): number for offence, category, number in facts["offences"]}),
-            Told.from_dict(facts["told"]),
+            self.told,
             facts["due"],
         )
 
