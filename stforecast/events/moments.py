@@ -20,8 +20,9 @@ from stforecast.events.clocks import BAD_CLOCK, BAD_OFFSET, DAY, SECOND
 from stforecast.events.days import NONE, ORDERS
 from stforecast.events.ledger import Ledger
 from stforecast.events.reading import CLOCK_ELSEWHERE, DAY_IN_UTC
+from stforecast.events.stamps import is_month
 from stforecast.events.texts import by_text, is_empty
-from stforecast.events.times import Parsed, Reading, is_month, parse, parse_pair
+from stforecast.events.times import Parsed, Reading, parse, parse_pair
 from stforecast.events.zones import to_local, to_utc
 from stforecast.sections import Source
 

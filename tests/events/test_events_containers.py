@@ -222,7 +222,7 @@ def test_every_container_gives_the_same_rows(tmp_path_factory, rows):
 @given(st.lists(row, min_size=1, max_size=4))
 @settings(max_examples=20, deadline=None)
 def test_workbooks_give_the_same_rows(tmp_path_factory, rows):
-    pytest.importorskip("python_calamine")
+    pytest.importorskip("python_calamine", reason="python-calamine (the extra excel) is not installed")
     folder = tmp_path_factory.mktemp("rows")
     for name, content in WORKBOOKS.items():
         if name == "a.ods":  # blanks in a row are one, and line ends are paragraphs
@@ -355,7 +355,7 @@ def test_titles_and_footers(tmp_path):
 
 
 def test_sheets(tmp_path):
-    pytest.importorskip("python_calamine")
+    pytest.importorskip("python_calamine", reason="python-calamine (the extra excel) is not installed")
     head = ["id", "when", "time", "type", "lat", "lon"]
     titles = [["Crime report"], [""]]
     good = [
@@ -488,7 +488,7 @@ def test_damaged_files_of_every_container(tmp_path):
 
 
 def test_damaged_workbooks(tmp_path):
-    pytest.importorskip("python_calamine")
+    pytest.importorskip("python_calamine", reason="python-calamine (the extra excel) is not installed")
     for name, content in WORKBOOKS.items():
         whole = content(ROWS)
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
@@ -578,7 +578,7 @@ def test_a_folder_gives_its_tables_or_files_of_one_other_kind(tmp_path):
 
 
 def test_the_choice_among_sheets_is_noted(tmp_path):
-    pytest.importorskip("python_calamine")
+    pytest.importorskip("python_calamine", reason="python-calamine (the extra excel) is not installed")
     (tmp_path / "a.xlsx").write_bytes(xlsx(("One", cells(ROWS)), ("Two", cells(ROWS))))
     config = city(tmp_path, tmp_path / "a.xlsx")
     config = config.model_copy(update={"source": config.source.model_copy(update={"crs": None})})

@@ -315,7 +315,7 @@ def test_names_places_and_dates_that_are_missing_are_said():
         ("washington_dc", "washingtondc_mpd_2024_2000rows.csv"),
     ],
 )
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the shared samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the folder shared/data beside the repository is absent")
 def test_samples_of_publishers_give_the_events_of_their_preset(preset, sample):
     path = SAMPLES / sample
     assert yaml.safe_load(init([str(path)], "as_is", lambda line: None, NOW).read_text())["source"]["preset"] == preset

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from stforecast.events.clocks import DAY
 from stforecast.events.days import NONE
-from stforecast.events.times import Parsed, Reading, is_month, parse, parse_pair
+from stforecast.events.stamps import is_month
+from stforecast.events.times import Parsed, Reading, parse, parse_pair
 from stforecast.events.zones import to_local, to_utc
 
 EPOCH = dt.datetime(1970, 1, 1)

@@ -15,8 +15,9 @@ from stforecast.events.clocks import DAY, SECOND
 from stforecast.events.days import NONE, ORDERS
 from stforecast.events.hours import FEW_TIMES, LEAST, by_minute, fit, needed
 from stforecast.events.moments import FLOOR
+from stforecast.events.stamps import is_month
 from stforecast.events.texts import coded, is_empty, numbers_of
-from stforecast.events.times import Reading, is_month, parse, parse_pair
+from stforecast.events.times import Reading, parse, parse_pair
 from stforecast.sections import DateOrder
 
 MOST = 0.95
