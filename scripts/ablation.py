@@ -32,15 +32,15 @@ import torch
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
 from stforecast.evaluation.backtest import calibrate, outcomes, scored
+from stforecast.features.climatology import COUNT_DAYS, RATE_DAYS
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn import inputs, stream, training, walk
 from stforecast.forecasters.gcrn.excitation import Excitation
 from stforecast.forecasters.members import new_forecaster
-from stforecast.forecasters.rates import COUNT_DAYS, RATE_DAYS
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill
 from stforecast.scoring.splits import Split
-from stforecast.stages import Stages
 
 
 @contextmanager

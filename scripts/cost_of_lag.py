@@ -28,11 +28,11 @@ from stforecast.errors import ConfigError
 from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, scored
 from stforecast.forecasters.base import forecaster_class
 from stforecast.forecasters.members import in_order, new_forecaster
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Slice, Split
-from stforecast.stages import Stages
 
 READS_ARRIVALS = {"gcrn"}
 """Forecasters whose inputs are of another shape on a record without late reports."""

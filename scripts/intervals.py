@@ -27,10 +27,10 @@ from stforecast.cube import Cube
 from stforecast.evaluation.backtest import known_share, outcomes, scored, settled
 from stforecast.evaluation.days import day_sums
 from stforecast.forecasters.base import Calibrated
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.conformal import LEVEL, Spread, fit_dispersion, fit_spread, interval_figures
 from stforecast.scoring.metrics import ALL
 from stforecast.scoring.splits import Split
-from stforecast.stages import Stages
 
 DECADES = 10.0 ** np.arange(-3, 2)
 LEAST_CELLS = 100

@@ -18,8 +18,8 @@ from stforecast.config import load
 from stforecast.evaluation.backtest import outcomes
 from stforecast.evaluation.oracle import oracle_of
 from stforecast.events.synthetic import City, drifted, excitation, expected, oracle, simulate
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.metrics import poisson_deviance
-from stforecast.stages import Stages
 
 STEPS, MORE, LARGEST = 30, 4, 1.0
 """Steps of Fisher scoring at the first issue and at each later one; the largest change of a parameter."""

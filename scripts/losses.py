@@ -25,12 +25,12 @@ from stforecast.evaluation.backtest import calibrate, outcomes, scored
 from stforecast.forecasters.gcrn import training
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.forecasters.members import new_forecaster
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import average_precision, rank
 from stforecast.scoring.slope import calibration_slope
 from stforecast.scoring.splits import Slice, Split
-from stforecast.stages import Stages
 
 BETA = 1 - 1e-6
 

@@ -23,17 +23,17 @@ import numpy as np
 from stforecast.config import load
 from stforecast.cube import Cube
 from stforecast.evaluation.backtest import outcomes, scored
+from stforecast.features.delay import completeness, windows
+from stforecast.features.reader import Scales
 from stforecast.files import write_json
 from stforecast.forecasters.base import forecaster_class
-from stforecast.forecasters.completeness import completeness, windows
-from stforecast.forecasters.reader import Scales
 from stforecast.forecasters.trees import Trees
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import average_precision, rank
 from stforecast.scoring.splits import Split
-from stforecast.stages import Stages
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "hist_gradient_boosting": [

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from stforecast.cli import cli, instant, main
+from stforecast.cli import cli, main
+from stforecast.cli.commands import instant
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.files import write_json
-from stforecast.run import FITTED, Run
+from stforecast.pipeline.run import FITTED, Run
 
 VERBS = sorted(cli.commands)
-HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.stages")
+HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.pipeline.stages")
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
@@ -163,14 +164,14 @@ def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
 def test_what_the_system_refuses_is_the_users_to_mend(
     error: OSError, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stforecast.cli.stages_of", raising(error))
+    monkeypatch.setattr("stforecast.cli.commands.stages_of", raising(error))
     code, out, err = call("build", "quickstart")
     assert (code, out, err.count("\n")) == (5, "", 1)
     assert said in err
 
 
 def test_an_error_of_a_librarys_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stforecast.cli.stages_of", raising(OSError("of no system")))
+    monkeypatch.setattr("stforecast.cli.commands.stages_of", raising(OSError("of no system")))
     with pytest.raises(OSError, match="of no system"):
         main(["build", "quickstart"])
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def built(config: Config) -> tuple[Cube, Path]:
     """The cube of a configuration and its folder."""
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
     stages = Stages(config, lambda line: print(line, file=sys.stderr))
     stages.ingest()

@@ -32,7 +32,7 @@ FORM = "%m/%d/%Y %I:%M:%S %p"
 def ours(path: str) -> dict[str, float]:
     """Ingest and build from nothing."""
     from stforecast.config import load
-    from stforecast.preparation import Preparation
+    from stforecast.pipeline.preparation import Preparation
 
     with tempfile.TemporaryDirectory() as root:
         stages = Preparation(load("reference/denver", [f"root={root}", f"source.path={path}"]), lambda line: None)

@@ -32,6 +32,7 @@ from torch import nn
 
 from stforecast.config import parse
 from stforecast.cube import Cube
+from stforecast.features.reader import Reader, Scales, axes_of
 from stforecast.forecasters.base import Calibrated
 from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
 from stforecast.forecasters.gcrn.inputs import sizes_of
@@ -41,7 +42,6 @@ from stforecast.forecasters.gcrn.walk import Trained
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.forecasters.members import Members
-from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.forecasters.walking import Walk, as_array
 from stforecast.scoring.calibration import Calibration
 

@@ -31,9 +31,9 @@ from timing import report, significant, summary, turns
 from stforecast.imports import importing
 
 PARTS = {
-    "stforecast.preparation:Preparation.ingest": "events opened",
-    "stforecast.stages:Stages.newest": "cube opened",
-    "stforecast.run:Run.open": "networks opened",
+    "stforecast.pipeline.preparation:Preparation.ingest": "events opened",
+    "stforecast.pipeline.stages:Stages.newest": "cube opened",
+    "stforecast.pipeline.run:Run.open": "networks opened",
     "stforecast.forecasters.kept:Kept._keep": "walks written",
     "stforecast.forecasters.base:Calibrated.predict": "forecast and usual",
     "stforecast.delivery.export:map_png": "map.png",
@@ -83,7 +83,7 @@ def child(modules: list[str], config: str, overrides: list[str]) -> None:
     imported = time.perf_counter()
     from stforecast.config import load
     from stforecast.delivery.export import open_grid
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
     clock = Clock()
     for where, part in PARTS.items():
@@ -119,7 +119,7 @@ def main(config: str, overrides: tuple[str, ...], rounds: int, output: Path | No
         child(json.loads(more["child"]), config, list(overrides))
         return
     from stforecast.config import load
-    from stforecast.workspace import Workspace
+    from stforecast.pipeline.workspace import Workspace
 
     loaded = load(config, list(overrides))
     state = Workspace(loaded.root, loaded.city).latest() / "state"

@@ -22,7 +22,7 @@ import pandas as pd
 from timing import report
 
 from stforecast.config import load
-from stforecast.preparation import Preparation
+from stforecast.pipeline.preparation import Preparation
 
 HEADER = (
     "ID,Case Number,Date,Block,IUCR,Primary Type,Description,Location Description,Arrest,Domestic,Beat,District,Ward,"

@@ -33,12 +33,12 @@ except ImportError:  # an older checkout
     def keep_freed() -> None: ...
 
 
+from stforecast.features.reader import Reader, Scales
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device, patch_steps
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
-from stforecast.forecasters.reader import Reader, Scales
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
-from stforecast.stages import Stages
 
 
 def module_of(cube: Cube, split: Split, config: Config) -> Module:

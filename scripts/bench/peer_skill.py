@@ -29,11 +29,11 @@ from stforecast.cube import Cube
 from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import day_weights, difference, mean_draws
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split
-from stforecast.stages import Stages
 
 Predict = Callable[[np.ndarray], np.ndarray]
 SMALL: dict[str, Any] = {"hexagons": 37, "days": 200}

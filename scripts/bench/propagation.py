@@ -21,7 +21,7 @@ from timing import interleaved, report, summary
 from torch import Tensor
 from torch_geometric.nn import SimpleConv
 
-from stforecast.forecasters.graph import Neighbours
+from stforecast.features.graph import Neighbours
 
 TARGET = {"ours_over_message_passing": 20}
 

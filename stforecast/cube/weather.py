@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stforecast import config
+from stforecast.config.sections import Weather
 from stforecast.cube.cube import Series
 from stforecast.errors import ConfigError, DataError
 
@@ -44,7 +44,7 @@ UNITS: dict[str, Unit] = {
 }
 
 
-def read_weather(path: str | Path, settings: config.Weather, start: pd.Timestamp, steps: int) -> Series:
+def read_weather(path: str | Path, settings: Weather, start: pd.Timestamp, steps: int) -> Series:
     """The declared channels of a CSV(.gz) on the hours start … start + steps − 1, as [t w] float32.
 
     The file may begin and end anywhere. An hour that it lacks or leaves blank is NaN.

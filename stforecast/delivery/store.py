@@ -23,7 +23,7 @@ from stforecast.delivery.riskgrid import ALL, RiskGrid
 from stforecast.delivery.tables import GRIDS, INTENSITIES, METADATA, SCHEMA, STATE, VERSION
 from stforecast.delivery.usual import UsualWeek
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.workspace import Workspace
+from stforecast.pipeline.workspace import Workspace
 
 AGAIN = "Run `stforecast refresh` again."
 

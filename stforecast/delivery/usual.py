@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stforecast.cube import Cube
     from stforecast.forecasters.base import Calibrated
     from stforecast.forecasters.kept import Kept
-    from stforecast.run import Run
+    from stforecast.pipeline.run import Run
 
 YEAR, MONTH = 365, 365 / 12
 """Days."""

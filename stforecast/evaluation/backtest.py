@@ -9,8 +9,8 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.evaluation.days import counts_needed, day_sums
+from stforecast.features.delay import completeness, windows
 from stforecast.forecasters.base import Calibrated, Forecaster
-from stforecast.forecasters.completeness import completeness, windows
 from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.conformal import fit_spread

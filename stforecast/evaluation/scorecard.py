@@ -13,7 +13,7 @@ from stforecast.cube import Cube
 from stforecast.evaluation.backtest import Fitted, masked_share, outcomes, scored
 from stforecast.evaluation.days import counts_needed, day_figures
 from stforecast.evaluation.differences import Sample, differences
-from stforecast.forecasters.completeness import reported_share
+from stforecast.features.delay import reported_share
 from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
 from stforecast.scoring.metrics import ALL, poisson_deviance, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
@@ -23,7 +24,6 @@ from stforecast.events.records import CUT
 from stforecast.events.schema import save_rejects
 from stforecast.events.settle import Choice
 from stforecast.events.sources import categories_of
-from stforecast.sections import Source
 
 Categories = Mapping[str, Sequence[str]]
 

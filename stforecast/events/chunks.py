@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events import header
 from stforecast.events.texts import as_array
-from stforecast.sections import Columns
 
 ROWS = 32768  # rows read at once where they are not lines
 

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Source
 from stforecast.events import ledger as why
 from stforecast.events import moments
 from stforecast.events.days import NONE
@@ -32,7 +33,6 @@ from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import grouping
 from stforecast.events.texts import as_array, coded, is_empty, stripped
 from stforecast.events.times import Reading
-from stforecast.sections import Source
 
 KEYS = ("event_id", "incident_id", "district", "count")
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from stforecast.sections import DateOrder
+from stforecast.config.sections import DateOrder
 
 NONE = -(2**63)
 """Stands for unreadable or absent among int64 days and instants."""

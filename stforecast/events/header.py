@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Columns, DateParts, Flags
 from stforecast.errors import DataError
 from stforecast.events.texts import is_empty, stripped
-from stforecast.sections import Columns, DateParts, Flags
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.clocks import DAY, SECOND
 from stforecast.events.reading import Told
 from stforecast.events.zones import to_local
-from stforecast.sections import Source
 
 MINUTES = 1440
 LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20

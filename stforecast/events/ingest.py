@@ -15,6 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from stforecast.config import Config
+from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.checks import Settled, check, notes
@@ -35,8 +36,7 @@ from stforecast.events.times import Reading
 from stforecast.events.vector import siblings
 from stforecast.events.zones import to_local
 from stforecast.files import contents, fingerprint, sweep, write_json
-from stforecast.sections import DateOrder, Source
-from stforecast.workspace import Workspace
+from stforecast.pipeline.workspace import Workspace
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
 UNFINISHED = ".parts-"  # folders of files that are being read

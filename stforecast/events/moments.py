@@ -15,6 +15,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import ledger as why
 from stforecast.events.clocks import BAD_CLOCK, BAD_OFFSET, DAY, SECOND
 from stforecast.events.days import NONE, ORDERS
@@ -24,7 +25,6 @@ from stforecast.events.stamps import is_month
 from stforecast.events.texts import by_text, is_empty
 from stforecast.events.times import Parsed, Reading, parse, parse_pair
 from stforecast.events.zones import to_local, to_utc
-from stforecast.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
 # every open portal after it.

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Source
 from stforecast.events import ledger as why
 from stforecast.events.ledger import Ledger
 from stforecast.events.moments import Texts
 from stforecast.events.texts import coded, is_empty, numbers_of
-from stforecast.sections import Source
 
 NEAR = 1.5e-5
 """Degrees (a metre) within which a place is one of `source.default_places`."""

@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, cast
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events import columnar, delimited, jsons, sheets, vector
 from stforecast.events import containers as inside
 from stforecast.events.chunks import Chunk, Origin
 from stforecast.events.decoding import head_of
 from stforecast.events.delimited import ahead
-from stforecast.sections import Columns
 
 __all__ = ["Chunk", "ahead", "read"]
 BLOCK = 8 << 20  # bytes of text parsed at once

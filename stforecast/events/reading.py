@@ -10,12 +10,12 @@ from operator import and_
 from pathlib import Path
 from typing import Any, Self, cast
 
+from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.clocks import clock_of, minutes_of
 from stforecast.events.days import ORDERS
 from stforecast.events.times import Reading
 from stforecast.events.zones import offsets_of
-from stforecast.sections import DateOrder, Source
 
 Example = tuple[str, int, str]
 """File, line and text."""

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned
 from stforecast.events.clocks import DAY
@@ -23,7 +24,6 @@ from stforecast.events.reading import Told
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.texts import as_array, code_of, coded, hashed
 from stforecast.events.zones import to_local
-from stforecast.sections import Source
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
 

@@ -8,9 +8,9 @@ import zoneinfo
 from collections.abc import Callable
 from functools import lru_cache
 
+from stforecast.config.sections import PRESETS, Columns, Source
 from stforecast.errors import ConfigError
 from stforecast.publishers import publisher
-from stforecast.sections import PRESETS, Columns, Source
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
 NEEDED = ("occurred",)

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import DateOrder
 from stforecast.events.clocks import BAD_CLOCK, DAY, behind_dash, number_of
 from stforecast.events.days import NONE, ORDERS, numbers_of
 from stforecast.events.stamps import BLANK, DASHED, FIELDS, KINDS, MARKED, NUMBER, of_column, of_half, of_whole
 from stforecast.events.texts import as_array, coded, spelled
-from stforecast.sections import DateOrder
 
 BAD_DAY = 3
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.chunks import ROWS, Chunk, Origin, other_choices
 from stforecast.events.columnar import Geometry
 from stforecast.events.columnar import chunks as columnar
 from stforecast.events.header import names_of, plain
-from stforecast.sections import Columns
 
 SIBLINGS = (".dbf", ".shx", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx", ".shp.xml")
 """Endings of the files that belong to a .shp: its attributes, their index, coordinate system, encoding and so on."""

@@ -9,12 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.features.climatology import COUNT_DAYS, Rates
+from stforecast.features.observed import as_known
+from stforecast.features.record import Lateness, Record
+from stforecast.features.rhythms import Rhythms
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
-from stforecast.forecasters.observed import as_known
-from stforecast.forecasters.rates import COUNT_DAYS, Rates
-from stforecast.forecasters.record import Lateness, Record
-from stforecast.forecasters.rhythms import Rhythms
 from stforecast.forecasters.walking import Walking, along, as_array, beyond_of, by_phase
 
 

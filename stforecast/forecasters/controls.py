@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stforecast.cube import Cube
+from stforecast.features.observed import as_known
 from stforecast.forecasters.base import WithoutParameters
-from stforecast.forecasters.observed import as_known
 
 
 class HexagonMean(WithoutParameters):

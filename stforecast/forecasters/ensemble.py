@@ -16,9 +16,9 @@ from scipy.optimize import minimize
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
+from stforecast.features.delay import completeness, windows
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.completeness import completeness, windows
 from stforecast.scoring.intensity import FLOOR
 from stforecast.scoring.splits import Split
 

@@ -29,16 +29,16 @@ from torch import Tensor
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.climatology import Rates
+from stforecast.features.delay import arrived, completeness
+from stforecast.features.fading import Fading
+from stforecast.features.graph import Neighbours
+from stforecast.features.observed import as_known
+from stforecast.features.record import Lateness, Record
+from stforecast.features.rhythms import Rhythms
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.completeness import arrived, completeness
-from stforecast.forecasters.fading import Fading
-from stforecast.forecasters.graph import Neighbours
 from stforecast.forecasters.mixture import fit_mixture
-from stforecast.forecasters.observed import as_known
-from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import Lateness, Record
-from stforecast.forecasters.rhythms import Rhythms
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split
 

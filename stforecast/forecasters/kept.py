@@ -20,9 +20,9 @@ import torch
 
 from stforecast import __version__
 from stforecast.cube import Cube
+from stforecast.features.observed import agreeing, last_known
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.level import Issued, with_earlier
-from stforecast.forecasters.observed import agreeing, last_known
 from stforecast.forecasters.walking import Walk, Walking, along, as_array, beyond_of
 
 if TYPE_CHECKING:

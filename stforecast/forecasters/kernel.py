@@ -23,12 +23,12 @@ from scipy.spatial import cKDTree
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
+from stforecast.features.delay import completeness
+from stforecast.features.fading import Fading
+from stforecast.features.observed import as_known
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.completeness import completeness
-from stforecast.forecasters.fading import Fading
-from stforecast.forecasters.observed import as_known
 from stforecast.scoring.splits import Split
 
 HALF_LIVES = (7, 14, 28, 56, 112, 224, 448, 896)

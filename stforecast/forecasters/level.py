@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.forecasters.completeness import completeness
+from stforecast.features.delay import completeness
 from stforecast.scoring.intensity import FLOOR, risk
 
 HALF_LIFE_DAYS, WINDOW_DAYS, PRIOR_DAYS = 14, 56, 7

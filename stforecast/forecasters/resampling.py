@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from stforecast.forecasters.rows import CATEGORY
+from stforecast.features.tabular import CATEGORY
 
 SMOTE_SEEDS, NEIGHBOURS = 20_000, 5
 """Rows of a category between which SMOTE interpolates, and how many nearest ones it looks at."""

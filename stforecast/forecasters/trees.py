@@ -23,14 +23,14 @@ from sklearn.dummy import DummyRegressor
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.climatology import FLOOR
+from stforecast.features.delay import completeness
+from stforecast.features.observed import as_known
+from stforecast.features.reader import Scales
+from stforecast.features.tabular import LOG_RATE, RowTable, Sample, chance
 from stforecast.files import atomic_path
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.completeness import completeness
-from stforecast.forecasters.observed import as_known
-from stforecast.forecasters.rates import FLOOR
-from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.rows import LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters.walking import by_phase
 from stforecast.scoring.splits import Split
 

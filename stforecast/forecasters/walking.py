@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.features.observed import as_known
+from stforecast.features.record import Record
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.observed import as_known
-from stforecast.forecasters.record import Record
 
 
 class Walk(Protocol):

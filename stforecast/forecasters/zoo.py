@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from stforecast.forecasters.rows import Sample
+from stforecast.features.tabular import Sample
 from stforecast.forecasters.trees import Trees
 
 

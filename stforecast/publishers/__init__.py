@@ -18,9 +18,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from stforecast.config.sections import PRESETS, Section, Source
+from stforecast.config.yamls import values_of
 from stforecast.errors import ConfigError
-from stforecast.sections import PRESETS, Section, Source
-from stforecast.yamls import values_of
 
 __all__ = ["Publisher", "publisher"]
 

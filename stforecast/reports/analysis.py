@@ -12,7 +12,7 @@ from stforecast.reports.local import Local
 from stforecast.reports.page import Page, Section, Text, check_libraries, write_page
 
 if TYPE_CHECKING:
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 CARE = (
     "Where several things are tested at once, false discoveries are controlled (Benjamini and Hochberg 1995) within "

@@ -185,7 +185,7 @@ def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, f
 
 def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[Block]:
     """Calibration of the run of this configuration by month of its test slice, if there is one."""
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
     assert isinstance(stages, Stages)
     run = stages.run()

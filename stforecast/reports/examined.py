@@ -16,12 +16,12 @@ from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
 from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.files import atomic_path, read_json
-from stforecast.run import Run
+from stforecast.pipeline.run import Run
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 NETWORK, REFERENCE = "gcrn", "rolling_climatology"
 TREES = (

@@ -19,9 +19,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stforecast.cube import Cube
+from stforecast.features.memory import Recall, blocks
+from stforecast.features.reader import Reader, Scales
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.memory import Recall, blocks
-from stforecast.forecasters.reader import Reader, Scales
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
@@ -30,7 +30,7 @@ from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_
 from stforecast.scoring.calibration import Calibration
 
 if TYPE_CHECKING:
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 MOST_ISSUES, REPEATS = 28, 3
 Shuffle = Callable[[Reader, Recall, np.random.Generator], tuple[Reader, Recall]]
@@ -71,7 +71,7 @@ class TreesProbe:
     """A tree ensemble: nothing is carried beside the long memory."""
 
     def __init__(self, model: Any, cube: Cube) -> None:
-        from stforecast.forecasters.rows import RowTable
+        from stforecast.features.tabular import RowTable
 
         self.model, self.table = model, RowTable(cube, model.scales)
         self.reader = self.table.reader

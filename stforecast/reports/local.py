@@ -16,7 +16,7 @@ from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
-from stforecast.forecasters.completeness import arrived
+from stforecast.features.delay import arrived
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from stforecast.reports.local import whole_days
 from stforecast.reports.page import Page, check_libraries, write_page
 
 if TYPE_CHECKING:
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 
 def report(stages: Stages) -> Path:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stforecast.config.sections import Weather
 from stforecast.cube.weather import UNITS, coverage, read_weather
 from stforecast.errors import ConfigError, DataError
-from stforecast.sections import Weather
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 START = pd.Timestamp("2022-02-11 04:00", tz="UTC")

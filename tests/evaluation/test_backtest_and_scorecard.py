@@ -19,7 +19,7 @@ from stforecast.evaluation.scorecard import scorecard, table
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.run import Run
+from stforecast.pipeline.run import Run
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.splits import Split, make_split
 

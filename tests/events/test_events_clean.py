@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Columns, Source
 from stforecast.errors import ArtefactError
 from stforecast.events import ledger as why
 from stforecast.events.clean import clean
@@ -18,7 +19,6 @@ from stforecast.events.moments import FLOOR
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.events.settle import merge, settle
 from stforecast.events.sources import resolve
-from stforecast.sections import Columns, Source
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 BASE = {"occurred": "5/1/2023 12:30:00 PM", "latitude": "39.7", "longitude": "-104.9", "offence": "Theft"}

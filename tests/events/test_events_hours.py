@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.clocks import DAY, HOUR, SECOND
 from stforecast.events.hours import check_times, doubts
 from stforecast.events.reading import Told
 from stforecast.events.zones import to_utc
-from stforecast.sections import Source
 
 NONE = -(2**63)
 DENVER = Source(time_zone="America/Denver")

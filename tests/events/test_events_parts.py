@@ -16,7 +16,7 @@ from stforecast.errors import DataError
 from stforecast.events import ingest as module
 from stforecast.events.ingest import ingest
 from stforecast.events.schema import EventTable
-from stforecast.preparation import Preparation
+from stforecast.pipeline.preparation import Preparation
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 FIELDS = ("occurred", "reported", "latitude", "longitude", "offence", "event_id", "incident_id", "count", "district")

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stforecast.config import parse
+from stforecast.config.sections import Source
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.geography import check_places, packed, piles, unpacked
 from stforecast.events.ingest import ingest
 from stforecast.events.places import NOWHERE, place_of
 from stforecast.events.sources import resolve
-from stforecast.sections import Source
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
 degrees = st.tuples(st.integers(-89_000_000, 89_000_000), st.integers(-179_000_000, 179_000_000)).map(

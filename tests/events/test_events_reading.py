@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from stforecast.config import parse
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest
 from stforecast.events.reading import Told, reading_of
 from stforecast.events.times import Reading, parse_pair
-from stforecast.sections import Source
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
 COLUMNS = {"occurred": ["day"], "latitude": ["lat"], "longitude": ["lon"], "offence": ["type"]}

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from stforecast.config import load
+from stforecast.config.sections import Synthetic
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.events.publisher import write_city
 from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate
-from stforecast.sections import Synthetic
-from stforecast.stages import Stages
+from stforecast.pipeline.stages import Stages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICKSTART, REFERENCE = REPOSITORY / "configs/quickstart.yaml", REPOSITORY / "configs/reference/synthetic.yaml"

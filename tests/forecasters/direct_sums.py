@@ -8,8 +8,8 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
-from stforecast.forecasters.memory import BY_CATEGORY, CITY, POOLED, RING, RING_BY_CATEGORY
-from stforecast.forecasters.rhythms import Rhythms
+from stforecast.features.memory import BY_CATEGORY, CITY, POOLED, RING, RING_BY_CATEGORY
+from stforecast.features.rhythms import Rhythms
 
 SCALE = 0.7
 

@@ -13,11 +13,11 @@ from direct_sums import SCALE, Direct
 from small_cities import city
 
 from stforecast.cube import Cube
-from stforecast.forecasters.completeness import completeness
-from stforecast.forecasters.memory import POOLED, Memory
-from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import LAGS_DAYS, Lateness, Record
-from stforecast.forecasters.rhythms import Rhythms
+from stforecast.features.climatology import Rates
+from stforecast.features.delay import completeness
+from stforecast.features.memory import POOLED, Memory
+from stforecast.features.record import LAGS_DAYS, Lateness, Record
+from stforecast.features.rhythms import Rhythms
 
 
 def memory_of(cube: Cube, patch: int, phase: int = 0, until: int = 0) -> Memory:

@@ -15,13 +15,13 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.features.climatology import COUNT_DAYS, RATE_DAYS
+from stforecast.features.reader import Reader, Scales
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
 from stforecast.forecasters.gcrn.stream import Stream, stretches
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.forecasters.gcrn.walk import Walk
-from stforecast.forecasters.rates import COUNT_DAYS, RATE_DAYS
-from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.metrics import poisson_deviance
 
 

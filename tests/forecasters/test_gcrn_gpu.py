@@ -12,10 +12,10 @@ from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
+from stforecast.features.reader import Reader, Scales
 from stforecast.forecasters.gcrn.stream import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.forecasters.gcrn.walk import Trained, Walk
-from stforecast.forecasters.reader import Reader, Scales
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from stforecast.config import Config
 from stforecast.cube import Cube
+from stforecast.features.reader import Reader, Scales
+from stforecast.features.recent import RECENT_HOURS
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, Network
 from stforecast.forecasters.gcrn.parts import BOUND, KNOTS
 from stforecast.forecasters.gcrn.stream import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.forecasters.gcrn.walk import Walk
-from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.recent import RECENT_HOURS
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import poisson_deviance
 

@@ -17,7 +17,9 @@ from small_cities import city, settings, split_of
 from torch import Tensor, nn
 
 from stforecast.errors import ConfigError
-from stforecast.forecasters.completeness import completeness
+from stforecast.features.delay import completeness
+from stforecast.features.reader import Reader, Scales
+from stforecast.features.record import Newest
 from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
@@ -26,9 +28,7 @@ from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity, 
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
 from stforecast.forecasters.gcrn.training import Module, settings_of
-from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.record import Newest
-from stforecast.stages import Stages
+from stforecast.pipeline.stages import Stages
 
 
 def values_and_gradients(function: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:

@@ -7,8 +7,8 @@ from small_cities import city
 from torch import Tensor, nn
 from torch_geometric.nn import ChebConv, GCNConv, SAGEConv
 
+from stforecast.features.graph import Neighbours
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
-from stforecast.forecasters.graph import Neighbours
 
 WIDTH, OUT = 5, 4
 

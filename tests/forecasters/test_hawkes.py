@@ -14,13 +14,13 @@ from small_cities import city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.climatology import Rates
+from stforecast.features.fading import Fading
+from stforecast.features.record import Lateness
+from stforecast.features.rhythms import Rhythms
 from stforecast.files import read_json
-from stforecast.forecasters.fading import Fading
 from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, Hawkes, Surroundings
 from stforecast.forecasters.mixture import fit_mixture
-from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import Lateness
-from stforecast.forecasters.rhythms import Rhythms
 
 H = len(HALF_LIFE_HOURS)
 

@@ -10,12 +10,12 @@ from small_cities import another_future, city, settings, split_of, with_events, 
 
 from stforecast.cube import Cube
 from stforecast.cube.holes import NEVER, Gap
+from stforecast.features.delay import completeness
+from stforecast.features.observed import agreeing
 from stforecast.forecasters.base import _WHERE, Calibrated, Forecaster, forecaster_class
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.completeness import completeness
 from stforecast.forecasters.gcrn.stream import Targets
 from stforecast.forecasters.kept import Kept
-from stforecast.forecasters.observed import agreeing
 from stforecast.scoring.calibration import Calibration
 
 DAY, DAYS = 24, 140

@@ -13,6 +13,7 @@ from small_cities import city, settings, split_of, with_events
 from torch import nn
 
 from stforecast.cube import Cube
+from stforecast.features.reader import Reader, Scales
 from stforecast.forecasters.base import Calibrated, Forecaster
 from stforecast.forecasters.climatology import RateWalk, RollingClimatology
 from stforecast.forecasters.controls import LastWeek
@@ -21,7 +22,6 @@ from stforecast.forecasters.gcrn.training import Module, settings_of
 from stforecast.forecasters.gcrn.walk import Walk
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.members import Members
-from stforecast.forecasters.reader import Reader, Scales
 from stforecast.scoring.calibration import Calibration
 
 UNTIL = 45 * 24

@@ -13,8 +13,8 @@ from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.hexgrid import centres
 from stforecast.events.schema import COLUMNS, TIMES, EventTable
+from stforecast.features.delay import reported_share
 from stforecast.forecasters.base import _WHERE, Calibrated, Forecaster, forecaster_class
-from stforecast.forecasters.completeness import reported_share
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split, make_split

@@ -7,7 +7,7 @@ import pytest
 from small_cities import another_future, city
 
 from stforecast.cube import Cube
-from stforecast.forecasters.completeness import completeness
+from stforecast.features.delay import completeness
 from stforecast.forecasters.level import (
     CONTRAST_HALF_LIFE_DAYS,
     HALF_LIFE_DAYS,

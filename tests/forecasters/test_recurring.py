@@ -10,8 +10,8 @@ import torch
 from small_cities import city
 
 from stforecast.cube import Cube
-from stforecast.forecasters.record import Record
-from stforecast.forecasters.recurring import DAYS, PRIOR, WEEKS, Recurring
+from stforecast.features.record import Record
+from stforecast.features.recurring import DAYS, PRIOR, WEEKS, Recurring
 
 
 def direct(cube: Cube, patch: int, phase: int, issue: int, rate: np.ndarray) -> np.ndarray:

@@ -13,9 +13,9 @@ from small_cities import city
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.record import Lateness, Record
-from stforecast.forecasters.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
+from stforecast.features.climatology import Rates
+from stforecast.features.record import Lateness, Record
+from stforecast.features.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
 
 
 def planted(events: float, seed: int = 0) -> tuple[Tensor, Tensor]:

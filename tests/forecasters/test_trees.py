@@ -15,11 +15,11 @@ from small_cities import another_future, city, half_late, settings, split_of
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.backtest import calibrate, outcomes
+from stforecast.features.reader import Scales
+from stforecast.features.recent import RECENT_HOURS
+from stforecast.features.tabular import CATEGORY, LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters import resampling, zoo
 from stforecast.forecasters.base import _WHERE, forecaster_class
-from stforecast.forecasters.reader import Scales
-from stforecast.forecasters.recent import RECENT_HOURS
-from stforecast.forecasters.rows import CATEGORY, LOG_RATE, RowTable, Sample, chance
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.metrics import poisson_deviance
 

@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from stforecast.config import PACKAGED, load, parse
+from stforecast.config.sections import PRESETS, Source
 from stforecast.events.ingest import ingest
 from stforecast.events.sources import resolve
 from stforecast.publishers import Publisher, publisher
-from stforecast.sections import PRESETS, Source
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "../shared/data"

@@ -19,11 +19,11 @@ from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
 from stforecast.cube.store import save_cube
 from stforecast.events.schema import EventTable
+from stforecast.pipeline.stages import Stages
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
 from stforecast.reports.analysis import analyse
 from stforecast.reports.local import Local
 from stforecast.reports.page import Table, Text
-from stforecast.stages import Stages
 
 NORTH, WEST = 39.74, -104.99
 

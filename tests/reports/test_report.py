@@ -21,8 +21,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
+from stforecast.features.memory import blocks
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.memory import blocks
+from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
 from stforecast.reports.examined import examined, words
@@ -31,7 +32,6 @@ from stforecast.reports.report import report
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import rank
-from stforecast.stages import Stages
 
 SMALL = (
     *("synthetic.hexagons=19", "synthetic.days=100", "training.max_epochs=1", "training.warm_up_days=20"),

@@ -11,8 +11,8 @@ import pytest
 
 from stforecast.cube import Cube
 from stforecast.evaluation.days import day_sums
+from stforecast.features.delay import windows
 from stforecast.forecasters.base import Calibrated
-from stforecast.forecasters.completeness import windows
 from stforecast.scoring.conformal import Spread, fit_spread
 from stforecast.scoring.splits import make_split
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import DateOrder
 from stforecast.events.clocks import DAY, SECOND
 from stforecast.events.days import NONE, ORDERS
 from stforecast.events.hours import FEW_TIMES, LEAST, by_minute, fit, needed
@@ -18,7 +19,6 @@ from stforecast.events.moments import FLOOR
 from stforecast.events.stamps import is_month
 from stforecast.events.texts import coded, is_empty, numbers_of
 from stforecast.events.times import Reading, parse, parse_pair
-from stforecast.sections import DateOrder
 
 MOST = 0.95
 """Share of a column's values that have to be what it is taken for."""

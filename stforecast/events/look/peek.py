@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.geometry import has_place
 from stforecast.events.header import OWN, joined, locate
 from stforecast.events.read import ahead, read
 from stforecast.events.texts import as_array, is_empty, stripped
-from stforecast.sections import Columns
 
 ROWS = 60_000
 """Most rows that are looked at, from the beginning of each part of the files: they may be sorted by anything."""

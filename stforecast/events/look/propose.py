@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stforecast.config import Config, parse
+from stforecast.config.sections import Columns, Source
 from stforecast.errors import DataError
 from stforecast.events import ledger as why
 from stforecast.events.clean import Cleaned, clean
@@ -30,7 +31,6 @@ from stforecast.events.look.written import Entry
 from stforecast.events.reading import reading_of, stated
 from stforecast.events.sources import resolve
 from stforecast.events.times import Reading
-from stforecast.sections import Columns, Source
 
 
 @dataclass(frozen=True)

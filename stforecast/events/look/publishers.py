@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stforecast.config.sections import PRESETS
 from stforecast.errors import DataError
 from stforecast.events.header import locate
 from stforecast.events.look.peek import Table
@@ -11,7 +12,6 @@ from stforecast.events.places import degrees, within
 from stforecast.events.sources import NEEDED
 from stforecast.events.texts import as_array, numbers_of
 from stforecast.publishers import publisher
-from stforecast.sections import PRESETS
 
 IN_BOUNDS = 0.9
 

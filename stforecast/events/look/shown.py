@@ -18,7 +18,7 @@ from stforecast.events.header import FIELDS
 from stforecast.events.ingest import ingest
 from stforecast.events.look.peek import Table
 from stforecast.events.look.propose import Proposal
-from stforecast.workspace import Workspace
+from stforecast.pipeline.workspace import Workspace
 
 ROWS = 10
 CELL = 28

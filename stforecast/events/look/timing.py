@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.clocks import DAY
@@ -16,7 +17,6 @@ from stforecast.events.hours import LEAST, better_reading, written
 from stforecast.events.look.written import Entry
 from stforecast.events.reading import reading_of, stated
 from stforecast.events.times import Reading
-from stforecast.sections import DateOrder, Source
 
 HOURLY = 0.97
 """Share of times on the hour from which they are hours and no more."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.forecasters import recurring, rhythms
+from stforecast.features import recurring, rhythms
+from stforecast.features.memory import DAYS, blocks
+from stforecast.features.recent import RECENT_HOURS
+from stforecast.features.record import LAGS_DAYS, stretch_of
 from stforecast.forecasters.gcrn.network import QUERY
 from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
-from stforecast.forecasters.memory import DAYS, blocks
-from stforecast.forecasters.recent import RECENT_HOURS
-from stforecast.forecasters.record import LAGS_DAYS, stretch_of
 
 FLOAT = 4
 EVENT = 26 * 8

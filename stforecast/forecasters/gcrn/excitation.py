@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.recent import RECENT_HOURS, Around, decay, half_lives
+from stforecast.features.recent import RECENT_HOURS, Around, decay, half_lives
 
 SPEED = 15.0
 """θ = exp(SPEED · parameter): a weight may have to change a hundredfold, and Adam moves a parameter by small steps."""

@@ -16,10 +16,10 @@ import torch
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.reader import Reader, Scales, axes_of
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.gcrn.walk import AVERAGED, Trained, Walk, opened, write
-from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.forecasters.walking import Walking
 from stforecast.scoring.splits import Split
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from stforecast.features.memory import Recall, blocks
+from stforecast.features.reader import Reader
+from stforecast.features.recurring import COUNT
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.gcrn.parts import BOUND
-from stforecast.forecasters.memory import Recall, blocks
-from stforecast.forecasters.reader import Reader
-from stforecast.forecasters.recurring import COUNT
 
 
 def inputs_of(reader: Reader, recall: Recall) -> Inputs:

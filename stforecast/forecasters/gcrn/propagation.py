@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.graph import Neighbours, side_by_side
-from stforecast.forecasters.recent import Around
+from stforecast.features.graph import Neighbours, side_by_side
+from stforecast.features.recent import Around
 
 SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
 

@@ -14,12 +14,12 @@ from torch.utils.data import IterableDataset
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.forecasters.completeness import completeness
+from stforecast.features.delay import completeness
+from stforecast.features.memory import Memory
+from stforecast.features.reader import Reader
+from stforecast.features.record import spaced
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, joined
-from stforecast.forecasters.memory import Memory
-from stforecast.forecasters.reader import Reader
-from stforecast.forecasters.record import spaced
 from stforecast.scoring.splits import Split
 
 

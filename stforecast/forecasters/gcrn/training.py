@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.forecasters.completeness import completeness, windows
+from stforecast.features.delay import completeness, windows
+from stforecast.features.reader import Reader, Scales, axes_of
 from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
@@ -32,7 +33,6 @@ from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
 from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
 from stforecast.forecasters.gcrn.walk import write
-from stforecast.forecasters.reader import Reader, Scales, axes_of
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from stforecast.errors import ArtefactError
+from stforecast.features.memory import Recall
+from stforecast.features.reader import Reader
+from stforecast.features.record import Lateness, Record
+from stforecast.features.rhythms import Rhythms
 from stforecast.files import atomic_path
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph
-from stforecast.forecasters.memory import Recall
-from stforecast.forecasters.reader import Reader
-from stforecast.forecasters.record import Lateness, Record
-from stforecast.forecasters.rhythms import Rhythms
 
 AVERAGED = "best."
 """Where a checkpoint holds the weights that forecast."""

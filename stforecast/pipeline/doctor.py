@@ -12,7 +12,7 @@ from stforecast.config import fields
 from stforecast.cube.store import open_cube
 from stforecast.errors import DataError, StforecastError
 from stforecast.events.ingest import source_files
-from stforecast.stages import Stages
+from stforecast.pipeline.stages import Stages
 
 PACKAGES = (
     "torch",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.graph import Neighbours
-from stforecast.forecasters.record import Record
+from stforecast.features.graph import Neighbours
+from stforecast.features.record import Record
 
 RECENT_HOURS = (8.0, 24.0, 72.0, 336.0)
 """Half-lives of the sums."""

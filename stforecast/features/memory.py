@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.rates import Rates
-from stforecast.forecasters.recent import Around, Recent, decay
-from stforecast.forecasters.record import Lateness, Newest, Record
-from stforecast.forecasters.recurring import Recurring
-from stforecast.forecasters.rhythms import Rhythms
+from stforecast.features.climatology import Rates
+from stforecast.features.recent import Around, Recent, decay
+from stforecast.features.record import Lateness, Newest, Record
+from stforecast.features.recurring import Recurring
+from stforecast.features.rhythms import Rhythms
 
 DAYS = (1, 2, 3, 7, 14, 28, 60, 90, 365)
 """Half-lives of the sums per hexagon and category, in days."""

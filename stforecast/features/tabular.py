@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.forecasters.memory import Recall, blocks
-from stforecast.forecasters.reader import Reader, Scales
-from stforecast.forecasters.recent import Around, decay, half_lives
+from stforecast.features.memory import Recall, blocks
+from stforecast.features.reader import Reader, Scales
+from stforecast.features.recent import Around, decay, half_lives
 
 LOG_RATE, CATEGORY = 0, 6
 """Columns of a row that hold log λ₀ and the category."""

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.graph import Neighbours, side_by_side
-from stforecast.forecasters.record import CELLS, Lateness, Record
-from stforecast.forecasters.rhythms import Rhythms, smoothing
+from stforecast.features.graph import Neighbours, side_by_side
+from stforecast.features.record import CELLS, Lateness, Record
+from stforecast.features.rhythms import Rhythms, smoothing
 
 RATE_DAYS, COUNT_DAYS = 365.0, 365.0
 """Half-lives of hexagon rates and of counts by hour of the week."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube, Series
-from stforecast.forecasters.memory import Memory
-from stforecast.forecasters.record import Lateness, Record, spaced
-from stforecast.forecasters.rhythms import Rhythms
+from stforecast.features.memory import Memory
+from stforecast.features.record import Lateness, Record, spaced
+from stforecast.features.rhythms import Rhythms
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticUndefined
 
-from stforecast.errors import ConfigError
-from stforecast.publishers import publisher
-from stforecast.sections import (
+from stforecast.config.sections import (
     Analysis,
     Backtest,
     Evaluation,
@@ -34,11 +32,13 @@ from stforecast.sections import (
     Trees,
     Weather,
 )
-from stforecast.yamls import text_of, values_of
+from stforecast.config.yamls import text_of, values_of
+from stforecast.errors import ConfigError
+from stforecast.publishers import publisher
 
-PACKAGED = Path(__file__).parent / "configs"
+PACKAGED = Path(__file__).parents[1] / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
-    PACKAGED = Path(__file__).parent.parent / "configs"
+    PACKAGED = Path(__file__).parents[2] / "configs"
 
 
 class Config(Section):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stforecast.cube import Cube
-from stforecast.sentences import assumptions, built
+from stforecast.pipeline.sentences import assumptions, built
 
 AREA = {
     "study_area": "hexagons with at least 20 events known by the end of the training slice",

@@ -22,9 +22,9 @@ from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
+from stforecast.pipeline.sentences import built, summary
+from stforecast.pipeline.workspace import Workspace
 from stforecast.scoring.splits import Split, make_split
-from stforecast.sentences import built, summary
-from stforecast.workspace import Workspace
 
 Say = Callable[[str], None]
 Opened = TypeVar("Opened")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stforecast.forecasters.record import Arrivals, Record
+from stforecast.features.record import Arrivals, Record
 
 DAYS, WEEKS = (0.7, 3.0, 14.0), (3.0, 13.0)
 """Half-lives by hour of the day, in days, and by hour of the week, in weeks."""

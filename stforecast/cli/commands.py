@@ -20,7 +20,7 @@ from stforecast.imports import importing
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
@@ -58,7 +58,7 @@ def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
 
     loaded = configuration.load(config, overrides)
     with importing():
-        from stforecast.stages import Stages
+        from stforecast.pipeline.stages import Stages
 
     return Stages(loaded, say)
 
@@ -190,7 +190,7 @@ def refresh(config: str, overrides: tuple[str, ...]) -> None:
     For cron, systemd or Kubernetes: one refresh of a city works at a time, a second one leaves at once with exit code
     6. One that fails leaves the grid that is served as it is, and the service says that it is stale.
     """
-    from stforecast.refresh import refresh as run_once
+    from stforecast.pipeline.refresh import refresh as run_once
 
     run_once(stages_of(config, overrides))
     hint("serve", config, overrides)
@@ -213,7 +213,7 @@ def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None
 @click.option("--keys", is_flag=True, help="List every configuration key with its default and meaning.")
 def doctor(config: str | None, overrides: tuple[str, ...], keys: bool) -> None:
     """Say what is installed, which device would be used, and what a cube and model will cost in memory."""
-    from stforecast import doctor as examination
+    from stforecast.pipeline import doctor as examination
 
     if keys:
         lines = examination.keys()

@@ -19,10 +19,10 @@ from stforecast.cube.store import open_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
-from stforecast.preparation import Preparation
-from stforecast.run import SCHEMA, Run
+from stforecast.pipeline.preparation import Preparation
+from stforecast.pipeline.run import SCHEMA, Run
+from stforecast.pipeline.sentences import assumptions
 from stforecast.scoring.splits import Split
-from stforecast.sentences import assumptions
 
 if TYPE_CHECKING:
     from stforecast.delivery.riskgrid import RiskGrid
@@ -129,7 +129,7 @@ class Stages(Preparation):
 
     def backtest(self) -> Path:
         """Fit, calibrate and score every forecaster on the folds of a rolling origin; the folder of the results."""
-        from stforecast.backtesting import backtest
+        from stforecast.pipeline.backtesting import backtest
 
         return backtest(self)
 

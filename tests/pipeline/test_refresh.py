@@ -23,9 +23,9 @@ from stforecast.config import Config, load
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError, BusyError, DataError
-from stforecast.refresh import alone, refresh
-from stforecast.run import Run
-from stforecast.stages import Stages
+from stforecast.pipeline.refresh import alone, refresh
+from stforecast.pipeline.run import Run
+from stforecast.pipeline.stages import Stages
 
 SMALL = (
     *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
@@ -185,7 +185,7 @@ def test_without_a_run_it_says_to_train(root, stages, store) -> None:
 
 
 def test_a_defect_is_recorded_by_name_alone(stages, store, monkeypatch) -> None:
-    monkeypatch.setattr("stforecast.refresh.usual_week", lambda *_: 1 / 0)
+    monkeypatch.setattr("stforecast.pipeline.refresh.usual_week", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         refresh(stages, LATER)
     assert store.state().error == "ZeroDivisionError, see its log"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
-from stforecast.forecasters.completeness import late
+from stforecast.features.delay import late
 
 LAGS_DAYS = (0, 1, 2, 4, 8, 16, 30)
 """Ages (in days) at which late reports are taken to arrive when *expected* sums are kept; the last holds the rest."""

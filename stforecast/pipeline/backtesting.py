@@ -24,11 +24,11 @@ from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.members import in_order
-from stforecast.run import Run
+from stforecast.pipeline.run import Run
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
-    from stforecast.stages import Stages
+    from stforecast.pipeline.stages import Stages
 
 
 def backtest(stages: Stages) -> Path:

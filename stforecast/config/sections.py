@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 DateOrder = Literal["month_first", "day_first", "year_first"]
-PRESETS = tuple(sorted(path.stem for path in (Path(__file__).parent / "publishers").glob("*.yaml")))
+PRESETS = tuple(sorted(path.stem for path in (Path(__file__).parents[1] / "publishers").glob("*.yaml")))
 """Names of the built-in formats, a file of `publishers` each."""
 
 

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from stforecast import backtesting
 from stforecast.cli import main
 from stforecast.config import parse
 from stforecast.cube import Cube
 from stforecast.delivery import curves
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.rolling import folds
-from stforecast.run import Run
-from stforecast.stages import Stages
+from stforecast.pipeline import backtesting
+from stforecast.pipeline.run import Run
+from stforecast.pipeline.stages import Stages
 
 N, DAYS = 12, 60
 RING = np.array([[i for i in range(N) for _ in range(2)], [(i + d) % N for i in range(N) for d in (-1, 1)]])

@@ -23,8 +23,8 @@ from stforecast.delivery.usual import usual_week
 from stforecast.errors import ArtefactError, BusyError, StforecastError
 from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json, sweep
-from stforecast.run import Run
-from stforecast.stages import Stages
+from stforecast.pipeline.run import Run
+from stforecast.pipeline.stages import Stages
 
 LIVE = pd.Timedelta(days=7)
 """A record that ends within this time of now is forecast from now on; an older one from its own end."""

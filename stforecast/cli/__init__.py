@@ -1,0 +1,5 @@
+"""The command line: a thin layer over the Python API."""
+
+from stforecast.cli.commands import cli, main
+
+__all__ = ["cli", "main"]

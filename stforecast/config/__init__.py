@@ -1,0 +1,5 @@
+"""The configuration of a city: frozen models, read from YAML plus dotted overrides."""
+
+from stforecast.config.city import PACKAGED, Config, dump, fields, load, parse
+
+__all__ = ["PACKAGED", "Config", "dump", "fields", "load", "parse"]

@@ -1,0 +1,1 @@
+"""What learned forecasters read of the record before an issue time."""

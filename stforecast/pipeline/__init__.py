@@ -1,0 +1,1 @@
+"""Stages of a city on disk: ingest, build, train, evaluate, forecast, refresh."""
