@@ -14,6 +14,7 @@ steps s, s + 1, …) when known_hour < s. `weight` is the number of events in th
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import graph_of
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.errors import ArtefactError
+from stforecast.instants import ASKED, EXAMPLE, instant
 
 if TYPE_CHECKING:
     import torch
@@ -163,6 +165,24 @@ class Cube:
         if rest != pd.Timedelta(0):
             raise ArtefactError(f"{time}: not a step of the cube (steps of {self.step_hours} h from {self.start}).")
         return int(step)
+
+    def steps_of(self, times: Any) -> np.ndarray:
+        """The steps that begin at times, int64 [m].
+
+        Args:
+            times: text with Z or an offset ("2024-10-28T06:00Z"), a Timestamp, or a list or range of them.
+
+        Raises:
+            ArtefactError: a time is no instant, or not on the axis' grid.
+        """
+        given = [times] if isinstance(times, str | dt.datetime) else list(times)
+        try:
+            found = [instant(one) if isinstance(one, str) else pd.Timestamp(one) for one in given]
+        except (ValueError, TypeError) as error:
+            raise ArtefactError(f"issue times: {error}.") from error
+        if bad := [one for one, time in zip(given, found, strict=True) if time.tzinfo is None or isinstance(one, int)]:
+            raise ArtefactError(f"issue times: {bad[0]!r} is not {ASKED}, such as {EXAMPLE}.")
+        return np.array([self.step_of(pd.Timestamp(time)) for time in found], np.int64)
 
     def dense(
         self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"

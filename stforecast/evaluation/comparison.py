@@ -12,26 +12,26 @@ import numpy as np
 from tqdm import tqdm
 
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import masked_share
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
 from stforecast.evaluation.scorecard import describe, finite, masked_words
 from stforecast.evaluation.views import Key, calibration, curves, examine
+from stforecast.features.targets import masked_share
 from stforecast.scoring.bootstrap import of_blocks
+from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.metrics import reported_to_expected
 from stforecast.scoring.splits import Split
 
-LEVEL = "reported ÷ expected"
-COLUMNS = {
-    "poisson_deviance": ("deviance × 10³", 1e3, 3),
-    "average_precision": ("AP", 1, 4),
-    "log_loss": ("log loss", 1, 5),
-    "calibration_slope": ("slope", 1, 3),
-    LEVEL: (LEVEL, 1, 3),
-    "hit_rate_5": ("hit 5 %", 1, 4),
-    "pai_1": ("PAI 1 %", 1, 2),
-}
-"""Metrics of the printed table: heading, unit, decimals. The file holds all."""
+SHOWN = (
+    "poisson_deviance",
+    "average_precision",
+    "log_loss",
+    "calibration_slope",
+    "reported_to_expected",
+    "hit_rate_5",
+    "pai_1",
+)
+"""Metrics of the printed table; the file holds all."""
 COMPARED = ("poisson_deviance", "average_precision")
 """Those whose differences stand beside them."""
 
@@ -101,7 +101,7 @@ def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     first, out = next(iter(result["forecasters"])), []
     for name, entry in result["forecasters"].items():
         row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
-        row[LEVEL] = reported_to_expected(row.pop("bias"))
+        row["reported_to_expected"] = reported_to_expected(row.pop("bias"))
         found = result["differences"].get(f"{first} - {name}", {})
         for key in COMPARED:
             row |= {f"{key}_{part}": value for part, value in found.get(key, {}).items()}
@@ -154,18 +154,14 @@ def sentence(result: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     """A row of the printed table, by heading; a difference to itself is blank."""
     cells = {"forecaster": str(row["forecaster"])}
-    for key, (head, unit, decimals) in COLUMNS.items():
-        cells[head] = _number(row[key], unit, f".{decimals}f")
+    for key in SHOWN:
+        metric = METRICS[key]
+        cells[metric.heading] = metric.text(row[key])
         if key in COMPARED:
-            low, estimate, high = (
-                _number(row.get(f"{key}_{part}"), unit, f"+.{decimals}f") for part in ("low", "estimate", "high")
-            )
+            low, estimate, high = (metric.text(row.get(f"{key}_{part}"), True) for part in ("low", "estimate", "high"))
             bounds = f" [{low}, {high}]" if row.get(f"{key}_blocks", 0) > 1 else ""
-            cells[f"Δ {head} [95 %]"] = f"{estimate}{bounds}" if f"{key}_low" in row else ""
+            cells[f"Δ {metric.heading} [95 %]"] = f"{estimate}{bounds}" if f"{key}_low" in row else ""
         if key == "poisson_deviance":
-            cells["DM p"] = _number(row["poisson_deviance_p_value"], 1, ".2g") if f"{key}_low" in row else ""
+            p = row.get("poisson_deviance_p_value")
+            cells["DM p"] = ("–" if p is None else f"{p:.2g}") if f"{key}_low" in row else ""
     return cells
-
-
-def _number(value: float | None, unit: float, form: str) -> str:
-    return "–" if value is None else f"{value * unit:{form}}"

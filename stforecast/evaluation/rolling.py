@@ -19,7 +19,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.evaluation.backtest import outcomes, scored
+from stforecast.features.targets import outcomes, scored
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 

@@ -3,53 +3,164 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
+import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import Fitted, masked_share, outcomes, scored
-from stforecast.evaluation.days import counts_needed, day_figures
+from stforecast.errors import ArtefactError
 from stforecast.evaluation.differences import Sample, differences
+from stforecast.evaluation.predictions import predictions
 from stforecast.features.delay import reported_share
+from stforecast.features.targets import masked_share, outcomes, scored
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.calibrated import ValidationFit
+from stforecast.forecasters.days import counts_needed, day_sums
 from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
-from stforecast.scoring.metrics import ALL, poisson_deviance, scorecard_entry, skill
+from stforecast.scoring.catalogue import METRICS
+from stforecast.scoring.conformal import interval_figures
+from stforecast.scoring.labels import label_figures
+from stforecast.scoring.metrics import ALL, poisson_deviance, reported_to_expected, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
-TABLE = {
-    "average_precision": "AP",
-    "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "poisson_deviance": "deviance",
-    "calibration_slope": "slope",
-    "calibration_error": "cal. error",
-    "pai_1": "PAI 1%",
-    "pai_5": "PAI 5%",
-    "hit_rate_5": "hit 5%",
-    "f1": "F1",
-    "skill": "skill",
-}
-"""Metrics of the printed table; the file holds all."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SETTLED = 0.98
 """Share of the test slice's events that must have been reported for its counts to pass for final without a word."""
+PATROL_AREA_KM2 = 5.0
+"""Area of the hot-spot metrics beside 1, 5 and 10 % of the hexagons."""
 
 
-def scorecard(
+@dataclass(frozen=True)
+class Scorecard:
+    """What was found of every forecaster on a slice.
+
+    values: all figures as plain values, as `scorecard.json` holds them.
+    """
+
+    values: Mapping[str, Any]
+
+    @property
+    def forecasters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metrics of each forecaster, by its name."""
+        return self.values["forecasters"]
+
+    def table(self) -> pd.DataFrame:
+        """A row a forecaster, best average precision first: the metrics of the catalogue, in their own units."""
+        rows = {name: _shown(entry) for name, entry in self.forecasters.items()}
+        frame = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+        frame = frame[[key for key in METRICS if key in frame]].dropna(axis=1, how="all")
+        return frame.sort_values("average_precision", ascending=False).rename_axis("forecaster")
+
+    def differences(self) -> pd.DataFrame:
+        """A row for every pair and metric: the first forecaster minus the other, with its paired 95 % interval."""
+        rows = [
+            {"pair": pair, "metric": metric, **found}
+            for pair, metrics in self.values["differences"].items()
+            for metric, found in metrics.items()
+        ]
+        return pd.DataFrame(rows, columns=["pair", "metric", "low", "estimate", "high", "blocks", "p_value"])
+
+    def plot(self, metric: str = "poisson_deviance") -> Figure:
+        """Differences of the first forecaster to each other one in a metric, with their intervals.
+
+        Raises:
+            ArtefactError: the metric is not among those compared.
+        """
+        from matplotlib.figure import Figure
+
+        frame = self.differences()
+        frame = frame[frame["metric"] == metric]
+        if frame.empty:
+            raise ArtefactError(f"scorecard: no differences in {metric!r}. Score two forecasters or more.")
+        shown, scale = METRICS[metric], METRICS[metric].scale
+        figure = Figure(figsize=(7, 1 + 0.4 * len(frame)), layout="constrained")
+        axes, middle = figure.subplots(), scale * frame["estimate"]
+        reach = [middle - scale * frame["low"], scale * frame["high"] - middle]
+        axes.errorbar(middle, frame["pair"], xerr=np.abs(np.nan_to_num(reach)), fmt="o", capsize=3)
+        axes.axvline(0, color="0.7", zorder=0)
+        axes.invert_yaxis()
+        axes.set(xlabel=f"difference in {shown.heading} ({shown.better} is better)")
+        return figure
+
+    def __str__(self) -> str:
+        """The table as text, then the differences: what `stforecast evaluate` prints."""
+        card = self.values
+        known = card["notes"].get("known_time", "occurred")
+        lines = [f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"]
+        if (words := masked_words(card.get("masked"))) is not None:
+            lines.append(words)
+        if (share := card.get("reported_share") or 1) < SETTLED:
+            lines.append(f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
+        frame = self.table()
+        width = {key: max(11, len(METRICS[key].heading) + 2) for key in frame}
+        lines.append(f"{'forecaster':24s}" + "".join(f"{METRICS[key].heading:>{width[key]}s}" for key in frame))
+        for name, row in frame.iterrows():
+            cells = ((key, METRICS[key].text(None if math.isnan(row[key]) else row[key])) for key in frame)
+            lines.append(f"{name!s:24s}" + "".join(f"{cell:>{width[key]}s}" for key, cell in cells))
+        for pair, metrics in card["differences"].items():
+            found = "; ".join(f"{METRICS[key].heading} {said(key, found)}" for key, found in metrics.items())
+            lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
+        return "\n".join(lines)
+
+
+def evaluate(
     cube: Cube,
     split: Split,
-    fitted: Mapping[str, Fitted],
-    patrol_area: float,
+    forecasters: Sequence[Forecaster],
+    which: Slice = "test",
+    patrol_area_km2: float = PATROL_AREA_KM2,
+    seed: int = 0,
+) -> Scorecard:
+    """Score forecasters on a slice; those that are not fitted yet are fitted first.
+
+    Args:
+        cube: the record.
+        split: its slices.
+        forecasters: the first one is compared with each other one.
+        which: the slice that is scored.
+        patrol_area_km2: area of the hot-spot metrics beside 1, 5 and 10 % of the hexagons.
+        seed: of the draws of days behind the intervals.
+
+    Raises:
+        ArtefactError: two forecasters have the same name.
+    """
+    named = {one.name: one for one in forecasters}
+    if len(named) < len(forecasters):
+        raise ArtefactError("evaluate: two forecasters have the same name; give one another `name`.")
+    for one in named.values():
+        if one.calibrated is None:
+            one.fit(cube, split)
+    fits = {name: one.fitted for name, one in named.items()}
+    return score(cube, split, fits, predictions(cube, split, named, which), which, patrol_area_km2, seed)
+
+
+def score(
+    cube: Cube,
+    split: Split,
+    fits: Mapping[str, ValidationFit],
+    intensity: Mapping[str, np.ndarray],
+    which: Slice = "test",
+    patrol_area_km2: float = PATROL_AREA_KM2,
     seed: int = 0,
     oracle: np.ndarray | None = None,
-    which: Slice = "test",
-) -> dict[str, Any]:
-    """Score every fitted forecaster on a slice.
+) -> Scorecard:
+    """Score predictions of a slice.
 
-    oracle: λ [m k n c] that no forecast can beat, where the city is simulated; adds `skill`, the share of the way
-    from rolling climatology (0) to the oracle (1) in deviance.
+    Args:
+        cube: the record.
+        split: its slices.
+        fits: what was fitted of each forecaster on the validation slice.
+        intensity: calibrated λ [m k n c] of each, as `predictions` gives it.
+        which: the slice.
+        patrol_area_km2: area of the hot-spot metrics beside 1, 5 and 10 % of the hexagons.
+        seed: of the draws of days behind the intervals.
+        oracle: λ [m k n c] that no forecast can beat, where the city is simulated; adds `skill`, the share of the way
+            from rolling climatology (0) to the oracle (1) in deviance.
     """
     issues = scored(cube, split, which)
     counts, needed = outcomes(cube, split, which), counts_needed(cube, issues)
@@ -57,15 +168,14 @@ def scorecard(
     weights, blocks = day_weights(len(counts), seed=seed), block_count(len(counts))
     entries: dict[str, dict[str, Any]] = {}
     samples: dict[str, Sample] = {}
-    for name, one in tqdm(fitted.items(), desc="evaluate", unit="forecaster", disable=None):
-        intensity = one.forecaster.predict(cube, issues).intensity
-        entries[name] = scorecard_entry(intensity, counts, cube.categories, one.thresholds, areas, patrol_area)
-        spreads, hot = one.forecaster.spreads, one.hot_thresholds
-        days = day_figures(intensity, counts, needed, cube.categories, spreads, hot)
-        entries[name] |= days[ALL]
+    for name, fit in fits.items():
+        lam = np.asarray(intensity[name])
+        entries[name] = scorecard_entry(lam, counts, cube.categories, fit.thresholds, areas, patrol_area_km2)
+        days = day_figures(lam, counts, needed, cube.categories, fit)
+        entries[name] |= days.get(ALL, {})
         for category, entry in entries[name]["by_category"].items():
-            entry |= days[category]
-        samples[name] = Sample.of(intensity, counts, weights)
+            entry |= days.get(category, {})
+        samples[name] = Sample.of(lam, counts, weights)
     card: dict[str, Any] = {
         "city": cube.name,
         "slice": which,
@@ -87,7 +197,19 @@ def scorecard(
             base = entries["rolling_climatology"]["poisson_deviance"]
             for entry in entries.values():
                 entry["skill"] = skill(entry["poisson_deviance"], base, limit)
-    return finite(card)
+    return Scorecard(finite(card))
+
+
+def day_figures(
+    lam: np.ndarray, y: np.ndarray, needed: Mapping[str, np.ndarray], categories: Sequence[str], fit: ValidationFit
+) -> dict[str, dict[str, float]]:
+    """Coverage and width of intervals and how the hot label is met, for `all` and each category: [m k n c]."""
+    expected, came, out = day_sums(lam, categories), day_sums(y, categories), {}
+    for name, spread in fit.spreads.items():
+        hot, probability = came[name] >= needed[name], spread.at_least(needed[name], expected[name])
+        intervals = interval_figures(*spread.interval(expected[name]), came[name])
+        out[name] = {**intervals, **label_figures(probability, hot, fit.hot_thresholds[name])}
+    return out
 
 
 def describe(cube: Cube, split: Split) -> dict[str, str]:
@@ -100,26 +222,6 @@ def describe(cube: Cube, split: Split) -> dict[str, str]:
     return out
 
 
-def table(card: Mapping[str, Any]) -> str:
-    """The scorecard as text: one line a forecaster, best average precision first, then the differences."""
-    rows = sorted(card["forecasters"].items(), key=lambda item: -(item[1]["average_precision"] or 0))
-    keys = [key for key in TABLE if any(key in entry for _, entry in rows)]
-    known = card["notes"].get("known_time", "occurred")
-    heading = f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"
-    lines = [heading, f"{'forecaster':24s}" + "".join(f"{TABLE[key]:>11s}" for key in keys)]
-    if (share := card.get("reported_share") or 1) < SETTLED:
-        lines.insert(1, f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
-    if (masked := masked_words(card.get("masked"))) is not None:
-        lines.insert(1, masked)
-    for name, entry in rows:
-        cells = ("–" if entry.get(key) is None else f"{entry[key] + 0.0:.5f}" for key in keys)
-        lines.append(f"{name:24s}" + "".join(f"{cell:>11s}" for cell in cells))
-    for pair, metrics in card["differences"].items():
-        found = "; ".join(f"{TABLE[key]} {said(found)}" for key, found in metrics.items())
-        lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
-    return "\n".join(lines)
-
-
 def masked_words(masked: Mapping[str, float] | None) -> str | None:
     """How much of a slice is masked, as text; None where nothing is."""
     if not masked or not masked["hours"]:
@@ -130,9 +232,9 @@ def masked_words(masked: Mapping[str, float] | None) -> str | None:
     )
 
 
-def said(found: Mapping[str, float | None]) -> str:
+def said(metric: str, found: Mapping[str, float | None]) -> str:
     """A difference as text: estimate, interval and the p-value of Diebold and Mariano, as far as there are any."""
-    low, estimate, high = ("–" if (v := found[key]) is None else f"{v:+.5f}" for key in ("low", "estimate", "high"))
+    low, estimate, high = (METRICS[metric].text(found[key], sign=True) for key in ("low", "estimate", "high"))
     p = found.get("p_value")
     bounds = f" [{low}, {high}]" if (found["blocks"] or 0) > 1 else ""
     return f"{estimate}{bounds}" + ("" if p is None else f" (DM p {p:.2g})")
@@ -147,3 +249,8 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _shown(entry: Mapping[str, Any]) -> dict[str, float | None]:
+    """The metrics of the catalogue."""
+    return {key: entry.get(key) for key in METRICS} | {"reported_to_expected": reported_to_expected(entry.get("bias"))}

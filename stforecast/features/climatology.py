@@ -11,117 +11,129 @@ at each age.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from stforecast.features.delay import ReportingDelay, lags_of
 from stforecast.features.graph import Neighbours, side_by_side
-from stforecast.features.record import CELLS, Lateness, Record
 from stforecast.features.rhythms import Rhythms, smoothing
+from stforecast.features.stream import CELLS, EventStream
 
-RATE_DAYS, COUNT_DAYS = 365.0, 365.0
-"""Half-lives of hexagon rates and of counts by hour of the week."""
+SLOW, ROLLING = (365.0, 365.0), (90.0, 365.0)
+"""Half-lives of hexagon rates and of counts by hour of the week, in days: of the slow climatology, which is the offset of
+network and trees (their log-ratios tell how recent weeks depart from it), and of the rolling one, which forecasts."""
 SHRINK_RATE_DAYS, SHRINK_PROFILE_WEEKS, SHRINK_RATIO = 3.0, 2.0, 20.0
 """Pseudo-observations: days of the city's mean rate, weeks of a flat profile, expected events at ratio 1."""
 FLOOR = 1e-7
 
 
-class Rates:
-    """The forgetting sums behind λ₀, carried from patch to patch; rhythms are brought up to date once a week.
+class Climatology:
+    """The decayed sums behind λ₀; rhythms are brought up to date once a week.
 
-    What forgets is kept in growing units: a contribution of patch i enters at 2^(i / half-life), and what is read is
+    What is decayed is kept in growing units: a contribution of patch i enters at 2^(i / half-life), and what is read is
     divided by that of the newest patch, so that a patch touches its own slots only.
 
-    sums: events [c n] and their exposure in days [c], flat in one tensor.
-    table: events by category and slot of the week, [c·slots n]. visits: its exposure, [c slots].
-    loadings: events of each hexagon by rhythm, [r n]. profile: the rhythm of each, with mean 1, [c·slots n].
-    Hexagons are the last axis of every tensor: what differs by category or hour then meets long rows of memory.
+    The state is a dictionary of tensors; hexagons are the last axis: what differs by category or hour then meets long
+    rows of memory.
+
+        sums       events [c n] and their exposure in days [c], flat in one tensor
+        table      events by category and slot of the week, [c·slots n]; visits: its exposure, [c slots]
+        loadings   events of each hexagon by rhythm, [r n]; profile: the rhythm of each, with mean 1, [c·slots n]
+        newest     number of the newest patch
+        share, rhythms, shares   what was learned of the training slice: of `ReportingDelay` and `Rhythms`
+
+    Args:
+        events: the record.
+        half_lives: of rates and of counts, in days.
     """
 
-    def __init__(
-        self,
-        record: Record,
-        lateness: Lateness,
-        rhythms: Rhythms,
-        half_lives: tuple[float, float] = (RATE_DAYS, COUNT_DAYS),
-    ) -> None:
-        cube, device = record.cube, record.device
-        self.record, self.p, self.n, self.c = record, record.patch, cube.n, cube.c
-        self.slots, self.step_days = 7 * record.per_day, cube.step_hours / 24
+    def __init__(self, events: EventStream, half_lives: tuple[float, float] = SLOW) -> None:
+        self.events, self.p, self.n, self.c = events, events.patch, events.cube.n, events.cube.c
+        self.slots, self.step_days = 7 * events.per_day, events.cube.step_hours / 24
         self.week = max(1, self.slots // self.p)  # patches
-        self.half_lives = half_lives
-        self.lags = torch.tensor(lateness.lags, device=device)
-        self.share = torch.as_tensor(lateness.share, device=device)
-        self.rhythms = rhythms.to(device)
-        self.sums = torch.zeros((cube.n + 1) * cube.c, dtype=torch.float64, device=device)  # units outgrow a float32
-        self.table = torch.zeros(cube.c * self.slots, cube.n, device=device)
-        self.visits = torch.zeros(cube.c, self.slots, device=device)
-        self.loadings, self.profile = self.rhythms.start(cube.n), torch.ones_like(self.table)
-        self.newest = -1
+        self.half_lives, self.lags = half_lives, lags_of(events.cube, self.p)
+        self._lags = torch.tensor(self.lags, device=events.device)
 
-    def walk(self, first: int, count: int) -> Tensor:
-        """λ₀ of the K steps after each of the issues first, first + p, … [l c k n], from what is known at each."""
-        issues = first + self.p * torch.arange(count, device=self.record.device)
+    def init_state(self, delay: ReportingDelay, rhythms: Rhythms) -> dict[str, Tensor]:
+        """The state before the first patch."""
+        device, rhythms = self.events.device, rhythms.to(self.events.device)
+        table = torch.zeros(self.c * self.slots, self.n, device=device)
+        return {
+            "sums": torch.zeros((self.n + 1) * self.c, dtype=torch.float64, device=device),  # units outgrow a float32
+            "table": table,
+            "visits": torch.zeros(self.c, self.slots, device=device),
+            "loadings": rhythms.start(self.n),
+            "profile": torch.ones_like(table),
+            "newest": torch.tensor(-1),
+            "share": delay.share.to(device),
+            "rhythms": rhythms.shape,
+            "shares": rhythms.shares,
+        }
+
+    def learned_state(self, until: int, phase: int) -> dict[str, Tensor]:
+        """`init_state` with the delays and rhythms of the record as known at the step `until`."""
+        cube = self.events.cube
+        return self.init_state(ReportingDelay.of(cube, self.p, until, phase), Rhythms.of(cube, until))
+
+    def step(self, state: dict[str, Tensor], first: int, count: int) -> Tensor:
+        """Take in the patches before the issues first, first + p, …; the state is changed in place.
+
+        Returns:
+            λ₀ of the K steps after each issue, from what is known at it: [l c k n].
+        """
+        share = state["share"]
+        lags = self._lags[: len(share)]
+        issues = first + self.p * torch.arange(count, device=self.events.device)
         newest = issues.div(self.p, rounding_mode="floor") - 1
-        patch = newest[:, None] - self.lags  # [l j]: patches whose late reports fall due
-        new = self.record.arrivals(first, count)
-        by_rate, by_count = (new.weight * self._growth(newest[new.row] - new.age, h) for h in self.half_lives)
-        sums = self.sums.new_zeros(count, len(self.sums))
+        patch = newest[:, None] - lags  # [l j]: patches whose late reports fall due
+        new = self.events.arrivals(first, count)
+        occurred = newest[new.row] - new.age.div(self.p, rounding_mode="floor")
+        by_rate, by_count = (new.weight * self._growth(occurred, h) for h in self.half_lives)
+        sums = state["sums"].new_zeros(count, len(state["sums"]))
         sums.view(-1).index_add_(0, new.row * sums.shape[1] + new.category * self.n + new.hexagon, by_rate)
         of_rate, of_count = (self._growth(patch, h) for h in self.half_lives)  # [l j]
-        begun = issues[:, None, None] - (self.lags[:, None] + 1) * self.p
-        steps = (begun + torch.arange(self.p, device=issues.device)).clamp(min=-self.record.origin)
-        passed = self.record.slots(steps)[0]  # [l j p]
-        exposure = (of_count[..., None] * self.share).float().repeat_interleave(self.p, 1)  # [l j·p c]
-        if self.record.observed is None:
-            sums[:, self.c * self.n :] += (of_rate @ self.share.double()) * (self.p * self.step_days)
+        begun = issues[:, None, None] - (lags[:, None] + 1) * self.p
+        steps = (begun + torch.arange(self.p, device=issues.device)).clamp(min=-self.events.origin)
+        passed = self.events.slots(steps)[0]  # [l j p]
+        exposure = (of_count[..., None] * share).float().repeat_interleave(self.p, 1)  # [l j·p c]
+        if self.events.observed is None:
+            sums[:, self.c * self.n :] += (of_rate @ share.double()) * (self.p * self.step_days)
         else:
-            observed = self.record.observed[self.record.at(steps)]  # [l j p c]
-            days = of_rate[..., None] * self.share.double() * observed.sum(2).double()
+            observed = self.events.observed[self.events.at(steps)]  # [l j p c]
+            days = of_rate[..., None] * share.double() * observed.sum(2).double()
             sums[:, self.c * self.n :] += days.sum(1) * self.step_days
             exposure *= observed.flatten(1, 2)
-        place = (new.category * self.slots + self.record.slots(new.hour)[0]) * self.n + new.hexagon
-        ahead = self.record.slots(issues[:, None] + torch.arange(self.record.cube.horizons, device=issues.device))[0]
+        place = (new.category * self.slots + self.events.slots(new.hour)[0]) * self.n + new.hexagon
+        ahead = self.events.slots(issues[:, None] + torch.arange(self.events.cube.horizons, device=issues.device))[0]
         out = torch.empty(count, self.c, ahead.shape[1], self.n, device=sums.device)
         by_count, start = by_count.float(), 0
         for i, end in enumerate(new.ends):
-            self.table.view(-1).index_add_(0, place[start:end], by_count[start:end])
-            self.visits.index_add_(1, passed[i].flatten(), exposure[i].T)
-            sums[i].add_(sums[i - 1] if i else self.sums)
-            self.newest, start = first // self.p + i - 1, end
-            if 0 <= self.newest < self.week or (self.newest + 1) % self.week == 0 < self.newest:
-                self._follow()
-            torch.index_select(self._by_slot(self.profile), 1, ahead[i], out=out[i])
-        self.sums = sums[-1].clone()
+            state["table"].view(-1).index_add_(0, place[start:end], by_count[start:end])
+            state["visits"].index_add_(1, passed[i].flatten(), exposure[i].T)
+            sums[i].add_(sums[i - 1] if i else state["sums"])
+            now, start = first // self.p + i - 1, end
+            if 0 <= now < self.week or (now + 1) % self.week == 0 < now:
+                self._follow(state, now)
+            torch.index_select(self._by_slot(state["profile"]), 1, ahead[i], out=out[i])
+        state["sums"], state["newest"] = sums[-1].clone(), torch.tensor(now)
         return out.mul_(self._rate(sums, newest)[:, :, None]).add_(FLOOR)
 
-    def intensity(self, s: int, count: int) -> Tensor:
-        """λ₀ of steps s … s + count − 1 from the sums as they stand, [c k n]."""
-        slots = self.record.slots(s + torch.arange(count, device=self.record.device))[0]
-        newest = torch.full((1,), self.newest, device=self.record.device)
-        return self._by_slot(self.profile)[:, slots] * self._rate(self.sums[None], newest)[0, :, None] + FLOOR
-
-    def state(self) -> dict[str, Any]:
-        """Everything carried, as tensors of its own and plain values."""
-        carried = {key: getattr(self, key).clone() for key in ("sums", "table", "visits", "loadings", "profile")}
-        return {**carried, "newest": self.newest}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
-        for key in state.keys() - {"newest"}:
-            setattr(self, key, state[key].to(self.record.device, copy=True))
-        self.newest = state["newest"]
+    def forecast(self, state: dict[str, Tensor], s: int, count: int) -> Tensor:
+        """λ₀ of steps s … s + count − 1 from the state as it stands, [c k n]."""
+        slots = self.events.slots(s + torch.arange(count, device=self.events.device))[0]
+        newest = torch.full((1,), int(state["newest"]), device=self.events.device)
+        return self._by_slot(state["profile"])[:, slots] * self._rate(state["sums"][None], newest)[0, :, None] + FLOOR
 
     @cached_property
     def near(self) -> dict[int, Neighbours]:
         """The smoothing over slots of the week as sparse products, for the rows of one category or of all."""
-        matrix = smoothing(self.record.per_day)
+        matrix = smoothing(self.events.per_day)
         edges = matrix.nonzero().T
         return {
             copies * self.slots: Neighbours(
                 side_by_side(edges, self.slots, copies), self.slots * copies, matrix[*edges].repeat(copies)
-            ).to(self.record.device)
+            ).to(self.events.device)
             for copies in {1, self.c}
         }
 
@@ -142,28 +154,30 @@ class Rates:
         city = (rate.mean(-1, keepdim=True) + 1e-3) / (days + 1)
         return ((rate + city * SHRINK_RATE_DAYS) / (days + SHRINK_RATE_DAYS) * self.step_days).float()
 
-    def _follow(self) -> None:
+    def _follow(self, state: dict[str, Tensor], newest: int) -> None:
         """Bring loadings and profile up to the table as it stands; hexagons in parts that bound memory."""
-        grown = 2 ** (self.newest * self.p * self.step_days / self.half_lives[1])
-        visits = self.visits / grown
-        parts = range(0, self.n, max(1, CELLS // len(self.table)))
+        table, loadings, profile = state["table"], state["loadings"], state["profile"]
+        rhythms = Rhythms(state["rhythms"], state["shares"])
+        grown = 2 ** (newest * self.p * self.step_days / self.half_lives[1])
+        visits = state["visits"] / grown
+        parts = range(0, self.n, max(1, CELLS // len(table)))
         seen, expected = torch.zeros_like(visits), torch.zeros_like(visits)
         for at in parts:
             part = slice(at, at + parts.step)
-            counts = self.table[:, part] / grown
-            self.loadings[:, part] = self.rhythms.loadings(counts, self.loadings[:, part])
-            rhythm = self._by_slot(self.rhythms.shape.T @ self.loadings[:, part])
+            counts = table[:, part] / grown
+            loadings[:, part] = rhythms.loadings(counts, loadings[:, part])
+            rhythm = self._by_slot(rhythms.shape.T @ loadings[:, part])
             rhythm = rhythm / rhythm.mean(1, keepdim=True)
             counts = self._by_slot(counts)
             seen += counts.sum(-1)
             expected += (rhythm * counts.sum(1, keepdim=True)).sum(-1)
-            self.profile[:, part] = rhythm.flatten(0, 1)
+            profile[:, part] = rhythm.flatten(0, 1)
         city = self._city(seen, visits) / expected.add_(FLOOR)
         for at in parts:
             part = slice(at, at + parts.step)
-            rhythm = self._by_slot(self.profile[:, part]) * city[..., None]
-            rhythm = rhythm * self._ratio(self._by_slot(self.table[:, part] / grown), rhythm * visits[..., None])
-            self.profile[:, part] = (rhythm / rhythm.mean(1, keepdim=True)).flatten(0, 1)
+            rhythm = self._by_slot(profile[:, part]) * city[..., None]
+            rhythm = rhythm * self._ratio(self._by_slot(table[:, part] / grown), rhythm * visits[..., None])
+            profile[:, part] = (rhythm / rhythm.mean(1, keepdim=True)).flatten(0, 1)
 
     def _city(self, seen: Tensor, visits: Tensor) -> Tensor:
         """The city's profile over the week, from its counts and their exposure [c slots]."""

@@ -1,12 +1,22 @@
-"""How much of the record is known at a step."""
+"""How late reports come: what of the record is known at a step, and when the rest is expected."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from stforecast.cube import Cube
+
+LAGS_DAYS = (0, 1, 2, 4, 8, 16, 30)
+"""Ages (in days) at which late reports are taken to arrive when *expected* sums are kept; the last holds the rest."""
+MATURE_DAYS = 60
+"""Age from which all reports of an event count as in."""
+SETTLED = 0.98
+"""Share of a step's events that must have been reported for its counts to be learned from."""
 
 
 def windows(values: Any, issues: np.ndarray | list[int], horizons: int) -> Any:
@@ -30,14 +40,12 @@ def completeness(cube: Cube, first: int, last: int, known_before: int) -> np.nda
 def arrived(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
     """The share of the reports of recorded steps that has come in before `known_before`: float32 [t c].
 
-    The share of mature events (60 days and older) that were known within each age, per category; 1 where the record
-    has no delay.
+    The share of mature events that were known within each age, per category; 1 where the record has no delay.
     """
     share = np.ones((last - first, cube.c), np.float32)
     if not late(cube, known_before):
         return share
-    per_day = max(1, 24 // cube.step_hours)
-    horizon = 60 * per_day
+    horizon = MATURE_DAYS * max(1, 24 // cube.step_hours)
     settled = max(known_before - horizon, known_before // 2)
     age = np.minimum(known_before - 1 - np.arange(first, last), horizon)
     for category in range(cube.c):
@@ -48,6 +56,12 @@ def arrived(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
             curve = np.maximum(known / known[-1], 1e-3)
             share[:, category] = np.where(age >= 0, curve[np.maximum(age, 0)], 1e-3)
     return share
+
+
+def settled_until(cube: Cube, end: int) -> int:
+    """The step up to which nearly all events were reported by `end`: later ones would teach that days are quiet."""
+    settled = np.flatnonzero(completeness(cube, 0, end, end).min(1) > SETTLED)
+    return int(settled[-1]) + 1 if settled.size else end
 
 
 def reported_share(cube: Cube, first: int, last: int) -> float:
@@ -65,3 +79,49 @@ def reported_share(cube: Cube, first: int, last: int) -> float:
 def late(cube: Cube, known_before: int) -> bool:
     """Whether a report that is known by then came after its step; later reports must not tell."""
     return bool(((cube.known_hour > cube.hour) & (cube.known_hour < known_before)).any())
+
+
+def lags_of(cube: Cube, patch: int) -> tuple[int, ...]:
+    """`LAGS_DAYS` in patches."""
+    return tuple(sorted({round(days * max(1, 24 // cube.step_hours) / patch) for days in LAGS_DAYS}))
+
+
+@dataclass(frozen=True)
+class ReportingDelay:
+    """When events are reported: `share[j, c]` of a category's become known `lags[j]` patches after their own.
+
+    Delays between two lags are split between them so that the mean delay is kept; longer ones than the last lag are
+    counted at it. A record without delay has lags (0,) and shares of 1.
+    """
+
+    lags: tuple[int, ...]
+    share: Tensor
+
+    @property
+    def late(self) -> bool:
+        """Whether some reports come after the patch of their event."""
+        return len(self.lags) > 1
+
+    @staticmethod
+    def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> ReportingDelay:
+        """Estimated from events at least 60 days older than `known_before`, as known then; `phase` as in training."""
+        cube = cube.inputs
+        if not late(cube, known_before):
+            return ReportingDelay((0,), torch.ones(1, cube.c))
+        per_patch = max(1, 24 // cube.step_hours) / patch
+        lags = lags_of(cube, patch)
+        settled = known_before - round(MATURE_DAYS * per_patch) * patch
+        mature = (cube.hour < max(settled, known_before // 2)) & (cube.known_hour < known_before)
+        delay = (cube.known_hour[mature] - phase) // patch - (cube.hour[mature] - phase) // patch
+        delay = np.minimum(delay, lags[-1])
+        upper = np.searchsorted(lags, delay)
+        lower = np.maximum(upper - 1, 0)
+        bounds = np.array(lags)
+        part = (delay - bounds[lower]) / np.maximum(bounds[upper] - bounds[lower], 1)
+        part[upper == 0] = 1
+        share = np.zeros((len(lags), cube.c))
+        weight, category = cube.weight[mature], cube.category[mature]
+        np.add.at(share, (lower, category), weight * (1 - part))
+        np.add.at(share, (upper, category), weight * part)
+        share[0, share.sum(0) == 0] = 1
+        return ReportingDelay(lags, torch.as_tensor((share / share.sum(0)).astype(np.float32)))

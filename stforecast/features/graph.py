@@ -82,3 +82,16 @@ def _pad(row: Tensor, column: Tensor, weight: Tensor, n: int) -> tuple[Tensor, T
     table, padded = torch.zeros(n, width, dtype=torch.int64), torch.zeros(n, width)
     table[row, place], padded[row, place] = column, weight.float()
     return table, padded
+
+
+class NeighbourSum(torch.nn.Module):
+    """Sums over the neighbours times `weight`, by default in parts of the widest ring: [… n] → [… n]."""
+
+    def __init__(self, edges: Tensor, n: int, weight: float | None = None) -> None:
+        super().__init__()
+        widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
+        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / widest))
+
+    def forward(self, sums: Tensor) -> Tensor:
+        """[… n] → [… n]."""
+        return self.product(sums.flatten(0, -2).T.contiguous()).T.reshape(sums.shape)

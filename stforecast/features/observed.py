@@ -7,14 +7,10 @@ they are forecast together, from the record as known at the last of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 
 import numpy as np
 
 from stforecast.cube import Cube
-
-Intensity = Callable[..., np.ndarray]
-"""A method that gives λ [m k n c] of a cube at issue steps [m]."""
 
 
 def agreeing(cube: Cube, issues: np.ndarray) -> np.ndarray:
@@ -28,19 +24,12 @@ def last_known(cube: Cube, issues: np.ndarray) -> Cube:
     return cube.as_known(min(int(issues.max(initial=0)), cube.steps))
 
 
-def as_known(intensity: Intensity) -> Intensity:
-    """Give a forecaster's `intensity` the cube as known at its issues: once for all that agree."""
-
-    @wraps(intensity)
-    def of(self: object, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        if cube.masked is not None or not cube.holes:
-            return intensity(self, cube, issues)
-        state, out = agreeing(cube, issues), None
-        for one in np.unique(state):
-            here = np.flatnonzero(state == one)
-            found = intensity(self, last_known(cube, issues[here]), issues[here])
-            out = np.zeros((len(issues), *found.shape[1:]), found.dtype) if out is None else out
-            out[here] = found
-        return intensity(self, cube, issues) if out is None else out
-
-    return of
+def by_agreement(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cube, issues: np.ndarray) -> np.ndarray:
+    """λ [m k n c] of `forecast`, which is given the cube as known at its issues: once for all that agree."""
+    if cube.masked is not None or not cube.holes or not len(issues):
+        return forecast(cube, issues)
+    state, out = agreeing(cube, issues), np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
+    for one in np.unique(state):
+        here = np.flatnonzero(state == one)
+        out[here] = forecast(last_known(cube, issues[here]), issues[here])
+    return out

@@ -81,10 +81,6 @@ class Rhythms:
         shares = mine.sum(0) + 1
         return Rhythms(shape.float(), (shares / shares.sum()).float())
 
-    def plain(self) -> list[Tensor]:
-        """As tensors, to be kept."""
-        return [self.shape, self.shares]
-
     def to(self, device: torch.device | str) -> Rhythms:
         """On a device."""
         return Rhythms(self.shape.to(device), self.shares.to(device))

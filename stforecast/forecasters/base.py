@@ -1,118 +1,174 @@
-"""What every forecaster takes and gives: `fit(cube, split)`, `predict(cube, issues) -> Forecast`, `save`, `load`.
+"""What every forecaster is: `fit(cube, split)`, `predict(cube, issue_times) -> Forecast`, `save`, `load`.
 
-Evaluation, calibration, delivery and serving never ask which forecaster it is.
+A forecaster of one's own gives `learn` (if it learns) and `intensity`, and `save_fit` and `load_fit` (if it keeps
+anything); calibration, recent level, averages and files follow. `stforecast.testing.check_forecaster` tries it.
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 
 from stforecast.config import Config
+from stforecast.config.settings import with_settings
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError
+from stforecast.errors import ArtefactError
+from stforecast.features.observed import by_agreement
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.level import Issued, at_level, with_earlier
-from stforecast.imports import importing
+from stforecast.forecasters.calibrated import ValidationFit, fit_validation
+from stforecast.forecasters.forecast import Forecast
+from stforecast.forecasters.recalibration import recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration
-from stforecast.scoring.conformal import Spread
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
-    from stforecast.forecasters.kept import Kept
-    from stforecast.forecasters.walking import Walking
+    from stforecast.forecasters.state_cache import StateCache
 
-
-@dataclass(frozen=True)
-class Forecast:
-    """Intensities of issue times × horizons × hexagons × categories, float32 [m k n c] in events a step.
-
-    `complete_until` is the instant up to which the record was used; `assumptions` are plain sentences
-    about what was missing (weather, recent reports). `spreads` tell how counts over all horizons spread about their
-    λ, for `all` and each category; empty for a forecast that was not calibrated. `usual` is what the rolling
-    climatology has for the same cells, at the city's recent level: what a forecast is compared with in words.
-    `districts` names the district of each hexagon, None where it has none.
-    """
-
-    intensity: np.ndarray
-    issue_times: pd.DatetimeIndex
-    hexagons: np.ndarray
-    categories: tuple[str, ...]
-    step_hours: int
-    time_zone: str
-    model: str
-    complete_until: pd.Timestamp
-    assumptions: tuple[str, ...] = ()
-    spreads: Mapping[str, Spread] = field(default_factory=dict)
-    usual: np.ndarray | None = None
-    districts: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        m, _, n, c = self.intensity.shape
-        expected = (len(self.issue_times), len(self.hexagons), len(self.categories))
-        if (m, n, c) != expected:
-            raise ArtefactError(f"forecast: intensity [m k n c] {self.intensity.shape} does not fit names {expected}.")
-        if not np.isfinite(self.intensity).all() or (self.intensity < 0).any():
-            raise ArtefactError("forecast: intensities must be finite and not negative.")
-        if self.usual is not None and self.usual.shape != self.intensity.shape:
-            raise ArtefactError(f"forecast: usual {self.usual.shape} is not shaped as {self.intensity.shape}.")
+CALIBRATION = "calibration.json"
+"""In the folder of a saved forecaster: its `ValidationFit`, and the forecasters that it reads."""
 
 
 class Forecaster(ABC):
     """A way from the record before an issue time to the intensities after it.
 
-    Issue times are given as steps of the cube's axis: the forecast issued at step s is of steps s … s + K − 1
-    and rests on events with `known_hour < s` only.
+    Issue steps are steps of the cube's axis: the forecast issued at step s is of steps s … s + K − 1 and rests on
+    events with `known_hour < s` only.
+
+    Args:
+        config: of the city; default the package's defaults, one fit.
+        parts: fitted forecasters that it reads, by name; see `needs`.
+        settings: values of the configuration's sections `sections`, and seed and seeds, by keyword.
     """
 
     name: ClassVar[str]
+    """What it is called in tables, and how its folder is named."""
     seeded: ClassVar[bool] = False
     """Whether fits differ by seed, so that several are worth averaging (`config.seeds`)."""
+    sections: ClassVar[tuple[str, ...]] = ()
+    """Sections of the configuration whose keys the constructor takes."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.given: Mapping[str, Forecaster] = {}
-        """Fitted forecasters that it reads, by name; see `needs`."""
+    def __init__(
+        self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
+    ) -> None:
+        self.config = with_settings(config, type(self).__name__, self.sections, settings)
+        self.parts = dict(parts or {})
+        self.calibrated: ValidationFit | None = None
+        """What was fitted on the validation slice; None before."""
 
     @classmethod
     def needs(cls, config: Config) -> tuple[str, ...]:
-        """Forecasters that must be fitted before this one."""
+        """Names of the forecasters that must be fitted before this one."""
         return ()
 
-    @abstractmethod
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of its fits."""
+        return [self.config.seed + i for i in range(self.config.seeds if self.seeded else 1)]
+
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:  # noqa: B027
         """Learn from the training slice (and, to choose between fits, the validation slice).
 
-        `folder` is where a long fit keeps its own progress (checkpoints, TensorBoard events).
+        Args:
+            cube: the record.
+            split: its slices.
+            folder: where a long fit keeps its own progress (checkpoints, TensorBoard events).
         """
 
     @abstractmethod
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        """λ as float32 [m k n c] at the issue steps `issues` [m]."""
+        """λ as float32 [m k n c] at the issue steps `issues` [m], from `cube.as_known` at each; not calibrated."""
 
-    def walking(self) -> Walking | None:
-        """The forecaster as one whose state can be kept; None where every forecast needs the record anew."""
-        return None
+    def save_fit(self, folder: Path) -> None:  # noqa: B027
+        """Write what `load_fit` needs into `folder`."""
 
-    def joined(self, others: Sequence[Forecaster]) -> Walking | None:
-        """It and `others`, which differ by seed, as one of their geometric mean on one walk; None where it has none."""
-        return None
+    def load_fit(self, folder: Path) -> None:  # noqa: B027
+        """Take up what `save_fit` wrote."""
 
-    def predict(self, cube: Cube, issues: np.ndarray) -> Forecast:
-        """The forecast at the issue steps `issues`; beyond the cube's end it rests on the record up to there."""
-        issues = np.asarray(issues, np.int64)
-        return self.forecast(cube, issues, self.intensity(cube, issues))
+    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        """Learn from the training slice and calibrate on the validation slice.
 
-    def forecast(self, cube: Cube, issues: np.ndarray, intensity: np.ndarray) -> Forecast:
-        """Intensities at the issue steps `issues` with their coordinates."""
+        Args:
+            cube: the record.
+            split: its slices.
+            folder: where a long fit keeps its progress, to go on after a kill.
+        """
+        self.learn(cube, split, folder)
+        return self.calibrate(cube, split)
+
+    def calibrate(self, cube: Cube, split: Split) -> Self:
+        """Fit calibration, spread of daily counts and thresholds on the validation slice, as known at its end."""
+        self.calibrated = fit_validation(self.raw, cube, split)
+        return self
+
+    def raw(self, cube: Cube, issues: np.ndarray, known: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Uncalibrated λ [m k n c] at issue steps [m], each from the record as known at it.
+
+        Args:
+            cube: the record.
+            issues: issue steps, [m].
+            known: what other forecasters gave at the same steps, by name, for those that read them.
+        """
+        return by_agreement(self.intensity, cube, np.asarray(issues, np.int64))
+
+    def predict(self, cube: Cube, issue_times: Any) -> Forecast:
+        """The calibrated forecast at issue times; past the cube's end it rests on the record up to there.
+
+        Args:
+            cube: the record.
+            issue_times: a time with Z or an offset ("2024-10-28T06:00Z"), a Timestamp, or a list or range of them.
+
+        Raises:
+            ArtefactError: it is not fitted, or a time is not a step of the cube.
+        """
+        return self.forecast(cube, cube.steps_of(issue_times))
+
+    def forecast(
+        self,
+        cube: Cube,
+        issues: np.ndarray,
+        cache: StateCache | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
+    ) -> Forecast:
+        """The calibrated forecast at issue steps [m], at the level of the weeks before each.
+
+        Args:
+            cube: the record.
+            issues: issue steps, [m].
+            cache: kept states, from which the forecast of one issue goes on.
+            known: uncalibrated λ of forecasters at `steps_needed`, by name, where at hand; this one's too.
+        """
+        fit, issues = self.fitted, np.asarray(issues, np.int64)
+        past = cache.past(self, cube, int(issues[0])) if cache and len(issues) == 1 else None
+        if past is None:
+            steps, known = steps_needed(cube, issues), known or {}
+            raw = known[self.name] if self.name in known else self.raw(cube, steps, known)
+            past = fit.past(steps, raw)
+        found = self.wrap(cube, issues, recalibrated(cube, issues, past))
+        return replace(found, spreads=fit.spreads)
+
+    @property
+    def fitted(self) -> ValidationFit:
+        """What was fitted on the validation slice.
+
+        Raises:
+            ArtefactError: it is not fitted.
+        """
+        if self.calibrated is None:
+            raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train`, or call fit(cube, split), first.")
+        return self.calibrated
+
+    def uncalibrated(self, cube: Cube) -> Self:
+        """It, with a calibration that changes nothing; for a forecaster that has no validation slice."""
+        self.calibrated = ValidationFit(Calibration.identity(cube.c))
+        return self
+
+    def wrap(self, cube: Cube, issues: np.ndarray, intensity: np.ndarray) -> Forecast:
+        """Intensities [m k n c] at the issue steps `issues` with their coordinates."""
         return Forecast(
             intensity=intensity,
             issue_times=cube.times_of(issues),
@@ -125,14 +181,36 @@ class Forecaster(ABC):
             districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
         )
 
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write what `load` needs into `folder`."""
+    def save(self, folder: str | Path) -> None:
+        """Write what `load` needs into `folder`; what was fitted on the validation slice comes last."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.save_fit(folder)
+        write_json(folder / CALIBRATION, {"parts": [*self.parts], **self.fitted.to_dict()})
 
     @classmethod
-    @abstractmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        """Open what `save` wrote."""
+    def load(
+        cls, folder: str | Path, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None
+    ) -> Self:
+        """Open what `save` wrote.
+
+        Args:
+            folder: of the saved forecaster.
+            config: as it was fitted with, or one that only differs in what does not concern the fit.
+            parts: the forecasters that it reads, by name.
+
+        Raises:
+            ArtefactError: files are absent or damaged.
+        """
+        folder, forecaster = Path(folder), cls(config, parts)
+        path = folder / CALIBRATION
+        values = read_json(path)
+        try:
+            forecaster.calibrated = ValidationFit.from_dict(values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtefactError(f"{path}: damaged ({error!r}). Run `stforecast train --fresh`.") from error
+        forecaster.load_fit(folder)
+        return forecaster
 
 
 class WithoutParameters(Forecaster):
@@ -140,71 +218,15 @@ class WithoutParameters(Forecaster):
 
     ends: tuple[int, ...] = ()
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.ends = (split.train_end, split.validation_end)
-        return self
 
     def slice_end(self, issue: int) -> int:
         """The end of the slice before: of training for issues in validation, of validation for test issues."""
         return max((end for end in self.ends if end <= issue), default=issue)
 
-    def save(self, folder: Path) -> None:
+    def save_fit(self, folder: Path) -> None:
         write_json(folder / "ends.json", self.ends)
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster = cls(config)
-        forecaster.ends = tuple(read_json(folder / "ends.json"))
-        return forecaster
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A forecaster with what was fitted on the validation slice: the map on log λ, and the spread of daily counts."""
-
-    forecaster: Forecaster
-    calibration: Calibration
-    spreads: Mapping[str, Spread] = field(default_factory=dict)
-
-    def predict(self, cube: Cube, issues: np.ndarray, kept: Kept | None = None) -> Forecast:
-        """The calibrated forecast, at the level of the weeks before each issue; of one issue, from what is `kept`."""
-        issues = np.asarray(issues, np.int64)
-        issued = kept.issued(self, cube, int(issues[0])) if kept and len(issues) == 1 else None
-        if issued is None:
-            needed = with_earlier(cube, issues)
-            issued = self.issued(needed, self.forecaster.intensity(cube, needed))
-        found = self.forecaster.forecast(cube, issues, at_level(cube, issues, issued))
-        return replace(found, spreads=self.spreads)
-
-    def issued(self, steps: np.ndarray, intensity: np.ndarray) -> Issued:
-        """What the forecaster gave at ascending issue `steps`, calibrated."""
-        return Issued.of(steps, self.calibration.apply(intensity))
-
-
-_WHERE = {
-    "gcrn": "stforecast.forecasters.gcrn.forecaster:GCRN",
-    "rolling_climatology": "stforecast.forecasters.climatology:RollingClimatology",
-    "climatology": "stforecast.forecasters.climatology:FixedClimatology",
-    "hexagon_mean": "stforecast.forecasters.controls:HexagonMean",
-    "last_week": "stforecast.forecasters.controls:LastWeek",
-    "kernel": "stforecast.forecasters.kernel:Kernel",
-    "hawkes": "stforecast.forecasters.hawkes:Hawkes",
-    "ensemble": "stforecast.forecasters.ensemble:Ensemble",
-    "hist_gradient_boosting": "stforecast.forecasters.zoo:HistGradientBoosting",
-    "xgboost": "stforecast.forecasters.zoo:XGBoost",
-    "lightgbm": "stforecast.forecasters.zoo:LightGBM",
-    "catboost": "stforecast.forecasters.zoo:CatBoost",
-    "random_forest": "stforecast.forecasters.zoo:RandomForest",
-    "extra_trees": "stforecast.forecasters.zoo:ExtraTrees",
-    "balanced_random_forest": "stforecast.forecasters.zoo:BalancedRandomForest",
-}
-
-
-@cache
-def forecaster_class(name: str) -> type[Forecaster]:
-    """The class behind a forecaster's name; its module (and what it needs) is imported only now."""
-    if name not in _WHERE:
-        raise ConfigError(f"evaluation.forecasters: {name!r} is not one of {', '.join(_WHERE)}.")
-    module, _, attribute = _WHERE[name].partition(":")
-    with importing():
-        return getattr(importlib.import_module(module), attribute)
+    def load_fit(self, folder: Path) -> None:
+        self.ends = tuple(read_json(folder / "ends.json"))

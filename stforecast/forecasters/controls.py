@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.features.observed import as_known
+from stforecast.features.stream import day_steps
 from stforecast.forecasters.base import WithoutParameters
 
 
@@ -14,7 +14,6 @@ class HexagonMean(WithoutParameters):
 
     name = "hexagon_mean"
 
-    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         ends = [self.slice_end(issue) for issue in issues.tolist()]
         rates = {end: mean_rate(cube, 0, end) for end in set(ends)}
@@ -26,9 +25,8 @@ class LastWeek(WithoutParameters):
 
     name = "last_week"
 
-    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        week = 7 * max(1, 24 // cube.step_hours)
+        week = 7 * day_steps(cube)
         served = np.minimum(issues, cube.steps)
         rates = np.stack([mean_rate(cube, last_observed(cube, week, s), s) for s in served.tolist()])
         return np.repeat(rates[:, None], cube.horizons, axis=1)

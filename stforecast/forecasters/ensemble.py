@@ -6,9 +6,8 @@ y > 0 as in the calibration. Forecasters that err differently improve each other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,7 +15,7 @@ from scipy.optimize import minimize
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
-from stforecast.features.delay import completeness, windows
+from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.scoring.intensity import FLOOR
@@ -27,51 +26,47 @@ class Ensemble(Forecaster):
     """Pools the forecasters of `evaluation.ensemble`, which are fitted before it."""
 
     name = "ensemble"
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.parts = self.needs(config)
-        self.level, self.weights = 0.0, np.full(len(self.parts), 1 / len(self.parts))
+    level, weights = 0.0, np.zeros(0)
 
     @classmethod
     def needs(cls, config: Config) -> tuple[str, ...]:
         return tuple(config.evaluation.ensemble)
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        issues, end = split.issues("validation"), split.validation_end
-        counts = windows(cube.dense(0, end, known_before=end), issues, cube.horizons).numpy()
-        share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
-        logs = np.stack([log.ravel() for log in self._logs(cube, issues)])
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
+        counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
+        logs = np.stack([log.ravel() for log in self._logs(cube, scored(cube, split, "validation"), {})])
         self.level, self.weights = pool_weights(logs, counts.ravel(), np.broadcast_to(share, counts.shape).ravel())
-        return self
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        total = sum(w * log for w, log in zip(self.weights, self._logs(cube, issues), strict=True))
+        return self.raw(cube, issues)
+
+    def raw(self, cube: Cube, issues: np.ndarray, known: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        total = sum(w * log for w, log in zip(self.weights, self._logs(cube, issues, known or {}), strict=True))
         return np.exp(total + self.level).astype(np.float32)
 
-    def _logs(self, cube: Cube, issues: np.ndarray) -> list[np.ndarray]:
+    def _logs(self, cube: Cube, issues: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
         """log λ [m k n c] of each part."""
-        return [np.log(np.maximum(self.given[part].intensity(cube, issues), FLOOR)) for part in self.parts]
+        for name, part in self.parts.items():
+            lam = known[name] if name in known else part.raw(cube, issues)
+            yield np.log(np.maximum(lam, FLOOR))
 
-    def save(self, folder: Path) -> None:
+    def save_fit(self, folder: Path) -> None:
         weights = dict(zip(self.parts, self.weights.tolist(), strict=True))
         write_json(folder / "pool.json", {"level": self.level, "weights": weights})
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster, kept = cls(config), read_json(folder / "pool.json")
+    def load_fit(self, folder: Path) -> None:
+        kept = read_json(folder / "pool.json")
         try:
             weights: Mapping[str, float] = kept["weights"]
-            forecaster.level, parts = float(kept["level"]), tuple(weights)
+            self.level, parts = float(kept["level"]), tuple(weights)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{folder / 'pool.json'}: damaged ({error!r}). Train it again.") from error
-        if parts != forecaster.parts:
+        if parts != tuple(self.parts):
             raise ArtefactError(
                 f"{folder / 'pool.json'}: pools {', '.join(parts)}, and evaluation.ensemble names "
-                f"{', '.join(forecaster.parts)}. Set it so, or run `stforecast train --fresh`."
+                f"{', '.join(self.parts)}. Set it so, or run `stforecast train --fresh`."
             )
-        forecaster.weights = np.array(list(weights.values()))
-        return forecaster
+        self.weights = np.array(list(weights.values()))
 
 
 def pool_weights(logs: np.ndarray, counts: np.ndarray, share: np.ndarray) -> tuple[float, np.ndarray]:

@@ -20,34 +20,28 @@ categories gained nothing; the rhythm did (Denver: average precision .1052, with
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError
-from stforecast.features.climatology import Rates
-from stforecast.features.delay import arrived, completeness
-from stforecast.features.fading import Fading
+from stforecast.errors import ConfigError
+from stforecast.features.climatology import Climatology
+from stforecast.features.decayed import sums_at
+from stforecast.features.delay import MATURE_DAYS, arrived, settled_until
 from stforecast.features.graph import Neighbours
-from stforecast.features.observed import as_known
-from stforecast.features.record import Lateness, Record
-from stforecast.features.rhythms import Rhythms
+from stforecast.features.stream import EventStream, day_steps
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.mixture import fit_mixture
-from stforecast.forecasters.walking import by_phase
+from stforecast.forecasters.streaming import beyond_of, by_phase
 from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
 """Half-lives of the excitation; how much each holds is fitted."""
 WALKED = 7
 """Patches that are walked through at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
-DELAY_DAYS = 60
-"""Age at which every report is taken to have arrived."""
 
 
 class Hawkes(Forecaster):
@@ -60,13 +54,12 @@ class Hawkes(Forecaster):
     weights: np.ndarray
     train_end: int
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.train_end = split.train_end
         warm_up = max(1, min(self.config.training.warm_up_days * split.day, split.train_end // 3))
-        parts, category, events, totals = self._parts(Surroundings(cube.as_known(split.train_end)), split, warm_up)
+        parts, category, events, totals = self._parts(ExcitationSums(cube.as_known(split.train_end)), split, warm_up)
         of = [category == c for c in range(cube.c)]
         self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
-        return self
 
     @property
     def branching(self) -> np.ndarray:
@@ -79,90 +72,87 @@ class Hawkes(Forecaster):
         """Spectral radius of `branching`: below 1 every cascade dies out."""
         return float(np.abs(np.linalg.eigvals(self.branching)).max())
 
-    def _parts(self, around: Surroundings, split: Split, warm_up: int) -> tuple[np.ndarray, ...]:
+    def _parts(self, excitation: ExcitationSums, split: Split, warm_up: int) -> tuple[np.ndarray, ...]:
         """What λ is mixed from: φ at the cells with events [e 1+f], their category [e], counts [e]; Σ φ [c 1+f].
 
         Over steps whose events were known when training ended, and so were those before; λ₀ is as known at its issue.
         """
-        cube, p, end = around.cube, around.record.patch, split.train_end
-        observed, at = around.record.observed, around.record.at
-        mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
-        last = int(mature[-1]) + 1 if mature.size else end
-        issue = split.first % p
-        rates = Rates(around.record, Lateness.of(cube, p, end, issue), Rhythms.of(cube, end))
-        sums = torch.zeros(cube.n, around.f // 2)
-        found, totals = [], torch.zeros(cube.c, 1 + around.f, dtype=torch.float64)
+        cube, p, end = excitation.cube, excitation.events.patch, split.train_end
+        observed, at = excitation.events.observed, excitation.events.at
+        last, issue = settled_until(cube, end), split.first % p
+        climatology = Climatology(excitation.events)
+        state = climatology.learned_state(end, issue)
+        sums = torch.zeros(cube.n, excitation.f // 2)
+        found, totals = [], torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
         while issue + p <= last:
             learning = issue >= warm_up
             count = max(1, min(WALKED, ((last if learning else warm_up) - issue) // p))
-            usual = rates.intensity(issue, around.week).mean(1).T  # [n c]
-            background = rates.walk(issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
+            usual = climatology.forecast(state, issue, excitation.week).mean(1).T  # [n c]
+            background = climatology.step(state, issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
             counts = cube.dense(issue, issue + count * p, known_before=end)
             came = counts
             if observed is not None:  # expected events in place of those that were not recorded, and none to learn from
                 here = observed[at(torch.arange(issue, issue + count * p))][:, None]
                 came, background = counts + background * (1 - here), background * here
-            before, sums = around.walk(sums, came)
+            before, sums = excitation.walk(sums, came)
             if learning:
                 cells = counts.nonzero().unbind(1)
-                excited = around.at(before, cells[0], cells[1]) * (background[cells] / usual[cells[1:]])[:, None]
+                excited = excitation.at(before, cells[0], cells[1]) * (background[cells] / usual[cells[1:]])[:, None]
                 found.append((torch.cat([background[cells][:, None], excited], 1), cells[2], counts[cells]))
                 totals[:, 0] += background.sum((0, 1))
-                totals[:, 1:] += around.total(before, background / usual)
+                totals[:, 1:] += excitation.total(before, background / usual)
             issue += count * p
         if not found:
             raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
         parts, category, events = (torch.cat(each).numpy() for each in zip(*found, strict=True))
         return parts, category, events, totals.numpy()
 
-    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        if not hasattr(self, "weights"):
-            raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")
-        around = Surroundings(cube, max(0, int(issues.max(initial=0)) - cube.steps))
-        p, out = around.record.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        missing, rhythms = self._missing(around), Rhythms.of(cube, self.train_end)
-        usually_unseen = _unseen(around, missing)
+        excitation = ExcitationSums(cube, beyond_of(cube, issues))
+        p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
+        missing, climatology = self._missing(excitation), Climatology(excitation.events)
+        usually_unseen = _unseen(excitation, missing)
         for phase, served in by_phase(issues, p, cube.steps).items():
-            # reporting delays as they were known when training ended
-            rates = Rates(around.record, Lateness.of(cube, p, self.train_end, phase), rhythms)
-            fading, end = Fading(cube, around.half_lives[:, None]), phase
-            for s in sorted(served):
+            # reporting delays and rhythms as they were known when training ended
+            state, end = climatology.learned_state(self.train_end, phase), phase
+            half_lives = torch.as_tensor(excitation.half_lives)
+            for s, known in zip(sorted(served), sums_at(excitation.events, half_lives, sorted(served)), strict=True):
                 while end <= s:
-                    count = min(around.record.stretch, (s - end) // p + 1)
-                    rates.walk(end, count)
+                    count = min(excitation.events.segment, (s - end) // p + 1)
+                    climatology.step(state, end, count)
                     end += count * p
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
-                background = rates.intensity(s, max(ahead, around.week)).permute(1, 2, 0)  # [k n c]
-                sums = torch.as_tensor(fading.at(s), dtype=torch.float32)
-                unseen = usually_unseen
+                background = climatology.forecast(state, s, max(ahead, excitation.week)).permute(1, 2, 0)  # [k n c]
+                sums, unseen = known.permute(2, 0, 1), usually_unseen  # [n h c]
                 if cube.masked is not None and cube.masked[max(s - len(missing), 0) : s].any():
                     hidden = cube.masked[max(s - len(missing), 0) : s][::-1]
-                    unseen = _unseen(around, np.r_[np.maximum(missing[: len(hidden)], hidden), missing[len(hidden) :]])
+                    unseen = _unseen(
+                        excitation, np.r_[np.maximum(missing[: len(hidden)], hidden), missing[len(hidden) :]]
+                    )
                 if unseen is not None:
-                    sums = sums + torch.einsum("wnc,whc->nhc", background[: around.week], unseen)
-                lam = self.expect(around, sums, background, ahead)
+                    sums = sums + torch.einsum("wnc,whc->nhc", background[: excitation.week], unseen)
+                lam = self.expect(excitation, sums, background, ahead)
                 for place in served[s]:
                     first = int(issues[place]) - s
                     out[place] = lam[first : first + cube.horizons]
         return out
 
-    def expect(self, around: Surroundings, sums: Tensor, background: Tensor, count: int) -> Tensor:
+    def expect(self, excitation: ExcitationSums, sums: Tensor, background: Tensor, count: int) -> Tensor:
         """E[λ] of the next `count` steps [k n c], from faded sums of events [n h c] and λ₀ of a week or more."""
-        usual, out = background[: around.week].mean(0), []
-        own, excited = torch.as_tensor(self.weights, dtype=torch.float32).split([1, around.f], 1)
+        usual, out = background[: excitation.week].mean(0), []
+        own, excited = torch.as_tensor(self.weights, dtype=torch.float32).split([1, excitation.f], 1)
         for now in background[:count]:
-            lam = own[:, 0] * now + now / usual * (around(sums.flatten(1)) @ excited.T)
-            sums = sums * around.fade[:, None] + lam[:, None]
+            lam = own[:, 0] * now + now / usual * (excitation(sums.flatten(1)) @ excited.T)
+            sums = sums * excitation.fade[:, None] + lam[:, None]
             out.append(lam)
         return torch.stack(out)
 
-    def _missing(self, around: Surroundings) -> np.ndarray:
+    def _missing(self, excitation: ExcitationSums) -> np.ndarray:
         """The share of the events of each age that are not yet reported, [t c] from the step before the issue on."""
-        count = DELAY_DAYS * around.record.per_day
-        return 1 - arrived(around.cube, self.train_end - count, self.train_end, self.train_end)[::-1]
+        count = MATURE_DAYS * excitation.events.per_day
+        return 1 - arrived(excitation.cube, self.train_end - count, self.train_end, self.train_end)[::-1]
 
-    def save(self, folder: Path) -> None:
+    def save_fit(self, folder: Path) -> None:
         values = {
             "train_end": self.train_end,
             "half_life_hours": HALF_LIFE_HOURS,
@@ -172,14 +162,12 @@ class Hawkes(Forecaster):
         }
         write_json(folder / "hawkes.json", values)
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster, values = cls(config), read_json(folder / "hawkes.json")
-        forecaster.weights, forecaster.train_end = np.array(values["weights"]), values["train_end"]
-        return forecaster
+    def load_fit(self, folder: Path) -> None:
+        values = read_json(folder / "hawkes.json")
+        self.weights, self.train_end = np.array(values["weights"]), values["train_end"]
 
 
-def _unseen(around: Surroundings, missing: np.ndarray) -> Tensor | None:
+def _unseen(excitation: ExcitationSums, missing: np.ndarray) -> Tensor | None:
     """Weights under which λ₀ of a week makes the events that occurred but are not known, [w h c].
 
     Row w stands for all the past steps w slots of the week after the issue; None where all are known. missing: the
@@ -188,13 +176,13 @@ def _unseen(around: Surroundings, missing: np.ndarray) -> Tensor | None:
     if not missing.any():
         return None
     age = np.arange(len(missing))
-    out = np.zeros((around.week, len(around.half_lives), around.cube.c), np.float32)
-    faded = np.exp2(-age[:, None] / around.half_lives)
-    np.add.at(out, (-1 - age) % around.week, missing[:, None] * faded[..., None])
+    out = np.zeros((excitation.week, len(excitation.half_lives), excitation.cube.c), np.float32)
+    faded = np.exp2(-age[:, None] / excitation.half_lives)
+    np.add.at(out, (-1 - age) % excitation.week, missing[:, None] * faded[..., None])
     return torch.as_tensor(out)
 
 
-class Surroundings:
+class ExcitationSums:
     """Where and how fast excitation goes on a cube: to the hexagon itself and, in equal shares, to its neighbours.
 
     Faded sums of events are [n h·c]; excitation by them is [n f], by place, then half-life, then exciting category.
@@ -203,9 +191,8 @@ class Surroundings:
     """
 
     def __init__(self, cube: Cube, beyond: int = 0) -> None:
-        patch, self.cube = min(max(1, 24 // cube.step_hours), cube.horizons), cube
-        self.week = 7 * max(1, 24 // cube.step_hours)
-        self.record = Record(cube, patch, beyond + self.week)
+        self.cube, self.week = cube, 7 * day_steps(cube)
+        self.events = EventStream(cube, min(day_steps(cube), cube.horizons), beyond + self.week)
         self.half_lives = np.array(HALF_LIFE_HOURS) / cube.step_hours
         self.fade = torch.as_tensor(np.exp2(-1 / self.half_lives), dtype=torch.float32)
         self.gain = (1 - self.fade).repeat_interleave(cube.c)  # [h·c]

@@ -12,20 +12,22 @@ bandwidth of each category are those under which the training slice's days were 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError
-from stforecast.features.delay import completeness
-from stforecast.features.fading import Fading
-from stforecast.features.observed import as_known
+from stforecast.features.decayed import sums_at
+from stforecast.features.delay import settled_until
+from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
@@ -48,43 +50,37 @@ class Kernel(Forecaster):
     half_lives: list[float]
     bandwidths: list[float]
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.city = RollingClimatology(config)
+    def __init__(
+        self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(config, parts, **settings)
+        self.city = RollingClimatology(self.config)
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        self.city.fit(cube, split)
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
+        self.city.learn(cube, split)
         found = likelihoods(cube, split, min(self.config.training.warm_up_days * split.day, split.train_end // 3))
         best = [np.unravel_index(found[..., i].argmax(), found.shape[:2]) for i in range(cube.c)]
         self.half_lives = [float(HALF_LIVES[h]) for h, _ in best]
         self.bandwidths = [float(BANDWIDTHS[b]) for _, b in best]
-        return self
 
-    @as_known
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        if not hasattr(self, "half_lives"):
-            raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")
         served, place = np.unique(np.minimum(issues, cube.steps), return_inverse=True)
         spreading = Spreading(cube)
         kernels = [spreading.kernel(width) for width in self.bandwidths]
-        fading = Fading(cube, steps_of(self.half_lives, cube)[None])
         where = np.zeros((len(served), cube.n, cube.c), np.float32)
-        for i, s in enumerate(served.tolist()):
-            sums = fading.at(s)[:, 0]
-            where[i] = density(np.stack([kernel @ sums[:, c] for c, kernel in enumerate(kernels)], 1))
-        city = self.city.intensity(cube, issues).sum(2, keepdims=True)
-        return city * where[place][:, None]
+        for i, sums in enumerate(sums_at(EventStream(cube, 1), steps_of([self.half_lives], cube), served.tolist())):
+            spread = [kernel @ one for kernel, one in zip(kernels, sums[0].double().numpy(), strict=True)]
+            where[i] = density(np.stack(spread, 1))
+        return self.city.intensity(cube, issues).sum(2, keepdims=True) * where[place][:, None]
 
-    def save(self, folder: Path) -> None:
-        self.city.save(folder)
+    def save_fit(self, folder: Path) -> None:
+        self.city.save_fit(folder)
         write_json(folder / "kernel.json", {"half_lives": self.half_lives, "bandwidths": self.bandwidths})
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster, values = cls(config), read_json(folder / "kernel.json")
-        forecaster.city = RollingClimatology.load(folder, config)
-        forecaster.half_lives, forecaster.bandwidths = values["half_lives"], values["bandwidths"]
-        return forecaster
+    def load_fit(self, folder: Path) -> None:
+        self.city.load_fit(folder)
+        values = read_json(folder / "kernel.json")
+        self.half_lives, self.bandwidths = values["half_lives"], values["bandwidths"]
 
 
 def likelihoods(cube: Cube, split: Split, warm_up: int) -> np.ndarray:
@@ -93,17 +89,16 @@ def likelihoods(cube: Cube, split: Split, warm_up: int) -> np.ndarray:
     It differs from the Poisson likelihood of the forecasts by what all bandwidths share: the city's intensity.
     """
     end = split.train_end
-    # where reports are still arriving, the latest steps would weigh the prompt ones only
-    mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
-    last = (int(mature[-1]) + 1 if mature.size else end) - cube.horizons
+    last = settled_until(cube, end) - cube.horizons  # later steps would weigh the prompt reports only
     order = np.argsort(cube.hour, kind="stable")
     order = order[cube.known_hour[order] < end]
     hour, hexagon, category, weight = (a[order] for a in (cube.hour, cube.hexagon, cube.category, cube.weight))
-    spreading, fading = Spreading(cube), Fading(cube, steps_of(HALF_LIVES, cube)[:, None])
+    spreading, half_lives = Spreading(cube), steps_of([[days] for days in HALF_LIVES], cube)
     kernels = [spreading.kernel(width) for width in BANDWIDTHS]
     total = np.zeros((len(HALF_LIVES), len(BANDWIDTHS), cube.c))
-    for s in range(split.first + warm_up, last + 1, split.day):
-        sums = fading.at(s)
+    issues = range(split.first + warm_up, last + 1, split.day)
+    for s, state in zip(issues, sums_at(EventStream(cube, 1), half_lives, issues), strict=True):
+        sums = state.permute(2, 0, 1).double().numpy()  # [n h c]
         flat = sums.reshape(cube.n, -1)
         new = slice(*np.searchsorted(hour, [s, s + cube.horizons]))
         for b, kernel in enumerate(kernels):
@@ -117,9 +112,9 @@ def density(sums: np.ndarray) -> np.ndarray:
     return (sums + FLOOR_EVENTS / len(sums)) / (sums.sum(0) + FLOOR_EVENTS)
 
 
-def steps_of(days: list[float] | tuple[float, ...], cube: Cube) -> np.ndarray:
-    """Days as steps of the cube's axis."""
-    return np.array(days) * 24 / cube.step_hours
+def steps_of(days: Sequence[Sequence[float]], cube: Cube) -> Tensor:
+    """Days as steps of the cube's axis, [h c] (or [h 1])."""
+    return torch.tensor(days) * (24 / cube.step_hours)
 
 
 class Spreading:

@@ -10,10 +10,11 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import joblib
 import numpy as np
@@ -23,28 +24,36 @@ from sklearn.dummy import DummyRegressor
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import FLOOR
-from stforecast.features.delay import completeness
-from stforecast.features.observed import as_known
-from stforecast.features.reader import Scales
-from stforecast.features.tabular import LOG_RATE, RowTable, Sample, chance
-from stforecast.files import atomic_path
+from stforecast.features.covariates import Covariates
+from stforecast.features.delay import settled_until
+from stforecast.features.scaling import Scales
+from stforecast.features.stream import day_steps
+from stforecast.features.tabular import LOG_RATE, Sample, TabularView, chance
+from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.walking import by_phase
+from stforecast.forecasters.streaming import StreamingForecaster
 from stforecast.scoring.splits import Split
 
-LEARNED = ("columns", "density", "odds", "model")
-"""What is kept of a fitted ensemble, beside its scales."""
 
+@dataclass
+class TreeFit:
+    """A fitted ensemble: `model`, how many `columns` it reads, `density` (see `Sample`), and `odds`.
 
-class Trees(Forecaster):
-    """A tree ensemble on the rows of `RowTable`; an adapter names its library and builds the estimator.
-
-    After fitting: `model`, and how many `columns` it reads; `density`, see `Sample`; `odds`, None where the model gives
-    the factor on λ₀, and where it gives a probability what takes its odds to those of the drawn rows: 1 unless classes
-    were balanced.
+    odds: None where the model gives the factor on λ₀, and where it gives a probability what takes its odds to those of
+    the drawn rows: 1 unless classes were balanced.
     """
+
+    model: Any
+    columns: int
+    density: float
+    odds: float | None
+
+
+class Trees(StreamingForecaster):
+    """Tree ensembles on the rows of `TabularView`, one a seed; an adapter names its library and builds the estimator."""
 
     quiet_rows: ClassVar[int] = 1_000_000
     """Rows without an event that are drawn for training, at most."""
@@ -52,6 +61,7 @@ class Trees(Forecaster):
     """The same per expected event: more would lower the variance of a leaf by less than a tenth."""
     library: ClassVar[str] = "sklearn"
     seeded = True
+    sections = ("trees",)
     classifies: ClassVar[bool] = False
     """Whether it learns y > 0 even where `trees.sampling` is none."""
     balances: ClassVar[bool] = False
@@ -59,15 +69,16 @@ class Trees(Forecaster):
     settings: ClassVar[Mapping[str, Any]]
     """What the library's estimator is given, in its own words."""
 
-    model: Any = None
-    odds: float | None = None
-    density: float
-    columns: int
     scales: Scales
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        for library in {self.library} | ({"imblearn"} if config.trees.sampling != "none" else set()):
+    def __init__(
+        self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
+    ) -> None:
+        own = {key: settings.pop(key) for key in [*settings] if key in self.settings}
+        super().__init__(config, parts, **settings)
+        self.settings = {**self.settings, **own}  # type: ignore[misc]
+        self.fits: list[TreeFit] = []
+        for library in {self.library} | ({"imblearn"} if self.config.trees.sampling != "none" else set()):
             if find_spec(library) is None:
                 raise ConfigError(
                     f"{self.name}: {library} is not installed. Run `pip install 'stforecast[trees]'`, "
@@ -75,117 +86,121 @@ class Trees(Forecaster):
                 )
 
     @abstractmethod
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         """A regressor that takes sample weights, or a classifier."""
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         cube = cube.as_known(split.train_end)
         self.scales = Scales.of(cube, split.train_end)
-        return self.learn(self.sample(cube, split))
+        self.fits = [self.fit_rows(self.sample(cube, split, seed), seed) for seed in self.seeds]
 
-    def learn(self, sample: Sample) -> Self:
+    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
         """Fit the estimator to rows of the training slice."""
-        how, event = self.config.trees.sampling, sample.event
+        how, event, odds = self.config.trees.sampling, sample.event, None
         classes = self.classifies or self.balances or how != "none"
-        self.columns, self.density, self.odds = sample.rows.shape[1], sample.density, None
         if not event.any() or (classes and event.all()):
-            self.model = _level(sample)
+            model = _level(sample)
         elif not classes:
             factor, weight = sample.counts / sample.rate, sample.rate * sample.weight
-            self.model = self.estimator(classes).fit(sample.rows, factor, sample_weight=weight)
+            model = self.estimator(classes, seed).fit(sample.rows, factor, sample_weight=weight)
         else:
             rows, balanced = sample.rows, self.balances or how != "none"
-            self.odds = float(event.sum() / (~event).sum()) if balanced else 1.0
+            odds = float(event.sum() / (~event).sum()) if balanced else 1.0
             if how != "none":
-                rows, event = resampling.balance(rows, event, how, self.config.seed)
-            self.model = self.estimator(classes).fit(rows, event)
-        return self
+                rows, event = resampling.balance(rows, event, how, seed)
+            model = self.estimator(classes, seed).fit(rows, event)
+        return TreeFit(model, sample.rows.shape[1], sample.density, odds)
 
-    def sample(self, cube: Cube, split: Split) -> Sample:
+    def sample(self, cube: Cube, split: Split, seed: int = 0) -> Sample:
         """Draw the training rows; what SMOTE will add is taken from the quiet ones."""
         end, cube = split.train_end, cube.as_known(split.train_end)
-        table = RowTable(cube, self.scales)
-        memory = table.reader.memory(split.first % table.patch)
-        warm = min(self.config.training.warm_up_days * split.day, end // 3) // table.patch
-        memory.skip(max(1, warm))
-        # Hours whose reports are still arriving would teach that recent hours are quiet.
-        mature = np.flatnonzero(completeness(cube, 0, end, end).min(1) > 0.98)
-        last = (int(mature[-1]) + 1 if mature.size else end) - cube.horizons
-        if memory.next_issue > last:
+        builder = FeatureBuilder(cube, self.scales, self.patch(cube))
+        view, state = TabularView(builder), builder.init_state(split.first % builder.patch)
+        warm = min(self.config.training.warm_up_days * split.day, end // 3) // builder.patch
+        builder.skip(state, max(1, warm))
+        last = settled_until(cube, end) - cube.horizons  # later hours would teach that recent hours are quiet
+        first = int(state["next_issue"])
+        if first > last:
             raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
         counts = cube.dense(0, end, known_before=end)
         wanted = self.quiet_rows / (2 if self.config.trees.sampling == "smote" else 1)
-        expected = float(counts[memory.next_issue : last + cube.horizons].sum()) * cube.horizons / table.patch
+        expected = float(counts[first : last + cube.horizons].sum()) * cube.horizons / builder.patch
         density = min(self.quiet_per_event, wanted / max(expected, 1))
-        generator = torch.Generator().manual_seed(self.config.seed)
+        generator = torch.Generator().manual_seed(seed)
         rows, targets = [], []
-        while memory.next_issue <= last:
-            recall = memory.walk(min(memory.record.stretch, (last - memory.next_issue) // table.patch + 1))
-            ahead = table.reader.targets_of(recall.issues)
+        while (first := int(state["next_issue"])) <= last:
+            batch = builder.step(state, min(builder.events.segment, (last - first) // builder.patch + 1))
+            ahead = builder.covariates.targets_of(batch.issues)
             y = counts[ahead]
-            drawn = torch.rand(y.shape, generator=generator) < density * recall.log_rate.exp().permute(0, 2, 3, 1)
+            drawn = torch.rand(y.shape, generator=generator) < density * batch.log_rate.exp().permute(0, 2, 3, 1)
             keep = (y > 0) | drawn
             if cube.masked is not None:
                 keep &= torch.as_tensor(~cube.masked)[ahead][:, :, None]
-            rows.append(table.rows(recall, keep.nonzero().unbind(1)))
+            rows.append(view.rows(batch, keep.nonzero().unbind(1)))
             targets.append(y[keep])
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
-    @as_known
-    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        if self.model is None:
-            raise ArtefactError(f"{self.name}: not fitted. Run `stforecast train` first.")
-        beyond = max(0, int(issues.max(initial=0)) - cube.steps)
-        table = RowTable(cube, self.scales, beyond)
-        out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        for phase, served in by_phase(issues, table.patch, cube.steps).items():
-            memory = table.reader.memory(phase)
-            for s in sorted(served):
-                if s > memory.next_issue:
-                    memory.skip((s - memory.next_issue) // table.patch)
-                recall = memory.walk(1)
-                for place in served[s]:
-                    issue, now = int(issues[place]), recall
-                    if issue > s:
-                        now = memory.moved(recall, issue)
-                    out[place] = self.intensity_of(table.rows(now).numpy()).reshape(out.shape[1:])
-        return out
+    def patch(self, cube: Cube) -> int:
+        return min(day_steps(cube), cube.horizons)
 
-    def intensity_of(self, rows: np.ndarray) -> np.ndarray:
-        """λ of rows [r f]: [r].
+    def fingerprint(self) -> tuple[int, str]:
+        return self.scales.until, fingerprint(self.name, self.scales.to_dict(), joblib.hash(self.fits))
+
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> TabularView:
+        return TabularView(FeatureBuilder(cube, self.scales, self.patch(cube), "cpu", beyond, since))
+
+    def init_state(self, reader: TabularView, phase: int) -> State:
+        return reader.builder.init_state(phase)
+
+    def step(self, reader: TabularView, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
+        batch, found = reader.builder.step(state, count), {}
+        for place, issue in enumerate(batch.issues):
+            if issue in wanted:
+                found[issue] = self.forecast_rows(reader, batch.part(slice(place, place + 1)))
+        return found
+
+    def forecast_from_state(self, reader: TabularView, state: State, issue: int) -> np.ndarray:
+        return self.forecast_rows(reader, reader.builder.at_issue(state, issue))
+
+    def forecast_rows(
+        self, reader: TabularView, batch: FeatureBatch, covariates: Covariates | None = None
+    ) -> np.ndarray:
+        """λ [k n c] of the one issue of a batch, the geometric mean over seeds."""
+        rows = reader.rows(batch, covariates=covariates).numpy()
+        logs = [np.log(self.intensity_of(rows, fit)) for fit in self.fits]
+        c, k, n = batch.log_rate.shape[1:]
+        return np.exp(sum(logs) / len(logs)).reshape(k, n, c).astype(np.float32)
+
+    def intensity_of(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
+        """λ of rows [r f] under one fit: [r].
 
         Raises:
             ArtefactError: the model was fitted to other columns, as an older version has them.
         """
-        if rows.shape[1] != self.columns:
+        if rows.shape[1] != fit.columns:
             raise ArtefactError(
-                f"{self.name}: was fitted to {self.columns} columns, and {rows.shape[1]} are read. Run `stforecast "
+                f"{self.name}: was fitted to {fit.columns} columns, and {rows.shape[1]} are read. Run `stforecast "
                 "train --fresh`."
             )
         rate = np.exp(rows[:, LOG_RATE])
-        if self.odds is None:
-            return np.maximum(rate * self.predicted(rows), FLOOR)
-        return np.maximum(resampling.intensity(self.predicted(rows), self.odds * chance(rate, self.density)), FLOOR)
+        if fit.odds is None:
+            return np.maximum(rate * self.predicted(rows, fit), FLOOR)
+        return np.maximum(resampling.intensity(self.predicted(rows, fit), fit.odds * chance(rate, fit.density)), FLOOR)
 
-    def predicted(self, rows: np.ndarray) -> np.ndarray:
-        """What the model gives for rows [r f]: the factor, or the probability of an event among balanced classes."""
-        return self.model.predict(rows) if self.odds is None else self.model.predict_proba(rows)[:, 1]
+    def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
+        """What a model gives for rows [r f]: the factor, or the probability of an event among balanced classes."""
+        return fit.model.predict(rows) if fit.odds is None else fit.model.predict_proba(rows)[:, 1]
 
-    def save(self, folder: Path) -> None:
+    def save_fit(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
-            joblib.dump([self.scales.plain(), *(getattr(self, key) for key in LEARNED)], temporary, compress=3)
+            joblib.dump([self.scales.to_dict(), [vars(fit) for fit in self.fits]], temporary, compress=3)
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster = cls(config)
+    def load_fit(self, folder: Path) -> None:
         try:
-            scales, *learned = joblib.load(folder / "model.joblib")
-            for key, value in zip(LEARNED, learned, strict=True):
-                setattr(forecaster, key, value)
+            scales, fits = joblib.load(folder / "model.joblib")
+            self.scales, self.fits = Scales.from_dict(scales), [TreeFit(**fit) for fit in fits]
         except Exception as error:
             raise ArtefactError(f"{folder / 'model.joblib'}: cannot be opened ({error}). Train it again.") from error
-        forecaster.scales = Scales.from_plain(scales)
-        return forecaster
 
 
 def _level(sample: Sample) -> DummyRegressor:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from stforecast.features.tabular import Sample
-from stforecast.forecasters.trees import Trees
+from stforecast.forecasters.trees import TreeFit, Trees
 
 
 class HistGradientBoosting(Trees):
@@ -32,10 +32,10 @@ class HistGradientBoosting(Trees):
         "early_stopping": False,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        options = {**self.settings, "random_state": self.config.seed}
+        options = {**self.settings, "random_state": seed}
         if classes:
             return HistGradientBoostingClassifier(**options)
         return HistGradientBoostingRegressor(loss="poisson", **options)
@@ -58,10 +58,10 @@ class XGBoost(Trees):
         "tree_method": "hist",
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from xgboost import XGBClassifier, XGBRegressor
 
-        options = {**self.settings, "n_jobs": torch.get_num_threads(), "random_state": self.config.seed}
+        options = {**self.settings, "n_jobs": torch.get_num_threads(), "random_state": seed}
         if classes:
             return XGBClassifier(objective="binary:logistic", base_score=0.5, **options)
         return XGBRegressor(objective="count:poisson", base_score=1.0, **options)
@@ -83,13 +83,13 @@ class LightGBM(Trees):
         "subsample_freq": 1,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from lightgbm import LGBMClassifier, LGBMRegressor
 
         options = {
             **self.settings,
             "n_jobs": torch.get_num_threads(),
-            "random_state": self.config.seed,
+            "random_state": seed,
             "deterministic": True,
             "force_row_wise": True,
             "verbose": -1,
@@ -116,14 +116,14 @@ class CatBoost(Trees):
         "subsample": 0.8,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from catboost import CatBoostClassifier
 
         return CatBoostClassifier(
             **self.settings,
             auto_class_weights="Balanced",
             thread_count=torch.get_num_threads(),
-            random_seed=self.config.seed,
+            random_seed=seed,
             allow_writing_files=False,
             verbose=False,
         )
@@ -138,15 +138,17 @@ class Forest(Trees):
 
     classifies = True
 
-    def learn(self, sample: Sample) -> Self:
-        super().learn(sample)
-        self.model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
-        return self
+    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
+        fit = super().fit_rows(sample, seed)
+        fit.model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
+        return fit
 
-    def predicted(self, rows: np.ndarray) -> np.ndarray:
+    def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
         threads = torch.get_num_threads()
         with ThreadPoolExecutor(threads) as pool:
-            return np.concatenate(list(pool.map(super().predicted, np.array_split(rows, threads))))
+            return np.concatenate(
+                list(pool.map(lambda r: super(Forest, self).predicted(r, fit), np.array_split(rows, threads)))
+            )
 
 
 class RandomForest(Forest):
@@ -160,10 +162,10 @@ class RandomForest(Forest):
         "max_features": 0.33,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=self.config.seed)
+        return RandomForestClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=seed)
 
 
 class ExtraTrees(Forest):
@@ -178,10 +180,10 @@ class ExtraTrees(Forest):
         "max_features": 0.5,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from sklearn.ensemble import ExtraTreesClassifier
 
-        return ExtraTreesClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=self.config.seed)
+        return ExtraTreesClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=seed)
 
 
 class BalancedRandomForest(Forest):
@@ -197,7 +199,7 @@ class BalancedRandomForest(Forest):
         "max_features": 0.33,
     }
 
-    def estimator(self, classes: bool) -> Any:
+    def estimator(self, classes: bool, seed: int) -> Any:
         from imblearn.ensemble import BalancedRandomForestClassifier
 
         return BalancedRandomForestClassifier(
@@ -206,10 +208,10 @@ class BalancedRandomForest(Forest):
             replacement=False,
             bootstrap=True,
             n_jobs=torch.get_num_threads(),
-            random_state=self.config.seed,
+            random_state=seed,
         )
 
-    def learn(self, sample: Sample) -> Self:
-        super().learn(sample)
-        self.model.samplers_ = self.model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
-        return self
+    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
+        fit = super().fit_rows(sample, seed)
+        fit.model.samplers_ = fit.model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
+        return fit

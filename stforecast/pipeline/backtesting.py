@@ -6,7 +6,7 @@ made again. Forecasts are always made by a forecaster opened from its files, so 
 
 from __future__ import annotations
 
-import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,11 @@ from tqdm import tqdm
 from stforecast.config import dump
 from stforecast.cube import Cube
 from stforecast.delivery.curves import backtest_figure
-from stforecast.errors import ArtefactError
-from stforecast.evaluation.backtest import calibrate, scored
 from stforecast.evaluation.comparison import as_csv, as_markdown, compare
+from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, read_json, write_json
-from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.members import in_order
+from stforecast.forecasters.registry import in_order, names_of
 from stforecast.pipeline.run import Run
 from stforecast.scoring.splits import Split
 
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 
 def backtest(stages: Stages) -> Path:
     """Fit and score every forecaster of `evaluation.forecasters` on the folds; the folder of the results."""
-    options, names = stages.config.backtest, stages.config.evaluation.forecasters
-    order = in_order(stages.config)  # a wrong name shows before the first fit
+    options, order = stages.config.backtest, in_order(stages.config)  # a wrong name shows before the first fit
+    names = [*names_of(stages.config)]
     cube, run = stages.cube(), stages.run()
     split = stages.split(cube)
     parts, hours = folds(split, options.folds, options.test_days), offsets(cube, split, options.issue_hours)
@@ -73,33 +71,23 @@ def _fit_all(
             for name in names:
                 began = pd.Timestamp.now()
                 if not run.has(name, stages.config):
-                    shutil.rmtree(run.predictions(name, 0).parent, ignore_errors=True)  # of another fit
+                    run.forget(name)
                     (run.folder.parent / "backtest.json").unlink(missing_ok=True)
-                    forecaster = _fitted(stages, cube, part, name, run, runs[0] if i and not refit else run)
-                    run.keep(forecaster, calibrate(forecaster, cube, part))
+                    _fit(stages, cube, part, name, run, runs[0] if i and not refit else run)
                     took = (pd.Timestamp.now() - began).total_seconds()
                     stages.say(f"backtest: fold {i + 1} of {len(parts)}: fitted {name} in {took:.0f} s")
-                _forecast(stages, cube, part, name, run, hours)
                 bar.update()
+            fitted = {name: run.open(name, stages.config) for name in names}
+            for hour, offset in hours.items():
+                predictions(cube, part.at(offset), fitted, path=partial(run.predictions, hour=hour))
 
 
-def _fitted(stages: Stages, cube: Cube, part: Split, name: str, run: Run, first: Run) -> Forecaster:
-    """A forecaster fitted to the fold, or that of the first fold where its fit is carried."""
+def _fit(stages: Stages, cube: Cube, part: Split, name: str, run: Run, first: Run) -> None:
+    """A forecaster fitted to the fold, or that of the first fold, calibrated anew, where its fit is carried."""
     if first is not run:
-        return first.open(name, stages.config).forecaster.forecaster
-    return stages.new(run, name, cube, part).fit(cube, part, run.place(name))
-
-
-def _forecast(stages: Stages, cube: Cube, part: Split, name: str, run: Run, hours: dict[int, int]) -> None:
-    """Keep the calibrated forecast of a test slice at each hour of issue."""
-    left = {hour: offset for hour, offset in hours.items() if not run.predictions(name, hour).is_file()}
-    if not left:
-        return
-    forecaster = run.open(name, stages.config).forecaster
-    for hour, offset in left.items():
-        found = forecaster.predict(cube, scored(cube, part.at(offset), "test")).intensity
-        with atomic_path(run.predictions(name, hour)) as temporary:
-            np.save(temporary, found)
+        first.open(name, stages.config).calibrate(cube, part).save(run.place(name))
+    else:
+        stages.create(run, name, cube, part).fit(cube, part, run.place(name)).save(run.place(name))
 
 
 def _read(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
@@ -110,11 +98,8 @@ def _read(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
     """
     out, row = np.empty(shape, np.float32), 0
     for path in paths:
-        try:
-            found = np.load(path, mmap_mode="r")
-            out[row : row + len(found)] = found
-        except (OSError, ValueError, EOFError) as error:
-            raise ArtefactError(f"{path}: damaged ({error}). Remove it and run `stforecast backtest` again.") from error
+        found = kept_predictions(path)
+        out[row : row + len(found)] = found
         row += len(found)
     return out
 

@@ -26,6 +26,7 @@ from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
     from stforecast.delivery.riskgrid import RiskGrid
+    from stforecast.evaluation.scorecard import Scorecard
     from stforecast.forecasters.base import Forecaster
 
 
@@ -35,20 +36,21 @@ class Stages(Preparation):
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
-        others = [other.gold_stamp() for other in self._others()]
-        return Run(self.place.run(fingerprint(SCHEMA, self.gold_stamp(), parts, *others)[:10]))
+        auxiliary = [other.gold_stamp() for other in self._auxiliary()]
+        return Run(self.place.run(fingerprint(SCHEMA, self.gold_stamp(), parts, *auxiliary)[:10]))
 
-    def new(self, run: Run, name: str, cube: Cube, split: Split) -> Forecaster:
+    def create(self, run: Run, name: str, cube: Cube, split: Split) -> Forecaster:
         """A forecaster to be fitted on a training slice, with what it reads beside it."""
-        forecaster = run.new(name, self.config)
-        if hasattr(forecaster, "others"):
-            forecaster.others = self.others(cube, split)
-        return forecaster
+        from stforecast.delivery.curves import validation_figures
 
-    def others(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:
+        return run.create(
+            name, self.config, auxiliary=self.auxiliary(cube, split), plot=partial(validation_figures, cube)
+        )
+
+    def auxiliary(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:
         """The cities of `training.cities`: their training slices end where, and before, that of this city does."""
         end, found = cube.time_of(split.train_end), []
-        for other in self._others():
+        for other in self._auxiliary():
             theirs = other.cube()
             slices = other.split(theirs)
             last = int((end - theirs.start) // pd.Timedelta(hours=theirs.step_hours))
@@ -60,24 +62,19 @@ class Stages(Preparation):
             found.append((theirs, replace(slices, train_end=min(slices.train_end, last))))
         return found
 
-    def _others(self) -> list[Stages]:
+    def _auxiliary(self) -> list[Stages]:
         root = f"root={self.config.root}"
         return [Stages(load(path, [root]), self.say) for path in self.config.training.cities]
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
-        from stforecast.delivery.curves import validation_figures
-        from stforecast.evaluation.backtest import calibrate
-        from stforecast.forecasters.members import in_order, new_forecaster
+        from stforecast.forecasters.registry import create_forecaster, in_order, names_of
 
-        names = self.config.evaluation.forecasters
-        if not names:
-            raise ConfigError("evaluation.forecasters: empty. Name at least one, such as gcrn.")
-        cube, run = self.cube(), self.run()
+        names, cube, run = [*names_of(self.config)], self.cube(), self.run()
         split = self.split(cube)
         order = in_order(self.config)
         for name in order:
-            new_forecaster(name, self.config)  # what cannot be made here shows before anything is written
+            create_forecaster(name, self.config)  # what cannot be made here shows before anything is written
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
         if run.finished and run.facts()["forecasters"] == names and all(run.has(name, self.config) for name in names):
@@ -91,40 +88,41 @@ class Stages(Preparation):
             if run.has(name, self.config):
                 self.say(f"train: {name} is fitted")
                 continue
-            forecaster = self.new(run, name, cube, split)
-            if hasattr(forecaster, "draw"):
-                forecaster.draw = partial(validation_figures, cube)
-            (run.folder / "scorecard.json").unlink(missing_ok=True)  # it would be of another fit
+            run.forget(name)
             began = pd.Timestamp.now()
-            forecaster.fit(cube, split, run.place(name))
-            run.keep(forecaster, calibrate(forecaster, cube, split))
+            self.create(run, name, cube, split).fit(cube, split, run.place(name)).save(run.place(name))
             self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
         run.finish(cube, split, names, self.gold_stamp(), self._offences())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> Scorecard:
         """Score the run's forecasters on the test slice."""
-        from stforecast.evaluation.scorecard import scorecard, table
+        from stforecast.evaluation.predictions import predictions
+        from stforecast.evaluation.scorecard import Scorecard, score
+        from stforecast.forecasters.registry import names_of
 
         cube, run = self.cube(), self.run()
         run.facts()  # says so where training has not finished
-        path, options = run.folder / "scorecard.json", self.config.evaluation
-        made_with = {"patrol_area_km2": options.patrol_area_km2, "run": run.name}
-        card = read_json(path) if path.is_file() else None
-        held = all(run.has(name, self.config) for name in options.forecasters)
-        held = held and card is not None and "blocks" in card  # an older one tells no blocks
-        if card and held and card.items() >= made_with.items() and [*card["forecasters"]] == options.forecasters:
+        names, split = [*names_of(self.config)], self.split(cube)
+        path, area = run.folder / "scorecard.json", self.config.evaluation.patrol_area_km2
+        made_with = {"patrol_area_km2": area, "run": run.name}
+        kept = read_json(path) if path.is_file() else None
+        held = all(run.has(name, self.config) for name in names)
+        if kept and held and kept.items() >= made_with.items() and [*kept["forecasters"]] == names:
             self.say(f"evaluate: {path} is up to date")
+            card = Scorecard(kept)
         else:
-            split = self.split(cube)
-            fitted = {name: run.open(name, self.config) for name in options.forecasters}
-            card = scorecard(cube, split, fitted, options.patrol_area_km2, self.config.seed, self.oracle(cube, split))
-            card |= made_with
-            write_json(path, card)
+            fitted = {name: run.open(name, self.config) for name in names}
+            hour = int(cube.time_of(split.first).hour)
+            found = predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
+            fits, oracle = {name: one.fitted for name, one in fitted.items()}, self.oracle(cube, split)
+            card = score(cube, split, fits, found, "test", area, self.config.seed, oracle)
+            card = Scorecard(card.values | made_with)
+            write_json(path, card.values)
             self.say(f"evaluate: wrote {path}")
-        self.say(table(card))
+        self.say(str(card))
         return card
 
     def backtest(self) -> Path:
@@ -135,9 +133,9 @@ class Stages(Preparation):
 
     def oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
         """What nothing can beat, where the record is a simulated city's and nothing else."""
-        from stforecast.evaluation.backtest import scored
         from stforecast.evaluation.oracle import oracle_of
         from stforecast.events.synthetic import simulate
+        from stforecast.features.targets import scored
 
         if self.config.synthetic is None or not self.simulated():
             return None
@@ -160,18 +158,16 @@ class Stages(Preparation):
         cube = cube or self.newest(run)
         times = issue_times or [cube.end]
         issues = np.array([self._issue_step(cube, time) for time in times])
-        kept = run.kept(lambda line: self.say(f"forecast: {line}"))
-        forecast = fitted.forecaster.predict(cube, issues, kept)
-        usual = usual_forecaster(cube, run, self.config).predict(cube, issues, kept).intensity
+        states = run.states(lambda line: self.say(f"forecast: {line}"))
+        forecast = fitted.forecast(cube, issues, states)
+        usual = usual_forecaster(cube, run, self.config).forecast(cube, issues, states).intensity
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             said = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
             one = replace(
-                forecast,
-                intensity=forecast.intensity[i : i + 1],
+                forecast.at(i),
                 usual=usual[i : i + 1],
-                issue_times=forecast.issue_times[i : i + 1],
                 model=f"{name}-{run.name}",
                 complete_until=min(cube.end, time),
                 assumptions=tuple(said),

@@ -1,10 +1,10 @@
 """The graph GRU: a GRU whose recurrent product reads the neighbours; reset gate after the product, as in cuDNN.
 
-With s = (h, A h, …), the supports of the graph, and given = (r, z, ñ), the input's share of the gates:
+With s = (h, A h, …), the supports of the graph, and i = (r, z, ñ), the input's share of the gates:
 
-    r, z = σ(given_r + s W_r), σ(given_z + s W_z)      n = tanh(given_n + r · s W_n)      h′ = n + z (h − n)
+    r, z = σ(i_r + s W_r), σ(i_z + s W_z)      n = tanh(i_n + r · s W_n)      h′ = n + z (h − n)
 
-`recur` runs it over a stretch. Its gradient is written out: the weights' is one product over the stretch, and nothing
+`recur` runs it over a segment. Its gradient is written out: the weights' is one product over the segment, and nothing
 is kept twice.
 """
 
@@ -18,18 +18,18 @@ from stforecast.forecasters.gcrn.propagation import Propagation
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:  # type: ignore[no-untyped-def]
-        length, n, width = given.shape
+    def forward(ctx, inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:  # type: ignore[no-untyped-def]
+        length, n, width = inputs.shape
         width //= 3
-        states, new, drawn = given.new_empty(3, length, n, width)
-        gates, product = given.new_empty(length, n, 2 * width), given.new_empty(n, 3 * width)
-        spread = given.new_empty(length, n, weight.shape[1])
+        states, new, drawn = inputs.new_empty(3, length, n, width)
+        gates, product = inputs.new_empty(length, n, 2 * width), inputs.new_empty(n, 3 * width)
+        spread = inputs.new_empty(length, n, weight.shape[1])
         for t in range(length):
             before = states[t - 1] if t else h
             torch.mm(graph(before, out=spread[t]), weight.T, out=product)
-            torch.add(given[t, :, : 2 * width], product[:, : 2 * width], out=gates[t]).sigmoid_()
+            torch.add(inputs[t, :, : 2 * width], product[:, : 2 * width], out=gates[t]).sigmoid_()
             drawn[t] = product[:, 2 * width :]
-            torch.addcmul(given[t, :, 2 * width :], gates[t, :, :width], drawn[t], out=new[t]).tanh_()
+            torch.addcmul(inputs[t, :, 2 * width :], gates[t, :, :width], drawn[t], out=new[t]).tanh_()
             torch.lerp(new[t], before, gates[t, :, width:], out=states[t])
         ctx.save_for_backward(h, weight, states, new, drawn, gates, spread)
         ctx.graph = graph
@@ -53,23 +53,23 @@ class _Recurrence(torch.autograd.Function):
             torch.ops.aten.sigmoid_backward(at_gates, gates[t], grad_input=through[t, :, : 2 * width])
             torch.mul(candidate[t], reset, out=through[t, :, 2 * width :])
             carried += ctx.graph.adjoint([through[t] @ part for part in by_support])
-        given = torch.cat([through[..., : 2 * width], candidate], -1)
-        return given, carried, through.flatten(0, 1).T @ spread.flatten(0, 1), None
+        inputs = torch.cat([through[..., : 2 * width], candidate], -1)
+        return inputs, carried, through.flatten(0, 1).T @ spread.flatten(0, 1), None
 
 
-def recur(given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
+def recur(inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
     """Input's share of the gates [l n 3h], the state before [n h] and weights [3h, supports·h] → states [l n h].
 
     In the precision of the state: rounding would add up in a state that is carried through years.
     """
     form = plain_recur if torch.compiler.is_compiling() else _Recurrence.apply
-    return form(given.to(h.dtype), h, weight, graph)
+    return form(inputs.to(h.dtype), h, weight, graph)
 
 
-def plain_recur(given: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
+def plain_recur(inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
     """The same step by step, for a compiler, which writes the gradient itself."""
     states, width = [], h.shape[1]
-    for one in given:
+    for one in inputs:
         product = graph(h) @ weight.T
         reset, keep = torch.sigmoid(one[:, : 2 * width] + product[:, : 2 * width]).chunk(2, 1)
         new = torch.tanh(one[:, 2 * width :] + reset * product[:, 2 * width :])

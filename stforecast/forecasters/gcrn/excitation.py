@@ -13,7 +13,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from stforecast.features.recent import RECENT_HOURS, Around, decay, half_lives
+from stforecast.features.decayed import decay
+from stforecast.features.graph import NeighbourSum
+from stforecast.features.table import RECENT_HOURS
 
 SPEED = 15.0
 """θ = exp(SPEED · parameter): a weight may have to change a hundredfold, and Adam moves a parameter by small steps."""
@@ -29,11 +31,11 @@ class Excitation(nn.Module):
 
     def __init__(self, c: int, step_hours: int, graph: bool = True) -> None:
         super().__init__()
-        self.register_buffer("half_lives", half_lives(step_hours), persistent=False)
+        self.register_buffer("half_lives", torch.tensor(RECENT_HOURS) / step_hours, persistent=False)
         start = torch.full((c, c), OTHER).fill_diagonal_(OWN).log() / SPEED
         self.weight = nn.Parameter(start.expand(2, len(RECENT_HOURS), 1 + graph, c, c).clone())
 
-    def forward(self, recent: Tensor, log_rate: Tensor, ring: Around | None) -> Tensor:
+    def forward(self, recent: Tensor, log_rate: Tensor, ring: NeighbourSum | None) -> Tensor:
         """Sums of recent events [l h c n] and log λ₀ [l c k n] → the added intensity [l c k n]."""
         places = torch.cat([recent, ring(recent)], 2) if ring else recent  # [l h r·c n]
         theta = (SPEED * self.weight).exp() * (math.log(2) / self.half_lives)[:, None, None, None]

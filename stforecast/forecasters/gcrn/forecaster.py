@@ -2,160 +2,150 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.features.reader import Reader, Scales, axes_of
+from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
+from stforecast.features.covariates import Covariates
+from stforecast.features.scaling import Scales, axes_of
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.gcrn.walk import AVERAGED, Trained, Walk, opened, write
-from stforecast.forecasters.walking import Walking
+from stforecast.forecasters.gcrn.inputs import inputs_of
+from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, open_checkpoint, write_checkpoint
+from stforecast.forecasters.streaming import StreamingForecaster, as_array
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
-    from pytorch_lightning.strategies import DDPStrategy
-
-    from stforecast.forecasters.gcrn.training import Draw, Module
-
-LOG_EVERY = 10
-"""Updates between two losses that are shown and logged: reading one waits for a GPU."""
+    from stforecast.forecasters.gcrn.training import Plot
 
 
-class GCRN(Walking):
-    """Graph-convolutional recurrent network over the hexagon graph, with the rolling climatology as offset."""
+class GCRN(StreamingForecaster):
+    """Graph-convolutional recurrent network over the hexagon graph, with the slow climatology as offset.
+
+    Fits of several seeds read the same features; λ is the geometric mean of what they give.
+
+    Args:
+        config: of the city; default the package's defaults, one fit.
+        parts: none.
+        plot: draws figures for TensorBoard, from calibrated λ and counts of the validation slice.
+        auxiliary: other cities whose training slices it learns from too.
+        settings: values of the configuration's sections `model` and `training`, and seed and seeds, by keyword.
+    """
 
     name = "gcrn"
     seeded = True
-    draw: Draw | None = None
-    others: Sequence[tuple[Cube, Split]] = ()
-    """Other cities whose training slices it learns from too."""
+    sections = ("model", "training")
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.module: Trained | None = None
-        self.twins: list[Trained] = []
-        """Fits of other seeds that walk with it."""
-        self.device = choose_device(config)
+    def __init__(
+        self,
+        config: Config | None = None,
+        parts: Mapping[str, Forecaster] | None = None,
+        plot: Plot | None = None,
+        auxiliary: Sequence[tuple[Cube, Split]] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, parts, **settings)
+        self.plot, self.auxiliary, self.fits = plot, auxiliary, list[Trained]()
+        self.device = choose_device(self.config)
 
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`/last.ckpt."""
-        import pytorch_lightning as pl
+    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
+        """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`'s last.ckpt."""
+        from stforecast.forecasters.gcrn.fitting import fit_network
+        from stforecast.forecasters.gcrn.training import Task
 
-        from stforecast.forecasters.gcrn.training import Module, Task, settings_of
-
-        config = self.config
-        pl.seed_everything(config.seed, verbose=False)
-        scales = Scales.of(cube.as_known(split.train_end), split.train_end)
-        reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
-        module = Module(settings_of(config, cube, reader, scales), reader.edges)
-        last = folder / "last.ckpt" if folder else None
-        if last and last.exists():
-            _check_resumable(last, module.settings)
-        module.task = Task(cube, split, config, self.draw, self.others)
-        best = self._train(module, folder, last)
-        fitted = opened(best) if best else Trained(module.settings, reader.edges, module.best, module.graph)
-        self.module = fitted.to(self.device)
-        return self
-
-    def _train(self, module: Module, folder: Path | None, last: Path | None) -> Path | None:
-        import pytorch_lightning as pl
-        from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-        from pytorch_lightning.loggers import TensorBoardLogger
-
-        from stforecast.forecasters.gcrn.training import MONITOR, Whole
-
-        options = self.config.training
-        keepers = [  # `last` comes second, so that it remembers which epoch is the best
-            ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False),
-            ModelCheckpoint(folder, "last", enable_version_counter=False),
-        ]
-        shown = sys.stderr.isatty()
-        bar: list[Callback] = [TQDMProgressBar(LOG_EVERY)] if shown else []
-        with quiet():
-            trainer = pl.Trainer(
-                accelerator="gpu" if self.device.type == "cuda" else "cpu",
-                devices=options.devices,
-                strategy=_strategy(self.config),
-                use_distributed_sampler=False,
-                precision="bf16-mixed" if self.device.type == "cuda" else "32-true",
-                max_epochs=options.max_epochs,
-                gradient_clip_val=options.clip,
-                logger=TensorBoardLogger(folder, name="", version="") if folder else False,
-                callbacks=[*keepers, *bar] if folder else bar,
-                plugins=[Whole()],
-                enable_checkpointing=folder is not None,
-                enable_progress_bar=shown,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                log_every_n_steps=LOG_EVERY,
-            )
-            with _compiling():
-                trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
-        return folder / "best.ckpt" if folder else None
-
-    def joined(self, others: Sequence[Forecaster]) -> GCRN:
-        """What all fits read is the same, so that one memory and one walk serve them."""
-        one = GCRN(self.config)
-        modules = [member._fitted for member in (self, *others) if isinstance(member, GCRN)]
-        one.module, one.twins = modules[0], modules[1:]
-        if any(twin.settings[key] != one.module.settings[key] for twin in one.twins for key in ("scales", "patch")):
-            raise ArtefactError("gcrn: its seeds were fitted on different records. Run `stforecast train --fresh`.")
-        return one
+        self.fits = []
+        for i, seed in enumerate(self.seeds):
+            config = self.config.model_copy(update={"seed": seed})
+            task = Task(cube, split, config, self.plot, self.auxiliary)
+            fit = fit_network(task, self.device, seed_folder(folder, i) if folder else None)
+            self.fits.append(fit.to(self.device))
 
     def patch(self, cube: Cube) -> int:
-        return self._fitted.settings["patch"]
+        return self.settings["patch"]
 
-    def learned(self) -> tuple[int, str]:
-        modules = [self._fitted, *self.twins]
+    def fingerprint(self) -> tuple[int, str]:
         digest = sha256()
-        for weight in (weight for module in modules for weight in module.best.state_dict().values()):
+        for weight in (weight for fit in self.fits for weight in fit.best.state_dict().values()):
             digest.update(weight.cpu().contiguous().numpy().data)
-        settings = self._fitted.settings
-        return settings["scales"]["until"], fingerprint(self.name, settings, len(modules), digest.hexdigest())
+        return self.settings["scales"]["until"], fingerprint(
+            self.name, self.settings, len(self.fits), digest.hexdigest()
+        )
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Reader:
-        settings = self._fitted.settings
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the checkpoint, in plain values.
+
+        Raises:
+            ArtefactError: it is not fitted.
+        """
+        if not self.fits:
+            raise ArtefactError("gcrn: not fitted. Run `stforecast train`, or call fit(cube, split), first.")
+        return self.fits[0].settings
+
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> FeatureBuilder:
         for key, own in axes_of(cube).items():
-            if settings[key] != own:
+            if self.settings[key] != own:
                 raise ArtefactError(
                     f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
-        return Reader(cube, Scales.from_plain(settings["scales"]), settings["patch"], self.device, beyond, since)
+        scales = Scales.from_dict(self.settings["scales"])
+        return FeatureBuilder(cube, scales, self.settings["patch"], self.device, beyond, since)
 
-    def walk(self, reader: Reader, phase: int, state: dict[str, Any] | None = None) -> Walk:
-        return Walk([self._fitted, *self.twins], reader, phase, state)
+    def init_state(self, reader: FeatureBuilder, phase: int) -> State:
+        hidden = [fit.best.start(reader.cube.n, reader.device) for fit in self.fits]
+        return reader.init_state(phase) | {"hidden": torch.stack(hidden)}
 
-    @property
-    def _fitted(self) -> Trained:
-        if self.module is None:
-            raise ArtefactError("gcrn: not fitted. Run `stforecast train` first.")
-        return self.module
+    @torch.inference_mode()
+    def step(self, reader: FeatureBuilder, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
+        batch = reader.step(state, count)
+        rates, state["hidden"] = self.advance(reader, batch, state["hidden"])
+        return {issue: as_array(rate) for issue, rate in zip(batch.issues, rates, strict=True) if issue in wanted}
 
-    def save(self, folder: Path) -> None:
-        """The checkpoint that `fit` kept is the saved form; without one, write it."""
-        module = self._fitted
-        if not (folder / "best.ckpt").exists():
-            weights = {AVERAGED + name: weight for name, weight in module.best.state_dict().items()}
-            state = {"edges": module.edges, **weights}
-            write({"state_dict": state, "hyper_parameters": {"settings": module.settings}}, folder / "best.ckpt")
+    def advance(
+        self, reader: FeatureBuilder, batch: FeatureBatch, hidden: Tensor, covariates: Covariates | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """λ [l c k n] at the issues of a batch, and the hidden states [s n h] after them from those before."""
+        inputs = inputs_of(reader, batch, covariates)
+        found = [fit.best(inputs, h, fit.graph) for fit, h in zip(self.fits, hidden, strict=True)]
+        return _mean([rate for rate, _ in found]), torch.stack([h for _, h in found])
 
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        forecaster = cls(config)
-        forecaster.module = opened(folder / "best.ckpt").to(forecaster.device)
-        return forecaster
+    @torch.inference_mode()
+    def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:
+        inputs = inputs_of(reader, reader.at_issue(state, issue))
+        hidden = zip(self.fits, state["hidden"], strict=True)
+        return as_array(_mean([fit.best.read(h[None], inputs, fit.graph) for fit, h in hidden])[0])
+
+    def save_fit(self, folder: Path) -> None:
+        """The checkpoints that training kept are the saved form; without one, write it."""
+        for i, fit in enumerate(self.fits):
+            path = seed_folder(folder, i) / "best.ckpt"
+            if not path.exists():
+                weights = {AVERAGED + name: weight for name, weight in fit.best.state_dict().items()}
+                state = {"edges": fit.edges, **weights}
+                write_checkpoint({"state_dict": state, "hyper_parameters": {"settings": fit.settings}}, path)
+
+    def load_fit(self, folder: Path) -> None:
+        paths = [seed_folder(folder, i) / "best.ckpt" for i in range(len(self.seeds))]
+        self.fits = [open_checkpoint(path).to(self.device) for path in paths]
+        if any(fit.settings[key] != self.settings[key] for fit in self.fits for key in ("scales", "patch")):
+            raise ArtefactError(
+                f"{folder}: its seeds were fitted on different records. Run `stforecast train --fresh`."
+            )
+
+
+def seed_folder(folder: Path, i: int) -> Path:
+    """Where the fit of the i-th seed keeps its files."""
+    return folder / f"seed-{i}"
 
 
 def choose_device(config: Config) -> torch.device:
@@ -170,67 +160,6 @@ def choose_device(config: Config) -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _strategy(config: Config) -> DDPStrategy | str:
-    """One process, or several that average their gradients; new ones, since a fork would not have a GPU."""
-    from pytorch_lightning.strategies import DDPStrategy
-
-    if config.training.devices == 1:
-        return "auto"
-    return DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
-
-
-def patch_steps(config: Config, cube: Cube) -> int:
-    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
-    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
-
-
-def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
-    """Training can go on from the checkpoint.
-
-    Raises:
-        ArtefactError: it is damaged, or of a network with other settings.
-    """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]["settings"]
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ArtefactError(f"{path}: damaged checkpoint ({reason}). Remove it to train from the beginning.") from error
-    other = sorted(key for key in settings if found.get(key) != settings[key])
-    if other:
-        raise ArtefactError(
-            f"{path}: is of a network with other settings ({', '.join(other)}). Remove it to train from the beginning."
-        )
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """Say what a compiler that fails is for.
-
-    Raises:
-        ConfigError: the network's step cannot be compiled here.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        reason = str(error).split("\n", 1)[0][:200]
-        raise ConfigError(
-            f"training.compile: PyTorch cannot compile the network's step here ({reason}). It needs a C++ compiler "
-            "and, on a GPU, Triton. Train with training.compile=false."
-        ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's advice about workers, devices and tips off the user's terminal."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="torch")
-            yield
-    finally:
-        logger.setLevel(level)
+def _mean(rates: Sequence[Tensor]) -> Tensor:
+    """The geometric mean of λ."""
+    return torch.stack([rate.log() for rate in rates]).mean(0).exp() if len(rates) > 1 else rates[0]

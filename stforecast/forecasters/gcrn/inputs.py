@@ -1,41 +1,43 @@
-"""From what is remembered at an issue to what the network reads."""
+"""From the features of an issue to what the network reads."""
 
 from __future__ import annotations
 
 import torch
 
-from stforecast.features.memory import Recall, blocks
-from stforecast.features.reader import Reader
-from stforecast.features.recurring import COUNT
+from stforecast.features.builder import FeatureBatch, FeatureBuilder
+from stforecast.features.covariates import Covariates
+from stforecast.features.delay import late
+from stforecast.features.seasonal import COUNT
+from stforecast.features.table import LATE_PATCHES, LEVEL, layout
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.gcrn.parts import BOUND
 
 
-def inputs_of(reader: Reader, recall: Recall) -> Inputs:
-    """What the network reads at the issues of `recall`."""
-    steps, level = reader.targets_of(recall.issues), blocks(reader.cube.c)["level"]
-    memory = torch.cat([recall.features[:, : level.start].clamp(-BOUND, BOUND), recall.features[:, level]], 1)
+def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariates | None = None) -> Inputs:
+    """What the network reads at the issues of `batch`; `covariates`: others than the record's own."""
+    covariates, level = covariates or builder.covariates, layout(builder.cube.c)[LEVEL]
+    features = torch.cat([batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level]], 1)
     return Inputs(
-        nodes=torch.cat([recall.patch.flatten(1, 2).log1p(), recall.late.flatten(1, 2).log1p(), memory], 1),
-        memory=memory,
-        city=reader.city_before(recall.issues).flatten(1),
-        target=reader.target_at(steps),
-        recent=recall.recent,
-        recurring=recall.recurring,
-        log_rate=recall.log_rate,
+        nodes=torch.cat([batch.patch.flatten(1, 2).log1p(), batch.late.flatten(1, 2).log1p(), features], 1),
+        features=features,
+        city=covariates.weather_before(batch.issues).flatten(1),
+        target=covariates.target_at(covariates.targets_of(batch.issues)),
+        recent=batch.recent,
+        seasonal=batch.seasonal,
+        log_rate=batch.log_rate,
     )
 
 
-def sizes_of(reader: Reader) -> Sizes:
+def sizes_of(builder: FeatureBuilder) -> Sizes:
     """Widths of what `inputs_of` gives."""
-    cube, start = reader.cube, reader.memory(0)
-    memory, late = len(start.names), 4 * cube.c if start.lateness.late else 0
+    cube, features = builder.cube, layout(builder.cube.c)[LEVEL].stop
+    delayed = (len(LATE_PATCHES) + 1) * cube.c if late(cube.inputs, builder.scales.until) else 0
     return Sizes(
         c=cube.c,
-        nodes=reader.patch * cube.c + late + memory,
-        memory=memory,
-        recurring=COUNT,
-        city=reader.patch * reader.city.shape[1],
-        target=reader.target.shape[1] + cube.horizons,
+        nodes=builder.patch * cube.c + delayed + features,
+        features=features,
+        seasonal=COUNT,
+        city=builder.patch * builder.covariates.weather.shape[1],
+        target=builder.covariates.target.shape[1] + cube.horizons,
         step_hours=cube.step_hours,
     )

@@ -27,21 +27,21 @@ QUERY = 128
 class Inputs:
     """What the network reads at l issues. Hexagons are the last axis: rows of memory are long.
 
-    nodes: patch counts (log1p), late reports and long-memory features, [l f n].
-    memory: the long-memory features alone, [l m n].
+    nodes: patch counts (log1p), late reports and features, [l f n].
+    features: the log-ratios and the level alone, [l m n].
     city: weather of the patch with its mask, [l w]; may be empty.
     target: calendar and known-in-advance covariates of each target hour, [l k g].
     recent: sums of recent events, [l h c n].
-    recurring: log-ratios by hour of recurrence, [l r c k n].
+    seasonal: log-ratios by hour of recurrence, [l r c k n].
     log_rate: log λ₀, [l c k n].
     """
 
     nodes: Tensor
-    memory: Tensor
+    features: Tensor
     city: Tensor
     target: Tensor
     recent: Tensor
-    recurring: Tensor
+    seasonal: Tensor
     log_rate: Tensor
 
     def part(self, which: slice) -> Inputs:
@@ -62,15 +62,15 @@ class Sizes:
 
     c: int
     nodes: int
-    memory: int
-    recurring: int
+    features: int
+    seasonal: int
     city: int
     target: int
     step_hours: int
 
 
 class Network(nn.Module):
-    """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and recurrence) + excitation.
+    """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and season) + excitation.
 
     The last layers start at zero, so the network starts near climatology and learns what departs from it. No parameter
     belongs to a hexagon: a learned vector of each one remembered the level of the training slice, which drifts. So the
@@ -86,16 +86,16 @@ class Network(nn.Module):
         self.dropout = Dropout(dropout)
         self.encode = nn.Linear(sizes.nodes, hidden)
         self.encode_city = nn.Linear(sizes.city, hidden, bias=False) if sizes.city else None
-        self.given = nn.Linear(supports * hidden, 3 * hidden)
+        self.input_gates = nn.Linear(supports * hidden, 3 * hidden)
         with torch.no_grad():
-            self.given.bias[hidden : 2 * hidden] += 1  # begin by remembering
+            self.input_gates.bias[hidden : 2 * hidden] += 1  # begin by remembering
         self.recurrent = nn.Linear(supports * hidden, 3 * hidden, bias=False)
-        state = hidden + sizes.memory
+        state = hidden + sizes.features
         self.look, self.query = nn.Linear(state, QUERY), nn.Linear(QUERY, rank)
         self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
-        self.by_recurrence = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.recurring, sizes.c))
+        self.by_season = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.seasonal, sizes.c))
         self.excitation = Excitation(sizes.c, sizes.step_hours, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target):
             for parameter in layer.parameters():
@@ -112,11 +112,11 @@ class Network(nn.Module):
         """
         streams = len(h) // graph.n
         # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
-        given = self.given_by(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
-        states = self.recur(given, h, spread or graph.spread)
+        gates = self.gates_of(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
+        states = self.recur(gates, h, spread or graph.spread)
         return self.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph), states[-1]
 
-    def given_by(self, x: Inputs, graph: Graph) -> Tensor:
+    def gates_of(self, x: Inputs, graph: Graph) -> Tensor:
         """The input's share of the gates, [l n 3h]."""
         u = _across(self.encode, self.dropout(x.nodes))  # [l h n]
         if self.encode_city is not None:
@@ -124,26 +124,26 @@ class Network(nn.Module):
         length, width, n = u.shape
         spread = graph.spread(u.flatten(0, 1).T.contiguous().relu())  # [n, supports·l·h]
         spread = spread.view(n, -1, length, width).permute(2, 0, 1, 3).reshape(length, n, -1)
-        return self.given(spread)
+        return self.input_gates(spread)
 
-    def recur(self, given: Tensor, h: Tensor, graph: Propagation) -> Tensor:
+    def recur(self, gates: Tensor, h: Tensor, graph: Propagation) -> Tensor:
         """Shares of the gates [l n 3h] and the state before [n h] → the states after l patches, [l n h]."""
         if self.carry_state:
-            return recur(given, h, self.recurrent.weight, graph)
-        _, keep, new = given.chunk(3, -1)
+            return recur(gates, h, self.recurrent.weight, graph)
+        _, keep, new = gates.chunk(3, -1)
         return torch.tanh(new) * torch.sigmoid(-keep)  # as from a state of zeros
 
     def read(self, states: Tensor, x: Inputs, graph: Graph) -> Tensor:
         """λ [l c k n] from the states after l patches [l n h]: bilinear over the horizon, and excitation."""
         length, k, c = len(states), x.target.shape[1], self.sizes.c
-        state = torch.cat([states.mT, x.memory], 1)  # [l s n]
+        state = torch.cat([states.mT, x.features], 1)  # [l s n]
         query = _across(self.query, self.dropout(torch.relu(_across(self.look, state))))  # [l rank n]
         hour = self.hour(x.target)
         key = 0.1 * self.key(hour).view(length, k, -1, c).permute(0, 3, 1, 2).flatten(1, 2)  # [l c·k rank]
         factor = torch.bmm(key, query).view(length, c, k, -1)
         factor = factor + _across(self.by_hexagon, self.dropout(state))[:, :, None]
         factor = factor + self.by_target(hour).mT[..., None]
-        return intensity(factor.float(), self.by_recurrence, x.log_rate, x.recurring) + self.excitation(
+        return intensity(factor.float(), self.by_season, x.log_rate, x.seasonal) + self.excitation(
             x.recent, x.log_rate, graph.ring
         )
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stforecast.features.graph import Neighbours, side_by_side
-from stforecast.features.recent import Around
+from stforecast.features.graph import Neighbours, NeighbourSum, side_by_side
 
 SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
 
@@ -68,7 +67,7 @@ class Graph(nn.Module):
         super().__init__()
         self.n = n
         self.spread = Propagation(kind, edges, n)
-        self.ring = None if kind == "none" else Around(edges, n)
+        self.ring = None if kind == "none" else NeighbourSum(edges, n)
 
 
 def union(kind: str, edges: Tensor, n: int, copies: int) -> Propagation:

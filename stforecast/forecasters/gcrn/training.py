@@ -1,6 +1,6 @@
 """Fitting the network: truncated back-propagation along history.
 
-Every epoch walks the training slice once, with the phase of the patch drawn anew, so that one network serves every
+Every epoch reads the training slice once, with the phase of the patch drawn anew, so that one network serves every
 issue hour. The hidden state runs through; every issue is a training origin; no windows are cut. Epochs are compared
 by calibrated validation deviance of the averaged weights.
 """
@@ -24,15 +24,16 @@ from torch.utils.data import DataLoader
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.features.delay import completeness, windows
-from stforecast.features.reader import Reader, Scales, axes_of
+from stforecast.features.builder import FeatureBuilder, clone_state
+from stforecast.features.scaling import Scales, axes_of
+from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
-from stforecast.forecasters.gcrn.stream import Stream, Stretch, Turns
-from stforecast.forecasters.gcrn.walk import write
+from stforecast.forecasters.gcrn.segments import InterleavedSampler, Segment, Stream
+from stforecast.forecasters.gcrn.trained import write_checkpoint
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split
@@ -40,26 +41,26 @@ from stforecast.scoring.splits import Split
 MONITOR = "poisson_deviance"
 """What epochs are compared by, on the validation slice."""
 
-Draw = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
+Plot = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """From calibrated λ and counts of the validation slice, [m k n c], to named matplotlib figures."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is fitted to: a city's cube, and the training slices of `others` beside it."""
+    """What a network is fitted to: a city's cube, and the training slices of `auxiliary` cities beside it."""
 
     cube: Cube
     split: Split
     config: Config
-    draw: Draw | None = None
-    others: Sequence[tuple[Cube, Split]] = ()
+    plot: Plot | None = None
+    auxiliary: Sequence[tuple[Cube, Split]] = ()
 
 
-class Whole(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are written whole or not at all."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write(checkpoint, Path(path))
+        write_checkpoint(checkpoint, Path(path))
 
 
 class Module(pl.LightningModule):
@@ -78,7 +79,7 @@ class Module(pl.LightningModule):
         self.loss = FocalLoss(training["gamma"], training["alpha"])
         self.spreads = nn.ModuleList([self._spread(edges, self.graph.n)])
         self.task: Task
-        self.stream: Stream | Turns
+        self.stream: Stream | InterleavedSampler
         self.check: Validation
         self.h: list[Tensor]
 
@@ -92,43 +93,45 @@ class Module(pl.LightningModule):
         self.compile_step()
         assert self.trainer is not None
         task, device = self.task, self.trainer.strategy.root_device
-        scales, patch, split = Scales.from_plain(self.settings["scales"]), self.settings["patch"], task.split
+        scales, patch, split = Scales.from_dict(self.settings["scales"]), self.settings["patch"], task.split
         cube, later = (task.cube.as_known(end) for end in (split.train_end, split.validation_end))
-        reader = Reader(cube, scales, patch, device)
+        builder = FeatureBuilder(cube, scales, patch, device)
         self.mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
-        self.stream = Stream(cube, split, task.config, reader, self.mine)
-        if task.others:
-            self.stream = Turns([self.stream, *(self._other(i, device) for i in range(len(task.others)))])
-        reader = reader if later is cube else Reader(later, scales, patch, device)
-        self.check = Validation(later, split, reader, self.options["truncation"], task.draw)
+        self.stream = Stream(cube, split, task.config, builder, self.mine)
+        if task.auxiliary:
+            self.stream = InterleavedSampler(
+                [self.stream, *(self._auxiliary(i, device) for i in range(len(task.auxiliary)))]
+            )
+        builder = builder if later is cube else FeatureBuilder(later, scales, patch, device)
+        self.check = Validation(later, split, builder, self.options["truncation"], task.plot)
 
     def compile_step(self) -> None:
         """Have the network's step compiled once it is first taken, if the settings ask for it."""
         if self.options["compile"]:
             self.network.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
 
-    def _other(self, place: int, device: torch.device) -> Stream:
+    def _auxiliary(self, place: int, device: torch.device) -> Stream:
         """The training slice of another city, with its own scales and graph.
 
         Raises:
             ConfigError: what is read of it is not what is read of the first.
         """
-        cube, split = self.task.others[place]
+        cube, split = self.task.auxiliary[place]
         cube = cube.as_known(split.train_end)
-        reader = Reader(cube, Scales.of(cube, split.train_end), self.settings["patch"], device)
-        found = asdict(sizes_of(reader)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
+        builder = FeatureBuilder(cube, Scales.of(cube, split.train_end), self.settings["patch"], device)
+        found = asdict(sizes_of(builder)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
         expected = self.settings["sizes"] | {key: self.settings[key] for key in found.keys() & self.settings.keys()}
         if wrong := sorted(key for key in found if found[key] != expected[key]):
             raise ConfigError(
                 f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Give it the "
                 "same categories and weather channels, and known_time alike."
             )
-        edges = reader.edges.cpu()
+        edges = builder.edges.cpu()
         self.graphs.append(Graph(self.settings["model"]["conv"], edges, cube.n).to(device))
         self.spreads.append(self._spread(edges, cube.n).to(device))
-        return Stream(cube, split, self.task.config, reader, self.mine, place + 1)
+        return Stream(cube, split, self.task.config, builder, self.mine, place + 1)
 
-    def train_dataloader(self) -> DataLoader[Stretch]:
+    def train_dataloader(self) -> DataLoader[Segment]:
         return DataLoader(self.stream, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -141,7 +144,7 @@ class Module(pl.LightningModule):
         self.stream.epoch = self.current_epoch
         self.h = [self.network.start(graph.n * len(self.mine), self.device) for graph in self.graphs]
 
-    def training_step(self, batch: Stretch, _: int) -> Tensor:
+    def training_step(self, batch: Segment, _: int) -> Tensor:
         # By update: a resumed run draws what the uninterrupted one would have drawn, and several processes draw what
         # one would.
         torch.manual_seed(self.settings["seed"] * 1_000_003 + self.global_step)
@@ -173,8 +176,8 @@ class Module(pl.LightningModule):
         for name, a, b in zip(self.check.categories, calibration.intercept, calibration.slope, strict=True):
             self.log(f"calibration/{name}/intercept", float(a), batch_size=1)
             self.log(f"calibration/{name}/slope", float(b), batch_size=1)
-        if self.check.draw and self.logger and not self.trainer.sanity_checking:
-            for title, figure in self.check.draw(intensity, self.check.counts).items():
+        if self.check.plot and self.logger and not self.trainer.sanity_checking:
+            for title, figure in self.check.plot(intensity, self.check.counts).items():
                 self.logger.experiment.add_figure(title, figure, self.global_step)  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -187,52 +190,49 @@ class Module(pl.LightningModule):
 
 
 class Validation:
-    """The validation slice at daily issue times, walked anew for every epoch from a long memory that is kept.
+    """The validation slice at daily issue times, read anew for every epoch from a state of the features that is kept.
 
     The state is warmed up over the days before it.
     """
 
     WARM_UP_DAYS = 90
 
-    def __init__(self, cube: Cube, split: Split, reader: Reader, length: int, draw: Draw | None = None) -> None:
-        self.issues = issues = split.issues("validation")
-        self.reader, self.length, self.phase = reader, length, int(issues[0]) % reader.patch
-        memory = reader.memory(self.phase)
-        warm = min(self.WARM_UP_DAYS * max(1, 24 // cube.step_hours), int(issues[0])) // reader.patch
-        memory.skip((int(issues[0]) - memory.next_issue) // reader.patch - warm)
-        self.start = memory.state()
-        end = split.validation_end
-        dense = [cube.dense(issue, issue + cube.horizons, known_before=end) for issue in issues.tolist()]
-        self.counts = torch.stack(dense).numpy()
-        self.share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
-        self.categories, self.draw = cube.categories, draw
+    def __init__(
+        self, cube: Cube, split: Split, builder: FeatureBuilder, length: int, plot: Plot | None = None
+    ) -> None:
+        self.issues = issues = scored(cube, split, "validation")
+        self.builder, self.length, patch = builder, length, builder.patch
+        self.start = builder.init_state(int(issues[0]) % patch)
+        before = int(issues[0]) // patch
+        builder.skip(self.start, before - min(self.WARM_UP_DAYS * split.day // patch, before))
+        self.counts, self.share = outcomes(cube, split, "validation"), known_share(cube, split)
+        self.categories, self.plot = cube.categories, plot
 
     @torch.no_grad()
     def intensity(self, network: Network, graph: Graph) -> np.ndarray:
         """Uncalibrated λ at the validation issues, [m k n c]."""
         network.eval()
-        memory, h = self.reader.memory(self.phase), network.start(graph.n, self.reader.device)
-        memory.restore(self.start)
+        state, h = clone_state(self.start), network.start(graph.n, self.builder.device)
         out, place = np.empty(self.counts.shape, np.float32), {issue: i for i, issue in enumerate(self.issues.tolist())}
-        while memory.next_issue <= self.issues[-1]:
-            left = (int(self.issues[-1]) - memory.next_issue) // self.reader.patch + 1
-            with torch.autocast(h.device.type, enabled=False):  # what is remembered stays in single precision
-                recall = memory.walk(min(self.length, left))
-            rate, h = network(inputs_of(self.reader, recall), h, graph)
-            for issue, one in zip(recall.issues, rate.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
+        while (first := int(state["next_issue"])) <= self.issues[-1]:
+            left = (int(self.issues[-1]) - first) // self.builder.patch + 1
+            with torch.autocast(h.device.type, enabled=False):  # features stay in single precision
+                batch = self.builder.step(state, min(self.length, left))
+            rate, h = network(inputs_of(self.builder, batch), h, graph)
+            for issue, one in zip(batch.issues, rate.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 if issue in place:
                     out[place[issue]] = one
         return out
 
 
-def settings_of(config: Config, cube: Cube, reader: Reader, scales: Scales) -> dict[str, Any]:
+def settings_of(config: Config, cube: Cube, builder: FeatureBuilder, scales: Scales) -> dict[str, Any]:
     """Everything a checkpoint needs to be opened without its configuration, in plain values."""
     return {
         "model": config.model.model_dump(),
         "training": config.training.model_dump(),
         "seed": config.seed,
-        "sizes": asdict(sizes_of(reader)),
-        "scales": scales.plain(),
-        "patch": reader.patch,
+        "sizes": asdict(sizes_of(builder)),
+        "scales": scales.to_dict(),
+        "patch": builder.patch,
         **axes_of(cube),
     }

@@ -1,4 +1,4 @@
-"""The training slice as the network reads it: stretch by stretch, of one stream of history or of several at once."""
+"""The training slice as the network reads it: segment by segment, of one stream of history or of several at once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from torch.utils.data import IterableDataset
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.delay import completeness
-from stforecast.features.memory import Memory
-from stforecast.features.reader import Reader
-from stforecast.features.record import spaced
+from stforecast.features.stream import issue_range
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, joined
 from stforecast.scoring.splits import Split
@@ -25,7 +24,7 @@ from stforecast.scoring.splits import Split
 
 @dataclass(frozen=True)
 class Target:
-    """What came of the issues of a stretch.
+    """What came of the issues of a segment.
 
     events, counts: flat places in [l c k n] of the cells with events, and how many, [e].
     share: of the events of a step that are reported at the end of the slice, [l c k 1].
@@ -37,8 +36,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A stretch of issues of s streams: what the network reads, one stream after another, [s·l …]; what came of each.
+class Segment:
+    """A segment of issues of s streams: what the network reads, one stream after another, [s·l …]; what came of each.
 
     city: place of the city among those that the network learns from.
     """
@@ -48,8 +47,8 @@ class Stretch:
     city: int = 0
 
 
-def stretches(total: int, length: int, generator: np.random.Generator) -> list[int]:
-    """Lengths of the stretches that cover `total` issues: always equally many, the first one shortened at random."""
+def segment_lengths(total: int, length: int, generator: np.random.Generator) -> list[int]:
+    """Lengths of the segments that cover `total` issues: always equally many, the first one shortened at random."""
     count = math.ceil(total / length)
     first = int(generator.integers(total - (count - 1) * length, length + 1))
     lengths = [first, *([length] * (count - 2)), total - first - length * (count - 2)] if count > 1 else [total]
@@ -79,12 +78,12 @@ class Targets:
         bounds = np.searchsorted(self.hour, np.array(issues)[:, None] + [0, k]).tolist()
         places = [self.place[a:b] + (i * c * k - issues[i]) * n for i, (a, b) in enumerate(bounds)]
         counts = torch.cat([self.counts[a:b] for a, b in bounds])
-        steps = spaced(issues, self.share.device)[:, None] + torch.arange(k, device=self.share.device)
+        steps = issue_range(issues, self.share.device)[:, None] + torch.arange(k, device=self.share.device)
         return Target(torch.cat(places), counts, self.share[steps].mT[..., None])
 
 
-class Stream(IterableDataset[Stretch]):
-    """The training slice as one epoch's stretches in order of time.
+class Stream(IterableDataset[Segment]):
+    """The training slice as one epoch's segments in order of time.
 
     Streams are equally long parts of the slice that are walked through side by side, as language models batch text:
     fewer updates, each of more origins, for devices that one origin does not fill. `mine`: those that this process has.
@@ -95,18 +94,17 @@ class Stream(IterableDataset[Stretch]):
         cube: Cube,
         split: Split,
         config: Config,
-        reader: Reader,
+        builder: FeatureBuilder,
         mine: Sequence[int] | None = None,
         city: int = 0,
     ) -> None:
-        self.cube, self.split, self.config, self.reader, self.city = cube, split, config, reader, city
+        self.cube, self.split, self.config, self.builder, self.city = cube, split, config, builder, city
         self.mine = range(config.training.streams) if mine is None else mine
         self.epoch = 0
         end = split.train_end
-        self.targets = Targets(cube, end, reader.device)
-        per_day = max(1, 24 // cube.step_hours)
-        warm = min(config.training.warm_up_days * per_day, end // 3) // reader.patch
-        total = (end - cube.horizons - reader.patch) // reader.patch - max(1, warm) + 1
+        self.targets = Targets(cube, end, builder.device)
+        warm = min(config.training.warm_up_days * split.day, end // 3) // builder.patch
+        total = (end - cube.horizons - builder.patch) // builder.patch - max(1, warm) + 1
         self.streams = config.training.streams
         self.each = total // self.streams  # issues of a stream
         if self.each < 1:
@@ -119,38 +117,36 @@ class Stream(IterableDataset[Stretch]):
     def __len__(self) -> int:
         return math.ceil(self.each / self.config.training.truncation)
 
-    def __iter__(self) -> Iterator[Stretch]:
+    def __iter__(self) -> Iterator[Segment]:
         generator = np.random.default_rng([self.config.seed, self.epoch])
-        phase = int(generator.integers(self.reader.patch)) if self.reader.patch > 1 else 0
-        memories = self._memories(phase)
+        phase = int(generator.integers(self.builder.patch)) if self.builder.patch > 1 else 0
+        states = self._states(phase)
         length = self.config.training.truncation
-        lengths, ahead = stretches(self.each, length, generator), max(1, self.reader.record.stretch // length)
+        lengths, ahead = segment_lengths(self.each, length, generator), max(1, self.builder.events.segment // length)
         for next_ones in (lengths[i : i + ahead] for i in range(0, len(lengths), ahead)):
-            # several stretches are read at a time: what is remembered costs less in long walks
-            recalls = [memory.walk(sum(next_ones)) for memory in memories]
-            inputs, end = [inputs_of(self.reader, recall) for recall in recalls], 0
+            # several segments are read at a time: features cost less in long ones
+            batches = [self.builder.step(state, sum(next_ones)) for state in states]
+            inputs, end = [inputs_of(self.builder, batch) for batch in batches], 0
             for size in next_ones:
                 part, end = slice(end, end + size), end + size
-                targets = [self.targets.of(recall.issues[part]) for recall in recalls]
-                yield Stretch(joined([x.part(part) for x in inputs]), targets, self.city)
+                targets = [self.targets.of(batch.issues[part]) for batch in batches]
+                yield Segment(joined([x.part(part) for x in inputs]), targets, self.city)
 
-    def _memories(self, phase: int) -> list[Memory]:
-        """The long memory at the beginning of each stream of `mine`."""
-        memory = self.reader.memory(phase)
-        memory.skip(self.skip)
-        memories = []
+    def _states(self, phase: int) -> list[State]:
+        """The state of the features at the beginning of each stream of `mine`."""
+        state = self.builder.init_state(phase)
+        self.builder.skip(state, self.skip)
+        states = []
         for stream in range(max(self.mine) + 1):
             if stream in self.mine:
-                kept = memory.state()
-                memories.append(self.reader.memory(phase))
-                memories[-1].restore(kept)
+                states.append(clone_state(state))
             if stream < max(self.mine):
-                memory.skip(self.each)
-        return memories
+                self.builder.skip(state, self.each)
+        return states
 
 
-class Turns(IterableDataset[Stretch]):
-    """The stretches of several cities, each in its own order of time, in turns drawn anew for every epoch."""
+class InterleavedSampler(IterableDataset[Segment]):
+    """The segments of several cities, each in its own order of time, in turns drawn anew for every epoch."""
 
     def __init__(self, cities: list[Stream]) -> None:
         self.cities, self.epoch = cities, 0
@@ -158,7 +154,7 @@ class Turns(IterableDataset[Stretch]):
     def __len__(self) -> int:
         return sum(map(len, self.cities))
 
-    def __iter__(self) -> Iterator[Stretch]:
+    def __iter__(self) -> Iterator[Segment]:
         for stream in self.cities:
             stream.epoch = self.epoch
         order = np.repeat(np.arange(len(self.cities)), [len(stream) for stream in self.cities])

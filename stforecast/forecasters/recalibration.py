@@ -1,6 +1,6 @@
-"""The level and the contrast of a city drift: forecasts are held against what came of those of the last weeks.
+"""Online recalibration: the level and the contrast of a city drift, and forecasts follow those of the last weeks.
 
-Per category over the whole city, from exponentially forgotten sums over earlier forecasts, calibrated, as they would
+Per category over the whole city, from exponentially decayed sums over earlier forecasts, calibrated, as they would
 have been issued:
 
     level     λ is multiplied by (cells with an event + κ) / (expected ones + κ)
@@ -34,7 +34,7 @@ LEAST, MOST = 0.5, 2.0
 
 
 @dataclass(frozen=True)
-class Issued:
+class PastForecasts:
     """Calibrated forecasts by issue step: those to be changed, and the earlier ones that they are held against.
 
     steps: ascending, [u]. intensity: λ, float32 [u k n c].
@@ -59,7 +59,7 @@ class Issued:
         return type(self)(steps, self.intensity[rows], self.moments[rows])
 
     @classmethod
-    def together(cls, parts: list[Self]) -> Self:
+    def joined(cls, parts: list[Self]) -> Self:
         """Forecasts of several times, no two of the same."""
         steps = np.concatenate([part.steps for part in parts])
         order = np.argsort(steps)
@@ -71,19 +71,19 @@ class Issued:
         return cls(steps, intensity, moments)
 
 
-def with_earlier(cube: Cube, issues: np.ndarray) -> np.ndarray:
+def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
     """The issue steps [m] and those of the forecasts that are looked back on, ascending."""
     earlier, usable = _earlier(cube, issues)
     return np.unique(np.concatenate([issues, earlier[usable]]))
 
 
-def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
-    """λ [m k n c] at `issues` as the weeks before each would have it, from what was issued `with_earlier`."""
+def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndarray:
+    """λ [m k n c] at `issues` as the weeks before each would have it, from the forecasts of `steps_needed`."""
     k, day = cube.horizons, max(1, 24 // cube.step_hours)
     earlier, usable = _earlier(cube, issues)
-    row = np.searchsorted(issued.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
+    row = np.searchsorted(past.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
     sums = np.zeros((3, *earlier.shape, k, cube.c))
-    sums[:, usable] = issued.moments[row[usable]].swapaxes(0, 1)
+    sums[:, usable] = past.moments[row[usable]].swapaxes(0, 1)
     seen = np.ones((*earlier.shape, cube.c))  # share of the steps that were recorded
     if cube.late or cube.holes:
         newest = max(cube.steps, int(cube.known_hour.max()) + 1)  # an issue beyond it has seen no report since
@@ -96,7 +96,7 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
     for i, (patch, at, category) in enumerate(_known(cube, issues, earlier)):
         use = usable[i, patch]
         place = patch[use] * cube.c + category[use]
-        logs = _log(issued.intensity[row[i, patch[use]], *at[:, use], category[use]])
+        logs = _log(past.intensity[row[i, patch[use]], *at[:, use], category[use]])
         for out, weight in zip(known, (None, logs), strict=True):
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
@@ -106,7 +106,7 @@ def at_level(cube: Cube, issues: np.ndarray, issued: Issued) -> np.ndarray:
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))
     factor = np.divide(above, below, out=np.ones_like(above), where=below > 0)
     power = _contrast(known, expected, 0.5 ** (age / CONTRAST_HALF_LIFE_DAYS))
-    return _changed(issued.intensity[np.searchsorted(issued.steps, issues)], factor, power)
+    return _changed(past.intensity[np.searchsorted(past.steps, issues)], factor, power)
 
 
 def _moments(intensity: np.ndarray) -> np.ndarray:

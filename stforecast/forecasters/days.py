@@ -1,14 +1,13 @@
-"""Whole days of a forecast: the intervals of their counts, and the days that are hot. A day is all its horizons."""
+"""Whole days of a forecast: their sums, and the counts that make them hot. A day is all its horizons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.scoring.conformal import Spread, interval_figures
-from stforecast.scoring.labels import WINDOW, count_needed, label_figures
+from stforecast.scoring.labels import WINDOW, count_needed
 from stforecast.scoring.metrics import ALL
 
 FEWEST = 7
@@ -52,24 +51,3 @@ def _recorded(cube: Cube, issue: int) -> np.ndarray:
     hidden = masked[np.clip(steps, 0, cube.steps - 1)].any(1) & (steps >= 0) & (steps < cube.steps)
     out = np.asarray(~hidden.reshape(WINDOW, -1).any(1))
     return out if out.sum() >= FEWEST else np.ones(WINDOW, bool)
-
-
-def day_figures(
-    lam: np.ndarray,
-    y: np.ndarray,
-    needed: Mapping[str, np.ndarray],
-    categories: Sequence[str],
-    spreads: Mapping[str, Spread],
-    hot_thresholds: Mapping[str, float],
-) -> dict[str, dict[str, float]]:
-    """Coverage and width of intervals and how the hot label is met, for `all` and each category: [m k n c]."""
-    expected, came = day_sums(lam, categories), day_sums(y, categories)
-    out = {}
-    for name, spread in spreads.items():
-        hot = came[name] >= needed[name]
-        probability = spread.at_least(needed[name], expected[name])
-        out[name] = {
-            **interval_figures(*spread.interval(expected[name]), came[name]),
-            **label_figures(probability, hot, hot_thresholds[name]),
-        }
-    return out

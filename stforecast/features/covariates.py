@@ -1,0 +1,68 @@
+"""What learned forecasters read beside the events: weather before the issue, calendar and forecasts of the hours ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stforecast.features.scaling import Scales
+from stforecast.features.stream import EventStream, issue_range
+
+WEEKDAYS = 7
+HOLIDAYS = 3
+"""Columns: a holiday, the day before one, the day after one."""
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Covariates by step of the stream's calendar.
+
+    target: weekday, slot of the day, holidays and channels known in advance with their masks, [t g].
+    weather: observed channels with their masks, [t w].
+    """
+
+    events: EventStream
+    target: Tensor
+    weather: Tensor
+
+    @staticmethod
+    def of(events: EventStream, scales: Scales) -> Covariates:
+        """Of a record's calendar and channels.
+
+        The day of the year is left out: a few years do not part the season from the years' drift, and the city's own
+        recent level, which the log-ratios hold, follows both.
+        """
+        local, cube, first = events.calendar, events.cube, -events.origin
+        last = first + len(local.hour)
+        columns = [
+            np.eye(WEEKDAYS)[local.weekday],
+            np.eye(events.per_day)[local.slot_of_day],
+            np.stack([local.holiday, local.day_before_holiday, local.day_after_holiday], -1),
+            scales.future.window(cube.future, first, last),
+        ]
+        target = torch.as_tensor(np.concatenate(columns, -1), dtype=torch.float32, device=events.device)
+        weather = torch.as_tensor(scales.weather.window(cube.weather, first, last), device=events.device)
+        return Covariates(events, target, weather)
+
+    @property
+    def calendar(self) -> int:
+        """How many of the columns of `target` are the calendar's; they come first."""
+        return WEEKDAYS + self.events.per_day + HOLIDAYS
+
+    def weather_before(self, issues: list[int]) -> Tensor:
+        """Weather of the patch before each issue: [l p w]."""
+        first = issue_range(issues, self.weather.device)[:, None]
+        return self.weather[self.events.at(first + torch.arange(-self.events.patch, 0, device=self.weather.device))]
+
+    def target_at(self, steps: Tensor) -> Tensor:
+        """Covariates of the target steps [l k], with the lead time: [l k g]."""
+        lead = torch.eye(self.events.cube.horizons, device=self.target.device).expand(len(steps), -1, -1)
+        return torch.cat([self.target[self.events.at(steps)], lead], -1)
+
+    def targets_of(self, issues: list[int]) -> Tensor:
+        """The target steps of each issue, [l k]."""
+        device = self.target.device
+        return issue_range(issues, device)[:, None] + torch.arange(self.events.cube.horizons, device=device)

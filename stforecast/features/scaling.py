@@ -1,0 +1,85 @@
+"""Scales of the training slice: by what events and covariates are divided before they are learned from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from stforecast.cube import Cube, Series
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Names, mean and spread of the channels of a `Series` in the training slice."""
+
+    names: list[str]
+    mean: list[float]
+    spread: list[float]
+
+    @staticmethod
+    def of(series: Series, until: int) -> Standard:
+        """From the steps before `until`; channels that were never observed get 0 and 1."""
+        values = series.window(0, until)
+        seen = np.isfinite(values)
+        count = np.maximum(seen.sum(0), 1)
+        mean = np.where(seen, values, 0).sum(0) / count
+        spread = np.sqrt(np.where(seen, (values - mean) ** 2, 0).sum(0) / count)
+        return Standard(list(series.names), mean.tolist(), np.where(spread > 0, spread, 1).tolist())
+
+    def window(self, series: Series, first: int, last: int) -> np.ndarray:
+        """Standardised values of steps first … last − 1 beside their mask, [t 2w]; a gap is 0 with mask 0.
+
+        A channel that `series` lacks is one gap.
+        """
+        values = np.full((last - first, len(self.names)), np.nan, np.float32)
+        given = series.window(first, last)
+        for place, name in enumerate(self.names):
+            if name in series.names:
+                values[:, place] = given[:, series.names.index(name)]
+        seen = np.isfinite(values)
+        scaled = (np.where(seen, values, 0) - np.asarray(self.mean)) / np.asarray(self.spread)
+        return np.concatenate([np.where(seen, scaled, 0), seen], -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What is learned of the training slice before any model.
+
+    rate: mean events of a hexagon and day. weather, future: of these channels. until: the step at which it ends.
+    """
+
+    rate: float
+    weather: Standard
+    future: Standard
+    until: int
+
+    @staticmethod
+    def of(cube: Cube, until: int) -> Scales:
+        """From the record as known at the step `until`."""
+        seen = (cube.hour < until) & (cube.known_hour < until)
+        recorded = 1.0 if cube.masked is None else float((~cube.masked[:until]).mean())
+        days = max(until * recorded * cube.step_hours / 24, 1)
+        rate = float(cube.weight[seen].sum()) / (days * cube.n)
+        return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Scales:
+        """Back from `to_dict`."""
+        weather, future = (Standard(**values[key]) for key in ("weather", "future"))
+        return Scales(values["rate"], weather, future, values["until"])
+
+
+def axes_of(cube: Cube) -> dict[str, Any]:
+    """What a cube must share with the one that a network was trained on."""
+    return {
+        "hexagons": cube.cells.tolist(),
+        "categories": list(cube.categories),
+        "step_hours": cube.step_hours,
+        "horizons": cube.horizons,
+    }

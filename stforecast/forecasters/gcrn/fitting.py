@@ -1,0 +1,138 @@
+"""One fit of the network by Lightning: devices, checkpoints, TensorBoard, going on after a kill."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
+
+from stforecast.config import Config
+from stforecast.cube import Cube
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.builder import FeatureBuilder
+from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
+from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task, settings_of
+
+LOG_EVERY = 10
+"""Updates between two losses that are shown and logged: reading one waits for a GPU."""
+
+
+def fit_network(task: Task, device: torch.device, folder: Path | None) -> Trained:
+    """Train a network.
+
+    Args:
+        task: what it is fitted to, with the configuration and its seed.
+        device: where.
+        folder: of checkpoints and TensorBoard events; an unfinished fit in it goes on.
+
+    Raises:
+        ArtefactError: the unfinished fit is damaged, or of a network with other settings.
+        ConfigError: the network's step cannot be compiled here, or the training slice is too short.
+    """
+    pl.seed_everything(task.config.seed, verbose=False)
+    end = task.split.train_end
+    scales = Scales.of(task.cube.as_known(end), end)
+    builder = FeatureBuilder(task.cube, scales, patch_steps(task.config, task.cube))
+    module = Module(settings_of(task.config, task.cube, builder, scales), builder.edges)
+    last = folder / "last.ckpt" if folder else None
+    if last and last.exists():
+        _check_resumable(last, module.settings)
+    module.task = task
+    trainer = _trainer(task.config, device, folder)
+    with quiet(), _compiling():
+        trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
+    if folder:
+        return open_checkpoint(folder / "best.ckpt")
+    return Trained(module.settings, builder.edges, module.best, module.graph)
+
+
+def _trainer(config: Config, device: torch.device, folder: Path | None) -> pl.Trainer:
+    options, shown = config.training, sys.stderr.isatty()
+    callbacks: list[Callback] = [TQDMProgressBar(LOG_EVERY)] if shown else []
+    if folder:  # `last` comes second, so that it remembers which epoch is the best
+        best = ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False)
+        callbacks += [best, ModelCheckpoint(folder, "last", enable_version_counter=False)]
+    with quiet():
+        return pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=options.devices,
+            strategy=_strategy(config),
+            use_distributed_sampler=False,
+            precision="bf16-mixed" if device.type == "cuda" else "32-true",
+            max_epochs=options.max_epochs,
+            gradient_clip_val=options.clip,
+            logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False) if folder else False,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=folder is not None,
+            enable_progress_bar=shown,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=LOG_EVERY,
+        )
+
+
+def _strategy(config: Config) -> DDPStrategy | str:
+    """One process, or several that average their gradients; new ones, since a fork would not have a GPU."""
+    if config.training.devices == 1:
+        return "auto"
+    return DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
+
+
+def patch_steps(config: Config, cube: Cube) -> int:
+    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
+    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
+
+
+def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]["settings"]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtefactError(f"{path}: damaged checkpoint ({reason}). Remove it to train from the beginning.") from error
+    other = sorted(key for key in settings if found.get(key) != settings[key])
+    if other:
+        raise ArtefactError(
+            f"{path}: is of a network with other settings ({', '.join(other)}). Remove it to train from the beginning."
+        )
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Say what a compiler that fails is for."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = str(error).split("\n", 1)[0][:200]
+        raise ConfigError(
+            f"training.compile: PyTorch cannot compile the network's step here ({reason}). It needs a C++ compiler "
+            "and, on a GPU, Triton. Train with training.compile=false."
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's advice about workers, devices and tips off the user's terminal."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="torch")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,88 @@
+"""Forecasters that carry a state from issue to issue, so that a new day is one step and not a replay of the record."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from stforecast.cube import Cube
+from stforecast.features.builder import State
+from stforecast.forecasters.base import Forecaster
+
+
+class StreamingForecaster(Forecaster):
+    """A forecaster whose forecasts rest on a state: `init_state`, `step`, `forecast_from_state`.
+
+    A state is a dictionary of tensors, `next_issue` among them (`features.builder.State`). `step` changes it in place.
+    """
+
+    @abstractmethod
+    def patch(self, cube: Cube) -> int:
+        """Steps from issue to issue."""
+
+    @abstractmethod
+    def fingerprint(self) -> tuple[int, str]:
+        """The step up to which it learned from the record, and a hash of everything that it learned."""
+
+    @abstractmethod
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Any:
+        """The cube, ready to be read up to `beyond` steps after its end; on from the issue `since`.
+
+        It has `device`, and `segment`: how many patches to take in at a time.
+        """
+
+    @abstractmethod
+    def init_state(self, reader: Any, phase: int) -> State:
+        """The state before the first patch; issues are phase, phase + p, …"""
+
+    @abstractmethod
+    def step(self, reader: Any, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
+        """Take in the patches before the next `count` issues: λ [k n c] at those of them that are wanted."""
+
+    @abstractmethod
+    def forecast_from_state(self, reader: Any, state: State, issue: int) -> np.ndarray:
+        """λ [k n c] at the newest issue of a state, or at a later one that knows no more than it."""
+
+    def rollout(self, reader: Any, state: State, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Take in patches up to the last of the wanted issues: each of these with its λ [k n c]."""
+        last, patch = max(wanted), self.patch(reader.cube)
+        while (first := int(state["next_issue"])) <= last:
+            yield from self.step(reader, state, min(reader.segment, (last - first) // patch + 1), wanted).items()
+
+    def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+        """λ by replay of the record up to each issue: what a carried state gives, at any issue hour."""
+        reader = self.reader(cube, beyond_of(cube, issues))
+        out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
+        for phase, served in by_phase(issues, self.patch(cube), cube.steps).items():
+            state = self.init_state(reader, phase)
+            for issue, lam in self.rollout(reader, state, served):
+                for place in served[issue]:
+                    later = int(issues[place]) > issue  # only the record's end serves later issues, and it comes last
+                    out[place] = self.forecast_from_state(reader, state, int(issues[place])) if later else lam
+        return out
+
+
+def as_array(rate: Tensor) -> np.ndarray:
+    """λ [c k n] as [k n c]."""
+    return rate.permute(1, 2, 0).cpu().numpy()
+
+
+def beyond_of(cube: Cube, issues: np.ndarray) -> int:
+    """Steps by which the last of the issues lies after the record's end."""
+    return max(0, int(issues.max(initial=0)) - cube.steps)
+
+
+def by_phase(issues: np.ndarray, patch: int, steps: int) -> dict[int, dict[int, list[int]]]:
+    """Places of `issues`, grouped by phase (step mod patch), then by the issue step whose state serves them.
+
+    An issue beyond the record is served by the state at its end.
+    """
+    groups: dict[int, dict[int, list[int]]] = {}
+    for place, issue in enumerate(issues.tolist()):
+        served = min(issue, steps)
+        groups.setdefault(served % patch, {}).setdefault(served, []).append(place)
+    return groups
