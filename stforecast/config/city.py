@@ -1,22 +1,14 @@
-"""The configuration of a city: frozen models that forbid unknown keys, read from YAML plus dotted overrides.
-
-`load("configs/denver.yaml", ["grid.resolution=9"])` gives a `Config`. A name without a file
-(`denver`) is looked up among the configurations that ship with the package. Every field carries
-a description; `stforecast doctor --keys` prints them.
-"""
+"""Everything that a run depends on, as one frozen model; unknown keys are errors."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticUndefined
+from pydantic import Field, field_validator, model_validator
 
+from stforecast.config.presets import preset_values
 from stforecast.config.sections import (
     Analysis,
     Backtest,
@@ -32,13 +24,6 @@ from stforecast.config.sections import (
     Trees,
     Weather,
 )
-from stforecast.config.yamls import text_of, values_of
-from stforecast.errors import ConfigError
-from stforecast.publishers import publisher
-
-PACKAGED = Path(__file__).parents[1] / "configs"
-if not PACKAGED.is_dir():  # an editable install keeps them beside the package
-    PACKAGED = Path(__file__).parents[2] / "configs"
 
 
 class Config(Section):
@@ -70,6 +55,7 @@ class Config(Section):
     backtest: Backtest = Field(Backtest(), description="rolling origin")
     analysis: Analysis = Field(Analysis(), description="page about the record")
     service: Service = Field(Service(), description="store and service")
+    synthetic: Synthetic | None = Field(None, description="simulated city that writes the bronze files")
 
     @field_validator("city")
     @classmethod
@@ -81,118 +67,17 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _holidays(cls, values: Any) -> Any:
-        """Write where a preset's publisher is into the values, so that what is built from it shows in the
-        configuration."""
+        """Write into `grid` whose public holidays count, so that what a cube is built from shows in the configuration:
+        those of the preset's publisher, unless told otherwise."""
         source, grid = values.get("source"), values.get("grid", {})
         if not (isinstance(source, dict) and isinstance(source.get("preset"), str) and isinstance(grid, dict)):
             return values
-        where = publisher(source["preset"])
-        place = {"country": where.country, "subdivision": where.subdivision}
-        if grid.get("country", where.country) != where.country:
+        preset = preset_values(source["preset"])
+        place = {key: preset.get(key) for key in ("country", "subdivision")}
+        if grid.get("country", place["country"]) != place["country"]:
             del place["subdivision"]  # of another country
         return values | {"grid": place | grid}
 
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""
         return str(self.root / path) if Path(path).parts[:1] == ("data",) else path
-
-    synthetic: Synthetic | None = Field(None, description="simulated city that writes the bronze files")
-
-
-def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """Read a configuration and apply `dotted.key=value` overrides (values are YAML).
-
-    Raises:
-        ConfigError: the file is absent or not YAML, a key is unknown, or a value is not allowed.
-    """
-    file = _find(Path(path))
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: cannot be read as YAML: {error}. Save it as UTF-8.") from error
-    values = values_of(text, str(file))
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected `key: value` lines, found {type(values).__name__}.")
-    for override in overrides:
-        _apply(values, override)
-    return parse(values, str(file))
-
-
-def parse(values: dict[str, Any], origin: str) -> Config:
-    """Validate plain values; `origin` names them in the error."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        said = "; ".join(_wrong(e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors())
-        stop = "" if said.endswith("?") else "."
-        raise ConfigError(f"{origin}: {said}{stop} `stforecast doctor --keys` lists every key.") from error
-
-
-def dump(config: Config) -> str:
-    """The configuration as YAML that `load` reads back to an equal object.
-
-    Of `source` only what was set: a default written out would win over the preset's.
-    """
-    values = config.model_dump(mode="json")
-    values["source"] = config.source.model_dump(mode="json", exclude_unset=True)
-    return text_of(values)
-
-
-def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
-    """Dotted key, default and description of every field."""
-    for name, field in model.model_fields.items():
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
-        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if section:
-            yield from fields(section, f"{prefix}{name}.")
-        else:
-            default = "(required)" if field.default is PydanticUndefined else field.default
-            yield f"{prefix}{name}", default, field.description or ""
-
-
-def _wrong(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:
-    """What is wrong with a value, and which key an unknown one is likely to mean."""
-    key = (
-        ".".join(str(name) for name in place if name not in ("names", "parts", "flags")) or "config"
-    )  # which kind of union
-    if kind != "extra_forbidden":
-        return f"{key}: {message.removeprefix('Value error, ')} (got {given!r:.60})"
-    near = _near(key)
-    return f"{key}: unknown key; did you mean {near}?" if near else f"{key}: unknown key"
-
-
-def _near(key: str) -> str | None:
-    """The known key whose name is most like that of an unknown one, in its own section if there is one."""
-    section, _, name = key.rpartition(".")
-    leaves = [known for known, _, _ in fields()]
-    known = [*leaves, *dict.fromkeys(leaf.partition(".")[0] for leaf in leaves)]
-    for keys in ([k for k in known if k.rpartition(".")[0] == section], known):
-        names = [k.rpartition(".")[2] for k in keys]
-        if near := difflib.get_close_matches(name, names, 1):
-            return keys[names.index(near[0])]
-    return None
-
-
-def _find(path: Path) -> Path:
-    candidates = [path, PACKAGED / path, PACKAGED / f"{path}.yaml"]
-    if path.parts[:1] == ("configs",):
-        candidates.append(PACKAGED.joinpath(*path.parts[1:]))
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    known = sorted(str(p.relative_to(PACKAGED).with_suffix("")) for p in PACKAGED.rglob("*.yaml"))
-    raise ConfigError(f"{path}: no such configuration. Give a YAML file or one of: {', '.join(known)}.")
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"{override!r}: expected dotted.key=value, for example grid.resolution=9.")
-    *parents, leaf = key.split(".")
-    node = values
-    for parent in parents:
-        child = node.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"{override!r}: {parent} is a value, not a section.")
-        node = child
-    node[leaf] = values_of(text, repr(override))

@@ -1,4 +1,4 @@
-"""YAML text → plain values, strictly: nothing is given twice, and nothing that looks like a date is none."""
+"""YAML text → plain values, strictly: a key given twice and an impossible date such as 2023-02-30 are errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stforecast.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that says where a key is given twice, or a value looks like a date and is none, such as 2023-02-30."""
+    """Safe YAML whose errors name the line of a key given twice and of an impossible date."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -43,8 +43,8 @@ def values_of(text: str, origin: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        said = " ".join(str(error).replace('"<unicode string>", ', "").split())
-        raise ConfigError(f"{origin}: cannot be read as YAML: {said}") from error
+        reason = " ".join(str(error).replace('"<unicode string>", ', "").split())
+        raise ConfigError(f"{origin}: cannot be read as YAML: {reason}") from error
 
 
 def text_of(values: Any) -> str:

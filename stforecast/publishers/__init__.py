@@ -13,13 +13,12 @@ left out too, since the recorded place is seldom where it happened. `source.othe
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from stforecast.config.sections import PRESETS, Section, Source
-from stforecast.config.yamls import values_of
+from stforecast.config.presets import preset_values
+from stforecast.config.sections import Section, Source
 from stforecast.errors import ConfigError
 
 __all__ = ["Publisher", "publisher"]
@@ -54,15 +53,10 @@ def publisher(preset: str) -> Publisher:
         preset: the name of its file.
 
     Raises:
-        ConfigError: there is no such file, or it does not say what it must.
+        ConfigError: there is no such file, or a field of it is missing or wrong.
     """
-    if preset not in PRESETS:
-        raise ConfigError(
-            f"source.preset: no preset {preset!r}. Known: {', '.join(PRESETS)}. For any other publisher leave it "
-            "out and give source.columns, source.time_zone and source.categories."
-        )
-    file = Path(__file__).parent / f"{preset}.yaml"
+    values = preset_values(preset)
     try:
-        return Publisher.model_validate(values_of(file.read_text(encoding="utf-8"), str(file)))
+        return Publisher.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"stforecast/publishers/{preset}.yaml: {error}") from error
