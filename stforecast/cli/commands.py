@@ -85,7 +85,7 @@ def init(files: tuple[str, ...], city: str | None) -> None:
     what ingest would refuse.
     """
     with importing():
-        from stforecast.events.look.init import init as look
+        from stforecast.events.examine.init import init as look
 
     hint("run", str(look(files, city, say)), ())
 

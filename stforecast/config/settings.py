@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stforecast.config.city import Config, parse
+from stforecast.config.city import Config
+from stforecast.config.loading import parse
 from stforecast.errors import ConfigError
 
 TOP = ("seed", "seeds")

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stforecast.config.sections import Source
 from stforecast.errors import DataError
-from stforecast.events import ledger as why
+from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned
-from stforecast.events.geography import Pile, check_places, named_piles
-from stforecast.events.hours import check_times, doubts
-from stforecast.events.parts import Part
-from stforecast.events.places import is_projected
-from stforecast.events.reading import Told
-from stforecast.events.records import CUT
+from stforecast.events.coordinates import is_projected
+from stforecast.events.deduplicate import Selection
+from stforecast.events.hour_checks import check_times, doubts
+from stforecast.events.partitions import Partition
+from stforecast.events.place_checks import DefaultPlace, check_places, describe_default_places
+from stforecast.events.readers.csv_records import CUT
 from stforecast.events.schema import save_rejects
-from stforecast.events.settle import Choice
-from stforecast.events.sources import categories_of
+from stforecast.events.sources import category_names
+from stforecast.events.time_formats import TextEvidence
+from stforecast.config.sections import Source
 
 Categories = Mapping[str, Sequence[str]]
 
@@ -33,7 +33,7 @@ MANY = 0.2
 
 
 @dataclass(frozen=True)
-class Settled:
+class SelectedEvents:
     """Which rows are events, and what became of all others; `counts` holds no events.
 
     placed: rows with a place within the bounds, before any is merged or left out. occurred (µs), category (number),
@@ -41,21 +41,21 @@ class Settled:
     of a category than any other.
     """
 
-    choice: Choice
+    selection: Selection
     counts: Cleaned
     placed: int
     occurred: np.ndarray
     category: np.ndarray
     reported: np.ndarray
     place: np.ndarray
-    piles: Sequence[Pile]
+    default_places: Sequence[DefaultPlace]
 
     def __len__(self) -> int:
-        return len(self.choice.rows)
+        return len(self.selection.rows)
 
 
 def check(
-    settled: Settled, source: Source, own: Categories, parts: Sequence[Part], silver: Path
+    settled: SelectedEvents, source: Source, own: Categories, partitions: Sequence[Partition], silver: Path
 ) -> tuple[list[str], list[str]]:
     """Stop where the events cannot be right; refused rows are then in `silver`, so that one can look.
 
@@ -72,18 +72,18 @@ def check(
             no event is left, times of day or places cannot be what they seem, or no offence falls into one of the
             user's own categories.
     """
-    files = [part.facts["source"]["file"] for part in parts]
+    files = [partition.facts["source"]["file"] for partition in partitions]
     _check_degrees(settled, source)
     _check_axes(settled, source)
     _check_rejects(settled, source, silver)
-    told = {name: part.told for name, part in zip(files, parts, strict=True)}
-    check_times(told, source)
-    for one in told.values():
+    evidence = {name: partition.evidence for name, partition in zip(files, partitions, strict=True)}
+    check_times(evidence, source)
+    for one in evidence.values():
         _check_optional(one, source)
     _check_events(settled, files)
     _check_categories(settled, source, own)
-    names = categories_of(source)
-    early = settled.counts.mended[why.EARLY]
+    names = category_names(source)
+    early = settled.counts.mended[outcomes.EARLY]
     doubtful, ordinary = check_places(settled.place, source)
     found = [
         *doubtful,
@@ -93,13 +93,13 @@ def check(
             else ()
         ),
         *doubts(settled.occurred, settled.category, names, source),
-        *(named_piles(settled.piles, names) if source.default_places != "found" else ()),
+        *(describe_default_places(settled.default_places, names) if source.default_places != "found" else ()),
     ]
     return found, ordinary
 
 
 def notes(
-    settled: Settled, summary: dict[str, Any], own: Categories, parts: Sequence[Part], source: Source
+    settled: SelectedEvents, summary: dict[str, Any], own: Categories, partitions: Sequence[Partition], source: Source
 ) -> Iterator[str]:
     """Lines on what may be right, and may not: a category without events, a pattern of the user's own that matches
     nothing, a file that loses more rows than the whole record may. Arguments as in `check`."""
@@ -109,28 +109,28 @@ def notes(
     for category, patterns in summary["patterns_without_offences"].items() if own else ():
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
     if source.default_places == "found":
-        for pile in settled.piles:
-            name = categories_of(source)[pile.category]
-            yield f"category {name}: left out what is at [{pile.latitude:.6f}, {pile.longitude:.6f}], a default place"
-    for part in parts:
-        yield from _loss(part, source)
+        for place in settled.default_places:
+            name = category_names(source)[place.category]
+            yield f"category {name}: left out what is at [{place.latitude:.6f}, {place.longitude:.6f}], a default place"
+    for partition in partitions:
+        yield from _loss(partition, source)
 
 
-def _check_optional(told: Told, source: Source) -> None:
+def _check_optional(evidence: TextEvidence, source: Source) -> None:
     """Stop where many ends or report times cannot be read: the others of their column may be read wrong."""
-    for what in (why.UNREAD_END, why.UNREAD_REPORT):
-        given, unread = told.number(what, "given"), told.number(what, "unread")
+    for what in (outcomes.UNREAD_END, outcomes.UNREAD_REPORT):
+        given, unread = evidence.number(what, "given"), evidence.number(what, "unread")
         if unread > source.max_rejects * given:
-            file, line, text = told.examples[what]
+            file, line, text = evidence.examples[what]
             raise DataError(
                 f"{file}: line {line}: {what} ({text!r:.60}), as {unread:,} of {given:,} are. Mend the columns of "
                 "occurred_until or reported under source.columns, or leave them out."
             )
 
 
-def _check_degrees(settled: Settled, source: Source) -> None:
+def _check_degrees(settled: SelectedEvents, source: Source) -> None:
     """Stop where coordinates are metres or feet and no system is named, or degrees where one is."""
-    outside = settled.counts.rejects[settled.counts.rejects["reason"] == why.OUTSIDE]
+    outside = settled.counts.rejects[settled.counts.rejects["reason"] == outcomes.OUTSIDE]
     if len(outside) <= settled.placed or not len(outside):
         return
     pairs = outside["value"].str.findall(r"[-+]?[0-9]+(?:\.[0-9]+)?")
@@ -166,10 +166,10 @@ def _check_degrees(settled: Settled, source: Source) -> None:
         )
 
 
-def _check_axes(settled: Settled, source: Source) -> None:
+def _check_axes(settled: SelectedEvents, source: Source) -> None:
     """Stop where exchanged axes are no clerk's slip but the configuration's."""
-    exchanged = settled.counts.mended[why.EXCHANGED]
-    placed = settled.placed + int(settled.counts.rejects["reason"].eq(why.OUTSIDE).sum())
+    exchanged = settled.counts.mended[outcomes.EXCHANGED]
+    placed = settled.placed + int(settled.counts.rejects["reason"].eq(outcomes.OUTSIDE).sum())
     if exchanged > placed / 2 and not source.columns.location:
         raise DataError(
             f"source.bounds: {exchanged:,} of {placed:,} places lie in {list(source.bounds or ())} only with latitude "
@@ -178,10 +178,10 @@ def _check_axes(settled: Settled, source: Source) -> None:
         )
 
 
-def _check_rejects(settled: Settled, source: Source, silver: Path) -> None:
+def _check_rejects(settled: SelectedEvents, source: Source, silver: Path) -> None:
     """Stop on too many refused rows. The share is of the rows that concern the configuration: kept or refused."""
     everything = settled.counts.rejects
-    rejects = everything[everything["reason"] != why.OTHER_FILE]
+    rejects = everything[everything["reason"] != outcomes.OTHER_FILE]
     where = f"See {silver / 'rejects.parquet'}"
     cut = rejects[rejects["reason"] == CUT]
     if len(cut):
@@ -190,7 +190,7 @@ def _check_rejects(settled: Settled, source: Source, silver: Path) -> None:
             f"{cut['file'].iloc[0]}: line {cut['line'].iloc[0]}: the file ends in the middle of a row, so rows are "
             f"missing. Download it again (or remove that line to do without them). {where}."
         )
-    concerned = len(settled) + settled.choice.merged + len(rejects)
+    concerned = len(settled) + settled.selection.merged + len(rejects)
     if len(rejects) <= source.max_rejects * concerned:
         return
     save_rejects(silver, everything)
@@ -207,7 +207,7 @@ def _check_rejects(settled: Settled, source: Source, silver: Path) -> None:
 
 def _hint(rejects: pd.DataFrame, source: Source) -> str:
     """What a common slip in the source section would explain."""
-    unread = rejects[rejects["reason"] == why.UNREADABLE_TIME]["value"]
+    unread = rejects[rejects["reason"] == outcomes.UNREADABLE_TIME]["value"]
     names = source.columns.occurred
     if (
         isinstance(names, list)
@@ -222,7 +222,7 @@ def _hint(rejects: pd.DataFrame, source: Source) -> str:
     return ""
 
 
-def _check_events(settled: Settled, files: Sequence[str]) -> None:
+def _check_events(settled: SelectedEvents, files: Sequence[str]) -> None:
     counts = settled.counts
     if not len(settled):
         top = ", ".join(repr(offence) for (offence, _), _ in counts.offences.most_common(5))
@@ -233,7 +233,7 @@ def _check_events(settled: Settled, files: Sequence[str]) -> None:
         )
 
 
-def _check_categories(settled: Settled, source: Source, own: Categories) -> None:
+def _check_categories(settled: SelectedEvents, source: Source, own: Categories) -> None:
     """Stop where no offence of the record falls into a category that the user made: its name is misspelt there."""
     offences = settled.counts.offences
     taken = {category for _, category in offences}
@@ -248,10 +248,10 @@ def _check_categories(settled: Settled, source: Source, own: Categories) -> None
             )
 
 
-def _loss(part: Part, source: Source) -> Iterator[str]:
+def _loss(partition: Partition, source: Source) -> Iterator[str]:
     """A line if the file loses more rows than the whole record may, in which a small file would not show."""
-    counts = part.counts()
-    refused, name = counts.rejects, part.facts["source"]["file"]
+    counts = partition.counts()
+    refused, name = counts.rejects, partition.facts["source"]["file"]
     events = counts.rows - len(refused) - counts.left_out.total()
     reasons = Counter(refused["reason"].tolist())
     if events and len(refused) > max(1, source.max_rejects * (events + len(refused))):
@@ -262,13 +262,13 @@ def _loss(part: Part, source: Source) -> Iterator[str]:
     else:
         return
     reason = reasons.most_common(1)[0][0]
-    if reason != why.OTHER_PERIOD:  # which the user wanted
+    if reason != outcomes.OTHER_PERIOD:  # which the user wanted
         rows = refused[refused["reason"] == reason]
         yield f"{name}: {what} {reason}" + (f" ({_example(rows)[1]})" if len(rows) else "")
 
 
 def _example(rejects: pd.DataFrame) -> tuple[str, str]:
     """The file, and line and text, of the first of some refused rows, if possible of one that has a text."""
-    told = rejects[rejects["value"].str.strip() != ""]
-    row = (told if len(told) else rejects).iloc[0]
+    evidence = rejects[rejects["value"].str.strip() != ""]
+    row = (evidence if len(evidence) else rejects).iloc[0]
     return row["file"], f"line {row['line']}: {row['value']!r:.60}"

@@ -5,7 +5,7 @@ until its report is known; left out because no category names its offence; refus
 for its place; or an event. Rows that are left out are counted and are not rejects.
 
 Stated rules, counted under `mended` where they apply:
-- times: see `moments`; places: see `places`.
+- times: see `moments`; places: see `parse_places`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.config.sections import Source
-from stforecast.events import ledger as why
-from stforecast.events import moments
-from stforecast.events.days import NONE
-from stforecast.events.header import FIELDS
-from stforecast.events.ledger import FOREVER, Ledger
-from stforecast.events.moments import Texts
-from stforecast.events.places import places as places_of
-from stforecast.events.reading import Told, stated
+from stforecast.events import event_times as moments
+from stforecast.events import outcomes
+from stforecast.events.coordinates import parse_places as places_of
+from stforecast.events.event_times import Texts
+from stforecast.events.parsing.dates import NAT
+from stforecast.events.parsing.text_columns import factorize, is_empty, strip, to_arrow
+from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.readers.header import FIELDS
+from stforecast.events.row_audit import FOREVER, RowAudit
 from stforecast.events.schema import REJECT_COLUMNS
-from stforecast.events.sources import grouping
-from stforecast.events.texts import as_array, coded, is_empty, stripped
-from stforecast.events.times import Reading
+from stforecast.events.sources import category_lookup
+from stforecast.events.time_formats import TextEvidence, configured_format
+from stforecast.config.sections import Source
 
 KEYS = ("event_id", "incident_id", "district", "count")
 
@@ -59,11 +59,11 @@ class Cleaned:
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     offences: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    told: Told = field(default_factory=Told)
+    evidence: TextEvidence = field(default_factory=TextEvidence)
     due: int = FOREVER
 
 
-def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, reading: Reading | None = None) -> Cleaned:
+def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, time_format: TimeFormat | None = None) -> Cleaned:
     """Events, withdrawals and rejects of one chunk of `read`.
 
     Args:
@@ -71,33 +71,31 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, reading: Readi
         now: the instant after which nothing can have occurred.
         reading: how texts are read; by default as the source section states, and month first where it does not.
     """
-    reading = reading or stated(source)
+    time_format = time_format or configured_format(source)
     given = [name for name in FIELDS if name in chunk]
     nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
-    texts: Texts = {
-        name: stripped(as_array(chunk[name]), name in KEYS) if name in given else nothing for name in FIELDS
-    }
-    book = Ledger(as_array(chunk["problem"]), as_array(chunk["value"]))
-    book.leave_out(np.all([is_empty(texts[name]) for name in given], axis=0), why.BLANK_ROW)
+    texts: Texts = {name: strip(to_arrow(chunk[name]), name in KEYS) if name in given else nothing for name in FIELDS}
+    audit = RowAudit(to_arrow(chunk["problem"]), to_arrow(chunk["value"]))
+    audit.leave_out(np.all([is_empty(texts[name]) for name in given], axis=0), outcomes.BLANK_ROW)
     count = texts["count"] if "count" in given else None
-    withdrawn = np.zeros(len(chunk), bool) if count is None else book.open & np.asarray(pc.equal(count, "-1"))
-    book.leave_out(withdrawn, why.WITHDRAWAL)
+    withdrawn = np.zeros(len(chunk), bool) if count is None else audit.open & np.asarray(pc.equal(count, "-1"))
+    audit.leave_out(withdrawn, outcomes.WITHDRAWAL)
     if count is not None:
-        book.leave_out(np.asarray(pc.equal(count, "0")), why.NOT_COUNTED)
-    which, distinct = coded(texts["offence"])
+        audit.leave_out(np.asarray(pc.equal(count, "0")), outcomes.NOT_COUNTED)
+    which, distinct = factorize(texts["offence"])
     kinds = [" ".join(text.split()) for text in distinct.to_pylist()]
-    category_of = grouping(source)
+    category_of = category_lookup(source)
     groups = [category_of(kind) for kind in kinds]
-    offences = _in_order(which[book.open], list(zip(kinds, groups, strict=True)))
-    book.leave_out(np.array([group is None for group in groups], bool)[which], why.NO_CATEGORY)
+    offences = _in_order(which[audit.open], list(zip(kinds, groups, strict=True)))
+    audit.leave_out(np.array([group is None for group in groups], bool)[which], outcomes.NO_CATEGORY)
     limit = now.value // 1000
-    occurred, written = moments.occurred(book, texts, "occurred_time" in given, source, reading, limit)
-    latitude, longitude = places_of(book, texts, source)
+    occurred, written = moments.occurred(audit, texts, "occurred_time" in given, source, time_format, limit)
+    latitude, longitude = places_of(audit, texts, source)
     paired = "occurred_until_time" in given
-    until = moments.until(book, texts, paired, occurred, written, source, reading, limit)
-    reported = moments.reported(book, texts, occurred, source, reading, limit)
+    until = moments.until(audit, texts, paired, occurred, written, source, time_format, limit)
+    reported = moments.reported(audit, texts, occurred, source, time_format, limit)
 
-    rows = np.flatnonzero(book.open)
+    rows = np.flatnonzero(audit.open)
     kept, taken = pa.array(rows), pa.array(which[rows])
     file, line = pa.array(chunk["file"].astype("category")), chunk["line"].to_numpy()
     events = pa.table(
@@ -123,13 +121,15 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, reading: Readi
             "offence": _each(kinds).take(pa.array(which[withdrawn])),
         }
     )
-    places, reasons, values = zip(*sorted(book.refused), strict=True) if book.refused else ((), (), ())
-    no = np.array(places, np.int64)
+    parse_places, reasons, values = zip(*sorted(audit.refused), strict=True) if audit.refused else ((), (), ())
+    no = np.array(parse_places, np.int64)
     columns = (file.dictionary.take(file.indices.take(pa.array(no))), line[no], _each(reasons), _each(values))
     rejects = pa.table(dict(zip(REJECT_COLUMNS, columns, strict=True)))
-    examples = {kind: (file[row].as_py(), int(line[row]), text) for kind, (row, text) in book.examples.items()}
-    counts = len(chunk), book.left_out, book.mended, offences
-    return Cleaned(_frame(events), _frame(withdrawals), _frame(rejects), *counts, Told(examples, book.counts), book.due)
+    examples = {kind: (file[row].as_py(), int(line[row]), text) for kind, (row, text) in audit.examples.items()}
+    counts = len(chunk), audit.left_out, audit.mended, offences
+    return Cleaned(
+        _frame(events), _frame(withdrawals), _frame(rejects), *counts, TextEvidence(examples, audit.counts), audit.due
+    )
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -172,9 +172,9 @@ def _or_null(texts: pa.Array) -> pa.Array:
 
 
 def _arrests(texts: pa.Array) -> pa.Array:
-    which, distinct = coded(texts)
+    which, distinct = factorize(texts)
     return pa.array([ARREST.get(text.lower()) for text in distinct.to_pylist()], pa.bool_()).take(pa.array(which))
 
 
 def _utc(instants: np.ndarray) -> pa.Array:
-    return pa.array(instants, pa.timestamp("us", "UTC"), mask=instants == NONE)
+    return pa.array(instants, pa.timestamp("us", "UTC"), mask=instants == NAT)

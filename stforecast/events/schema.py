@@ -128,9 +128,9 @@ def _read(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
     return _tried(pq.read_table, path, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
 
 
-def _tried(reading: Callable[..., Any], path: Path, **how: Any) -> Any:
+def _tried(time_format: Callable[..., Any], path: Path, **how: Any) -> Any:
     try:
-        return reading(path, **how)
+        return time_format(path, **how)
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}") from error
 

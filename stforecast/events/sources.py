@@ -35,7 +35,7 @@ def resolve(source: Source) -> Source:
     return effective
 
 
-def categories_of(source: Source) -> tuple[str, ...]:
+def category_names(source: Source) -> tuple[str, ...]:
     """The categories of an effective source, in order; `other` comes last."""
     names = [*source.categories, *([source.other] if source.other else [])]
     return tuple(dict.fromkeys(names))
@@ -43,10 +43,10 @@ def categories_of(source: Source) -> tuple[str, ...]:
 
 def offences_of(source: Source) -> dict[str, list[str]]:
     """What is asked for by each category of an effective source; `other` takes what no group names."""
-    return {name: source.categories.get(name, []) for name in categories_of(source)}
+    return {name: source.categories.get(name, []) for name in category_names(source)}
 
 
-def grouping(source: Source) -> Callable[[str], str | None]:
+def category_lookup(source: Source) -> Callable[[str], str | None]:
     """A function from an offence to its category (None: in no category). The first group that names it wins."""
     groups = [
         (category, [wildcard(pattern) for pattern in patterns]) for category, patterns in source.categories.items()
@@ -79,11 +79,11 @@ def _check(source: Source) -> None:
         raise ConfigError(
             "source.columns.occurred_until_time: needs the column of its day under source.columns.occurred_until."
         )
-    if not categories_of(source):
+    if not category_names(source):
         raise ConfigError(
             "source.categories: not given. Group the offences (category: [offences]) or set source.other."
         )
-    if "all" in categories_of(source):
+    if "all" in category_names(source):
         raise ConfigError("source.categories: `all` is the sum of the categories; choose another name.")
     if not source.time_zone:
         raise ConfigError("source.time_zone: not given. Set the city's IANA time zone, such as America/Denver.")

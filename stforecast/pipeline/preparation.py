@@ -66,8 +66,8 @@ class Preparation:
 
     def _simulate(self) -> None:
         """Write the bronze files of the simulated city."""
-        from stforecast.events.publisher import write_city
         from stforecast.events.synthetic import simulate
+        from stforecast.events.synthetic_files import write_city
 
         assert self.config.synthetic is not None
         offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED

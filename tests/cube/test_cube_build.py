@@ -15,7 +15,7 @@ from shapely import box, to_geojson
 from stforecast.cube import Cube, hexgrid
 from stforecast.cube.build import build
 from stforecast.errors import ArtefactError, ConfigError, DataError
-from stforecast.events.moments import day_end
+from stforecast.events.event_times import day_end
 from stforecast.events.schema import EventTable
 
 FIRST = pd.Timestamp("2021-03-01 07:00", tz="UTC")  # midnight in Denver

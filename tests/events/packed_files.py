@@ -5,7 +5,7 @@ import zipfile
 from xml.sax.saxutils import escape
 
 
-def zipped(**members):
+def zip_members(**members):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -44,4 +44,4 @@ def xlsx(*sheets):
     for n, (_, rows) in zip(numbers, sheets, strict=True):
         body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
         parts[f"xl/worksheets/sheet{n}.xml"] = f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
-    return zipped(**parts)
+    return zip_members(**parts)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from packed_files import xlsx, zipped
+from packed_files import xlsx, zip_members
 from pyproj import Transformer
 
 from stforecast.config import parse
@@ -148,7 +148,7 @@ PLAIN = {
     "gz": written("f.csv.gz", lambda f: gzip.compress(separated(f, ","))),
     "xz": written("f.csv.xz", lambda f: lzma.compress(separated(f, ","))),
     "bz2": written("f.csv.bz2", lambda f: bz2.compress(separated(f, ","))),
-    "zip": written("f.zip", lambda f: zipped(**{"f.csv": separated(f, ",")})),
+    "zip": written("f.zip", lambda f: zip_members(**{"f.csv": separated(f, ",")})),
     "JSON": written("f.json", lambda f: f.to_json(orient="records").encode()),
     "JSON lines": written("f.jsonl", lambda f: f.to_json(orient="records", lines=True).encode()),
     "Parquet": saved("f.parquet", lambda f, path: f.to_parquet(path)),
@@ -199,7 +199,12 @@ def files(draw):
             instant = local.astimezone(dt.UTC)
         texts = forms[form](instant if form in EXACT else local.replace(tzinfo=None))
         y, x = latitude + rng.uniform(-0.05, 0.05), longitude + rng.uniform(-0.05, 0.05)
-        row = {"id": f"e{i:04d}", **texts, **PLACES[place](y, x, to), "type": rng.choice(["THEFT", 'A "B", C', "é;ß"])}
+        row = {
+            "id": f"e{i:04d}",
+            **texts,
+            **PLACES[place](y, x, to),
+            "type": rng.choice(["THEFT", 'A "B", C', "é;ß"]),
+        }
         if "when" in row and rng.random() < 0.05:
             row["when"] = rng.choice(DIRT)
             dirty.append(row["id"])

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from stforecast.config.sections import Columns, Source
 from stforecast.errors import ArtefactError
-from stforecast.events import ledger as why
+from stforecast.events import outcomes
 from stforecast.events.clean import clean
-from stforecast.events.header import FIELDS
-from stforecast.events.moments import FLOOR
+from stforecast.events.deduplicate import merge, settle
+from stforecast.events.event_times import FLOOR
+from stforecast.events.readers.header import FIELDS
 from stforecast.events.schema import COLUMNS, EventTable
-from stforecast.events.settle import merge, settle
 from stforecast.events.sources import resolve
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
@@ -46,21 +46,21 @@ def run(*rows, source=SOURCE):
     ("row", "reason"),
     [
         ({"problem": "short row"}, "short row"),
-        ({"occurred": ""}, why.NO_TIME),
-        ({"occurred": "(null)"}, why.NO_TIME),
-        ({"occurred": "yesterday"}, why.UNREADABLE_TIME),
-        ({"occurred": "2019-01"}, why.MONTH_ONLY),
+        ({"occurred": ""}, outcomes.NO_TIME),
+        ({"occurred": "(null)"}, outcomes.NO_TIME),
+        ({"occurred": "yesterday"}, outcomes.UNREADABLE_TIME),
+        ({"occurred": "2019-01"}, outcomes.MONTH_ONLY),
         ({"occurred": "13/5/2023 10:00"}, "day and month not in the order month_first"),
-        ({"occurred": "1/1/1900 12:00:00 AM"}, why.TOO_OLD),
-        ({"occurred": "12/31/9999 12:00:00 AM"}, why.FUTURE),
-        ({"occurred": "1/1/2024 12:00:00 PM"}, why.FUTURE),
-        ({"latitude": "", "longitude": ""}, why.NO_PLACE),
-        ({"latitude": "0", "longitude": "0"}, why.NO_PLACE),
-        ({"latitude": "4E-08", "longitude": "5.3E-07"}, why.NO_PLACE),
-        ({"latitude": "-1.0", "longitude": "-1.0"}, why.NO_PLACE),
-        ({"latitude": "n/a"}, why.NO_PLACE),
-        ({"latitude": "inf"}, why.UNREADABLE_PLACE),
-        ({"latitude": "34.6", "longitude": "-115.4"}, why.OUTSIDE),
+        ({"occurred": "1/1/1900 12:00:00 AM"}, outcomes.TOO_OLD),
+        ({"occurred": "12/31/9999 12:00:00 AM"}, outcomes.FUTURE),
+        ({"occurred": "1/1/2024 12:00:00 PM"}, outcomes.FUTURE),
+        ({"latitude": "", "longitude": ""}, outcomes.NO_PLACE),
+        ({"latitude": "0", "longitude": "0"}, outcomes.NO_PLACE),
+        ({"latitude": "4E-08", "longitude": "5.3E-07"}, outcomes.NO_PLACE),
+        ({"latitude": "-1.0", "longitude": "-1.0"}, outcomes.NO_PLACE),
+        ({"latitude": "n/a"}, outcomes.NO_PLACE),
+        ({"latitude": "inf"}, outcomes.UNREADABLE_PLACE),
+        ({"latitude": "34.6", "longitude": "-115.4"}, outcomes.OUTSIDE),
     ],
 )
 def test_refused_rows(row, reason):
@@ -152,7 +152,7 @@ def test_groups_period_and_left_out_rows():
     )
     assert cleaned.events["line"].tolist() == [2, 5, 6]
     assert cleaned.events["offence"].iloc[0] == "THEFT from auto"
-    assert cleaned.left_out == {why.NO_CATEGORY: 1, why.OTHER_PERIOD: 2, why.BLANK_ROW: 1}
+    assert cleaned.left_out == {outcomes.NO_CATEGORY: 1, outcomes.OTHER_PERIOD: 2, outcomes.BLANK_ROW: 1}
     assert cleaned.rejects.empty
     assert cleaned.offences["Drugs", None] == 1
 
@@ -196,10 +196,10 @@ def test_equal_rows_without_key_stay_apart_and_keep_their_ids():
 def test_duplicate_ids_keep_the_first_row():
     out = settled({"event_id": "1"}, {"event_id": "1", "offence": "Burglary"}, {"event_id": "2"})
     assert out.events["offence"].tolist() == ["Theft", "Theft"]
-    assert out.rejects[["line", "reason", "value"]].to_numpy().tolist() == [[3, why.DUPLICATE, "1"]]
+    assert out.rejects[["line", "reason", "value"]].to_numpy().tolist() == [[3, outcomes.DUPLICATE, "1"]]
     other = chunk({"event_id": "2"}).assign(file="g.csv")
     twice = merge([run({"event_id": "2"}), clean(other, resolve(SOURCE), NOW)])
-    assert settle(twice, resolve(SOURCE)).rejects["reason"].tolist() == [why.OTHER_FILE]
+    assert settle(twice, resolve(SOURCE)).rejects["reason"].tolist() == [outcomes.OTHER_FILE]
 
 
 def test_one_event_an_incident_and_category():
@@ -218,7 +218,7 @@ def test_a_withdrawal_cancels_one_report_of_its_incident_and_offence():
     report, back = {"incident_id": "9", "count": "1"}, {"incident_id": "9", "count": "-1", "latitude": "0"}
     out = settled(back, report, report, {**report, "offence": "Burglary"}, {"incident_id": "8", "count": "-1"})
     assert sorted(out.events["line"]) == [4]
-    assert out.left_out == {why.WITHDRAWAL: 2, why.WITHDRAWN: 1}
+    assert out.left_out == {outcomes.WITHDRAWAL: 2, outcomes.WITHDRAWN: 1}
     assert out.mended["same incident"] == 1
 
 
@@ -230,7 +230,7 @@ def test_stragglers_do_not_stretch_the_axis():
         {"occurred": "12/1/2023 3:00:00 PM"},
     ]
     out = settled(*bulk, *odd)
-    assert out.left_out == {why.NOT_COVERED: 2}
+    assert out.left_out == {outcomes.NOT_COVERED: 2}
     assert out.events["occurred_at"].max() == pd.Timestamp("2023-06-01 21:00", tz="UTC")  # the month has just begun
     chosen = SOURCE.model_copy(update={"first_day": dt.date(1992, 1, 1), "last_day": dt.date(2023, 12, 31)})
     assert len(settled(*bulk, *odd, source=chosen).events) == 33
@@ -239,7 +239,7 @@ def test_stragglers_do_not_stretch_the_axis():
 def test_dates_that_tell_the_order_of_day_and_month():
     rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
     cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
-    assert cleaned.told.orders() == {
+    assert cleaned.evidence.orders() == {
         1: ("f.csv", 4, "5/13/2023 1:00"),
         2: ("f.csv", 5, "14/6/2023 1:00"),
         3: ("f.csv", 3, BASE["occurred"]),
@@ -282,8 +282,8 @@ def test_any_chunk_size_gives_the_same(rows, size):
     many = settle(merge(parts), source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
-    assert (once.left_out, once.mended, once.offences, once.told, once.rows) == (
-        *(many.left_out, many.mended, many.offences, many.told),
+    assert (once.left_out, once.mended, once.offences, once.evidence, once.rows) == (
+        *(many.left_out, many.mended, many.offences, many.evidence),
         many.rows,
     )
     # every row is accounted for exactly once

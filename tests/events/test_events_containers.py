@@ -25,14 +25,14 @@ import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packed_files import xlsx, zipped
+from packed_files import xlsx, zip_members
 
 from stforecast.config import parse
-from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
-from stforecast.events.read import read
-from stforecast.events.vector import siblings
+from stforecast.events.readers.read_file import read
+from stforecast.events.readers.vector import shapefile_files
+from stforecast.config.sections import Columns
 
 COLUMNS = Columns(
     occurred=["when"], latitude=["lat"], longitude=["lon"], offence=["type"], event_id=["id"], district=["area"]
@@ -105,7 +105,7 @@ def arcgis(rows):
     return json.dumps({"spatialReference": {"wkid": 4326}, "features": each}).encode()
 
 
-def tarred(name, content, mode="w:gz"):
+def tar_members(name, content, mode="w:gz"):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:
         info = tarfile.TarInfo(name)
@@ -123,7 +123,7 @@ def ods(rows):
         return f'<table:table-cell office:value-type="string"><text:p>{escape(value)}</text:p></table:table-cell>'
 
     body = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
-    return zipped(
+    return zip_members(
         **{
             "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
             "content.xml": f'<office:document-content xmlns:office="{urn}office:1.0" xmlns:table="{urn}table:1.0" '
@@ -142,7 +142,7 @@ def shapefile(rows, path, crs="EPSG:4326"):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         points(rows, crs).to_file(path)
-    return {other.name: other.read_bytes() for other in [path, *siblings(path)]}
+    return {other.name: other.read_bytes() for other in [path, *shapefile_files(path)]}
 
 
 BYTES = {
@@ -153,10 +153,10 @@ BYTES = {
     "a.csv.gz": lambda rows: gzip.compress(as_csv(rows)),
     "a.csv.xz": lambda rows: lzma.compress(as_csv(rows)),
     "a.csv.bz2": lambda rows: bz2.compress(as_csv(rows)),
-    "a.zip": lambda rows: zipped(**{"readme.txt": b"x", "in/a.csv": as_csv(rows), "codes.xlsx": b"x"}),
-    "a.tar.gz": lambda rows: tarred("./in/a.csv", as_csv(rows)),
-    "a.tar.xz": lambda rows: tarred("a.geojson", json.dumps({"features": features(rows)}).encode(), "w:xz"),
-    "zip_in_zip.zip": lambda rows: zipped(**{"b.zip": zipped(**{"a.csv": as_csv(rows)})}),
+    "a.zip": lambda rows: zip_members(**{"readme.txt": b"x", "in/a.csv": as_csv(rows), "codes.xlsx": b"x"}),
+    "a.tar.gz": lambda rows: tar_members("./in/a.csv", as_csv(rows)),
+    "a.tar.xz": lambda rows: tar_members("a.geojson", json.dumps({"features": features(rows)}).encode(), "w:xz"),
+    "zip_in_zip.zip": lambda rows: zip_members(**{"b.zip": zip_members(**{"a.csv": as_csv(rows)})}),
     "array.json": lambda rows: json.dumps(rows, indent=1).encode(),
     "utf16.json": lambda rows: json.dumps(rows, ensure_ascii=False).encode("utf-16"),
     "lines.jsonl": lines,
@@ -170,7 +170,7 @@ BYTES = {
 }
 WORKBOOKS = {
     "a.xlsx": lambda rows: xlsx(("S", cells(rows))),
-    "xlsx.zip": lambda rows: zipped(**{"a.xlsx": xlsx(("S", cells(rows)))}),
+    "xlsx.zip": lambda rows: zip_members(**{"a.xlsx": xlsx(("S", cells(rows)))}),
     "a.ods": lambda rows: ods(cells(rows)),
 }
 
@@ -187,9 +187,9 @@ def files_of(rows, folder):
     points(rows).to_parquet(folder / "geo.parquet")
     points(rows).to_file(folder / "a.gpkg")
     (folder / "gpkg.csv").write_bytes((folder / "a.gpkg").read_bytes())
-    (folder / "gpkg.zip").write_bytes(zipped(**{"a.gpkg": (folder / "a.gpkg").read_bytes()}))
+    (folder / "gpkg.zip").write_bytes(zip_members(**{"a.gpkg": (folder / "a.gpkg").read_bytes()}))
     members = shapefile(rows, folder / "a.shp")
-    (folder / "shp.zip").write_bytes(zipped(**{f"Q/{name.upper()}": content for name, content in members.items()}))
+    (folder / "shp.zip").write_bytes(zip_members(**{f"Q/{name.upper()}": content for name, content in members.items()}))
     made = ("plain.parquet", "plain.parquet.gz", "a.feather", "geo.parquet", "a.gpkg", "gpkg.csv", "gpkg.zip")
     return found + [folder / name for name in (*made, "a.shp", "shp.zip")]
 
@@ -420,11 +420,11 @@ REFUSED = {
     "a.avro": (b"Obj\x01\x04\x14avro.codec", "Avro"),
     "old.feather": (b"FEA1\x00\x00\x00\x00", "Feather of version 1"),
     "a.png": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "image"),
-    "a.docx": (zipped(**{"word/document.xml": b"<x/>"}), "text document"),
-    "a.odt": (zipped(mimetype=b"application/vnd.oasis.opendocument.text"), "text document"),
+    "a.docx": (zip_members(**{"word/document.xml": b"<x/>"}), "text document"),
+    "a.odt": (zip_members(mimetype=b"application/vnd.oasis.opendocument.text"), "text document"),
     "what.bin": (bytes(range(256)) * 8, "binary file of an unknown format"),
-    "only.zip": (zipped(**{"a\x1b[31m.pdf": b"%PDF"}), "holds no file that is read"),
-    "pdf.zip": (zipped(**{"a.csv": b"%PDF-1.4"}), "PDF"),
+    "only.zip": (zip_members(**{"a\x1b[31m.pdf": b"%PDF"}), "holds no file that is read"),
+    "pdf.zip": (zip_members(**{"a.csv": b"%PDF-1.4"}), "PDF"),
     "numbers.json": (b"[[1, 2], [3, 4]]", "row 1 is no object"),
     "texts.json": (b'[{"id": 1}, "x"]', "row 2 is no object"),
 }
@@ -453,7 +453,7 @@ def test_databases_and_tables_that_are_not_read(tmp_path):
 
 
 def test_a_locked_zip(tmp_path):
-    content = bytearray(zipped(**{"a.csv": as_csv(ROWS)}))
+    content = bytearray(zip_members(**{"a.csv": as_csv(ROWS)}))
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(content)
@@ -493,7 +493,7 @@ def test_damaged_workbooks(tmp_path):
         whole = content(ROWS)
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
         assert "damaged" in error_of(tmp_path / name)
-    (tmp_path / "empty.xlsx").write_bytes(zipped(**{"xl/worksheets/sheet1.xml": b"<worksheet/>"}))
+    (tmp_path / "empty.xlsx").write_bytes(zip_members(**{"xl/worksheets/sheet1.xml": b"<worksheet/>"}))
     assert "damaged" in error_of(tmp_path / "empty.xlsx")
     (tmp_path / "locked.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     assert "damaged" in error_of(tmp_path / "locked.xls")
@@ -533,7 +533,7 @@ def test_one_page_of_an_answer_is_noted(tmp_path):
 
 
 def test_many_rows_come_in_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr("stforecast.events.jsons.ROWS", 3)
+    monkeypatch.setattr("stforecast.events.readers.json_rows.ROWS", 3)
     many = [{**ROWS[0], "id": str(number)} for number in range(10)]
     (tmp_path / "a.geojson").write_text(json.dumps({"features": features(many)}))
     chunks = list(read(tmp_path / "a.geojson", COLUMNS, NEEDED, 100))

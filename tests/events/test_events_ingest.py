@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from stforecast.config import load, parse
-from stforecast.config.sections import Source
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
 from stforecast.events.schema import EventTable
-from stforecast.events.sources import categories_of, resolve
-from stforecast.pipeline.workspace import Workspace
+from stforecast.events.sources import category_names, resolve
 from stforecast.publishers import publisher
+from stforecast.config.sections import Source
+from stforecast.pipeline.workspace import Workspace
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -25,8 +25,8 @@ COLUMNS = {"occurred": ["When"], "latitude": ["Lat"], "longitude": ["Lon"], "off
 
 
 def city(tmp_path, **source):
-    plain = {"columns": COLUMNS, "time_zone": "America/Denver", "categories": {"theft": ["theft"]}, **source}
-    return parse({"city": "town", "root": str(tmp_path), "source": plain}, "test")
+    normalise_name = {"columns": COLUMNS, "time_zone": "America/Denver", "categories": {"theft": ["theft"]}, **source}
+    return parse({"city": "town", "root": str(tmp_path), "source": normalise_name}, "test")
 
 
 def table(days=range(1, 21), extra=()):
@@ -53,7 +53,7 @@ def test_user_fields_win_over_the_preset_field_by_field():
     assert source.columns.offence == ["OFFENSE_TYPE_ID"]
     assert source.columns.occurred == ["FIRST_OCCURRENCE_DATE"]
     assert source.time_zone == "America/Denver"
-    assert categories_of(source) == ("a", "rest")
+    assert category_names(source) == ("a", "rest")
     assert resolve(Source(preset="boston")).max_rejects == 0.15
     assert resolve(Source(preset="boston", max_rejects=0.01)).max_rejects == 0.01
     assert resolve(source) == source
@@ -85,9 +85,9 @@ def test_shipped_configs_resolve():
     for name in names:
         config = load(name)
         assert config.city == name
-        assert categories_of(resolve(config.source))[:3] == ("person", "vehicle", "property")
-    assert categories_of(resolve(load("reference/denver").source)) == ("person", "property", "other")
-    assert len(categories_of(resolve(load("reference/chicago").source))) == 4
+        assert category_names(resolve(config.source))[:3] == ("person", "vehicle", "property")
+    assert category_names(resolve(load("reference/denver").source)) == ("person", "property", "other")
+    assert len(category_names(resolve(load("reference/chicago").source))) == 4
 
 
 def test_writes_and_opens(tmp_path):
@@ -229,7 +229,7 @@ def dated(form, days=range(1, 21), month=5):
     return "\n".join([HEADER, *rows]) + "\n"
 
 
-def days_of(events):
+def parse_date(events):
     return sorted(set(events.frame["occurred_at"].dt.strftime("%m-%d")))
 
 
@@ -240,7 +240,7 @@ def test_the_order_of_day_and_month_is_found(tmp_path, form, order):
     bronze(tmp_path, "b.csv", dated(form))
     for config in (city(tmp_path), city(tmp_path, date_order=order)):
         events = ingest(config, now=NOW)
-        assert days_of(events) == expected
+        assert parse_date(events) == expected
         assert events.meta["rejected"] == {}
         assert events.meta["date_order"] == order
 
@@ -271,8 +271,8 @@ def test_a_slip_among_dates_of_a_stated_order_is_refused(tmp_path):
 def test_dates_that_tell_no_order_need_one(tmp_path):
     text = dated(DMY, range(6, 9))
     stops(tmp_path, text, r"a\.csv: line 2: '06/05/2023 13:06' may be month first or day first.*date_order", False)
-    assert days_of(ingest(city(tmp_path, date_order="day_first"), now=NOW)) == ["05-06", "05-07", "05-08"]
-    assert days_of(ingest(city(tmp_path, date_order="month_first"), now=NOW)) == ["06-05", "07-05", "08-05"]
+    assert parse_date(ingest(city(tmp_path, date_order="day_first"), now=NOW)) == ["05-06", "05-07", "05-08"]
+    assert parse_date(ingest(city(tmp_path, date_order="month_first"), now=NOW)) == ["06-05", "07-05", "08-05"]
 
 
 def test_no_event_left(tmp_path):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from stforecast.config import parse
 from stforecast.config.sections import Source
 from stforecast.errors import ConfigError, DataError
-from stforecast.events.geography import check_places, packed, piles, unpacked
+from stforecast.events.coordinates import NOWHERE, parse_point
 from stforecast.events.ingest import ingest
-from stforecast.events.places import NOWHERE, place_of
+from stforecast.events.place_checks import check_places, find_default_places, pack_places, unpack_places
 from stforecast.events.sources import resolve
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -40,23 +40,23 @@ FORMS = {
 @given(degrees, st.sampled_from(sorted(FORMS)))
 def test_both_coordinates_in_one_text(place, form):
     y, x = place
-    assert place_of(FORMS[form](y, x)) == pytest.approx((x, y), abs=1e-6)
+    assert parse_point(FORMS[form](y, x)) == pytest.approx((x, y), abs=1e-6)
 
 
 @pytest.mark.parametrize(
     "text", ["", "1700 EXAMPLE ST", "POINT EMPTY", "(37.8)", "{}", '{"coordinates": []}', "{broken", "12 MAIN ST 94704"]
 )
 def test_texts_without_a_place(text):
-    assert place_of(text) == NOWHERE
+    assert parse_point(text) == NOWHERE
 
 
 def test_a_first_number_beyond_90_is_the_longitude():
-    assert place_of("[-122.27, 37.87]") == (-122.27, 37.87)
+    assert parse_point("[-122.27, 37.87]") == (-122.27, 37.87)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_place_or_none(text):
-    x, y = place_of(text)
+    x, y = parse_point(text)
     assert np.isnan(x) == np.isnan(y)
 
 
@@ -175,11 +175,13 @@ def test_bounds_across_the_180th_meridian(tmp_path):
 @given(st.lists(degrees, min_size=1, max_size=20))
 def test_places_as_one_number(places):
     latitude, longitude = np.transpose(places)
-    assert np.transpose(unpacked(packed(latitude, longitude))) == pytest.approx(np.array(places), abs=1e-9)
+    assert np.transpose(unpack_places(pack_places(latitude, longitude))) == pytest.approx(np.array(places), abs=1e-9)
 
 
 def test_places_near_the_border_of_a_time_zone_are_said():
-    there = packed(np.full(20, 32.47), np.full(20, -85.4))  # Phenix City keeps the clocks of the town across the river
+    there = pack_places(
+        np.full(20, 32.47), np.full(20, -85.4)
+    )  # Phenix City keeps the clocks of the town across the river
     doubts, _ = check_places(there, Source(time_zone="America/New_York"))
     assert "at the border of America/New_York" in doubts[0]
 
@@ -188,22 +190,22 @@ def test_places_near_the_border_of_a_time_zone_are_said():
 @given(st.integers(0, 10_000), st.integers(300, 2000))
 def test_a_pile_is_found_by_category_and_a_busy_corner_is_none(seed, n):
     rng = np.random.default_rng(seed)
-    place = packed(39.7 + rng.zipf(2.5, n).clip(1, 500) * 1e-3 + rng.random(n), rng.random(n) - 105)
+    place = pack_places(39.7 + rng.zipf(2.5, n).clip(1, 500) * 1e-3 + rng.random(n), rng.random(n) - 105)
     category = rng.integers(0, 2, n)
-    assert piles(place, category, 2) == []
-    head_office = packed(np.array([39.74]), np.array([-104.99]))[0]
+    assert find_default_places(place, category, 2) == []
+    head_office = pack_places(np.array([39.74]), np.array([-104.99]))[0]
     place[(category == 1) & (rng.random(n) < 0.3)] = head_office
-    found = piles(place, category, 2)
-    assert [(pile.category, pile.place) for pile in found] == [(1, head_office)]
+    found = find_default_places(place, category, 2)
+    assert [(place.category, place.place) for place in found] == [(1, head_office)]
     assert found[0].latitude == pytest.approx(39.74)
 
 
 def test_several_piles_of_one_category():
     """Reports that are put at their precinct."""
     rng = np.random.default_rng(0)
-    place = packed(39.7 + rng.random(1000), rng.random(1000) - 105)
-    place[:600] = packed(np.array([39.1, 39.2, 39.3]), np.full(3, -104.0)).repeat(200)
-    assert len(piles(place, np.zeros(1000, int), 1)) == 3
+    place = pack_places(39.7 + rng.random(1000), rng.random(1000) - 105)
+    place[:600] = pack_places(np.array([39.1, 39.2, 39.3]), np.full(3, -104.0)).repeat(200)
+    assert len(find_default_places(place, np.zeros(1000, int), 1)) == 3
 
 
 def with_a_pile():

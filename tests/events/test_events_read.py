@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stforecast.config.sections import Columns
 from stforecast.errors import DataError
-from stforecast.events.header import locate
-from stforecast.events.read import read
-from stforecast.events.records import CUT, LONG, QUOTE, SHORT, _careful, _fast, parse_block
+from stforecast.events.readers.csv_records import CUT, LONG, QUOTE, SHORT, _careful, _fast, parse_lines
+from stforecast.events.readers.header import locate
+from stforecast.events.readers.read_file import read
+from stforecast.config.sections import Columns
 
 COLUMNS = Columns(occurred=["Date"], latitude=["Lat"], longitude=["Lon"], offence=["Primary Type"])
 NEEDED = ("occurred", "latitude", "longitude", "offence")
@@ -26,9 +26,9 @@ def rows(path, block=1 << 20):
 
 
 def test_every_container_gives_the_same_rows(tmp_path):
-    plain = tmp_path / "plain.csv"
-    plain.write_text(TABLE, encoding="utf-8")
-    expected = rows(plain).drop(columns="file")
+    normalise_name = tmp_path / "plain.csv"
+    normalise_name.write_text(TABLE, encoding="utf-8")
+    expected = rows(normalise_name).drop(columns="file")
     assert expected["offence"].tolist() == ["THEFT", "CAFÉ"]
     assert expected["line"].tolist() == [2, 3]
     variants = {
@@ -107,7 +107,7 @@ cells = st.text(alphabet='ab",\n\r ', max_size=4)
 lines_of_text = st.lists(st.lists(cells, min_size=1, max_size=4).map(",".join), max_size=12).map("\n".join)
 
 
-def whole(text: str, block: int, way=parse_block):
+def whole(text: str, block: int, way=parse_lines):
     """Parse a text block by block, as `read` does."""
     header, rest, first, out = ["a", "b", "c"], [], 2, ([], [], [])
     lines = list(io.StringIO(text, newline=""))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stforecast.events.clocks import DAY
-from stforecast.events.days import NONE
-from stforecast.events.stamps import is_month
-from stforecast.events.times import Parsed, Reading, parse, parse_pair
-from stforecast.events.zones import to_local, to_utc
+from stforecast.events.parsing.dates import NAT
+from stforecast.events.parsing.time_zones import to_local, to_utc
+from stforecast.events.parsing.times_of_day import DAY
+from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
+from stforecast.events.parsing.timestamps import is_month
 
 EPOCH = dt.datetime(1970, 1, 1)
 US = dt.timedelta(microseconds=1)
@@ -36,13 +36,13 @@ changes = st.datetimes(dt.datetime(2022, 11, 5), dt.datetime(2022, 11, 7)) | st.
 
 
 def written(text: str):
-    found = parse([text])
+    found = parse_times([text])
     return found.wall, found.offset
 
 
 def one(text: str, zone: str = "America/Denver", times_are=None) -> str | None:
     utc = to_utc(*written(text), zone, times_are)[0]
-    return None if utc[0] == NONE else str(utc.view("datetime64[us]")[0])
+    return None if utc[0] == NAT else str(utc.view("datetime64[us]")[0])
 
 
 @given(
@@ -86,9 +86,9 @@ def test_offsets_count_unless_the_publisher_writes_local_time():
 
 
 def test_six_digits_are_a_day_where_a_time_of_day_follows():
-    found = parse(["070105_15:30:00", "201205"], Reading("year_first"))
+    found = parse_times(["070105_15:30:00", "201205"], TimeFormat("year_first"))
     assert str(found.wall[:1].view("datetime64[us]")[0]) == "2007-01-05T15:30:00.000000"
-    assert found.wall[1] == NONE  # a month
+    assert found.wall[1] == NAT  # a month
 
 
 def test_epoch_milliseconds_are_utc():
@@ -111,8 +111,8 @@ def test_epoch_milliseconds_are_utc():
     ],
 )
 def test_day_and_time_in_two_columns(day, clock, expected):
-    wall = parse_pair([day], [clock], Reading(hours=False))[0].wall
-    assert (None if wall[0] == NONE else str(wall.view("datetime64[us]")[0])[:16]) == expected
+    wall = parse_date_and_time([day], [clock], TimeFormat(hours=False))[0].wall
+    assert (None if wall[0] == NAT else str(wall.view("datetime64[us]")[0])[:16]) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_day_and_time_in_two_columns(day, clock, expected):
     ],
 )
 def test_what_cannot_be_read(text):
-    assert parse([text]).wall[0] == NONE
+    assert parse_times([text]).wall[0] == NAT
 
 
 def test_days_alone_and_short_years():
@@ -139,9 +139,9 @@ def test_days_alone_and_short_years():
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text):
-    wall = parse([text.strip()]).wall
+    wall = parse_times([text.strip()]).wall
     assert wall.dtype == np.int64
-    assert wall[0] == NONE or abs(int(wall[0])) < 4_000_000 * DAY
+    assert wall[0] == NAT or abs(int(wall[0])) < 4_000_000 * DAY
 
 
 words = st.sampled_from(["2/1/2024", "2024-02-01", "x", "", "9:05", "9:05:00 PM", "0905", "09:05:00.25Z", "T"])
@@ -151,11 +151,11 @@ odd = st.tuples(words, st.sampled_from([" ", "T", "  ", ""]), words).map("".join
 @given(st.lists(odd | st.builds(lambda form, t: FORMATS[form](t), st.sampled_from(sorted(FORMATS)), moments)))
 def test_a_column_is_read_as_its_texts_alone(texts):
     texts = [text.strip() for text in texts]
-    alone = [[int(values[0]) for values in columns(parse([text]))] for text in texts]
-    assert np.transpose(columns(parse(texts))).tolist() == alone
+    alone = [[int(values[0]) for values in columns(parse_times([text]))] for text in texts]
+    assert np.transpose(columns(parse_times(texts))).tolist() == alone
 
 
-def columns(found: Parsed):
+def columns(found: ParsedTimes):
     return found.wall, found.offset, found.until, found.orders, found.wrong, found.timeless
 
 
@@ -163,7 +163,7 @@ def columns(found: Parsed):
 def test_a_century_of_days_at_once(zone):
     begin, end = ((dt.datetime(year, 1, 1) - EPOCH) // US for year in (1925, 2036))
     wall = np.arange(begin, end, 11 * DAY // 24)
-    utc = to_utc(wall, np.full(len(wall), NONE), zone, None)[0]
+    utc = to_utc(wall, np.full(len(wall), NAT), zone, None)[0]
     there = [(EPOCH + dt.timedelta(microseconds=t)).replace(tzinfo=ZoneInfo(zone)) for t in wall.tolist()]
     assert utc.tolist() == [int(t) - moment.utcoffset() // US for t, moment in zip(wall, there, strict=True)]
     local = [(EPOCH + dt.timedelta(microseconds=t)).replace(tzinfo=dt.UTC) for t in wall.tolist()]
@@ -175,7 +175,7 @@ def test_a_century_of_days_at_once(zone):
 @pytest.mark.parametrize("year", [1, 9999])
 def test_the_ends_of_the_calendar(year):
     wall = (dt.datetime(year, 6, 30) - EPOCH) // US
-    assert to_utc(np.array([wall]), np.array([NONE]), "UTC", "local")[0].tolist() == [wall]
+    assert to_utc(np.array([wall]), np.array([NAT]), "UTC", "local")[0].tolist() == [wall]
 
 
 @given(moments, st.sampled_from("/-."), st.sampled_from(["%Y", "%y"]))
@@ -184,14 +184,18 @@ def test_day_and_month_in_either_order(moment, mark, year):
     expected = (moment - EPOCH) // US
     orders = []
     for text, order in zip(texts, ("month_first", "day_first"), strict=True):
-        found = parse([text], Reading(order))
+        found = parse_times([text], TimeFormat(order))
         assert found.wall[0] == expected
         orders.append(int(found.orders[0]) & 3)  # of a year of two digits it may also tell that it comes first
     if moment.day == moment.year % 100 and year == "%y":
         return  # 14/05/14 is one day, whichever comes first
     if moment.day > 12:
         assert orders == [1, 2]
-        assert parse(texts[:1], Reading("day_first")).wall[0] == parse(texts[1:], Reading()).wall[0] == NONE
+        assert (
+            parse_times(texts[:1], TimeFormat("day_first")).wall[0]
+            == parse_times(texts[1:], TimeFormat()).wall[0]
+            == NAT
+        )
     elif moment.day != moment.month:
         assert orders == [3, 3]
     elif year == "%Y":
@@ -200,7 +204,7 @@ def test_day_and_month_in_either_order(moment, mark, year):
 
 @pytest.mark.parametrize("text", ["2024-02-01", "20240201", "x", "", "30/2/2024", "13/13/2024", "1706745600000"])
 def test_dates_that_tell_no_order(text):
-    assert parse([text]).orders.tolist() == [0]
+    assert parse_times([text]).orders.tolist() == [0]
 
 
 def test_months():

@@ -1,0 +1,84 @@
+"""A configuration with a reason behind each key, as YAML."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from stforecast.events.readers.header import printable
+
+WIDTH = 118
+
+
+@dataclass(frozen=True)
+class ConfigEntry:
+    """A key of the configuration.
+
+    key: dotted. value: None leaves the key to the user, as a comment. why: the reason. asks: what the user has to
+    answer. counts: rows of each item of a list, which is then written one item a line.
+    """
+
+    key: str
+    value: Any = None
+    why: str = ""
+    question: str = ""
+    counts: Sequence[int] = ()
+
+
+def to_yaml(entries: Sequence[ConfigEntry], title: str) -> str:
+    """The entries as YAML, sections in the order in which they come."""
+    lines = [f"# {line}" for line in title.splitlines()]
+    section: tuple[str, ...] = ()
+    for entry in entries:
+        *parents, name = entry.key.split(".")
+        for at, parent in enumerate(parents):
+            if tuple(parents[: at + 1]) != section[: at + 1]:
+                prefix = ".".join(parents[: at + 1]) + "."
+                live = any(other.value is not None and other.key.startswith(prefix) for other in entries)
+                lines += [""] * (at == 0) + ["  " * at + ("" if live else "# ") + f"{parent}:"]
+        section = tuple(parents)
+        lines += _lines(entry, name, len(parents))
+    return "\n".join(lines) + "\n"
+
+
+def _lines(entry: ConfigEntry, name: str, depth: int) -> list[str]:
+    indent = "  " * depth
+    if entry.value is None:
+        return [*_comment(f"{name}: {entry.why}" if entry.why else "", depth), *_asked(entry, depth, f"{name}: ")]
+    if entry.counts:
+        width = max(len(_flow(item)) for item in entry.value)
+        items = zip(entry.value, entry.counts, strict=True)
+        return [
+            f"{indent}{name}:",
+            *(f"{indent}  - {_flow(item):<{width}}  # {rows:,}" for item, rows in items),
+            *_asked(entry, depth),
+        ]
+    line, why = f"{indent}{name}: {_flow(entry.value)}", printable(entry.why)
+    if why and len(line) + len(why) + 4 <= WIDTH:
+        return [f"{line}  # {why}", *_asked(entry, depth)]
+    return [*_comment(entry.why, depth), line, *_asked(entry, depth)]
+
+
+def _asked(entry: ConfigEntry, depth: int, name: str = "") -> list[str]:
+    return _comment(f"? {name}{entry.question}" if entry.question else "", depth)
+
+
+def _comment(text: str, depth: int) -> list[str]:
+    """A text as comment lines; all but its first line stand further in."""
+    indent = "  " * depth
+    lines = text.split("\n")
+    marks = [indent + "# ", *[indent + "#     "] * len(lines)]
+    return [
+        part
+        for line, mark in zip(lines, marks, strict=False)
+        for part in textwrap.wrap(printable(line), WIDTH, initial_indent=mark, subsequent_indent=indent + "#     ")
+    ]
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,224 @@
+"""A table of a publisher's rows → the configuration that reads it, with reasons and open questions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stforecast.config import Config, parse
+from stforecast.errors import DataError
+from stforecast.events import outcomes
+from stforecast.events.clean import Cleaned, clean
+from stforecast.events.examine.categories import category_entries
+from stforecast.events.examine.columns import Column, columns_of
+from stforecast.events.examine.entries import ConfigEntry
+from stforecast.events.examine.known_publishers import match_publisher
+from stforecast.events.examine.offence_columns import (
+    find_district_column,
+    find_flag_columns,
+    find_key_columns,
+    find_offence_column,
+)
+from stforecast.events.examine.place_columns import PlaceColumns, find_place_columns
+from stforecast.events.examine.region import holiday_entries, place_entries
+from stforecast.events.examine.roles import ColumnRole
+from stforecast.events.examine.sample import Sample
+from stforecast.events.examine.time_columns import find_time_columns
+from stforecast.events.examine.time_settings import infer_time_settings
+from stforecast.events.parsing.times_of_day import DAY
+from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.readers.header import locate, months_only_error
+from stforecast.events.sources import resolve
+from stforecast.events.time_formats import configured_format, infer_time_formats
+from stforecast.config.sections import Columns, Source
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration in the making.
+
+    entries: its keys. source, reading: how the rows are read, open questions being answered by the likeliest guess.
+    placed: where the rows are is known.
+    """
+
+    entries: list[ConfigEntry]
+    source: Source
+    time_format: TimeFormat
+    placed: bool
+
+    def regrouped(self, offences: Mapping[str, int]) -> Proposal:
+        """The same with categories of other offences, where it has categories of its own."""
+        of_groups = [entry.key.startswith(("source.categories", "source.other")) for entry in self.entries]
+        if not any(of_groups):
+            return self
+        at = of_groups.index(True)
+        rest = [entry for entry, grouped in zip(self.entries, of_groups, strict=True) if not grouped]
+        groups = category_entries(offences)
+        source = self.source.model_copy(update=_grouped(groups))
+        return replace(self, entries=[*rest[:at], *groups, *rest[at:]], source=source)
+
+    @property
+    def questions(self) -> list[tuple[str, str]]:
+        """What is open: key and question."""
+        return [(entry.key, entry.question) for entry in self.entries if entry.question]
+
+    @property
+    def config(self) -> Config:
+        """What the written file is read as."""
+        values: dict[str, Any] = {}
+        for entry in self.entries:
+            if entry.value is not None:
+                *parents, name = entry.key.split(".")
+                node = values
+                for parent in parents:
+                    node = node.setdefault(parent, {})
+                node[name] = entry.value
+        return parse(values, "the proposed configuration")
+
+
+def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: pd.Timestamp) -> Proposal:
+    """The configuration for a table.
+
+    Args:
+        path: `source.path`.
+        origin: the files, for messages.
+
+    Raises:
+        DataError: no column holds dates or places, or the publisher gives months only.
+    """
+    if preset := match_publisher(sample):
+        return _of_publisher(preset, sample, city, path, now)
+    columns = columns_of(sample.columns)
+    roles = find_time_columns(columns)
+    if not roles:
+        if any(column.is_month for column in columns):
+            raise months_only_error(origin)
+        raise DataError(
+            f"{origin}: no column holds dates of 1990 or later; found: {', '.join(sample.columns):.400}. Name the file "
+            "of the reports themselves, or write the configuration by hand."
+        )
+    places = find_place_columns(_without(columns, roles), sample.points, sample.in_degrees)
+    if places is None:
+        raise DataError(
+            f"{origin}: no column holds places: latitude and longitude, both in one text, or metres or feet; found: "
+            f"{', '.join(sample.columns):.400}. Reports without places cannot be forecast on hexagons."
+        )
+    roles |= places.roles
+    roles |= _others(_without(columns, roles), columns, roles, places, sample)
+    placing, zone = place_entries(places, sample.whole)
+    draft = _source(roles, places, zone)
+    frame = sample.mapped(draft.columns)
+    if not places.in_degrees:  # times are judged by rows that have a place
+        frame = frame.assign(latitude="10", longitude="10")
+    occurred, offence = (_column_of(field, roles, columns) for field in ("occurred", "offence"))
+    timing = infer_time_settings(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
+    if not roles["occurred"].question:
+        marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
+        precision = timing.precision + ("; the written offset from UTC counts" if marked else "")
+        roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {precision}")
+    entries = [
+        ConfigEntry("city", city),
+        _known_time("reported" in roles),
+        ConfigEntry("source.path", path),
+        *(
+            ConfigEntry(f"source.columns.{field}", _names(role), role.why, role.question)
+            for field, role in _sorted(roles).items()
+        ),
+        *placing,
+        *timing.entries,
+        *category_entries(offence.counts if offence else {}),
+    ]
+    source = resolve(timing.source.model_copy(update=_grouped(entries)))
+    entries += _losses(clean(frame, source, now, timing.time_format))
+    return Proposal(entries + holiday_entries(zone), source, timing.time_format, places.in_degrees)
+
+
+def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str], now: pd.Timestamp) -> Proposal:
+    source = resolve(Source(preset=preset))
+    found = locate(list(sample.columns), source.columns, (), preset)
+    cleaned = clean(sample.mapped(source.columns), source, now)
+    try:
+        time_format = infer_time_formats({Path(preset): cleaned.evidence}, source)[0][Path(preset)]
+    except DataError:  # which the trial tells
+        time_format = configured_format(source)
+    entries = [
+        ConfigEntry("city", city),
+        _known_time("reported" in found),
+        ConfigEntry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
+        ConfigEntry("source.path", path),
+    ]
+    return Proposal(entries, source, time_format, True)
+
+
+def _known_time(reported: bool) -> ConfigEntry:
+    if reported:
+        return ConfigEntry("known_time", "reported", "a column tells when each report became known")
+    return ConfigEntry("known_time", "occurred", "no column tells when a report became known")
+
+
+def _others(
+    left: Sequence[Column],
+    columns: Sequence[Column],
+    roles: dict[str, ColumnRole],
+    places: PlaceColumns,
+    sample: Sample,
+) -> dict[str, ColumnRole]:
+    """The roles of the columns that hold neither times nor places."""
+    occurred = _column_of("occurred", roles, columns)
+    days = occurred.times // DAY if occurred and occurred.times is not None else None
+    out = find_flag_columns(left)
+    if offence := find_offence_column(left):
+        out["offence"] = offence
+    out |= find_key_columns(_without(left, out), days, sample.whole)
+    if district := find_district_column(_without(left, out), places):
+        out["district"] = district
+    return out
+
+
+def _source(roles: dict[str, ColumnRole], places: PlaceColumns, zone: str) -> Source:
+    """The source as far as it is known, in one category."""
+    columns = {field: _names(role) for field, role in roles.items()}
+    return Source.model_validate({"columns": columns, "time_zone": zone or "UTC", "other": "any"})
+
+
+def _losses(cleaned: Cleaned) -> list[ConfigEntry]:
+    """A higher limit of refused rows where many have no place, which is a publisher's way and no mistake."""
+    refused, events = cleaned.rejects["reason"], len(cleaned.events)
+    share = float((refused == outcomes.NO_PLACE).sum() / max(len(refused) + events, 1))
+    if share <= Source().max_rejects or share == 1:
+        return []
+    limit = min(math.ceil(share * 1.25 / 0.05) * 0.05, 0.95)
+    return [ConfigEntry("source.max_rejects", round(limit, 2), f"{share:.1%} of the rows have no place")]
+
+
+def _grouped(entries: Sequence[ConfigEntry]) -> dict[str, Any]:
+    """The categories among the entries, as fields of the source."""
+    groups = {entry.key.rpartition(".")[2]: entry.value for entry in entries if entry.counts}
+    return {"categories": groups, "other": None} if groups else {}
+
+
+def _column_of(field: str, roles: dict[str, ColumnRole], columns: Sequence[Column]) -> Column | None:
+    """The column of a field, if it is one."""
+    return next((column for column in columns if field in roles and column.name == roles[field].column), None)
+
+
+def _names(role: ColumnRole) -> list[str] | dict[str, str]:
+    return [role.column] if isinstance(role.column, str) else role.column
+
+
+def _sorted(roles: dict[str, ColumnRole]) -> dict[str, ColumnRole]:
+    """Roles in the order of `source.columns`."""
+    return {field: roles[field] for field in Columns.model_fields if field in roles}
+
+
+def _without(columns: Sequence[Column], roles: dict[str, ColumnRole]) -> list[Column]:
+    """The columns that have no role yet."""
+    taken: set[str] = set()
+    for role in roles.values():
+        taken |= {role.column} if isinstance(role.column, str) else set(role.column.values())
+    return [column for column in columns if column.name not in taken]

@@ -1,0 +1,72 @@
+"""How the times of a table are read: order of dates, clock, local time or UTC, precision."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stforecast.errors import DataError
+from stforecast.events.clean import clean
+from stforecast.events.examine.entries import ConfigEntry
+from stforecast.events.hour_checks import LEAST, likelier_clock, minutes_of_day
+from stforecast.events.parsing.times_of_day import DAY
+from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.time_formats import configured_format, infer_time_formats
+from stforecast.config.sections import DateOrder, Source
+
+HOURLY = 0.97
+"""Share of times on the hour from which they are hours and no more."""
+_ASKED = re.compile(r"source\.(date_order|clock|times_are)")
+
+
+@dataclass(frozen=True)
+class TimeSettings:
+    """The source with what was found, how its texts are read, the keys to be written, and the precision in words."""
+
+    source: Source
+    time_format: TimeFormat
+    entries: list[ConfigEntry]
+    precision: str
+
+
+def infer_time_settings(
+    frame: pd.DataFrame, draft: Source, zoned: bool, likely: DateOrder, origin: str, now: pd.Timestamp
+) -> TimeSettings:
+    """What the times of some rows tell; a question that they leave open is answered by the likeliest guess.
+
+    Args:
+        zoned: the time zone of the draft is that of the places.
+        likely: the order of day, month and year that is taken where the dates leave it open.
+    """
+    entries = []
+    while True:
+        evidence = clean(frame, draft, now, configured_format(draft)).evidence
+        try:
+            time_format = infer_time_formats({Path(origin): evidence}, draft)[0][Path(origin)]
+            break
+        except DataError as error:
+            found = _ASKED.search(str(error))
+            if not found or getattr(draft, found[1]) is not None:
+                raise
+            guess = {"date_order": likely, "clock": "hours", "times_are": "local"}[found[1]]
+            draft = draft.model_copy(update={found[1]: guess})
+            entries.append(ConfigEntry(f"source.{found[1]}", question=f"{error} The ten rows take {guess}."))
+    cleaned = clean(frame, draft, now, time_format)
+    occurred = cleaned.events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64)
+    if evidence.orders() and draft.date_order is None:
+        draft = draft.model_copy(update={"date_order": time_format.order})
+        entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
+    if (
+        draft.times_are is None
+        and zoned
+        and (how := likelier_clock(minutes_of_day(cleaned.evidence), cleaned.evidence, draft))
+    ):
+        reason = f"by the hours of the day, which are a city's only if times are {how}"
+        draft = draft.model_copy(update={"times_are": how.lower()})
+        entries.append(ConfigEntry("source.times_are", how.lower(), reason))
+    hourly = float(np.mean(occurred % (DAY // 24) == 0)) >= HOURLY if len(occurred) >= LEAST else False
+    return TimeSettings(draft, time_format, entries, "whole hours" if hourly else "to the minute")

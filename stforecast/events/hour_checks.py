@@ -1,0 +1,212 @@
+"""Whether the times of day of a record can be what they seem: the hours as a whole, by file and by category.
+
+What cannot be (`check_times`): a time of day that is the same for all, or one of a few; a clock that lost its AM and
+PM; hours that are no city's, where UTC taken for local time would explain it, or local time for UTC. What is doubtful
+(`doubts`): default times, a category whose hours are not known, hours that are no city's. Each is a share of the
+reports against a stated limit; a difference that chance could make is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from stforecast.errors import DataError
+from stforecast.events.parsing.time_zones import to_local
+from stforecast.events.parsing.times_of_day import DAY, SECOND
+from stforecast.events.time_formats import TextEvidence
+from stforecast.config.sections import Source
+
+MINUTES = 1440
+LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20
+"""Reports from which times of day are judged, from which it is said that all are the same, from which all at midnight
+are days, and from which a clock without any time after 12:59 is half a clock: of fewer, chance could make them so."""
+MOST = 0.9
+FEW_TIMES = 4
+"""A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
+hours are recorded, it takes 18 or more.)"""
+AFTERNOON = 0.1
+"""Share of the reports from 13:00 on below which a clock has lost its AM and PM. (In cities it is 53 to 67 %.)"""
+DEFAULT = 0.04
+"""Share of all reports that stand at one minute beyond what the same minute of the hours around it leads to expect,
+from which it is called a default time. (Denver: .010 at 00:00 and .012 at 12:00.)"""
+USUAL_RHYTHM = np.array(
+    [36, 33, 31, 22, 20, 16, 18, 25, 39, 40, 49, 45, 36, 49, 54, 55, 57, 61, 63, 54, 54, 51, 49, 43], np.float64
+)
+"""Reports by local hour, per mille, but for those at 00:00 and 12:00 exactly: the mean of twelve cities."""
+BETTER, EVIDENCE = 0.06, 12.0
+"""Log-likelihood, a report and in all, by which another reading of the clock has to fit USUAL_RHYTHM better to be
+asked for or reported. (Of the twelve cities held against the other eleven, no shift gains more than .025; one of three
+hours costs most of them .05, one of six .12. A single offence may have hours of its own.)"""
+GOOD = float(USUAL_RHYTHM @ np.log(USUAL_RHYTHM / USUAL_RHYTHM.sum()) / USUAL_RHYTHM.sum()) - 0.06
+"""Log-likelihood a report from which hours are those of a city. (Of the twelve cities none is .05 below the mean.)"""
+LEAST_AHEAD = 180
+"""Minutes from UTC from which local time and UTC can be told apart by the hours of the day."""
+CHANCE = 5.0
+"""Standard errors beyond which a difference is none of chance."""
+
+
+def check_times(files: Mapping[str, TextEvidence], source: Source) -> None:
+    """Stop where the times of day cannot be right, in a file or in all of them together.
+
+    Args:
+        files: what the texts of each file tell.
+
+    Raises:
+        DataError: days without times, a clock that lost AM and PM, or times that seem to be UTC and not local.
+    """
+    everything = TextEvidence()
+    for evidence in files.values():
+        everything.add(evidence)
+    names = list(files)
+    together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+    for name, evidence in [*files.items(), (together, everything)]:
+        minutes = minutes_of_day(evidence)
+        _check_days(name, minutes, evidence, source)
+        if source.times_are is None:
+            _check_zone(name, minutes, evidence, source)
+
+
+def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
+    """Sentences on what may be wrong with the hours of the events [e]; category numbers `names`."""
+    local = to_local(occurred, source.time_zone or "UTC")
+    everything = count_by_minute(local)
+    for minute, share in _defaults(everything):
+        yield (
+            f"{share:.0%} of the reports are at {_clock(minute)} exactly, far more than around it: there it stands for "
+            "an unknown time, and the hour's risk is too high by as much."
+        )
+    fits = [rhythm_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
+    best = int(np.argmax(fits))
+    if values_needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
+        yield (
+            f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
+            "so: check source.time_zone and source.times_are."
+        )
+    known = dict(_defaults(everything))
+    for number, name in enumerate(names):
+        minutes = count_by_minute(local[category == number])
+        total, hours = minutes.sum(), minutes.reshape(24, 60).sum(axis=1)
+        if total < LEAST_OF_ONE:
+            continue
+        if values_needed(minutes) == 1 or (
+            total >= LEAST and (values_needed(minutes) <= FEW_TIMES or values_needed(hours) == 1)
+        ):
+            most = int(minutes.argmax())
+            yield (
+                f"Category {name}: {minutes[most] / total:.0%} of its reports are at {_clock(most)} exactly. "
+                "Their hours are not known, and its forecast by hour says nothing."
+            )
+            continue
+        for minute, share in _defaults(minutes) if len(names) > 1 else ():
+            if minute not in known:
+                yield (
+                    f"Category {name}: {share:.0%} of its reports are at {_clock(minute)} exactly, far more than "
+                    "around it: there it stands for an unknown time."
+                )
+
+
+def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, source: Source) -> None:
+    total, few = int(minutes.sum()), values_needed(minutes)
+    advice = (
+        "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
+    )
+    timeless = evidence.number("rows", "timeless")
+    if total and timeless >= MOST * total:
+        raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
+    midnight = few == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
+    if midnight or (total >= LEAST and few <= FEW_TIMES):
+        most = np.argsort(-minutes, kind="stable")[:few]
+        share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
+        what = "days without times" if few <= 2 else "parts of the day and no times"
+        raise DataError(
+            f"{file}: {share:.0%} of the times of day are {'one of ' if few > 1 else ''}{times}, as they are "
+            f"written, so the publisher gives {what} and {advice}"
+        )
+    after = int(minutes[13 * 60 :].sum())
+    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and source.clock != "24_hour":
+        raise DataError(
+            f"{file}: of {total:,} times of day {after:,} are after 12:59, so AM and PM are lost. Export the file with "
+            "AM and PM, or with hours from 0 to 23; if the times are right, set source.clock to 24_hour."
+        )
+
+
+def _check_zone(file: str, minutes: np.ndarray, evidence: TextEvidence, source: Source) -> None:
+    """Stop where times that are taken as local fit a city's day much better as UTC, or the other way."""
+    if how := likelier_clock(minutes, evidence, source):
+        marked = "local time, although they bear a mark of UTC"
+        raise DataError(
+            f"{file}: by their hours of the day the reports fit a city's day much better as "
+            f"{marked if how == 'local' else 'UTC than as local time'}. Set source.times_are to utc or to local, as "
+            "the publisher writes its times."
+        )
+
+
+def likelier_clock(minutes: np.ndarray, evidence: TextEvidence, source: Source) -> Literal["UTC", "local"] | None:
+    """What times must be taken as to fit a city's day much better than as they are read.
+
+    Args:
+        minutes: times as they are written by minute of the day [1440].
+        told: whether they bear a mark of UTC.
+    """
+    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.time_zone or "UTC"))
+    ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
+    if abs(ahead) < LEAST_AHEAD:
+        return None
+    fits: dict[Literal["UTC", "local"], float] = {
+        "local": rhythm_fit(minutes),
+        "UTC": rhythm_fit(np.roll(minutes, ahead)),
+    }
+    marked = evidence.number("kinds", "in UTC") > minutes.sum() / 2
+    other: Literal["UTC", "local"] = "local" if marked else "UTC"
+    better = fits[other] - fits["UTC" if marked else "local"]
+    return other if fits[other] > GOOD and _is_better(better, minutes.sum()) else None
+
+
+def _is_better(gain: float, reports: int) -> bool:
+    return gain > BETTER and gain * reports > EVIDENCE
+
+
+def minutes_of_day(evidence: TextEvidence) -> np.ndarray:
+    """Times as they are written by minute of the day [1440]."""
+    minutes = np.zeros(MINUTES, np.int64)
+    for minute, rows in evidence.counts.get("minutes", {}).items():
+        minutes[int(minute)] += rows
+    return minutes
+
+
+def count_by_minute(wall: np.ndarray) -> np.ndarray:
+    """Times (µs) [r] by minute of the day [1440]."""
+    return np.bincount(wall % DAY // (60 * SECOND), minlength=MINUTES)
+
+
+def rhythm_fit(minutes: np.ndarray) -> float:
+    """The mean log-likelihood of times of day under USUAL_RHYTHM, but for what stands for unknown times."""
+    known = minutes.copy()
+    known[[0, 12 * 60]] = 0
+    hours = known.reshape(24, 60).sum(axis=1)
+    return float(hours @ np.log(USUAL_RHYTHM / USUAL_RHYTHM.sum()) / max(hours.sum(), 1))
+
+
+def values_needed(counts: np.ndarray) -> int:
+    """How many of the values hold MOST of the counts."""
+    return int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), MOST * counts.sum())) + 1
+
+
+def _defaults(minutes: np.ndarray) -> list[tuple[int, float]]:
+    """Minutes of the day with more reports than the same minute of the three hours before and behind leads to expect,
+    and the share of all reports that stand there."""
+    total = minutes.sum()
+    hours = minutes.reshape(24, 60)
+    around = np.mean([np.roll(hours, shift, axis=0) for shift in (-3, -2, -1, 1, 2, 3)], axis=0)
+    more = (hours - around).ravel()
+    found = np.flatnonzero((more > DEFAULT * total) & (more > CHANCE * np.sqrt(around.ravel() + 1)))
+    return [(minute, float(minutes[minute] / total)) for minute in found.tolist()] if total >= LEAST else []
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"

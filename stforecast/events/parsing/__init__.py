@@ -1,0 +1,1 @@
+"""Texts of dates, times and numbers → values, once a distinct text."""

@@ -1,0 +1,1 @@
+"""A publisher's file of any format → chunks of text with one column a field."""

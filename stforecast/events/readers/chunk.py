@@ -1,0 +1,118 @@
+"""What every reader of a publisher's file is given, and what it makes.
+
+A chunk is a frame of texts with one column a mapped field (named as in `config.Columns`; fields that the file lacks are
+absent; or each column of the file, its name behind `header.RAW_PREFIX`), and `file`, `line` (physical line on which the
+record starts, the header being line 1 where nothing stands above it; the row of a sheet; in all other formats the
+number of the record) and `problem` ("" or why the row cannot be read, with its text in `value`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stforecast.errors import DataError
+from stforecast.events.parsing.text_columns import to_arrow
+from stforecast.events.readers import header
+from stforecast.config.sections import Columns
+
+Item = TypeVar("Item")
+ROWS = 32768  # rows read at once where they are not lines
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of one file, and how many of its bytes have been read by now.
+
+    in_degrees: latitude and longitude come from a geometry, whatever `source.crs` says of the columns.
+    note: what was chosen among several things in the file, for the user to know.
+    """
+
+    frame: pd.DataFrame
+    position: int
+    in_degrees: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file, or a member of an archive, that is being read, and what is sought in it.
+
+    path, raw: the file itself, opened. name: that of the file and, behind slashes, of what is read inside it.
+    columns: None for all columns, as they are. needed: the fields that it must have. block: bytes of text parsed at
+    once. rows_in: see `config.Source`.
+    """
+
+    path: Path
+    raw: IO[bytes]
+    name: str
+    columns: Columns | None
+    needed: Collection[str]
+    block: int
+    rows_in: str | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        return str(self.path.parent / self.name)
+
+    def inside(self, member: str, note: str = "") -> InputFile:
+        """The same for something that the file holds."""
+        return replace(self, name=f"{self.name}/{header.printable(member)}", note=note or self.note)
+
+    def locate(self, names: Sequence[str], geometry: bool = False) -> dict[str, int]:
+        """`header.locate`, or `header.every`, for this file."""
+        if self.columns is None:
+            return header.every(names, str(self), geometry)
+        return header.locate(names, self.columns, self.needed, str(self), geometry)
+
+    def chunk(
+        self,
+        texts: Mapping[str, pa.Array],
+        lines: np.ndarray,
+        problem: Sequence[tuple[int, str, str]] = (),
+        in_degrees: bool = False,
+    ) -> Chunk:
+        """Texts [r] by field and their lines [r] as a chunk; problem: (row, reason, text) of unreadable rows."""
+        size = len(lines)
+        which = np.zeros(size, np.int64)
+        which[[row for row, _, _ in problem]] = np.arange(len(problem)) + 1
+        rows = pa.table(
+            {
+                **(texts if self.columns is None else header.join_parts(texts)),
+                "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [self.name]),
+                "line": lines,
+                "problem": to_arrow(["", *(reason for _, reason, _ in problem)]).take(pa.array(which)),
+                "value": to_arrow(["", *(text[:200] for _, _, text in problem)]).take(pa.array(which)),
+            }
+        )
+        return Chunk(rows.to_pandas(use_threads=False), self.raw.tell(), in_degrees, self.note)
+
+    def damaged(self, error: object, what: str = "") -> DataError:
+        """The error for a file that does not hold what its first bytes promise; `what` names what that is."""
+        words = header.printable(" ".join(str(error).split()))[:120] or type(error).__name__
+        return DataError(f"{self}: {what}damaged or cut short ({words}). Download it again, or save it as CSV.")
+
+
+def other_choices(origin: InputFile, thing: str, name: str, others: Sequence[str]) -> str:
+    """The note on other sheets, layers or members that could have been read as well; "" where there are none."""
+    if not others:
+        return ""
+    rest = header.printable(", ".join(others))[:200]
+    return f"{origin}: of several the {thing} {header.printable(name)} is read, not {rest}; give those as own files"
+
+
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        end = object()
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(Item, item)

@@ -1,0 +1,114 @@
+"""Tables of typed columns (Parquet, GeoParquet, Arrow and Feather) → chunks, some rows at a time. A batch of an Arrow
+file is held as a whole; of Parquet no more than the pages at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
+from stforecast.events.readers.geometry import add_coordinates, has_coordinates, points_from_wkb
+
+_EXACT = 1e15  # up to there a float is one integer and no other
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The column that holds the places as well-known binary, and their coordinate system (None: not said)."""
+
+    column: str
+    crs: str | None
+
+
+def parquet(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
+    """The rows of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(binary)
+        schema = file.schema_arrow
+        yield from chunks(
+            origin, schema.names, _geometry(schema), lambda names: file.iter_batches(ROWS, columns=list(names))
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise origin.damaged(error) from error
+
+
+def arrow(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
+    """The rows of an Arrow file, which Feather is too."""
+    try:
+        file = pa.ipc.open_file(binary)
+        whole = map(file.get_batch, range(file.num_record_batches))
+        pieces = (batch.slice(at, ROWS) for batch in whole for at in range(0, len(batch), ROWS))
+        yield from chunks(origin, file.schema.names, _geometry(file.schema), lambda _: pieces)
+    except (pa.ArrowException, OSError) as error:
+        raise origin.damaged(error) from error
+
+
+def chunks(
+    origin: InputFile,
+    names: Sequence[str],
+    geometry: Geometry | None,
+    batches: Callable[[Sequence[str]], Iterable[pa.RecordBatch]],
+) -> Iterator[Chunk]:
+    """Batches of typed columns as chunks.
+
+    names: what the columns are called; those of a batch may be called otherwise. batches: gives those of some columns.
+    """
+    found = origin.locate(names, geometry is not None)
+    wanted = dict.fromkeys(names[index] for index in found.values())
+    if has_coordinates(found):
+        geometry = None
+    if geometry:
+        wanted[geometry.column] = None
+    first = 1
+    for batch in batches(list(wanted)):
+        texts = {field: as_text(batch.column(names[index])) for field, index in found.items()}
+        in_degrees = False
+        if geometry:
+            points = points_from_wkb(batch.column(geometry.column), origin)
+            texts, in_degrees = add_coordinates(texts, points, geometry.crs, origin)
+        yield origin.chunk(texts, np.arange(first, first + len(batch)), in_degrees=in_degrees)
+        first += len(batch)
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Values as CSV would have them: "" for null, 1 for 1.0, ISO times with their offset if they have one, JSON for
+    what is nested, "" for bytes that are no text."""
+    if pa.types.is_nested(column.type):
+        column = pa.array([value if value is None else compact(value) for value in column.to_pylist()], pa.string())
+    if pa.types.is_floating(column.type):
+        if pa.types.is_float16(column.type):
+            column = pc.cast(column, pa.float32())
+        exact = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), _EXACT))
+        integers = pc.cast(pc.if_else(exact, column, pa.scalar(None, column.type)), pa.int64())
+        column = pc.coalesce(pc.cast(integers, pa.large_string()), pc.cast(column, pa.large_string()))
+    try:
+        return pc.fill_null(pc.cast(column, pa.large_string()), "")
+    except pa.ArrowInvalid:
+        return pa.repeat(pa.scalar("", pa.large_string()), len(column))
+
+
+def compact(value: Any) -> str:
+    """A nested value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _geometry(schema: pa.Schema) -> Geometry | None:
+    """What GeoParquet says of its places; no coordinate system stands for longitude and latitude."""
+    try:
+        geo = json.loads((schema.metadata or {})[b"geo"])
+        column = geo["primary_column"]
+        facts = geo["columns"][column]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if facts.get("encoding") != "WKB":
+        return None
+    crs = facts.get("crs", "OGC:CRS84")
+    return Geometry(column, crs if crs is None or isinstance(crs, str) else json.dumps(crs))

@@ -1,0 +1,105 @@
+"""Lines of a CSV file → records, each with the line on which it starts. What is broken is marked, never swallowed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+SHORT = "short row"
+LONG = "long row"
+QUOTE = "unbalanced quote"
+CUT = "file cut short"
+
+BOM = "\ufeff"  # stands in the middle of files that were glued together
+_SENTINEL = "\x00end of block"
+
+
+@dataclass
+class Records:
+    """Records of one block: fields of whole rows and the lines they start on, and (line, reason, text) of broken ones.
+
+    used: lines of the block that were dealt with; the rest is an unfinished record for the next block.
+    """
+
+    rows: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: list[tuple[int, str, str]] = field(default_factory=list)
+    used: int = 0
+
+
+class _Feed:
+    """Lines from `at` on; knows whether the reader asked for one more than there are (an open quote)."""
+
+    def __init__(self, lines: list[str], at: int) -> None:
+        self.lines, self.at, self.ended = lines, at, False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.at >= len(self.lines):
+            self.ended = True
+            raise StopIteration
+        self.at += 1
+        return self.lines[self.at - 1]
+
+
+def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int, final: bool) -> Records:
+    """Parse physical lines (with their ends), the first of which is line `first` of the file.
+
+    A block in which every line is one record of the right width takes the fast way; both ways agree.
+    final: the file ends with this block.
+    """
+    rows = _fast(lines, header, delimiter)
+    if rows is not None:
+        return Records(rows, list(range(first, first + len(rows))), [], len(lines))
+    return _careful(lines, header, delimiter, first, final)
+
+
+def _fast(lines: list[str], header: list[str], delimiter: str) -> list[list[str]] | None:
+    try:
+        rows = list(csv.reader([*lines, _SENTINEL], delimiter=delimiter))
+    except csv.Error:
+        return None
+    if rows.pop() != [_SENTINEL] or len(rows) != len(lines) or header in rows or [BOM + header[0], *header[1:]] in rows:
+        return None  # an open quote at the end, records over several lines, or a repeated header
+    return rows if set(map(len, rows)) <= {len(header)} else None
+
+
+def _careful(lines: list[str], header: list[str], delimiter: str, first: int, final: bool) -> Records:
+    out = Records()
+    while out.used < len(lines):
+        start = out.used
+        feed = _Feed(lines, start)
+        reader = csv.reader(feed, delimiter=delimiter)
+        while out.used < len(lines):
+            try:
+                row = next(reader)
+            except csv.Error:  # a field beyond the limit: a quote that never closes
+                row = []
+                size = 2
+            else:
+                size = start + reader.line_num - out.used
+                if feed.ended and not final:
+                    return out
+            text = lines[out.used]
+            is_open = feed.ended or (size > 1 and len(row) != len(header))
+            last = lines[out.used + (0 if is_open else size - 1)]
+            unfinished = not last.endswith(("\n", "\r"))  # only the last line of a file has no end
+            if is_open:  # the quote swallowed the lines behind it: refuse its line, read the others anew
+                out.broken.append((first + out.used, CUT if unfinished else QUOTE, text.strip()))
+                out.used += 1
+                break
+            blank = size == 1 and len(row) != len(header) and not text.strip()
+            if not row or blank or [row[0].removeprefix(BOM), *row[1:]] == header:
+                pass
+            elif len(row) < len(header):
+                out.broken.append((first + out.used, CUT if unfinished else SHORT, text.strip()))
+            elif any(cell.strip() for cell in row[len(header) :]):
+                out.broken.append((first + out.used, LONG, text.strip()))
+            else:
+                out.rows.append(row)
+                out.lines.append(first + out.used)
+            out.used += size
+    return out

@@ -1,0 +1,175 @@
+"""The header of a publisher's file → which of its columns holds what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stforecast.errors import DataError
+from stforecast.events.parsing.text_columns import is_empty, strip
+from stforecast.config.sections import Columns, DateParts, Flags
+
+FIELDS = tuple(Columns.model_fields)
+PARTS = tuple(DateParts.model_fields)
+RAW_PREFIX = "column "
+"""What stands before a column's own name where all columns are read and not only the mapped ones."""
+
+_VALUE = re.compile(r"[-+]?[0-9][0-9.,:/ T-]*(?:[AP]M|Z)?|POINT.*|true|false", re.IGNORECASE)
+
+
+def locate(
+    header: Sequence[str], columns: Columns, needed: Collection[str], origin: str, geometry: bool = False
+) -> dict[str, int]:
+    """Field → index of the first column that bears one of its names (case, spaces and punctuation aside).
+
+    A part of a date has a field of its own, such as `occurred.year`, and so has the flag of an offence; `join_parts`
+    makes one text of them.
+
+    Args:
+        needed: the fields that the file must have; a place may come from latitude and longitude or from `location`.
+        geometry: the file holds the places beside its columns.
+
+    Raises:
+        DataError: a needed field has no column, the file says nowhere where, or the publisher gives months only.
+    """
+    exact: dict[str, int] = {}
+    loose: dict[str, int] = {}
+    for index, name in enumerate(header):
+        exact.setdefault(name.strip(), index)
+        loose.setdefault(normalise_name(name), index)
+
+    def index_of(names: Sequence[str]) -> int | None:
+        for name in names:
+            if name in exact or normalise_name(name) in loose:
+                return exact[name] if name in exact else loose[normalise_name(name)]
+        return None
+
+    wanted = names_by_field(columns)
+    places = {field: index_of(names) for field, names in wanted.items()}
+    found = {field: index for field, index in places.items() if index is not None}
+    if "latitude" in found and found["latitude"] == found.get("longitude"):
+        found["location"] = found.pop("latitude")  # one column that is named for both holds both
+        del found["longitude"]
+    placed = geometry or "location" in found or {"latitude", "longitude"} <= found.keys()
+    for field in (field for field in wanted if field not in found):
+        place = field in ("latitude", "longitude", "location")
+        if field.partition(".")[0] not in needed or (place and placed):
+            continue
+        if field == "occurred" and "month" in loose and "crimetype" in loose:
+            raise months_only_error(origin)
+        names = " or ".join(map(repr, wanted[field]))
+        raise DataError(
+            f"{origin}: no column {names} for `{field}`; found: {_shown(header)}. Name the right one under "
+            f"source.columns.{field}, or check source.preset and source.path."
+        )
+    if not placed:
+        raise DataError(
+            f"{origin}: no column for the place; found: {_shown(header)}. Name those of latitude and longitude under "
+            "source.columns, or one that holds both under source.columns.location."
+        )
+    return found
+
+
+def every(header: Sequence[str], origin: str, geometry: bool = False) -> dict[str, int]:
+    """Each name behind `RAW_PREFIX` → index of the first column that bears it.
+
+    Raises:
+        DataError: the row is no header: a title, or a record of a file without one.
+    """
+    names = [name.strip() for name in header]
+    filled = [name for name in names if name]
+    values = sum(_VALUE.fullmatch(name) is not None for name in filled)
+    if len(filled) < (1 if geometry else 2) or 2 * len(filled) <= len(names) or 4 * values > len(filled):
+        raise DataError(
+            f"{origin}: no header with the names of the columns; found: {_shown(header)}. Write one above the rows."
+        )
+    return {RAW_PREFIX + name: names.index(name) for name in dict.fromkeys(filled)}
+
+
+def join_parts(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Texts [r] by field, with one text such as `2023-04-01 4:07` in the place of the parts of a date, and the name of
+    an offence in that of its flag.
+
+    It is "" where all parts are blank. A part that is blank beside others leaves a text that is no time.
+    """
+    out = {field: values for field, values in texts.items() if "." not in field}
+    for field in dict.fromkeys(name.partition(".")[0] for name in texts if "." in name):
+        if field == "offence":
+            out[field] = _flagged(
+                {name.partition(".")[2]: texts[name] for name in texts if name.startswith("offence.")}
+            )
+            continue
+        part = {name: strip(texts[f"{field}.{name}"], True) for name in PARTS if f"{field}.{name}" in texts}
+        day = pc.binary_join_element_wise(_long(part["year"]), part["month"], part["day"], _text("-"))
+        if (hour := part.get("hour")) is not None:
+            minute = _padded(part["minute"]) if "minute" in part else pa.repeat(_text("00"), len(day))
+            day = pc.binary_join_element_wise(day, pc.binary_join_element_wise(hour, minute, _text(":")), _text(" "))
+        blank = is_empty(part["year"]) & is_empty(part["day"])
+        out[field] = pc.if_else(pa.array(blank), _text(""), day)
+    return out
+
+
+def _flagged(flags: Mapping[str, pa.Array]) -> pa.Array:
+    """The name of the first of some columns [r] that holds a 1; "" where none does."""
+    yes = pa.array(["1", "true"], pa.large_string())
+    out: pa.Array = _text("")
+    for name, values in reversed(list(flags.items())):
+        out = pc.if_else(pc.is_in(strip(values, True), yes), _text(name), out)
+    return out
+
+
+def months_only_error(origin: str) -> DataError:
+    """The error for a publisher of months."""
+    return DataError(
+        f"{origin}: the publisher gives only the month of an offence (as data.police.uk does), so an hourly forecast "
+        "is not possible with it. Use a publisher that gives day and time."
+    )
+
+
+def names_by_field(columns: Columns) -> dict[str, list[str]]:
+    """The names that are looked for, by field."""
+    out: dict[str, list[str]] = {}
+    for field in FIELDS:
+        given = getattr(columns, field)
+        if isinstance(given, DateParts):
+            out |= {f"{field}.{part}": [name] for part in PARTS if (name := getattr(given, part))}
+        elif isinstance(given, Flags):
+            out |= {f"{field}.{name}": [name] for name in given.flags}
+        else:
+            out[field] = given
+    return out
+
+
+def printable(text: str) -> str:
+    """A publisher's text for a message, whatever bytes it holds."""
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The column names for a message."""
+    return printable(", ".join(name.strip() for name in header[:40]))[:600]
+
+
+def normalise_name(name: str) -> str:
+    """A column's name without what publishers write in several ways: case, spaces and punctuation."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _padded(minutes: pa.Array) -> pa.Array:
+    """Minutes of two digits; a blank one stays, so that nothing is read of it."""
+    return pc.if_else(pa.array(is_empty(minutes)), minutes, pc.utf8_lpad(minutes, 2, "0"))
+
+
+def _long(years: pa.Array) -> pa.Array:
+    """Years of four digits, by POSIX's rule: 69 … 99 are of the last century."""
+    short = pc.match_substring_regex(years, r"\A[0-9]{1,2}\z")
+    padded = pc.utf8_lpad(years, 2, "0")
+    century = pc.if_else(pc.greater_equal(padded, _text("69")), _text("19"), _text("20"))
+    return pc.if_else(short, pc.binary_join_element_wise(century, padded, _text("")), years)
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())

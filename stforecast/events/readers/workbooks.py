@@ -1,0 +1,90 @@
+"""Workbooks (.xlsx, .xlsb, .xls, .ods) → chunks. A sheet is held in memory as a whole: a million rows, the most that
+Excel has, of six columns take some 400 MB."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from stforecast.errors import DataError
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices
+from stforecast.events.readers.margins import TITLES, find_header, is_footer
+
+
+def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
+    """The rows of the first sheet that has the needed columns; titles and totals are skipped."""
+    try:
+        import python_calamine as calamine
+    except ImportError:
+        raise DataError(
+            f"{origin}: is a workbook, and python-calamine is not installed. Run `pip install 'stforecast[excel]'`, or "
+            "save the sheet as CSV."
+        ) from None
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(binary)
+        tables = [sheet.name for sheet in book.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+        name, others = _chosen(book, tables, origin)
+        inside = origin.inside(name, other_choices(origin, "sheet", name, others))
+        yield from _rows(book.get_sheet_by_name(name), inside)
+    except calamine.PasswordError as error:
+        raise DataError(f"{origin}: is locked with a password. Save it without one, or as CSV.") from error
+    except calamine.CalamineError as error:
+        raise origin.damaged(error, "is an Excel workbook or the like, ") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the library's Rust, and no Exception
+            raise
+        raise origin.damaged(error, "is an Excel workbook or the like, ") from error
+
+
+def _chosen(book: Any, names: Sequence[str], origin: InputFile) -> tuple[str, list[str]]:
+    """The name of the first sheet with the needed columns, and those of others that have them."""
+    found, failures = [], []
+    for name in names:
+        top = islice(_texts(book.get_sheet_by_name(name)), TITLES)
+        try:
+            if find_header(top, origin.inside(name).locate):
+                found.append(name)
+        except DataError as error:
+            failures.append(error)
+    if found:
+        return found[0], found[1:]
+    raise failures[0] if failures else DataError(f"{origin}: its sheets are empty. Save the reports anew, or as CSV.")
+
+
+def _rows(sheet: Any, origin: InputFile) -> Iterator[Chunk]:
+    top = list(islice(_texts(sheet), TITLES))
+    at, found = find_header(top, origin.locate) or (0, {})
+    rows, first = islice(_texts(sheet), at + 1, None), at + 2
+    while batch := list(islice(rows, ROWS)):
+        size = len(batch)
+        if size < ROWS:
+            while batch and (not any(batch[-1]) or is_footer(batch[-1], sum(map(bool, top[at])))):
+                batch.pop()
+        texts = {field: pa.array([row[index] for row in batch], pa.large_string()) for field, index in found.items()}
+        yield origin.chunk(texts, np.arange(first, first + len(batch)))
+        first += size
+
+
+def _texts(sheet: Any) -> Iterator[list[str]]:
+    return ([_text(cell) for cell in row] for row in sheet.iter_rows())
+
+
+def _text(cell: Any) -> str:
+    """A cell as CSV would have it: 7 for 7.0, ISO for days and times."""
+    match cell:
+        case bool():
+            return str(cell).lower()
+        case float() if cell.is_integer() and abs(cell) < 1e15:
+            return str(int(cell))
+        case dt.datetime():
+            return cell.isoformat(" ")
+        case dt.date() | dt.time():
+            return cell.isoformat()
+        case dt.timedelta() if dt.timedelta() <= cell < dt.timedelta(days=1):
+            return (dt.datetime.min + cell).time().isoformat()
+    return str(cell)
