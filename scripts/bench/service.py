@@ -35,6 +35,7 @@ from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualWeek
 from stforecast.forecasters.base import Forecast
+from stforecast.pipeline.workspace import database
 from stforecast.scoring.conformal import Spread
 
 CATEGORIES = ("property", "person", "vehicle", "other")
@@ -139,7 +140,8 @@ def put(root: str, hexagons: int, seed: int, ready: Any = None, wanted: Any = No
     if ready is not None:
         ready.set()
         wanted.wait()
-    store = Store.of(config_of(root))
+    config = config_of(root)
+    store = Store(database(config), config.city)
     store.put(grid, usual, {"record": {}, "run": {}}, pd.Timestamp.now("UTC"))
     store.close()
 

@@ -203,8 +203,10 @@ def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None
     """Answer questions about the newest grid of the store over HTTP, with a live map at /."""
     from stforecast import config as configuration
     from stforecast.delivery.api.app import serve as run_server
+    from stforecast.pipeline.workspace import database
 
-    run_server(configuration.load(config, overrides), host, port)
+    loaded = configuration.load(config, overrides)
+    run_server(loaded, database(loaded), host, port)
 
 
 @cli.command()

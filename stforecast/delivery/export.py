@@ -12,47 +12,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import from_names, polygons
 from stforecast.delivery.map import map_png
-from stforecast.delivery.riskgrid import ALL, NOTICE, RiskGrid, risk
-from stforecast.delivery.webmap import view_of, write_map
+from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid, iso
+from stforecast.delivery.webmap import DIGITS, view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, read_json, write_json
-from stforecast.scoring.conformal import Spread
 
-if TYPE_CHECKING:
-    from stforecast.forecasters.base import Forecast
-
-DIGITS = 6  # decimals of a degree in text files (0.1 m), as RFC 7946 advises
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is run as a formula by a spreadsheet
 
 
-def write_grid(forecast: Forecast, issue: int, folder: Path, city: str) -> list[Path]:
-    """Write the issue with index `issue` of a forecast into `folder`, whole or not at all; an older folder is replaced.
+def write_grid(grid: RiskGrid, folder: Path, city: str) -> list[Path]:
+    """Write a grid into `folder`, whole or not at all; an older folder is replaced.
 
-    Returns the files written.
+    Returns:
+        The files written.
 
     Raises:
-        ArtefactError: the hexagons are not H3 cells, or the forecast is not of 24 hours.
+        ArtefactError: the hexagons are not H3 cells.
     """
-    grid = RiskGrid.of(forecast, issue)
-    outlines = right_handed(polygons(from_names(grid.hexagons.tolist())))
-    short = shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))
+    short = rounded(grid.outlines)
+    text = shapely.to_wkt(short, rounding_precision=DIGITS)
     with atomic_folder(folder) as temporary:
-        for name, table in (("risk", grid.hours), ("risk_day", grid.day)):
-            place = pd.Index(grid.hexagons).get_indexer(pd.Index(table["hexagon"]))
-            _write_geoparquet(temporary / f"{name}.parquet", table, outlines[place])
-            _write_csv(temporary / f"{name}.csv", table, shapely.to_wkt(short, rounding_precision=DIGITS)[place])
+        for name, table, order in (("risk", grid.hours, grid.order[:DAY]), ("risk_day", grid.day, grid.order[DAY])):
+            _write_geoparquet(temporary / f"{name}.parquet", table, grid.outlines[order.ravel()])
+            _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
-        map_png(forecast, issue, temporary / "map.png", city)
+        map_png(grid, temporary / "map.png", city)
         write_map(view_of(grid, city), temporary / "map.html")
-        write_json(temporary / "grid.json", facts_of(grid, city))
+        write_json(temporary / "grid.json", grid.facts(city))
         names = sorted(path.name for path in temporary.iterdir())
     return [folder / name for name in names]
 
@@ -66,60 +59,27 @@ def open_grid(folder: Path) -> RiskGrid:
     facts = read_json(folder / "grid.json")
     try:
         table = pd.read_parquet(folder / "risk.parquet").drop(columns="geometry")
-        categories = tuple(facts["categories"])
-        shape = (table["valid_from"].nunique(), len(categories), -1)
-        table["place"] = pd.Categorical(table["category"], categories).codes
-        table = table.sort_values(["valid_from", "place", "hexagon"], kind="stable")
-
-        def values(column: str) -> np.ndarray:
-            return table[column].to_numpy().reshape(shape).transpose(0, 2, 1)
-
-        usual = values("usual") if "usual" in table else None
-        return grid_of(facts, values("hexagon")[0, :, 0].astype(str), values("intensity"), usual)
+        leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
+        table["place"] = pd.Categorical(table["category"], leaves).codes
+        table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
+        shape = (len(facts["valid_from"]), len(leaves), -1)
+        hexagons, intensity = (table[name].to_numpy().reshape(shape) for name in ("hexagon", "intensity"))
+        usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
+        return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{folder}: not a grid of this version ({error}). Run `stforecast forecast` again."
         ) from error
 
 
-def grid_of(facts: dict[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None) -> RiskGrid:
-    """A grid from `facts_of` and its numbers.
-
-    Raises:
-        KeyError, TypeError, ValueError: the facts are not those of this version.
-    """
-    return RiskGrid(
-        intensity=intensity,
-        hexagons=hexagons,
-        categories=tuple(facts["categories"]),
-        issue_time=pd.Timestamp(facts["issue_time"]),
-        step_hours=facts["step_hours"],
-        time_zone=facts["time_zone"],
-        model=facts["model"],
-        complete_until=pd.Timestamp(facts["complete_until"]),
-        assumptions=tuple(facts["assumptions"]),
-        spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
-        usual=usual,
-        districts=np.array(facts["districts"], object) if facts["districts"] else None,
-    )
+def rounded(outlines: np.ndarray) -> np.ndarray:
+    """Outlines [n] to `DIGITS`."""
+    return shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))
 
 
-def facts_of(grid: RiskGrid, city: str) -> dict[str, Any]:
-    """Everything about a grid but its numbers."""
-    return {
-        "city": city,
-        "time_zone": grid.time_zone,
-        "issue_time": _iso(grid.issue_time),
-        "valid_from": [_iso(time) for time in grid.valid_from],
-        "step_hours": grid.step_hours,
-        "categories": list(grid.categories),
-        "model": grid.model,
-        "complete_until": _iso(grid.complete_until),
-        "assumptions": list(grid.assumptions),
-        "notice": NOTICE,
-        "spreads": {name: spread.to_dict() for name, spread in grid.spreads.items()},
-        "districts": None if grid.districts is None else [None if pd.isna(d) else str(d) for d in grid.districts],
-    }
+def short(values: np.ndarray) -> list[Any]:
+    """Values as text formats spell them: finer than any forecast is known, and half the file."""
+    return values.round(8).tolist()
 
 
 def _write_geoparquet(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> None:
@@ -145,43 +105,23 @@ def _spelled(column: pd.Series) -> np.ndarray:
 
 def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) -> None:
     columns: dict[str, list[Any]] = {"hexagon": grid.hexagons.tolist()}
-    day, rank = grid.day_intensity, _ranks(grid)
     for index, category in enumerate(grid.categories):
         prefix = "" if category == ALL else f"{category}_"  # flat: GDAL would read a nested object as one text
-        columns[f"{prefix}risk_24h"] = _short(risk(day[:, index]))
-        columns[f"{prefix}intensity_24h"] = _short(day[:, index])
-        columns[f"{prefix}rank_24h"] = rank[:, index].tolist()
-        columns[f"{prefix}risk_by_hour"] = _short(risk(grid.intensity[:, :, index]).T)
-    constant = {"issue_time": _iso(grid.issue_time), "model": grid.model}
-    rows = zip(*columns.values(), strict=True)
+        columns[f"{prefix}risk_24h"] = short(grid.risk[DAY, index])
+        columns[f"{prefix}intensity_24h"] = short(grid.intensity[DAY, index])
+        columns[f"{prefix}rank_24h"] = grid.rank[DAY, index].tolist()
+        columns[f"{prefix}risk_by_hour"] = short(grid.risk[:DAY, index].T)
+    constant = {"issue_time": iso(grid.issue_time), "model": grid.model}
+    rows = zip(grid.hexagons.tolist(), shapely.to_geojson(outlines), *columns.values(), strict=True)
     features = [
         {
             "type": "Feature",
             "id": cell,
             "geometry": json.loads(geometry),
-            "properties": dict(zip(columns, row, strict=True)) | constant,
+            "properties": dict(zip(columns, values, strict=True)) | constant,
         }
-        for cell, geometry, row in zip(columns["hexagon"], shapely.to_geojson(outlines), rows, strict=True)
+        for cell, geometry, *values in rows
     ]
-    metadata = {key: value for key, value in facts_of(grid, city).items() if key not in ("spreads", "districts")}
+    metadata = {key: value for key, value in grid.facts(city).items() if key not in ("spreads", "districts")}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}
     path.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _ranks(grid: RiskGrid) -> np.ndarray:
-    """Rank of each hexagon over the 24 hours, [n c]: the inverse of the order in `RiskGrid.day`."""
-    return np.argsort(np.argsort(-grid.day_intensity, axis=0, kind="stable"), axis=0) + 1
-
-
-def right_handed(outlines: np.ndarray) -> np.ndarray:
-    """Outlines with counter-clockwise rings, as RFC 7946 wants (an outline cut at the antimeridian may not be)."""
-    first = shapely.get_exterior_ring(shapely.get_geometry(outlines, 0))
-    return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))
-
-
-def _short(values: np.ndarray) -> list[Any]:
-    return values.round(8).tolist()  # finer than any forecast is known, and half the file
-
-
-def _iso(time: pd.Timestamp) -> str:
-    return time.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,15 +18,13 @@ import pandas as pd
 import shapely
 
 from stforecast.cube.hexgrid import from_names, polygons
-from stforecast.delivery.riskgrid import NOTICE, RiskGrid
+from stforecast.delivery.riskgrid import DAY, NOTICE, RiskGrid
 from stforecast.files import atomic_path
 from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from stforecast.forecasters.base import Forecast
 
 OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
 KM_PER_DEGREE = 111.32
@@ -35,19 +33,16 @@ TOP_SHARE = 0.05
 WIDTH = 10.0  # of the page, inches
 
 
-def map_png(forecast: Forecast, issue: int, path: Path, city: str) -> None:
-    """Draw the issue with index `issue` of a forecast: the 24 hours of all categories, and their quarters below.
+def map_png(grid: RiskGrid, path: Path, city: str) -> None:
+    """Draw a grid as a picture: the 24 hours of all categories, and their quarters below.
 
     Raises:
-        ArtefactError: the hexagons are not H3 cells, or the forecast is not of 24 hours.
+        ArtefactError: the hexagons are not H3 cells.
     """
     from matplotlib.figure import Figure
 
-    grid = RiskGrid.of(forecast, issue)
-    hourly = grid.intensity[:, :, 0]  # [k n], category `all`
-    day, quarters = hourly.sum(0), hourly[:0]
-    if len(hourly) % 4 == 0:
-        quarters = hourly.reshape(4, -1, len(day)).sum(1)
+    hourly, day = grid.intensity[:DAY, 0], grid.intensity[DAY, 0]  # of the category `all`
+    quarters = hourly.reshape(4, -1, len(day)).sum(1) if len(hourly) % 4 == 0 else hourly[:0]
     foot = _footer(grid)
     tall = _height_over_width(grid.hexagons)
     main, strip, bottom = np.clip(6.9 * tall, 4, 9), np.clip(2.3 * tall, 1.3, 3) + 0.75, 0.25 + 0.19 * len(foot)
@@ -229,8 +224,7 @@ def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom:
 def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> None:
     height = figure.get_figheight()
     name = city.replace("_", " ").title()
-    span = " to ".join(local_text(grid.issue_time + pd.Timedelta(hours=h), grid.time_zone) for h in (0, 24))
-    line = f"{span}, {grid.time_zone} time. In all {total:,.0f} are expected in these hexagons."
+    line = f"{day_label(grid)}, {grid.time_zone} time. In all {total:,.0f} are expected in these hexagons."
     heading = f"{name}: reported offences expected"
     figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
     figure.text(0.04, 1 - 0.8 / height, line, fontsize=11, color=GREY)
@@ -241,6 +235,11 @@ def _footer(grid: RiskGrid) -> list[str]:
     source = [f"Model {grid.model}", f"record used until {local_text(grid.complete_until, grid.time_zone)}"]
     words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
     return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
+
+
+def day_label(grid: RiskGrid) -> str:
+    """From when to when the 24 hours last, in local time."""
+    return " to ".join(local_text(times[DAY], grid.time_zone) for times in (grid.starts, grid.ends))
 
 
 def local_text(time: pd.Timestamp, time_zone: str) -> str:

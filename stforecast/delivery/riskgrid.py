@@ -1,16 +1,17 @@
-"""One issue of a Forecast as tables: a row a hexagon-hour-category, and a row a hexagon-category for the 24 hours.
+"""One issue of a Forecast: arrays for maps, store and service, and the same as tables for files.
+
+Arrays are [i c n]: intervals (the steps, and last the 24 hours as a whole), categories (first `all`, their sum) and
+hexagons in the order of their ids. Tables have a row a hexagon, interval and category:
 
     hours   hexagon, valid_from, valid_until, local_hour, category, intensity, risk, rank, usual, issue_time, model,
             complete_until
-    day     the same without local_hour, with intensities summed over the 24 hours; low and high after intensity where
-            the forecast is calibrated
+    day     the same of the 24 hours, without local_hour; low and high after intensity where the forecast is calibrated
 
-Times are UTC instants; the interval is [valid_from, valid_until). `intensity` is the expected number of events in
-the interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
+Times are UTC instants; an interval is [valid_from, valid_until). `intensity` is the expected number of events in the
+interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
 the count of the day (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is above
-5 %), `usual` what the rolling climatology expects, where the forecast carries it. Category `all` is the sum over
-categories. Rank 1 is the highest risk within its interval and category, ties in the order of hexagon ids; rows come in
-the order of interval, category, rank.
+5 %), `usual` what the rolling climatology expects, where the forecast carries it. Rank 1 is the highest risk within its
+interval and category, ties in the order of hexagon ids; rows come in the order of interval, category, rank.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import shapely
 
+from stforecast.cube.hexgrid import from_names, polygons
 from stforecast.errors import ArtefactError
+from stforecast.scoring.conformal import Spread
+from stforecast.scoring.intensity import risk
 
 if TYPE_CHECKING:
     from stforecast.forecasters.base import Forecast
-    from stforecast.scoring.conformal import Spread
 
 ALL = "all"
+DAY = -1
+"""The interval of the 24 hours as a whole."""
 NOTICE = (
     "Forecasts of reported offences, by place and never by person; "
     "they follow what is reported and recorded, which is not all that happens."
@@ -40,10 +46,10 @@ NOTICE = (
 class RiskGrid:
     """The next 24 hours of a city.
 
-    intensity: float64 [k n c], expected events a step. hexagons: [n], sorted. categories: [c], `all` first.
-    complete_until: the record was used up to here (never after the issue time). spreads: of the counts of the 24 hours
-    about their λ, by category; empty for a forecast that was not calibrated. usual: as `intensity`, of the rolling
-    climatology; None where the forecast does not carry it. districts: [n], None where a hexagon has none.
+    intensity: expected events, float64 [i c n]. usual: the same of the rolling climatology; None where the forecast
+    does not carry it. hexagons: [n], sorted. categories: [c]. complete_until: the record was used up to here (never
+    after the issue time). spreads: of the counts of the 24 hours about their λ, by category; empty for a forecast that
+    was not calibrated. districts: [n], None where a hexagon has none.
     """
 
     intensity: np.ndarray
@@ -61,7 +67,11 @@ class RiskGrid:
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
-        """The grid of the issue with index `issue`.
+        """The grid of one issue.
+
+        Args:
+            forecast: of any number of issues.
+            issue: the index of the issue in it.
 
         Raises:
             ArtefactError: the horizon is not 24 hours, a hexagon occurs twice, or a category is named `all`
@@ -82,14 +92,12 @@ class RiskGrid:
                 raise ArtefactError(f"category {ALL!r} is the sum of the others. Rename it in source.categories.")
             categories = (ALL, *categories)
 
-        def sorted_with_all(values: np.ndarray) -> np.ndarray:
-            leaves = values[issue][:, order].astype(np.float64)
-            whole = leaves.sum(-1, keepdims=True)
-            return np.concatenate([whole, leaves], axis=-1) if len(categories) > leaves.shape[-1] else leaves
+        def summed(values: np.ndarray) -> np.ndarray:
+            return with_sums(values[issue].transpose(0, 2, 1)[..., order], categories)
 
         issue_time = forecast.issue_times[issue]
         return cls(
-            intensity=sorted_with_all(forecast.intensity),
+            intensity=summed(forecast.intensity),
             hexagons=hexagons,
             categories=categories,
             issue_time=issue_time,
@@ -99,68 +107,173 @@ class RiskGrid:
             complete_until=min(forecast.complete_until, issue_time),
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
-            usual=None if forecast.usual is None else sorted_with_all(forecast.usual),
+            usual=None if forecast.usual is None else summed(forecast.usual),
             districts=None if forecast.districts is None else forecast.districts[order],
         )
 
-    @property
-    def valid_from(self) -> pd.DatetimeIndex:
-        """When each step begins, [k] UTC."""
-        return pd.date_range(self.issue_time, periods=len(self.intensity), freq=f"{self.step_hours}h").as_unit("us")
+    @classmethod
+    def from_facts(
+        cls, facts: dict[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None
+    ) -> RiskGrid:
+        """The grid with these `facts` and the numbers of `leaves`, [k c n].
 
-    @property
-    def day_intensity(self) -> np.ndarray:
-        """Expected events in the 24 hours, [n c]."""
-        return self.intensity.sum(0)
+        Raises:
+            KeyError, TypeError, ValueError: the facts are not those of this version.
+        """
+        categories = tuple(facts["categories"])
+        return cls(
+            intensity=with_sums(intensity, categories),
+            hexagons=hexagons,
+            categories=categories,
+            issue_time=pd.Timestamp(facts["issue_time"]),
+            step_hours=facts["step_hours"],
+            time_zone=facts["time_zone"],
+            model=facts["model"],
+            complete_until=pd.Timestamp(facts["complete_until"]),
+            assumptions=tuple(facts["assumptions"]),
+            spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
+            usual=None if usual is None else with_sums(usual, categories),
+            districts=np.array(facts["districts"], object) if facts["districts"] else None,
+        )
+
+    def facts(self, city: str) -> dict[str, Any]:
+        """Everything about the grid but its hexagons and numbers, as plain values."""
+        return {
+            "city": city,
+            "time_zone": self.time_zone,
+            "issue_time": iso(self.issue_time),
+            "valid_from": [iso(time) for time in self.starts[:DAY]],
+            "step_hours": self.step_hours,
+            "categories": list(self.categories),
+            "model": self.model,
+            "complete_until": iso(self.complete_until),
+            "assumptions": list(self.assumptions),
+            "notice": NOTICE,
+            "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
+            "districts": self.district_names,
+        }
+
+    @cached_property
+    def district_names(self) -> list[str | None] | None:
+        """The district of each hexagon as text, None where it has none; None where no district is known."""
+        if self.districts is None:
+            return None
+        return [None if pd.isna(name) else str(name) for name in self.districts]
+
+    def leaves(self, values: np.ndarray) -> np.ndarray:
+        """Values [i c n] without their sums over hours and categories: float32 [k c n]."""
+        return values[:DAY, len(self.categories) > 1 :].astype("<f4")
+
+    @cached_property
+    def starts(self) -> pd.DatetimeIndex:
+        """When each interval begins, UTC, [i]."""
+        steps = pd.date_range(self.issue_time, periods=len(self.intensity) - 1, freq=f"{self.step_hours}h")
+        return pd.DatetimeIndex([*steps, self.issue_time]).as_unit("us")
+
+    @cached_property
+    def ends(self) -> pd.DatetimeIndex:
+        """When each interval ends, UTC, [i]."""
+        steps = self.starts[:DAY] + pd.Timedelta(hours=self.step_hours)
+        return pd.DatetimeIndex([*steps, steps[DAY]]).as_unit("us")
+
+    @cached_property
+    def local_hours(self) -> np.ndarray:
+        """The local hour in which each interval begins, int32 [i]."""
+        return np.asarray(self.starts.tz_convert(self.time_zone).hour, np.int32)
+
+    @cached_property
+    def risk(self) -> np.ndarray:
+        """Probability of at least one event, [i c n]."""
+        return risk(self.intensity)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Hexagons by rank, [i c n]."""
+        return np.argsort(-self.intensity, axis=-1, kind="stable")  # sorted before: ties fall in the order of their ids
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """Rank of each hexagon from 1, int32 [i c n]."""
+        rank = np.empty(self.order.shape, np.int32)
+        np.put_along_axis(rank, self.order, np.arange(1, rank.shape[-1] + 1, dtype=np.int32), axis=-1)
+        return rank
+
+    @cached_property
+    def bounds(self) -> np.ndarray | None:
+        """`low` and `high` of the counts of the 24 hours, int32 [2, c, n]; None where the forecast has no spreads."""
+        if not self.spreads:
+            return None
+        pairs = zip(self.categories, self.intensity[DAY], strict=True)
+        return np.array([self.spreads[name].interval(day) for name, day in pairs]).swapaxes(0, 1)
+
+    @cached_property
+    def outlines(self) -> np.ndarray:
+        """Outlines of the hexagons in longitude and latitude, [n], counter-clockwise as RFC 7946 wants.
+
+        Raises:
+            ArtefactError: the hexagons are not H3 cells.
+        """
+        outlines = polygons(from_names(self.hexagons.tolist()))
+        first = shapely.get_exterior_ring(shapely.get_geometry(outlines, 0))  # one cut at 180° may not be
+        return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))
 
     @cached_property
     def hours(self) -> pd.DataFrame:
         """The table of hexagon-hour-categories (k · c · n rows)."""
-        table = self._table(self.intensity, self.usual, self.valid_from, self.step_hours)
-        local = np.asarray(self.valid_from.tz_convert(self.time_zone).hour, np.int32)
-        table.insert(3, "local_hour", local.repeat(len(table) // len(local)))
+        table = self._table(slice(None, DAY))
+        table.insert(3, "local_hour", self.local_hours[:DAY].repeat(self.intensity[DAY].size))
         return table
 
     @cached_property
     def day(self) -> pd.DataFrame:
         """The table of 24-hour sums (c · n rows), with the intervals of the counts."""
-        usual = None if self.usual is None else self.usual.sum(0)[None]
-        table = self._table(self.day_intensity[None], usual, self.valid_from[:1], 24)
-        if self.spreads:
-            expected = table["intensity"].to_numpy().reshape(len(self.categories), -1)
-            found = [self.spreads[name].interval(day) for name, day in zip(self.categories, expected, strict=True)]
-            low, high = np.stack(found, axis=1)  # [c n] each
+        table = self._table(slice(DAY, None))
+        if self.bounds is not None:
+            low, high = np.take_along_axis(self.bounds, self.order[DAY:], axis=-1)
             table.insert(5, "low", low.ravel())
             table.insert(6, "high", high.ravel())
         return table
 
-    def _table(
-        self, intensity: np.ndarray, usual: np.ndarray | None, valid_from: pd.DatetimeIndex, hours: int
-    ) -> pd.DataFrame:
-        each = intensity.transpose(0, 2, 1)  # [k c n]
-        k, c, n = each.shape
-        order = np.argsort(-each, axis=-1, kind="stable")  # hexagons are sorted: ties fall in the order of their ids
-        ranked = np.take_along_axis(each, order, axis=-1).ravel()
-        table = pd.DataFrame(
+    def _table(self, at: slice) -> pd.DataFrame:
+        order, i = self.order[at], len(self.starts[at])
+        _, c, n = self.intensity.shape
+
+        def ranked(values: np.ndarray) -> np.ndarray:
+            return np.take_along_axis(values[at], order, axis=-1).ravel()
+
+        return pd.DataFrame(
             {
                 "hexagon": pd.Series(self.hexagons.astype(object)).array.take(order.ravel()),
-                "valid_from": valid_from.repeat(c * n),
-                "valid_until": (valid_from + pd.Timedelta(hours=hours)).repeat(c * n),
-                "category": pd.Series(self.categories).array.take(np.tile(np.arange(c).repeat(n), k)),
-                "intensity": ranked,
-                "risk": risk(ranked),
-                "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), k * c),
+                "valid_from": self.starts[at].repeat(c * n),
+                "valid_until": self.ends[at].repeat(c * n),
+                "category": pd.Series(self.categories).array.take(np.tile(np.arange(c).repeat(n), i)),
+                "intensity": ranked(self.intensity),
+                "risk": ranked(self.risk),
+                "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), i * c),
+                **({} if self.usual is None else {"usual": ranked(self.usual)}),
                 "issue_time": self.issue_time.as_unit("us"),
                 "model": self.model,
                 "complete_until": self.complete_until.as_unit("us"),
             }
         )
-        if usual is not None:
-            ordered = np.take_along_axis(usual.transpose(0, 2, 1), order, axis=-1)
-            table.insert(7, "usual", ordered.ravel())
-        return table
 
 
-def risk(intensity: np.ndarray) -> np.ndarray:
-    """Probability of at least one event, 1 − exp(−λ), where λ may be a sum over hours, categories or hexagons."""
-    return -np.expm1(-intensity)
+def with_sums(values: np.ndarray, categories: tuple[str, ...]) -> np.ndarray:
+    """Values of steps and single categories as a grid holds them: `all` before these, the 24 hours behind the steps.
+
+    Args:
+        values: [k, c, n], in the order of `categories` without `all` where there are others.
+        categories: of the grid.
+
+    Returns:
+        float64 [k + 1, c, n]. Categories are added in their order, then hours: every reader has the same last digit.
+    """
+    each = values.astype(np.float64)
+    if len(categories) > 1:
+        each = np.concatenate([each.sum(1, keepdims=True), each], axis=1)
+    return np.concatenate([each, each.sum(0, keepdims=True)])
+
+
+def iso(time: pd.Timestamp) -> str:
+    """An instant in UTC, such as 2024-09-30T06:00:00Z."""
+    return time.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,13 +17,10 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from stforecast.config import Config
-from stforecast.delivery.export import facts_of, grid_of
-from stforecast.delivery.riskgrid import ALL, RiskGrid
+from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid
 from stforecast.delivery.tables import GRIDS, INTENSITIES, METADATA, SCHEMA, STATE, VERSION
 from stforecast.delivery.usual import UsualWeek
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.pipeline.workspace import Workspace
 
 AGAIN = "Run `stforecast refresh` again."
 
@@ -76,12 +73,6 @@ class Store:
             sa.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         self._check()
 
-    @classmethod
-    def of(cls, config: Config) -> Store:
-        """The store of a configuration; its tables are made where they are not there."""
-        path = Workspace(config.root, config.city).store
-        return cls(config.service.database or f"sqlite:///{path}", config.city)
-
     def state(self) -> State:
         """How things stand."""
         with self._begin() as connection:
@@ -102,7 +93,7 @@ class Store:
 
     def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
         """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
-        known = {"hexagons": grid.hexagons.tolist(), "months": usual.months.tolist(), **facts_of(grid, self.city)}
+        known = {"hexagons": grid.hexagons.tolist(), "months": usual.months.tolist(), **grid.facts(self.city)}
         row = {
             "city": self.city,
             "issue_time": grid.issue_time,
@@ -136,10 +127,10 @@ class Store:
             raise ArtefactError(f"{self.name}: holds no grid {grid_id}. {AGAIN}")
         try:
             known = row.facts["grid"]
-            grid = grid_of(known, np.array(known["hexagons"]), *_arrays(parts, known))
-            usual = row.week and UsualWeek(
-                np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), _leaves(grid)), np.array(known["months"])
-            )
+            grid = RiskGrid.from_facts(known, np.array(known["hexagons"]), *_arrays(parts, known))
+            months = np.array(known["months"])
+            week = row.week and np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
+            usual = None if week is None else UsualWeek(week, months)
             return Stored(row.id, row.city, row.created, grid, row.facts["more"], usual)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error!r}). {AGAIN}") from error
@@ -201,40 +192,36 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _leaves(grid: RiskGrid) -> int:
-    return max(len(grid.categories) - 1, 1)
-
-
 def _packed(values: np.ndarray) -> bytes:
     return np.ascontiguousarray(values, "<f4").tobytes()
 
 
 def _rows(grid: RiskGrid, grid_id: int) -> list[dict[str, Any]]:
-    names = grid.categories[-_leaves(grid) :]
+    """A row an hour and category but `all`."""
+    intensity = grid.leaves(grid.intensity)
+    usual = None if grid.usual is None else grid.leaves(grid.usual)
     return [
         {
             "grid_id": grid_id,
             "valid_from": time,
             "model": grid.model,
             "category": name,
-            "intensity": _packed(grid.intensity[k, :, -len(names) + c]),
-            "usual": None if grid.usual is None else _packed(grid.usual[k, :, -len(names) + c]),
+            "intensity": _packed(intensity[k, c]),
+            "usual": None if usual is None else _packed(usual[k, c]),
         }
-        for k, time in enumerate(grid.valid_from)
-        for c, name in enumerate(names)
+        for k, time in enumerate(grid.starts[:DAY])
+        for c, name in enumerate(grid.categories[-intensity.shape[1] :])
     ]
 
 
 def _arrays(rows: Any, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Intensity and usual, [k n c] in float64 with `all` first, as `RiskGrid.of` makes them."""
+    """Intensity and usual of the rows that `_rows` made, float32 [k c n]."""
     names = [name for name in facts["categories"] if name != ALL] or [ALL]
     by_place = {(row.valid_from, row.category): row for row in rows}
     times = [pd.Timestamp(time) for time in facts["valid_from"]]
 
     def values(column: str) -> np.ndarray:
-        hours = [[np.frombuffer(getattr(by_place[time, name], column), "<f4") for name in names] for time in times]
-        leaves = np.array(hours).transpose(0, 2, 1).astype(np.float64)
-        whole = leaves.sum(-1, keepdims=True)
-        return np.concatenate([whole, leaves], -1) if len(facts["categories"]) > len(names) else leaves
+        cells = (getattr(by_place[time, name], column) for time in times for name in names)
+        return np.array([np.frombuffer(cell, "<f4") for cell in cells]).reshape(len(times), len(names), -1)
 
     return values("intensity"), None if any(row.usual is None for row in rows) else values("usual")

@@ -15,11 +15,9 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from stforecast.config import Config
     from stforecast.cube import Cube
-    from stforecast.forecasters.base import Calibrated
-    from stforecast.forecasters.kept import Kept
-    from stforecast.pipeline.run import Run
+    from stforecast.forecasters.climatology import RollingClimatology
+    from stforecast.forecasters.state_cache import StateCache
 
 YEAR, MONTH = 365, 365 / 12
 """Days."""
@@ -44,33 +42,22 @@ class UsualWeek:
         return self.week[slot].astype(np.float64) * self.months[month - 1]
 
 
-def usual_forecaster(cube: Cube, run: Run, config: Config) -> Calibrated:
-    """The rolling climatology as of the run, calibrated where the run has it: what a forecast is compared with."""
-    from stforecast.forecasters.base import Calibrated
-    from stforecast.forecasters.climatology import RollingClimatology
-    from stforecast.scoring.calibration import Calibration
+def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: StateCache) -> UsualWeek:
+    """What is usual, from the record as known at an issue.
 
-    name, climatology = RollingClimatology.name, RollingClimatology(config)
-    climatology.ends = (cube.step_of(run.train_until()),)
-    known = run.has(name, config)
-    calibration = run.open(name, config).forecaster.calibration if known else Calibration.identity(cube.c)
-    return Calibrated(climatology, calibration)
-
-
-def usual_week(cube: Cube, issue: int, run: Run, config: Config, kept: Kept) -> UsualWeek:
-    """What is usual, from the record as known at the step `issue`."""
+    Args:
+        cube: the record.
+        issue: the step of the issue.
+        climatology: the calibrated rolling climatology of the run.
+        states: its kept states.
+    """
     from stforecast.cube.hours import calendar
-    from stforecast.forecasters.climatology import RateWalk, RollingClimatology
-    from stforecast.forecasters.walking import as_array
     from stforecast.scoring.calibration import Calibration
 
-    usual = usual_forecaster(cube, run, config)
     steps = 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
-    assert isinstance(usual.forecaster, RollingClimatology)
-    walk = kept.walk(usual, usual.forecaster, cube, issue, steps)
-    assert isinstance(walk, RateWalk)  # it alone looks further ahead than the horizon
-    ahead = usual.calibration.apply(as_array(walk.beyond(issue, steps)))
-    today = usual.predict(cube, np.array([issue]), kept).intensity[0]
+    reader, state = states.state(climatology, cube, issue, steps)
+    ahead = climatology.fitted.calibration.apply(climatology.forecast_from_state(reader, state, issue, steps))
+    today = climatology.forecast(cube, np.array([issue]), states).intensity[0]
     week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)
     _, first = np.unique(local.slot_of_week, return_index=True)

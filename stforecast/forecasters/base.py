@@ -216,7 +216,15 @@ class Forecaster(ABC):
 class WithoutParameters(Forecaster):
     """Counts the record anew for every forecast; keeps only where training and validation ended."""
 
-    ends: tuple[int, ...] = ()
+    def __init__(
+        self,
+        config: Config | None = None,
+        parts: Mapping[str, Forecaster] | None = None,
+        ends: tuple[int, ...] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, parts, **settings)
+        self.ends = ends
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.ends = (split.train_end, split.validation_end)

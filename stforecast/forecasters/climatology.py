@@ -53,8 +53,11 @@ class RollingClimatology(StreamingForecaster, WithoutParameters):
         issues = range(first, first + count * patch, patch)
         return {issue: as_array(rate) for issue, rate in zip(issues, rates, strict=True) if issue in wanted}
 
-    def forecast_from_state(self, reader: ClimatologyReader, state: State, issue: int) -> np.ndarray:
-        return as_array(reader.climatology.forecast(state["climatology"], issue, reader.cube.horizons))
+    def forecast_from_state(
+        self, reader: ClimatologyReader, state: State, issue: int, steps: int | None = None
+    ) -> np.ndarray:
+        """λ of the `steps` (default: the cube's horizons) from an issue on, [k n c]."""
+        return as_array(reader.climatology.forecast(state["climatology"], issue, steps or reader.cube.horizons))
 
 
 class FixedClimatology(WithoutParameters):

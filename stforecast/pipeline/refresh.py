@@ -23,8 +23,10 @@ from stforecast.delivery.usual import usual_week
 from stforecast.errors import ArtefactError, BusyError, StforecastError
 from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json, sweep
+from stforecast.forecasters.base import CALIBRATION
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
+from stforecast.pipeline.workspace import database
 
 LIVE = pd.Timedelta(days=7)
 """A record that ends within this time of now is forecast from now on; an older one from its own end."""
@@ -41,7 +43,7 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
     """
     now = now or pd.Timestamp.now("UTC")
     with alone(stages.place.store.with_name("refresh.lock")):
-        store = Store.of(stages.config)
+        store = Store(database(stages.config), stages.config.city)
         try:
             store.attempt(now)
             return _refresh(stages, store, now)
@@ -79,7 +81,8 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
         stages.say(f"refresh: nothing is new since grid {current}")
         return current
     grid = open_grid(stages.forecast([issue_time], cube=cube)[0])
-    usual = usual_week(cube, cube.step_of(issue_time), run, stages.config, run.kept(stages.say))
+    climatology = run.climatology(cube, stages.config)
+    usual = usual_week(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
     facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, grid.model)}
     made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
     stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
@@ -119,7 +122,7 @@ def run_facts(run: Run, model: str) -> dict[str, Any]:
         card = read_json(run.folder / "scorecard.json")
     except ArtefactError:
         card = None  # not evaluated yet
-    fitted = read_json(run.folder / "calibration" / f"{name}.json")
+    fitted = read_json(run.place(name) / CALIBRATION)
     return {
         "name": run.name,
         "forecaster": name,

@@ -27,6 +27,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import CALIBRATION, Forecaster
+from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
@@ -115,6 +116,14 @@ class Run:
             )
         kind = kind_of(forecaster, config)
         return kind.load(self.place(forecaster), config, self._parts(forecaster, config))
+
+    def climatology(self, cube: Cube, config: Config) -> RollingClimatology:
+        """The rolling climatology as of the run, calibrated where the run has it: what a forecast is compared with."""
+        if self.has(RollingClimatology.name, config):
+            opened = self.open(RollingClimatology.name, config)
+            assert isinstance(opened, RollingClimatology)
+            return opened
+        return RollingClimatology(config, ends=(cube.step_of(self.train_until()),)).uncalibrated(cube)
 
     def finish(
         self, cube: Cube, split: Split, forecasters: list[str], made_from: str, offences: dict[str, list[str]]

@@ -149,7 +149,7 @@ class Stages(Preparation):
         `cube`: what `newest` gave for that run, where it is at hand.
         """
         from stforecast.delivery.export import write_grid
-        from stforecast.delivery.usual import usual_forecaster
+        from stforecast.delivery.riskgrid import RiskGrid
 
         run = Run(self.place.latest())
         facts = run.facts()
@@ -160,7 +160,7 @@ class Stages(Preparation):
         issues = np.array([self._issue_step(cube, time) for time in times])
         states = run.states(lambda line: self.say(f"forecast: {line}"))
         forecast = fitted.forecast(cube, issues, states)
-        usual = usual_forecaster(cube, run, self.config).forecast(cube, issues, states).intensity
+        usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
@@ -173,7 +173,7 @@ class Stages(Preparation):
                 assumptions=tuple(said),
             )
             folder = self.place.grid(time)
-            write_grid(one, 0, folder, self.config.city)
+            write_grid(RiskGrid.of(one), folder, self.config.city)
             written.append(folder)
             for line in said:
                 self.say(f"forecast: {line}")
@@ -194,21 +194,20 @@ class Stages(Preparation):
         return path
 
     def _reported(self, grid: RiskGrid) -> np.ndarray | None:
-        """Reports in the hours of a grid, shaped as its intensity [k n c]; None where the record does not hold them."""
+        """Reports in the hours of a grid by category, [k c n]; None where the record does not hold them."""
         try:
             cube = self.newest(Run(self.place.latest()))
             first = cube.step_of(grid.issue_time)
         except StforecastError as error:
             self.say(f"map: no reported counts: {error}")
             return None
-        last, categories = first + len(grid.intensity), grid.categories[1:] or grid.categories
+        last, categories = first + len(grid.intensity) - 1, grid.categories[1:] or grid.categories
         place = pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons))
         which = pd.Index(cube.categories).get_indexer(pd.Index(categories))
         if cube.step_hours != grid.step_hours or min(first, *place, *which) < 0 or last > cube.steps:
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these hours and hexagons")
             return None
-        counts = cube.dense(first, last).numpy()[:, place][:, :, which]
-        return counts if len(grid.categories) == 1 else np.concatenate([counts.sum(-1, keepdims=True), counts], axis=-1)
+        return cube.dense(first, last).numpy()[:, place][:, :, which].transpose(0, 2, 1)
 
     def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""

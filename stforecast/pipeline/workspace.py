@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stforecast.config import Config
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path
 
@@ -83,3 +84,8 @@ class Workspace:
         """Point `latest` at a finished run."""
         with atomic_path(self.runs / "latest") as temporary:
             temporary.write_text(name + "\n", encoding="utf-8")
+
+
+def database(config: Config) -> str:
+    """The URL of the database that refresh writes and the service reads."""
+    return config.service.database or f"sqlite:///{Workspace(config.root, config.city).store}"

@@ -8,9 +8,12 @@ import h3
 import numpy as np
 import pandas as pd
 
+from stforecast.config import Config
 from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualWeek
 from stforecast.forecasters.base import Forecast
+from stforecast.pipeline.workspace import database
 from stforecast.scoring.conformal import Spread
 
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")
@@ -49,6 +52,11 @@ def grid(rings: int = 3, seed: int = 0, issued: pd.Timestamp = ISSUED, **changes
         "districts": np.array(["North", None, "=South"] + ["South"] * (len(cells) - 3), object),
     }
     return RiskGrid.of(Forecast(**values | changes))
+
+
+def store_of(config: Config) -> Store:
+    """The store that a configuration names."""
+    return Store(database(config), config.city)
 
 
 def usual(grid: RiskGrid, seed: int = 0) -> UsualWeek:

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from small_grids import FACTS, ISSUED, grid, usual
+from small_grids import FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import Config, parse
 from stforecast.delivery.api import gate, routes
@@ -35,8 +35,8 @@ from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, UsualQuestion
 from stforecast.delivery.riskgrid import NOTICE
-from stforecast.delivery.store import Store
 from stforecast.errors import ConfigError
+from stforecast.pipeline.workspace import database
 
 HOUR = pd.Timedelta(hours=1)
 QUICK = "100000/second"
@@ -56,13 +56,13 @@ def config_of(root: Path, **service: Any) -> Config:
 
 
 def client_of(config: Config, clock: Callable[[], pd.Timestamp]) -> TestClient:
-    return TestClient(create_app(config, Keeper(Store.of(config), clock)), raise_server_exceptions=False)
+    return TestClient(create_app(config, Keeper(store_of(config), clock)), raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("api")
-    store = Store.of(config_of(folder))
+    store = store_of(config_of(folder))
     store.put(grid(), usual(grid()), FACTS, ISSUED)
     store.close()
     return folder
@@ -139,7 +139,7 @@ def test_geojson_is_right_handed_and_says_where_it_is_from(client) -> None:
 
 def test_csv_is_safe_to_open_in_a_spreadsheet(tmp_path) -> None:
     config = config_of(tmp_path)
-    store = Store.of(config)
+    store = store_of(config)
     store.put(grid(categories=("=1+1", "@home"), spreads={}, model="+cmd"), usual(grid()), FACTS, ISSUED)
     store.close()
     with client_of(config, Clock()) as client:
@@ -312,7 +312,7 @@ def test_an_answer_that_the_client_has_is_not_sent_again(client) -> None:
 def test_a_grid_goes_stale_and_says_why(root) -> None:
     clock = Clock()
     config = config_of(root)
-    keeper = Keeper(Store.of(config), clock)
+    keeper = Keeper(store_of(config), clock)
     store = keeper.store
     with TestClient(create_app(config, keeper)) as client:
         fresh = client.get("/v1/grids/latest")
@@ -339,7 +339,7 @@ def test_a_grid_goes_stale_and_says_why(root) -> None:
 
 def test_a_new_grid_is_taken_up_and_a_lost_store_is_survived(tmp_path) -> None:
     config, clock = config_of(tmp_path), Clock()
-    keeper = Keeper(Store.of(config), clock)
+    keeper = Keeper(store_of(config), clock)
     with TestClient(create_app(config, keeper)) as client:
         assert client.get("/readyz").status_code == 503
         assert "run `stforecast refresh`" in client.get("/v1/top").json()["error"]
@@ -369,7 +369,7 @@ def test_the_watch_takes_up_a_grid_by_itself(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.02)
     config = config_of(tmp_path)
     with client_of(config, Clock()) as client:
-        writer = Store.of(config)
+        writer = store_of(config)
         writer.put(grid(), usual(grid()), FACTS, ISSUED)
         until = time.monotonic() + 20
         while client.get("/readyz").status_code != 200 and time.monotonic() < until:
@@ -443,20 +443,20 @@ def test_keys_that_cannot_be_used_are_refused(root, tmp_path, monkeypatch, conte
     monkeypatch.setenv(VARIABLE, environment or "")
     service = {} if content is None else {"api_keys_file": str(file)}
     with pytest.raises(ConfigError, match=said):
-        create_app(config_of(root, **service))
+        client_of(config_of(root, **service), Clock())
 
 
 def test_others_are_served_only_with_keys(root) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
         with pytest.raises(ConfigError, match="only with API keys"):
-            serve(config_of(root), host, 0)
+            serve(config_of(root), database(config_of(root)), host, 0)
 
 
 def test_a_taken_address_is_named(root) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="another --port"):
-        serve(config_of(root), "127.0.0.1", taken.getsockname()[1])
+        serve(config_of(root), database(config_of(root)), "127.0.0.1", taken.getsockname()[1])
 
 
 def test_a_client_may_ask_only_so_often(root) -> None:
@@ -468,7 +468,7 @@ def test_a_client_may_ask_only_so_often(root) -> None:
         assert "5 per 1 minute" in refused.json()["error"]
         assert client.get("/healthz").status_code == 200
     with pytest.raises(ConfigError, match="rate_limit"):
-        create_app(config_of(root, rate_limit="often"))
+        client_of(config_of(root, rate_limit="often"), Clock())
 
 
 def test_a_large_body_is_refused_before_it_is_read(client) -> None:
@@ -498,7 +498,7 @@ def test_metrics_count_by_route_and_not_by_path(client) -> None:
 def test_no_question_that_can_be_made_up_fails(root) -> None:
     """Questions from the OpenAPI document, valid and not: no 5xx, and every answer is as it says."""
     config = config_of(root)
-    app = create_app(config, Keeper(Store.of(config), Clock()))
+    app = create_app(config, Keeper(store_of(config), Clock()))
     checks = (not_a_server_error, response_schema_conformance, status_code_conformance, content_type_conformance)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     asked_for = set()

@@ -49,7 +49,7 @@ def forecast():
 @pytest.fixture(scope="module")
 def folder(forecast, tmp_path_factory):
     target = tmp_path_factory.mktemp("grids") / "20240930T060000Z"
-    paths = write_grid(forecast, 0, target, "denver")
+    paths = write_grid(RiskGrid.of(forecast), target, "denver")
     assert {path.name for path in paths} == FILES
     assert all(path.is_file() for path in paths)
     return target
@@ -59,7 +59,7 @@ def test_a_written_grid_opens_as_it_was(tmp_path):
     cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 2)
     usual = np.random.default_rng(1).gamma(0.5, 0.1, (1, 24, len(cells), 2)).astype(np.float32)
     forecast = forecast_of(cells, usual=usual, districts=np.array(["a", None, "=b"] + ["c"] * (len(cells) - 3), object))
-    write_grid(forecast, 0, tmp_path / "grid", "denver")
+    write_grid(RiskGrid.of(forecast), tmp_path / "grid", "denver")
     written, found = RiskGrid.of(forecast, 0), open_grid(tmp_path / "grid")
     for name in ("intensity", "hexagons", "usual", "districts"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
@@ -152,7 +152,7 @@ def test_geojson_follows_rfc_7946_and_opens_in_gdal(forecast, folder):
 def test_names_that_a_spreadsheet_would_run_are_defused(tmp_path):
     cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 1)
     forecast = forecast_of(cells, categories=("=1+1", "@home"), spreads={}, model='+cmd|" /C calc"!A0')
-    write_grid(forecast, 0, tmp_path / "grid", "denver")
+    write_grid(RiskGrid.of(forecast), tmp_path / "grid", "denver")
     for name in ("risk.csv", "risk_day.csv"):
         with (tmp_path / "grid" / name).open(newline="", encoding="utf-8") as handle:
             rows = list(csv.reader(handle))
@@ -169,7 +169,8 @@ def test_spelling_keeps_the_text_and_defuses_formulas(words):
 
 
 def test_outlines_cut_at_the_antimeridian_stay_right_handed_and_narrow(tmp_path):
-    write_grid(forecast_of(h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)), 0, tmp_path / "grid", "taveuni")
+    cells = h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)
+    write_grid(RiskGrid.of(forecast_of(cells)), tmp_path / "grid", "taveuni")
     frame = geopandas.read_file(tmp_path / "grid" / "risk.geojson")
     assert set(frame.geom_type) == {"Polygon", "MultiPolygon"}
     parts = shapely.get_parts(frame.geometry.to_numpy())
@@ -179,12 +180,12 @@ def test_outlines_cut_at_the_antimeridian_stay_right_handed_and_narrow(tmp_path)
 
 def test_a_grid_without_h3_cells_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(ArtefactError, match="not an H3 cell"):
-        write_grid(forecast_of(["0", "1"]), 0, tmp_path / "grid", "benchmark")
+        write_grid(RiskGrid.of(forecast_of(["0", "1"])), tmp_path / "grid", "benchmark")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_half_way_leaves_the_older_grid(forecast, folder, tmp_path, monkeypatch):
-    write_grid(forecast, 0, tmp_path / "grid", "denver")
+    write_grid(RiskGrid.of(forecast), tmp_path / "grid", "denver")
     before = (tmp_path / "grid" / "risk.csv").read_bytes()
 
     def fail(*_):
@@ -192,7 +193,7 @@ def test_a_failure_half_way_leaves_the_older_grid(forecast, folder, tmp_path, mo
 
     monkeypatch.setattr("stforecast.delivery.export.map_png", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_grid(forecast_of(forecast.hexagons.tolist(), model="newer"), 0, tmp_path / "grid", "denver")
+        write_grid(RiskGrid.of(forecast_of(forecast.hexagons.tolist(), model="newer")), tmp_path / "grid", "denver")
     assert [path.name for path in tmp_path.iterdir()] == ["grid"]
     assert (tmp_path / "grid" / "risk.csv").read_bytes() == before
     assert {path.name for path in (tmp_path / "grid").iterdir()} == FILES

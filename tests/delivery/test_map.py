@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from stforecast.delivery.map import OUTLINE, class_bounds, class_labels, draw_map, figure_of_values, highest, map_png
+from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
 
@@ -69,7 +70,7 @@ def test_the_highest_hexagons_are_outlined_and_every_hexagon_is_filled():
 
 @pytest.mark.parametrize("k", [24, 4, 1])
 def test_map_is_a_picture_whatever_the_step(tmp_path, k):
-    map_png(forecast_of(k), 0, tmp_path / "map.png", "st_louis")
+    map_png(RiskGrid.of(forecast_of(k)), tmp_path / "map.png", "st_louis")
     height, width, _ = imread(tmp_path / "map.png").shape
     assert width == 1300
     assert 800 < height < 2000

@@ -58,11 +58,12 @@ def unpacked(text: str, grid: RiskGrid) -> np.ndarray:
 
 def test_numbers_survive_the_way_through_json() -> None:
     grid = grid_of()
-    observed = np.random.default_rng(2).poisson(0.3, grid.intensity.shape)
+    observed = np.random.default_rng(2).poisson(0.3, (24, 2, len(CELLS)))
     view = json.loads(json.dumps(view_of(grid, "st_louis", observed), allow_nan=False))
-    for name, values in (("intensity", grid.intensity), ("usual", grid.usual), ("observed", observed)):
-        np.testing.assert_array_equal(unpacked(view[name], grid).transpose(1, 2, 0), values[:, :, 1:])
-    np.testing.assert_array_equal(unpacked(view["intensity"], grid).astype(float).sum(0), grid.intensity[:, :, 0])
+    values = {"intensity": grid.intensity[:-1, 1:], "usual": grid.usual[:-1, 1:], "observed": observed}
+    for name, expected in values.items():
+        np.testing.assert_array_equal(unpacked(view[name], grid).transpose(1, 0, 2), expected)
+    np.testing.assert_array_equal(unpacked(view["intensity"], grid).astype(float).sum(0), grid.intensity[:-1, 0])
     assert view["categories"] == ["all", "theft", "violence"]
     assert view["hexagons"] == grid.hexagons.tolist()
     assert (view["city"], view["title"], view["notice"]) == ("st_louis", "St Louis", NOTICE)
@@ -90,12 +91,12 @@ def test_classes_are_those_of_the_picture() -> None:
     classes = view_of(grid, "denver")["classes"]
     percent = -100 * np.expm1(-grid.intensity)
     for measure, span, values in (
-        ("expected", "hour", grid.intensity),
-        ("expected", "day", grid.day_intensity),
-        ("risk", "hour", percent),
+        ("expected", "hour", grid.intensity[:-1]),
+        ("expected", "day", grid.intensity[-1:]),
+        ("risk", "hour", percent[:-1]),
     ):
         for index, found in enumerate(classes[measure][span]):
-            bounds = class_bounds(values[..., index].ravel())
+            bounds = class_bounds(values[:, index].ravel())
             assert found["bounds"] == bounds.tolist()
             assert found["labels"] == class_labels(bounds)
             assert len(set(found["colours"])) == len(bounds) + 1
@@ -188,5 +189,5 @@ def test_the_page_outlines_the_hexagons_that_the_picture_outlines(n: int) -> Non
     grid = grid_of(h3.grid_disk(CELLS[0], 12)[:n])
     view = view_of(grid, "denver")
     found = in_node("[new Grid(given).top(null, 0, null), new Grid(given).scale('rank', null, 0).bounds]", view)
-    assert found[0] == highest(grid.day_intensity[:, 0], TOP_SHARE).tolist()
+    assert found[0] == highest(grid.intensity[-1, 0], TOP_SHARE).tolist()
     assert len(found[0]) + 1 in found[1]  # the rank that ends the class of the top 5 %

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
-from small_grids import FACTS, ISSUED, grid, usual
+from small_grids import FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import load
 from stforecast.cube.hexgrid import areas_km2, from_names
@@ -20,7 +20,7 @@ from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.map import TOP_SHARE, highest
-from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.riskgrid import DAY, RiskGrid, with_sums
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.forecasters.base import Forecast
@@ -62,14 +62,13 @@ def folder(tmp_path_factory) -> Path:
         districts=np.array(["</script><b>6", None] + ["3"] * (len(cells) - 2), object),
     )
     target = tmp_path_factory.mktemp("grids") / "20240930T060000Z"
-    write_grid(forecast, 0, target, "denver")
+    write_grid(RiskGrid.of(forecast), target, "denver")
     write_map(view_of(open_grid(target), "denver", reported(open_grid(target))), target / "reported.html")
     return target
 
 
 def reported(of: RiskGrid) -> np.ndarray:
-    leaves = np.random.default_rng(1).poisson(of.intensity[:, :, 1:])
-    return np.concatenate([leaves.sum(-1, keepdims=True), leaves], axis=-1)
+    return np.random.default_rng(1).poisson(of.leaves(of.intensity).transpose(0, 2, 1)).transpose(0, 2, 1)
 
 
 class Window:
@@ -172,7 +171,7 @@ def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: 
     name = of.categories[category]
     category_rows = table[(table["category"] == name)]
     if hour is not None:
-        category_rows = category_rows[category_rows["valid_from"] == of.valid_from[hour]]
+        category_rows = category_rows[category_rows["valid_from"] == of.starts[hour]]
     at(window, hour="day" if hour is None else hour, category=name.replace("<", "%3C"))
     for hexagon in (0, 7, 30):
         window.hover(hexagon, of.hexagons[hexagon])
@@ -188,8 +187,8 @@ def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: 
             assert float(facts[fact].split()[1]) == pytest.approx(factor, rel=0.006)
         spread = day[(day["category"] == name) & (day["hexagon"] == row["hexagon"])].iloc[0]
         assert facts["interval"] == f"{spread['low']} to {spread['high']} reports"
-        counts = reported(of)[:, hexagon, category]
-        assert facts["reported"] == str(counts.sum() if hour is None else counts[hour])
+        counts = with_sums(reported(of), of.categories)[DAY if hour is None else hour, category, hexagon]
+        assert facts["reported"] == str(int(counts))
 
 
 def test_names_are_shown_and_never_run(window, folder) -> None:
@@ -240,7 +239,7 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
 def test_without_a_choice_the_top_is_that_of_the_picture(browser, folder) -> None:
     of = open_grid(folder)
     with Window(browser, (folder / "map.html").as_uri()) as opened:
-        top = highest(of.day_intensity[:, 0], TOP_SHARE)
+        top = highest(of.intensity[DAY, 0], TOP_SHARE)
         covered = areas_km2(from_names(of.hexagons.tolist()))[top].sum()
         assert opened.text("#hits").startswith(f"Top 5 % of hexagons: {len(top)} hexagons, {covered:.3g} km²")
         assert opened.page.locator("#list button.top").count() == len(top)
@@ -251,8 +250,8 @@ def test_without_a_choice_the_top_is_that_of_the_picture(browser, folder) -> Non
 def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, area: float) -> None:
     at(window, hour="day" if hour is None else hour, area=area, reported=1)
     of = open_grid(folder)
-    lam = of.day_intensity[:, 0] if hour is None else of.intensity[hour, :, 0]
-    counts = reported(of)[:, :, 0]
+    lam = of.intensity[DAY if hour is None else hour, 0]
+    counts = reported(of).sum(1)
     counts = counts.sum(0) if hour is None else counts[hour]
     order = np.argsort(-lam, kind="stable")
     areas = areas_km2(from_names(of.hexagons.tolist()))[order]
@@ -397,10 +396,10 @@ def test_a_large_city_is_ready_at_once(browser, tmp_path) -> None:
 def service(tmp_path) -> Iterator[tuple[str, Store]]:
     """The real service of a store with one grid, at an address of this machine; its clock stands at the issue time."""
     config = load("quickstart", [f"root={tmp_path}"])
-    store = Store.of(config)
+    store = store_of(config)
     first = grid()
     store.put(first, usual(first), FACTS, ISSUED)
-    app = create_app(config, Keeper(Store.of(config), clock=lambda: ISSUED + pd.Timedelta(hours=2)))
+    app = create_app(config, Keeper(store_of(config), clock=lambda: ISSUED + pd.Timedelta(hours=2)))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

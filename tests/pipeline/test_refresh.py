@@ -26,6 +26,7 @@ from stforecast.errors import ArtefactError, BusyError, DataError
 from stforecast.pipeline.refresh import alone, refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
+from stforecast.pipeline.workspace import database
 
 SMALL = (
     *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
@@ -71,7 +72,7 @@ def stages(root) -> Stages:
 
 @pytest.fixture
 def store(stages) -> Iterator[Store]:
-    opened = Store.of(stages.config)
+    opened = Store(database(stages.config), stages.config.city)
     yield opened
     opened.close()
 
@@ -109,7 +110,7 @@ def test_the_usual_week_goes_on_from_the_calibrated_climatology(stages, store) -
     cube, run = stages.cube(), Run(stages.place.latest())
     day = run.open("rolling_climatology", stages.config).forecaster.predict(cube, np.array([cube.steps])).intensity[0]
     order = np.argsort(cube.cells)
-    local = found.grid.valid_from.tz_convert(cube.time_zone)
+    local = found.grid.starts[:-1].tz_convert(cube.time_zone)
     for k, time_ in enumerate(local):
         lam = found.usual.week[24 * time_.weekday() + time_.hour]
         np.testing.assert_allclose(lam, day[k][order], rtol=1e-3)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from stforecast.delivery.api.served import Served, columns, iso
+from stforecast.delivery.api.served import Served, columns
 from stforecast.delivery.export import FORMULA
-from stforecast.delivery.riskgrid import risk
+from stforecast.delivery.riskgrid import iso
+from stforecast.scoring.intensity import risk
 
 
 def to_json(value: Any) -> bytes:
@@ -74,17 +75,17 @@ def hexagon(served: Served, row: int) -> dict[str, Any]:
     grid, places, day = served.grid, served.places, served.day
     hours = _by_category(grid.categories, columns(served, np.s_[:day, :, row]))
     of_day = _by_category(grid.categories, columns(served, np.s_[day:, :, row], np.s_[None, :, row]))
-    district = None if grid.districts is None else grid.districts[row]
+    districts = grid.district_names
     latitude, longitude = places.centres[row].round(6).tolist()
     return {
         "hexagon": places.names[row],
         "latitude": latitude,
         "longitude": longitude,
-        "district": None if district is None else str(district),
+        "district": None if districts is None else districts[row],
         "day": {**served.spans[day], "categories": of_day[0]},
         "hours": [
             {**span, "local_hour": hour, "categories": values}
-            for span, hour, values in zip(served.spans[:day], served.local_hours, hours, strict=True)
+            for span, hour, values in zip(served.spans[:day], grid.local_hours[:day].tolist(), hours, strict=True)
         ],
     }
 

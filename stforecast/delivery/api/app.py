@@ -27,24 +27,27 @@ from stforecast.errors import ConfigError
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-def create_app(config: Config, keeper: Keeper | None = None) -> FastAPI:
-    """The application of a city; `keeper` holds its grid (default: that of the configured store).
+def create_app(config: Config, keeper: Keeper) -> FastAPI:
+    """The application of a city.
+
+    Args:
+        config: of the city, with its API keys and rate limit.
+        keeper: holds the grid that is served.
 
     Raises:
-        ConfigError, ArtefactError: keys, rate limit or store cannot be used.
+        ConfigError: keys or rate limit cannot be used.
     """
     accepted, rate = digests(config.service.api_keys_file), limit_of(config.service.rate_limit)
-    kept = keeper or Keeper(Store.of(config))
     registry = CollectorRegistry()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(kept.watch())
+        watching = asyncio.create_task(keeper.watch())
         yield
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        kept.close()
+        keeper.close()
 
     app = FastAPI(
         title=f"stforecast: {config.city}",
@@ -54,17 +57,17 @@ def create_app(config: Config, keeper: Keeper | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.keeper = kept
+    app.state.keeper = keeper
     app.add_middleware(Gate, accepted=accepted, rate=rate, metrics=Metrics(registry))
     app.include_router(router)
     _add_errors(app)
-    _add_operations(app, kept, registry)
+    _add_operations(app, keeper, registry)
     _add_pages(app)
     return app
 
 
-def serve(config: Config, host: str, port: int) -> None:
-    """Answer at host and port until stopped.
+def serve(config: Config, database: str, host: str, port: int) -> None:
+    """Answer from the store at the URL `database` until stopped.
 
     Raises:
         ConfigError: the address is taken, or can be reached from elsewhere while there are no keys.
@@ -74,7 +77,7 @@ def serve(config: Config, host: str, port: int) -> None:
             f"--host {host}: others than this machine are served only with API keys. "
             f"Set service.api_keys_file or {VARIABLE}, or leave --host at 127.0.0.1."
         )
-    app = create_app(config)
+    app = create_app(config, Keeper(Store(database, config.city)))
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)
@@ -84,8 +87,8 @@ def serve(config: Config, host: str, port: int) -> None:
         raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another --port.") from error
     server = uvicorn.Server(uvicorn.Config(app, server_header=False, access_log=False))
     with listening:
-        address = f"[{host}]" if ":" in host else host
-        print(f"serve: http://{address}:{listening.getsockname()[1]}/ shows the map, /docs the questions", flush=True)
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        print(f"serve: {address}/ shows the map; {address}/docs lists what programs can ask", flush=True)
         server.run(sockets=[listening])
 
 
@@ -93,8 +96,8 @@ def _add_errors(app: FastAPI) -> None:
     """Every error is one line of JSON; what went wrong inside goes to the log alone."""
 
     def answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-        code, body, given = problem(status, message, headers)
-        return Response(body, code, given)
+        code, body, sent = problem(status, message, headers)
+        return Response(body, code, sent)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from stforecast.delivery.api.served import Served, iso
+from stforecast.delivery.api.served import Served
+from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State, Store
 
 SECONDS = 1.0

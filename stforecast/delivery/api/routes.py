@@ -16,7 +16,8 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from stforecast.delivery.api import answers, shapes
 from stforecast.delivery.api.answers import grid_facts, to_json
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, corners
-from stforecast.delivery.api.served import Served, iso
+from stforecast.delivery.api.served import Served
+from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
 
 BASIS = "The usual of such an hour at the city's recent level, not the forecast of a date."
@@ -85,7 +86,7 @@ async def view(request: Request, now: Kept) -> Response:
 async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Query()]) -> Response:
     """Intensity and risk of many hexagons in an hour, or in the 24 hours, by rank: JSON, GeoJSON or CSV."""
     interval, category, about = _asked(now, question)
-    rows = now.served.order[interval, category]
+    rows = now.served.grid.order[interval, category]
     if question.bbox is not None:
         rows = rows[now.served.places.inside(*corners(question.bbox))[rows]]
     rows = rows[: question.top_k]
@@ -105,7 +106,7 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
 async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
     """The hexagons of the highest risk in an hour, or in the 24 hours."""
     interval, category, about = _asked(now, question)
-    rows = now.served.order[interval, category, : question.k]
+    rows = now.served.grid.order[interval, category, : question.k]
     return now.answer(
         request, lambda: to_json({**about, "rows": answers.risk_rows(now.served, interval, category, rows)})
     )

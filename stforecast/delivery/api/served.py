@@ -1,7 +1,4 @@
-"""A grid as it is served: intensities, ranks and outlines in memory, so that an answer is a look-up.
-
-Intervals are the grid's hours, 0 … k − 1, and behind them the 24 hours as a whole, k.
-"""
+"""A grid as it is served: its numbers, ranks and outlines in memory, so that an answer is a look-up."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import centres, from_names, polygons, resolution_of
-from stforecast.delivery.export import DIGITS, right_handed
-from stforecast.delivery.riskgrid import NOTICE, RiskGrid, risk
+from stforecast.cube.hexgrid import centres, from_names, resolution_of
+from stforecast.delivery.export import rounded, short
+from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
 from stforecast.delivery.store import Stored
 
 
@@ -33,11 +30,11 @@ class Places:
     features: tuple[str, ...]
 
     @classmethod
-    def of(cls, hexagons: np.ndarray) -> Self:
-        names, cells = tuple(hexagons.tolist()), from_names(hexagons.tolist())
-        outlines = right_handed(polygons(cells))
+    def of(cls, grid: RiskGrid) -> Self:
+        """The places of a grid's hexagons."""
+        names, cells, outlines = tuple(grid.hexagons.tolist()), from_names(grid.hexagons.tolist()), grid.outlines
         shapely.prepare(outlines)
-        shapes = shapely.to_geojson(shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))).tolist()
+        shapes = shapely.to_geojson(rounded(outlines)).tolist()
         features = tuple(
             f'{{"type":"Feature","id":"{name}","geometry":{shape},"properties":{{"hexagon":"{name}",'
             for name, shape in zip(names, shapes, strict=True)
@@ -54,44 +51,18 @@ class Places:
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """Arrays of intervals × categories × hexagons: intensity, usual (or None) and rank; order: hexagons by rank.
-
-    low, high: of the counts of the 24 hours, [c n]; None where the grid has no intervals. tag: another grid has
-    another one.
-    """
+    """A grid of the store with the places of its hexagons. An interval is an index of the grid's arrays."""
 
     stored: Stored
     places: Places
-    intensity: np.ndarray
-    usual: np.ndarray | None
-    order: np.ndarray
-    rank: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
 
     @classmethod
     def of(cls, stored: Stored, before: Served | None = None) -> Served:
         """From the store; the outlines of the grid before are taken over where the hexagons are the same."""
-        grid = stored.grid
-        same = before is not None and before.places.names == tuple(grid.hexagons.tolist())
-        intensity = _with_day(grid.intensity)
-        order = np.argsort(-intensity, axis=-1, kind="stable")  # as in RiskGrid: ties in the order of their ids
-        rank = np.empty(order.shape, np.int32)
-        np.put_along_axis(rank, order, np.arange(1, order.shape[-1] + 1, dtype=np.int32), axis=-1)
-        bounds: list[np.ndarray | None] = [None, None]
-        if grid.spreads:
-            found = [grid.spreads[name].interval(day) for name, day in zip(grid.categories, intensity[-1], strict=True)]
-            bounds = [np.stack(parts) for parts in zip(*found, strict=True)]
-        return cls(
-            stored=stored,
-            places=before.places if before and same else Places.of(grid.hexagons),
-            intensity=intensity,
-            usual=None if grid.usual is None else _with_day(grid.usual),
-            order=order,
-            rank=rank,
-            low=bounds[0],
-            high=bounds[1],
-        )
+        same = before is not None and before.places.names == tuple(stored.grid.hexagons.tolist())
+        served = cls(stored, before.places if before and same else Places.of(stored.grid))
+        _ = served.grid.rank, served.grid.risk, served.grid.bounds  # made now, not while the first request waits
+        return served
 
     @property
     def grid(self) -> RiskGrid:
@@ -100,24 +71,18 @@ class Served:
     @property
     def day(self) -> int:
         """The interval of the 24 hours as a whole."""
-        return len(self.grid.intensity)
+        return len(self.grid.starts) - 1
 
-    @cached_property
+    @property
     def until(self) -> pd.Timestamp:
         """When the last hour ends."""
-        return self.grid.issue_time + pd.Timedelta(hours=24)
+        return self.grid.ends[self.day]
 
     @cached_property
     def spans(self) -> list[dict[str, str]]:
         """From when to when each interval lasts."""
-        begins = [*self.grid.valid_from, self.grid.issue_time]
-        ends = [*self.grid.valid_from[1:], self.until, self.until]
-        return [{"valid_from": iso(begin), "valid_until": iso(end)} for begin, end in zip(begins, ends, strict=True)]
-
-    @cached_property
-    def local_hours(self) -> list[int]:
-        """The local hour in which each hour begins."""
-        return self.grid.valid_from.tz_convert(self.grid.time_zone).hour.tolist()
+        times = zip(self.grid.starts, self.grid.ends, strict=True)
+        return [{"valid_from": iso(start), "valid_until": iso(end)} for start, end in times]
 
     @cached_property
     def tag(self) -> str:
@@ -152,26 +117,12 @@ class Served:
         return int(at) if 0 <= at < self.day else None
 
 
-def iso(time: pd.Timestamp) -> str:
-    return time.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def columns(served: Served, at: Any, of_day: Any = None) -> dict[str, list[Any]]:
     """rank, intensity, risk and usual at an index of [interval, category, hexagon]; low and high at one of [c n]."""
-    lam = served.intensity[at]
-    found = {"rank": served.rank[at].tolist(), "intensity": _short(lam), "risk": _short(risk(lam))}
-    if served.usual is not None:
-        found["usual"] = _short(served.usual[at])
-    if of_day is not None and served.low is not None and served.high is not None:
-        found |= {"low": served.low[of_day].tolist(), "high": served.high[of_day].tolist()}
+    grid = served.grid
+    found = {"rank": grid.rank[at].tolist(), "intensity": short(grid.intensity[at]), "risk": short(grid.risk[at])}
+    if grid.usual is not None:
+        found["usual"] = short(grid.usual[at])
+    if of_day is not None and grid.bounds is not None:
+        found |= {name: bound[of_day].tolist() for name, bound in zip(("low", "high"), grid.bounds, strict=True)}
     return found
-
-
-def _short(values: np.ndarray) -> list[Any]:
-    return values.round(8).tolist()  # finer than any forecast is known
-
-
-def _with_day(values: np.ndarray) -> np.ndarray:
-    """Values [k n c] as [k + 1, c, n], their sum over the hours last."""
-    each = np.ascontiguousarray(values.transpose(0, 2, 1))
-    return np.concatenate([each, each.sum(0, keepdims=True)])
