@@ -28,15 +28,15 @@ from unittest.mock import patch
 import click
 import numpy as np
 import torch
+from stforecast.evaluation.backtest import calibrate, outcomes, scored
+from stforecast.forecasters.members import new_forecaster
 
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
-from stforecast.evaluation.backtest import calibrate, outcomes, scored
 from stforecast.features.climatology import COUNT_DAYS, RATE_DAYS
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn import inputs, stream, training, walk
 from stforecast.forecasters.gcrn.excitation import Excitation
-from stforecast.forecasters.members import new_forecaster
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill

@@ -20,14 +20,14 @@ import json
 from dataclasses import asdict
 
 import click
+from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, scored
+from stforecast.forecasters.members import in_order, new_forecaster
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.errors import ConfigError
-from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, scored
 from stforecast.forecasters.base import forecaster_class
-from stforecast.forecasters.members import in_order, new_forecaster
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
 from stforecast.scoring.intensity import pool

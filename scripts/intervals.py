@@ -20,12 +20,12 @@ from typing import Any
 
 import click
 import numpy as np
+from stforecast.evaluation.backtest import known_share, outcomes, scored, settled
+from stforecast.evaluation.days import day_sums
 from tqdm import tqdm
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import known_share, outcomes, scored, settled
-from stforecast.evaluation.days import day_sums
 from stforecast.forecasters.base import Calibrated
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.conformal import LEVEL, Spread, fit_dispersion, fit_spread, interval_figures

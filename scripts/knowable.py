@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import click
 import numpy as np
+from stforecast.evaluation.backtest import outcomes
 
 from stforecast.config import load
-from stforecast.evaluation.backtest import outcomes
 from stforecast.evaluation.oracle import oracle_of
 from stforecast.events.synthetic import City, drifted, excitation, expected, oracle, simulate
 from stforecast.pipeline.stages import Stages

@@ -17,14 +17,14 @@ from unittest.mock import patch
 
 import click
 import numpy as np
+from stforecast.evaluation.backtest import calibrate, outcomes, scored
+from stforecast.forecasters.members import new_forecaster
 from tqdm import tqdm
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import calibrate, outcomes, scored
 from stforecast.forecasters.gcrn import training
 from stforecast.forecasters.gcrn.losses import FocalLoss
-from stforecast.forecasters.members import new_forecaster
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import poisson_deviance

@@ -19,12 +19,12 @@ from typing import Any
 
 import click
 import numpy as np
+from stforecast.evaluation.backtest import outcomes, scored
+from stforecast.features.reader import Scales
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.features.delay import completeness, windows
-from stforecast.features.reader import Scales
 from stforecast.files import write_json
 from stforecast.forecasters.base import forecaster_class
 from stforecast.forecasters.trees import Trees

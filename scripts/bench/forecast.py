@@ -27,22 +27,22 @@ import click
 import numpy as np
 import torch
 from cities import simulated
-from timing import report, summary, turns
-from torch import nn
-
-from stforecast.config import parse
-from stforecast.cube import Cube
 from stforecast.features.reader import Reader, Scales, axes_of
-from stforecast.forecasters.base import Calibrated
-from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
-from stforecast.forecasters.gcrn.inputs import sizes_of
-from stforecast.forecasters.gcrn.network import network_of
-from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.walk import Trained
 from stforecast.forecasters.kept import Kept
 from stforecast.forecasters.level import Issued, at_level, with_earlier
 from stforecast.forecasters.members import Members
 from stforecast.forecasters.walking import Walk, as_array
+from timing import report, summary, turns
+from torch import nn
+
+from stforecast.config import parse
+from stforecast.cube import Cube
+from stforecast.forecasters.base import Calibrated
+from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
+from stforecast.forecasters.gcrn.inputs import sizes_of
+from stforecast.forecasters.gcrn.network import network_of
+from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.scoring.calibration import Calibration
 
 

@@ -34,6 +34,7 @@ except ImportError:  # an older checkout
 
 
 from stforecast.features.reader import Reader, Scales
+
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device, patch_steps
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of

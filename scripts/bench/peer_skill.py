@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from cities import built, simulated
 from peers import PEERS
+from stforecast.evaluation.backtest import outcomes, scored
 from timing import report, significant
 from workers import Worker
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import outcomes, scored
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.pipeline.stages import Stages

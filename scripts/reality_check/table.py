@@ -10,13 +10,13 @@ from typing import Any
 import click
 import numpy as np
 from metrics import Metric
+from stforecast.evaluation.backtest import calibrate
+from stforecast.forecasters.members import in_order, new_forecaster
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import calibrate
 from stforecast.files import write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.members import in_order, new_forecaster
 from stforecast.scoring.bootstrap import Interval, day_weights, difference, interval
 from stforecast.scoring.splits import Split
 

@@ -26,7 +26,7 @@ def with_settings(config: Config | None, owner: str, sections: tuple[str, ...], 
     """
     if config is not None and not settings:
         return config
-    values = config.model_dump(exclude_unset=True) if config else {"city": "unnamed", "seeds": 1}
+    values: dict[str, Any] = config.model_dump(exclude_unset=True) if config else {"city": "unnamed", "seeds": 1}
     fields = Config.model_fields
     keys = {key: name for name in sections for key in fields[name].annotation.model_fields}  # type: ignore[union-attr]
     for key, value in settings.items():

@@ -67,7 +67,7 @@ def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: 
 
 def month_factors(cube: Cube, issue: int) -> np.ndarray:
     """Factor of each month on the level at the step `issue`, [12 c]; 1 where a year of the record is not at hand."""
-    from stforecast.forecasters.level import HALF_LIFE_DAYS, WINDOW_DAYS
+    from stforecast.forecasters.recalibration import HALF_LIFE_DAYS, WINDOW_DAYS
 
     day = 24 // cube.step_hours
     days = min(issue, cube.steps) // day - (SETTLED_DAYS if cube.late else 0)

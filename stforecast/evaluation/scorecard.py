@@ -97,11 +97,12 @@ class Scorecard:
         if (share := card.get("reported_share") or 1) < SETTLED:
             lines.append(f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
         frame = self.table()
-        width = {key: max(11, len(METRICS[key].heading) + 2) for key in frame}
-        lines.append(f"{'forecaster':24s}" + "".join(f"{METRICS[key].heading:>{width[key]}s}" for key in frame))
-        for name, row in frame.iterrows():
-            cells = ((key, METRICS[key].text(None if math.isnan(row[key]) else row[key])) for key in frame)
-            lines.append(f"{name!s:24s}" + "".join(f"{cell:>{width[key]}s}" for key, cell in cells))
+        shown = {key: METRICS[str(key)] for key in frame}
+        text = pd.DataFrame(
+            {one.heading: [one.text(None if pd.isna(v) else v) for v in frame[key]] for key, one in shown.items()},
+            index=frame.index,
+        )
+        lines.append(text.rename_axis(None).to_string())
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {said(key, found)}" for key, found in metrics.items())
             lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned
@@ -23,7 +24,6 @@ from stforecast.events.readers.csv_records import CUT
 from stforecast.events.schema import save_rejects
 from stforecast.events.sources import category_names
 from stforecast.events.time_formats import TextEvidence
-from stforecast.config.sections import Source
 
 Categories = Mapping[str, Sequence[str]]
 

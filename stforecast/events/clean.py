@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Source
 from stforecast.events import event_times as moments
 from stforecast.events import outcomes
 from stforecast.events.coordinates import parse_places as places_of
@@ -32,7 +33,6 @@ from stforecast.events.row_audit import FOREVER, RowAudit
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import category_lookup
 from stforecast.events.time_formats import TextEvidence, configured_format
-from stforecast.config.sections import Source
 
 KEYS = ("event_id", "incident_id", "district", "count")
 

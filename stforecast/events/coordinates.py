@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.event_times import Texts
 from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
 from stforecast.events.row_audit import RowAudit
-from stforecast.config.sections import Source
 
 NEAR = 1.5e-5
 """Degrees (a metre) within which a place is one of `source.default_places`."""

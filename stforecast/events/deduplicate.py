@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned
 from stforecast.events.parsing.text_columns import codes_in, factorize, hash_texts, to_arrow
@@ -23,7 +24,6 @@ from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.time_formats import TextEvidence
-from stforecast.config.sections import Source
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
 

@@ -15,6 +15,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.dates import NAT, ORDERS
 from stforecast.events.parsing.text_columns import is_empty, map_texts
@@ -24,7 +25,6 @@ from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat,
 from stforecast.events.parsing.timestamps import is_month
 from stforecast.events.row_audit import RowAudit
 from stforecast.events.time_formats import DAY_IN_UTC, OTHER_OFFSET
-from stforecast.config.sections import Source
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
 # every open portal after it.

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.time_formats import TextEvidence
-from stforecast.config.sections import Source
 
 MINUTES = 1440
 LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.coordinates import is_projected, to_degrees
-from stforecast.config.sections import Source
 
 MILLIONTHS = 1_000_000
 TURN = 360 * MILLIONTHS

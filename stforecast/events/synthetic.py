@@ -24,9 +24,9 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array, kron
 
+from stforecast.config.sections import Synthetic, SyntheticCategory, SyntheticType
 from stforecast.errors import ConfigError
 from stforecast.events.event_times import day_end
-from stforecast.config.sections import Synthetic, SyntheticCategory, SyntheticType
 
 FORECAST_DAYS = 7  # days after the last event for which a weather forecast is published
 

@@ -27,8 +27,8 @@ FILL_DAYS = 60
 """Age from which steps that were not recorded count for nothing in the sums of recent events."""
 
 State = dict[str, Any]
-"""Tensors by name, in dictionaries of parts: all that a forecaster carries from issue to issue. `step` changes a state in
-place; clone it (`clone_state`) to keep what it was."""
+"""Tensors by name, in dictionaries of parts: all that a forecaster carries from issue to issue. `step` changes a state
+in place; clone it (`clone_state`) to keep what it was."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class FeatureBuilder:
         self.daily = DecayedSums([days * per_day for days in HALF_LIVES_DAYS], patch).to(self.device)
         self.edges = torch.tensor(cube.edges, device=self.device)
         self.ring = NeighbourSum(torch.tensor(cube.edges), cube.n, 1.0).to(self.device)
+        self.widest = max(1, int(np.bincount(cube.edges[1], minlength=1).max(initial=0)))
         self.scale = max(scales.rate, 1e-6)
         self._places, self._kappa = self._priors()
 

@@ -21,8 +21,9 @@ from stforecast.features.rhythms import Rhythms, smoothing
 from stforecast.features.stream import CELLS, EventStream
 
 SLOW, ROLLING = (365.0, 365.0), (90.0, 365.0)
-"""Half-lives of hexagon rates and of counts by hour of the week, in days: of the slow climatology, which is the offset of
-network and trees (their log-ratios tell how recent weeks depart from it), and of the rolling one, which forecasts."""
+"""Half-lives of hexagon rates and of counts by hour of the week, in days: of the slow climatology, which is the offset
+of network and trees (their log-ratios tell how recent weeks depart from it), and of the rolling one, which forecasts.
+"""
 SHRINK_RATE_DAYS, SHRINK_PROFILE_WEEKS, SHRINK_RATIO = 3.0, 2.0, 20.0
 """Pseudo-observations: days of the city's mean rate, weeks of a flat profile, expected events at ratio 1."""
 FLOOR = 1e-7

@@ -1,4 +1,4 @@
-"""What learned forecasters read beside the events: weather before the issue, calendar and forecasts of the hours ahead."""
+"""What is read beside the events: weather before the issue, calendar and weather forecasts of the hours ahead."""
 
 from __future__ import annotations
 

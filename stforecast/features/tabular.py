@@ -1,4 +1,4 @@
-"""The tabular view that trees learn from: one row a hexagon, hour and category, of the features that the network reads."""
+"""The tabular view that trees learn from: one row a hexagon, hour and category, of what the network reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.covariates import WEEKDAYS, Covariates
 from stforecast.features.decayed import decay
-from stforecast.features.graph import NeighbourSum
 from stforecast.features.table import LEVEL, LOG_RATIOS, layout
 
 LOG_RATE, CATEGORY = 0, 6
@@ -55,78 +54,75 @@ def chance(rate: np.ndarray, density: float) -> np.ndarray:
     return np.minimum(1, density * rate)
 
 
-class TabularView:
-    """Rows of features for issues × horizons × hexagons × categories of a record."""
+def tabular_rows(
+    builder: FeatureBuilder,
+    batch: FeatureBatch,
+    at: tuple[Tensor, ...] | None = None,
+    covariates: Covariates | None = None,
+) -> Tensor:
+    """Features of cells.
 
-    def __init__(self, builder: FeatureBuilder) -> None:
-        self.builder, self.half_lives = builder, builder.recent.half_lives
-        self.ring = NeighbourSum(builder.edges, builder.cube.n)
-        self.cube, self.device, self.segment = builder.cube, builder.device, builder.events.segment
+    Args:
+        builder: of the record.
+        batch: features at the issues.
+        at: the cells, as equally long indices of issue, horizon, hexagon and category; default all.
+        covariates: others than the record's own.
 
-    def rows(
-        self, batch: FeatureBatch, at: tuple[Tensor, ...] | None = None, covariates: Covariates | None = None
-    ) -> Tensor:
-        """Features of cells.
+    Returns:
+        Rows [r f], in the order of `at`.
+    """
+    events, covariates = builder.events, covariates or builder.covariates
+    if at is None:
+        at = torch.ones(batch.log_rate.permute(0, 2, 3, 1).shape).nonzero().unbind(1)
+    issue, lead, hexagon, category = at
+    steps = torch.tensor(batch.issues)[issue] + lead
+    slots, patch = events.slot_of_day[events.at(steps)], batch.patch
+    channel = slots % events.patch
+    target = covariates.target[events.at(steps)]
+    columns = [
+        batch.log_rate[issue, category, lead, hexagon],
+        batch.log_rate.exp().sum(1)[issue, lead, hexagon].log(),
+        patch.sum(2)[issue, channel, hexagon],
+        patch.sum((1, 2))[issue, hexagon],
+        patch.sum(1)[issue, category, hexagon],
+        lead.float(),
+        category.float(),
+        hexagon.float(),
+        slots.float(),
+        target[:, :WEEKDAYS].argmax(1).float(),
+    ]
+    return torch.cat(
+        [
+            torch.stack(columns, 1),
+            *_log_ratios(batch.features[issue, :, hexagon], category, builder.cube.c),
+            target[:, WEEKDAYS + events.per_day :],
+            covariates.weather_before(batch.issues).mean(1)[issue],
+            *_recent(builder, batch.recent, at, columns[LOG_RATE]),
+            batch.seasonal[issue, :, category, lead, hexagon],
+        ],
+        1,
+    )
 
-        Args:
-            batch: features at the issues.
-            at: the cells, as equally long indices of issue, horizon, hexagon and category; default all.
-            covariates: others than the record's own.
 
-        Returns:
-            Rows [r f], in the order of `at`.
-        """
-        events, c = self.builder.events, self.builder.cube.c
-        covariates = covariates or self.builder.covariates
-        if at is None:
-            at = torch.ones(batch.log_rate.permute(0, 2, 3, 1).shape).nonzero().unbind(1)
-        issue, lead, hexagon, category = at
-        steps = torch.tensor(batch.issues)[issue] + lead
-        slots, patch = events.slot_of_day[events.at(steps)], batch.patch
-        channel = slots % events.patch
-        target = covariates.target[events.at(steps)]
-        columns = [
-            batch.log_rate[issue, category, lead, hexagon],
-            batch.log_rate.exp().sum(1)[issue, lead, hexagon].log(),
-            patch.sum(2)[issue, channel, hexagon],
-            patch.sum((1, 2))[issue, hexagon],
-            patch.sum(1)[issue, category, hexagon],
-            lead.float(),
-            category.float(),
-            hexagon.float(),
-            slots.float(),
-            target[:, :WEEKDAYS].argmax(1).float(),
-        ]
-        return torch.cat(
-            [
-                torch.stack(columns, 1),
-                *self._log_ratios(batch.features[issue, :, hexagon], category, c),
-                target[:, WEEKDAYS + events.per_day :],
-                covariates.weather_before(batch.issues).mean(1)[issue],
-                *self._recent(batch.recent, at, columns[LOG_RATE]),
-                batch.seasonal[issue, :, category, lead, hexagon],
-            ],
-            1,
-        )
+def _log_ratios(features: Tensor, category: Tensor, c: int) -> list[Tensor]:
+    """Of features [r f] those of all categories together, and those of the row's own."""
+    places, out = layout(c), []
+    for family in LOG_RATIOS:
+        place = places[family.name]
+        if family.by_category:
+            out.append(features.gather(1, torch.arange(place.start, place.stop, c) + category[:, None]))
+        else:
+            out.append(features[:, place])
+    return [*out, features[:, places[LEVEL]]]
 
-    def _log_ratios(self, features: Tensor, category: Tensor, c: int) -> list[Tensor]:
-        """Of features [r f] those of all categories together, and those of the row's own."""
-        places, out = layout(c), []
-        for family in LOG_RATIOS:
-            place = places[family.name]
-            if family.by_category:
-                out.append(features.gather(1, torch.arange(place.start, place.stop, c) + category[:, None]))
-            else:
-                out.append(features[:, place])
-        return [*out, features[:, places[LEVEL]]]
 
-    def _recent(self, recent: Tensor, at: tuple[Tensor, ...], log_rate: Tensor) -> list[Tensor]:
-        """Rates that recent events leave at the step ahead: own category, all, and their ratio to λ₀; then the ring's."""
-        issue, lead, hexagon, category = at
-        left = decay(lead[:, None] + 1, self.half_lives) * (math.log(2) / self.half_lives)  # [r h]
-        out = []
-        for sums in (recent, self.ring(recent)):
-            mine = sums[issue, :, category, hexagon] * left
-            ratio = (mine.sum(1) + 1e-4).log() - log_rate
-            out += [mine, sums.sum(2)[issue, :, hexagon] * left, ratio[:, None]]
-        return out
+def _recent(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...], log_rate: Tensor) -> list[Tensor]:
+    """Rates that recent events leave at the step ahead: own category, all, and their ratio to λ₀; then the ring's."""
+    (issue, lead, hexagon, category), half_lives = at, builder.recent.half_lives
+    left = decay(lead[:, None] + 1, half_lives) * (math.log(2) / half_lives)  # [r h]
+    out = []
+    for sums in (recent, builder.ring(recent) / builder.widest):
+        mine = sums[issue, :, category, hexagon] * left
+        ratio = (mine.sum(1) + 1e-4).log() - log_rate
+        out += [mine, sums.sum(2)[issue, :, hexagon] * left, ratio[:, None]]
+    return out

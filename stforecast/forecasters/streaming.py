@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.features.builder import State
+from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
+from stforecast.features.covariates import Covariates
+from stforecast.features.scaling import Scales
 from stforecast.forecasters.base import Forecaster
 
 
@@ -64,6 +67,27 @@ class StreamingForecaster(Forecaster):
                     later = int(issues[place]) > issue  # only the record's end serves later issues, and it comes last
                     out[place] = self.forecast_from_state(reader, state, int(issues[place])) if later else lam
         return out
+
+
+class LearnedForecaster(StreamingForecaster):
+    """A forecaster that reads the features of a `FeatureBuilder`, which its state holds."""
+
+    scales: Scales
+    """Those of the training slice."""
+    device = torch.device("cpu")
+    """Where it forecasts."""
+
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> FeatureBuilder:
+        return FeatureBuilder(cube, self.scales, self.patch(cube), self.device, beyond, since)
+
+    @abstractmethod
+    def forecast_features(
+        self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
+    ) -> np.ndarray:
+        """λ [k n c] of the one issue of a batch, from a state before it; `covariates`: others than the record's own."""
+
+    def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:
+        return self.forecast_features(reader, state, reader.at_issue(state, issue))
 
 
 def as_array(rate: Tensor) -> np.ndarray:

@@ -30,11 +30,11 @@ from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import day_steps
-from stforecast.features.tabular import LOG_RATE, Sample, TabularView, chance
+from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.streaming import StreamingForecaster
+from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.scoring.splits import Split
 
 
@@ -52,8 +52,8 @@ class TreeFit:
     odds: float | None
 
 
-class Trees(StreamingForecaster):
-    """Tree ensembles on the rows of `TabularView`, one a seed; an adapter names its library and builds the estimator."""
+class Trees(LearnedForecaster):
+    """Tree ensembles on tabular rows, one a seed; an adapter names its library and builds the estimator."""
 
     quiet_rows: ClassVar[int] = 1_000_000
     """Rows without an event that are drawn for training, at most."""
@@ -68,8 +68,6 @@ class Trees(StreamingForecaster):
     """Whether both classes weigh the same in it by its own doing."""
     settings: ClassVar[Mapping[str, Any]]
     """What the library's estimator is given, in its own words."""
-
-    scales: Scales
 
     def __init__(
         self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
@@ -115,7 +113,7 @@ class Trees(StreamingForecaster):
         """Draw the training rows; what SMOTE will add is taken from the quiet ones."""
         end, cube = split.train_end, cube.as_known(split.train_end)
         builder = FeatureBuilder(cube, self.scales, self.patch(cube))
-        view, state = TabularView(builder), builder.init_state(split.first % builder.patch)
+        state = builder.init_state(split.first % builder.patch)
         warm = min(self.config.training.warm_up_days * split.day, end // 3) // builder.patch
         builder.skip(state, max(1, warm))
         last = settled_until(cube, end) - cube.horizons  # later hours would teach that recent hours are quiet
@@ -136,7 +134,7 @@ class Trees(StreamingForecaster):
             keep = (y > 0) | drawn
             if cube.masked is not None:
                 keep &= torch.as_tensor(~cube.masked)[ahead][:, :, None]
-            rows.append(view.rows(batch, keep.nonzero().unbind(1)))
+            rows.append(tabular_rows(builder, batch, keep.nonzero().unbind(1)))
             targets.append(y[keep])
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
@@ -146,27 +144,20 @@ class Trees(StreamingForecaster):
     def fingerprint(self) -> tuple[int, str]:
         return self.scales.until, fingerprint(self.name, self.scales.to_dict(), joblib.hash(self.fits))
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> TabularView:
-        return TabularView(FeatureBuilder(cube, self.scales, self.patch(cube), "cpu", beyond, since))
+    def init_state(self, reader: FeatureBuilder, phase: int) -> State:
+        return reader.init_state(phase)
 
-    def init_state(self, reader: TabularView, phase: int) -> State:
-        return reader.builder.init_state(phase)
-
-    def step(self, reader: TabularView, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
-        batch, found = reader.builder.step(state, count), {}
+    def step(self, reader: FeatureBuilder, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
+        batch, found = reader.step(state, count), {}
         for place, issue in enumerate(batch.issues):
             if issue in wanted:
-                found[issue] = self.forecast_rows(reader, batch.part(slice(place, place + 1)))
+                found[issue] = self.forecast_features(reader, state, batch.part(slice(place, place + 1)))
         return found
 
-    def forecast_from_state(self, reader: TabularView, state: State, issue: int) -> np.ndarray:
-        return self.forecast_rows(reader, reader.builder.at_issue(state, issue))
-
-    def forecast_rows(
-        self, reader: TabularView, batch: FeatureBatch, covariates: Covariates | None = None
+    def forecast_features(
+        self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
     ) -> np.ndarray:
-        """λ [k n c] of the one issue of a batch, the geometric mean over seeds."""
-        rows = reader.rows(batch, covariates=covariates).numpy()
+        rows = tabular_rows(reader, batch, covariates=covariates).numpy()
         logs = [np.log(self.intensity_of(rows, fit)) for fit in self.fits]
         c, k, n = batch.log_rate.shape[1:]
         return np.exp(sum(logs) / len(logs)).reshape(k, n, c).astype(np.float32)

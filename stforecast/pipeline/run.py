@@ -111,8 +111,8 @@ class Run:
         if not self.has(forecaster, config):
             names = sorted(path.parent.name for path in self.folder.glob(f"[!.]*/{CALIBRATION}"))
             raise ArtefactError(
-                f"{self.folder}: holds no {forecaster}; the forecasters in it: {', '.join(names) or 'none'}. Choose one "
-                "of them, or add yours to evaluation.forecasters and run `stforecast train`."
+                f"{self.folder}: holds no {forecaster}; the forecasters in it: {', '.join(names) or 'none'}. Choose "
+                "one of them, or add yours to evaluation.forecasters and run `stforecast train`."
             )
         kind = kind_of(forecaster, config)
         return kind.load(self.place(forecaster), config, self._parts(forecaster, config))

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -119,7 +119,7 @@ class Stages(Preparation):
             found = predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
             fits, oracle = {name: one.fitted for name, one in fitted.items()}, self.oracle(cube, split)
             card = score(cube, split, fits, found, "test", area, self.config.seed, oracle)
-            card = Scorecard(card.values | made_with)
+            card = Scorecard({**card.values, **made_with})
             write_json(path, card.values)
             self.say(f"evaluate: wrote {path}")
         self.say(str(card))

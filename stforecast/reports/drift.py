@@ -17,8 +17,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
 from stforecast.cube import Cube
-from stforecast.evaluation.backtest import outcomes, scored
-from stforecast.reports.examined import kept, words
+from stforecast.features.targets import outcomes, scored
+from stforecast.reports.examined import test_predictions, words
 from stforecast.reports.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Section, Table, Text, p_value
@@ -192,7 +192,7 @@ def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[B
     if not run.finished:
         return [Text("There is no finished run of this configuration: its calibration by month is left out.")]
     name = run.facts()["forecasters"][0]
-    lam, counts = kept(stages, run, local.cube, split, name), outcomes(local.cube, split, "test")
+    lam, counts = test_predictions(stages, run, local.cube, split, [name])[name], outcomes(local.cube, split, "test")
     issued = local.cube.times_of(scored(local.cube, split, "test")).tz_convert(local.cube.time_zone).tz_localize(None)
     months = by_month(np.asarray(lam), counts, issued, local.seed)
     if not len(months):

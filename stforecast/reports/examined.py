@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
-from stforecast.evaluation.backtest import outcomes, scored
-from stforecast.files import atomic_path, read_json
+from stforecast.evaluation.predictions import predictions
+from stforecast.features.targets import outcomes, scored
+from stforecast.files import read_json
 from stforecast.pipeline.run import Run
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
@@ -115,27 +115,11 @@ def examined(stages: Stages) -> Examined:
     card, split = read_json(path), stages.split(cube)
     if "blocks" not in card:
         raise ArtefactError(f"{path}: of an older version, without blocks. Run `stforecast evaluate` again.")
-    names = list(card["forecasters"])
-    found = {
-        name: kept(stages, run, cube, split, name)
-        for name in tqdm(names, desc="forecasts", unit="forecaster", disable=None)
-    }
+    found = test_predictions(stages, run, cube, split, [*card["forecasters"]])
     return Examined(cube, split, run, card, outcomes(cube, split, "test"), found, stages.config.seed)
 
 
-def kept(stages: Stages, run: Run, cube: Cube, split: Split, name: str) -> np.ndarray:
-    """Calibrated λ [m k n c] of a forecaster on the test slice, mapped from a file that is made if need be.
-
-    Raises:
-        ArtefactError: the forecaster is not part of the run, or its file is damaged.
-    """
-    path = run.predictions(name, int(cube.time_of(split.first).hour))
-    fit = run.folder / "calibration" / f"{name}.json"
-    if not path.is_file() or (fit.is_file() and path.stat().st_mtime_ns < fit.stat().st_mtime_ns):
-        intensity = run.open(name, stages.config).forecaster.predict(cube, scored(cube, split, "test")).intensity
-        with atomic_path(path) as temporary:
-            np.save(temporary, intensity)
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise ArtefactError(f"{path}: damaged ({error}). Remove it and run `stforecast report` again.") from error
+def test_predictions(stages: Stages, run: Run, cube: Cube, split: Split, names: list[str]) -> dict[str, np.ndarray]:
+    """Calibrated λ [m k n c] of forecasters on the test slice, from the files that the evaluation keeps."""
+    hour, fitted = int(cube.time_of(split.first).hour), {name: run.open(name, stages.config) for name in names}
+    return predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))

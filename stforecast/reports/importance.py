@@ -1,27 +1,26 @@
 """Section: what the network and a tree read: the loss when a group of their inputs is shuffled (Breiman 2001).
 
-Both read the same `Recall`, so a group is shuffled there, before either makes its own columns of it. Every issue is
-forecast from the honest past: the long memory and the carried state know nothing of the shuffles before. What differs
-by hexagon is shuffled over the hexagons of the issue; what all hexagons share is taken from another day of the slice.
+Both read the same `FeatureBatch`, so a group is shuffled there, before either makes its own columns of it. Every issue
+is forecast from the honest past: the carried state knows nothing of the shuffles before. What differs by hexagon is
+shuffled over the hexagons of the issue; what all hexagons share is taken from another day of the slice.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from stforecast.cube import Cube
-from stforecast.features.memory import Recall, blocks
-from stforecast.features.reader import Reader, Scales
-from stforecast.forecasters.base import Forecaster
+from stforecast.features.builder import FeatureBatch, clone_state
+from stforecast.features.covariates import Covariates
+from stforecast.features.table import LEVEL, layout
+from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.examined import NETWORK, TREES, Examined, words
 from stforecast.reports.figures import label, new_figure, whiskers
@@ -33,91 +32,43 @@ if TYPE_CHECKING:
     from stforecast.pipeline.stages import Stages
 
 MOST_ISSUES, REPEATS = 28, 3
-Shuffle = Callable[[Reader, Recall, np.random.Generator], tuple[Reader, Recall]]
+Shuffle = Callable[[Covariates, FeatureBatch, np.random.Generator], tuple[Covariates, FeatureBatch]]
 
 
-class Probe(Protocol):
-    """A fitted forecaster that can be asked with other inputs than its own."""
+def over_hexagons(*fields: str, families: tuple[str, ...] = ()) -> Shuffle:
+    """Shuffle fields of a `FeatureBatch`, and families of its log-ratios, over the hexagons."""
 
-    reader: Reader
-
-    def log_intensity(self, reader: Reader, recall: Recall) -> Tensor:
-        """log λ [k n c] at the one issue of `recall`, before calibration."""
-
-    def advance(self, recall: Recall) -> None:
-        """Carry on through the issues of an honest `recall`."""
-
-
-class NetworkProbe:
-    """The network, its state carried."""
-
-    def __init__(self, model: Any, cube: Cube) -> None:
-        from stforecast.forecasters.gcrn.inputs import inputs_of
-
-        settings = model.module.settings
-        self.reader = Reader(cube, Scales.from_plain(settings["scales"]), settings["patch"], model.device)
-        self.network, self.graph, self.inputs_of = model.module.best, model.module.graph, inputs_of
-        self.h = self.network.start(cube.n, self.reader.device)
-
-    def log_intensity(self, reader: Reader, recall: Recall) -> Tensor:
-        rate, _ = self.network(self.inputs_of(reader, recall), self.h, self.graph)
-        return rate[0].permute(1, 2, 0).log()
-
-    def advance(self, recall: Recall) -> None:
-        _, self.h = self.network(self.inputs_of(self.reader, recall), self.h, self.graph)
-
-
-class TreesProbe:
-    """A tree ensemble: nothing is carried beside the long memory."""
-
-    def __init__(self, model: Any, cube: Cube) -> None:
-        from stforecast.features.tabular import RowTable
-
-        self.model, self.table = model, RowTable(cube, model.scales)
-        self.reader = self.table.reader
-
-    def log_intensity(self, reader: Reader, recall: Recall) -> Tensor:
-        table = copy.copy(self.table)
-        table.reader = reader
-        found = self.model.intensity_of(table.rows(recall).numpy())
-        c, k, n = recall.log_rate.shape[1:]
-        return torch.as_tensor(found).reshape(k, n, c).log()
-
-    def advance(self, recall: Recall) -> None:
-        pass
-
-
-def over_hexagons(*fields: str, columns: tuple[str, ...] = ()) -> Shuffle:
-    """Shuffle fields of `Recall`, and blocks of its features over the hexagons."""
-
-    def shuffle(reader: Reader, recall: Recall, rng: np.random.Generator) -> tuple[Reader, Recall]:
-        order = torch.as_tensor(rng.permutation(recall.log_rate.shape[-1]), device=recall.log_rate.device)
-        changed = {name: getattr(recall, name)[..., order] for name in fields}
-        features = recall.features.clone()
-        for place in (blocks(reader.cube.c)[name] for name in columns):
-            features[:, place] = recall.features[:, place, order]
-        return reader, replace(recall, features=features, **changed)
+    def shuffle(
+        covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator
+    ) -> tuple[Covariates, FeatureBatch]:
+        order = torch.as_tensor(rng.permutation(batch.log_rate.shape[-1]), device=batch.log_rate.device)
+        changed = {name: getattr(batch, name)[..., order] for name in fields}
+        features, places = batch.features.clone(), layout(batch.log_rate.shape[1])
+        for place in (places[name] for name in families):
+            features[:, place] = batch.features[:, place, order]
+        return covariates, replace(batch, features=features, **changed)
 
     return shuffle
 
 
-def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = False, city: bool = False) -> Shuffle:
+def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = False) -> Shuffle:
     """Take what all hexagons share from a day that lies one of `offsets` steps from the issue, chosen at random."""
 
-    def shuffle(reader: Reader, recall: Recall, rng: np.random.Generator) -> tuple[Reader, Recall]:
-        issue = recall.issues[0]
-        inside = offsets[(issue + offsets >= 0) & (issue + offsets + reader.cube.horizons <= reader.cube.steps)]
+    def shuffle(
+        covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator
+    ) -> tuple[Covariates, FeatureBatch]:
+        issue, events, days = batch.issues[0], covariates.events, covariates.calendar
+        cube, device = events.cube, events.device
+        inside = offsets[(issue + offsets >= 0) & (issue + offsets + cube.horizons <= cube.steps)]
         shift = int(rng.choice(inside)) if inside.size else 0
-        days = 7 + reader.record.per_day + 3
-        other = copy.copy(reader)
-        here = reader.record.at(torch.arange(issue - reader.patch, issue + reader.cube.horizons, device=reader.device))
-        other.target, other.city = reader.target.clone(), reader.city.clone()
+        here = events.at(torch.arange(issue - events.patch, issue + cube.horizons, device=device))
+        target, observed = covariates.target.clone(), covariates.weather.clone()
         if calendar:
-            other.target[here, :days] = reader.target[here + shift, :days]
+            target[here, :days] = covariates.target[here + shift, :days]
         if weather:
-            other.target[here, days:] = reader.target[here + shift, days:]
-            other.city[here] = reader.city[here + shift]
-        return other, recall
+            target[here, days:] = covariates.target[here + shift, days:]
+            observed[here] = covariates.weather[here + shift]
+        return replace(covariates, target=target, weather=observed), batch
 
     return shuffle
 
@@ -127,10 +78,10 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     days = issues[:, None] - issues
     offsets = np.unique(days[days != 0])
     out: dict[str, Shuffle] = {
-        "usual rate (climatology)": over_hexagons("log_rate", columns=("level",)),
-        "long memory of the hexagon": over_hexagons(columns=("all", "each")),
-        "long memory of its neighbours": over_hexagons(columns=("ring", "ring each")),
-        "memory by hour of the day": over_hexagons("recurring"),
+        "usual rate (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
+        "long memory of the hexagon": over_hexagons(families=("all", "each")),
+        "long memory of its neighbours": over_hexagons(families=("ring", "ring each")),
+        "memory by hour of the day": over_hexagons("seasonal"),
         "events of the last days": over_hexagons("patch", "late", "recent"),
     }
     if cube.weather.names or cube.future.names:
@@ -140,33 +91,34 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
 
 
 @torch.no_grad()
-def importance(
-    examined: Examined, name: str, probe: Probe, calibration: Calibration, seed: int = 0
-) -> dict[str, Interval]:
+def importance(examined: Examined, name: str, model: LearnedForecaster, seed: int = 0) -> dict[str, Interval]:
     """Increase of deviance × 10³ of each group when it is shuffled, with day-block intervals.
 
     Deviance is at the level and contrast that the kept forecast of `name` has at each issue.
     """
-    cube, every = examined.cube, examined.issues
+    every, calibration = examined.issues, model.fitted.calibration
+    cube = examined.cube.as_known(int(every[-1]))
     chosen, block = drawn_issues(len(every))
     shuffles, rng = groups(cube, every), np.random.default_rng(seed)
-    memory = probe.reader.memory(int(every[0]) % probe.reader.patch)
+    builder = model.reader(cube)
+    state = model.init_state(builder, int(every[0]) % builder.patch)
     rows: dict[str, list[float]] = {group: [] for group in shuffles}
     for place in tqdm(chosen, desc=f"importance {name}", unit="issue", disable=None):
-        while memory.next_issue < every[place]:
-            probe.advance(memory.walk(min(28, (int(every[place]) - memory.next_issue) // probe.reader.patch)))
-        recall = memory.walk(1)
+        while (first := int(state["next_issue"])) < every[place]:
+            model.step(builder, state, min(28, (int(every[place]) - first) // builder.patch), ())
+        before = clone_state(state)
+        batch = builder.step(clone_state(state), 1)
         kept, counts = np.asarray(examined.intensity[name][place]), examined.counts[place]
-        honest = _calibrated(probe.log_intensity(probe.reader, recall), calibration)
+        honest = calibration.apply(model.forecast_features(builder, before, batch))
         drift = Calibration.between(honest, kept)  # what following the weeks before changed
         base = float(deviance_terms(drift.apply(honest), counts).mean())
         for group, shuffle in shuffles.items():
             losses = []
             for _ in range(REPEATS):
-                shuffled = _calibrated(probe.log_intensity(*shuffle(probe.reader, recall, rng)), calibration)
-                losses.append(deviance_terms(drift.apply(shuffled), counts).mean())
+                covariates, shuffled = shuffle(builder.covariates, batch, rng)
+                lam = calibration.apply(model.forecast_features(builder, before, shuffled, covariates))
+                losses.append(deviance_terms(drift.apply(lam), counts).mean())
             rows[group].append(1e3 * (float(np.mean(losses)) - base))
-        probe.advance(recall)
     weights = day_weights(len(chosen), block_days=block, seed=seed)
     return {group: interval(mean_draws(np.array(gains), weights)) for group, gains in rows.items()}
 
@@ -175,16 +127,6 @@ def drawn_issues(count: int) -> tuple[np.ndarray, int]:
     """The issues that are shuffled, evenly spread over `count` of them, and how many of these a week holds."""
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_ISSUES)).round().astype(int))
     return chosen, max(1, round(BLOCK_DAYS * len(chosen) / count))
-
-
-def _calibrated(log_intensity: Tensor, calibration: Calibration) -> np.ndarray:
-    return calibration.apply(log_intensity.exp().cpu().numpy())
-
-
-def probe_of(forecaster: Forecaster, cube: Cube) -> Probe:
-    """The (first fit of the) network or of a tree ensemble, ready to be asked."""
-    one = getattr(forecaster, "members", [forecaster])[0]
-    return NetworkProbe(one, cube) if one.name == NETWORK else TreesProbe(one, cube)
 
 
 def section(examined: Examined, stages: Stages) -> Section:
@@ -196,9 +138,9 @@ def section(examined: Examined, stages: Stages) -> Section:
         return Section("importance", title, [Text("Neither the network nor trees are part of this run.")])
     found: dict[str, Mapping[str, Interval]] = {}
     for name in names:
-        fitted = examined.run.open(name, stages.config).forecaster
-        probe = probe_of(fitted.forecaster, examined.cube.as_known(int(examined.issues[-1])))
-        found[name] = importance(examined, name, probe, fitted.calibration, examined.seed)
+        model = examined.run.open(name, stages.config)
+        assert isinstance(model, LearnedForecaster)
+        found[name] = importance(examined, name, model, examined.seed)
     return Section("importance", title, _blocks(examined, found))
 
 
@@ -232,7 +174,7 @@ def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> 
         "resemble each other: what one group says another says too, so that a small loss does not mean that a group "
         "could be left out, nor do losses add up. Shuffling the usual rate gives hexagons each "
         "other's level, which no real input does. What the network's carried state remembers of earlier days is not "
-        "shuffled. Of several fits the first is asked. Nothing here tells why offences are reported where they are."
+        "shuffled. Nothing here tells why offences are reported where they are."
     )
     names = ["forecaster", "group", "from", "deviance lost × 10³", "to", "blocks"]
     table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))

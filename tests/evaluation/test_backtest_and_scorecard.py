@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 import pytest
+from stforecast.evaluation.backtest import Fitted, calibrate, known_share, outcomes, scored, windows
 
 from stforecast.config import Config, parse
 from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.evaluation.backtest import Fitted, calibrate, known_share, outcomes, scored, windows
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.scorecard import scorecard, table
 from stforecast.files import read_json, write_json

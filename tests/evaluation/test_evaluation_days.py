@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from stforecast.evaluation.days import counts_needed, day_figures, day_needed, day_sums
 
 from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
-from stforecast.evaluation.days import counts_needed, day_figures, day_needed, day_sums
 from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.labels import WINDOW, count_needed
 

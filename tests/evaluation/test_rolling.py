@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stforecast.evaluation.backtest import calibrate
 
 from stforecast.config import Config, parse
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.evaluation.backtest import calibrate
 from stforecast.evaluation.comparison import as_csv, as_markdown, compare
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.evaluation.scorecard import scorecard, table

@@ -28,11 +28,11 @@ from hypothesis import strategies as st
 from packed_files import xlsx, zip_members
 
 from stforecast.config import parse
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
 from stforecast.events.readers.read_file import read
 from stforecast.events.readers.vector import shapefile_files
-from stforecast.config.sections import Columns
 
 COLUMNS = Columns(
     occurred=["when"], latitude=["lat"], longitude=["lon"], offence=["type"], event_id=["id"], district=["area"]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.hour_checks import check_times, doubts
 from stforecast.events.parsing.time_zones import to_utc
 from stforecast.events.parsing.times_of_day import DAY, HOUR, SECOND
 from stforecast.events.time_formats import TextEvidence
-from stforecast.config.sections import Source
 
 NAT = -(2**63)
 DENVER = Source(time_zone="America/Denver")

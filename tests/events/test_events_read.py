@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.readers.csv_records import CUT, LONG, QUOTE, SHORT, _careful, _fast, parse_lines
 from stforecast.events.readers.header import locate
 from stforecast.events.readers.read_file import read
-from stforecast.config.sections import Columns
 
 COLUMNS = Columns(occurred=["Date"], latitude=["Lat"], longitude=["Lon"], offence=["Primary Type"])
 NEEDED = ("occurred", "latitude", "longitude", "offence")

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from stforecast.config import parse
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time
 from stforecast.events.time_formats import TextEvidence, infer_time_formats
-from stforecast.config.sections import Source
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
 COLUMNS = {"occurred": ["day"], "latitude": ["lat"], "longitude": ["lon"], "offence": ["type"]}

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from stforecast.config import load
+from stforecast.config.sections import Synthetic
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.events.synthetic import FORECAST_DAYS, City, excitation, oracle, simulate
 from stforecast.events.synthetic_files import write_city
-from stforecast.config.sections import Synthetic
 from stforecast.pipeline.stages import Stages
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -4,26 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_cities import another_future, city, places, settings, split_of, with_events, with_small_trees
+from small_cities import another_future, city, fitted, places, settings, split_of, with_events, with_small_trees
 
 from stforecast.cube import Cube
 from stforecast.cube.cube import Series
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.forecasters.base import _WHERE, Forecaster, forecaster_class
 from stforecast.forecasters.controls import mean_rate
+from stforecast.forecasters.registry import BUILT_IN, forecaster_class
 
-NAMES = sorted(_WHERE)
+NAMES = sorted(BUILT_IN)
 
 
 @pytest.fixture(autouse=True)
 def _few_rows_and_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     with_small_trees(monkeypatch, 5_000)
-
-
-def fitted(name: str, cube: Cube, **sections: object) -> Forecaster:
-    forecaster = forecaster_class(name)(settings(**sections))
-    forecaster.given = {part: fitted(part, cube, **sections) for part in forecaster.needs(forecaster.config)}
-    return forecaster.fit(cube, split_of(cube))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,16 +29,16 @@ def test_the_future_does_not_reach_a_forecast(name: str, late: bool, late_after:
     changed = another_future(cube, t0, late_after)
     assert changed.weight.sum() != cube.weight.sum()
     forecaster = fitted(name, cube)
-    alone = forecaster.intensity(cube, np.array([t0]))
+    alone = forecaster.raw(cube, np.array([t0]))
     assert alone.min() > 0
-    np.testing.assert_array_equal(alone, forecaster.intensity(changed, np.array([t0])))
+    np.testing.assert_array_equal(alone, forecaster.raw(changed, np.array([t0])))
     again = fitted(name, changed)
-    np.testing.assert_array_equal(alone, again.intensity(changed, np.array([t0])))
-    several = forecaster.intensity(cube, np.array([later[0], t0, later[1]]))
+    np.testing.assert_array_equal(alone, again.raw(changed, np.array([t0])))
+    several = forecaster.raw(cube, np.array([later[0], t0, later[1]]))
     # Stretches of another length round differently inside matrix products.
     np.testing.assert_allclose(several[1], alone[0], rtol=2e-5)
     # With the same issues the future still does not reach it, to the bit.
-    other = forecaster.intensity(changed, np.array([later[0], t0, later[1]]))
+    other = forecaster.raw(changed, np.array([later[0], t0, later[1]]))
     np.testing.assert_array_equal(several[1], other[1])
     if name not in ("climatology", "hexagon_mean"):
         assert not np.array_equal(several[2], other[2])
@@ -55,21 +49,18 @@ def test_forecasts_go_past_the_end(name: str) -> None:
     cube = city(days=60, late=True, weather=True)
     forecaster = fitted(name, cube)
     ends = cube.steps + np.array([0, 5, 24, 48])
-    forecast = forecaster.predict(cube, ends)
+    forecast = forecaster.forecast(cube, ends)
+    raw = forecaster.raw(cube, ends)
     assert forecast.intensity.shape == (4, 24, cube.n, cube.c)
     assert (forecast.intensity > 0).all()
     assert forecast.complete_until == cube.end
-    np.testing.assert_array_equal(forecaster.intensity(cube, ends[::-1])[::-1], forecast.intensity)
+    np.testing.assert_array_equal(forecaster.raw(cube, ends[::-1])[::-1], raw)
     # At the very end it is what the same record gives inside a longer axis.
     longer = replace(cube, steps=cube.steps + 72)
-    np.testing.assert_array_equal(
-        forecaster.intensity(cube, ends[:1]), forecaster.intensity(longer, ends[:1].astype(np.int64))
-    )
+    np.testing.assert_array_equal(forecaster.raw(cube, ends[:1]), forecaster.raw(longer, ends[:1].astype(np.int64)))
     truncated = with_events(cube, cube.hour < 1400)
     truncated = replace(truncated, steps=1400)
-    np.testing.assert_array_equal(
-        forecaster.intensity(cube, np.array([1400])), forecaster.intensity(truncated, np.array([1400]))
-    )
+    np.testing.assert_array_equal(forecaster.raw(cube, np.array([1400])), forecaster.raw(truncated, np.array([1400])))
 
 
 def axes() -> dict[str, Cube]:
@@ -96,15 +87,14 @@ def test_every_axis(name: str, axis: str, tmp_path_factory: pytest.TempPathFacto
     cube = axes()[axis]
     forecaster = fitted(name, cube)
     issues = np.r_[split_of(cube).issues("test")[-2:], cube.steps]
-    found = forecaster.predict(cube, issues).intensity
+    found = forecaster.raw(cube, issues)
     assert found.shape == (3, cube.horizons, cube.n, cube.c)
     counts = cube.dense().mean((0, 1)).numpy()
     assert (found.mean((0, 1, 2)) < 3 * counts + 0.02).all()
     folder = tmp_path_factory.mktemp("saved")
     forecaster.save(folder)
-    opened = forecaster_class(name).load(folder, settings())
-    opened.given = forecaster.given
-    np.testing.assert_array_equal(found, opened.predict(cube, issues).intensity)
+    opened = forecaster_class(name).load(folder, settings(), forecaster.parts)
+    np.testing.assert_array_equal(found, opened.raw(cube, issues))
 
 
 @pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
@@ -114,7 +104,7 @@ def test_weather_may_be_missing_later(name: str) -> None:
     dark = np.full_like(cube.weather.values, np.nan), np.full_like(cube.future.values, np.nan)
     masked = replace(cube, weather=replace(cube.weather, values=dark[0]), future=replace(cube.future, values=dark[1]))
     without = replace(cube, weather=Series(), future=Series(("other",), dark[1]))
-    np.testing.assert_array_equal(forecaster.intensity(masked, issues), forecaster.intensity(without, issues))
+    np.testing.assert_array_equal(forecaster.raw(masked, issues), forecaster.raw(without, issues))
 
 
 @pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
@@ -127,7 +117,7 @@ def test_too_few_days_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
 def test_unfitted_and_absent(name: str, tmp_path: object) -> None:
     with pytest.raises(ArtefactError, match="not fitted"):
-        forecaster_class(name)(settings()).predict(city(2), np.array([24]))
+        forecaster_class(name)(settings()).forecast(city(2), np.array([24]))
     with pytest.raises(ArtefactError, match=r"again|stforecast train|Train"):
         forecaster_class(name).load(tmp_path, settings())  # type: ignore[arg-type]
 
@@ -140,14 +130,12 @@ def test_unknown_forecaster() -> None:
 def test_fixed_climatology_stands_still_within_a_slice() -> None:
     cube = city(days=100)
     split = split_of(cube)
-    fixed, rolling = (
-        forecaster_class(name)(settings()).fit(cube, split) for name in ("climatology", "rolling_climatology")
-    )
+    fixed, rolling = (fitted(name, cube) for name in ("climatology", "rolling_climatology"))
     weeks = split.test_start + 24 + 168 * np.arange(3)  # the same hours of the week
-    one, *others = fixed.intensity(cube, weeks)
+    one, *others = fixed.raw(cube, weeks)
     for other in others:
         np.testing.assert_array_equal(other, one)
-    assert not np.allclose(*rolling.intensity(cube, weeks[:2]), rtol=1e-3)
+    assert not np.allclose(*rolling.raw(cube, weeks[:2]), rtol=1e-3)
 
 
 def test_a_mean_rate_by_hand() -> None:

@@ -18,8 +18,8 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     for devices in (1, 2):
         options = {"max_epochs": 2, "streams": 2, "devices": devices, "device": "cpu"}
         (folder := tmp_path / str(devices)).mkdir()
-        GCRN(settings(training=options)).fit(cube, split_of(cube), folder)
-        found.append(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"])
+        GCRN(settings(training=options)).learn(cube, split_of(cube), folder)
+        found.append(torch.load(folder / "seed-0" / "last.ckpt", weights_only=True)["state_dict"])
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-6)
     assert found[0]["network.key.weight"].abs().max() > 1e-3  # it began at zero

@@ -8,46 +8,45 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_cities import city, settings, split_of
+from small_cities import city, forecaster_of, settings, split_of
 from torch import nn
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.evaluation.backtest import calibrate, outcomes
-from stforecast.features.climatology import COUNT_DAYS, RATE_DAYS
-from stforecast.features.reader import Reader, Scales
+from stforecast.features.builder import FeatureBuilder
+from stforecast.features.climatology import SLOW
+from stforecast.features.scaling import Scales
+from stforecast.features.targets import outcomes
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn.forecaster import GCRN, patch_steps
-from stforecast.forecasters.gcrn.stream import Stream, stretches
+from stforecast.forecasters.gcrn.fitting import patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.segments import Stream, segment_lengths
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
-from stforecast.forecasters.gcrn.walk import Walk
 from stforecast.scoring.metrics import poisson_deviance
 
 
-def untrained(cube: Cube, config: Config, awake: bool = False) -> tuple[Module, Reader]:
+def untrained(cube: Cube, config: Config, awake: bool = False) -> tuple[Module, FeatureBuilder]:
     """A module as training begins with it; `awake`: its last layers are not zero."""
     torch.manual_seed(3)
     scales = Scales.of(cube, split_of(cube).train_end)
-    reader = Reader(cube, scales, patch_steps(config, cube), "cpu")
-    module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges)).eval()
+    builder = FeatureBuilder(cube, scales, patch_steps(config, cube))
+    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges)).eval()
     if awake:
         for parameter in module.best.parameters():
             nn.init.normal_(parameter, std=0.3)
         nn.init.normal_(module.best.excitation.weight, -0.2, 0.05)  # on the scale of log θ / 15
-    return module, reader
+    return module, builder
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_starts_at_climatology(late: bool) -> None:
     cube, config = city(days=60, late=late, weather=True), settings()
     issues = np.append(split_of(cube).issues("test"), [cube.steps, cube.steps + 30])
-    forecaster = GCRN(config)
-    forecaster.module = untrained(cube, config)[0]
-    usual = RollingClimatology(config).fit(cube, split_of(cube))
-    usual.half_lives = (RATE_DAYS, COUNT_DAYS)  # the network's λ₀ is the slower one
-    expected = usual.intensity(cube, issues)
-    found = forecaster.intensity(cube, issues)
+    forecaster = forecaster_of(untrained(cube, config)[0])
+    usual = RollingClimatology(config, ends=(split_of(cube).train_end,))
+    usual.half_lives = SLOW  # the network's λ₀
+    expected, found = usual.raw(cube, issues), forecaster.raw(cube, issues)
     # The network adds 0 to log λ₀; recent events add a little to λ, from kernels that start near 0.
     assert (found >= expected * (1 - 1e-5)).all()
     assert 0 < found.sum() / expected.sum() - 1 < 0.03
@@ -57,39 +56,37 @@ def test_starts_at_climatology(late: bool) -> None:
 @pytest.mark.parametrize("patch_hours", [24, 6])
 def test_a_carried_state_equals_a_replay(late: bool, patch_hours: int, tmp_path: Path) -> None:
     cube = city(days=40, late=late, weather=True)
-    module, reader = untrained(cube, settings(model={"patch_hours": patch_hours}), awake=True)
-    per_day, phase = 24 // patch_hours, 5
-    with torch.no_grad():
-        whole, parts = Walk([module], reader, phase), Walk([module], reader, phase)
-        steps, expected = whole.on(30 * per_day)
-        found, seen = [], []
-        for length in (1, 7 * per_day, 3, 10 * per_day - 4):
-            more, log_rate = parts.on(length)
-            seen += more
-            found.append(log_rate)
-        torch.save(parts.state(), tmp_path / "state.pt")
-        beyond = parts.beyond(parts.next_issue + 48)
-        parts.on(2)  # what is kept must not move along
+    sections: dict[str, Any] = {"model": {"patch_hours": patch_hours}}
+    model = forecaster_of(untrained(cube, settings(**sections), awake=True)[0], **sections)
+    per_day, phase, reader = 24 // patch_hours, 5, model.reader(cube)
+    every = range(phase, cube.steps, patch_hours)[: 30 * per_day]
+    whole, parts = model.init_state(reader, phase), model.init_state(reader, phase)
+    expected, found = model.step(reader, whole, len(every), every), {}
+    for length in (1, 7 * per_day, 3, 10 * per_day - 4):
+        found |= model.step(reader, parts, length, every)
+    torch.save(parts, tmp_path / "state.pt")
+    later = int(parts["next_issue"]) + 48
+    beyond = model.forecast_from_state(reader, parts, later)
+    model.step(reader, parts, 2, every)  # what is kept must not move along
+    for _ in range(2):
         saved = torch.load(tmp_path / "state.pt", weights_only=True)
-        resumed = Walk([module], reader, phase)
-        resumed.on(3)  # whatever was there before is forgotten
-        for _ in range(2):
-            resumed.restore(saved)
-            torch.testing.assert_close(resumed.beyond(resumed.next_issue + 48), beyond, rtol=1e-5, atol=1e-5)
-            more, log_rate = resumed.on(30 * per_day - len(seen))
-    assert seen + more == steps
-    assert (expected - whole.last.log_rate).abs().mean() > 0.01
-    torch.testing.assert_close(torch.cat([*found, log_rate]), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(model.forecast_from_state(reader, saved, later), beyond, rtol=1e-5, atol=1e-5)
+        rest = model.step(reader, saved, len(every) - len(found), every)
+    found |= rest
+    assert [*found] == [*expected] == [*every]
+    usual = RollingClimatology(settings(), ends=(split_of(cube).train_end,)).raw(cube, np.array([every[-1]]))
+    assert np.abs(np.log(expected[every[-1]] / usual[0])).mean() > 0.01
+    np.testing.assert_allclose([*found.values()], [*expected.values()], rtol=1e-4, atol=1e-4)
 
 
 def test_mixed_precision_stays_near() -> None:
     """A GPU trains in bfloat16: the same on a CPU gives the loss and the validation slice to its precision."""
     cube, config = city(days=60, late=True, weather=True), settings()
-    module, reader = untrained(cube, config, awake=True)
+    module, builder = untrained(cube, config, awake=True)
     module.train()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    module.stream = Stream(cube, split_of(cube), config, reader)
-    check, losses, found = Validation(cube, split_of(cube), reader, 7), [], []
+    module.stream = Stream(cube, split_of(cube), config, builder)
+    check, losses, found = Validation(cube, split_of(cube), builder, 7), [], []
     for mixed in (False, True):
         module.on_train_epoch_start()
         batch = next(iter(module.stream))
@@ -103,16 +100,22 @@ def test_mixed_precision_stays_near() -> None:
 
 
 @pytest.mark.parametrize(("total", "length"), [(1, 7), (7, 7), (8, 7), (100, 28)])
-def test_stretches_cover_the_slice(total: int, length: int) -> None:
+def test_segment_lengths_cover_the_slice(total: int, length: int) -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
-        found = stretches(total, length, generator)
+        found = segment_lengths(total, length, generator)
         assert sum(found) == total
         assert max(found) <= length
         assert len(found) == -(-total // length)
 
 
 SMALL: dict[str, Any] = {"training": {"max_epochs": 4}}
+
+
+def learned(cube: Cube, folder: Path | None = None, **sections: Any) -> GCRN:
+    forecaster = GCRN(settings(**SMALL, **sections))
+    forecaster.learn(cube, split_of(cube), folder)
+    return forecaster
 
 
 class KilledError(Exception):
@@ -127,7 +130,7 @@ def cube() -> Cube:
 @pytest.fixture(scope="module")
 def uninterrupted(cube: Cube, tmp_path_factory: pytest.TempPathFactory) -> tuple[GCRN, Path]:
     folder = tmp_path_factory.mktemp("whole")
-    return GCRN(settings(**SMALL)).fit(cube, split_of(cube), folder), folder
+    return learned(cube, folder), folder
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -142,22 +145,22 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 def test_checkpoints_hold_plain_values(cube: Cube, uninterrupted: tuple[GCRN, Path]) -> None:
     forecaster, folder = uninterrupted
-    saved = torch.load(folder / "best.ckpt", weights_only=True)
+    saved = torch.load(folder / "seed-0" / "best.ckpt", weights_only=True)
     assert saved["hyper_parameters"]["settings"]["categories"] == ["property", "violent"]
-    assert list(folder.glob("events.out.tfevents*"))
+    assert list((folder / "seed-0").glob("events.out.tfevents*"))
     issues = split_of(cube).issues("test")[:2]
-    opened = GCRN.load(folder, settings(**SMALL))
-    np.testing.assert_array_equal(opened.intensity(cube, issues), forecaster.intensity(cube, issues))
+    opened = GCRN(settings(**SMALL))
+    opened.load_fit(folder)
+    np.testing.assert_array_equal(opened.raw(cube, issues), forecaster.raw(cube, issues))
 
 
 def test_the_same_seed_gives_the_same_weights(cube: Cube, uninterrupted: tuple[GCRN, Path], tmp_path: Path) -> None:
-    GCRN(settings(**SMALL)).fit(cube, split_of(cube), tmp_path)
+    learned(cube, tmp_path)
     for name in ("best.ckpt", "last.ckpt"):
-        assert_equal(weights(tmp_path / name), weights(uninterrupted[1] / name))
-    other = GCRN(settings(**SMALL, seed=1)).fit(cube, split_of(cube))
-    assert other.module is not None
+        assert_equal(weights(tmp_path / "seed-0" / name), weights(uninterrupted[1] / "seed-0" / name))
+    other = learned(cube, seed=1)
     name = "best.encode.weight"
-    assert not torch.equal(other.module.best.encode.weight, weights(tmp_path / "last.ckpt")[name])
+    assert not torch.equal(other.fits[0].best.encode.weight, weights(tmp_path / "seed-0" / "last.ckpt")[name])
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(2, 0), (1, 3), (3, 2)])
@@ -171,47 +174,48 @@ def test_goes_on_after_a_kill(
 ) -> None:
     step = Module.training_step
 
-    def dies(self: Module, stretch: Any, index: int) -> Any:
+    def dies(self: Module, segment: Any, index: int) -> Any:
         if (self.current_epoch, index) == (epoch, batch):
             raise KilledError
-        return step(self, stretch, index)
+        return step(self, segment, index)
 
     with monkeypatch.context() as patched:
         patched.setattr(Module, "training_step", dies)
         with pytest.raises(KilledError):
-            GCRN(settings(**SMALL)).fit(cube, split_of(cube), tmp_path)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == epoch - 1
+            learned(cube, tmp_path)
+    assert torch.load(tmp_path / "seed-0" / "last.ckpt", weights_only=True)["epoch"] == epoch - 1
     torch.rand(7)  # a new process has another state of chance
-    resumed = GCRN(settings(**SMALL)).fit(cube, split_of(cube), tmp_path)
+    resumed = learned(cube, tmp_path)
     for name in ("best.ckpt", "last.ckpt"):
-        assert_equal(weights(tmp_path / name), weights(uninterrupted[1] / name))
+        assert_equal(weights(tmp_path / "seed-0" / name), weights(uninterrupted[1] / "seed-0" / name))
     issues = split_of(cube).issues("test")[:1]
-    np.testing.assert_array_equal(resumed.intensity(cube, issues), uninterrupted[0].intensity(cube, issues))
-    again = GCRN(settings(**SMALL)).fit(cube, split_of(cube), tmp_path)  # nothing is left to do
-    np.testing.assert_array_equal(again.intensity(cube, issues), uninterrupted[0].intensity(cube, issues))
+    np.testing.assert_array_equal(resumed.raw(cube, issues), uninterrupted[0].raw(cube, issues))
+    again = learned(cube, tmp_path)  # nothing is left to do
+    np.testing.assert_array_equal(again.raw(cube, issues), uninterrupted[0].raw(cube, issues))
 
 
 def test_damaged_checkpoints(cube: Cube, uninterrupted: tuple[GCRN, Path], tmp_path: Path) -> None:
-    whole = (uninterrupted[1] / "last.ckpt").read_bytes()
+    (tmp_path / "seed-0").mkdir()
+    whole = (uninterrupted[1] / "seed-0" / "last.ckpt").read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
         for name in ("best.ckpt", "last.ckpt"):
-            (tmp_path / name).write_bytes(content)
+            (tmp_path / "seed-0" / name).write_bytes(content)
         with pytest.raises(ArtefactError, match=r"best\.ckpt: .*stforecast train") as caught:
-            GCRN.load(tmp_path, settings())
+            GCRN(settings()).load_fit(tmp_path)
         assert "\n" not in str(caught.value)
         with pytest.raises(ArtefactError, match=r"last\.ckpt: damaged .*Remove it") as caught:
-            GCRN(settings(**SMALL)).fit(cube, split_of(cube), tmp_path)
+            learned(cube, tmp_path)
         assert "\n" not in str(caught.value)
-    (tmp_path / "last.ckpt").write_bytes(whole)
+    (tmp_path / "seed-0" / "last.ckpt").write_bytes(whole)
     with pytest.raises(ArtefactError, match=r"other settings \(training\)\. Remove it"):
-        GCRN(settings(training={"max_epochs": 5})).fit(cube, split_of(cube), tmp_path)
+        GCRN(settings(training={"max_epochs": 5})).learn(cube, split_of(cube), tmp_path)
 
 
 def test_another_city_is_refused(uninterrupted: tuple[GCRN, Path]) -> None:
     with pytest.raises(ArtefactError, match="hexagons are not those"):
-        uninterrupted[0].predict(city(days=20, rings=2), np.array([48]))
+        uninterrupted[0].raw(city(days=20, rings=2), np.array([48]))
     with pytest.raises(ArtefactError, match="horizons are not those"):
-        uninterrupted[0].predict(city(days=20, horizons=12), np.array([48]))
+        uninterrupted[0].raw(city(days=20, horizons=12), np.array([48]))
 
 
 def test_impossible_settings() -> None:
@@ -235,8 +239,7 @@ def test_learns_that_events_excite_their_neighbours(options: dict[str, Any]) -> 
     )
     scores = []
     for forecaster in (GCRN(config), RollingClimatology(config)):
-        fitted = calibrate(forecaster.fit(cube, split), cube, split).forecaster
-        intensity = fitted.predict(cube, split.issues("test")).intensity
+        intensity = forecaster.fit(cube, split).forecast(cube, split.issues("test")).intensity
         scores.append(poisson_deviance(intensity, outcomes(cube, split, "test")))
     assert scores[0] < 0.993 * scores[1]
 
@@ -246,12 +249,10 @@ def test_figures_are_drawn(cube: Cube, tmp_path: Path) -> None:
 
     shapes = []
 
-    def draw(intensity: np.ndarray, counts: np.ndarray) -> dict[str, Figure]:
+    def plot(intensity: np.ndarray, counts: np.ndarray) -> dict[str, Figure]:
         shapes.append((intensity.shape, counts.shape))
         return {"a figure": Figure()}
 
-    forecaster = GCRN(settings(training={"max_epochs": 2}))
-    forecaster.draw = draw
-    forecaster.fit(cube, split_of(cube), tmp_path)
+    GCRN(settings(training={"max_epochs": 2}), plot=plot).learn(cube, split_of(cube), tmp_path)
     m = len(split_of(cube).issues("validation"))
     assert shapes == [((m, 24, cube.n, 2), (m, 24, cube.n, 2))] * 2

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from simulated_gpu import CPU, GPU, SimulatedGPU
-from small_cities import city, settings, split_of
+from small_cities import city, forecaster_of, settings, split_of
 from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.features.reader import Reader, Scales
-from stforecast.forecasters.gcrn.stream import Stream
+from stforecast.features.builder import FeatureBuilder, State, state_to
+from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
-from stforecast.forecasters.gcrn.walk import Trained, Walk
 
 
 @pytest.fixture
@@ -27,10 +28,10 @@ def gpu() -> Iterator[SimulatedGPU]:
 def module_of(cube: Cube, config: Config, device: torch.device) -> Module:
     torch.manual_seed(0)
     scales = Scales.of(cube, split_of(cube).train_end)
-    reader = Reader(cube, scales, 24, device)
-    module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges)).to(device)
-    module.stream = Stream(cube, split_of(cube), config, reader)
-    module.check = Validation(cube, split_of(cube), reader, config.training.truncation)
+    builder = FeatureBuilder(cube, scales, 24, device)
+    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges)).to(device)
+    module.stream = Stream(cube, split_of(cube), config, builder)
+    module.check = Validation(cube, split_of(cube), builder, config.training.truncation)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     return module
 
@@ -70,14 +71,18 @@ def test_training_stays_on_the_device_and_does_not_wait_for_it(
 def test_forecasts_go_on_from_a_kept_state_on_either_device(gpu: SimulatedGPU) -> None:
     cube, found = city(late=True, weather=True), []
     for before, after in ((CPU, CPU), (GPU, GPU), (GPU, CPU), (CPU, GPU)):
-        state = None
+        state: State = {}
         for device in (before, after):
             module = module_of(cube, settings(), device)
-            trained = Trained(module.settings, module.edges, module.best, module.graph).to(device)
-            walk = Walk([trained, trained], module.stream.reader, 0, state)
-            _, rate = walk.on(10)
-            state = walk.state()
-        found.append(torch.stack([rate[-1], walk.beyond(walk.next_issue + 30)]).cpu().numpy())
+            model = forecaster_of(module, module)
+            model.device = device
+            for fit in model.fits:
+                fit.to(device)
+            reader = model.reader(cube)
+            state = state_to(state, device) if state else model.init_state(reader, 0)
+            issues = range(int(state["next_issue"]), 20 * 24, 24)
+            rates = model.step(reader, state, 10, issues)
+        found.append(np.stack([[*rates.values()][-1], model.forecast_from_state(reader, state, issues[9] + 54)]))
     assert all((other == found[0]).all() for other in found)
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_cities import city, settings, split_of
+from small_cities import city, forecaster_of, settings, split_of
 from torch import Tensor, nn
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.features.reader import Reader, Scales
-from stforecast.features.recent import RECENT_HOURS
+from stforecast.features.builder import FeatureBuilder
+from stforecast.features.scaling import Scales
+from stforecast.features.table import RECENT_HOURS
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, Network
 from stforecast.forecasters.gcrn.parts import BOUND, KNOTS
-from stforecast.forecasters.gcrn.stream import Stream
+from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
-from stforecast.forecasters.gcrn.walk import Walk
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import poisson_deviance
 
@@ -28,15 +28,15 @@ def cube() -> Cube:
 
 
 @pytest.fixture(scope="module")
-def reader(cube: Cube) -> Reader:
-    return Reader(cube, Scales.of(cube, split_of(cube).train_end), 24, "cpu")
+def builder(cube: Cube) -> FeatureBuilder:
+    return FeatureBuilder(cube, Scales.of(cube, split_of(cube).train_end), 24)
 
 
-def module_of(cube: Cube, reader: Reader, seed: int = 0, **training: object) -> tuple[Module, Config]:
+def module_of(cube: Cube, builder: FeatureBuilder, seed: int = 0, **training: object) -> tuple[Module, Config]:
     """A network that is awake, without dropout."""
     config = settings(model={"dropout": 0.0}, training=training)
     torch.manual_seed(seed)
-    module = Module(settings_of(config, cube, reader, reader.scales), torch.as_tensor(cube.edges))
+    module = Module(settings_of(config, cube, builder, builder.scales), torch.as_tensor(cube.edges))
     for network in (module.network, module.best):
         for parameter in network.parameters():
             nn.init.normal_(parameter, std=0.2)
@@ -58,11 +58,11 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
         u = torch.relu(network.encode(x.nodes[i].T) + network.encode_city(x.city[i]))
         (reset, keep, new), (reset_h, keep_h, new_h) = (
             layer(torch.cat([value, mean @ value], 1)).chunk(3, 1)
-            for layer, value in ((network.given, u), (network.recurrent, h))
+            for layer, value in ((network.input_gates, u), (network.recurrent, h))
         )
         keep = torch.sigmoid(keep + keep_h)
         h = keep * h + (1 - keep) * torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
-        state = torch.cat([h, x.memory[i].T], 1)
+        state = torch.cat([h, x.features[i].T], 1)
         query = network.query(torch.relu(network.look(state)))
         usual = x.log_rate[i].exp().mean(2)  # [c k]
         for k in range(out.shape[2]):
@@ -70,9 +70,9 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
             key = 0.1 * network.key(hour).view(-1, cube.c)
             factor = query @ key + network.by_hexagon(state) + network.by_target(hour)  # [n c]
             for c in range(cube.c):
-                ratio = x.recurring[i, :, c, k].clamp(-BOUND, BOUND)
+                ratio = x.seasonal[i, :, c, k].clamp(-BOUND, BOUND)
                 bends = torch.stack([ratio, *((ratio - knot).clamp(min=0) for knot in KNOTS)])
-                response = (network.by_recurrence[..., c, None] * bends).sum((0, 1))
+                response = (network.by_season[..., c, None] * bends).sum((0, 1))
                 excited = torch.zeros(cube.n)
                 for place, over in enumerate((torch.eye(cube.n), ring)):
                     for j, half_life in enumerate(RECENT_HOURS):
@@ -87,37 +87,37 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
 
 
 @torch.no_grad()
-def test_the_network_is_its_formula(cube: Cube, reader: Reader) -> None:
-    module, _ = module_of(cube, reader)
-    memory = reader.memory(5)
-    memory.skip(40)
-    x, h = inputs_of(reader, memory.walk(2)), torch.randn(cube.n, module.network.hidden)
+def test_the_network_is_its_formula(cube: Cube, builder: FeatureBuilder) -> None:
+    module, _ = module_of(cube, builder)
+    state = builder.init_state(5)
+    builder.skip(state, 40)
+    x, h = inputs_of(builder, builder.step(state, 2)), torch.randn(cube.n, module.network.hidden)
     rate, after = module.network(x, h, module.graph)
     expected, state = by_hand(module.network, x, h, cube)
     torch.testing.assert_close(after, state, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(rate, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_what_the_network_reads_of_the_hexagons(reader: Reader) -> None:
-    memory = reader.memory(0)
-    memory.skip(20)
-    recall = memory.walk(3)
-    assert recall.late.sum() > 0
-    x = inputs_of(reader, recall)
-    counts = torch.cat([recall.patch.flatten(1, 2), recall.late.flatten(1, 2)], 1)
-    torch.testing.assert_close(x.nodes, torch.cat([(1 + counts).log(), x.memory], 1))
+def test_what_the_network_reads_of_the_hexagons(builder: FeatureBuilder) -> None:
+    state = builder.init_state(0)
+    builder.skip(state, 20)
+    batch = builder.step(state, 3)
+    assert batch.late.sum() > 0
+    x = inputs_of(builder, batch)
+    counts = torch.cat([batch.patch.flatten(1, 2), batch.late.flatten(1, 2)], 1)
+    torch.testing.assert_close(x.nodes, torch.cat([(1 + counts).log(), x.features], 1))
 
 
-def test_it_begins_by_remembering(cube: Cube, reader: Reader) -> None:
+def test_it_begins_by_remembering(cube: Cube, builder: FeatureBuilder) -> None:
     config = settings()
-    module = Module(settings_of(config, cube, reader, reader.scales), torch.as_tensor(cube.edges))
-    reset, keep, _ = module.network.given.bias.chunk(3)
+    module = Module(settings_of(config, cube, builder, builder.scales), torch.as_tensor(cube.edges))
+    reset, keep, _ = module.network.input_gates.bias.chunk(3)
     assert keep.min() > 0.5 > reset.max()
 
 
-def test_a_training_step_is_the_loss_beside_that_of_climatology(cube: Cube, reader: Reader) -> None:
-    module, config = module_of(cube, reader, streams=2, averaging=0.9)
-    module.stream = Stream(cube, split_of(cube), config, reader)
+def test_a_training_step_is_the_loss_beside_that_of_climatology(cube: Cube, builder: FeatureBuilder) -> None:
+    module, config = module_of(cube, builder, streams=2, averaging=0.9)
+    module.stream = Stream(cube, split_of(cube), config, builder)
     module.on_train_epoch_start()
     h, shares = [module.network.start(cube.n) for _ in range(2)], []
     for i, batch in enumerate(module.stream):
@@ -140,19 +140,17 @@ def test_a_training_step_is_the_loss_beside_that_of_climatology(cube: Cube, read
 
 
 @torch.no_grad()
-def test_validation_counts_what_is_known_at_its_end(cube: Cube, reader: Reader) -> None:
-    module, config = module_of(cube, reader)
+def test_validation_counts_what_is_known_at_its_end(cube: Cube, builder: FeatureBuilder) -> None:
+    module, config = module_of(cube, builder)
     split = split_of(cube)
     issues, end = split.issues("validation"), split.validation_end
-    check = module.check = Validation(cube, split, reader, config.training.truncation)
+    check = module.check = Validation(cube, split, builder, config.training.truncation)
     known = cube.dense(0, end, known_before=end).numpy()
     assert known[issues[0] : end].sum() < cube.dense(int(issues[0]), end).sum()
     counts = np.stack([known[issue : issue + 24] for issue in issues])
     np.testing.assert_array_equal(check.counts, counts)
 
-    walk = Walk([module], reader, int(issues[0]) % 24)  # from the beginning: before 90 days there is nothing
-    steps, rate = walk.on((int(issues[-1]) - walk.next_issue) // 24 + 1)
-    expected = np.stack([rate[steps.index(issue)].permute(1, 2, 0).numpy() for issue in issues])
+    expected = forecaster_of(module).raw(cube, issues)  # from the beginning: before 90 days there is nothing
     found = check.intensity(module.best, module.graph)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
@@ -164,9 +162,8 @@ def test_validation_counts_what_is_known_at_its_end(cube: Cube, reader: Reader) 
     assert said["validation/poisson_deviance"] == pytest.approx(poisson_deviance(calibrated, counts), rel=1e-5)
 
 
-@torch.no_grad()
-def test_seeds_are_averaged_geometrically(cube: Cube, reader: Reader) -> None:
-    modules = [module_of(cube, reader, seed)[0].eval() for seed in (1, 2)]
-    one, other, both = (Walk(some, reader, 0).on(30)[1] for some in (modules[:1], modules[1:], modules))
-    assert (one / other).log().abs().mean() > 0.05
-    torch.testing.assert_close(both, (one * other).sqrt(), rtol=1e-4, atol=1e-7)
+def test_seeds_are_averaged_geometrically(cube: Cube, builder: FeatureBuilder) -> None:
+    modules, issues = [module_of(cube, builder, seed)[0].eval() for seed in (1, 2)], np.array([30 * 24])
+    one, other, both = (forecaster_of(*some).raw(cube, issues) for some in (modules[:1], modules[1:], modules))
+    assert np.abs(np.log(one / other)).mean() > 0.05
+    np.testing.assert_allclose(both, np.sqrt(one * other), rtol=1e-4, atol=1e-7)

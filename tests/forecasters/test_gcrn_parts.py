@@ -16,19 +16,21 @@ import torch._inductor.config
 from small_cities import city, settings, split_of
 from torch import Tensor, nn
 
+from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.features.builder import FeatureBuilder
 from stforecast.features.delay import completeness
-from stforecast.features.reader import Reader, Scales
-from stforecast.features.record import Newest
+from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network
 from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity, plain_intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
-from stforecast.forecasters.gcrn.stream import Stream, Targets, Turns
+from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
 from stforecast.forecasters.gcrn.training import Module, settings_of
 from stforecast.pipeline.stages import Stages
+from stforecast.scoring.splits import Split
 
 
 def values_and_gradients(function: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
@@ -105,77 +107,64 @@ def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:
     """Log-ratios alone: the level of a hexagon may be anything."""
     cube = city(days=40)
     crowd = replace(cube, weight=np.where((cube.hour >= 30 * 24) & (cube.hexagon == 0), 200, cube.weight))
-    reader = Reader(crowd, Scales.of(cube, cube.steps), 24, "cpu")
-    recall = reader.memory(0).walk(40)
-    x = inputs_of(reader, recall)
-    assert recall.features[:, :-1].max() > 2 * BOUND
-    torch.testing.assert_close(x.memory[:, :-1], recall.features[:, :-1].clamp(-BOUND, BOUND))
-    torch.testing.assert_close(x.memory[:, -1], recall.features[:, -1])
-    torch.testing.assert_close(x.nodes[:, -x.memory.shape[1] :], x.memory)
-
-
-def test_newest_are_the_newest() -> None:
-    rng, newest, seen = np.random.default_rng(0), Newest(3, (2,), torch.device("cpu")), [torch.zeros(3, 2)]
-    for length in rng.integers(1, 50, 30).tolist():
-        new = torch.as_tensor(rng.random((length, 2)), dtype=torch.float32)
-        assert torch.equal(newest.extended(new), torch.cat([torch.cat(seen)[-3:], new]))
-        seen.append(new)
-        assert torch.equal(newest.values, torch.cat(seen)[-3:])
-    kept = newest.values.clone()
-    newest.extended(torch.ones(4, 2))
-    newest.restore(kept)
-    assert torch.equal(newest.values, kept)
+    builder = FeatureBuilder(crowd, Scales.of(cube, cube.steps), 24)
+    batch = builder.step(builder.init_state(0), 40)
+    x = inputs_of(builder, batch)
+    assert batch.features[:, :-1].max() > 2 * BOUND
+    torch.testing.assert_close(x.features[:, :-1], batch.features[:, :-1].clamp(-BOUND, BOUND))
+    torch.testing.assert_close(x.features[:, -1], batch.features[:, -1])
+    torch.testing.assert_close(x.nodes[:, -x.features.shape[1] :], x.features)
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_streams_are_parts_of_the_slice(late: bool) -> None:
-    """Side by side they read what one memory reads on its way through the slice, and no issue twice."""
+    """Side by side they read what one state gives on its way through the slice, and no issue twice."""
     cube, split = city(days=80, late=late), split_of(city(days=80))
-    reader = Reader(cube, Scales.of(cube, split.train_end), 24, "cpu")
-    stream = Stream(cube, split, settings(training={"streams": 3}), reader)
-    stretched = list(stream)
-    assert len(stretched) == len(stream)
-    assert {len(part.targets) for part in stretched} == {3}
+    builder = FeatureBuilder(cube, Scales.of(cube, split.train_end), 24)
+    stream = Stream(cube, split, settings(training={"streams": 3}), builder)
+    segments = list(stream)
+    assert len(segments) == len(stream)
+    assert {len(part.targets) for part in segments} == {3}
     phase = int(np.random.default_rng([0, 0]).integers(24))
-    memory = reader.memory(phase)
-    memory.skip(stream.skip)
-    whole = inputs_of(reader, memory.walk(3 * stream.each))
+    state = builder.init_state(phase)
+    builder.skip(state, stream.skip)
+    whole = inputs_of(builder, builder.step(state, 3 * stream.each))
     for i in range(3):
         own = slice(i * stream.each, (i + 1) * stream.each)
-        for name in ("nodes", "log_rate", "recurring", "recent", "target"):
-            found = torch.cat([getattr(part.inputs, name).chunk(3)[i] for part in stretched])
+        for name in ("nodes", "log_rate", "seasonal", "recent", "target"):
+            found = torch.cat([getattr(part.inputs, name).chunk(3)[i] for part in segments])
             torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match=r"training\.streams"):
-        Stream(cube, split, settings(training={"streams": 60}), reader)
+        Stream(cube, split, settings(training={"streams": 60}), builder)
 
 
 def test_several_cities_are_learned_from_in_turns() -> None:
     config = settings(training={"max_epochs": 2, "streams": 2})
     one, other = city(days=60), city(days=50, rings=2, seed=3)
     split, theirs = split_of(one), split_of(other)
-    alone = GCRN(config).fit(one, split)
-    forecaster = GCRN(config)
-    forecaster.others = [(other, theirs)]
-    both = forecaster.fit(one, split)
     issues = split.issues("test")[:2]
-    assert not np.array_equal(both.intensity(one, issues), alone.intensity(one, issues))
+
+    def learned(*auxiliary: tuple[Cube, Split]) -> np.ndarray:
+        forecaster = GCRN(config, auxiliary=auxiliary)
+        forecaster.learn(one, split)
+        return forecaster.raw(one, issues)
+
+    both = learned((other, theirs))
+    assert not np.array_equal(both, learned())
     after = other.hour >= theirs.train_end  # what comes after their slice must not tell
     later = replace(other, hexagon=np.where(after, 0, other.hexagon))
-    forecaster = GCRN(config)
-    forecaster.others = [(later, theirs)]
-    np.testing.assert_array_equal(forecaster.fit(one, split).intensity(one, issues), both.intensity(one, issues))
-    forecaster.others = [(city(days=50, late=True), theirs)]
+    np.testing.assert_array_equal(learned((later, theirs)), both)
     with pytest.raises(ConfigError, match=r"training\.cities: .* differs from .* in nodes"):
-        forecaster.fit(one, split)
+        learned((city(days=50, late=True), theirs))
 
 
 def test_turns_keep_the_order_of_every_city() -> None:
     config, streams = settings(), []
     for place, days in enumerate((60, 80)):
         cube = city(days=days)
-        reader = Reader(cube, Scales.of(cube, split_of(cube).train_end), 24, "cpu")
-        streams.append(Stream(cube, split_of(cube), config, reader, city=place))
-    turns = Turns(streams)
+        builder = FeatureBuilder(cube, Scales.of(cube, split_of(cube).train_end), 24)
+        streams.append(Stream(cube, split_of(cube), config, builder, city=place))
+    turns = InterleavedSampler(streams)
     found = list(turns)
     assert len(found) == len(turns) == sum(map(len, streams))
     for place, stream in enumerate(streams):
@@ -188,29 +177,29 @@ def test_another_city_tells_nothing_after_the_training_slice(monkeypatch: pytest
     one = city(days=60)
     split, day = split_of(one), pd.Timedelta(days=1)
 
-    def others(start: pd.Timestamp) -> int:
+    def auxiliary(start: pd.Timestamp) -> int:
         other = city(days=90, start=start)
         given = SimpleNamespace(cube=lambda: other, split=split_of)
-        monkeypatch.setattr(Stages, "_others", lambda _: [given])
-        ((_, theirs),) = Stages(settings(), print).others(one, split)
+        monkeypatch.setattr(Stages, "_auxiliary", lambda _: [given])
+        ((_, theirs),) = Stages(settings(), print).auxiliary(one, split)
         return theirs.train_end
 
-    assert others(one.start - 10 * day) == split.train_end + 10 * 24
-    assert others(one.start - 300 * day) == split_of(city(days=90)).train_end
+    assert auxiliary(one.start - 10 * day) == split.train_end + 10 * 24
+    assert auxiliary(one.start - 300 * day) == split_of(city(days=90)).train_end
     with pytest.raises(ConfigError, match=r"training\.cities: .* what came later"):
-        others(one.time_of(split.train_end))
+        auxiliary(one.time_of(split.train_end))
 
 
 def test_the_step_is_the_same_when_it_is_compiled() -> None:
     cube, config = city(days=60, late=True, weather=True), settings(training={"streams": 2}, model={"dropout": 0.0})
     torch.manual_seed(1)
     scales = Scales.of(cube, split_of(cube).train_end)
-    reader = Reader(cube, scales, 24, "cpu")
-    module = Module(settings_of(config, cube, reader, scales), torch.as_tensor(cube.edges))
+    builder = FeatureBuilder(cube, scales, 24)
+    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges))
     network = module.network
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
-    x = next(iter(Stream(cube, split_of(cube), config, reader))).inputs
+    x = next(iter(Stream(cube, split_of(cube), config, builder))).inputs
     h = torch.randn(2 * cube.n, network.hidden)
 
     def step(forward: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
@@ -237,8 +226,9 @@ def test_a_fit_whose_step_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for ask in (True, False):
         options = {"compile": ask, "truncation": 3, "max_epochs": 2}
         (folder := tmp_path / str(ask)).mkdir()
-        forecaster = GCRN(settings(training=options)).fit(cube, split_of(cube), folder)
-        found.append(forecaster.intensity(cube, split_of(cube).issues("test")))
+        forecaster = GCRN(settings(training=options))
+        forecaster.learn(cube, split_of(cube), folder)
+        found.append(forecaster.raw(cube, split_of(cube).issues("test")))
     assert len(compiled) == 1
     np.testing.assert_allclose(found[0], found[1], rtol=0.02)  # other neurons were dropped
     assert (found[0] != found[1]).any()
@@ -248,4 +238,4 @@ def test_a_step_that_cannot_be_compiled_is_told_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "/no/compiler"))
     cube = city(days=40)
     with pytest.raises(ConfigError, match=r"training\.compile: .*Train with training\.compile=false"):
-        GCRN(settings(training={"compile": True, "truncation": 1, "max_epochs": 1})).fit(cube, split_of(cube))
+        GCRN(settings(training={"compile": True, "truncation": 1, "max_epochs": 1})).learn(cube, split_of(cube))

@@ -14,18 +14,29 @@ from small_cities import city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.features.climatology import Rates
-from stforecast.features.fading import Fading
-from stforecast.features.record import Lateness
-from stforecast.features.rhythms import Rhythms
+from stforecast.features.climatology import Climatology
+from stforecast.features.decayed import sums_at
+from stforecast.features.stream import EventStream
 from stforecast.files import read_json
-from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, Hawkes, Surroundings
+from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes
 from stforecast.forecasters.mixture import fit_mixture
 
 H = len(HALF_LIFE_HOURS)
 
 
-def excitation(cube: Cube, steps: range, known_before: int, n: int, c: int) -> np.ndarray:
+def learned(cube: Cube) -> Hawkes:
+    hawkes = Hawkes(settings())
+    hawkes.learn(cube, split_of(cube))
+    return hawkes
+
+
+def decayed(cube: Cube, half_lives: np.ndarray, *steps: int) -> list[np.ndarray]:
+    """The decayed sums [n h c] at steps."""
+    found = sums_at(EventStream(cube, 24), torch.as_tensor(half_lives), steps)
+    return [sums.permute(2, 0, 1).numpy() for sums in found]
+
+
+def direct_excitation(cube: Cube, steps: range, known_before: int, n: int, c: int) -> np.ndarray:
     """φ by direct loops over events and places, [t n place h c]."""
     neighbours = {i: cube.edges[1, cube.edges[0] == i].tolist() for i in range(n)}
     out = np.zeros((len(steps), n, 2, H, c))
@@ -49,33 +60,32 @@ def excitation(cube: Cube, steps: range, known_before: int, n: int, c: int) -> n
 
 def test_sums_equal_loops_over_events() -> None:
     cube = city(days=3, rate=0.6)
-    around, steps = Surroundings(cube), range(cube.steps)
-    expected = excitation(cube, steps, cube.steps, cube.n, cube.c).reshape(cube.steps, cube.n, -1)
-    before, last = around.walk(torch.zeros(cube.n, around.f // 2), cube.dense())
+    excitation, steps = ExcitationSums(cube), range(cube.steps)
+    expected = direct_excitation(cube, steps, cube.steps, cube.n, cube.c).reshape(cube.steps, cube.n, -1)
+    before, last = excitation.walk(torch.zeros(cube.n, excitation.f // 2), cube.dense())
     for t in (0, 30, 71):
-        np.testing.assert_allclose(around(before[t]).numpy(), expected[t], atol=1e-5)
+        np.testing.assert_allclose(excitation(before[t]).numpy(), expected[t], atol=1e-5)
     np.testing.assert_allclose(
-        last.view(cube.n, H, cube.c).numpy(), Fading(cube, around.half_lives[:, None]).at(cube.steps), rtol=1e-4
+        last.view(cube.n, H, cube.c).numpy(), decayed(cube, excitation.half_lives, cube.steps)[0], rtol=1e-4
     )
     t, n = torch.tensor([5, 71, 40]), torch.tensor([0, 3, cube.n - 1])
-    np.testing.assert_allclose(around.at(before, t, n).numpy(), expected[t, n], atol=1e-5)
+    np.testing.assert_allclose(excitation.at(before, t, n).numpy(), expected[t, n], atol=1e-5)
     factor = torch.rand(cube.steps, cube.n, cube.c)
     total = np.einsum("tnc,tnf->cf", factor.numpy(), expected)
-    np.testing.assert_allclose(around.total(before, factor).numpy(), total, rtol=1e-4)
+    np.testing.assert_allclose(excitation.total(before, factor).numpy(), total, rtol=1e-4)
 
 
-def test_late_reports_fade_from_their_occurrence() -> None:
+def test_late_reports_decay_from_their_occurrence() -> None:
     cube = city(days=8, late=True, rate=0.6)
-    half_lives = np.array(HALF_LIFE_HOURS)[:, None]
-    fading = Fading(cube, half_lives)
-    for s in (50, 51, 130, 180):
+    half_lives, steps = np.array(HALF_LIFE_HOURS), (50, 51, 130, 180)
+    for s, sums in zip(steps, decayed(cube, half_lives, *steps), strict=True):
         expected = np.zeros((cube.n, H, cube.c))
         for t, n, c, known, weight in zip(
             cube.hour, cube.hexagon, cube.category, cube.known_hour, cube.weight, strict=True
         ):
             if known < s:
-                expected[n, :, c] += weight * 0.5 ** ((s - 1 - t) / half_lives[:, 0])
-        np.testing.assert_allclose(fading.at(s), expected, rtol=1e-9, atol=1e-12)
+                expected[n, :, c] += weight * 0.5 ** ((s - 1 - t) / half_lives)
+        np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=1e-6)
 
 
 @given(seed=st.integers(0, 1000), cells=st.integers(1, 200), parts=st.integers(1, 6))
@@ -138,7 +148,7 @@ def simulated(days: int, base: float, own: float, ring: float, cross: float, hal
 def test_known_branching_is_recovered() -> None:
     shortest = HALF_LIFE_HOURS[0]
     cube = simulated(400, 1.0, own=0.3, ring=0.2, cross=0.1, half_life=shortest)
-    hawkes = Hawkes(settings()).fit(cube, split_of(cube))
+    hawkes = learned(cube)
     own, ring = np.moveaxis(hawkes.weights[:, 1:].reshape(2, 2, H, 2), 1, 0)[:, :, 0]  # at the shortest half-life
     np.testing.assert_allclose(own, [[0.3, 0.1], [0.1, 0.3]], atol=0.03)
     np.testing.assert_allclose(ring, [[0.2, 0.0], [0.0, 0.2]], atol=0.03)
@@ -151,24 +161,24 @@ def test_known_branching_is_recovered() -> None:
 
 def test_the_expectation_is_the_mean_of_simulated_continuations() -> None:
     cube = city(days=20, rate=0.5)
-    around, rng = Surroundings(cube), np.random.default_rng(0)
+    excitation, rng = ExcitationSums(cube), np.random.default_rng(0)
     hawkes = Hawkes(settings())
-    hawkes.weights = np.concatenate([np.full((2, 1), 0.5), rng.gamma(0.3, 0.1, (2, around.f))], 1)
-    sums = torch.as_tensor(Fading(cube, around.half_lives[:, None]).at(cube.steps), dtype=torch.float32)
-    background = 2 * torch.rand(around.week, cube.n, cube.c, generator=torch.Generator().manual_seed(1))
-    found = hawkes.expect(around, sums, background, 8).numpy()
+    hawkes.weights = np.concatenate([np.full((2, 1), 0.5), rng.gamma(0.3, 0.1, (2, excitation.f))], 1)
+    sums = torch.as_tensor(decayed(cube, excitation.half_lives, cube.steps)[0], dtype=torch.float32)
+    background = 2 * torch.rand(excitation.week, cube.n, cube.c, generator=torch.Generator().manual_seed(1))
+    found = hawkes.expect(excitation, sums, background, 8).numpy()
     worlds, mean = 4000, np.zeros_like(found)
     z = sums.expand(worlds, -1, -1, -1).clone()
     rhythm = background / background.mean(0)
     excited = torch.as_tensor(hawkes.weights[:, 1:], dtype=torch.float32)
     for k in range(8):
         flat = z.permute(1, 0, 2, 3).reshape(cube.n, -1)
-        ring = around.ring(flat).view(cube.n, worlds, -1).transpose(0, 1)
-        phi = torch.cat([z.flatten(2) * around.gain, ring * around.gain], 2)
+        ring = excitation.ring(flat).view(cube.n, worlds, -1).transpose(0, 1)
+        phi = torch.cat([z.flatten(2) * excitation.gain, ring * excitation.gain], 2)
         lam = 0.5 * background[k] + rhythm[k] * (phi @ excited.T)
         mean[k] = lam.mean(0).numpy()
         events = torch.poisson(lam, torch.Generator().manual_seed(k))
-        z = z * around.fade[:, None] + events[:, :, None]
+        z = z * excitation.fade[:, None] + events[:, :, None]
     np.testing.assert_allclose(found, mean, rtol=0.1)
     np.testing.assert_allclose(found.sum((1, 2)), mean.sum((1, 2)), rtol=0.01)
     assert found[7].sum() > 0.5 * background[7].sum()
@@ -178,17 +188,18 @@ def test_the_forecast_by_direct_sums() -> None:
     cube = city(days=60, late=True, rate=0.4)
     hawkes = Hawkes(settings())
     hawkes.train_end = 40 * 24
-    around = Surroundings(cube)
+    excitation = ExcitationSums(cube)
     rng = np.random.default_rng(1)
-    hawkes.weights = np.concatenate([np.full((2, 1), 0.6), rng.gamma(0.3, 0.05, (2, around.f))], 1)
+    hawkes.weights = np.concatenate([np.full((2, 1), 0.6), rng.gamma(0.3, 0.05, (2, excitation.f))], 1)
     s = 50 * 24 + 5
-    rates = Rates(around.record, Lateness.of(cube, 24, hawkes.train_end, 5), Rhythms.of(cube, hawkes.train_end))
-    rates.walk(5, 51)
-    week = rates.intensity(s, 168).permute(1, 2, 0).numpy()
+    climatology = Climatology(excitation.events)
+    state = climatology.learned_state(hawkes.train_end, 5)
+    climatology.step(state, 5, 51)
+    week = climatology.forecast(state, s, 168).permute(1, 2, 0).numpy()
     # share of reports that were known at each age, from events 60 days older than the end of training
     mature = cube.hour < hawkes.train_end // 2
     mature &= cube.known_hour < hawkes.train_end
-    sums = Fading(cube, around.half_lives[:, None]).at(s)
+    sums = decayed(cube, excitation.half_lives, s)[0].copy()
     for c in range(2):
         own = mature & (cube.category == c)
         delay, weight = (cube.known_hour - cube.hour)[own], cube.weight[own]
@@ -196,17 +207,17 @@ def test_the_forecast_by_direct_sums() -> None:
             share = weight[np.minimum(delay, 1440) <= age].sum() / weight.sum()
             for h, half_life in enumerate(HALF_LIFE_HOURS):
                 sums[:, h, c] += (1 - share) * week[(-1 - age) % 168, :, c] * 0.5 ** (age / half_life)
-    found = hawkes.intensity(cube, np.array([s]))[0]
-    expected = hawkes.expect(around, torch.as_tensor(sums, dtype=torch.float32), torch.as_tensor(week), 24)
+    found = hawkes.raw(cube, np.array([s]))[0]
+    expected = hawkes.expect(excitation, torch.as_tensor(sums, dtype=torch.float32), torch.as_tensor(week), 24)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
-    assert sums.sum() > 1.02 * Fading(cube, around.half_lives[:, None]).at(s).sum()
+    assert sums.sum() > 1.02 * decayed(cube, excitation.half_lives, s)[0].copy().sum()
 
 
 def test_days_that_are_still_reported_are_not_learned_from() -> None:
     cube = half_late(city(days=40), 100)
     split = split_of(cube)
     end = split.train_end
-    _, category, events, _ = Hawkes(settings())._parts(Surroundings(cube), split, warm_up=7 * 24)
+    _, category, events, _ = Hawkes(settings())._parts(ExcitationSums(cube), split, warm_up=7 * 24)
     days = (cube.hour >= 7 * 24) & (cube.hour < end - 4 * 24 - 24) & (cube.known_hour < end)
     expected = np.bincount(cube.category[days], cube.weight[days])
     np.testing.assert_array_equal(np.bincount(category, events), expected)
@@ -214,18 +225,20 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
 
 def test_what_is_saved_tells_the_branching(tmp_path: Path) -> None:
     cube = city(days=60, excitation=0.05)
-    hawkes = Hawkes(settings()).fit(cube, split_of(cube))
-    hawkes.save(tmp_path)
+    hawkes = learned(cube)
+    hawkes.save_fit(tmp_path)
     values = read_json(tmp_path / "hawkes.json")
     assert values["branching_ratio"] == pytest.approx(hawkes.branching_ratio)
     assert np.shape(values["branching"]) == (2, 2)
-    assert Hawkes.load(tmp_path, settings()).branching_ratio == hawkes.branching_ratio
+    opened = Hawkes(settings())
+    opened.load_fit(tmp_path)
+    assert opened.branching_ratio == hawkes.branching_ratio
 
 
 def test_unfitted_and_too_short() -> None:
     with pytest.raises(ArtefactError, match="not fitted"):
-        Hawkes(settings()).predict(city(2), np.array([24]))
+        Hawkes(settings()).forecast(city(2), np.array([24]))
     cube = city(days=20)
     short = split_of(cube)
     with pytest.raises(ConfigError, match="give more days"):
-        Hawkes(settings()).fit(cube, type(short)(**{**vars(short), "train_end": 20}))
+        Hawkes(settings()).learn(cube, type(short)(**{**vars(short), "train_end": 20}))

@@ -6,23 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_cities import another_future, city, settings, split_of, with_events, with_small_trees
+from small_cities import another_future, city, fitted, with_events, with_small_trees
 
 from stforecast.cube import Cube
 from stforecast.cube.holes import NEVER, Gap
 from stforecast.features.delay import completeness
 from stforecast.features.observed import agreeing
-from stforecast.forecasters.base import _WHERE, Calibrated, Forecaster, forecaster_class
-from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn.stream import Targets
-from stforecast.forecasters.kept import Kept
-from stforecast.scoring.calibration import Calibration
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.gcrn.segments import Targets
+from stforecast.forecasters.registry import BUILT_IN
+from stforecast.forecasters.state_cache import StateCache
 
 DAY, DAYS = 24, 140
 SILENT = ((60, 70), (114, 120))
 """Days without reports: one stretch in the training slice, one in the test slice."""
 T0 = {"begun": 115 * DAY, "shown": 118 * DAY, "over": 123 * DAY}
-NAMES = sorted(_WHERE)
+NAMES = sorted(BUILT_IN)
 
 
 @cache
@@ -41,10 +40,8 @@ def _few_rows_and_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     with_small_trees(monkeypatch, 20_000)
 
 
-def fitted(name: str, cube: Cube) -> Forecaster:
-    forecaster = forecaster_class(name)(settings(evaluation={"ensemble": ["rolling_climatology", "hexagon_mean"]}))
-    forecaster.given = {part: fitted(part, cube) for part in forecaster.needs(forecaster.config)}
-    return forecaster.fit(cube, split_of(cube))
+def learned(name: str, cube: Cube) -> Forecaster:
+    return fitted(name, cube, evaluation={"ensemble": ["rolling_climatology", "hexagon_mean"]})
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -61,13 +58,13 @@ def test_the_silences_show_as_meant(late: bool) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_a_hole_that_shows_later_reaches_no_forecast(name: str, late: bool) -> None:
     """Later reports end the silence, or fall into it, or there are none; holes after the issue come and go."""
-    cube, forecaster = silent(late), fitted(name, silent(late))
+    cube, forecaster = silent(late), learned(name, silent(late))
     for t0 in T0.values():
-        alone = forecaster.intensity(cube, np.array([t0]))
+        alone = forecaster.raw(cube, np.array([t0]))
         for changed in (another_future(cube, t0, late=True), with_events(cube, cube.known_hour < t0)):
-            found = fitted(name, changed).intensity(changed, np.array([t0]))
+            found = learned(name, changed).raw(changed, np.array([t0]))
             np.testing.assert_array_equal(alone, found)
-    several = forecaster.intensity(cube, np.array([*T0.values()]))
+    several = forecaster.raw(cube, np.array([*T0.values()]))
     np.testing.assert_allclose(several[-1], alone[0], rtol=2e-5)
 
 
@@ -77,7 +74,7 @@ def test_a_hole_that_shows_later_reaches_no_forecast(name: str, late: bool) -> N
 def test_an_unrecorded_stretch_is_not_taken_for_a_quiet_one(name: str, late: bool, at: str) -> None:
     cube, issues = silent(late), np.array([T0[at]])
     denied = replace(cube, gaps=(Gap(0, cube.steps, None, denied=True),))
-    usual, found, quiet = (fitted(name, each).intensity(each, issues).sum() for each in (whole(late), cube, denied))
+    usual, found, quiet = (learned(name, each).raw(each, issues).sum() for each in (whole(late), cube, denied))
     assert found == pytest.approx(usual, rel=0.12)
     assert abs(quiet - usual) > 1.5 * abs(found - usual)
 
@@ -85,7 +82,7 @@ def test_an_unrecorded_stretch_is_not_taken_for_a_quiet_one(name: str, late: boo
 @pytest.mark.parametrize("name", ["hist_gradient_boosting", "gcrn"])
 def test_learned_forecasters_go_on_at_their_level(name: str) -> None:
     cube, issues = silent(False), np.array([T0["shown"], T0["over"]])
-    usual, found = (fitted(name, each).intensity(each, issues).sum((1, 2, 3)) for each in (whole(False), cube))
+    usual, found = (learned(name, each).raw(each, issues).sum((1, 2, 3)) for each in (whole(False), cube))
     np.testing.assert_allclose(found, usual, rtol=0.15)
 
 
@@ -101,30 +98,29 @@ def test_what_is_not_recorded_is_no_target() -> None:
 
 def test_the_level_does_not_fall_in_a_hole() -> None:
     cube, issues = silent(False), np.array([T0["shown"], T0["over"]])
-    climatology = RollingClimatology(settings()).fit(cube, split_of(cube))
-    fit = Calibrated(climatology, Calibration.identity(cube.c))
-    found, plain = fit.predict(cube, issues).intensity.sum(), climatology.intensity(cube, issues).sum()
+    climatology = learned("rolling_climatology", cube)
+    found, plain = climatology.forecast(cube, issues).intensity.sum(), climatology.raw(cube, issues).sum()
     assert found == pytest.approx(plain, rel=0.05)
     denied = replace(cube, gaps=(Gap(0, cube.steps, None, denied=True),))
-    assert fit.predict(denied, issues).intensity.sum() < 0.92 * climatology.intensity(denied, issues).sum()
+    assert climatology.forecast(denied, issues).intensity.sum() < 0.92 * climatology.raw(denied, issues).sum()
 
 
 @pytest.mark.parametrize("name", ["rolling_climatology", "gcrn"])
 @pytest.mark.parametrize("late", [False, True])
-def test_a_kept_walk_agrees_with_a_replay_through_a_hole(name: str, late: bool, tmp_path: Path) -> None:
+def test_a_cache_walk_agrees_with_a_replay_through_a_hole(name: str, late: bool, tmp_path: Path) -> None:
     cube, lines = silent(late), []
-    model = Calibrated(fitted(name, cube), Calibration.identity(cube.c))
-    kept = Kept(tmp_path, lines.append)
+    model = learned(name, cube)
+    cache = StateCache(tmp_path, lines.append)
     for day in range(112, 125):
         known = replace(with_events(cube, (cube.known_hour < day * DAY)), steps=day * DAY)
         issue = np.array([known.steps])
         np.testing.assert_allclose(
-            model.predict(known, issue, kept).intensity, model.predict(known, issue).intensity, rtol=1e-5
+            model.forecast(known, issue, cache).intensity, model.forecast(known, issue).intensity, rtol=1e-5
         )
     shown = len({hole.evident for hole in cube.holes if hole.ends == NEVER and hole.first > 100 * DAY})
     assert 1 <= len(lines) <= shown + (2 if late else 0)  # the record is replayed when a hole begins to show
-    # one that was kept before and one that is made anew hold the same earlier forecasts
-    anew = Kept(tmp_path / "anew", lines.append)
+    # one that was cache before and one that is made anew hold the same earlier forecasts
+    anew = StateCache(tmp_path / "anew", lines.append)
     np.testing.assert_allclose(
-        model.predict(known, issue, anew).intensity, model.predict(known, issue).intensity, rtol=1e-5
+        model.forecast(known, issue, anew).intensity, model.forecast(known, issue).intensity, rtol=1e-5
     )

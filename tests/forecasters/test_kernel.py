@@ -5,11 +5,10 @@ from __future__ import annotations
 import h3
 import numpy as np
 import pytest
-from small_cities import city, half_late, settings, split_of
+from small_cities import city, fitted, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
-from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.kernel import BANDWIDTHS, HALF_LIVES, Kernel, Spreading, likelihoods
 
 
@@ -32,11 +31,12 @@ def direct(cube: Cube, s: int, half_life: float, bandwidth: float, category: int
 @pytest.mark.parametrize("late", [False, True])
 def test_equals_a_sum_over_events(late: bool) -> None:
     cube = city(days=50, late=late)
-    kernel = Kernel(settings()).fit(cube, split_of(cube))
+    kernel = Kernel(settings())
+    kernel.learn(cube, split_of(cube))
     kernel.half_lives, kernel.bandwidths = [14.0, 56.0], [0.8, 2.0]
     issues = np.array([1000, 1007, 900])
-    found = kernel.intensity(cube, issues)
-    total = RollingClimatology(settings()).fit(cube, split_of(cube)).intensity(cube, issues).sum(2)
+    found = kernel.raw(cube, issues)
+    total = fitted("rolling_climatology", cube).raw(cube, issues).sum(2)
     for i, s in enumerate(issues.tolist()):
         for c in range(2):
             expected = direct(cube, s, kernel.half_lives[c], kernel.bandwidths[c], c)
@@ -65,7 +65,8 @@ def chosen(rates: np.ndarray) -> tuple[float, float]:
     row = np.arange(rates.shape[1] - 1)
     edges = np.concatenate([[row, row + 1], [row + 1, row]], 1)
     cube = Cube.from_dense(counts, edge_index=edges, step_hours=24, horizons=1)
-    kernel = Kernel(settings()).fit(cube, split_of(cube))
+    kernel = Kernel(settings())
+    kernel.learn(cube, split_of(cube))
     return kernel.half_lives[0], kernel.bandwidths[0]
 
 
@@ -104,4 +105,4 @@ def test_a_hexagon_alone_keeps_its_events() -> None:
 
 def test_unfitted() -> None:
     with pytest.raises(ArtefactError, match="not fitted"):
-        Kernel(settings()).predict(city(2), np.array([24]))
+        Kernel(settings()).forecast(city(2), np.array([24]))

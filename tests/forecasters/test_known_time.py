@@ -6,7 +6,7 @@ import h3.api.basic_int as h3
 import numpy as np
 import pandas as pd
 import pytest
-from small_cities import settings
+from small_cities import fitted, settings
 
 from stforecast.config import Config
 from stforecast.cube import Cube
@@ -14,10 +14,9 @@ from stforecast.cube.build import build
 from stforecast.cube.hexgrid import centres
 from stforecast.events.schema import COLUMNS, TIMES, EventTable
 from stforecast.features.delay import reported_share
-from stforecast.forecasters.base import _WHERE, Calibrated, Forecaster, forecaster_class
+from stforecast.forecasters.registry import BUILT_IN
 from stforecast.forecasters.trees import Trees
-from stforecast.scoring.calibration import Calibration
-from stforecast.scoring.splits import Split, make_split
+from stforecast.scoring.splits import make_split
 
 START = pd.Timestamp("2023-01-10 07:00", tz="UTC")  # midnight in Denver
 DAYS, EMBARGO = 60, 30
@@ -63,12 +62,6 @@ def known_at(events: pd.DataFrame, spans: str) -> np.ndarray:
     return np.fmax(last + EMBARGO, np.floor(events["reported"])).to_numpy()
 
 
-def fitted(name: str, cube: Cube, split: Split, config: Config) -> Forecaster:
-    forecaster = forecaster_class(name)(config)
-    forecaster.given = {part: fitted(part, cube, split, config) for part in forecaster.needs(config)}
-    return forecaster.fit(cube, split)
-
-
 def settings_of(spans: str) -> Config:
     return settings(
         embargo_hours=EMBARGO,
@@ -98,30 +91,29 @@ def cubes() -> dict[str, tuple[Cube, Cube, Cube]]:
     return out
 
 
-@pytest.mark.parametrize(("name", "spans"), [*((name, "aoristic") for name in _WHERE), ("last_week", "start")])
+@pytest.mark.parametrize(("name", "spans"), [*((name, "aoristic") for name in BUILT_IN), ("last_week", "start")])
 def test_what_was_held_back_reaches_no_forecast(
     name: str, spans: str, cubes: dict[str, tuple[Cube, Cube, Cube]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trees, "quiet_rows", 2_000)
     cube, later, earlier = cubes[spans]
-    forecaster = fitted(name, cube, SPLIT, settings_of(spans))
-    forecast = forecaster.intensity(cube, np.array([T0]))
-    np.testing.assert_array_equal(forecast, forecaster.intensity(later, np.array([T0])))
+    forecaster = fitted(name, cube, SPLIT, config=settings_of(spans))
+    forecast = forecaster.raw(cube, np.array([T0]))
+    np.testing.assert_array_equal(forecast, forecaster.raw(later, np.array([T0])))
     if name not in FIXED:
-        assert not np.array_equal(forecast, forecaster.intensity(earlier, np.array([T0])))
+        assert not np.array_equal(forecast, forecaster.raw(earlier, np.array([T0])))
     if spans == "aoristic" and name != "hexagon_mean":  # whose sums are the same
-        at_start = forecaster.intensity(replace(cube, until_hour=None), np.array([T0]))
+        at_start = forecaster.raw(replace(cube, until_hour=None), np.array([T0]))
         assert not np.allclose(forecast, at_start, rtol=1e-4)
 
 
 @pytest.mark.parametrize("spans", ["start", "aoristic"])
 def test_what_was_held_back_does_not_move_the_level(spans: str, cubes: dict[str, tuple[Cube, Cube, Cube]]) -> None:
     cube, later, _ = cubes[spans]
-    last_week = fitted("last_week", cube, SPLIT, settings_of(spans))
-    calibrated = Calibrated(last_week, Calibration.identity(cube.c))
-    forecast = calibrated.predict(cube, np.array([T0])).intensity
-    assert not np.allclose(forecast, last_week.intensity(cube, np.array([T0])), rtol=1e-3)
-    np.testing.assert_array_equal(forecast, calibrated.predict(later, np.array([T0])).intensity)
+    last_week = fitted("last_week", cube, SPLIT, config=settings_of(spans))
+    forecast = last_week.forecast(cube, np.array([T0])).intensity
+    assert not np.allclose(forecast, last_week.raw(cube, np.array([T0])), rtol=1e-3)
+    np.testing.assert_array_equal(forecast, last_week.forecast(later, np.array([T0])).intensity)
 
 
 @pytest.mark.parametrize(("days", "silent_days"), [(400, 0), (60, 0), (400, 5)])

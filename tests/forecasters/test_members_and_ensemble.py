@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_cities import city, split_of
+from small_cities import city, fitted, split_of
 from small_cities import settings as config_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.forecasters.base import Forecaster, forecaster_class
 from stforecast.forecasters.ensemble import Ensemble, pool_weights
-from stforecast.forecasters.members import MEMBERS, Members, in_order, new_forecaster, open_forecaster
+from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.registry import forecaster_class, in_order
 
 PARTS = ["rolling_climatology", "hexagon_mean"]
 
@@ -23,28 +23,31 @@ def cube() -> Cube:
     return city(days=90)
 
 
-def test_members_differ_by_seed_and_are_averaged(cube: Cube, tmp_path: Path) -> None:
+def test_fits_differ_by_seed_and_are_averaged(cube: Cube, tmp_path: Path) -> None:
     config, split = config_of(seeds=2, training={"max_epochs": 1}), split_of(cube)
     issues = split.issues("test")[:3]
-    forecaster = new_forecaster("gcrn", config)
-    assert isinstance(forecaster, Members)
-    forecaster.fit(cube, split, tmp_path)
-    one, other = (member.intensity(cube, issues) for member in forecaster.members)
-    assert not np.array_equal(one, other)
-    found = forecaster.intensity(cube, issues)
-    np.testing.assert_allclose(found, np.sqrt(one * other), rtol=1e-4)
-    forecaster.save(tmp_path)
-    opened = open_forecaster("gcrn", tmp_path, config)
-    assert opened.name == "gcrn"
-    np.testing.assert_array_equal(opened.intensity(cube, issues), found)
-    (tmp_path / MEMBERS).write_text("{}")
-    with pytest.raises(ArtefactError, match=r"members\.json"):
-        open_forecaster("gcrn", tmp_path, config)
+    forecaster = GCRN(config)
+    forecaster.learn(cube, split, tmp_path)
+    found, both = forecaster.raw(cube, issues), forecaster.fits
+    alone = []
+    for fit in both:
+        forecaster.fits = [fit]
+        alone.append(forecaster.raw(cube, issues))
+    assert not np.array_equal(*alone)
+    np.testing.assert_allclose(found, np.sqrt(alone[0] * alone[1]), rtol=1e-4)
+    forecaster.fits = both
+    forecaster.uncalibrated(cube).save(tmp_path)
+    opened = GCRN.load(tmp_path, config)
+    np.testing.assert_array_equal(opened.raw(cube, issues), found)
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"calibration\.json"):
+        GCRN.load(tmp_path, config)
 
 
 def test_what_has_no_seed_is_fitted_once() -> None:
-    assert not isinstance(new_forecaster("rolling_climatology", config_of(seeds=3)), Members)
-    assert not isinstance(new_forecaster("gcrn", config_of(seeds=1)), Members)
+    config = config_of(seeds=3, seed=5)
+    assert forecaster_class("rolling_climatology")(config).seeds == [5]
+    assert GCRN(config).seeds == [5, 6, 7]
 
 
 def test_a_pool_comes_after_its_parts() -> None:
@@ -55,28 +58,28 @@ def test_a_pool_comes_after_its_parts() -> None:
 
 
 def pooled(cube: Cube) -> Ensemble:
-    config, split = config_of(evaluation={"forecasters": [*PARTS, "ensemble"], "ensemble": PARTS}), split_of(cube)
-    given: dict[str, Forecaster] = {name: forecaster_class(name)(config).fit(cube, split) for name in PARTS}
-    forecaster = Ensemble(config)
-    forecaster.given = given
-    return forecaster.fit(cube, split)
+    config = config_of(evaluation={"forecasters": [*PARTS, "ensemble"], "ensemble": PARTS})
+    forecaster = fitted("ensemble", cube, config=config)
+    assert isinstance(forecaster, Ensemble)
+    return forecaster
 
 
 def test_the_pool_is_log_linear_and_survives(cube: Cube, tmp_path: Path) -> None:
     forecaster, issues = pooled(cube), split_of(cube).issues("test")[:2]
-    logs = [np.log(forecaster.given[name].intensity(cube, issues)) for name in PARTS]
+    raw = {name: forecaster.parts[name].raw(cube, issues) for name in PARTS}
+    logs = [np.log(raw[name]) for name in PARTS]
     expected = np.exp(forecaster.level + sum(w * log for w, log in zip(forecaster.weights, logs, strict=True)))
-    np.testing.assert_allclose(forecaster.intensity(cube, issues), expected, rtol=1e-5)
+    found = forecaster.raw(cube, issues)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_array_equal(forecaster.raw(cube, issues, raw), found)  # what is at hand is not forecast again
     forecaster.save(tmp_path)
-    opened = Ensemble.load(tmp_path, forecaster.config)
-    opened.given = forecaster.given
-    np.testing.assert_array_equal(opened.intensity(cube, issues), forecaster.intensity(cube, issues))
-    others = config_of(evaluation={"forecasters": [*PARTS, "last_week"], "ensemble": [PARTS[0], "last_week"]})
+    opened = Ensemble.load(tmp_path, forecaster.config, forecaster.parts)
+    np.testing.assert_array_equal(opened.raw(cube, issues), found)
     with pytest.raises(ArtefactError, match=r"evaluation\.ensemble names"):
-        Ensemble.load(tmp_path, others)
+        Ensemble.load(tmp_path, forecaster.config, {PARTS[0]: forecaster.parts[PARTS[0]]})
     (tmp_path / "pool.json").write_text('{"level": 1}')
     with pytest.raises(ArtefactError, match=r"pool\.json"):
-        Ensemble.load(tmp_path, forecaster.config)
+        Ensemble.load(tmp_path, forecaster.config, forecaster.parts)
 
 
 def test_later_events_do_not_reach_the_weights(cube: Cube) -> None:

@@ -11,19 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_cities import another_future, city, half_late, settings, split_of
+from stforecast.features.reader import Scales
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.evaluation.backtest import calibrate, outcomes
-from stforecast.features.reader import Scales
-from stforecast.features.recent import RECENT_HOURS
-from stforecast.features.tabular import CATEGORY, LOG_RATE, RowTable, Sample, chance
+from stforecast.features.table import RECENT_HOURS
+from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
+from stforecast.features.targets import outcomes
 from stforecast.forecasters import resampling, zoo
-from stforecast.forecasters.base import _WHERE, forecaster_class
+from stforecast.forecasters.registry import BUILT_IN, forecaster_class
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.metrics import poisson_deviance
 
-TREES = sorted(name for name, where in _WHERE.items() if ".zoo:" in where)
+TREES = sorted(name for name, where in BUILT_IN.items() if ".zoo:" in where)
 ONE_LEAF: dict[str, Mapping[str, Any]] = {
     "hist_gradient_boosting": {"max_iter": 1, "min_samples_leaf": 10**6},
     "xgboost": {"n_estimators": 60, "learning_rate": 0.5, "gamma": 10**9, "reg_lambda": 0, "subsample": 1},
@@ -44,6 +44,11 @@ def tree(name: str, sampling: str = "none", **changed: Any) -> Any:
     forecaster: Any = forecaster_class(name)(settings(trees={"sampling": sampling}))
     forecaster.settings = {**forecaster.settings, **changed}
     return forecaster
+
+
+def intensity_of(forecaster: Trees, sample: Sample, rows: np.ndarray) -> np.ndarray:
+    """λ of rows after a fit to a sample."""
+    return forecaster.intensity_of(rows, forecaster.fit_rows(sample))
 
 
 def rows(log_rate: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -70,9 +75,9 @@ def world(cells: int, density: float, seed: int = 0) -> tuple[Sample, np.ndarray
 def test_a_single_leaf_is_poisson_regression_with_an_offset(name: str) -> None:
     """The maximum-likelihood level is Σ y / Σ λ₀, each drawn cell counted for those it stands for."""
     sample, every, _ = world(20_000, density=2.0)
-    forecaster = tree(name, **ONE_LEAF[name]).learn(sample)
+    found = intensity_of(tree(name, **ONE_LEAF[name]), sample, every)
     level = sample.counts.sum() / (sample.rate * sample.weight).sum()
-    np.testing.assert_allclose(forecaster.intensity_of(every), np.exp(every[:, LOG_RATE]) * level, rtol=1e-4)
+    np.testing.assert_allclose(found, np.exp(every[:, LOG_RATE]) * level, rtol=1e-4)
 
 
 @given(
@@ -97,7 +102,7 @@ def test_known_risks_are_recovered(name: str, sampling: str) -> None:
     sample, every, risk = world(60_000, density=3.0)
     forest = issubclass(forecaster_class(name), zoo.Forest)
     few = {"max_samples": 0.5, "max_features": 1.0, "min_samples_leaf": 50} if forest else {"learning_rate": 0.3}
-    found = -np.expm1(-tree(name, sampling, **few).learn(sample).intensity_of(every))
+    found = -np.expm1(-intensity_of(tree(name, sampling, **few), sample, every))
     for kind in (0, 1):
         here = every[:, -1] == kind
         assert found[here].mean() == pytest.approx(risk[here].mean(), rel=0.1)
@@ -170,15 +175,15 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
 def test_rows_by_hand() -> None:
     """Columns about the day before the issue, at five in the morning, of a target that is `lead` hours ahead."""
     cube, phase, category = city(days=30, rate=3.0, weather=True), 5, 1
-    table = RowTable(cube, Scales.of(cube, 20 * 24))
-    recall = table.reader.memory(phase).walk(25)
+    builder = FeatureBuilder(cube, Scales.of(cube, 20 * 24), 24)
+    batch = builder.step(builder.init_state(phase), 25)
     hexagon = int(np.bincount(cube.hexagon).argmax())
-    issue, weather = recall.issues[-1], cube.weather.values[:, 0]
-    series, again = weather[issue - 24 : issue], recall.recurring.shape[1]
+    issue, weather = batch.issues[-1], cube.weather.values[:, 0]
+    series, again = weather[issue - 24 : issue], batch.seasonal.shape[1]
     recent = -again - 2 * (2 * len(RECENT_HOURS) + 1)
     for lead in (0, 9, 23):
         at = tuple(torch.tensor([place]) for place in (24, lead, hexagon, category))
-        row = table.rows(recall, at)[0].numpy()
+        row = tabular_rows(builder, batch, at)[0].numpy()
         here = (cube.hexagon == hexagon) & (cube.hour >= phase) & (cube.hour < issue)
         day, own = here & (cube.hour >= issue - 24), here & (cube.category == category)
         same_hour = day & (cube.hour == issue + lead - 24)
@@ -198,8 +203,8 @@ def test_every_adapter_beats_the_hexagon_mean(name: str, busy: Cube) -> None:
     counts = outcomes(busy, split, "test")
 
     def deviance(which: str) -> float:
-        forecaster = calibrate(forecaster_class(which)(settings()).fit(busy, split), busy, split).forecaster
-        return poisson_deviance(forecaster.predict(busy, split.issues("test")).intensity, counts)
+        forecaster = forecaster_class(which)(settings()).fit(busy, split)
+        return poisson_deviance(forecaster.forecast(busy, split.issues("test")).intensity, counts)
 
     assert deviance(name) < 0.98 * deviance("hexagon_mean")
 
@@ -210,12 +215,15 @@ def test_resampling_sees_the_training_slice_only_and_is_repeatable(sampling: str
     split = split_of(cube)
     t0 = np.array([split.train_end])
     changed = another_future(cube, split.train_end, late=False)
-    found = [tree("lightgbm", sampling).fit(one, split) for one in (cube, cube, changed)]
-    np.testing.assert_array_equal(found[0].intensity(cube, t0), found[1].intensity(cube, t0))
-    np.testing.assert_array_equal(found[0].intensity(cube, t0), found[2].intensity(cube, t0))
-    found[0].save(tmp_path)
-    opened = zoo.LightGBM.load(tmp_path, settings())  # whatever the configuration says now
-    np.testing.assert_array_equal(found[0].intensity(cube, t0), opened.intensity(cube, t0))
+    found = [tree("lightgbm", sampling) for _ in range(3)]
+    for forecaster, one in zip(found, (cube, cube, changed), strict=True):
+        forecaster.learn(one, split)
+    np.testing.assert_array_equal(found[0].raw(cube, t0), found[1].raw(cube, t0))
+    np.testing.assert_array_equal(found[0].raw(cube, t0), found[2].raw(cube, t0))
+    found[0].save_fit(tmp_path)
+    opened = zoo.LightGBM(settings())
+    opened.load_fit(tmp_path)  # whatever the configuration says now
+    np.testing.assert_array_equal(found[0].raw(cube, t0), opened.raw(cube, t0))
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -224,17 +232,19 @@ def test_without_both_classes_it_is_climatology(name: str, count: int) -> None:
     """Nothing ever happened, or something everywhere: no class to tell from the other."""
     log_rate = np.linspace(-4, -1, 300)
     sample = Sample(rows(log_rate, np.zeros(300)), np.full(300, count, np.float32), 1e9)
-    found = tree(name, "smote").learn(sample).intensity_of(sample.rows)
+    found = intensity_of(tree(name, "smote"), sample, sample.rows)
     np.testing.assert_allclose(found, np.maximum(count * sample.rate * 300 / sample.rate.sum(), 1e-7), rtol=1e-4)
 
 
 def test_a_model_of_other_columns_says_so(busy: Cube, tmp_path: Path) -> None:
-    fitted = tree("hist_gradient_boosting").fit(busy, split_of(busy))
-    fitted.columns -= 1
-    fitted.save(tmp_path)
-    opened = type(fitted).load(tmp_path, fitted.config)
+    fitted = tree("hist_gradient_boosting")
+    fitted.learn(busy, split_of(busy))
+    fitted.fits[0].columns -= 1
+    fitted.save_fit(tmp_path)
+    opened = type(fitted)(fitted.config)
+    opened.load_fit(tmp_path)
     with pytest.raises(ArtefactError, match=r"hist_gradient_boosting: was fitted to \d+ columns.*train --fresh"):
-        opened.intensity(busy, np.array([busy.steps]))
+        opened.raw(busy, np.array([busy.steps]))
 
 
 @pytest.mark.parametrize(("name", "library"), [("lightgbm", "lightgbm"), ("balanced_random_forest", "imblearn")])

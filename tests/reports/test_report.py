@@ -17,11 +17,11 @@ import torch
 from report_pages import check_page
 from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from stforecast.features.memory import blocks
 
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
-from stforecast.features.memory import blocks
 from stforecast.files import read_json, write_json
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality

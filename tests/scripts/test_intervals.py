@@ -8,9 +8,9 @@ from typing import cast
 
 import numpy as np
 import pytest
+from stforecast.evaluation.days import day_sums
 
 from stforecast.cube import Cube
-from stforecast.evaluation.days import day_sums
 from stforecast.features.delay import windows
 from stforecast.forecasters.base import Calibrated
 from stforecast.scoring.conformal import Spread, fit_spread

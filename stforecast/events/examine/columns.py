@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import DateOrder
 from stforecast.events.event_times import FLOOR
 from stforecast.events.hour_checks import FEW_TIMES, LEAST, count_by_minute, rhythm_fit, values_needed
 from stforecast.events.parsing.dates import NAT, ORDERS
@@ -18,7 +19,6 @@ from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbe
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time, parse_times
 from stforecast.events.parsing.timestamps import is_month
-from stforecast.config.sections import DateOrder
 
 MOST = 0.95
 """Share of a column's values that have to be what it is taken for."""

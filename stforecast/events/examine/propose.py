@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stforecast.config import Config, parse
+from stforecast.config.sections import Columns, Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
@@ -35,7 +36,6 @@ from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import locate, months_only_error
 from stforecast.events.sources import resolve
 from stforecast.events.time_formats import configured_format, infer_time_formats
-from stforecast.config.sections import Columns, Source
 
 
 @dataclass(frozen=True)

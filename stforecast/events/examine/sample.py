@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip, to_arrow
 from stforecast.events.readers.chunk import prefetch
 from stforecast.events.readers.geometry import has_coordinates
 from stforecast.events.readers.header import RAW_PREFIX, join_parts, locate
 from stforecast.events.readers.read_file import read
-from stforecast.config.sections import Columns
 
 ROWS = 60_000
 """Most rows that are looked at, from the beginning of each part of the files: they may be sorted by anything."""

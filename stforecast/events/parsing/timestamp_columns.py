@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import DateOrder
 from stforecast.events.parsing.dates import NAT, ORDERS, date_numbers
 from stforecast.events.parsing.text_columns import factorize, offsets_and_bytes, to_arrow
 from stforecast.events.parsing.times_of_day import BAD_TIME_OF_DAY, DAY, bare_number, text_after_dash
@@ -28,7 +29,6 @@ from stforecast.events.parsing.timestamps import (
     parse_time_column,
     parse_whole,
 )
-from stforecast.config.sections import DateOrder
 
 BAD_DAY = 3
 

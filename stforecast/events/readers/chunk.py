@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import to_arrow
 from stforecast.events.readers import header
-from stforecast.config.sections import Columns
 
 Item = TypeVar("Item")
 ROWS = 32768  # rows read at once where they are not lines

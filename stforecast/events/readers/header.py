@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Columns, DateParts, Flags
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip
-from stforecast.config.sections import Columns, DateParts, Flags
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)

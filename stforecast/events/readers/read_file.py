@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, cast
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.readers import columnar, delimited, vector
 from stforecast.events.readers import containers as inside
@@ -23,7 +24,6 @@ from stforecast.events.readers import json_rows as jsons
 from stforecast.events.readers import workbooks as sheets
 from stforecast.events.readers.chunk import Chunk, InputFile
 from stforecast.events.readers.decoding import peek_head
-from stforecast.config.sections import Columns
 
 BLOCK = 8 << 20  # bytes of text parsed at once
 DEPTH = 4  # of things packed in one another

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices
 from stforecast.events.readers.columnar import Geometry
 from stforecast.events.readers.columnar import chunks as columnar
 from stforecast.events.readers.header import names_by_field, normalise_name
-from stforecast.config.sections import Columns
 
 SIBLINGS = (".dbf", ".shx", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx", ".shp.xml")
 """Endings of the files that belong to a .shp: its attributes, their index, coordinate system, encoding and so on."""

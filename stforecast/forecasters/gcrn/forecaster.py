@@ -21,14 +21,14 @@ from stforecast.files import fingerprint
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, open_checkpoint, write_checkpoint
-from stforecast.forecasters.streaming import StreamingForecaster, as_array
+from stforecast.forecasters.streaming import LearnedForecaster, as_array
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
     from stforecast.forecasters.gcrn.training import Plot
 
 
-class GCRN(StreamingForecaster):
+class GCRN(LearnedForecaster):
     """Graph-convolutional recurrent network over the hexagon graph, with the slow climatology as offset.
 
     Fits of several seeds read the same features; λ is the geometric mean of what they give.
@@ -68,6 +68,7 @@ class GCRN(StreamingForecaster):
             task = Task(cube, split, config, self.plot, self.auxiliary)
             fit = fit_network(task, self.device, seed_folder(folder, i) if folder else None)
             self.fits.append(fit.to(self.device))
+        self.scales = Scales.from_dict(self.settings["scales"])
 
     def patch(self, cube: Cube) -> int:
         return self.settings["patch"]
@@ -98,8 +99,7 @@ class GCRN(StreamingForecaster):
                     f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
-        scales = Scales.from_dict(self.settings["scales"])
-        return FeatureBuilder(cube, scales, self.settings["patch"], self.device, beyond, since)
+        return super().reader(cube, beyond, since)
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         hidden = [fit.best.start(reader.cube.n, reader.device) for fit in self.fits]
@@ -108,21 +108,22 @@ class GCRN(StreamingForecaster):
     @torch.inference_mode()
     def step(self, reader: FeatureBuilder, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
         batch = reader.step(state, count)
-        rates, state["hidden"] = self.advance(reader, batch, state["hidden"])
-        return {issue: as_array(rate) for issue, rate in zip(batch.issues, rates, strict=True) if issue in wanted}
+        inputs = inputs_of(reader, batch)
+        found = [fit.best(inputs, h, fit.graph) for fit, h in zip(self.fits, state["hidden"], strict=True)]
+        state["hidden"] = torch.stack([h for _, h in found])
+        rates = zip(batch.issues, _mean([rate for rate, _ in found]), strict=True)
+        return {issue: as_array(rate) for issue, rate in rates if issue in wanted}
 
-    def advance(
-        self, reader: FeatureBuilder, batch: FeatureBatch, hidden: Tensor, covariates: Covariates | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """λ [l c k n] at the issues of a batch, and the hidden states [s n h] after them from those before."""
-        inputs = inputs_of(reader, batch, covariates)
-        found = [fit.best(inputs, h, fit.graph) for fit, h in zip(self.fits, hidden, strict=True)]
-        return _mean([rate for rate, _ in found]), torch.stack([h for _, h in found])
+    @torch.inference_mode()
+    def forecast_features(
+        self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
+    ) -> np.ndarray:
+        inputs, hidden = inputs_of(reader, batch, covariates), zip(self.fits, state["hidden"], strict=True)
+        return as_array(_mean([fit.best(inputs, h, fit.graph)[0] for fit, h in hidden])[0])
 
     @torch.inference_mode()
     def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:
-        inputs = inputs_of(reader, reader.at_issue(state, issue))
-        hidden = zip(self.fits, state["hidden"], strict=True)
+        inputs, hidden = inputs_of(reader, reader.at_issue(state, issue)), zip(self.fits, state["hidden"], strict=True)
         return as_array(_mean([fit.best.read(h[None], inputs, fit.graph) for fit, h in hidden])[0])
 
     def save_fit(self, folder: Path) -> None:
@@ -137,6 +138,7 @@ class GCRN(StreamingForecaster):
     def load_fit(self, folder: Path) -> None:
         paths = [seed_folder(folder, i) / "best.ckpt" for i in range(len(self.seeds))]
         self.fits = [open_checkpoint(path).to(self.device) for path in paths]
+        self.scales = Scales.from_dict(self.settings["scales"])
         if any(fit.settings[key] != self.settings[key] for fit in self.fits for key in ("scales", "patch")):
             raise ArtefactError(
                 f"{folder}: its seeds were fitted on different records. Run `stforecast train --fresh`."

@@ -8,15 +8,28 @@ import numpy as np
 import pytest
 import torch
 from small_cities import city
+from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.features.record import Record
-from stforecast.features.recurring import DAYS, PRIOR, WEEKS, Recurring
+from stforecast.features.builder import clone_state
+from stforecast.features.seasonal import PRIOR, SeasonalSums
+from stforecast.features.stream import EventStream
+from stforecast.features.table import SEASONAL_DAYS as DAYS
+from stforecast.features.table import SEASONAL_WEEKS as WEEKS
+
+
+def rolled(
+    events: EventStream, first: int, count: int, rate: Tensor | None = None, state: dict[str, Tensor] | None = None
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    """The state and the ratios after a number of issues."""
+    sums = SeasonalSums(events)
+    state = sums.init_state() if state is None else state
+    return state, sums.step(state, first, events.arrivals(first, count), rate)
 
 
 def direct(cube: Cube, patch: int, phase: int, issue: int, rate: np.ndarray) -> np.ndarray:
     """[k h n c] at one issue, event by event."""
-    record = Record(cube, patch)
+    record = EventStream(cube, patch)
     kinds = [(half, 24, (1, 2, 3, 2, 1), record.slot_of_day) for half in DAYS]
     kinds += [(half, 168, (1, 2, 1), record.slot_of_week) for half in WEEKS]
     issues = list(range(phase, issue + 1, patch))
@@ -48,29 +61,29 @@ def test_equals_a_plain_count(patch: int, phase: int, late: bool) -> None:
     cube = city(days=24, late=late, rate=2.0)
     count = (cube.steps - phase) // patch + 1
     rate = torch.rand(count, cube.c, 24, cube.n) * 0.1
-    found = Recurring(Record(cube, patch)).walk(phase, count, rate)
+    found = rolled(EventStream(cube, patch), phase, count, rate)[1]
+    assert found is not None
     for row in (count // 2, count - 1):
         expected = direct(cube, patch, phase, phase + row * patch, rate[row].permute(1, 2, 0).numpy())
         np.testing.assert_allclose(found[row].permute(2, 0, 3, 1).numpy(), expected, atol=2e-5)
 
 
-def test_stretches_and_a_kept_state_do_not_matter() -> None:
+def test_segments_and_a_kept_state_do_not_matter() -> None:
     cube = city(days=70, late=True)  # the clocks change
-    record, rate = Record(cube, 24), torch.full((70, cube.c, 24, cube.n), 0.03)
-    whole, parts = Recurring(record), Recurring(record)
-    at_once = whole.walk(0, 70, rate)
-    parts.walk(0, 40)
-    other = Recurring(record)
-    other.restore(parts.state())
-    torch.testing.assert_close(other.walk(40 * 24, 30, rate[:30]), at_once[40:], rtol=0, atol=0)
+    events, rate = EventStream(cube, 24), torch.full((70, cube.c, 24, cube.n), 0.03)
+    _, at_once = rolled(events, 0, 70, rate)
+    state, _ = rolled(events, 0, 40)
+    _, later = rolled(events, 40 * 24, 30, rate[:30], clone_state(state))
+    assert at_once is not None
+    torch.testing.assert_close(later, at_once[40:], rtol=0, atol=0)
 
 
 def test_a_later_issue_has_forgotten_a_period() -> None:
     cube = city(days=40)
-    recurring, rate = Recurring(Record(cube, 24, beyond=48)), torch.full((cube.c, 24, cube.n), 0.03)
+    events, rate = EventStream(cube, 24, beyond=48), torch.full((cube.c, 24, cube.n), 0.03)
     s = 40 * 24
-    recurring.walk(0, 41)
-    now, later = (recurring.at(s, issue, rate).exp() for issue in (s, s + 24))
+    state, _ = rolled(events, 0, 41)
+    now, later = (SeasonalSums(events).forecast(state, s, issue, rate).exp() for issue in (s, s + 24))
     left = torch.exp2(-1 / torch.tensor(DAYS))[:, None, None, None]
     visits = 1 / (1 - left)
     seen_now, seen_later = ((ratio[: len(DAYS)] * (0.03 * visits + PRIOR)) - PRIOR for ratio in (now, later))
@@ -93,12 +106,11 @@ def test_what_recurs_to_the_hour_stands_out() -> None:
         categories=("a",),
         **rest,
     )
-    recurring = Recurring(Record(planted, 24))
     issue = 30 + 168 * 8 - 6  # six hours before the next
     first = issue % 24
-    ratios = recurring.walk(
-        first, (issue - first) // 24 + 1, torch.full(((issue - first) // 24 + 1, 1, 24, planted.n), 0.01)
-    )
+    count = (issue - first) // 24 + 1
+    _, ratios = rolled(EventStream(planted, 24), first, count, torch.full((count, 1, 24, planted.n), 0.01))
+    assert ratios is not None
     week = ratios[-1, len(DAYS), 0, :, 0]
     assert int(week.argmax()) == 6
     assert week[6] > 1

@@ -1,4 +1,4 @@
-"""Climatology and long memory by direct sums over all past events: slow, plain, and nothing is carried."""
+"""Climatology and features by direct sums over all past events: slow, plain, and nothing is carried."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.cube.hours import calendar
-from stforecast.features.memory import BY_CATEGORY, CITY, POOLED, RING, RING_BY_CATEGORY
 from stforecast.features.rhythms import Rhythms
+from stforecast.features.table import LOG_RATIOS
 
 SCALE = 0.7
 
 
 class Direct:
-    """Rolling climatology and long memory of an hourly record, from direct sums; nothing is carried."""
+    """Climatology and features of an hourly record, from direct sums; nothing is carried."""
 
     def __init__(self, cube: Cube, patch: int, phase: int, rhythms: Rhythms) -> None:
         self.cube, self.p, self.phase, self.days = cube, patch, phase, patch / 24
@@ -95,7 +95,7 @@ class Direct:
         return rate / 24 * self.profile(s)[1][:, slots].transpose(1, 2, 0) + 1e-7
 
     def features(self, s: int) -> dict[str, np.ndarray]:
-        """Long memory at s by the names of `Memory.names`, [n] each."""
+        """Features at s by the names of `feature_names`, [n] each."""
         cube, n, c = self.cube, self.cube.n, self.cube.c
         _, hexagon, category, weight, age = self.events(s)
         before = [(a, self.intensity(f, self.p)) for f, a in self.patches(s)]
@@ -113,19 +113,20 @@ class Direct:
             kappa = size / (1 - 2 ** (-1 / half_life))
             return np.log((pair[0] + kappa) / (pair[1] + kappa))
 
+        def over(place: str, values: np.ndarray) -> np.ndarray:
+            """Values [n] summed over the place."""
+            return {"hexagon": values, "ring": around @ values, "city": np.full(n, values.sum())}[place]
+
         out: dict[str, np.ndarray] = {}
-        for d in POOLED:
-            out[f"all {d} d"] = ratio(tuple(z.sum(1) for z in sums(d)), d, 0.3 * SCALE)
-        for d in RING:
-            out[f"ring {d} d"] = ratio(tuple(around @ z.sum(1) for z in sums(d)), d, 0.3 * SCALE)
-        for j, name in enumerate(cube.categories):
-            for d in BY_CATEGORY:
-                out[f"{name} {d} d"] = ratio(tuple(z[:, j] for z in sums(d)), d, 0.5 * SCALE / c)
-            for d in RING_BY_CATEGORY:
-                pair = tuple(around @ z[:, j] for z in sums(d))
-                out[f"ring {name} {d} d"] = ratio(pair, d, 0.5 * SCALE / c)
-            for d in CITY:
-                pair = tuple(np.full(n, z[..., j].sum()) for z in sums(d))
-                out[f"city {name} {d} d"] = ratio(pair, d, 1.0)
+        for family in LOG_RATIOS:
+            size = family.prior * (1 if family.place == "city" else SCALE / (c if family.by_category else 1))
+            for d in family.half_lives:
+                where = "" if family.place == "hexagon" else f"{family.place} "
+                if not family.by_category:
+                    pair = tuple(over(family.place, z.sum(1)) for z in sums(d))
+                    out[f"{where or 'all '}{d} d"] = ratio(pair, d, size)
+                for j, name in enumerate(cube.categories if family.by_category else ()):
+                    pair = tuple(over(family.place, z[:, j]) for z in sums(d))
+                    out[f"{where}{name} {d} d"] = ratio(pair, d, size)
         out["level"] = np.log((self.intensity(s, cube.horizons).sum((0, 2)) + 1e-4) / SCALE)
         return out

@@ -8,7 +8,7 @@ from small_cities import another_future, city
 
 from stforecast.cube import Cube
 from stforecast.features.delay import completeness
-from stforecast.forecasters.level import (
+from stforecast.forecasters.recalibration import (
     CONTRAST_HALF_LIFE_DAYS,
     HALF_LIFE_DAYS,
     LEAST,
@@ -16,9 +16,9 @@ from stforecast.forecasters.level import (
     PRIOR_DAYS,
     PRIOR_INFORMATION,
     WINDOW_DAYS,
-    Issued,
-    at_level,
-    with_earlier,
+    PastForecasts,
+    recalibrated,
+    steps_needed,
 )
 
 
@@ -32,8 +32,8 @@ def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndar
 
 def follow(cube: Cube, rate: float, issues: np.ndarray, spread: float = 0.0) -> np.ndarray:
     """What becomes of a forecast around `rate`."""
-    needed = with_earlier(cube, issues)
-    return at_level(cube, issues, Issued.of(needed, rates(cube, needed, rate, spread)))
+    needed = steps_needed(cube, issues)
+    return recalibrated(cube, issues, PastForecasts.of(needed, rates(cube, needed, rate, spread)))
 
 
 def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarray:
@@ -91,11 +91,11 @@ def test_takes_back_a_wrong_level() -> None:
 
 
 def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stforecast.forecasters.level.PRIOR_INFORMATION", 10.0)
+    monkeypatch.setattr("stforecast.forecasters.recalibration.PRIOR_INFORMATION", 10.0)
     cube, issues = city(days=90), np.array([80 * 24])
-    needed = with_earlier(cube, issues)
+    needed = steps_needed(cube, issues)
     noise = rates(cube, needed, 0.03, 1.0)  # says nothing of the city, so that the flattest forecast is the best
-    found = at_level(cube, issues, Issued.of(needed, noise))[0]
+    found = recalibrated(cube, issues, PastForecasts.of(needed, noise))[0]
     now = noise[np.searchsorted(needed, issues)][0]
     for c in range(cube.c):
         assert np.log(found[..., c]).std() < 0.75 * np.log(now[..., c]).std()
@@ -104,12 +104,12 @@ def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("power", "limit"), [(0.1, MOST), (-0.1, LEAST)])
 def test_changes_the_contrast_within_limits(power: float, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forecast that says that busy and quiet hexagons hardly differ, and one that takes them for each other."""
-    monkeypatch.setattr("stforecast.forecasters.level.PRIOR_INFORMATION", 0.1)
+    monkeypatch.setattr("stforecast.forecasters.recalibration.PRIOR_INFORMATION", 0.1)
     cube, issues = city(days=90), np.array([80 * 24])
     mean = cube.dense().double().mean(0).numpy() + 1e-3
-    needed = with_earlier(cube, issues)
+    needed = steps_needed(cube, issues)
     wrong = 0.03 * np.broadcast_to((mean**power).astype(np.float32), (len(needed), cube.horizons, cube.n, cube.c))
-    found = at_level(cube, issues, Issued.of(needed, wrong))[0]
+    found = recalibrated(cube, issues, PastForecasts.of(needed, wrong))[0]
     for c in range(cube.c):
         assert np.log(found[..., c]).std() == pytest.approx(limit * np.log(wrong[0, ..., c]).std(), rel=1e-4)
 

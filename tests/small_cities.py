@@ -14,7 +14,12 @@ from stforecast import config
 from stforecast.cube import Cube
 from stforecast.cube.cube import Series
 from stforecast.cube.hexgrid import areas_km2, centres, edges, to_names
-from stforecast.forecasters.base import _WHERE, forecaster_class
+from stforecast.features.scaling import Scales
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.trained import Trained
+from stforecast.forecasters.gcrn.training import Module
+from stforecast.forecasters.registry import BUILT_IN, forecaster_class
 from stforecast.forecasters.trees import Trees
 from stforecast.scoring.splits import Split, make_split
 
@@ -143,10 +148,28 @@ def settings(**sections: Any) -> config.Config:
     return config.parse(values, "test")
 
 
+def fitted(name: str, cube: Cube, split: Split | None = None, **sections: Any) -> Forecaster:
+    """A forecaster that has learned from the training slice, with what it reads, and is not calibrated."""
+    config = sections.pop("config", None) or settings(**sections)
+    kind, split = forecaster_class(name), split or split_of(cube)
+    parts = {part: fitted(part, cube, split, config=config) for part in kind.needs(config)}
+    forecaster = kind(config, parts)
+    forecaster.learn(cube, split)
+    return forecaster.uncalibrated(cube)
+
+
+def forecaster_of(*modules: Module, **sections: Any) -> GCRN:
+    """A forecaster with these networks."""
+    forecaster = GCRN(settings(**sections))
+    forecaster.fits = [Trained(module.settings, module.edges, module.best, module.graph) for module in modules]
+    forecaster.scales = Scales.from_dict(modules[0].settings["scales"])
+    return forecaster
+
+
 def with_small_trees(monkeypatch: pytest.MonkeyPatch, quiet_rows: int) -> None:
     """Few rows and few trees for every tree model."""
     monkeypatch.setattr(Trees, "quiet_rows", quiet_rows)
-    for kind in map(forecaster_class, sorted(_WHERE)):
+    for kind in map(forecaster_class, sorted(BUILT_IN)):
         if issubclass(kind, Trees):
             size = "max_iter" if "max_iter" in kind.settings else "n_estimators"
             monkeypatch.setattr(kind, "settings", {**kind.settings, size: 10})
