@@ -15,6 +15,7 @@ from stforecast.features.reader import Scales
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.builder import FeatureBuilder
 from stforecast.features.table import RECENT_HOURS
 from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
 from stforecast.features.targets import outcomes
