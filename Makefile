@@ -27,9 +27,12 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-docs: $(STAMP)  ## the pages, from docs/ into site/; fails on a broken link and on anything loaded from elsewhere
+$(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/mkdocs build --quiet
+	touch $(VENV)/.docs
+
+docs: $(VENV)/.docs  ## the pages, into site/; fails on a broken link and on anything loaded from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean:
 	rm -rf $(VENV) build dist site
