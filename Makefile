@@ -1,35 +1,41 @@
-# `make demo` and `make test` need only Python >= 3.11 and make: both create .venv and install by themselves.
+# `make demo` and `make test` need only Python >= 3.11 and make: each creates .venv and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 .PHONY: demo test proofs lint docs clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("stforecast needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(STAMP)
+	$(PYTHON) -m venv $(VENV)
 
-demo: $(STAMP)  ## simulate a city, train, evaluate, write grid, map and scorecard
+$(VENV)/.package: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[dev]'
+	touch $(VENV)/.package $@
+
+demo: $(VENV)/.package  ## simulate a city, train, evaluate, write grid, map and scorecard
 	$(BIN)/stforecast run configs/quickstart.yaml
 
-test: $(STAMP) lint  ## lint, types and the test suite
-	$(BIN)/python -m pytest -n auto
+test: $(VENV)/.dev $(if $(ROOM),,lint)  ## lint, types and the test suite; of one room alone: make test ROOM=events
+	$(BIN)/python -m pytest -n auto $(addprefix tests/,$(ROOM))
 
-proofs: $(STAMP)  ## the property tests of reading files, on many more examples (minutes)
+proofs: $(VENV)/.dev  ## the property tests of reading files, on many more examples (minutes)
 	$(BIN)/python -m pytest -n auto tests/events --hypothesis-profile=proofs
 
-lint: $(STAMP)
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-$(VENV)/.docs: $(STAMP)
+$(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	touch $(VENV)/.docs
+	touch $@
 
 docs: $(VENV)/.docs  ## the pages, into site/; fails on a broken link and on anything loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
