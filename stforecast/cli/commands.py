@@ -170,7 +170,7 @@ def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
 @verb
 def analyse(config: str, overrides: tuple[str, ...]) -> None:
     """Write a page about the record: trends, rhythms, districts, hot spots, near repeats, drift."""
-    from stforecast.reports.analysis import analyse as write
+    from stforecast.pipeline.pages import analyse as write
 
     click.echo(f"next: open {write(stages_of(config, overrides))}")
 
@@ -178,7 +178,7 @@ def analyse(config: str, overrides: tuple[str, ...]) -> None:
 @verb
 def report(config: str, overrides: tuple[str, ...]) -> None:
     """Write a page about the finished run: data quality, comparison, errors, maps and a model card."""
-    from stforecast.reports.report import report as write
+    from stforecast.pipeline.pages import report as write
 
     click.echo(f"next: open {write(stages_of(config, overrides))}")
 

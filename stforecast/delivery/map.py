@@ -8,10 +8,10 @@ Brewer 2003, The Cartographic Journal); the outline is the vermilion of Okabe an
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from stforecast.scoring.hotspots import top_count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
 KM_PER_DEGREE = 111.32
@@ -51,8 +52,8 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     axes = figure.add_axes((0.03, (height - 1.0 - main) / height, 0.69, main / height))
     bounds = class_bounds(day)
-    draw_map(axes, grid.hexagons, day, bounds, highest(day, TOP_SHARE))
-    title = "Reported offences expected\nin the next 24 hours, per\nhexagon (number of hexagons)"
+    draw_map(axes, grid.hexagons, colours_of(day, bounds), highest(day, TOP_SHARE))
+    title = "Expected reports in the next\n24 hours of each hexagon\n(number of hexagons)"
     _legend(axes, day, bounds, title, TOP_SHARE)
     if len(quarters):
         _draw_quarters(figure, grid, quarters, bottom / height, (bottom + strip) / height)
@@ -73,7 +74,7 @@ def figure_of_values(cells: Sequence[str] | np.ndarray, values: np.ndarray, titl
     figure = Figure(figsize=(7, 5), facecolor="white")
     axes = figure.add_axes((0.02, 0.03, 0.7, 0.87))
     bounds = class_bounds(values)
-    draw_map(axes, cells, values, bounds)
+    draw_map(axes, cells, colours_of(values, bounds))
     _legend(axes, values, bounds, "value (hexagons)")
     figure.text(0.03, 0.94, title, fontsize=11, fontweight="bold", color=INK, parse_math=False)
     return figure
@@ -82,20 +83,15 @@ def figure_of_values(cells: Sequence[str] | np.ndarray, values: np.ndarray, titl
 def draw_map(
     axes: Axes,
     cells: Sequence[str] | np.ndarray,
-    values: np.ndarray,
-    bounds: np.ndarray,
+    colours: Sequence[str],
     outlined: np.ndarray | None = None,
     scale_bar: bool = True,
 ) -> None:
-    """Fill hexagons [n] by the class of their value.
-
-    bounds: ascending limits between classes, as from `class_bounds`. outlined: indices of hexagons to be outlined.
-    """
+    """Fill hexagons [n] with a colour each; `outlined` are the indices of those that are outlined."""
     from matplotlib.collections import PolyCollection
 
     rings, owner = _rings(cells)
-    colours = class_colours(len(bounds) + 1)
-    fill = [colours[i] for i in np.searchsorted(bounds, values, side="right")[owner]]
+    fill = [colours[i] for i in owner]
     axes.add_collection(PolyCollection(rings, facecolors=fill, edgecolors="#ffffff", linewidths=0.3))
     if outlined is not None:
         around = [rings[i] for i in np.flatnonzero(np.isin(owner, outlined))]
@@ -133,6 +129,19 @@ def class_colours(count: int) -> list[str]:
     return [to_hex(colour) for colour in colormaps["YlGnBu"](np.linspace(0.08, 1.0, count))]
 
 
+def colours_of(values: np.ndarray, bounds: np.ndarray) -> list[str]:
+    """The colour of the class of each value [n]; `bounds` are the ascending limits between classes."""
+    colours = class_colours(len(bounds) + 1)
+    return [colours[i] for i in np.searchsorted(bounds, values, side="right")]
+
+
+def patches(colours: Mapping[str, str], **options: Any) -> list[Patch]:
+    """Entries of a legend: a filled box for each label."""
+    from matplotlib.patches import Patch
+
+    return [Patch(facecolor=colour, label=label, **options) for label, colour in colours.items()]
+
+
 def _rings(cells: Sequence[str] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Corners of the outlines, [corners 2] each, and the index of the cell that each is of.
 
@@ -162,17 +171,15 @@ def highest(values: np.ndarray, share: float) -> np.ndarray:
 
 
 def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_share: float = 0.0) -> None:
-    from matplotlib.patches import Patch
-
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
-    entries = zip(class_colours(len(count)), class_labels(bounds), count, strict=True)
-    handles = [Patch(facecolor=colour, label=f"{label}  ({n:,})") for colour, label, n in entries][::-1]
+    labels = [f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)]
+    handles = patches(dict(zip(labels, class_colours(len(count)), strict=True)))[::-1]
     if top_share:
         top = highest(values, top_share)
         share = values[top].sum() / max(values.sum(), 1e-12)
-        label = f"top {top_share:.0%} of hexagons ({len(top):,}):\n{share:.0%} of what is expected"
-        handles.append(Patch(facecolor="none", edgecolor=OUTLINE, linewidth=1.7, label=label))
-        handles.append(Patch(facecolor="none", edgecolor="none", label="no colour: not forecast"))
+        label = f"top {100 * top_share:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
+        handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
+        handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
     legend = axes.figure.legend(
         handles=handles,
         title=title,
@@ -203,18 +210,16 @@ def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray, shrink: float) -> 
 
 def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom: float, top: float) -> None:
     """Four six-hour maps in a row, [4 n], with classes of their own, between two heights of the figure."""
-    from matplotlib.patches import Patch
-
     bounds = class_bounds(quarters.ravel(), most=6)
     legend = 0.4 / figure.get_figheight()
     for index, values in enumerate(quarters):
         begin, end = (grid.issue_time + pd.Timedelta(hours=6 * i) for i in (index, index + 1))
         axes = figure.add_axes((0.03 + 0.237 * index, bottom + legend, 0.23, top - bottom - legend - 0.028))
-        draw_map(axes, grid.hexagons, values, bounds, scale_bar=False)
+        draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
         when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
         figure.text(0.145 + 0.237 * index, top - 0.02, f"{when}: {values.sum():,.0f} expected", fontsize=9, ha="center")
     labels = class_labels(bounds)
-    handles = [Patch(facecolor=c, label=label) for c, label in zip(class_colours(len(labels)), labels, strict=True)]
+    handles = patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
     middle = bottom + 0.5 * legend
     figure.text(0.04, middle, "Per hexagon in 6 hours:", fontsize=9, color=INK, va="center")
     place = (0.205, middle)
@@ -224,7 +229,7 @@ def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom:
 def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> None:
     height = figure.get_figheight()
     name = city.replace("_", " ").title()
-    line = f"{day_label(grid)}, {grid.time_zone} time. In all {total:,.0f} are expected in these hexagons."
+    line = f"{day_label(grid)}, {grid.time_zone} time. {total:,.0f} reports are expected in these hexagons."
     heading = f"{name}: reported offences expected"
     figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
     figure.text(0.04, 1 - 0.8 / height, line, fontsize=11, color=GREY)

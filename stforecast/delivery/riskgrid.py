@@ -194,8 +194,8 @@ class RiskGrid:
     @cached_property
     def rank(self) -> np.ndarray:
         """Rank of each hexagon from 1, int32 [i c n]."""
-        rank = np.empty(self.intensity.shape, np.int32)
-        np.put_along_axis(rank, self.order, np.arange(1, rank.shape[-1] + 1, dtype=np.int32), axis=-1)
+        rank = np.empty(self.order.shape, np.int32)
+        np.put_along_axis(rank, self.order, np.arange(1, len(self.hexagons) + 1, dtype=np.int32), axis=-1)
         return rank
 
     @cached_property

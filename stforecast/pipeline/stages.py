@@ -99,7 +99,6 @@ class Stages(Preparation):
 
     def evaluate(self) -> Scorecard:
         """Score the run's forecasters on the test slice."""
-        from stforecast.evaluation.predictions import predictions
         from stforecast.evaluation.scorecard import Scorecard, score
         from stforecast.forecasters.registry import names_of
 
@@ -114,16 +113,21 @@ class Stages(Preparation):
             self.say(f"evaluate: {path} is up to date")
             card = Scorecard(kept)
         else:
-            fitted = {name: run.open(name, self.config) for name in names}
-            hour = int(cube.time_of(split.first).hour)
-            found = predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
-            fits, oracle = {name: one.fitted for name, one in fitted.items()}, self.oracle(cube, split)
+            found, oracle = self.predictions(run, cube, split, names), self.oracle(cube, split)
+            fits = {name: run.open(name, self.config).fitted for name in names}
             card = score(cube, split, fits, found, "test", area, self.config.seed, oracle)
             card = Scorecard({**card.values, **made_with})
             write_json(path, card.values)
             self.say(f"evaluate: wrote {path}")
         self.say(str(card))
         return card
+
+    def predictions(self, run: Run, cube: Cube, split: Split, names: list[str]) -> dict[str, np.ndarray]:
+        """Calibrated λ [m k n c] of forecasters of a run on the test slice, from the files that it keeps."""
+        from stforecast.evaluation.predictions import predictions
+
+        hour, fitted = int(cube.time_of(split.first).hour), {name: run.open(name, self.config) for name in names}
+        return predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
 
     def backtest(self) -> Path:
         """Fit, calibrate and score every forecaster on the folds of a rolling origin; the folder of the results."""

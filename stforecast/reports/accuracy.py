@@ -9,8 +9,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from stforecast.reports.examined import REFERENCE, Examined, words
-from stforecast.reports.figures import BLUE, GREY, label, legend_below, lines, new_figure, whiskers
+from stforecast.delivery.figures import (
+    BLUE,
+    GREY,
+    Curve,
+    diagonal,
+    label,
+    legend_below,
+    lines,
+    new_figure,
+    plot_hit_rate,
+    plot_reliability,
+    whiskers,
+)
+from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, words
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
 from stforecast.scoring.curves import hit_rate_curve, reliability
@@ -24,56 +36,49 @@ MOST_ROWS = 15
 """Groups that are listed; more are drawn as a curve, and their table is a CSV file only."""
 
 
-def curves_section(examined: Examined) -> Section:
+def curves_section(run: EvaluatedRun) -> Section:
     """Reliability, hit rate, ROC and precision against recall."""
-    entries = examined.card["forecasters"]
-    order = sorted(examined.intensity, key=lambda name: (name != examined.leader, entries[name]["poisson_deviance"]))
-    drawn: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {key: {} for key in ("rel", "hit", "roc", "pr")}
-    events, said = pool(examined.counts), []
+    entries = run.card["forecasters"]
+    order = sorted(run.intensity, key=lambda name: (name != run.leader, entries[name]["poisson_deviance"]))
+    reliable, hits, roc, precision = (dict[str, Curve]() for _ in range(4))
+    events, said = pool(run.counts), []
     base = float((events > 0).mean())
     for name in order[:MOST_CURVES]:
-        lam = pool(examined.intensity[name])
+        lam = pool(run.intensity[name])
         ranked, n = rank(lam, events), lam.shape[-1]
         found = reliability(ranked, 20)
-        drawn["rel"][words(name)] = (found.mean_risk, found.observed)
-        drawn["hit"][words(name)] = hit_rate_curve(lam.reshape(-1, n), events.reshape(-1, n))
-        drawn["roc"][words(name)], drawn["pr"][words(name)] = ranking_curves(ranked)
+        reliable[words(name)] = (found.mean_risk, found.observed)
+        hits[words(name)] = hit_rate_curve(lam.reshape(-1, n), events.reshape(-1, n))
+        roc[words(name)], precision[words(name)] = ranking_curves(ranked)
         said.append(f"{words(name)}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}")
     figure, axes = new_figure(2, 2, height=3.3)
-    for one, curves in zip(axes, drawn.values(), strict=True):
-        lines(one, curves)
-    label(axes[0], "Reliability", "forecast risk of a hexagon and hour", "observed share with a report")
-    axes[0].set(xscale="log", yscale="log")
-    seen = np.concatenate([np.concatenate(curve) for curve in drawn["rel"].values()])
-    limits = [max(float(seen[seen > 0].min()), 1e-5) * 0.8, float(seen.max()) * 1.25]
-    axes[0].plot(limits, limits, color="0.7", linewidth=1, zorder=0)
-    axes[0].set(xlim=limits, ylim=limits)
-    label(axes[1], "Hit rate", "share of hexagons, highest first", "share of reports in them")
-    axes[1].plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
+    plot_reliability(axes[0], reliable)
+    plot_hit_rate(axes[1], hits)
+    lines(axes[2], roc)
     label(axes[2], "ROC", "false alarms among quiet hexagon-hours", "hits among those with a report")
-    axes[2].plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
+    diagonal(axes[2])
+    lines(axes[3], precision)
     label(axes[3], "Precision and recall", "recall: share of those with a report", "precision: share of alarms")
     axes[3].axhline(base, color="0.7", linewidth=1, zorder=0)
     axes[3].set(xscale="log", xlim=(1e-3, 1))
     legend_below(figure, axes[0], 3)
-    held = entries[examined.leader]["hit_rate_10"] or 0.0
     alt = (
-        f"Four panels of curves on the test slice. {'; '.join(said)}. The 10 % of hexagons that the "
-        f"{words(examined.leader)} ranks highest each hour hold {held:.0%} of the reports."
+        f"Four panels of curves on the test days. {'; '.join(said)}. The 10 % of hexagons that the {words(run.leader)} "
+        f"ranks highest each hour hold {entries[run.leader]['hit_rate_10'] or 0.0:.0%} of the reports."
     )
     note = (
-        f"A hexagon-hour has a report with probability {base:.2%} in the mean, so that precision is low for every "
-        "forecaster: most alarms for a single hour are false even where the risk is stated correctly. Grey: no skill."
+        f"A hexagon has a report in {base:.2%} of the hours, so that precision is low for every forecaster: most "
+        "alarms for a single hour are false even where the risk is stated correctly. Grey: perfect reliability, and in "
+        "the other panels a forecast that knows nothing."
     )
-    blocks: list[Block] = [Picture("curves", figure, alt), Text(note, note=True)]
-    return Section("curves", "Reliability and ranking", blocks)
+    return Section("curves", "Reliability and ranking", [Picture("curves", figure, alt), Text(note, note=True)])
 
 
-def ranking_curves(ranked: Ranked) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
     """ROC (false alarm rate, hit rate) and (recall, precision) at about POINTS thresholds from the highest down."""
     p, all_ = ranked.positives, ranked.scores
     if not p.size:
-        return (np.array([0.0, 1.0]),) * 2, (np.zeros(0), np.zeros(0))
+        return (np.array([0.0, 1.0]), np.array([0.0, 1.0])), (np.zeros(0), np.zeros(0))
     at = np.unique(p[np.unique(np.geomspace(1, p.size, POINTS).astype(np.int64)) * -1])[::-1]
     hits = p.size - np.searchsorted(p, at, side="left")
     passed = all_.size - np.searchsorted(all_, at, side="left")
@@ -82,31 +87,29 @@ def ranking_curves(ranked: Ranked) -> tuple[tuple[np.ndarray, np.ndarray], tuple
     return roc, (hits / p.size, hits / passed)
 
 
-def errors_section(examined: Examined) -> Section:
+def errors_section(run: EvaluatedRun) -> Section:
     """Error by category, hour of the day, horizon and district, beside the rolling climatology's."""
-    other = REFERENCE if REFERENCE in examined.intensity and examined.leader != REFERENCE else None
-    names = [examined.leader, *([other] if other else [])]
-    terms = {name: Sums.of(deviance_terms(examined.intensity[name], examined.counts)) for name in names}
-    blocks: list[Block] = [
-        Text(
-            "Deviance measures how far expected counts are from what came, in the mean over hexagon-hours; it is "
-            "larger where there is more to forecast. Reported ÷ expected says whether the level is right: below 1 "
-            "too much was expected. "
-            + (
-                f"Saved: how much lower the deviance is than the {words(other)}'s; {of_blocks(examined.blocks)}."
-                if other
-                else ""
-            )
-        )
-    ]
-    for key, (title, groups) in _groups(examined).items():
+    names = [run.leader, *({REFERENCE} & {*run.intensity} - {run.leader})]
+    terms = {name: Sums.of(deviance_terms(run.intensity[name], run.counts)) for name in names}
+    said = (
+        "Reported ÷ expected: 1 where as many reports came as were expected, below 1 where fewer came. Deviance: how "
+        "far expected counts are from what was reported, as a mean of hexagons and hours; it is larger where more is "
+        "reported, so that rows compare by what is saved."
+    )
+    if len(names) > 1:
+        said += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {of_blocks(run.blocks)}."
+    blocks: list[Block] = [Text(said)]
+    counts, lam, ones = (
+        Sums.of(v) for v in (run.counts, run.intensity[run.leader], np.ones(run.counts.shape, np.int8))
+    )
+    for key, title, groups in _groups(run):
         if groups:
-            blocks += _by_group(examined, key, title, groups, terms)
-    without = hexagons_without_district(examined.cube.hexagons)
+            blocks += _by_group(run, key, title, groups, terms, counts, lam, ones)
+    without = hexagons_without_district(run.cube.hexagons)
     if without.all():
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
     elif without.any():
-        reports = int(examined.counts[:, :, without].sum())
+        reports = int(run.counts[:, :, without].sum())
         blocks.append(Text(f"{reports:,} reports lie in hexagons without a district: they are in no row by district."))
     return Section("errors", "Where the forecast errs", blocks)
 
@@ -116,6 +119,13 @@ def hexagons_without_district(hexagons: pd.DataFrame) -> np.ndarray:
     if "district" not in hexagons:
         return np.ones(len(hexagons), bool)
     return hexagons["district"].isna().to_numpy()
+
+
+def district_names(hexagons: pd.DataFrame) -> list[str]:
+    """Names of the hexagons' districts, numbers in their order."""
+    if "district" not in hexagons:
+        return []
+    return sorted(hexagons["district"].dropna().unique(), key=lambda name: (len(str(name)), str(name)))
 
 
 def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -152,31 +162,39 @@ class Group:
         return values.reshape(len(values), -1).sum(axis=1)
 
 
-def _groups(examined: Examined) -> dict[str, tuple[str, dict[str, Group]]]:
-    cube, hours, horizon = examined.cube, examined.local_hour, np.arange(examined.cube.horizons)
-    districts = cube.hexagons["district"] if "district" in cube.hexagons else pd.Series([], dtype=object)
-    names = sorted(districts.dropna().unique(), key=lambda name: (len(str(name)), str(name)))
+def _groups(run: EvaluatedRun) -> list[tuple[str, str, dict[str, Group]]]:
+    """Key, title and groups of each way to cut the cells."""
+    cube, hours, horizon = run.cube, run.local_hour, np.arange(run.cube.horizons)
     everywhere, always = np.ones((cube.n, cube.c), bool), np.ones_like(hours, bool)
     category = {
         words(name): Group("place", everywhere & (np.arange(cube.c) == i)) for i, name in enumerate(cube.categories)
     }
-    district = {str(name): Group("place", everywhere & (districts == name).to_numpy()[:, None]) for name in names}
-    return {
-        "category": ("category", category),
-        "hour": ("hour of the day", {f"{h:02d}": Group("step", hours == h) for h in np.unique(hours).tolist()}),
-        "horizon": ("hours ahead", {str(k + 1): Group("step", always & (horizon == k)) for k in horizon.tolist()}),
-        "district": ("district", district),
+    hour = {f"{h:02d}": Group("step", hours == h) for h in np.unique(hours).tolist()}
+    ahead = {str(k + 1): Group("step", always & (horizon == k)) for k in horizon.tolist()}
+    district = {
+        str(name): Group("place", everywhere & (cube.hexagons["district"] == name).to_numpy()[:, None])
+        for name in district_names(cube.hexagons)
     }
+    return [
+        ("category", "category", category),
+        ("hour", "hour of the day", hour),
+        ("horizon", "hours ahead", ahead),
+        ("district", "district", district),
+    ]
 
 
 def _by_group(
-    examined: Examined, key: str, title: str, groups: Mapping[str, Group], terms: Mapping[str, Sums]
+    run: EvaluatedRun,
+    key: str,
+    title: str,
+    groups: Mapping[str, Group],
+    terms: Mapping[str, Sums],
+    counts: Sums,
+    lam: Sums,
+    ones: Sums,
 ) -> list[Block]:
     """A table of each group, and what is saved against the other forecaster with intervals."""
     leader, *others = terms
-    counts, lam, ones = (
-        Sums.of(v) for v in (examined.counts, examined.intensity[leader], np.ones(examined.counts.shape, np.int8))
-    )
     rows, saved = [], []
     for name, group in groups.items():
         cells = group.total(ones)
@@ -191,30 +209,25 @@ def _by_group(
             "deviance × 10³": float(daily[leader].mean()) * 1e3,
         }
         for who in others:
-            weights, base = examined.weights[:, present], float(daily[who].mean()) / 100
-            weeks = block_count(int(present.sum()))
-            weights = weights if weeks > 1 else weights[:0]
+            weeks, base = block_count(int(present.sum())), float(daily[who].mean()) / 100
+            weights = run.weights[:, present] if weeks > 1 else run.weights[:0, present]
             gain = difference(mean_draws(daily[who], weights), mean_draws(daily[leader], weights))
             saved.append((gain.low / base, gain.estimate / base, gain.high / base))
-            row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"blocks": weeks}
+            row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"weeks": weeks}
         rows.append(row)
-    frame = pd.DataFrame(rows)
-    formats = {"expected": "{:,.0f}", "reported ÷ expected": "{:.3f}", "deviance × 10³": "{:.2f}"}
-    formats |= dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
-    few = len(groups) <= MOST_ROWS
-    blocks: list[Block] = [Table(f"errors_by_{key}", frame, f"By {title}", formats, shown=few)]
-    if saved:
-        blocks.insert(0, _picture(key, title, words(others[0]), list(groups), np.array(saved).T))
-    return blocks
+    formats = {"deviance × 10³": "{:.2f}"} | dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
+    table = Table(f"errors_by_{key}", pd.DataFrame(rows), f"By {title}", formats, shown=len(groups) <= MOST_ROWS)
+    return [*([_picture(key, title, list(groups), np.array(saved).T)] if saved else []), table]
 
 
-def _picture(key: str, title: str, other: str, names: list[str], saved: np.ndarray) -> Picture:
+def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Picture:
     """What is saved in each group with its interval, [3 g]: a row each, or a band where there are many."""
     low, middle, high = saved
+    heading = f"Deviance saved against the {words(REFERENCE)}, by {title}"
     if len(names) <= MOST_ROWS:
         figure, (axes,) = new_figure(height=max(1.6, 0.7 + 0.24 * len(names)))
         whiskers(axes, names, low, middle, high)
-        label(axes, f"Deviance saved against the {other}, by {title}", "% (95 % interval)")
+        label(axes, heading, "% (95 % interval)")
     else:
         figure, (axes,) = new_figure(height=2.8)
         place = np.arange(len(names))
@@ -222,8 +235,10 @@ def _picture(key: str, title: str, other: str, names: list[str], saved: np.ndarr
         axes.fill_between(place, low, high, color=BLUE, alpha=0.2, linewidth=0)
         axes.plot(place, middle, "o-", color=BLUE, markersize=3.5, linewidth=1.2)
         axes.set_xticks(place[::3], names[::3])
-        label(axes, f"Deviance saved against the {other}, by {title}", title, "% (95 % interval)")
+        label(axes, heading, title, "% (95 % interval)")
     best, worst = int(np.argmax(middle)), int(np.argmin(middle))
-    alt = f"Deviance saved by {title}: most at {names[best]} ({middle[best]:+.2f} %), least at {names[worst]} "
-    alt += f"({middle[worst]:+.2f} %)."
+    alt = (
+        f"Deviance saved by {title}: most at {names[best]} ({middle[best]:+.2f} %), least at {names[worst]} "
+        f"({middle[worst]:+.2f} %)."
+    )
     return Picture(f"errors_by_{key}", figure, alt)

@@ -1,66 +1,53 @@
-"""`stforecast analyse`: one page about a city's record: trends, rhythms, districts, hot spots, repeats and drift."""
+"""The page of `stforecast analyse`: a city's record with its trends, rhythms, districts, hot spots and repeats."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
-from stforecast.reports.examined import words
-from stforecast.reports.local import Local
-from stforecast.reports.page import Page, Section, Text, check_libraries, write_page
-
-if TYPE_CHECKING:
-    from stforecast.pipeline.stages import Stages
+from stforecast.reports.evaluated import words
+from stforecast.reports.local import Local, city_facts
+from stforecast.reports.page import Page, Section, Text
+from stforecast.scoring.splits import Split
 
 CARE = (
-    "Where several things are tested at once, false discoveries are controlled (Benjamini and Hochberg 1995) within "
-    "each section, not over the page: of all that is called clear, about one in twenty may still be chance. Everything "
-    "here describes reports. Nothing here tells why they come."
+    "Everything on this page describes reports and tells nothing of why they come. Where a section makes many tests, "
+    "some would look clear by chance alone: they are corrected for that (Benjamini and Hochberg 1995), so that of all "
+    "that a section calls clear, about one in twenty may still be chance."
 )
 
 
-def analyse(stages: Stages) -> Path:
-    """Write `data/<city>/analysis/`; returns the HTML file.
+def page_of(
+    local: Local,
+    events: EventTable,
+    split: Split,
+    severity: Mapping[str, list[str]],
+    simulated: bool,
+    predictions: drift.Predictions | None,
+) -> Page:
+    """The analysis of a record.
 
-    Raises:
-        ArtefactError: there are no events or no cube of them.
+    Args:
+        local: the events on the city's clock.
+        events: all of them.
+        split: into the slices that forecasters learn from and are tested on.
+        severity: patterns of offences by severity class.
+        simulated: whether the city is a simulated one.
+        predictions: of the finished run, if there is one.
     """
-    check_libraries()
-    cube = stages.cube()
-    events = EventTable.open(stages.place.silver)
-    local, split = Local.of(cube, events, stages.config.seed), stages.split(cube)
-    last = drift.section(local, split)
     sections = [
         Section("care", "How to read this page", [Text(CARE)]),
-        quality.section(events, cube.notes),
+        quality.section(events, local.cube.notes),
         trends.section(local),
-        trends.severity(local, stages.config.analysis.severity),
+        trends.severity(local, severity),
         rhythm.section(local),
         districts.section(local),
         hotspots.section(local),
         repeats.section(local),
-        Section(last.key, last.title, [*last.blocks, *drift.calibration_blocks(stages, local, split)]),
+        drift.section(local, split, predictions),
     ]
-    page = Page(
-        "analysis",
-        f"{words(cube.name).title()}: what the record of reported offences shows",
-        _facts(local, stages),
-        sections,
+    facts = city_facts(local.cube, local.days, len(local.frame), simulated)
+    return Page(
+        "analysis", f"{words(local.cube.name).title()}: what the record of reported offences shows", facts, sections
     )
-    path = write_page(page, stages.place.silver.parent / "analysis")
-    stages.say(f"analyse: wrote {path}")
-    return path
-
-
-def _facts(local: Local, stages: Stages) -> list[tuple[str, str]]:
-    cube = local.cube
-    simulated = ", a simulated city: no report in it is real" if stages.simulated() else ""
-    return [
-        ("City", words(cube.name).title() + simulated),
-        ("Record", f"{local.days[0]:%Y-%m-%d} to {local.days[-1]:%Y-%m-%d}, {len(local.frame):,} events"),
-        ("Places", f"{cube.n:,} hexagons of H3 resolution {cube.resolution}"),
-        ("Categories", ", ".join(map(words, cube.categories))),
-        ("Local time", cube.time_zone),
-    ]

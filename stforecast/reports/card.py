@@ -9,8 +9,8 @@ import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.accuracy import hexagons_without_district
-from stforecast.reports.examined import Examined, words
+from stforecast.reports.accuracy import district_names, hexagons_without_district
+from stforecast.reports.evaluated import EvaluatedRun, words
 from stforecast.reports.page import Block, Section, Table, Text
 from stforecast.scoring.metrics import reported_to_expected
 
@@ -19,13 +19,13 @@ PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 WITHOUT = "without district"
 FOR = (
     "To see where and when reports are usually expected, and how sure that is; for planning of prevention, opening "
-    "hours, lighting and services, for research, and as a baseline that other forecasts are held against."
+    "hours, lighting and services, for research, and as a baseline to compare other forecasts with."
 )
 NOT_FOR = (
     "Not about persons: it holds nothing about anyone, and nothing follows from it about a person who lives in or "
     "passes through a hexagon. Not as grounds for a stop, search or arrest. Not as a measure of all that happens, nor "
-    "of how safe a place is, nor of how well anyone does their work. Not for hours or places beyond the slices above "
-    "without a new evaluation."
+    "of how safe a place is, nor of how well anyone does their work. Not for hours or places that it was not tested "
+    "on, without a new evaluation."
 )
 NOT_KNOWN = (
     "What is not reported or not recorded; events, closures and operations of the day; how many people are present; "
@@ -39,25 +39,22 @@ FEEDBACK = (
 )
 
 
-def section(examined: Examined, meta: dict[str, Any]) -> Section:
-    """The card of the forecaster that forecasts."""
-    rows = [
-        ("Forecaster", f"{words(examined.leader)}, run {examined.run.name}; calibrated on the validation slice"),
-        ("Forecasts", "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead"),
-        (
-            "Data",
-            f"{', '.join(s['file'] for s in meta['sources'])}; learned from what was known by "
-            f"{examined.slices['validation'][1]:%Y-%m-%d %H:%M}",
-        ),
-        ("Known time", f"events count as known {_known(examined.cube.notes)}"),
-        ("Intended use", FOR),
-        ("Prohibited use", NOT_FOR),
-        ("What it does not know", NOT_KNOWN),
-        ("Known limits", _limits(examined)),
-        ("Feedback", FEEDBACK),
-    ]
-    blocks: list[Block] = [Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))]
-    return Section("card", "Model card", [*blocks, *_offences(meta), *_exposure(examined)])
+def section(run: EvaluatedRun, meta: dict[str, Any]) -> Section:
+    """The card of the forecaster that forecasts, with the `meta` of its events."""
+    learned = f"learned from what was known by {run.slices['validation'][1]:%Y-%m-%d %H:%M}"
+    rows = {
+        "Forecaster": f"{words(run.leader)}, run {run.name}; calibrated on days that it did not learn from",
+        "Forecasts": "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead",
+        "Data": f"{', '.join(source['file'] for source in meta['sources'])}; {learned}",
+        "Known time": f"events count as known {_known(run.cube.notes)}",
+        "Intended use": FOR,
+        "Prohibited use": NOT_FOR,
+        "What it does not know": NOT_KNOWN,
+        "Known limits": _limits(run),
+        "Feedback": FEEDBACK,
+    }
+    table = Table("model_card", pd.DataFrame(rows.items(), columns=["about", "what there is to say"]))
+    return Section("card", "Model card", [table, *_offences(meta), *_exposure(run)])
 
 
 def _known(notes: dict[str, Any]) -> str:
@@ -68,40 +65,36 @@ def _known(notes: dict[str, Any]) -> str:
     return f"{embargo} hours after they occurred" + ("" if embargo else ", which is earlier than in real use")
 
 
-def _limits(examined: Examined) -> str:
-    entry, cube = examined.card["forecasters"][examined.leader], examined.cube
+def _limits(run: EvaluatedRun) -> str:
+    entry = run.card["forecasters"][run.leader]
     said = [
-        f"in the test slice reported ÷ expected is {reported_to_expected(entry['bias']) or np.nan:.3f}, and 90 % "
+        f"on the test days reported ÷ expected is {reported_to_expected(entry['bias']) or np.nan:.3f}, and 90 % "
         f"intervals of daily counts held {entry['coverage']:.1%}",
-        f"a hexagon is about {cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
+        f"a hexagon is about {run.cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
         "hours that the publisher rounds or spreads over a span are no better known to the forecast",
     ]
-    if (masked := masked_words(examined.card.get("masked"))) is not None:
+    if (masked := masked_words(run.card.get("masked"))) is not None:
         said.append(masked)
-    share = examined.card.get("reported_share")
+    share = run.card.get("reported_share")
     if share is not None and share < 0.98:
-        said.append(f"an estimated {share:.0%} of the test slice's events were reported by the end of the record")
+        said.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")
     return "; ".join(said) + "."
 
 
 def _offences(meta: dict[str, Any]) -> list[Block]:
     """Which of the publisher's offences are forecast, and which are left out."""
     frame = pd.DataFrame(meta["offences"], columns=["offence", "category", "rows"])
-    taken = frame[frame["category"].notna()]
-    out = frame[frame["category"].isna()].head(12)
     table = (
-        taken.sort_values("rows", ascending=False)
+        frame.sort_values("rows", ascending=False)
         .groupby("category", sort=False)
         .agg(offences=("offence", lambda names: _few(list(names))), rows=("rows", "sum"))
-        .reindex([name for name in meta["categories"] if name in set(taken["category"])])
+        .reindex([name for name in meta["categories"] if name in set(frame["category"])])
         .reset_index()
     )
-    left = ", ".join(f"{row.offence} ({row.rows:,})" for row in out.itertuples())
-    said = (
-        f"Left out by the configuration, the largest first: {left}." if left else "The configuration leaves out none."
-    )
+    left = ", ".join(f"{row.offence} ({row.rows:,})" for row in frame[frame["category"].isna()].head(12).itertuples())
+    said = f"Left out by the configuration, the largest first: {left}." if left else "None is left out."
     return [
-        Text("Which offences are forecast. " + said),
+        Text(f"Which of the publisher's offences are forecast. {said}"),
         Table("offences", table.assign(category=table["category"].map(words))),
     ]
 
@@ -111,41 +104,37 @@ def _few(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _exposure(examined: Examined) -> list[Block]:
-    """How often hexagons are flagged, by district and against what else is known of them."""
-    flagged = flags(examined.day(examined.intensity[examined.leader]))
-    often, y = flagged.mean(0), examined.day(examined.counts).sum(0)
-    never, always = float((often == 0).mean()), float((often > 0.9).mean())
+def _exposure(run: EvaluatedRun) -> list[Block]:
+    """How often hexagons are flagged, by district and beside what else is known of them."""
+    hexagons, counts = run.cube.hexagons, run.day(run.counts)
+    flagged = flags(run.day(run.intensity[run.leader]))
+    often, reports = flagged.mean(0), counts.sum(0)
     said = (
-        f"Exposure of places. Suppose that the {TOP_SHARE:.0%} of hexagons with the highest forecast of the next 24 "
-        f"hours were flagged every day: over the {len(flagged)} test days {always:.1%} of the hexagons would be "
-        f"flagged on more than nine days in ten, {never:.0%} never, and the flagged ones would hold "
-        f"{(flagged * examined.day(examined.counts)).sum() / max(y.sum(), 1):.0%} of the reports."
+        f"How often places are flagged. Suppose that the {TOP_SHARE:.0%} of hexagons with the highest forecast of the "
+        f"next 24 hours were flagged every day. In the {len(flagged)} test days {np.mean(often > 0.9):.1%} of the "
+        f"hexagons would have been flagged on more than nine days in ten and {np.mean(often == 0):.0%} never, and the "
+        f"flagged ones would have held {(flagged * counts).sum() / max(reports.sum(), 1):.0%} of the reports."
     )
-    frame = exposure(examined.cube.hexagons, flagged, y)
-    formats = {name: "{:.1%}" for name in frame.columns if str(name).startswith("share")}
-    formats |= {"flags ÷ reports": "{:.2f}", "flags ÷ area": "{:.2f}"}
     blocks: list[Block] = [Text(said)]
-    without = hexagons_without_district(examined.cube.hexagons)
-    if not without.all():
-        said = "What follows for districts is in the table; it does not say why they differ."
-        said += f" {int(y[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
-        blocks.append(Text(said))
-        caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
-        blocks.append(Table("exposure", frame, caption, formats))
-    else:
+    without = hexagons_without_district(hexagons)
+    if without.all():
         blocks.append(Text("The record names no districts, so that flags cannot be shown by district."))
-    static = covariates(examined.cube.hexagons, often)
-    if len(static):
-        form = dict.fromkeys(static.columns[1:], "{:,.3g}")
-        blocks.append(Table("exposure_covariates", static, "Means over hexagons and over flagged hexagon-days", form))
     else:
+        said = "The table shows how often each district is flagged; it does not say why they differ."
+        said += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
+        caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
+        frame = exposure(hexagons, flagged, reports)
+        formats = {str(name): "{:.1%}" if str(name).startswith("share") else "{:.2f}" for name in frame.columns[2:]}
+        blocks += [Text(said), Table("exposure", frame, caption, formats)]
+    static = covariates(hexagons, often)
+    if len(static):
+        formats = dict.fromkeys(static.columns[1:], "{:,.3g}")
         blocks.append(
-            Text(
-                "The hexagons carry no population or deprivation, so that exposure cannot be held against them.",
-                note=True,
-            )
+            Table("exposure_covariates", static, "Means over hexagons and over flagged hexagon-days", formats)
         )
+    else:
+        said = "Nothing is known of who lives in the hexagons, so whom the flags concern cannot be shown."
+        blocks.append(Text(said, note=True))
     return blocks
 
 
@@ -159,25 +148,19 @@ def flags(day: np.ndarray) -> np.ndarray:
 
 def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -> pd.DataFrame:
     """A row a district: its shares of flags, reports and area (and population), from flags [m n] and reports [n]."""
-    district = hexagons["district"] if "district" in hexagons else pd.Series([None] * len(hexagons))
-    known = district.dropna().unique()
-    names = [
-        *sorted(known, key=lambda name: (len(str(name)), str(name))),
-        *([WITHOUT] if district.isna().any() else []),
-    ]
     people = [name for name in hexagons.columns if "population" in str(name).lower() and name not in PLACE]
-    given = {"flags": flagged.mean(0), "reports": reports, "area": hexagons["area_km2"].to_numpy(float)}
-    given |= {str(name): hexagons[name].to_numpy(float) for name in people}
-    code = district.fillna(WITHOUT).to_numpy()
-    rows = []
-    for name in names:
-        row: dict[str, Any] = {"district": str(name), "hexagons": int((code == name).sum())}
-        row |= {f"share of {what}": float(v[code == name].sum() / max(v.sum(), 1e-12)) for what, v in given.items()}
-        rows.append(row)
-    frame = pd.DataFrame(rows)
+    values = pd.DataFrame(
+        {"flags": flagged.mean(0), "reports": reports, "area": hexagons["area_km2"].to_numpy(float)}
+        | {str(name): hexagons[name].to_numpy(float) for name in people}
+    )
+    district = hexagons["district"] if "district" in hexagons else pd.Series([None] * len(hexagons), dtype=object)
+    by_district = values.groupby(district.fillna(WITHOUT).to_numpy())
+    names = [*district_names(hexagons), *([WITHOUT] if district.isna().any() else [])]
+    shares = (by_district.sum() / values.sum().clip(lower=1e-12)).add_prefix("share of ").loc[names]
     for what in ("reports", "area"):
-        frame[f"flags ÷ {what}"] = frame["share of flags"] / frame[f"share of {what}"].replace(0, np.nan)
-    return frame
+        shares[f"flags ÷ {what}"] = shares["share of flags"] / shares[f"share of {what}"].replace(0, np.nan)
+    shares.insert(0, "hexagons", by_district.size().loc[names])
+    return shares.rename_axis("district").reset_index().astype({"district": str})
 
 
 def covariates(hexagons: pd.DataFrame, often: np.ndarray) -> pd.DataFrame:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.examined import CONTROLS, NETWORK, TREES, Examined, words
-from stforecast.reports.figures import label, new_figure, whiskers
+from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
 from stforecast.scoring.metrics import reported_to_expected
@@ -32,85 +32,88 @@ BETTER_UP = ("average_precision", "hit_rate_5")
 """Compared metrics of which more is better; of the others less is."""
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
+NOTE = (
+    "Hit rate 5 %: share of the reports inside the 5 % of hexagons ranked highest each hour. PAI 1 %: share of the "
+    "reports inside the 1 % ranked highest ÷ share of the area. Average precision and ROC AUC: how well hexagons and "
+    "hours with a report are ranked before those without; higher is better. Log loss and deviance: how far forecast "
+    "probabilities and expected counts are from what was reported; lower is better. Calibration slope: 1 where risks "
+    "are right, below 1 where high ones are too high and low ones too low. Reported ÷ expected: 1 where as many "
+    "reports came as were expected, below 1 where fewer came. 90 % intervals hold: share of daily counts inside "
+    "their interval; more than 90 % where counts are small, since intervals end at whole counts."
+)
 
 
-def section(examined: Examined) -> Section:
+def section(run: EvaluatedRun) -> Section:
     """The table, the differences in words and figures, and the verdict on the network."""
-    pairs = differences_of(examined, examined.leader)
-    blocks: list[Block] = [Text(_told(examined)), _table(examined.card)]
-    blocks.append(
-        Text(
-            "Average precision: how well hexagons and hours with a report are ranked before those without. Log loss "
-            "and deviance: how far probabilities and expected counts are from what came, lower is better. Calibration "
-            "slope: 1 where risks are neither too extreme nor too timid. Hit rate 5 %: share of the reports inside the "
-            "5 % of hexagons ranked highest each hour. PAI 1 %: hit rate ÷ share of area at 1 %. Reported "
-            "÷ expected: below 1 too much was expected. "
-            "90 % intervals hold: share of daily counts inside their interval; more than 90 % where counts are small, "
-            "since intervals end at whole counts.",
-            note=True,
+    pairs = differences_of(run, run.leader)
+    blocks: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), Text(NOTE, note=True)]
+    if pairs and run.blocks > 1:
+        blocks += [_picture(run.leader, pairs), *(Text(line) for line in sentences(run.leader, pairs))]
+        note = (
+            "A difference is clear where its 95 % interval excludes zero. Both forecasters are compared on the same "
+            f"days; {of_blocks(run.blocks)}. There are {sum(map(len, pairs.values()))} differences: by chance alone "
+            "one in twenty would look clear."
         )
-    )
-    if pairs and examined.blocks > 1:
-        blocks += [_picture(examined.leader, pairs), *(Text(line) for line in sentences(examined.leader, pairs))]
-        blocks.append(
-            Text(
-                f"{of_blocks(examined.blocks)}: each is of a bootstrap over weeks that takes both forecasters on the "
-                f"same days. There are {sum(map(len, pairs.values()))} of them: by chance alone one in twenty would be "
-                "clear of zero.",
-                note=True,
-            )
-        )
+        blocks.append(Text(note, note=True))
     return Section("forecasters", "The forecasters compared", blocks)
 
 
-def _told(examined: Examined) -> str:
-    """The verdict, as far as the blocks of the test slice allow one, and how much of the slice is masked."""
-    rest, masked = of_blocks(examined.blocks), masked_words(examined.card.get("masked"))
-    if examined.blocks < 2:
-        said = f"The test slice is {rest}. No difference between the forecasters can be told from chance."
+def _patrolled(run: EvaluatedRun) -> str:
+    """What the forecasts would have been worth on the ground."""
+    entries = run.card["forecasters"]
+    told = [(run.leader, f"the {words(run.leader)}"), (REFERENCE, "the average of past weeks (rolling climatology)")]
+    rates = {what: entries[name]["hit_rate_5"] for name, what in dict(told).items() if name in entries}
+    (first, rate), *others = ((what, rate) for what, rate in rates.items() if rate is not None)
+    said = f"Patrolling the 5 % of hexagons that {first} ranks highest each hour would have covered {rate:.1%} of the "
+    return f"{said}reports" + "".join(f"; with {what}, {rate:.1%}" for what, rate in others) + "."
+
+
+def _verdict(run: EvaluatedRun) -> str:
+    """The verdict, as far as the weeks of the test slice allow one, and how much of the slice is masked."""
+    rest, masked = of_blocks(run.blocks), masked_words(run.card.get("masked"))
+    if run.blocks < 2:
+        said = f"The test days are {rest}. No difference between the forecasters can be told from chance."
     else:
-        said = verdict(examined) + ("" if examined.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
+        said = verdict(run) + ("" if run.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
     return said + (f" {masked.capitalize()}." if masked else "")
 
 
-def differences_of(examined: Examined, leader: str) -> dict[str, dict[str, Any]]:
+def differences_of(run: EvaluatedRun, leader: str) -> dict[str, dict[str, Any]]:
     """`leader` minus every other forecaster, by forecaster, then metric: of the scorecard where it has them."""
-    others = [name for name in examined.intensity if name != leader]
-    if leader == examined.leader:
-        found = examined.card["differences"]
-    else:
-        samples = {
-            name: Sample.of(examined.intensity[name], examined.counts, examined.weights) for name in (leader, *others)
-        }
-        found = differences(samples, examined.blocks)
+    others = [name for name in run.intensity if name != leader]
+    found = run.card["differences"]
+    if leader != run.leader:
+        samples = {name: Sample.of(run.intensity[name], run.counts, run.weights) for name in (leader, *others)}
+        found = differences(samples, run.blocks)
     return {name: found[f"{leader} - {name}"] for name in others}
 
 
-def verdict(examined: Examined) -> str:
-    """Whether the network beats the controls and the trees of the run, by deviance."""
-    if NETWORK not in examined.intensity:
+def verdict(run: EvaluatedRun) -> str:
+    """Whether the network beats the simple baselines and the trees of the run, by deviance."""
+    if NETWORK not in run.intensity:
         return "The network is not among the forecasters of this run."
-    pairs = differences_of(examined, NETWORK)
-    groups = {"the controls": CONTROLS, "the tree ensembles": TREES}
-    said = [_group_verdict(pairs, [n for n in names if n in pairs], group) for group, names in groups.items()]
-    return " ".join(said)
+    pairs = {name: metrics[JUDGE] for name, metrics in differences_of(run, NETWORK).items()}
+    groups = {"the simple baselines": BASELINES, "the tree ensembles": TREES}
+    return " ".join(
+        _group_verdict({n: pairs[n] for n in names if n in pairs}, group) for group, names in groups.items()
+    )
 
 
-def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], names: Sequence[str], group: str) -> str:
-    if not names:
-        return f"None of {group} is part of this run, so that the network is not held against them."
-    by_side: dict[str, list[str]] = {"ahead": [], "behind": [], "level": []}
-    for name in names:
-        by_side[side(JUDGE, pairs[name][JUDGE])].append(words(name))
-    if len(by_side["ahead"]) == len(names):
-        return f"The network beats {group} of this run on the test slice in deviance ({_listed(by_side['ahead'])})."
-    parts = [
-        ("is ahead of", by_side["ahead"]),
-        ("cannot be told from", by_side["level"]),
-        ("is behind", by_side["behind"]),
-    ]
-    said = "; ".join(f"it {what} {_listed(which)}" for what, which in parts if which)
-    return f"The network does not beat {group} of this run on the test slice in deviance: {said}."
+def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
+    if not pairs:
+        return f"The run holds none of {group} to compare the network with."
+    sides = _by_side({words(name): side(JUDGE, found) for name, found in pairs.items()})
+    if set(sides) == {"ahead"}:
+        return f"The network beats {group} of this run in deviance ({listed(sides['ahead'])})."
+    what = {"ahead": "is better than", "level": "cannot be told apart from", "behind": "is worse than"}
+    said = "; ".join(f"it {what[name]} {listed(names)}" for name, names in sides.items())
+    return f"The network does not beat {group} of this run in deviance: {said}."
+
+
+def _by_side(sides: Mapping[str, str]) -> dict[str, list[str]]:
+    """What lies ahead, level and behind, in this order; a side without any is absent."""
+    found = {which: [name for name, own in sides.items() if own == which] for which in ("ahead", "level", "behind")}
+    return {which: names for which, names in found.items() if names}
 
 
 def side(metric: str, found: Mapping[str, float | None]) -> str:
@@ -122,61 +125,44 @@ def side(metric: str, found: Mapping[str, float | None]) -> str:
 
 
 def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One sentence for every other forecaster: which differences are clear of zero."""
+    """One sentence for every other forecaster: which differences are clear."""
     out = []
+    what = {"ahead": "better in", "behind": "worse in", "level": "no clear difference in"}
     for name, metrics in pairs.items():
-        sides: dict[str, list[str]] = {"ahead": [], "behind": [], "level": []}
-        for metric, found in metrics.items():
-            sides[side(metric, found)].append(COLUMNS[metric][0].removesuffix(" × 10³"))
-        parts = [f"{words(leader)} better in {_listed(sides['ahead'])}"] if sides["ahead"] else []
-        parts += [f"worse in {_listed(sides['behind'])}"] if sides["behind"] else []
-        clear = f"clear of zero: {', '.join(parts)}" if parts else "no difference is clear of zero"
-        level = f"; not clear: {_listed(sides['level'])}" if sides["level"] and parts else ""
-        out.append(f"Against {words(name)}: {clear}{level}.")
+        sides = _by_side({COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()})
+        said = "; ".join(f"{what[which]} {listed(names)}" for which, names in sides.items())
+        if set(sides) == {"level"}:
+            said = "no clear difference"
+        out.append(f"{words(leader).capitalize()} against {words(name)}: {said}.")
     return out
 
 
 def _table(card: Mapping[str, Any]) -> Table:
     rows = []
     for name, entry in sorted(card["forecasters"].items(), key=lambda item: item[1][JUDGE]):
-        row: dict[str, Any] = {"forecaster": words(name)}
-        for key, (heading, _) in COLUMNS.items():
-            value = entry.get(key)
-            if key == "bias":
-                value = reported_to_expected(value)
-            row[heading] = value * 1000 if value is not None and key == JUDGE else value
-        rows.append(row)
-    formats = dict(COLUMNS.values())
+        values = {key: entry.get(key) for key in COLUMNS} | {"bias": reported_to_expected(entry.get("bias"))}
+        if values[JUDGE] is not None:
+            values[JUDGE] *= 1000
+        rows.append({"forecaster": words(name)} | {COLUMNS[key][0]: value for key, value in values.items()})
     caption = (
-        f"Test slice, {card['events']:,} events, {card['hexagons']:,} hexagons, all categories; lowest deviance first."
+        f"Test days, {card['events']:,} reports, {card['hexagons']:,} hexagons, all categories; best deviance first."
     )
-    return Table("forecasters", pd.DataFrame(rows), caption, formats)
+    return Table("forecasters", pd.DataFrame(rows), caption, dict(COLUMNS.values()))
 
 
 def _picture(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> Picture:
     """Gain of the leader over every other in deviance and average precision, to the right where it is ahead."""
     names = list(pairs)
     figure, axes = new_figure(1, 2, height=1.0 + 0.32 * len(names), sharey=True)
-    shown = [(JUDGE, "deviance saved × 10⁵", -1e5), ("average_precision", "average precision gained", 1.0)]
+    shown = {JUDGE: ("Deviance saved × 10⁵", -1e5), "average_precision": ("Average precision gained", 1.0)}
     parts = []
-    for one, (metric, heading, unit) in zip(axes, shown, strict=True):
+    for one, (metric, (heading, unit)) in zip(axes, shown.items(), strict=True):
         found = np.array([[pairs[name][metric][key] for key in ("low", "estimate", "high")] for name in names], float)
-        low, middle, high = (found * unit).T if unit > 0 else (found * unit)[:, ::-1].T
+        low, middle, high = (found * unit)[:, :: 1 if unit > 0 else -1].T
         whiskers(one, [words(name) for name in names], low, middle, high)
-        label(one, f"{words(leader)} against …", heading)
-        parts += [
-            f"{words(n)} {m:+.3g} [{a:.3g}, {b:.3g}]" for n, a, m, b in zip(names, low, middle, high, strict=True)
-        ]
-    half = len(names)
-    alt = f"Gains of {words(leader)} with 95 % intervals. Deviance saved × 10⁵: {'; '.join(parts[:half])}. "
-    alt += f"Average precision gained: {'; '.join(parts[half:])}."
-    return Picture(
-        "differences",
-        figure,
-        alt,
-        "To the right of zero the first is ahead; where an interval reaches across zero, neither is.",
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        label(one, f"{words(leader)} against …", heading.lower())
+        each = [f"{words(n)} {m:+.3g} [{a:.3g}, {b:.3g}]" for n, a, m, b in zip(names, low, middle, high, strict=True)]
+        parts.append(f"{heading}: {'; '.join(each)}.")
+    alt = f"Gains of {words(leader)} with 95 % intervals. {' '.join(parts)}"
+    caption = f"To the right of zero the {words(leader)} is better; where a bar reaches across zero, neither is."
+    return Picture("differences", figure, alt, caption)

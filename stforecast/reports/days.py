@@ -8,40 +8,35 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, draw_map, highest
+from stforecast.delivery.figures import class_legend, fit_maps, label, new_figure
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, draw_map, highest
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.examined import Examined, words
-from stforecast.reports.figures import class_legend, fit_maps, label, new_figure
+from stforecast.reports.evaluated import EvaluatedRun, words
 from stforecast.reports.page import Block, Picture, Section, Text
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""
+NOTE = (
+    "The left map is smooth and the right one spotty even where a forecast is perfect: an expected 0.4 reports come as "
+    "0 on most days and as 1 or more on some."
+)
 
 
-def section(examined: Examined) -> Section:
+def section(run: EvaluatedRun) -> Section:
     """Three days as pairs of maps."""
     title = "Three days: forecast and what was reported"
-    if examined.cube.resolution is None:
+    if run.cube.resolution is None:
         return Section("days", title, [Text("The places are not H3 hexagons, so that there is no map.")])
-    lam, y = examined.day(examined.intensity[examined.leader]), examined.day(examined.counts)
-    bounds, counts = class_bounds(lam.ravel(), most=6), count_bounds(y)
-    blocks: list[Block] = [
-        Text(
-            f"All categories over 24 hours, forecast by the {words(examined.leader)}. The typical day has the median "
-            "number of reports and the busy day the most; the badly forecast day is the one whose counts lie farthest "
-            "from the forecast for what chance alone would do. Outlined: the "
-            f"{TOP_SHARE:.0%} of hexagons with the highest forecast."
-        )
-    ]
-    blocks += [_pair(examined, kind, day, lam[day], y[day], bounds, counts) for kind, day in choose(lam, y).items()]
-    blocks.append(
-        Text(
-            "The left map is smooth and the right one spotty even where a forecast is perfect: an expected 0.4 reports "
-            "come as 0 on most days and as 1 or more on some.",
-            note=True,
-        )
+    lam, y = run.day(run.intensity[run.leader]), run.day(run.counts)
+    said = (
+        f"Reports of all categories in 24 hours, as the {words(run.leader)} expected them and as they came. The "
+        "typical day has the median number of reports, the busy day the most. On the badly forecast day reports and "
+        "forecast differ most, beyond what chance alone brings about. Outlined: the "
+        f"{TOP_SHARE:.0%} of hexagons with the highest forecast."
     )
-    return Section("days", title, blocks)
+    blocks: list[Block] = [Text(said)]
+    blocks += [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
+    return Section("days", title, [*blocks, Text(NOTE, note=True)])
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
@@ -81,29 +76,21 @@ def count_labels(bounds: np.ndarray) -> list[str]:
     return ["0", *between, f"{bounds[-1]} and more"]
 
 
-def _pair(
-    examined: Examined,
-    kind: str,
-    day: int,
-    lam: np.ndarray,
-    y: np.ndarray,
-    bounds: np.ndarray,
-    counts: np.ndarray,
-) -> Picture:
-    """A day's maps: λ by classes between `bounds`, counts by those between `counts`."""
-    cube = examined.cube
-    begin = cube.time_of(int(examined.issues[day])).tz_convert(cube.time_zone)
+def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray) -> Picture:
+    """A day's maps of expected reports and counts, in classes that fit all days: daily λ and counts [m n]."""
+    cube, bounds, counts = run.cube, class_bounds(lam.ravel(), most=6), count_bounds(y)
+    lam, y = lam[day], y[day]
     figure, axes = new_figure(1, 2)
     top = highest(lam, TOP_SHARE)
-    draw_map(axes[0], cube.cells, lam, bounds, top)
-    draw_map(axes[1], cube.cells, y, counts, top)
+    draw_map(axes[0], cube.cells, colours_of(lam, bounds), top)
+    draw_map(axes[1], cube.cells, colours_of(y, counts), top)
     label(axes[0], f"Expected: {lam.sum():,.0f}")
     label(axes[1], f"Reported: {y.sum():,.0f}")
     fit_maps(figure, 1, 2, rest=0.75)
-    class_legend(axes[0], class_labels(bounds), "Expected of a hexagon in 24 hours")
+    class_legend(axes[0], class_labels(bounds), "Expected reports of a hexagon in 24 hours")
     class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
     held = float(y[top].sum() / max(y.sum(), 1))
-    when = _date(begin)
+    when = _date(cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone))
     alt = (
         f"Two maps of the {kind} day, {when}: {lam.sum():,.0f} reports expected, {y.sum():,.0f} came. The "
         f"{len(top)} outlined hexagons held {held:.0%} of them, where {lam[top].sum() / lam.sum():.0%} were expected."

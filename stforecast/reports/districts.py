@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from stforecast.cube.districts import named
-from stforecast.reports.examined import words
-from stforecast.reports.figures import BLUE, heat, label, new_figure
+from stforecast.delivery.figures import BLUE, colour_bar, heat, label, new_figure
+from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.reports.rhythm import BINS
@@ -22,12 +22,12 @@ WEAK = 0.25
 
 def section(local: Local) -> Section:
     """Arrest shares and clusters of districts, where the publisher gives them."""
-    title, district = "Districts", local.district()
+    district = local.district()
     if district.isna().all():
-        said = "The publisher names no districts and grid.districts names no polygons: there is nothing to say of them."
-        return Section("districts", title, [Text(said)])
-    blocks: list[Block] = [Text(_counted(local, district))]
-    return Section("districts", title, [*blocks, *_arrests(local, district), *_clusters(local, district)])
+        said = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
+        return Section("districts", "Districts", [Text(said)])
+    blocks = [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
+    return Section("districts", "Districts", blocks)
 
 
 def _counted(local: Local, district: pd.Series) -> str:
@@ -55,29 +55,21 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
         .agg(events="size", arrests="sum")
         .reset_index()
     )
-    frame["share with an arrest"] = frame["arrests"] / frame["events"]
+    share = frame["share with an arrest"] = frame["arrests"] / frame["events"]
     frame["from"], frame["to"] = proportion_confint(frame["arrests"], frame["events"], method="wilson")
     figure, (axes,) = new_figure()
-    share = frame["share with an arrest"]
-    axes.errorbar(
-        frame["events"],
-        share,
-        [share - frame["from"], frame["to"] - share],
-        fmt="o",
-        color=BLUE,
-        markersize=5,
-        linewidth=1,
-    )
-    for name, place in zip(frame["district"], zip(frame["events"], share, strict=True), strict=True):
-        axes.annotate(f" {name}", place, fontsize=8.5, parse_math=False)
+    bars = [share - frame["from"], frame["to"] - share]
+    axes.errorbar(frame["events"], share, bars, fmt="o", color=BLUE, markersize=5, linewidth=1)
+    for name, x, y in zip(frame["district"], frame["events"], share, strict=True):
+        axes.annotate(f" {name}", (x, y), fontsize=8.5, parse_math=False)
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    label(axes, "Arrests and volume by district", "events of the record", "share with an arrest")
+    label(axes, "Arrests and number of events by district", "events of the record", "share with an arrest")
     said = f"An arrest is recorded for {frame['arrests'].sum() / frame['events'].sum():.1%} of the events."
     if len(frame) >= LEAST_DISTRICTS:
         rank = spearmanr(frame["events"], share)
         said += (
-            f" Rank correlation of share and volume over {len(frame)} districts: {rank.statistic:+.2f} "
+            f" Rank correlation of that share with the number of events, {len(frame)} districts: {rank.statistic:+.2f} "
             f"(p = {rank.pvalue:.2g}{', not clear of chance' if rank.pvalue > 0.05 else ''})."
         )
     said += (
@@ -85,11 +77,8 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
     )
     alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {said}"
     formats = {"arrests": "{:,.0f}"} | dict.fromkeys(("share with an arrest", "from", "to"), "{:.1%}")
-    return [
-        Text(said),
-        Picture("arrests", figure, alt, "With 95 % Wilson intervals."),
-        Table("arrests", frame, formats=formats),
-    ]
+    picture = Picture("arrests", figure, alt, "With 95 % Wilson intervals.")
+    return [Text(said), picture, Table("arrests", frame, formats=formats)]
 
 
 def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
@@ -127,34 +116,29 @@ def _clusters(local: Local, district: pd.Series) -> list[Block]:
         return [Text(f"{len(table)} districts with {LEAST_EVENTS} events: too few to look for groups among them.")]
     labels, silhouettes = cluster(table.to_numpy(), local.seed)
     best = max(silhouettes, key=lambda k: silhouettes[k])
+    group = np.array(["ABCDEFGH"[number] for number in labels])
     spread = table.std(ddof=0)
     scaled = (table - table.mean()) / spread.where(spread > 0, 1)
     order = np.lexsort((table.index.astype(str), labels))
     figure, (left, right) = new_figure(1, 2, height=0.9 + 0.27 * max(len(table), 6), width_ratios=[3, 1.2])
-    names = [f"{table.index[i]}  ({'ABCDEFGH'[labels[i]]})" for i in order]
-    image = heat(left, scaled.to_numpy()[order], names, list(table.columns))
-    image.set(cmap="RdBu_r", clim=(-2.5, 2.5))
+    names = [f"{table.index[i]}  ({group[i]})" for i in order]
+    image = heat(left, scaled.to_numpy()[order], names, list(table.columns), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
     left.tick_params(axis="x", labelrotation=90)
-    figure.colorbar(image, ax=left, shrink=0.7).outline.set_visible(False)
-    label(left, "Profiles, in standard deviations", "", "")
+    colour_bar(figure, left, image)
+    label(left, "Profiles, in standard deviations")
     right.plot(list(silhouettes), list(silhouettes.values()), "o-", color=BLUE, markersize=4)
     right.axhline(WEAK, color="0.7", linewidth=1)
     right.set_ylim(0, 1)
     right.set_xticks(list(silhouettes))
-    label(right, "Mean silhouette", "groups k", "")
-    groups = ["; ".join(", ".join(map(str, table.index[labels == g])) for g in range(best))]
-    top = silhouettes[best]
-    said = f"Districts of like profiles (k-means, k = {best} of highest silhouette, {top:.2f}): {groups[0]}."
-    said += (
-        f" A silhouette of no more than {WEAK} means that there is no substantial structure: read nothing into the "
-        "groups."
-        if top <= WEAK
-        else " Groups are a way to describe how districts' reports are mixed; they are no ranking and no explanation."
-    )
+    label(right, "Mean silhouette", "groups k")
+    groups = "; ".join(", ".join(map(str, table.index[labels == number])) for number in range(best))
+    said = f"Districts of like profiles (k-means, {best} groups, mean silhouette {silhouettes[best]:.2f}): {groups}. "
+    if silhouettes[best] <= WEAK:
+        said += f"A silhouette of {WEAK} or less is what districts without groups give: read nothing into these."
+    else:
+        said += "Groups describe how districts' reports are mixed; they are no ranking and no explanation."
     if min(np.bincount(labels)) == 1:
         said += " A group of one district says that it differs from all others."
-    alt = (
-        f"Heat map of {len(table)} districts by profile, in order of group; mean silhouette by number of groups. {said}"
-    )
-    shown = table.reset_index(names="district").assign(group=["ABCDEFGH"[g] for g in labels])
+    alt = f"Heat map of {len(table)} districts by profile, by group; mean silhouette by number of groups. {said}"
+    shown = table.reset_index(names="district").assign(group=group)
     return [Text(said), Picture("district_groups", figure, alt), Table("district_profiles", shown, shown=False)]

@@ -1,15 +1,14 @@
-"""Section: is the city of the last weeks still the one that is learned from?
+"""Section: is the city of the last weeks still the one that forecasters learned from?
 
-Each of the last weeks' level and mix is held against all windows of the same length in the training slice, each as it
-was known at its own end, so that late reports burden both alike. The windows are the blocks of a moving-block
-bootstrap: how far one of them lies from the mean of the others is what chance and season do.
+The number and the mix of reports in the last weeks are compared with all windows of the same length in the training
+slice, each as it was known at its own end, so that late reports burden both alike. The windows are the blocks of a
+moving-block bootstrap: how far one of them lies from the mean of the others is what chance and season do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
 from stforecast.cube import Cube
+from stforecast.delivery.figures import BLUE, GREY, label, new_figure
 from stforecast.features.targets import outcomes, scored
-from stforecast.reports.examined import test_predictions, words
-from stforecast.reports.figures import BLUE, GREY, label, new_figure
+from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, p_value
+from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.slope import calibration_slope
@@ -34,11 +33,20 @@ LEAST_DAYS = 10
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Calibrated λ [m k n c] of a forecaster of a run on the test slice."""
+
+    run: str
+    forecaster: str
+    intensity: np.ndarray
+
+
+@dataclass(frozen=True)
 class Shift:
     """A distance of the last window from the others, what 95 % of these lie within, and the share that lie as far."""
 
     distance: float
-    usual: float
+    limit: float
     p: float
 
 
@@ -103,31 +111,31 @@ def recorded(cube: Cube, first: int, last: int) -> bool:
     return masked is None or not masked[first:last].any()
 
 
-def section(local: Local, split: Split) -> Section:
-    """Level by category, and mixes of categories, hours and districts, in one table."""
-    title = f"The last {WEEKS} weeks against the training slice"
+def section(local: Local, split: Split, predictions: Predictions | None) -> Section:
+    """Number of reports by category and mixes of categories, hours and districts; calibration of the `predictions`."""
+    title = f"The last {WEEKS} weeks and the period before"
+    return Section("drift", title, [*_shifts(local, split), *_calibration(local, split, predictions)])
+
+
+def _shifts(local: Local, split: Split) -> list[Block]:
+    """The shifts in one table."""
     if not recorded(local.cube, local.cube.steps - 7 * WEEKS * split.day, local.cube.steps):
-        return Section("drift", title, [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")])
+        return [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")]
     shifts, ratios = shifts_of(local, split)
     if not shifts:
-        return Section("drift", title, [Text("The training slice is too short to tell what is usual.")])
+        return [Text(f"The training slice is too short to compare the last {WEEKS} weeks with.")]
     frame = table_of(shifts, ratios)
     note = (
-        "Last weeks ÷ usual: number of reports ÷ geometric mean of the other windows; the distance of a level is the "
-        "logarithm of that, without its sign. Mix: Jensen–Shannon distance, 0 for the same mix and 1 for nothing in "
-        "common; events without a district are left out of the mix of districts. p: share of the training windows "
-        f"that lie as far from the others, controlled for false discoveries over {len(shifts)} tests. Windows overlap, "
-        "and in a training slice of few years few are apart: p is rough. Every window counts what was known at its own "
-        "end."
+        f"The last {WEEKS} weeks are compared with every {WEEKS} weeks of the training slice, the period that "
+        "forecasters learn from. Last weeks ÷ earlier: number of reports ÷ geometric mean of the other windows; the "
+        "distance of a number is the logarithm of that, without its sign. Mix: Jensen–Shannon distance, 0 for the same "
+        "mix and 1 for nothing in common; events without a district are left out of the mix of districts. p: share of "
+        f"the earlier windows that lie as far from the others, corrected for {len(shifts)} tests. Windows overlap, and "
+        "a training slice of few years holds few that do not: p is rough. Every window counts what was known at its "
+        "own end."
     )
-    formats: dict[str, Any] = {
-        "last weeks ÷ usual": "{:.2f}",
-        "distance": "{:.3f}",
-        "95 % of windows within": "{:.3f}",
-        "p": p_value,
-    }
-    blocks: list[Block] = [Text(headline(frame)), Table("drift", frame, formats=formats), Text(note, note=True)]
-    return Section("drift", title, blocks)
+    formats = {"last weeks ÷ earlier": "{:.2f}", "distance": "{:.3f}", "95 % of windows within": "{:.3f}"}
+    return [Text(headline(frame)), Table("drift", frame, formats=formats), Text(note, note=True)]
 
 
 def table_of(shifts: Mapping[str, Shift], ratios: Mapping[str, float]) -> pd.DataFrame:
@@ -135,16 +143,16 @@ def table_of(shifts: Mapping[str, Shift], ratios: Mapping[str, float]) -> pd.Dat
 
     Args:
         shifts: by name.
-        ratios: of levels, `level_ratio`.
+        ratios: of numbers of reports, `level_ratio`.
     """
     adjusted = false_discovery_control([shift.p for shift in shifts.values()])
-    outside = np.array([shift.distance > shift.usual for shift in shifts.values()])
+    outside = np.array([shift.distance > shift.limit for shift in shifts.values()])
     return pd.DataFrame(
         {
             "of": list(shifts),
-            "last weeks ÷ usual": [ratios.get(name, np.nan) for name in shifts],
+            "last weeks ÷ earlier": [ratios.get(name, np.nan) for name in shifts],
             "distance": [shift.distance for shift in shifts.values()],
-            "95 % of windows within": [shift.usual for shift in shifts.values()],
+            "95 % of windows within": [shift.limit for shift in shifts.values()],
             "p": adjusted,
             "verdict": np.select([outside & (adjusted <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN),
         }
@@ -155,13 +163,13 @@ def headline(frame: pd.DataFrame) -> str:
     """What `table_of` shows, in words: what lies outside by itself, and what of it is clear over all tests."""
     outside = frame.loc[frame["verdict"] != WITHIN, "of"].tolist()
     clear = frame.loc[frame["verdict"] == CLEAR, "of"].tolist()
-    usual = f"what 95 % of the windows of {WEEKS} weeks in the training slice keep within"
+    limits = f"what 95 % of the earlier windows of {WEEKS} weeks stay within"
     if not outside:
-        return f"No level and no mix of the last {WEEKS} weeks lies outside {usual}."
-    said = f"Outside {usual}: {', '.join(outside)} ({len(outside)} of {len(frame)} levels and mixes). "
+        return f"No number of reports and no mix of the last {WEEKS} weeks lies outside {limits}."
+    said = f"The last {WEEKS} weeks lie outside {limits} in {', '.join(outside)} ({len(outside)} of {len(frame)}). "
     if not clear:
-        return said + "Over all tests together that is not clear of chance, which puts one in twenty outside."
-    return said + f"Clear of chance over all tests: {', '.join(clear)}; what was learned there may fit less."
+        return said + "Chance alone puts one in twenty outside; over all tests together none is clear of it."
+    return said + f"Clear of chance over all tests: {', '.join(clear)}; there the forecast may fit less well."
 
 
 def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, float]]:
@@ -171,8 +179,8 @@ def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, f
     category = pd.Categorical(local.frame["category"], list(local.categories)).codes.astype(np.int64)
     by_category = windows_of(local, split, category, len(local.categories))
     levels = {"all": by_category.sum(1)} | {name: by_category[:, i] for i, name in enumerate(local.categories)}
-    shifts = {f"level of {words(name)}": level_shift(values) for name, values in levels.items()}
-    ratios = {f"level of {words(name)}": level_ratio(values) for name, values in levels.items()}
+    shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in levels.items()}
+    ratios = {f"number of {words(name)} reports": level_ratio(values) for name, values in levels.items()}
     shifts["mix of categories"] = mix_shift(by_category)
     hour = local.frame["time"].dt.hour.to_numpy(np.int64)
     shifts["mix of hours"] = mix_shift(windows_of(local, split, hour, 24))
@@ -183,18 +191,13 @@ def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, f
     return shifts, ratios
 
 
-def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[Block]:
-    """Calibration of the run of this configuration by month of its test slice, if there is one."""
-    from stforecast.pipeline.stages import Stages
-
-    assert isinstance(stages, Stages)
-    run = stages.run()
-    if not run.finished:
+def _calibration(local: Local, split: Split, predictions: Predictions | None) -> Sequence[Block]:
+    """Calibration by month of the test slice."""
+    if predictions is None:
         return [Text("There is no finished run of this configuration: its calibration by month is left out.")]
-    name = run.facts()["forecasters"][0]
-    lam, counts = test_predictions(stages, run, local.cube, split, [name])[name], outcomes(local.cube, split, "test")
-    issued = local.cube.times_of(scored(local.cube, split, "test")).tz_convert(local.cube.time_zone).tz_localize(None)
-    months = by_month(np.asarray(lam), counts, issued, local.seed)
+    cube, name = local.cube, words(predictions.forecaster)
+    issued = cube.times_of(scored(cube, split, "test")).tz_convert(cube.time_zone).tz_localize(None)
+    months = by_month(np.asarray(predictions.intensity), outcomes(cube, split, "test"), issued, local.seed)
     if not len(months):
         return [Text("The test slice is too short to tell calibration by month.")]
     figure, (axes,) = new_figure(height=2.8)
@@ -203,24 +206,23 @@ def calibration_blocks(stages: object, local: Local, split: Split) -> Sequence[B
     axes.vlines(place, months["from"], months["to"], color=BLUE, linewidth=2)
     axes.plot(place, ratio, "o", color=BLUE, markersize=5)
     axes.set_xticks(place, months["month"], rotation=45 if len(months) > 8 else 0)
-    label(axes, f"Reported ÷ expected by month, {words(name)}", "", "with 95 % interval")
-    said = f"Calibration of the {words(name)} (run {run.name}) by month of its test slice: {months_in_words(months)}"
-    formats = {"expected": "{:,.0f}"} | dict.fromkeys(("reported ÷ expected", "from", "to"), "{:.3f}")
-    formats |= {"slope": "{:.2f}"}
+    label(axes, f"Reported ÷ expected by month, {name}", "", "with 95 % interval")
+    said = f"Calibration of the {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
     alt = f"{said} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
-    return [Text(said), Picture("calibration", figure, alt), Table("calibration", months, formats=formats)]
+    table = Table("calibration", months, formats={"slope": "{:.2f}"})
+    return [Text(said), Picture("calibration", figure, alt), table]
 
 
 def months_in_words(months: pd.DataFrame) -> str:
-    """What `by_month` shows: all months together, those clear of 1, and those of too few blocks to tell."""
+    """What `by_month` shows: all months together, those off 1, and those of too few weeks to tell."""
     whole = months["reported"].sum() / months["expected"].sum()
-    told = months[months["blocks"] >= ENOUGH_BLOCKS]
+    told = months[months["weeks"] >= ENOUGH_BLOCKS]
     off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
-    said = f"reported ÷ expected is {whole:.3f} over these months together, and "
-    said += f"clear of 1 in {', '.join(off)}." if off else "clear of 1 in none."
-    for blocks in range(1, ENOUGH_BLOCKS):
-        if few := months.loc[months["blocks"] == blocks, "month"].tolist():
-            said += f" {', '.join(few)}: {of_blocks(blocks)}."
+    said = f"reported ÷ expected is {whole:.3f} over these months together; "
+    said += f"the interval excludes 1 in {', '.join(off)}." if off else "in no month does the interval exclude 1."
+    for weeks in range(1, ENOUGH_BLOCKS):
+        if few := months.loc[months["weeks"] == weeks, "month"].tolist():
+            said += f" {', '.join(few)}: {of_blocks(weeks)}."
     return said
 
 
@@ -242,7 +244,7 @@ def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed
         weights = day_weights(len(here), seed=seed)
         ratio = interval(Draws(came.sum() / expected.sum(), (weights @ came) / (weights @ expected)))
         slope = calibration_slope(pool(lam[here]), pool(counts[here]))
-        blocks = block_count(len(here))
-        rows.append((str(name), int(came.sum()), expected.sum(), ratio.low, ratio.estimate, ratio.high, slope, blocks))
-    names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "blocks"]
+        weeks = block_count(len(here))
+        rows.append((str(name), int(came.sum()), expected.sum(), ratio.low, ratio.estimate, ratio.high, slope, weeks))
+    names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "weeks"]
     return pd.DataFrame(rows, columns=names)

@@ -4,7 +4,7 @@ Gi* (Getis and Ord 1992; Ord and Getis 1995) of a hexagon compares the sum over 
 Its z is analytic (esda); its p comes from drawing as many hexagons at random, since counts are too few for a normal
 tail, and is controlled for false discoveries (Benjamini and Hochberg 1995) over all hexagons, or hexagons and periods.
 Classes of change are those of Esri's "Emerging Hot Spot Analysis" (ArcGIS Pro, How Emerging Hot Spot Analysis works),
-each period held against the city of its own time, trends by Mann and Kendall's test.
+each period compared with the city of its own time, trends by Mann and Kendall's test.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, kendalltau
 
-from stforecast.delivery.map import GREY
-from stforecast.reports.examined import words
-from stforecast.reports.figures import class_map, fit_maps, label, new_figure
+from stforecast.delivery.figures import fit_maps, panels
+from stforecast.delivery.map import GREY, draw_map, patches
+from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 
@@ -38,16 +38,8 @@ CLASSES = {
     "oscillating": "hot in the last period, and cold in one before",
     "historical": "not hot in the last period, but in 90 % of all",
 }
-COLOURS = {
-    "new": "#d55e00",
-    "consecutive": "#e69f00",
-    "intensifying": "#7f0000",
-    "persistent": "#225ea8",
-    "diminishing": "#56b4e9",
-    "sporadic": "#cc79a7",
-    "oscillating": "#009e73",
-    "historical": "#5f6368",
-}
+PALETTE = ("#d55e00", "#e69f00", "#7f0000", "#225ea8", "#56b4e9", "#cc79a7", "#009e73", "#5f6368")
+COLOURS = dict(zip(CLASSES, PALETTE, strict=True))
 HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
 
 
@@ -167,96 +159,79 @@ def periods(local: Local) -> tuple[np.ndarray, int]:
 
 def section(local: Local) -> Section:
     """Hot spots of the whole record by category, and classes of change."""
-    cube, hexagon = local.cube, local.frame["hexagon"].to_numpy()
+    title, cube, hexagon = "Hot spots", local.cube, local.frame["hexagon"].to_numpy()
     period, days = periods(local)
     count = int(period.max(initial=-1)) + 1
-    shown: list[tuple[str, np.ndarray]] = []
-    changed: dict[str, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
-    change_rows: list[dict[str, Any]] = []
+    signs: dict[str, np.ndarray] = {}
+    changed: dict[str, np.ndarray] = {}
     for i, (name, mine) in enumerate(local.groups.items()):
         if mine.sum() < LEAST_EVENTS:
             continue
         whole = np.bincount(hexagon[mine], minlength=cube.n)
-        spots = gi_star(whole[None].astype(float), cube.edges, local.seed + i)
-        sign = spots.sign[0]
-        shown.append((name, sign))
-        rows.append(
-            {
-                "category": words(name),
-                "hot hexagons": int((sign > 0).sum()),
-                "cold hexagons": int((sign < 0).sum()),
-                "reports in hot ones": float(whole[sign > 0].sum() / whole.sum()),
-            }
-        )
+        sign = signs[name] = gi_star(whole[None].astype(float), cube.edges, local.seed + i).sign[0]
+        hot, cold = sign > 0, sign < 0
+        row = {"category": words(name), "hot hexagons": int(hot.sum()), "cold hexagons": int(cold.sum())}
+        rows.append(row | {"reports in hot ones": float(whole[hot].sum() / whole.sum())})
         if count >= LEAST_PERIODS:
             inside = mine & (period >= 0)
             table = np.bincount(period[inside] * cube.n + hexagon[inside], minlength=count * cube.n)
-            classes = emerging(gi_star(table.reshape(count, cube.n).astype(float), cube.edges, local.seed + i))
-            changed[name] = classes
-            change_rows.append({"category": words(name)} | {c: int((classes == c).sum()) for c in CLASSES})
-    if not shown:
+            changed[name] = emerging(gi_star(table.reshape(count, cube.n).astype(float), cube.edges, local.seed + i))
+    if not signs:
         return Section(
-            "hotspots", "Hot spots", [Text(f"No category has {LEAST_EVENTS} events: no hot spots are sought.")]
+            "hotspots", title, [Text(f"No category has {LEAST_EVENTS} events, too few to look for hot spots.")]
         )
-    return Section(
-        "hotspots",
-        "Hot spots",
-        [*_static(local, shown, rows), *_changes(local, changed, change_rows, count, days)],
-    )
+    return Section("hotspots", title, [*_static(local, signs, rows), *_changes(local, changed, count, days)])
 
 
-def _static(local: Local, shown: list[tuple[str, np.ndarray]], rows: list[dict[str, Any]]) -> list[Block]:
-    frame, first = pd.DataFrame(rows), rows[0]
+def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[Block]:
+    first = rows[0]
     said = (
-        f"Over the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
+        f"In the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
         f"{first['cold hexagons']} in cold spots; the hot ones hold {first['reports in hot ones']:.0%} of the reports."
     )
-    fills = {name: [{1: HOT, -1: COLD, 0: PLAIN}[int(v)] for v in sign] for name, sign in shown}
+    fills = {name: [{1: HOT, -1: COLD, 0: PLAIN}[int(v)] for v in sign] for name, sign in signs.items()}
     figure = _maps(local, fills, {"hot spot": HOT, "cold spot": COLD, "neither": PLAIN})
     listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
     note = (
         "A hot spot is a hexagon that together with its neighbours holds more reports than as many hexagons drawn at "
-        "random (Gi*, 49,999 draws; false discoveries held at 5 % for each category). It follows where people and "
-        "premises are as much as anything else: counts are not divided by who is present. It does not tell why."
+        f"random would (Gi*, {DRAWS:,} draws; corrected for the number of hexagons). Hot spots are often where many "
+        "people and premises are, because counts are not divided by how many are there. They do not tell why."
     )
-    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): sign for name, sign in shown})
+    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): sign for name, sign in signs.items()})
     return [
         Text(said),
         Picture("hot_spots", figure, f"Maps of hot and cold spots. {listed}."),
-        Table("hot_spots", frame, formats={"reports in hot ones": "{:.0%}"}),
+        Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
         Table("hot_spots_by_hexagon", table, shown=False),
         Text(note, note=True),
     ]
 
 
-def _changes(
-    local: Local, changed: dict[str, np.ndarray], rows: list[dict[str, Any]], count: int, days: int
-) -> list[Block]:
+def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int) -> list[Block]:
     if not changed:
-        return [
-            Text(f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: change is not classed.")
-        ]
-    frame = pd.DataFrame(rows)
+        said = f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: too few to class changes."
+        return [Text(said)]
+    sizes = {words(name): {c: int((classes == c).sum()) for c in CLASSES} for name, classes in changed.items()}
+    frame = pd.DataFrame.from_dict(sizes, orient="index")
     used = [c for c in CLASSES if frame[c].any()]
     fills = {name: [COLOURS.get(str(c), PLAIN) for c in classes] for name, classes in changed.items()}
     figure = _maps(local, fills, {c: COLOURS[c] for c in used} | {"none": PLAIN})
-    first = rows[0]
-    listed = ", ".join(f"{first[c]} {c}" for c in used if first[c])
-    said = f"Change over {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
-    meaning = " ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())
+    listed = ", ".join(f"{number} {c}" for c, number in frame[used].iloc[0].items() if number)
+    said = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
     note = (
-        f"{meaning} Classes of Esri's Emerging Hot Spot Analysis; each period is held against the city of the same "
-        "period, so that a class tells how a place changed relative to the city. Neighbouring periods resemble each "
-        "other, which makes trends look surer than they are; and with eight classes some hexagons change class by "
-        "chance."
+        f"{' '.join(f'{name.capitalize()}: {what}.' for name, what in CLASSES.items())} Classes of Esri's Emerging Hot "
+        "Spot Analysis; each period is compared with the city of the same period, so that a class tells how a place "
+        "changed relative to the city. Neighbouring periods resemble each other, which makes trends look surer than "
+        "they are; and with eight classes some hexagons change class by chance."
     )
     table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): c for name, c in changed.items()})
-    alt = f"Maps of hexagons by class of change, a map each for all and every category. {said}"
     return [
         Text(said),
-        Picture("emerging", figure, alt),
-        Table("emerging", frame[["category", *used]]),
+        Picture(
+            "emerging", figure, f"Maps of hexagons by class of change, a map each for all and every category. {said}"
+        ),
+        Table("emerging", frame[used].reset_index(names="category")),
         Table("emerging_by_hexagon", table, shown=False),
         Text(note, note=True),
     ]
@@ -264,17 +239,10 @@ def _changes(
 
 def _maps(local: Local, fills: dict[str, list[str]], legend: dict[str, str]) -> Figure:
     """A map for each category with a colour a hexagon [n]."""
-    from matplotlib.patches import Patch
-
-    rows, columns = -(-len(fills) // 2), min(2, len(fills))
-    figure, axes = new_figure(rows, columns)
-    cells = local.cube.cells
-    for one, (name, fill) in zip(axes, fills.items(), strict=False):
-        class_map(one, cells, fill)
-        label(one, words(name))
-    for spare in axes[len(fills) :]:
-        spare.set_visible(False)
-    fit_maps(figure, rows, columns, rest=0.5)
-    handles = [Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=name) for name, colour in legend.items()]
+    figure, axes = panels(map(words, fills), height=3.4)
+    for one, fill in zip(axes, fills.values(), strict=True):
+        draw_map(one, local.cube.cells, fill, scale_bar=False)
+    fit_maps(figure, -(-len(fills) // 2), min(2, len(fills)), rest=0.5)
+    handles = patches(legend, edgecolor=GREY, linewidth=0.4)
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
     return figure

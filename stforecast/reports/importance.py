@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,19 +16,16 @@ import torch
 from tqdm import tqdm
 
 from stforecast.cube import Cube
+from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.builder import FeatureBatch, clone_state
 from stforecast.features.covariates import Covariates
 from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.examined import NETWORK, TREES, Examined, words
-from stforecast.reports.figures import label, new_figure, whiskers
+from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
-
-if TYPE_CHECKING:
-    from stforecast.pipeline.stages import Stages
 
 MOST_ISSUES, REPEATS = 28, 3
 Shuffle = Callable[[Covariates, FeatureBatch, np.random.Generator], tuple[Covariates, FeatureBatch]]
@@ -78,11 +74,11 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     days = issues[:, None] - issues
     offsets = np.unique(days[days != 0])
     out: dict[str, Shuffle] = {
-        "usual rate (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
-        "long memory of the hexagon": over_hexagons(families=("all", "each")),
-        "long memory of its neighbours": over_hexagons(families=("ring", "ring each")),
-        "memory by hour of the day": over_hexagons("seasonal"),
-        "events of the last days": over_hexagons("patch", "late", "recent"),
+        "average of past weeks (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
+        "past reports of the hexagon": over_hexagons(families=("all", "each")),
+        "past reports of its neighbours": over_hexagons(families=("ring", "ring each")),
+        "past reports at this hour of the day": over_hexagons("seasonal"),
+        "reports of the last days": over_hexagons("patch", "late", "recent"),
     }
     if cube.weather.names or cube.future.names:
         out["weather"] = over_days(offsets, weather=True)
@@ -91,13 +87,13 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
 
 
 @torch.no_grad()
-def importance(examined: Examined, name: str, model: LearnedForecaster, seed: int = 0) -> dict[str, Interval]:
+def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int = 0) -> dict[str, Interval]:
     """Increase of deviance × 10³ of each group when it is shuffled, with day-block intervals.
 
     Deviance is at the level and contrast that the kept forecast of `name` has at each issue.
     """
-    every, calibration = examined.issues, model.fitted.calibration
-    cube = examined.cube.as_known(int(every[-1]))
+    every, calibration = run.issues, model.fitted.calibration
+    cube = run.cube.as_known(int(every[-1]))
     chosen, block = drawn_issues(len(every))
     shuffles, rng = groups(cube, every), np.random.default_rng(seed)
     builder = model.reader(cube)
@@ -108,7 +104,7 @@ def importance(examined: Examined, name: str, model: LearnedForecaster, seed: in
             model.step(builder, state, min(28, (int(every[place]) - first) // builder.patch), ())
         before = clone_state(state)
         batch = builder.step(clone_state(state), 1)
-        kept, counts = np.asarray(examined.intensity[name][place]), examined.counts[place]
+        kept, counts = np.asarray(run.intensity[name][place]), run.counts[place]
         honest = calibration.apply(model.forecast_features(builder, before, batch))
         drift = Calibration.between(honest, kept)  # what following the weeks before changed
         base = float(deviance_terms(drift.apply(honest), counts).mean())
@@ -129,25 +125,25 @@ def drawn_issues(count: int) -> tuple[np.ndarray, int]:
     return chosen, max(1, round(BLOCK_DAYS * len(chosen) / count))
 
 
-def section(examined: Examined, stages: Stages) -> Section:
+def section(run: EvaluatedRun) -> Section:
     """Importance of the groups for the network and the first tree ensemble of the run."""
     title = "What the forecast rests on"
-    names = [name for name in examined.intensity if name == NETWORK]
-    names += [name for name in examined.intensity if name in TREES][:1]
+    names = [name for name in run.intensity if name == NETWORK]
+    names += [name for name in run.intensity if name in TREES][:1]
     if not names:
         return Section("importance", title, [Text("Neither the network nor trees are part of this run.")])
     found: dict[str, Mapping[str, Interval]] = {}
     for name in names:
-        model = examined.run.open(name, stages.config)
+        model = run.fitted(name)
         assert isinstance(model, LearnedForecaster)
-        found[name] = importance(examined, name, model, examined.seed)
-    return Section("importance", title, _blocks(examined, found))
+        found[name] = importance(run, name, model, run.seed)
+    return Section("importance", title, _blocks(run, found))
 
 
-def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> list[Block]:
+def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> list[Block]:
     listed = list(next(iter(found.values())))
-    chosen, block = drawn_issues(len(examined.issues))
-    blocks = block_count(len(chosen), block)
+    chosen, block = drawn_issues(len(run.issues))
+    weeks = block_count(len(chosen), block)
     figure, axes = new_figure(1, len(found), height=0.9 + 0.3 * len(listed), sharey=True)
     parts, rows = [], []
     for one, (name, gains) in zip(axes, found.items(), strict=True):
@@ -157,31 +153,28 @@ def _blocks(examined: Examined, found: Mapping[str, Mapping[str, Interval]]) -> 
         one.set_xticks([0, 0.1, 1, 10, 100], ["0", ".1", "1", "10", "100"])
         seen = np.nan_to_num([low, middle, high])
         one.set_xlim(min(-0.02, seen.min() * 1.2), max(seen.max() * 1.6, 0.2))
-        label(one, words(name), "deviance lost × 10³")
+        label(one, words(name), "deviance added × 10³")
         parts.append(f"{words(name)}: " + ", ".join(f"{g} {v.estimate:.2f}" for g, v in gains.items()))
-        rows += [(words(name), g, v.low, v.estimate, v.high, blocks) for g, v in gains.items()]
+        rows += [(words(name), g, v.low, v.estimate, v.high, weeks) for g, v in gains.items()]
     first, gains = next(iter(found.items()))
-    most = sorted(gains, key=lambda group: -gains[group].estimate)
+    most, second, *_ = sorted(gains, key=lambda group: -gains[group].estimate)
     none = [group for group, gain in gains.items() if not gain.low > 0]
-    base = 1e3 * examined.card["forecasters"][first]["poisson_deviance"]
+    base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
     said = (
-        f"When its inputs are shuffled, the {words(first)} loses most by {most[0]} ({gains[most[0]].estimate:.2f} × "
-        f"10⁻³ on a deviance of {base:.2f} × 10⁻³), then by {most[1]} ({gains[most[1]].estimate:.2f} × 10⁻³)."
+        f"Inputs are shuffled in turn to see how much worse the forecast gets. The {words(first)} needs one most: "
+        f"without the {most} its deviance of {base:.2f} × 10⁻³ rises by {gains[most].estimate:.2f} × 10⁻³; next come "
+        f"the {second} with {gains[second].estimate:.2f} × 10⁻³. "
     )
-    said += f" Not clear of zero ({of_blocks(blocks)}): {', '.join(none)}." if none else f" {of_blocks(blocks)}."
+    said += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
     note = (
-        f"{MOST_ISSUES} days of the test slice at most, evenly spread, {REPEATS} shuffles each. Inputs "
-        "resemble each other: what one group says another says too, so that a small loss does not mean that a group "
-        "could be left out, nor do losses add up. Shuffling the usual rate gives hexagons each "
-        "other's level, which no real input does. What the network's carried state remembers of earlier days is not "
-        "shuffled. Nothing here tells why offences are reported where they are."
+        f"At most {MOST_ISSUES} of the test days, evenly spread, {REPEATS} shuffles each. Inputs resemble each other: "
+        "where one is shuffled, others still tell part of it, so that a small effect does not mean that an input could "
+        "be left out, and effects do not add up. Shuffling the average of past weeks gives hexagons the averages of "
+        "others, which no real input does. What the network itself remembers of earlier days stays as it is. Nothing "
+        "here tells why offences are reported where they are."
     )
-    names = ["forecaster", "group", "from", "deviance lost × 10³", "to", "blocks"]
+    names = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))
-    alt = f"Deviance lost × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
-    return [
-        Text(said),
-        Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1."),
-        table,
-        Text(note, note=True),
-    ]
+    alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
+    picture = Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1.")
+    return [Text(said), picture, table, Text(note, note=True)]

@@ -17,6 +17,7 @@ from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
+from stforecast.reports.evaluated import words
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,17 @@ class Local:
         if "district" not in self.cube.hexagons:
             return own
         return own.where(own.notna(), pd.Series(self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]))
+
+
+def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:
+    """The facts that stand on top of every page: which city, record, places and categories it is of."""
+    return {
+        "City": words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else ""),
+        "Record": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {events:,} events",
+        "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "places"),
+        "Categories": ", ".join(map(words, cube.categories)),
+        "Local time": cube.time_zone,
+    }
 
 
 def whole_days(cube: Cube) -> pd.DatetimeIndex:

@@ -32,9 +32,24 @@ LIBRARIES = ("jinja2", "esda", "libpysal", "statsmodels")
 """What `pip install 'stforecast[report]'` brings."""
 
 
+def p_value(p: float) -> str:
+    """A p-value as precise as it is worth reading."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+FORMATS: dict[str, str | Callable[[Any], str]] = {
+    "expected": "{:,.0f}",
+    "reported ÷ expected": "{:.3f}",
+    "from": "{:.3f}",
+    "to": "{:.3f}",
+    "p": p_value,
+}
+"""How the numbers of columns are spelled that stand in several tables."""
+
+
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. `note` sets it smaller: how a figure was made, and what it does not say."""
+    """A paragraph; `note` sets it smaller: how a figure was made, and what it does not say."""
 
     words: str
     note: bool = False
@@ -54,9 +69,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with their headings; `formats` spell a column's numbers, such as {"share": "{:.1%}"}.
+    """Rows with their headings.
 
-    One that is not `shown` is a CSV file only: a figure on the page says the same.
+    formats: how a column's numbers are spelled, where `FORMATS` does not say it. shown: whether it stands on the page;
+    else it is a CSV file only, and a figure on the page says the same.
     """
 
     name: str
@@ -80,8 +96,7 @@ class Table:
     def _cell(self, name: str, value: Any) -> str:
         if value is None or (not isinstance(value, str) and pd.isna(value)):
             return "–"
-        if name in self.formats:
-            form = self.formats[name]
+        if (form := self.formats.get(name, FORMATS.get(name))) is not None:
             return form.format(value) if isinstance(form, str) else form(value)
         return f"{value:,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
 
@@ -100,11 +115,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its title, the facts of its head as (what, which) and its sections."""
+    """A page: its title, the facts of its head and its sections."""
 
     name: str
     title: str
-    facts: Sequence[tuple[str, str]]
+    facts: Mapping[str, str]
     sections: Sequence[Section]
 
 
@@ -152,11 +167,6 @@ def spaced(text: str) -> str:
     return re.sub(r"(?<![\w–-])-(?=\d)", "−", re.sub(r"(?<=\d) ?%", "\u00a0%", text))
 
 
-def p_value(p: float) -> str:
-    """A p-value as precise as it is worth reading."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def png(figure: Figure) -> bytes:
     """A figure as PNG, reduced to 256 colours: half the size, and no one sees it."""
     from PIL import Image
@@ -169,8 +179,4 @@ def png(figure: Figure) -> bytes:
 
 def _safe(frame: pd.DataFrame) -> pd.DataFrame:
     """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    texts = [str(name) for name in frame.select_dtypes(exclude=["number", "bool", "datetimetz", "datetime"])]
-    guarded = {
-        name: [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in frame[name]] for name in texts
-    }
-    return frame.assign(**guarded)
+    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube.known import SPAN_HOURS
+from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
-from stforecast.reports.examined import words
-from stforecast.reports.figures import label, lines, new_figure
+from stforecast.reports.evaluated import words
 from stforecast.reports.page import Block, Picture, Section, Table, Text
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
@@ -32,25 +32,28 @@ def section(events: EventTable, notes: dict[str, Any]) -> Section:
 
 
 def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
-    kept, read = notes["events"]["kept"], meta["rows_read"]
-    refused, mended = sum(meta["rejected"].values()), sum(meta["mended"].values())
-    outside = notes["events"]["outside_area"] + notes["events"]["outside_axis"]
-    in_gaps = notes["events"].get("in_gaps", 0)
+    """What became of the publisher's rows, in words and as a table."""
+    counts, read = notes["events"], meta["rows_read"]
+    kept, outside, in_gaps = counts["kept"], counts["outside_area"] + counts["outside_axis"], counts.get("in_gaps", 0)
+    refused, left, mended = (sum(meta[key].values()) for key in ("rejected", "left_out", "mended"))
     rows = [("read from the publisher's files", "", read)]
-    rows += [("refused", reason, number) for reason, number in meta["rejected"].items()]
-    rows += [("left out", reason, number) for reason, number in meta["left_out"].items()]
-    rows += [("joined with an incident of the same category", "", meta["merged"])] if meta["merged"] else []
-    rows += [("mended and kept", what, number) for what, number in meta["mended"].items()]
+    for what, key in (("refused", "rejected"), ("left out", "left_out"), ("mended and kept", "mended")):
+        if key == "mended" and meta["merged"]:
+            rows.append(("joined with an incident of the same category", "", meta["merged"]))
+        rows += [(what, reason, number) for reason, number in meta[key].items()]
     rows += [("events, outside the hexagons or the period", "", outside)] if outside else []
     rows += [("events, in source.gaps", "", in_gaps)] if in_gaps else []
-    rows += [("events in the hexagons", "", kept)]
-    left = sum(meta["left_out"].values())
-    gone = [(refused, f"refused ({refused / max(read, 1):.2%})"), (left, "left out as the configuration says")]
-    gone += [(meta["merged"], "joined with another row of their incident"), (outside, "outside the hexagons or period")]
-    gone += [(in_gaps, "in hours that source.gaps calls not recorded")]
-    lost = ", ".join(f"{rows:,} {what}" for rows, what in gone if rows) or "none was lost"
+    rows.append(("events in the hexagons", "", kept))
+    gone = {
+        f"refused ({refused / max(read, 1):.2%})": refused,
+        "left out as the configuration says": left,
+        "joined with another row of their incident": meta["merged"],
+        "outside the hexagons or period": outside,
+        "in hours that source.gaps calls not recorded": in_gaps,
+    }
+    lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
     said = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
-    said += f"{mended:,} mends were made. " if mended else ""
+    said += f"{mended:,} values were mended. " if mended else ""
     said += f"Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
     return [Text(said), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
@@ -60,7 +63,6 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
     """Times that stand for an unknown hour, and spans."""
     meta, frame = events.meta, events.frame
     span = frame["occurred_until"] - frame["occurred_at"]
-    given = float(span.notna().mean())
     long, day = (float((span > pd.Timedelta(hours=hours)).mean()) for hours in (1, 24))
     rows = [
         ("at 00:00 exactly", meta["at_midnight"], 1 / 1440),
@@ -70,24 +72,24 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than 24 hours", day, np.nan),
     ]
     said = (
-        f"{meta['on_the_hour']:.0%} of the events carry a time on the whole hour, {meta['at_midnight']:.1%} midnight "
+        f"{meta['on_the_hour']:.1%} of the events carry a time on the whole hour, {meta['at_midnight']:.1%} midnight "
         f"and {meta['at_noon']:.1%} noon: such times are often rounded, or entered where the hour was unknown. "
     )
     said += (
         f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
-        if given
-        else "The publisher gives no spans, so that how uncertain the hours are cannot be told."
+        if span.notna().any()
+        else "The publisher gives one time and no span for each event, so how uncertain that time is stays unknown."
     )
-    table = pd.DataFrame(rows, columns=["time of the event", "share of events", "share if minutes were even"])
-    formats = {"share of events": "{:.2%}", "share if minutes were even": "{:.2%}"}
-    return [Text(said), Table("times", table, formats=formats)]
+    names = ["time of the event", "share of events", "share if minutes were even"]
+    table = Table("times", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[1:], "{:.2%}"))
+    return [Text(said), table]
 
 
 def _lag(events: EventTable) -> list[Block]:
     """The reporting lag curve."""
     curves = lag_curves(events)
     if not curves:
-        return [Text("The publisher does not say when reports were made: how late they arrive cannot be told.")]
+        return [Text("The publisher does not say when reports were made, so how late they arrive stays unknown.")]
     figure, (axes,) = new_figure()
     lines(axes, {words(name): curve for name, curve in curves.items()})
     axes.set(xscale="log", ylim=(0, 1.02))
@@ -96,23 +98,21 @@ def _lag(events: EventTable) -> list[Block]:
     axes.tick_params(axis="x", labelrotation=30)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.legend(fontsize=8.5, frameon=False, loc="lower right")
-    label(axes, "How complete the record is by age of the event", "hours since the event (logarithmic)", "reported")
-    everything = curves["all"]
-    at = {age: float(np.interp(hours, *everything)) for age, hours in AGES.items()}
-    alt = "Reporting lag curve. " + ", ".join(f"{share:.0%} reported after {age}" for age, share in at.items()) + "."
-    rows = [
-        {"category": words(name)} | {a: np.interp(h, *curve) for a, h in AGES.items()} for name, curve in curves.items()
-    ]
+    label(axes, "How complete the record is by age of the event", "time since the event (logarithmic)", "reported")
+    frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in AGES.items()})
+    at = frame.iloc[0]
     said = (
-        f"A day after it occurred {at['1 day']:.0%} of the events are reported, after a week {at['7 days']:.0%} and "
-        f"after 30 days {at['30 days']:.0%}."
+        f"One day after an event {at['1 day']:.0%} of them are reported, after a week {at['7 days']:.0%} and after 30 "
+        f"days {at['30 days']:.0%}."
     )
     if at["1 day"] < 0.99:
-        said += " What is newest is the least complete: a quiet last day in the record need not be a quiet day."
+        said += " The newest days are the least complete: a quiet last day in the record may still fill up."
+    frame.insert(0, "category", [words(name) for name in curves])
+    alt = "Reporting lag curve. " + ", ".join(f"{at[age]:.0%} reported after {age}" for age in AGES) + "."
     return [
         Text(said),
         Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
-        Table("lag", pd.DataFrame(rows), formats=dict.fromkeys(AGES, "{:.0%}")),
+        Table("lag", frame, formats=dict.fromkeys(AGES, "{:.0%}")),
     ]
 
 

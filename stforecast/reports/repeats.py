@@ -8,17 +8,17 @@ city is busy and breaks only how the two go together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import false_discovery_control
 
-from stforecast.reports.examined import words
-from stforecast.reports.figures import label, new_figure
+from stforecast.delivery.figures import heat, panels
+from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Picture, Section, Table, Text
 
 METRES = (1.0, 200.0, 400.0, 600.0, 800.0)
 """Upper ends of the bands of distance; the first holds events at one and the same place."""
@@ -27,6 +27,8 @@ DAYS = (2, 4, 7, 14, 28)
 DRAWS, LEVEL = 499, 0.05
 MOST_EVENTS, MOST_DAYS, LEAST_EVENTS = 6000, 365, 200
 METRES_PER_DEGREE = 111_320.0
+DISTANCES = ("same place", *(f"{0 if a == 1 else a:.0f}–{b:.0f} m" for a, b in pairwise(METRES)))
+TIMES = tuple(f"{a}–{b - 1} d" for a, b in zip((0, *DAYS), DAYS, strict=False))
 
 
 @dataclass(frozen=True)
@@ -89,30 +91,29 @@ def section(local: Local) -> Section:
             chosen = rng.choice(chosen, MOST_EVENTS, replace=False)
         tests[name] = knox(position[chosen], day[chosen], seed=local.seed)
     if not tests:
-        said = f"No category has {LEAST_EVENTS} events in its last {MOST_DAYS} days: near repeats are not tested."
+        said = f"No category has {LEAST_EVENTS} events in the last {MOST_DAYS} days, too few to test for near repeats."
         return Section("repeats", "Near repeats", [Text(said)])
     p = np.stack([test.p for test in tests.values()])
-    adjusted = false_discovery_control(p, axis=None).reshape(p.shape)
-    clear = {name: adjusted[i] <= LEVEL for i, name in enumerate(tests)}
-    blocks: list[Block] = [Text(_sentence(name, test, clear[name])) for name, test in tests.items()]
-    blocks += [
-        _picture(tests, clear),
-        Table("near_repeats", _frame(tests, dict(zip(tests, adjusted, strict=True))), shown=False),
-    ]
+    adjusted = dict(zip(tests, false_discovery_control(p, axis=None).reshape(p.shape), strict=True))
     sampled = ", ".join(f"{words(n)} {used:,} of {there:,}" for n, (there, used) in sizes.items())
-    blocks.append(
-        Text(
-            f"Events of the last {MOST_DAYS} days; {sampled} (drawn at random where they are more than "
-            f"{MOST_EVENTS:,}: counted ÷ expected stays as it is, the test is weaker). {DRAWS} permutations of the "
-            f"days; false discoveries are held at 5 % over the {adjusted.size} cells. Counted ÷ expected above 1 says "
-            "that after a report more are recorded nearby and soon than the city's map and calendar alone would give. "
-            "It does not say that the same people are involved or that one event brought about the next: a place that "
-            "is busy for some weeks gives the same. Events recorded under a building's or a block's address share one "
-            "place.",
-            note=True,
-        )
+    note = (
+        f"Events of the last {MOST_DAYS} days; {sampled} (at most {MOST_EVENTS:,}, drawn at random: counted ÷ expected "
+        f"stays as it is, the test is weaker). Expected: the mean of {DRAWS} shuffles of the days among the events; "
+        f"corrected for {p.size} tests. Counted ÷ expected above 1 says that after a report more are recorded nearby "
+        "and soon than the city's map and calendar alone would give. It does not say that the same people are involved "
+        "or that one event brought about the next: a place that is busy for some weeks gives the same. Events recorded "
+        "under a building's or a block's address share one place."
     )
-    return Section("repeats", "Near repeats", blocks)
+    return Section(
+        "repeats",
+        "Near repeats",
+        [
+            *(Text(_sentence(name, test, adjusted[name] <= LEVEL)) for name, test in tests.items()),
+            _picture(tests, {name: each <= LEVEL for name, each in adjusted.items()}),
+            Table("near_repeats", _frame(tests, adjusted), shown=False),
+            Text(note, note=True),
+        ],
+    )
 
 
 def metres_of(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -122,78 +123,40 @@ def metres_of(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     return np.column_stack([east, latitude - latitude.mean()]) * METRES_PER_DEGREE
 
 
-def _distances() -> list[str]:
-    return ["same place", *(f"{0 if a == 1 else a:.0f}–{b:.0f} m" for a, b in pairwise(METRES))]
-
-
-def _times() -> list[str]:
-    return [f"{a}–{b - 1} d" for a, b in zip((0, *DAYS), DAYS, strict=False)]
-
-
 def _sentence(name: str, test: Knox, clear: np.ndarray) -> str:
-    """The nearest and soonest band but the same place, and whether any is clear."""
-    said = f"{words(name).capitalize()}: within {METRES[1]:.0f} m and {DAYS[0] - 1} day there were "
-    said += f"{test.observed[1, 0]:,} pairs of reports where {test.expected[1, 0]:,.0f} were to be expected (counted ÷ "
-    said += f"expected {test.ratio[1, 0]:.2f}, {'clear' if clear[1, 0] else 'not clear'} of chance)"
-    said += f", and at the same place {test.observed[0, 0]:,} against {test.expected[0, 0]:,.0f}"
-    said += " (clear)." if clear[0, 0] else " (not clear)."
-    return said
+    """The nearest and soonest bands, and whether they are clear of chance."""
+    parts = []
+    for row, where in ((1, f"within {METRES[1]:.0f} m and {DAYS[0] - 1} day"), (0, "at the same place")):
+        counted, expected = test.observed[row, 0], test.expected[row, 0]
+        if counted or expected:
+            verdict = "clear" if clear[row, 0] else "not clear"
+            ratio = f"counted ÷ expected {test.ratio[row, 0]:.2f}, {verdict} of chance"
+            parts.append(f"{where} there were {counted:,} pairs where chance gives {expected:,.0f} ({ratio})")
+    return f"Reports in the category {words(name)}: {'; '.join(parts) or 'no two lie so near each other so soon'}."
 
 
 def _picture(tests: dict[str, Knox], clear: dict[str, np.ndarray]) -> Picture:
     """Ratios by distance and time, a table of colours a category; those clear of chance in bold."""
-    figure, axes = new_figure(-(-len(tests) // 2), min(2, len(tests)), height=2.3)
+    figure, axes = panels(map(words, tests), height=2.3)
     parts = []
-    for one, (name, test) in zip(axes, tests.items(), strict=False):
+    for one, (name, test) in zip(axes, tests.items(), strict=True):
         shown = np.log2(np.clip(np.nan_to_num(test.ratio, nan=1.0), 0.25, 4))
-        one.imshow(shown, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
+        heat(one, shown, DISTANCES, TIMES, cmap="RdBu_r", vmin=-2, vmax=2)
         for (row, column), ratio in np.ndenumerate(test.ratio):
-            strong = bool(clear[name][row, column])
-            dark = abs(shown[row, column]) > 1.2
-            one.text(
-                column,
-                row,
-                "–" if np.isnan(ratio) else f"{ratio:.2f}",
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                fontweight="bold" if strong else "normal",
-                color="white" if dark else "black",
-            )
-        one.set_yticks(range(len(METRES)), _distances())
-        one.set_xticks(range(len(DAYS)), _times())
-        one.tick_params(length=0)
-        one.spines[:].set_visible(False)
-        label(one, words(name))
+            weight = "bold" if clear[name][row, column] else "normal"
+            colour = "white" if abs(shown[row, column]) > 1.2 else "black"
+            text = "–" if np.isnan(ratio) else f"{ratio:.2f}"
+            one.text(column, row, text, ha="center", va="center", fontsize=8.5, fontweight=weight, color=colour)
         parts.append(f"{words(name)} {int(clear[name].sum())} of {clear[name].size} cells clear of chance")
-    for spare in axes[len(tests) :]:
-        spare.set_visible(False)
     alt = f"Counted ÷ expected pairs by distance and days between them: {'; '.join(parts)}."
     return Picture("near_repeats", figure, alt, "Counted ÷ expected pairs. Bold: clear of chance.")
 
 
 def _frame(tests: dict[str, Knox], adjusted: dict[str, np.ndarray]) -> pd.DataFrame:
     rows = [
-        (
-            words(name),
-            distance,
-            time,
-            int(test.observed[i, j]),
-            test.expected[i, j],
-            test.ratio[i, j],
-            adjusted[name][i, j],
-        )
+        (words(name), distance, time, int(test.observed[at]), test.expected[at], test.ratio[at], adjusted[name][at])
         for name, test in tests.items()
-        for i, distance in enumerate(_distances())
-        for j, time in enumerate(_times())
+        for at, (distance, time) in zip(np.ndindex(test.p.shape), product(DISTANCES, TIMES), strict=True)
     ]
-    names = [
-        "category",
-        "distance",
-        "time",
-        "pairs",
-        "expected",
-        "counted ÷ expected",
-        "p, false discoveries controlled",
-    ]
+    names = ["category", "distance", "time", "pairs", "expected", "counted ÷ expected", "p, corrected for all tests"]
     return pd.DataFrame(rows, columns=names)

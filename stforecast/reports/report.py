@@ -1,63 +1,35 @@
-"""`stforecast report`: one page about a finished run, for a reader who does not open a terminal."""
+"""The page of `stforecast report`: a finished run, for a reader who does not open a terminal."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from stforecast.events.schema import EventTable
 from stforecast.reports import accuracy, card, comparison, days, importance, quality
-from stforecast.reports.examined import Examined, examined, words
-from stforecast.reports.local import whole_days
-from stforecast.reports.page import Page, check_libraries, write_page
-
-if TYPE_CHECKING:
-    from stforecast.pipeline.stages import Stages
+from stforecast.reports.evaluated import PERIODS, EvaluatedRun, words
+from stforecast.reports.local import city_facts, whole_days
+from stforecast.reports.page import Page
 
 
-def report(stages: Stages) -> Path:
-    """Write `report/` into the folder of the run that this configuration leads to; returns the HTML file.
+def page_of(run: EvaluatedRun, events: EventTable, simulated: bool) -> Page:
+    """The report on a run.
 
-    Raises:
-        ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
+    Args:
+        run: with its predictions.
+        events: those that its cube was built from.
+        simulated: whether the city is a simulated one.
     """
-    check_libraries()
-    found = examined(stages)
-    events = EventTable.open(stages.place.silver)
     sections = [
-        comparison.section(found),
-        quality.section(events, found.cube.notes),
-        accuracy.curves_section(found),
-        accuracy.errors_section(found),
-        importance.section(found, stages),
-        days.section(found),
-        card.section(found, events.meta),
+        comparison.section(run),
+        quality.section(events, run.cube.notes),
+        accuracy.curves_section(run),
+        accuracy.errors_section(run),
+        importance.section(run),
+        days.section(run),
+        card.section(run, events.meta),
     ]
-    title = f"{words(found.cube.name).title()}: forecasts of reported offences, examined"
-    path = write_page(Page("report", title, _facts(found, stages.simulated()), sections), found.run.folder / "report")
-    stages.say(f"report: wrote {path}")
-    return path
-
-
-def _facts(found: Examined, simulated: bool) -> list[tuple[str, str]]:
-    cube, days = found.cube, whole_days(found.cube)
-    slices = [
-        (
-            "Training slice" if name == "train" else f"{name.capitalize()} slice",
-            " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span),
-        )
-        for name, span in found.slices.items()
-    ]
-    return [
-        ("City", words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else "")),
-        *slices,
-        (
-            "Places",
-            f"{cube.n:,} hexagons of H3 resolution {cube.resolution}" if cube.resolution else f"{cube.n:,} places",
-        ),
-        ("Categories", ", ".join(map(words, cube.categories))),
-        ("Model", f"{words(found.leader)} ({found.leader}), run {found.run.name}"),
-        ("Compared with", ", ".join(words(name) for name in found.intensity if name != found.leader) or "nothing"),
-        ("Record", f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {int(cube.weight.sum()):,} events"),
-        ("Local time", cube.time_zone),
-    ]
+    periods = {
+        PERIODS[name]: " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span) for name, span in run.slices.items()
+    }
+    facts = city_facts(run.cube, whole_days(run.cube), int(run.cube.weight.sum()), simulated) | periods
+    facts["Model"] = f"{words(run.leader)} ({run.leader}), run {run.name}"
+    facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
+    return Page("report", f"{words(run.cube.name).title()}: how well reported offences were forecast", facts, sections)

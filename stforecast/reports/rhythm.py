@@ -1,23 +1,22 @@
 """Section: when offences are reported to occur: times of day, weekdays, and whether weekends differ.
 
-Weekends are held against weekdays twice: how much is reported (a Poisson regression of daily counts on weekend and
+Weekends are compared with weekdays twice: how much is reported (a Poisson regression of daily counts on weekend and
 month, with standard errors that are robust to over-dispersion and to the likeness of neighbouring days), and how
 concentrated it is (Gini coefficients of days thinned to equally many events; days permuted within their week).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from stforecast.reports.examined import words
-from stforecast.reports.figures import heat, label, new_figure
+from stforecast.delivery.figures import colour_bar, heat, panels
+from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, p_value
+from stforecast.reports.page import Block, Picture, Section, Table, Text
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -42,10 +41,6 @@ class Effect:
     p: float
     weeks: int
 
-    def leaves_out(self, none: float) -> bool:
-        """Whether the value that says that there is no difference lies outside the interval."""
-        return self.high < none or none < self.low
-
 
 def section(local: Local) -> Section:
     """Times of day, hour × weekday, and the two weekend tests."""
@@ -54,35 +49,30 @@ def section(local: Local) -> Section:
 
 def _bins(local: Local) -> list[Block]:
     hour = local.frame["time"].dt.hour.to_numpy()
-    rows = []
-    for name, mine in local.groups.items():
-        row: dict[str, object] = {"category": words(name), "events": int(mine.sum())}
-        rows.append(row | {b: float(np.mean((hour[mine] >= lo) & (hour[mine] < hi))) for b, (lo, hi) in BINS.items()})
-    frame = pd.DataFrame(rows)
+    rows = [
+        {"category": words(name), "events": int(mine.sum())}
+        | {part: float(np.mean((hour[mine] >= low) & (hour[mine] < high))) for part, (low, high) in BINS.items()}
+        for name, mine in local.groups.items()
+    ]
     exact = local.frame["time"].dt.strftime("%H:%M:%S").isin(["00:00:00", "12:00:00"]).mean()
     said = (
         f"Each six-hour part of the day would hold a quarter if hours did not matter. {exact:.1%} of these events "
-        "stand at exactly midnight or noon, which is often an entry for an unknown hour: night and afternoon hold them."
+        "carry exactly midnight or noon, often entered for an unknown hour; they count in night and afternoon."
     )
-    return [Text(said), Table("times_of_day", frame, formats=dict.fromkeys(BINS, "{:.1%}"))]
+    return [Text(said), Table("times_of_day", pd.DataFrame(rows), formats=dict.fromkeys(BINS, "{:.1%}"))]
 
 
 def _heat(local: Local) -> Picture:
     """Mean reports of an hour, by weekday and hour, a panel each for all and every category."""
-    groups = local.groups
     weekday, hour = local.frame["time"].dt.weekday.to_numpy(), local.frame["time"].dt.hour.to_numpy()
     weeks = max(len(local.recorded) / 7, 1)
-    figure, axes = new_figure(-(-len(groups) // 2), 2, height=2.1)
+    figure, axes = panels(map(words, local.groups), height=2.1)
     peaks = []
-    for one, (name, mine) in zip(axes, groups.items(), strict=False):
+    for one, (name, mine) in zip(axes, local.groups.items(), strict=True):
         table = np.bincount(weekday[mine] * 24 + hour[mine], minlength=168).reshape(7, 24) / weeks
-        image = heat(one, table, WEEKDAYS, [f"{h:02d}" for h in range(24)], every=6)
-        figure.colorbar(image, ax=one, shrink=0.85).outline.set_visible(False)
-        label(one, words(name), "", "")
+        colour_bar(figure, one, heat(one, table, WEEKDAYS, [f"{h:02d}" for h in range(24)], every=6))
         day, at = divmod(int(table.argmax()), 24)
         peaks.append(f"{words(name)} most on {WEEKDAYS[day]} {at:02d}:00")
-    for spare in axes[len(groups) :]:
-        spare.set_visible(False)
     alt = f"Heat maps of reports by hour of the day and weekday: {'; '.join(peaks)}."
     return Picture("hours_and_weekdays", figure, alt, CAPTION)
 
@@ -90,64 +80,59 @@ def _heat(local: Local) -> Picture:
 def _weekend(local: Local) -> list[Block]:
     weeks = len(local.recorded) // 7
     if weeks < LEAST_WEEKS:
-        return [Text(f"The record holds {weeks} weeks: too few to hold weekends against weekdays.")]
+        return [Text(f"The record holds {weeks} weeks: too few to compare weekends with weekdays.")]
     daily, rng = local.daily(), np.random.default_rng(local.seed)
+    chosen = {name: mine for name, mine in local.groups.items() if daily[name].sum() >= LEAST_WEEKS * LEAST_EVENTS}
+    if not chosen:
+        return [Text("Too few events to compare weekends with weekdays.")]
     rows = []
-    for name, mine in local.groups.items():
-        if daily[name].sum() < LEAST_WEEKS * LEAST_EVENTS:
-            continue
-        volume, spread = weekend_volume(daily[name].dropna()), weekend_concentration(*_weeks(local, mine), rng=rng)
-        rows.append((words(name), volume, spread))
-    if not rows:
-        return [Text("Too few events to hold weekends against weekdays.")]
-    found = [effect for _, *pair in rows for effect in pair if np.isfinite(effect.p)]
-    adjusted = dict(zip(map(id, found), false_discovery_control([e.p for e in found]), strict=True)) if found else {}
-    up: list[str] = []
-    down: list[str] = []
-    more: list[str] = []
-    less: list[str] = []
-    alone: list[str] = []
-    for name, v, s in rows:
-        for what, effect, none in (("volume", v, 1.0), ("concentration", s, 0.0)):
-            if effect.leaves_out(none) != (adjusted.get(id(effect), 1) <= LEVEL):
-                alone.append(f"{what} of {name}")
-        if adjusted.get(id(v), 1) <= LEVEL and v.leaves_out(1):
-            (up if v.estimate > 1 else down).append(f"{name} ({100 * (v.estimate - 1):+.0f} %)")
-        if adjusted.get(id(s), 1) <= LEVEL and s.leaves_out(0):
-            (more if s.estimate > 0 else less).append(name)
-    parts = [f"more is reported in {', '.join(up)}"] if up else []
-    parts += [f"less in {', '.join(down)}"] if down else []
-    parts += [f"reports are more concentrated in few hexagons in {', '.join(more)}"] if more else []
-    parts += [f"less concentrated in {', '.join(less)}"] if less else []
-    said = f"On weekends {'; '.join(parts)}." if parts else "No difference between weekends and weekdays is clear."
-    if alone:
-        said += f" Not clear, for only one of interval and p tells a difference: {', '.join(alone)}."
-    note = (
-        f"Saturdays and Sundays against other days of the same month, local days of midnight to midnight; {weeks} "
-        f"weeks. p-values are controlled for false discoveries over the table's {len(found)} tests (Benjamini and "
-        "Hochberg 1995). Concentration is measured at equally many events a day, so that a busier day is not more even "
-        "for that alone. A difference tells when reports date offences to; default times and spans shift some of them."
+    for name, mine in chosen.items():
+        rows.append((words(name), "number", weekend_volume(daily[name].dropna())))
+        rows.append((words(name), "concentration", weekend_concentration(*_weeks(local, mine), rng=rng)))
+    found = pd.DataFrame(
+        [(name, what, *astuple(effect)) for name, what, effect in rows],
+        columns=["category", "what", "estimate", "from", "to", "p", "weeks"],
     )
-    volumes = _effects("reports a day, weekend ÷ weekday", [(name, v, adjusted.get(id(v))) for name, v, _ in rows])
-    measured = [(name, s, adjusted.get(id(s))) for name, _, s in rows if np.isfinite(s.estimate)]
-    spreads = _effects("Gini, weekend minus weekday", measured)
-    blocks: list[Block] = [Text(said), Table("weekend_volume", volumes, formats=_formats(volumes, "{:.3f}"))]
-    if measured:
-        blocks.append(Table("weekend_concentration", spreads, formats=_formats(spreads, "{:+.4f}")))
-    if left := [name for name, _, s in rows if not np.isfinite(s.estimate)]:
+    tested = found["p"].notna()
+    if tested.any():
+        found.loc[tested, "p"] = false_discovery_control(found.loc[tested, "p"].to_numpy())
+    number = found["what"] == "number"
+    none = number.astype(float)  # no difference is a ratio of 1, or a difference of 0
+    excluded, small = (found["to"] < none) | (none < found["from"]), found["p"] <= LEVEL
+    clear, up = excluded & small, found["estimate"] > none
+    percent = (100 * (found["estimate"] - 1)).map("{:+.0f} %".format)
+    parts = []
+    for what, here, named in (
+        ("more is reported in", number & up, found["category"] + " (" + percent + ")"),
+        ("less is reported in", number & ~up, found["category"] + " (" + percent + ")"),
+        ("reports lie closer together, in fewer hexagons, in", ~number & up, found["category"]),
+        ("reports are spread more evenly over hexagons in", ~number & ~up, found["category"]),
+    ):
+        if names := named[clear & here].tolist():
+            parts.append(f"{what} {'the categories' if len(names) > 1 else 'the category'} {', '.join(names)}")
+    said = f"On weekends {'; '.join(parts)}." if parts else "No difference between weekends and weekdays is clear."
+    if alone := (found["what"] + " of " + found["category"] + " reports")[excluded != small].tolist():
+        said += f" Not clear, because interval and p disagree: {', '.join(alone)}."
+    blocks: list[Block] = [Text(said)]
+    for name, here, of, form in (
+        ("weekend_volume", number, "reports a day, weekend ÷ weekday", "{:.3f}"),
+        ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday", "{:+.4f}"),
+    ):
+        frame = found[here].drop(columns="what").rename(columns={"estimate": of})
+        if len(frame):
+            blocks.append(Table(name, frame, formats=dict.fromkeys((of, "from", "to"), form)))
+    if left := found.loc[~number & ~tested, "category"].tolist():
         reason = f"concentration needs {LEAST_WEEKS} weeks of at least {LEAST_EVENTS} events on each day"
         blocks.append(Text(f"Left out of the comparison of concentration: {', '.join(left)}; {reason}."))
+    note = (
+        f"Saturdays and Sundays against other days of the same month, local days of midnight to midnight; {weeks} "
+        f"weeks. p is corrected for the {int(tested.sum())} tests of both tables (Benjamini and Hochberg 1995). "
+        "Concentration (Gini): 0 where reports are spread evenly over hexagons, near 1 where few hexagons hold them; "
+        "each week's days are cut down to equally many reports, because more reports alone would look more even. "
+        "Offences are counted on the day that the record gives them: times that were entered by default and long spans "
+        "shift some to another day."
+    )
     return [*blocks, Text(note, note=True)]
-
-
-def _effects(of: str, rows: list[tuple[str, Effect, float | None]]) -> pd.DataFrame:
-    """A row a category: estimate, interval, p controlled for false discoveries, weeks."""
-    values = [(name, e.estimate, e.low, e.high, p, e.weeks) for name, e, p in rows]
-    return pd.DataFrame(values, columns=["category", of, "from", "to", "p", "weeks"]).astype({"p": float})
-
-
-def _formats(frame: pd.DataFrame, form: str) -> dict[str, Any]:
-    return dict.fromkeys(map(str, frame.columns[1:4]), form) | {"p": p_value}
 
 
 def weekend_volume(daily: pd.Series) -> Effect:

@@ -49,11 +49,11 @@ def block_count(days: int, block_days: int = BLOCK_DAYS) -> int:
 
 
 def of_blocks(blocks: int) -> str:
-    """What intervals rest on, in words for a reader."""
+    """What intervals rest on, in words for a reader, who is told of weeks: a block is one."""
     if blocks < 2:
-        return "one block: no interval"
+        return "one week: no interval"
     few = "" if blocks >= ENOUGH_BLOCKS else ", too few to be trusted"
-    return f"95 % intervals from {blocks} blocks of days{few}"
+    return f"95 % intervals from {blocks} weeks{few}"
 
 
 def day_weights(days: int, draws: int = 500, block_days: int = BLOCK_DAYS, seed: int = 0) -> np.ndarray:

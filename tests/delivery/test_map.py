@@ -16,7 +16,16 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from stforecast.delivery.map import OUTLINE, class_bounds, class_labels, draw_map, figure_of_values, highest, map_png
+from stforecast.delivery.map import (
+    OUTLINE,
+    class_bounds,
+    class_labels,
+    colours_of,
+    draw_map,
+    figure_of_values,
+    highest,
+    map_png,
+)
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.base import Forecast
@@ -59,7 +68,7 @@ def test_class_labels_read_as_ranges():
 def test_the_highest_hexagons_are_outlined_and_every_hexagon_is_filled():
     values = values_of(len(CELLS))
     axes = Figure().add_subplot()
-    draw_map(axes, CELLS, values, class_bounds(values), highest(values, 0.05))
+    draw_map(axes, CELLS, colours_of(values, class_bounds(values)), highest(values, 0.05))
     fill, top = (item for item in axes.collections if isinstance(item, PolyCollection))
     assert len(fill.get_paths()) == len(CELLS)
     assert len(top.get_paths()) == round(0.05 * len(CELLS))
@@ -80,7 +89,7 @@ def test_map_is_a_picture_whatever_the_step(tmp_path, k):
 @pytest.mark.parametrize("cells", [CELLS[:1], h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)])
 def test_one_hexagon_and_a_city_across_the_antimeridian_are_drawn(cells):
     axes = Figure().add_subplot()
-    draw_map(axes, cells, np.ones(len(cells)), class_bounds(np.ones(len(cells))), np.array([0]))
+    draw_map(axes, cells, ["#ffffff"] * len(cells), np.array([0]))
     low, high = axes.get_xlim()
     assert high - low < 1
 

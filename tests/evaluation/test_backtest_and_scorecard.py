@@ -211,9 +211,7 @@ def test_a_test_slice_of_one_block_has_no_interval(
             assert [bound is None for bound in bounds] == [blocks == 1] * len(bounds)
     lines = table(found).splitlines()[-3:]
     for line in lines:
-        said = (
-            "one block: no interval" if blocks == 1 else "95 % intervals from 2 blocks of days, too few to be trusted"
-        )
+        said = "one week: no interval" if blocks == 1 else "95 % intervals from 2 weeks, too few to be trusted"
         assert line.endswith(f"({said})")
         assert ("[" in line) == ("DM p" in line) == (blocks > 1)
 

@@ -149,8 +149,8 @@ def test_blocks_are_counted_inside_folds_and_one_gives_no_interval(
         assert (found["low"] is None) == (found["high"] is None) == (blocks == 1)
     assert {f["blocks"] for f in result["folds"]} == {Panel.of(cube, parts[:1], hours).blocks}
     text = as_markdown(result)
-    assert ("one block: no interval" in text) == (blocks == 1)
-    assert (f"95 % intervals from {blocks} blocks of days, too few to be trusted" in text) == (blocks > 1)
+    assert ("one week: no interval" in text) == (blocks == 1)
+    assert (f"95 % intervals from {blocks} weeks, too few to be trusted" in text) == (blocks > 1)
     assert "poisson_deviance_blocks" in as_csv(result).splitlines()[0]
     assert "[–" not in text
 

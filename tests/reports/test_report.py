@@ -23,12 +23,12 @@ from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.files import read_json, write_json
+from stforecast.pipeline.pages import evaluated, report
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
-from stforecast.reports.examined import examined, words
+from stforecast.reports.evaluated import words
 from stforecast.reports.page import Page, Section, Table, Text, write_page
-from stforecast.reports.report import report
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import rank
@@ -67,7 +67,7 @@ def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: 
     check_page(page)
     names = {path.stem for path in page.parent.glob("*.png")}
     assert {"curves", "differences", "lag", "errors_by_hour", "day_typical", "day_busy", "day_badly_forecast"} <= names
-    said = r"loses most by .+ × 10⁻³ on a deviance of \S+ × 10⁻³\), then by .+ × 10⁻³\)\."
+    said = r"without the .+ its deviance of \S+ × 10⁻³ rises by \S+ × 10⁻³; next come the .+ with \S+ × 10⁻³\."
     assert re.search(said, page.read_text())
 
 
@@ -75,16 +75,16 @@ def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages,
     run = finished.run()
     files = sorted((run.folder / "predictions").rglob("*.npy"))
     assert len(files) == 3
-    found = examined(finished)
+    found = evaluated(finished)
     cube, split = found.cube, found.split
     again = run.open("rolling_climatology", finished.config).forecaster.predict(cube, split.issues("test")).intensity
     assert np.array_equal(found.intensity["rolling_climatology"], again)
     before = [path.stat().st_mtime_ns for path in files]
-    examined(finished)
+    evaluated(finished)
     assert [path.stat().st_mtime_ns for path in files] == before
     calibration = run.folder / "calibration" / "rolling_climatology.json"
     calibration.touch()
-    examined(finished)
+    evaluated(finished)
     changed = [path.parent.name for path, time in zip(files, before, strict=True) if path.stat().st_mtime_ns != time]
     assert changed == ["rolling_climatology"]
 
@@ -104,8 +104,8 @@ def test_without_a_run_or_a_scorecard_the_report_says_what_to_run(finished: Stag
 
 def test_the_errors_by_category_add_up_to_the_scorecard(finished: Stages, page: Path) -> None:
     frame = pd.read_csv(page.parent / "errors_by_category.csv")
-    entry = examined(finished).card["forecasters"]["gcrn"]
-    assert frame["reported"].sum() == examined(finished).card["events"]
+    entry = evaluated(finished).card["forecasters"]["gcrn"]
+    assert frame["reported"].sum() == evaluated(finished).card["events"]
     assert frame["deviance × 10³"].mean() == pytest.approx(1e3 * entry["poisson_deviance"], rel=1e-4)
     assert frame["expected"].sum() / frame["reported"].sum() == pytest.approx(entry["bias"], rel=1e-5)
     hours = pd.read_csv(page.parent / "errors_by_hour.csv")
@@ -132,21 +132,21 @@ def test_the_verdict_claims_a_win_only_where_every_interval_is_clear_of_zero() -
     ahead, level, behind = (-3.0, -1.0), (-1.0, 1.0), (1.0, 3.0)
     assert comparison.verdict(run_of(rolling_climatology=ahead, last_week=ahead)).startswith("The network beats")
     said = comparison.verdict(run_of(rolling_climatology=level, last_week=ahead, hist_gradient_boosting=behind))
-    assert "does not beat the controls" in said
-    assert "ahead of last week's counts; it cannot be told from rolling climatology" in said
+    assert "does not beat the simple baselines" in said
+    assert "better than last week's counts; it cannot be told apart from rolling climatology" in said
     assert "does not beat the tree ensembles" in said
-    assert "it is behind histogram gradient boosting" in said
-    assert "None of the tree ensembles is part of this run" in comparison.verdict(run_of(last_week=ahead))
+    assert "it is worse than histogram gradient boosting" in said
+    assert "holds none of the tree ensembles" in comparison.verdict(run_of(last_week=ahead))
     assert "not among the forecasters" in comparison.verdict(SimpleNamespace(intensity={"kernel": None}))  # type: ignore[arg-type]
 
 
 def test_the_sentences_turn_round_where_more_is_better() -> None:
     (said,) = comparison.sentences("gcrn", {"last_week": difference(-3.0, -1.0)})
-    assert said == "Against last week's counts: clear of zero: network better in deviance and average precision."
+    assert said == "Network against last week's counts: better in deviance and average precision."
     (said,) = comparison.sentences("gcrn", {"last_week": difference(1.0, 3.0)})
     assert "worse in deviance and average precision" in said
     (said,) = comparison.sentences("gcrn", {"last_week": difference(-1.0, 1.0)})
-    assert said.endswith("no difference is clear of zero.")
+    assert said == "Network against last week's counts: no clear difference."
 
 
 def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
@@ -156,7 +156,7 @@ def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
 
 @pytest.mark.parametrize("count", [5, 20, 60])
 def test_no_verdict_rests_on_one_block(finished: Stages, count: int) -> None:
-    found = examined(finished)
+    found = evaluated(finished)
     short = replace(
         found,
         counts=np.resize(found.counts, (count, *found.counts.shape[1:])),
@@ -164,10 +164,10 @@ def test_no_verdict_rests_on_one_block(finished: Stages, count: int) -> None:
     )
     section = comparison.section(short)
     said = " ".join(block.words for block in section.blocks if isinstance(block, Text))
-    assert ("The test slice is one block: no interval." in said) == (count == 5)
-    assert ("beats" in said) == ("clear of zero" in said) == (count > 7)
-    assert ("Read it with care: 95 % intervals from 3 blocks of days, too few to be trusted" in said) == (count == 20)
-    assert ("95 % intervals from 9 blocks of days" in said) == (count == 60)
+    assert ("The test days are one week: no interval." in said) == (count == 5)
+    assert ("beats" in said) == ("A difference is clear" in said) == (count > 7)
+    assert ("Read it with care: 95 % intervals from 3 weeks, too few to be trusted" in said) == (count == 20)
+    assert ("95 % intervals from 9 weeks" in said) == (count == 60)
 
 
 def test_a_scorecard_without_blocks_is_to_be_made_again(finished: Stages, tmp_path: Path) -> None:
@@ -182,13 +182,13 @@ def test_a_scorecard_without_blocks_is_to_be_made_again(finished: Stages, tmp_pa
 
 
 def test_reported_is_divided_by_expected_in_every_table(finished: Stages, page: Path) -> None:
-    entries = examined(finished).card["forecasters"]
+    entries = evaluated(finished).card["forecasters"]
     table = pd.read_csv(page.parent / "forecasters.csv").set_index("forecaster")
     for name, entry in entries.items():
         assert table.loc[words(name), "reported ÷ expected"] == pytest.approx(1 / entry["bias"])
     errors = pd.read_csv(page.parent / "errors_by_category.csv")
     np.testing.assert_allclose(errors["reported ÷ expected"], errors["reported"] / errors["expected"])
-    assert errors["blocks"].unique().tolist() == [examined(finished).blocks]
+    assert errors["weeks"].unique().tolist() == [evaluated(finished).blocks]
     text = page.read_text()
     assert f"reported ÷ expected is {1 / entries['gcrn']['bias']:.3f}" in text
     assert not re.search("expected over reported|reported over expected|expected for each", text, re.IGNORECASE)
@@ -282,7 +282,7 @@ def test_the_lag_curve_is_the_share_reported_by_each_age() -> None:
 def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
     frame = pd.DataFrame({"district": ["<b>x</b>", "=1+1"], "share": [0.5, np.nan]})
     table = Table("t", frame, formats={"share": "{:.0%}"})
-    path = write_page(Page("p", "Title", [], [Section("s", "S", [Text("5 % of 1 < 2"), table])]), tmp_path / "page")
+    path = write_page(Page("p", "Title", {}, [Section("s", "S", [Text("5 % of 1 < 2"), table])]), tmp_path / "page")
     text = path.read_text()
     assert "&lt;b&gt;x&lt;/b&gt;" in text
     assert "50\u00a0%" in text
@@ -295,8 +295,8 @@ def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
 def test_shuffles_leave_the_replay_as_it_was(finished: Stages, page: Path, name: str) -> None:
-    found = examined(finished)
-    fitted = found.run.open(name, finished.config).forecaster
+    found = evaluated(finished)
+    fitted = finished.run().open(name, finished.config).forecaster
     probe, rng = importance.probe_of(fitted.forecaster, found.cube), np.random.default_rng(0)
     memory = probe.reader.memory(int(found.issues[0]) % probe.reader.patch)
     with torch.no_grad():
@@ -316,13 +316,13 @@ def test_shuffles_leave_the_replay_as_it_was(finished: Stages, page: Path, name:
 
 
 def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages, page: Path) -> None:
-    found = examined(finished)
+    found = evaluated(finished)
 
     class Climatology:
         """Reads the usual rate alone."""
 
         reader = importance.probe_of(
-            found.run.open("hist_gradient_boosting", finished.config).forecaster.forecaster, found.cube
+            finished.run().open("hist_gradient_boosting", finished.config).forecaster.forecaster, found.cube
         ).reader
 
         def log_intensity(self, reader: Any, recall: Any) -> torch.Tensor:
@@ -333,7 +333,7 @@ def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages,
 
     identity = Calibration.identity(found.cube.c)
     lost = importance.importance(found, "rolling_climatology", Climatology(), identity)
-    assert lost.pop("usual rate (climatology)").low > 0.5
+    assert lost.pop("average of past weeks (climatology)").low > 0.5
     assert {gain.estimate for gain in lost.values()} == {0.0}
 
 
@@ -348,7 +348,7 @@ def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -
     rng, issues = np.random.default_rng(1), np.arange(0, 10) * 24 + 41 * 24
     shuffles = importance.groups(cube, issues)
     assert "weather" in shuffles
-    _, moved = shuffles["long memory of its neighbours"](reader, recall, rng)
+    _, moved = shuffles["past reports of its neighbours"](reader, recall, rng)
     at = blocks(cube.c)
     changed = (moved.features != recall.features).any(2)[0].nonzero()[:, 0].tolist()
     assert changed

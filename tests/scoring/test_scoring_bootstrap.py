@@ -43,10 +43,10 @@ def test_one_block_has_an_estimate_and_no_interval(days: int) -> None:
 
 def test_intervals_say_of_how_many_blocks_they_are_and_where_these_are_too_few() -> None:
     assert [bootstrap.block_count(days) for days in (7, 8, 14, 15, 72)] == [1, 2, 2, 3, 11]
-    assert bootstrap.of_blocks(1) == "one block: no interval"
+    assert bootstrap.of_blocks(1) == "one week: no interval"
     for blocks in (2, 3, 4):
-        assert bootstrap.of_blocks(blocks) == f"95 % intervals from {blocks} blocks of days, too few to be trusted"
-    assert bootstrap.of_blocks(5) == "95 % intervals from 5 blocks of days"
+        assert bootstrap.of_blocks(blocks) == f"95 % intervals from {blocks} weeks, too few to be trusted"
+    assert bootstrap.of_blocks(5) == "95 % intervals from 5 weeks"
 
 
 def test_daily_losses_average_to_the_metrics_and_draws_are_weighted_means():

@@ -1,0 +1,138 @@
+"""Figures of reports, backtests and TensorBoard: axes in the look of the maps, and what several of them plot.
+
+Colours are ColorBrewer's and Okabe and Ito's, as in `delivery.map`; lines differ in dash as well as in colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, patches
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE = "#225ea8"
+PALETTE = (BLUE, OUTLINE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, GREY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
+WIDTH = 7.2
+"""Of a figure, inches."""
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, height: float = 3.4, width: float = WIDTH, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure and its axes in reading order; `height` is of one row, inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height * rows), facecolor="white", layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.spines[["left", "bottom"]].set_color(GREY)
+        one.tick_params(colors=GREY, labelsize=8.5)
+    return figure, axes
+
+
+def panels(titles: Iterable[str], height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure with an axes of each title, in rows of `columns`; `height` is of one row, inches."""
+    names = list(titles)
+    columns = min(columns, len(names))
+    figure, axes = new_figure(-(-len(names) // columns), columns, height)
+    for one, name in zip(axes, names, strict=False):
+        label(one, name)
+    for spare in axes[len(names) :]:
+        spare.set_visible(False)
+    return figure, axes[: len(names)]
+
+
+def label(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
+    """Name the axes and what they show."""
+    axes.set_title(title, fontsize=10, color=INK, loc="left", parse_math=False)
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(y, fontsize=9, color=INK)
+
+
+def lines(axes: Axes, curves: Mapping[str, Curve], **options: Any) -> None:
+    """A line for each name, each with a colour and dash of its own."""
+    for (name, (x, y)), (colour, dash) in zip(curves.items(), cycle(zip(PALETTE, DASHES, strict=True)), strict=False):
+        axes.plot(x, y, label=name, linewidth=1.4, color=colour, linestyle=dash, **options)
+
+
+def diagonal(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:
+    """A grey line of what no skill, or perfect calibration, would give."""
+    axes.plot([low, high], [low, high], color="0.7", linewidth=1, zorder=0)
+
+
+def plot_reliability(axes: Axes, curves: Mapping[str, Curve]) -> None:
+    """Observed share of hexagon-hours with a report against their forecast risk, on logarithmic axes."""
+    lines(axes, curves)
+    label(axes, "Reliability", "forecast risk of a hexagon and hour", "observed share with a report")
+    seen = np.concatenate([np.concatenate(curve) for curve in curves.values()])
+    limits = [max(float(seen[seen > 0].min(initial=1)), 1e-5) * 0.8, float(seen.max()) * 1.25]
+    diagonal(axes, *limits)
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+
+
+def plot_hit_rate(axes: Axes, curves: Mapping[str, Curve]) -> None:
+    """Share of the reports in the highest-ranked share of the hexagons."""
+    lines(axes, curves)
+    label(axes, "Hit rate", "share of hexagons, highest forecast first", "share of reports in them")
+    diagonal(axes)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """One legend below all axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False)
+
+
+def whiskers(axes: Axes, names: Sequence[str], low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> None:
+    """Estimates with their intervals, a row a name, the first on top; a line at zero."""
+    y = np.arange(len(names))[::-1]
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.hlines(y, low, high, color=BLUE, linewidth=2)
+    axes.plot(middle, y, "o", markersize=5, color=BLUE)
+    axes.set_yticks(y, names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.locator_params(axis="x", nbins=5)
+    axes.tick_params(axis="y", length=0)
+
+
+def heat(
+    axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], every: int = 1, **options: Any
+) -> Any:
+    """A table of values [r c] as colours, by default from light (few) to dark (many); returns the image."""
+    colours: dict[str, Any] = {"cmap": "YlGnBu", "vmin": 0} | options
+    image = axes.imshow(values, aspect="auto", **colours)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(0, len(columns), every), columns[::every])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def colour_bar(figure: Figure, axes: Axes, image: Any) -> None:
+    """What the colours of `heat` stand for."""
+    figure.colorbar(image, ax=axes, shrink=0.8).outline.set_visible(False)
+
+
+def fit_maps(figure: Figure, rows: int, columns: int, rest: float) -> None:
+    """Make the figure as high as its maps are, and `rest` inches for titles and legend."""
+    one = figure.axes[0]
+    high = (np.ptp(one.get_ylim()) * float(one.get_aspect())) / np.ptp(one.get_xlim())
+    figure.set_figheight(rows * (WIDTH / columns * high + 0.3) + rest)
+
+
+def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
+    """The classes of a map, from the lowest to the highest, in rows below it."""
+    handles = patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
+    legend = axes.legend(handles=handles, title=title, ncols=3, fontsize=8.5, title_fontsize=9, frameon=False)
+    legend.set_loc("upper center")
+    legend.set_bbox_to_anchor((0.5, 0.0), axes.transAxes)

@@ -1,0 +1,75 @@
+"""The stages behind `stforecast report` and `stforecast analyse`: they hand the pages what these read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stforecast.errors import ArtefactError
+from stforecast.features.targets import outcomes
+from stforecast.events.schema import EventTable
+from stforecast.files import read_json
+from stforecast.pipeline.stages import Stages
+from stforecast.reports import analysis
+from stforecast.reports import report as reports
+from stforecast.reports.drift import Predictions
+from stforecast.reports.evaluated import EvaluatedRun
+from stforecast.reports.local import Local
+from stforecast.reports.page import check_libraries, write_page
+
+
+def report(stages: Stages) -> Path:
+    """Write `report/` into the folder of the run that this configuration leads to; the HTML file.
+
+    Raises:
+        ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
+    """
+    check_libraries()
+    page = reports.page_of(evaluated(stages), EventTable.open(stages.place.silver), stages.simulated())
+    path = write_page(page, stages.run().folder / "report")
+    stages.say(f"report: wrote {path}")
+    return path
+
+
+def analyse(stages: Stages) -> Path:
+    """Write `data/<city>/analysis/`; the HTML file.
+
+    Raises:
+        ArtefactError: there are no events or no cube of them.
+    """
+    check_libraries()
+    cube, run, config = stages.cube(), stages.run(), stages.config
+    events, split, predictions = EventTable.open(stages.place.silver), stages.split(cube), None
+    if run.finished:
+        name = run.facts()["forecasters"][0]
+        predictions = Predictions(run.name, name, stages.predictions(run, cube, split, [name])[name])
+    local = Local.of(cube, events, config.seed)
+    page = analysis.page_of(local, events, split, config.analysis.severity, stages.simulated(), predictions)
+    path = write_page(page, stages.place.silver.parent / "analysis")
+    stages.say(f"analyse: wrote {path}")
+    return path
+
+
+def evaluated(stages: Stages) -> EvaluatedRun:
+    """The run of this configuration on its test slice.
+
+    Raises:
+        ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
+    """
+    cube, run = stages.cube(), stages.run()
+    run.facts()
+    path = run.folder / "scorecard.json"
+    if not path.is_file():
+        raise ArtefactError(f"{path}: the run was not evaluated. Run `stforecast evaluate` first.")
+    card, split = read_json(path), stages.split(cube)
+    if "blocks" not in card:
+        raise ArtefactError(f"{path}: of an older version, without blocks. Run `stforecast evaluate` again.")
+    return EvaluatedRun(
+        run.name,
+        cube,
+        split,
+        card,
+        outcomes(cube, split, "test"),
+        stages.predictions(run, cube, split, [*card["forecasters"]]),
+        lambda name: run.open(name, stages.config),
+        stages.config.seed,
+    )

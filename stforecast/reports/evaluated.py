@@ -1,0 +1,108 @@
+"""A run on its test slice: what was reported, and what each forecaster had forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.cube import Cube
+from stforecast.cube.hours import calendar
+from stforecast.features.targets import scored
+from stforecast.scoring.bootstrap import block_count, day_weights
+from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.base import Forecaster
+
+NETWORK, REFERENCE = "gcrn", "rolling_climatology"
+TREES = (
+    *("hist_gradient_boosting", "xgboost", "lightgbm", "catboost"),
+    *("random_forest", "extra_trees", "balanced_random_forest"),
+)
+BASELINES = ("rolling_climatology", "climatology", "hexagon_mean", "last_week")
+WORDS = {
+    "gcrn": "network",
+    "climatology": "fixed climatology",
+    "last_week": "last week's counts",
+    "kernel": "kernel density",
+    "hawkes": "self-exciting point process",
+    "hist_gradient_boosting": "histogram gradient boosting",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+    "catboost": "CatBoost",
+}
+PERIODS = {"train": "Learned from", "validation": "Calibrated on", "test": "Tested on"}
+"""What pages call the slices."""
+
+
+def words(name: str) -> str:
+    """A forecaster or category as a reader sees it."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def listed(names: list[str]) -> str:
+    """Names as an enumeration: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A finished run with its scorecard, on its test slice.
+
+    name: of the run. counts: final, [m k n c]. intensity: calibrated λ [m k n c] by forecaster, the one that forecasts
+    first. fitted: opens a forecaster of the run.
+    """
+
+    name: str
+    cube: Cube
+    split: Split
+    card: dict[str, Any]
+    counts: np.ndarray
+    intensity: Mapping[str, np.ndarray]
+    fitted: Callable[[str], Forecaster]
+    seed: int
+
+    @property
+    def issues(self) -> np.ndarray:
+        """Steps of the issues, [m]."""
+        return scored(self.cube, self.split, "test")
+
+    @property
+    def leader(self) -> str:
+        """The forecaster that forecasts."""
+        return next(iter(self.intensity))
+
+    @cached_property
+    def slices(self) -> dict[str, list[pd.Timestamp]]:
+        """Local begin and end of each slice."""
+        return {
+            name: [pd.Timestamp(time).tz_convert(self.cube.time_zone) for time in span.split(" / ")]
+            for name, span in self.card["split"].items()
+        }
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """How often each draw takes each day, [r m]."""
+        return day_weights(len(self.counts), seed=self.seed)
+
+    @property
+    def blocks(self) -> int:
+        """How many weeks the draws are of."""
+        return block_count(len(self.counts))
+
+    @cached_property
+    def local_hour(self) -> np.ndarray:
+        """Local hour of the day of every target step, [m k]."""
+        cube, first = self.cube, int(self.issues[0])
+        last = int(self.issues[-1]) + cube.horizons
+        local = calendar(cube.start, cube.step_hours, first, last, cube.time_zone, cube.country, cube.subdivision)
+        return local.hour[self.issues[:, None] - first + np.arange(cube.horizons)]
+
+    def day(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the horizons and categories: λ or counts [m k n c] → float64 [m n]."""
+        return values.sum(axis=(1, 3), dtype=np.float64)
