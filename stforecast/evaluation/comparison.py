@@ -145,10 +145,11 @@ def sentence(result: Mapping[str, Any]) -> str:
     if (masked := masked_words(result.get("masked"))) is not None:
         said += f" {masked.capitalize()}."
     if result.get("refit") is False:
-        said += " The fits of the first fold are carried, calibrated anew in each."
+        said += " Forecasters are fitted on the first fold only and calibrated anew on each."
     if len(result["forecasters"]) == 1:
         return said
-    return f"{said} Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}; DM p: its deviance."
+    said += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}"
+    return f"{said}; DM p: Diebold–Mariano test of the deviance."
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:

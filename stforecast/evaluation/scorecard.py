@@ -95,7 +95,7 @@ class Scorecard:
         if (words := masked_words(card.get("masked"))) is not None:
             lines.append(words)
         if (share := card.get("reported_share") or 1) < SETTLED:
-            lines.append(f"assumed final: an estimated {share:.1%} of the events were reported by the record's end")
+            lines.append(f"taken as final: an estimated {share:.1%} of the events were reported by the record's end")
         frame = self.table()
         shown = {key: METRICS[str(key)] for key in frame}
         text = pd.DataFrame(
@@ -228,8 +228,8 @@ def masked_words(masked: Mapping[str, float] | None) -> str | None:
     if not masked or not masked["hours"]:
         return None
     return (
-        f"masked: {masked['hours']:.1%} of the hours, which were not recorded; {masked['issues']:.1%} of the days have "
-        "such hours and are not scored"
+        f"not recorded: {masked['hours']:.1%} of the hours; {masked['issues']:.1%} of the days have such hours and are "
+        "not scored"
     )
 
 

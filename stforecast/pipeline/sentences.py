@@ -37,7 +37,9 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
     said += cube.notes.get("fallbacks", [])
     if cube.notes.get("known_time") == "occurred" and not cube.notes.get("embargo_hours"):
-        said.append("Every report counts as known in the hour of its offence (known_time: occurred): an upper bound.")
+        said.append(
+            "Every report counts as known in the hour of its offence (known_time: occurred), earlier than in real use."
+        )
     if cube.late:
         said.append("Reports of the last days are still arriving: those known at the issue time were used.")
     said += _missing(cube.weather, issue - 24, "observed weather of the day before")
@@ -50,9 +52,11 @@ def _elsewhere(cube: Cube) -> list[str]:
     if not (outside := counts["outside_area"]):
         return []
     share, area = outside / (outside + counts["kept"]), cube.notes["study_area"]
-    return [f"Nothing is forecast outside the {area}: {outside:,} of the record's events ({share:.1%}) lie there."]
+    return [
+        f"Nothing is forecast outside the {area}: {outside:,} of the record's events ({100 * share:.1f} %) lie there."
+    ]
 
 
 def _missing(series: Series, first: int, what: str) -> list[str]:
     hours = int(np.isnan(series.window(first, first + 24)).all(1).sum()) if series.names else 0
-    return [f"No {what} for {hours} of 24 hours: it is masked, not filled."] if hours else []
+    return [f"The {what} is missing for {hours} of 24 hours, which are forecast without it."] if hours else []

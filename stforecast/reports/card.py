@@ -130,7 +130,7 @@ def _exposure(run: EvaluatedRun) -> list[Block]:
     if len(static):
         formats = dict.fromkeys(static.columns[1:], "{:,.3g}")
         blocks.append(
-            Table("exposure_covariates", static, "Means over hexagons and over flagged hexagon-days", formats)
+            Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days", formats)
         )
     else:
         said = "Nothing is known of who lives in the hexagons, so whom the flags concern cannot be shown."

@@ -102,12 +102,13 @@ def verdict(run: EvaluatedRun) -> str:
 def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
     if not pairs:
         return f"The run holds none of {group} to compare the network with."
+    closer = "its expected counts lie closer to what was reported (deviance) than"
     sides = _by_side({words(name): side(JUDGE, found) for name, found in pairs.items()})
     if set(sides) == {"ahead"}:
-        return f"The network beats {group} of this run in deviance ({listed(sides['ahead'])})."
+        return f"The network beats {group}: {closer} those of {listed(sides['ahead'])}."
     what = {"ahead": "is better than", "level": "cannot be told apart from", "behind": "is worse than"}
     said = "; ".join(f"it {what[name]} {listed(names)}" for name, names in sides.items())
-    return f"The network does not beat {group} of this run in deviance: {said}."
+    return f"The network does not beat {group} (deviance): {said}."
 
 
 def _by_side(sides: Mapping[str, str]) -> dict[str, list[str]]:

@@ -123,7 +123,7 @@ def _shifts(local: Local, split: Split) -> list[Block]:
         return [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")]
     shifts, ratios = shifts_of(local, split)
     if not shifts:
-        return [Text(f"The training slice is too short to compare the last {WEEKS} weeks with.")]
+        return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
     frame = table_of(shifts, ratios)
     note = (
         f"The last {WEEKS} weeks are compared with every {WEEKS} weeks of the training slice, the period that "
@@ -163,13 +163,15 @@ def headline(frame: pd.DataFrame) -> str:
     """What `table_of` shows, in words: what lies outside by itself, and what of it is clear over all tests."""
     outside = frame.loc[frame["verdict"] != WITHIN, "of"].tolist()
     clear = frame.loc[frame["verdict"] == CLEAR, "of"].tolist()
-    limits = f"what 95 % of the earlier windows of {WEEKS} weeks stay within"
+    limits = f"95 % of the earlier periods of {WEEKS} weeks"
     if not outside:
-        return f"No number of reports and no mix of the last {WEEKS} weeks lies outside {limits}."
-    said = f"The last {WEEKS} weeks lie outside {limits} in {', '.join(outside)} ({len(outside)} of {len(frame)}). "
+        return f"Every number and mix of reports of the last {WEEKS} weeks lies within {limits}."
+    said = (
+        f"Unusual in the last {WEEKS} weeks, beyond {limits}: {', '.join(outside)} ({len(outside)} of {len(frame)}). "
+    )
     if not clear:
-        return said + "Chance alone puts one in twenty outside; over all tests together none is clear of it."
-    return said + f"Clear of chance over all tests: {', '.join(clear)}; there the forecast may fit less well."
+        return said + "Chance alone puts one in twenty beyond; in all tests together none is clear of it."
+    return said + f"Clear of chance in all tests together: {', '.join(clear)}; there the forecast may fit less well."
 
 
 def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, float]]:
@@ -199,7 +201,7 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     issued = cube.times_of(scored(cube, split, "test")).tz_convert(cube.time_zone).tz_localize(None)
     months = by_month(np.asarray(predictions.intensity), outcomes(cube, split, "test"), issued, local.seed)
     if not len(months):
-        return [Text("The test slice is too short to tell calibration by month.")]
+        return [Text("There are too few test days to compare forecast and reports by month.")]
     figure, (axes,) = new_figure(height=2.8)
     place, ratio = np.arange(len(months)), months["reported ÷ expected"]
     axes.axhline(1, color=GREY, linewidth=0.8)
@@ -207,7 +209,7 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     axes.plot(place, ratio, "o", color=BLUE, markersize=5)
     axes.set_xticks(place, months["month"], rotation=45 if len(months) > 8 else 0)
     label(axes, f"Reported ÷ expected by month, {name}", "", "with 95 % interval")
-    said = f"Calibration of the {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
+    said = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
     alt = f"{said} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
     table = Table("calibration", months, formats={"slope": "{:.2f}"})
     return [Text(said), Picture("calibration", figure, alt), table]
@@ -218,7 +220,7 @@ def months_in_words(months: pd.DataFrame) -> str:
     whole = months["reported"].sum() / months["expected"].sum()
     told = months[months["weeks"] >= ENOUGH_BLOCKS]
     off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
-    said = f"reported ÷ expected is {whole:.3f} over these months together; "
+    said = f"reported ÷ expected is {whole:.3f} in these months together; "
     said += f"the interval excludes 1 in {', '.join(off)}." if off else "in no month does the interval exclude 1."
     for weeks in range(1, ENOUGH_BLOCKS):
         if few := months.loc[months["weeks"] == weeks, "month"].tolist():

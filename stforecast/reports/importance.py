@@ -161,8 +161,8 @@ def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> l
     none = [group for group, gain in gains.items() if not gain.low > 0]
     base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
     said = (
-        f"Inputs are shuffled in turn to see how much worse the forecast gets. The {words(first)} needs one most: "
-        f"without the {most} its deviance of {base:.2f} × 10⁻³ rises by {gains[most].estimate:.2f} × 10⁻³; next come "
+        f"Inputs are shuffled in turn to see how much worse the forecast gets. The {words(first)} depends most on the "
+        f"{most}: without it, its deviance of {base:.2f} × 10⁻³ rises by {gains[most].estimate:.2f} × 10⁻³; next come "
         f"the {second} with {gains[second].estimate:.2f} × 10⁻³. "
     )
     said += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."

@@ -102,8 +102,8 @@ def _lag(events: EventTable) -> list[Block]:
     frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in AGES.items()})
     at = frame.iloc[0]
     said = (
-        f"One day after an event {at['1 day']:.0%} of them are reported, after a week {at['7 days']:.0%} and after 30 "
-        f"days {at['30 days']:.0%}."
+        f"One day after they occurred {at['1 day']:.0%} of the events are reported, after a week {at['7 days']:.0%} "
+        f"and after 30 days {at['30 days']:.0%}."
     )
     if at["1 day"] < 0.99:
         said += " The newest days are the least complete: a quiet last day in the record may still fill up."

@@ -128,7 +128,7 @@ def _sentence(name: str, test: Knox, clear: np.ndarray) -> str:
     parts = []
     for row, where in ((1, f"within {METRES[1]:.0f} m and {DAYS[0] - 1} day"), (0, "at the same place")):
         counted, expected = test.observed[row, 0], test.expected[row, 0]
-        if counted or expected:
+        if counted or expected >= 0.5:
             verdict = "clear" if clear[row, 0] else "not clear"
             ratio = f"counted ÷ expected {test.ratio[row, 0]:.2f}, {verdict} of chance"
             parts.append(f"{where} there were {counted:,} pairs where chance gives {expected:,.0f} ({ratio})")

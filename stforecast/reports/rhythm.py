@@ -103,14 +103,16 @@ def _weekend(local: Local) -> list[Block]:
     percent = (100 * (found["estimate"] - 1)).map("{:+.0f} %".format)
     parts = []
     for what, here, named in (
-        ("more is reported in", number & up, found["category"] + " (" + percent + ")"),
-        ("less is reported in", number & ~up, found["category"] + " (" + percent + ")"),
-        ("reports lie closer together, in fewer hexagons, in", ~number & up, found["category"]),
-        ("reports are spread more evenly over hexagons in", ~number & ~up, found["category"]),
+        ("More reports", number & up, found["category"] + " (" + percent + ")"),
+        ("Fewer reports", number & ~up, found["category"] + " (" + percent + ")"),
+        ("Reports closer together, in fewer hexagons", ~number & up, found["category"]),
+        ("Reports spread more evenly over the hexagons", ~number & ~up, found["category"]),
     ):
         if names := named[clear & here].tolist():
-            parts.append(f"{what} {'the categories' if len(names) > 1 else 'the category'} {', '.join(names)}")
-    said = f"On weekends {'; '.join(parts)}." if parts else "No difference between weekends and weekdays is clear."
+            parts.append(f" {what}: {', '.join(names)}.")
+    said = "No difference between weekends and weekdays is clear."
+    if parts:
+        said = f"On weekends, by category, against weekdays.{''.join(parts)}"
     if alone := (found["what"] + " of " + found["category"] + " reports")[excluded != small].tolist():
         said += f" Not clear, because interval and p disagree: {', '.join(alone)}."
     blocks: list[Block] = [Text(said)]

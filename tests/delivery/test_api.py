@@ -185,7 +185,7 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
     for category, value in {"all": lam.sum(), "theft": lam[0], "violence": lam[1]}.items():
         assert given[category] == pytest.approx((value, 1 - np.exp(-value)), abs=1e-7)
     assert point["place"]["hexagon"] == cell
-    assert "not the forecast of a date" in point["basis"]
+    assert "no forecast of a date" in point["basis"]
     district = client.post("/v1/predict", json={**when, "district": "South"}).json()
     rows = found.districts == "South"
     total = (week.week[4 * 24 + 22, rows] * week.months[6]).sum()

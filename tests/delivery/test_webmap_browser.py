@@ -177,13 +177,13 @@ def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: 
         window.hover(hexagon, of.hexagons[hexagon])
         row = category_rows[category_rows["hexagon"] == of.hexagons[hexagon]].iloc[0]
         facts = window.facts()
-        assert float(facts["expected"]) == float(f"{row['intensity']:.4g}")
-        assert float(facts["risk"].removesuffix(" %")) == float(f"{100 * row['risk']:.4g}")
+        assert float(facts["expected"]) == float(f"{row['intensity']:.2g}")
+        assert float(facts["risk"].removesuffix(" %")) == float(f"{100 * row['risk']:.2g}")
         assert facts["rank"] == f"{row['rank']} of {len(of.hexagons)}"
-        assert float(facts["usual"]) == float(f"{row['usual']:.4g}")
+        assert float(facts["usual"]) == float(f"{row['usual']:.2g}")
         city = category_rows["intensity"].sum() / category_rows["usual"].sum()
-        lately = row["intensity"] / row["usual"] / city
-        for fact, factor in (("city", city), ("lately", lately)):
+        rest = row["intensity"] / row["usual"] / city
+        for fact, factor in (("city", city), ("rest", rest)):
             assert float(facts[fact].split()[1]) == pytest.approx(factor, rel=0.006)
         spread = day[(day["category"] == name) & (day["hexagon"] == row["hexagon"])].iloc[0]
         assert facts["interval"] == f"{spread['low']} to {spread['high']} reports"
@@ -211,14 +211,16 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
 
     page.locator("#hour").fill("5")
     changed()
-    assert re.fullmatch(r"Mon 30 Sep 05:00 to 06:00: [\d.]+ expected in these \d+ hexagons", window.text("#when"))
+    assert re.fullmatch(
+        r"Mon 30 Sep 05:00 to 06:00: [\d.]+ reports expected in these \d+ hexagons", window.text("#when")
+    )
     assert not page.locator("#day").is_checked()
     page.locator("#category").select_option("1")
     changed()
     for measure in ("risk", "rank", "usual"):
         page.locator(f"[name=measure][value={measure}]").check()
         changed()
-    assert "times the usual" in window.text("#legend-title")
+    assert "÷ usual" in window.text("#legend-title")
     page.locator("#area-number").fill("12")
     changed()
     before = window.text("#hits")
@@ -231,7 +233,7 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
     changed()
     assert window.text("#when").startswith("24 hours from Mon 30 Sep 00:00:")
     page.evaluate("() => { const { total } = grid; grid.total = () => 1304; draw(); grid.total = total; }")
-    assert ": 1300 expected" in window.text("#when")
+    assert ": 1300 reports expected" in window.text("#when")
     page.evaluate("() => { for (let i = 0; i < 500; i++) choose({ area: i / 100 }); }")  # as a dragged slider does
     page.wait_for_url("**/reported.html#hour=day&category=theft&measure=usual&area=4.99&reported=1")
 
@@ -262,8 +264,8 @@ def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, ar
     number, km2 = words.split()[0], words.split(", ")[1].split()[0]
     assert int(number) == len(taken)
     assert float(km2) == float(f"{covered:.3g}")
-    assert words.endswith(f"{share} % of what is expected")
-    assert window.text("#reported-hits").startswith(f"Reported {counts.sum()}, of which {counts[taken].sum()} in")
+    assert words.endswith(f"{share} % of the expected reports")
+    assert window.text("#reported-hits").startswith(f"Reported: {counts.sum()}, of them {counts[taken].sum()} in")
     marked = window.page.locator("#list button.top").count()
     assert marked == min(20, len(taken))
 

@@ -301,8 +301,8 @@ def test_masked_days_are_not_scored(cube: Cube, split: Split, fitted: dict[str, 
     assert card["events"] == outcomes(cube, split, "test")[kept].sum()
     hours = (gap.last - gap.first) / (split.steps - split.test_start) / cube.c
     assert card["masked"] == {"issues": pytest.approx(2 / len(issues)), "hours": pytest.approx(hours)}
-    assert table(card).splitlines()[1].startswith("masked: ")
-    assert "masked: " not in table(scorecard(cube, split, fitted, patrol_area=2.0))
+    assert table(card).splitlines()[1].startswith("not recorded: ")
+    assert "not recorded: " not in table(scorecard(cube, split, fitted, patrol_area=2.0))
     everything = replace(cube, gaps=(Gap(split.test_start, cube.steps),))
     with pytest.raises(ConfigError, match="every day of the test slice"):
         scored(everything, split, "test")

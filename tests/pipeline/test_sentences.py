@@ -9,13 +9,13 @@ from stforecast.cube import Cube
 from stforecast.pipeline.sentences import assumptions, built
 
 AREA = {
-    "study_area": "hexagons with at least 20 events known by the end of the training slice",
+    "study_area": "hexagons with at least 20 events by the end of the period that is learned from",
     "events": {"table": 210, "outside_axis": 10, "outside_area": 4, "kept": 196},
     "known_time": "reported",
 }
 OUTSIDE = (
-    "Nothing is forecast outside the hexagons with at least 20 events known by the end of the training slice: 4 of the "
-    "record's events (2.0%) lie there."
+    "Nothing is forecast outside the hexagons with at least 20 events by the end of the period that is learned from: 4 "
+    "of the record's events (2.0 %) lie there."
 )
 
 

@@ -446,12 +446,12 @@ def test_the_headline_names_every_shift_that_the_table_puts_outside() -> None:
         assert table.loc[table["verdict"] != drift.WITHIN, "of"].tolist() == [*outside]
         said = drift.headline(table)
         assert "number of theft reports, number of violence reports (2 of 5)" in said
-        assert ("Clear of chance over all tests: number of theft reports, number of violence reports" in said) == bool(
-            clear
-        )
+        assert (
+            "Clear of chance in all tests together: number of theft reports, number of violence reports" in said
+        ) == bool(clear)
         assert ("none is clear of it" in said) != bool(clear)
     quiet = drift.headline(drift.table_of(within, {}))
-    assert quiet.startswith("No number of reports and no mix of the last 4 weeks lies outside")
+    assert quiet.startswith("Every number and mix of reports of the last 4 weeks lies within")
 
 
 def test_the_distance_of_a_level_is_the_logarithm_of_its_ratio() -> None:
@@ -471,9 +471,7 @@ def test_months_of_few_blocks_are_named_and_never_called_clear() -> None:
         }
     )
     said = drift.months_in_words(months)
-    assert said.startswith(
-        "reported ÷ expected is 2.000 over these months together; the interval excludes 1 in 2023-01."
-    )
+    assert said.startswith("reported ÷ expected is 2.000 in these months together; the interval excludes 1 in 2023-01.")
     assert "2023-02: 95 % intervals from 4 weeks, too few to be trusted." in said
     assert "2023-03: one week: no interval." in said
 

@@ -67,7 +67,7 @@ def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: 
     check_page(page)
     names = {path.stem for path in page.parent.glob("*.png")}
     assert {"curves", "differences", "lag", "errors_by_hour", "day_typical", "day_busy", "day_badly_forecast"} <= names
-    said = r"without the .+ its deviance of \S+ × 10⁻³ rises by \S+ × 10⁻³; next come the .+ with \S+ × 10⁻³\."
+    said = r"without it, its deviance of \S+ × 10⁻³ rises by \S+ × 10⁻³; next come the .+ with \S+ × 10⁻³\."
     assert re.search(said, page.read_text())
 
 

@@ -20,14 +20,14 @@ from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
 
-BASIS = "The usual of such an hour at the city's recent level, not the forecast of a date."
+BASIS = "What is usual at such an hour and month, with as many reports as the city had lately; no forecast of a date."
 MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 MEANING = {
     400: "The body is not JSON.",
     401: "An API key is needed.",
-    404: "The grid does not hold it.",
+    404: "The grid has no such time, category, hexagon or place.",
     413: "The body is too large.",
-    422: "A parameter is not allowed.",
+    422: "A parameter is unknown, or its value is not allowed.",
     429: "Too many requests.",
     503: "There is no grid yet.",
 }
@@ -141,10 +141,11 @@ async def data_status(request: Request, now: Kept) -> Response:
 
 @router.post("/predict", response_model=shapes.Prediction)
 async def predict(now: Kept, question: UsualQuestion) -> Response:
-    """The usual of an hour of the week in a month at a point or in a district: not the forecast of a date.
+    """What is usual at an hour of the week in a month, at a point or in a district, whatever the date.
 
-    Expected reports and their calibrated risk, by category: the rolling climatology at the city's recent level, times
-    the month's factor on the whole city. A district is taken as a whole: the risk of at least one report in it.
+    Expected reports and their calibrated risk, by category: the average of past weeks (rolling climatology) with as
+    many reports as the city had lately, times the month's factor on the whole city. A district is taken as a whole: the
+    risk of at least one report in it.
     """
     served, place = now.served, question.model_dump(include={"latitude", "longitude", "district"}, exclude_none=True)
     if question.district is not None:

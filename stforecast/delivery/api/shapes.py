@@ -38,7 +38,7 @@ class Values(BaseModel):
     rank: int = Field(description="1 is the highest intensity of the interval and category, in the whole city")
     intensity: float = Field(description="expected number of reported offences")
     risk: float = Field(description="probability of at least one")
-    usual: float | None = Field(None, description="intensity that is usual of such an hour")
+    usual: float | None = Field(None, description="expected number at such an hour by the average of past weeks")
     low: int | None = Field(None, description="of the 24 hours: the count is lower one time in twenty at most")
     high: int | None = Field(None, description="of the 24 hours: the count is higher one time in twenty at most")
 
@@ -89,7 +89,9 @@ class Model(BaseModel):
     validation_until: dt.datetime
     categories: list[str]
     calibration: dict[str, list[float]] = Field(description="log λ′ = intercept + slope · log λ, by category")
-    scorecard: dict[str, Any] | None = Field(description="on the test slice; null where the run was not evaluated")
+    scorecard: dict[str, Any] | None = Field(
+        description="on the days that it was tested on; null where the run was not evaluated"
+    )
 
 
 class DataStatus(BaseModel):

@@ -166,7 +166,7 @@ function drawList(outlined) {
     const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
     words.forEach((text, index) => (button.children[index].textContent = text));
   });
-  const figure = { risk: "risk", usual: "factor on usual" }[measure] ?? "expected reports";
+  const figure = { risk: "risk", usual: "expected ÷ usual reports" }[measure] ?? "expected reports";
   byId("list-title").textContent = `Top hexagons and their ${figure}`;
 }
 
@@ -176,13 +176,13 @@ function drawSentences(top, counts) {
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const hexagons = `${top.length} ${top.length === 1 ? "hexagon" : "hexagons"}`;
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of hexagons: ` : "";
-  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of what is expected`;
+  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
   byId("hits").textContent = hits;
   const all = grid.has("observed") ? grid.total("observed", hour, category) : 0;
   const caught = counts ? sum(top.map((hexagon) => counts[hexagon])) : 0;
-  const found = `Reported ${all}, of which ${caught} in the top (${share(caught, all)})`;
+  const found = `Reported: ${all}, of them ${caught} in the top hexagons (${share(caught, all)})`;
   byId("reported-hits").textContent = counts ? found : "";
-  byId("when").textContent = `${grid.label(hour)}: ${Number(total.toPrecision(3))} expected in these ${grid.n} hexagons`;
+  byId("when").textContent = `${grid.label(hour)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} hexagons`;
   if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, counts ? found : ""].join(". "));
 }
 

@@ -16,12 +16,12 @@ function factsOf(hexagon) {
   ];
   if (view.low) {
     const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
-    rows.push([`Range of the day, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
+    rows.push([`Range of the day's count, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
   }
   if (drivers) {
-    rows.push(["Usual here", digits(drivers.usual), "usual"]);
-    rows.push(["The whole city today", factor(drivers.city), "city"]);
-    rows.push(["This hexagon lately", factor(drivers.lately), "lately"]);
+    rows.push(["Usual here: average of past weeks", digits(drivers.usual), "usual"]);
+    rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
+    rows.push(["Beyond that, this hexagon", factor(drivers.rest), "rest"]);
   }
   if (grid.has("observed")) rows.push(["Reported", String(grid.values("observed", hour, category)[hexagon]), "reported"]);
   return rows;

@@ -92,7 +92,7 @@ class Grid {
   /** The classes of a measure by ascending value: {title, bounds, labels, colours}. */
   scale(measure, hour, category) {
     const span = hour === null ? "in the 24 hours" : "in the hour";
-    if (measure === "usual") return { title: "Reports expected, times the usual", ...AGAINST_USUAL };
+    if (measure === "usual") return { title: "Expected ÷ usual reports", ...AGAINST_USUAL };
     if (measure === "rank") {
       const ends = [...new Set(TOP_BANDS.map((share) => topCount(share, this.n)))];
       const names = ends.map((end) => `top ${Math.round((100 * end) / this.n)} % (rank ${end === 1 ? "1" : `to ${end}`})`);
@@ -102,12 +102,13 @@ class Grid {
     return { title, ...this.view.classes[measure][hour === null ? "day" : "hour"][category] };
   }
 
-  /** What makes λ of a hexagon: usual × the whole city × this hexagon lately. null where nothing usual is known. */
+  /** What makes λ of a hexagon: usual × expected ÷ usual of the whole city × the rest, which is the hexagon's own (what
+      was reported there, weather, weekday). null where nothing usual is known. */
   drivers(hexagon, hour, category) {
     if (!this.has("usual")) return null;
     const usual = this.values("usual", hour, category)[hexagon];
     const city = ratio(this.total("intensity", hour, category), this.total("usual", hour, category));
-    return { usual, city, lately: ratio(this.values("intensity", hour, category)[hexagon], usual * city) };
+    return { usual, city, rest: ratio(this.values("intensity", hour, category)[hexagon], usual * city) };
   }
 
   label(hour) {
@@ -163,9 +164,9 @@ function classOf(value, bounds) {
   return index;
 }
 
-/** Four significant digits, as the tables are compared with. */
+/** Two significant digits: no forecast is known finer. */
 function digits(value) {
-  return value.toPrecision(4);
+  return String(Number(value.toPrecision(2)));
 }
 
 function share(part, whole) {
