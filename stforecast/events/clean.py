@@ -5,14 +5,14 @@ until its report is known; left out because no category names its offence; refus
 for its place; or an event. Rows that are left out are counted and are not rejects.
 
 Stated rules, counted under `mended` where they apply:
-- times: see `moments`; places: see `parse_places`.
+- times: see `event_times`; places: see `coordinates`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,16 +20,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.config.sections import Source
-from stforecast.events import event_times as moments
 from stforecast.events import outcomes
-from stforecast.events.coordinates import parse_places as places_of
-from stforecast.events.event_times import Texts
+from stforecast.events.coordinates import parse_places
+from stforecast.events.event_times import TimeColumns
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.text_columns import factorize, is_empty, strip, to_arrow
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.row_audit import FOREVER, RowAudit
+from stforecast.events.rules import IngestRules
 from stforecast.events.schema import REJECT_COLUMNS
 from stforecast.events.sources import category_lookup
 from stforecast.events.time_formats import TextEvidence, configured_format
@@ -44,12 +43,12 @@ ARREST = {
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What became of some rows; results of several chunks add (`settle.merge`).
+    """What became of some rows; results of several chunks add (`merge`).
 
     events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
-    rejects: file, line, reason, value. offences: (offence, category or None) → rows. told: what the texts tell of how
-    they are to be read. due: the first instant (µs) at which the same rows may come out differently, since they tell of
-    what was then to come.
+    rejects: file, line, reason, value. offences: (offence, category or None) → rows. evidence: what the texts tell of
+    how times are to be read. due: the first instant (µs) at which the same rows may come out differently, since they
+    tell of what was then to come.
     """
 
     events: pd.DataFrame
@@ -63,37 +62,37 @@ class Cleaned:
     due: int = FOREVER
 
 
-def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, time_format: TimeFormat | None = None) -> Cleaned:
-    """Events, withdrawals and rejects of one chunk of `read`.
+def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_format: TimeFormat | None = None) -> Cleaned:
+    """Events, withdrawals and rejects of one chunk of `readers.read_file.read`.
 
     Args:
-        source: the effective one of `sources.resolve`.
+        chunk: the texts of some rows.
+        rules: of the configuration.
         now: the instant after which nothing can have occurred.
-        reading: how texts are read; by default as the source section states, and month first where it does not.
+        time_format: how times are read; by default as the configuration states, and month first where it does not.
+
+    Returns:
+        What became of each row.
     """
-    time_format = time_format or configured_format(source)
-    given = [name for name in FIELDS if name in chunk]
+    present = [name for name in FIELDS if name in chunk]
     nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
-    texts: Texts = {name: strip(to_arrow(chunk[name]), name in KEYS) if name in given else nothing for name in FIELDS}
+    texts = {name: strip(to_arrow(chunk[name]), name in KEYS) if name in present else nothing for name in FIELDS}
     audit = RowAudit(to_arrow(chunk["problem"]), to_arrow(chunk["value"]))
-    audit.leave_out(np.all([is_empty(texts[name]) for name in given], axis=0), outcomes.BLANK_ROW)
-    count = texts["count"] if "count" in given else None
-    withdrawn = np.zeros(len(chunk), bool) if count is None else audit.open & np.asarray(pc.equal(count, "-1"))
+    audit.leave_out(np.all([is_empty(texts[name]) for name in present], axis=0), outcomes.BLANK_ROW)
+    withdrawn = audit.open & np.asarray(pc.equal(texts["count"], "-1"))
     audit.leave_out(withdrawn, outcomes.WITHDRAWAL)
-    if count is not None:
-        audit.leave_out(np.asarray(pc.equal(count, "0")), outcomes.NOT_COUNTED)
+    audit.leave_out(np.asarray(pc.equal(texts["count"], "0")), outcomes.NOT_COUNTED)
     which, distinct = factorize(texts["offence"])
     kinds = [" ".join(text.split()) for text in distinct.to_pylist()]
-    category_of = category_lookup(source)
-    groups = [category_of(kind) for kind in kinds]
+    groups = list(map(category_lookup(rules.categories, rules.other), kinds))
     offences = _in_order(which[audit.open], list(zip(kinds, groups, strict=True)))
     audit.leave_out(np.array([group is None for group in groups], bool)[which], outcomes.NO_CATEGORY)
-    limit = now.value // 1000
-    occurred, written = moments.occurred(audit, texts, "occurred_time" in given, source, time_format, limit)
-    latitude, longitude = places_of(audit, texts, source)
-    paired = "occurred_until_time" in given
-    until = moments.until(audit, texts, paired, occurred, written, source, time_format, limit)
-    reported = moments.reported(audit, texts, occurred, source, time_format, limit)
+    times_format = time_format or configured_format(rules.times)
+    times = TimeColumns(audit, texts, present, rules.times, times_format, now.value // 1000)
+    occurred, written = times.occurred()
+    latitude, longitude = parse_places(audit, texts, rules.places)
+    until = times.until(occurred, written)
+    reported = times.reported(occurred)
 
     rows = np.flatnonzero(audit.open)
     kept, taken = pa.array(rows), pa.array(which[rows])
@@ -121,8 +120,8 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, time_format: T
             "offence": _each(kinds).take(pa.array(which[withdrawn])),
         }
     )
-    parse_places, reasons, values = zip(*sorted(audit.refused), strict=True) if audit.refused else ((), (), ())
-    no = np.array(parse_places, np.int64)
+    refused, reasons, values = zip(*sorted(audit.refused), strict=True) if audit.refused else ((), (), ())
+    no = np.array(refused, np.int64)
     columns = (file.dictionary.take(file.indices.take(pa.array(no))), line[no], _each(reasons), _each(values))
     rejects = pa.table(dict(zip(REJECT_COLUMNS, columns, strict=True)))
     examples = {kind: (file[row].as_py(), int(line[row]), text) for kind, (row, text) in audit.examples.items()}
@@ -132,11 +131,42 @@ def clean(chunk: pd.DataFrame, source: Source, now: pd.Timestamp, time_format: T
     )
 
 
+def merge(chunks: Sequence[Cleaned]) -> Cleaned:
+    """Add the results of chunks, in reading order."""
+
+    def total(name: str) -> Counter:
+        return sum((getattr(chunk, name) for chunk in chunks), Counter())
+
+    def stack(name: str) -> pd.DataFrame:
+        frames = [getattr(chunk, name) for chunk in chunks]
+        return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+    evidence = TextEvidence()
+    for chunk in chunks:
+        evidence.add(chunk.evidence)
+    return Cleaned(
+        stack("events"),
+        stack("withdrawals"),
+        stack("rejects"),
+        sum(chunk.rows for chunk in chunks),
+        total("left_out"),
+        total("mended"),
+        total("offences"),
+        evidence,
+        min((chunk.due for chunk in chunks), default=FOREVER),
+    )
+
+
+def sorted_rejects(rejects: pd.DataFrame) -> pd.DataFrame:
+    """Refused rows by file and line."""
+    return rejects.sort_values(["file", "line"], kind="stable", ignore_index=True)
+
+
 def _frame(table: pa.Table) -> pd.DataFrame:
     return table.to_pandas(use_threads=False, types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
 
 
-def _ids(texts: Texts, rows: np.ndarray) -> pa.Array:
+def _ids(texts: Mapping[str, pa.Array], rows: np.ndarray) -> pa.Array:
     """The publisher's keys; where there is none, a hash of the row, which equal rows share until `settle`."""
     ids = texts["event_id"].take(pa.array(rows))
     blank = is_empty(ids)

@@ -11,6 +11,7 @@ import ast
 import json
 import math
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -18,11 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.config.sections import Source
 from stforecast.events import outcomes
-from stforecast.events.event_times import Texts
 from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
 from stforecast.events.row_audit import RowAudit
+from stforecast.events.rules import PlaceRules
 
 NEAR = 1.5e-5
 """Degrees (a metre) within which a place is one of `source.default_places`."""
@@ -44,10 +44,10 @@ _LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "l
 NOWHERE = (math.nan, math.nan)
 
 
-def parse_places(audit: RowAudit, texts: Texts, source: Source) -> tuple[np.ndarray, np.ndarray]:
+def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], rules: PlaceRules) -> tuple[np.ndarray, np.ndarray]:
     """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
     shown = [texts[name] for name in ("latitude", "longitude", "location")]
-    y, x = (_coordinates(texts[name], source.crs) for name in ("latitude", "longitude"))
+    y, x = (_coordinates(texts[name], rules.crs) for name in ("latitude", "longitude"))
     if not is_empty(texts["location"]).all():
         which, distinct = factorize(texts["location"])
         both = np.array([parse_point(text) for text in distinct.to_pylist()])[which]
@@ -59,20 +59,20 @@ def parse_places(audit: RowAudit, texts: Texts, source: Source) -> tuple[np.ndar
     audit.refuse(unread & written, outcomes.UNREADABLE_PLACE, *shown)
     audit.refuse(unread | ((np.abs(x) <= 1) & (np.abs(y) <= 1)), outcomes.NO_PLACE, *shown)
     x, y = np.where(audit.open, x, np.nan), np.where(audit.open, y, np.nan)
-    longitude, latitude = to_degrees(x, y, source.crs)
+    longitude, latitude = to_degrees(x, y, rules.crs)
     beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
     longitude = np.where(beyond, longitude - 360, longitude)
-    outside = audit.open & ~in_bounds(longitude, latitude, source)
-    if outside.any() and source.bounds:
-        other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
-        exchanged = outside & in_bounds(*other, source)
+    outside = audit.open & ~in_bounds(longitude, latitude, rules.bounds)
+    if outside.any() and rules.bounds:
+        other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), rules.crs)
+        exchanged = outside & in_bounds(*other, rules.bounds)
         longitude, latitude = np.where(exchanged, other, (longitude, latitude))
         outside &= ~exchanged
         audit.mend(exchanged, outcomes.EXCHANGED)
     audit.refuse(outside, outcomes.OUTSIDE, *shown)
     audit.mend(beyond, "longitude above 180")
-    if isinstance(source.default_places, list):
-        audit.leave_out(is_at_any(latitude, longitude, source.default_places), outcomes.DEFAULT_PLACE)
+    if rules.default_places != "found":
+        audit.leave_out(is_at_any(latitude, longitude, rules.default_places), outcomes.DEFAULT_PLACE)
     return latitude, longitude
 
 
@@ -93,14 +93,16 @@ def is_projected(crs: str | None) -> bool:
     return crs is not None and not CRS.from_user_input(crs).is_geographic
 
 
-def in_bounds(longitude: np.ndarray, latitude: np.ndarray, source: Source) -> np.ndarray:
+def in_bounds(
+    longitude: np.ndarray, latitude: np.ndarray, bounds: tuple[float, float, float, float] | None
+) -> np.ndarray:
     """Whether places lie within the bounds; without any, within the world. West of 180° may be east of it."""
-    west, south, east, north = source.bounds or (-180, -90, 180, 90)
+    west, south, east, north = bounds or (-180, -90, 180, 90)
     after, before = longitude >= west, longitude <= east
     return np.asarray((after & before if west <= east else after | before) & (latitude >= south) & (latitude <= north))
 
 
-def is_at_any(latitude: np.ndarray, longitude: np.ndarray, known: list[tuple[float, float]]) -> np.ndarray:
+def is_at_any(latitude: np.ndarray, longitude: np.ndarray, known: Iterable[tuple[float, float]]) -> np.ndarray:
     """Whether places [r] are one of some known ones (latitude, longitude)."""
     found = np.zeros(len(latitude), bool)
     for y, x in known:

@@ -1,4 +1,4 @@
-"""Cleaned chunks → events: what takes more than one row to know (merging, ids, withdrawals, incidents, coverage).
+"""Cleaned rows → events: what takes more than one row to know (repeated ids, withdrawals, coverage, incidents).
 
 Everything here is by key and in reading order, so any division into chunks gives the same events and rejects. It is
 decided on a few narrow columns (`Keys`), so that the rows themselves may lie on disk.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
@@ -16,21 +16,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stforecast.config.sections import Source
 from stforecast.events import outcomes
-from stforecast.events.clean import Cleaned
-from stforecast.events.parsing.text_columns import codes_in, factorize, hash_texts, to_arrow
+from stforecast.events.parsing.text_columns import codes_in, hash_texts, to_arrow
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY
-from stforecast.events.schema import REJECT_COLUMNS
-from stforecast.events.time_formats import TextEvidence
+from stforecast.events.rules import TimeRules
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What tells events apart, in reading order. `event` and `incident` number texts (see `hash_columns`); 0: no text.
+    """What tells rows [r] apart, in reading order. `event` and `incident` are hashes of texts; 0: no text.
 
     same_event, same_incident: the first row with the same text. ids: the event ids of some rows. number: the function
     behind `event` and `incident`.
@@ -62,101 +59,49 @@ class Selection:
     left_out: Counter[str] = field(default_factory=Counter)
     merged: int = 0
 
+    def refuse(self, which: np.ndarray, reasons: np.ndarray | str) -> None:
+        """Refuse some of the rows [e]; reasons: of each of them, or of all."""
+        self.refused = np.append(self.refused, self.rows[which])
+        self.reasons = np.append(self.reasons, np.broadcast_to(np.asarray(reasons, object), int(which.sum())))
+        self.rows = self.rows[~which]
 
-def merge(parts: Sequence[Cleaned]) -> Cleaned:
-    """Add the results of chunks, in reading order."""
-
-    def total(name: str) -> Counter:
-        out: Counter = Counter()
-        for part in parts:
-            out.update(getattr(part, name))
-        return out
-
-    def stack(name: str) -> pd.DataFrame:
-        frames = [getattr(part, name) for part in parts]
-        return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-
-    evidence = TextEvidence()
-    for part in parts:
-        evidence.add(part.evidence)
-    return Cleaned(
-        stack("events"),
-        stack("withdrawals"),
-        stack("rejects"),
-        sum(part.rows for part in parts),
-        total("left_out"),
-        total("mended"),
-        total("offences"),
-        evidence,
-        min((part.due for part in parts), default=Cleaned.due),
-    )
+    def leave_out(self, which: np.ndarray, reason: str) -> None:
+        """Leave out some of the rows [e]."""
+        if number := int(which.sum()):
+            self.left_out[reason] += number
+            self.rows = self.rows[~which]
 
 
-def settle(cleaned: Cleaned, source: Source) -> Cleaned:
-    """Unique ids, no withdrawn reports, one event an incident and category, within coverage; sorted by time.
+def select_events(keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, times: TimeRules) -> Selection:
+    """The events among cleaned rows: unique ids, no withdrawn reports, within coverage, one an incident and category.
 
-    Rows that are merged into another event of their incident are counted as mended ("same incident").
+    Args:
+        keys: of the rows.
+        withdrawals: incident_id and offence, as texts.
+        offences: the distinct ones, as `Keys.offence` numbers them.
+        times: of which days rows are kept.
+
+    Returns:
+        The events, sorted by time of occurrence; rows at the same time in reading order.
     """
-    events = cleaned.events
-    ids, incidents = to_arrow(events["event_id"]), to_arrow(events["incident_id"])
-    (event, incident), (same_event, same_incident), number = hash_columns(
-        lambda number: (number(ids), number(incidents)), [ids.take, incidents.take]
-    )
-    offence, offences = factorize(to_arrow(events["offence"]))
-    keys = Keys(
-        event=event,
-        incident=incident,
-        same_event=same_event,
-        same_incident=same_incident,
-        offence=offence,
-        category=pd.factorize(events["category"])[0],
-        occurred=events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64),
-        file=pd.factorize(events["file"])[0],
-        ids=lambda rows: ids.take(pa.array(rows)),
-        number=number,
-    )
-    selection = select_events(keys, cleaned.withdrawals, offences, source)
-    names = events["event_id"].to_numpy(object).copy()
-    for row, name in selection.renamed.items():
-        names[row] = name
-    events = events.assign(event_id=pd.Series(names, dtype=events["event_id"].dtype))
-    refused = events.iloc[selection.refused][["file", "line"]].assign(
-        file=lambda frame: frame["file"].astype(cleaned.rejects["file"].dtype),
-        reason=selection.reasons,
-        value=names[selection.refused],
-    )
-    rejects = pd.concat([cleaned.rejects, refused[list(REJECT_COLUMNS)]], ignore_index=True)
-    return replace(
-        cleaned,
-        events=events.iloc[selection.rows].reset_index(drop=True),
-        rejects=sorted_rejects(rejects),
-        left_out=cleaned.left_out + selection.left_out,
-        mended=cleaned.mended + Counter({"same incident": selection.merged}),
-    )
-
-
-def sorted_rejects(rejects: pd.DataFrame) -> pd.DataFrame:
-    """Refused rows by file and line."""
-    return rejects.sort_values(["file", "line"], kind="stable", ignore_index=True)
-
-
-def select_events(keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> Selection:
-    """The events among the rows of `keys`; `withdrawals` hold incident_id and offence as texts."""
-    selection = Selection(np.arange(len(keys.event)))
-    for step in (_unique, _withdraw, _covered, _sort, _incidents):
-        step(selection, keys, withdrawals, offences, source)
+    selection = _unique_ids(keys)
+    selection.leave_out(_withdrawn(selection.rows, keys, withdrawals, offences), outcomes.WITHDRAWN)
+    selection.leave_out(_not_covered(keys.occurred[selection.rows], times), outcomes.NOT_COVERED)
+    selection.rows = selection.rows[np.argsort(keys.occurred[selection.rows], kind="stable")]
+    again = _repeats_an_incident(selection.rows, keys)
+    selection.rows, selection.merged = selection.rows[~again], int(again.sum())
     return selection
 
 
-def _unique(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
-    """Number the equal rows of a file that share a hash; refuse all but the first row of an id.
+def _unique_ids(keys: Keys) -> Selection:
+    """All rows but those whose id is there before; equal rows of a file that share a hash are numbered.
 
     Equal rows of one file are several events; those of overlapping exports are the same events again.
     """
-    first = keys.same_event
-    repeated = first != np.arange(len(first))
+    selection, first = Selection(np.arange(len(keys.event))), keys.same_event
+    repeated = first != selection.rows
     if not repeated.any():
-        return
+        return selection
     # only the rows that share their id with another matter
     rows = np.flatnonzero(np.isin(first, first[repeated]))
     number = pd.DataFrame({"file": keys.file[rows], "first": first[rows]}).groupby(["file", "first"]).cumcount()
@@ -167,67 +112,63 @@ def _unique(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offence
         event = keys.event.copy()
         event[list(selection.renamed)] = keys.number(pa.array(selection.renamed.values(), pa.string()))
         first = first_occurrence(event)
-    again = first != np.arange(len(first))
-    selection.refused = np.flatnonzero(again)
-    same = keys.file[selection.refused] == keys.file[first[selection.refused]]
-    selection.reasons = np.where(same, outcomes.DUPLICATE, outcomes.OTHER_FILE).astype(object)
-    selection.rows = selection.rows[~again]
+    again = first != selection.rows
+    same_file = keys.file[again] == keys.file[first[again]]
+    selection.refuse(again, np.where(same_file, outcomes.DUPLICATE, outcomes.OTHER_FILE))
+    return selection
 
 
-def _withdraw(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
-    """Each withdrawal takes away one report of its incident and offence, the first read first."""
+def _withdrawn(rows: np.ndarray, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array) -> np.ndarray:
+    """Rows that a withdrawal takes away: each takes one report of its incident and offence, the first read first."""
+    out = np.zeros(len(rows), bool)
     if withdrawals.empty:
-        return
+        return out
     back = pd.DataFrame(
         {
             "incident": keys.number(to_arrow(withdrawals["incident_id"])),
             "offence": codes_in(to_arrow(withdrawals["offence"]), offences),
         }
     )
-    rows = selection.rows[np.isin(keys.incident[selection.rows], back["incident"])]
-    reports = pd.DataFrame({"incident": keys.incident[rows], "offence": keys.offence[rows]})
+    some = np.flatnonzero(np.isin(keys.incident[rows], back["incident"]))
+    reports = pd.DataFrame({"incident": keys.incident[rows[some]], "offence": keys.offence[rows[some]]})
     number = reports.groupby(["incident", "offence"]).cumcount()
     most = reports.join(back.value_counts().rename("number"), on=["incident", "offence"])["number"].fillna(0)
-    _leave_out(selection, np.isin(selection.rows, rows[(number < most).to_numpy()]), outcomes.WITHDRAWN)
+    out[some] = (number < most).to_numpy()
+    return out
 
 
-def _covered(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
-    """Leave out stragglers years before (or after) what the file really covers, where the user chose no period.
+def _not_covered(occurred: np.ndarray, times: TimeRules) -> np.ndarray:
+    """Stragglers [e] years before (or after) what the file really covers, where the user chose no period.
 
     A yearly file also holds a few old occurrences that were reported late; taken at their word they would stretch the
     time axis by decades of hours without data. A typical month is the median over events of their month's events.
     """
-    if not selection.rows.size or (source.first_day and source.last_day):
-        return
-    days = to_local(keys.occurred[selection.rows], source.time_zone or "UTC") // DAY
+    outside = np.zeros(len(occurred), bool)
+    if not occurred.size or (times.first_day and times.last_day):
+        return outside
+    days = to_local(occurred, times.time_zone) // DAY
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     lowest = int(month.min())
     counts = np.bincount(month - lowest)
     full = np.flatnonzero((counts > 0) & (counts >= COVERED * np.median(counts[month - lowest]))) + lowest
-    outside = np.zeros(len(month), bool)
-    if source.first_day is None:
+    if times.first_day is None:
         outside |= month < full.min()
-    if source.last_day is None:
+    if times.last_day is None:
         outside |= month > full.max() + 1  # the newest month may just have begun
-    _leave_out(selection, outside, outcomes.NOT_COVERED)
+    return outside
 
 
-def _sort(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
-    selection.rows = selection.rows[np.argsort(keys.occurred[selection.rows], kind="stable")]
-
-
-def _incidents(selection: Selection, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, source: Source) -> None:
-    """Rows of one incident and category are one event, the earliest."""
-    incident = keys.same_incident
-    shared = np.zeros(len(incident), bool)
-    shared[incident[incident != np.arange(len(incident))]] = True
-    rows = selection.rows[shared[incident[selection.rows]] & (keys.incident[selection.rows] != 0)]
+def _repeats_an_incident(rows: np.ndarray, keys: Keys) -> np.ndarray:
+    """Rows [e] of an incident and category of which an earlier one is there: together they are one event."""
+    first = keys.same_incident
+    shared = np.zeros(len(first), bool)
+    shared[first[first != np.arange(len(first))]] = True
+    some = np.flatnonzero(shared[first[rows]] & (keys.incident[rows] != 0))
     kinds = int(keys.category.max(initial=0)) + 1
-    merged = rows[first_occurrence(incident[rows] * kinds + keys.category[rows]) != np.arange(len(rows))]
-    keep = np.ones(len(incident), bool)
-    keep[merged] = False
-    selection.merged = len(merged)
-    selection.rows = selection.rows[keep[selection.rows]]
+    pair = first[rows[some]] * kinds + keys.category[rows[some]]
+    out = np.zeros(len(rows), bool)
+    out[some[first_occurrence(pair) != np.arange(len(pair))]] = True
+    return out
 
 
 def first_occurrence(numbers: np.ndarray) -> np.ndarray:
@@ -242,10 +183,14 @@ def hash_columns(
     columns: Callable[[Callable[[pa.Array], np.ndarray]], tuple[np.ndarray, ...]],
     texts: Sequence[Callable[[pa.Array], pa.Array]],
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], Callable[[pa.Array], np.ndarray]]:
-    """A 64-bit hash for every text of some columns, the first row with that text, and the hash: equal for equal texts
-    and, as is checked, only then.
+    """A 64-bit hash for every text of some columns, equal for equal texts and, as is checked, only then.
 
-    columns: makes the columns of hashes by a hash. texts: for each column, the texts of some rows of it.
+    Args:
+        columns: makes the columns of hashes by a hash.
+        texts: for each column, the texts of some rows of it.
+
+    Returns:
+        The columns of hashes, for each column the first row with the same text, and the hash.
     """
     for key in count():
         number = partial(hash_texts, key=key)
@@ -259,9 +204,3 @@ def hash_columns(
 def _are_alike(numbers: np.ndarray, first: np.ndarray, texts: Callable[[pa.Array], pa.Array]) -> bool:
     rows = np.flatnonzero((first != np.arange(len(first))) & (numbers != 0))
     return texts(pa.array(rows)).equals(texts(pa.array(first[rows])))
-
-
-def _leave_out(selection: Selection, which: np.ndarray, reason: str) -> None:
-    if number := int(which.sum()):
-        selection.left_out[reason] += number
-        selection.rows = selection.rows[~which]

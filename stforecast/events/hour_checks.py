@@ -19,6 +19,7 @@ from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
+from stforecast.events.rules import TimeRules
 from stforecast.events.time_formats import TextEvidence
 
 MINUTES = 1440
@@ -50,7 +51,7 @@ CHANCE = 5.0
 """Standard errors beyond which a difference is none of chance."""
 
 
-def check_times(files: Mapping[str, TextEvidence], source: Source) -> None:
+def check_times(files: Mapping[str, TextEvidence], rules: TimeRules) -> None:
     """Stop where the times of day cannot be right, in a file or in all of them together.
 
     Args:
@@ -66,14 +67,14 @@ def check_times(files: Mapping[str, TextEvidence], source: Source) -> None:
     together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     for name, evidence in [*files.items(), (together, everything)]:
         minutes = minutes_of_day(evidence)
-        _check_days(name, minutes, evidence, source)
-        if source.times_are is None:
-            _check_zone(name, minutes, evidence, source)
+        _check_days(name, minutes, evidence, rules)
+        if rules.times_are is None:
+            _check_zone(name, minutes, evidence, rules)
 
 
-def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
+def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], rules: TimeRules) -> Iterator[str]:
     """Sentences on what may be wrong with the hours of the events [e]; category numbers `names`."""
-    local = to_local(occurred, source.time_zone or "UTC")
+    local = to_local(occurred, rules.time_zone)
     everything = count_by_minute(local)
     for minute, share in _defaults(everything):
         yield (
@@ -110,7 +111,7 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
                 )
 
 
-def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, source: Source) -> None:
+def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> None:
     total, few = int(minutes.sum()), values_needed(minutes)
     advice = (
         "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
@@ -128,16 +129,16 @@ def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, source: 
             f"written, so the publisher gives {what} and {advice}"
         )
     after = int(minutes[13 * 60 :].sum())
-    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and source.clock != "24_hour":
+    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and rules.clock != "24_hour":
         raise DataError(
             f"{file}: of {total:,} times of day {after:,} are after 12:59, so AM and PM are lost. Export the file with "
             "AM and PM, or with hours from 0 to 23; if the times are right, set source.clock to 24_hour."
         )
 
 
-def _check_zone(file: str, minutes: np.ndarray, evidence: TextEvidence, source: Source) -> None:
+def _check_zone(file: str, minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> None:
     """Stop where times that are taken as local fit a city's day much better as UTC, or the other way."""
-    if how := likelier_clock(minutes, evidence, source):
+    if how := likelier_clock(minutes, evidence, rules):
         marked = "local time, although they bear a mark of UTC"
         raise DataError(
             f"{file}: by their hours of the day the reports fit a city's day much better as "
@@ -146,14 +147,14 @@ def _check_zone(file: str, minutes: np.ndarray, evidence: TextEvidence, source: 
         )
 
 
-def likelier_clock(minutes: np.ndarray, evidence: TextEvidence, source: Source) -> Literal["UTC", "local"] | None:
+def likelier_clock(minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> Literal["UTC", "local"] | None:
     """What times must be taken as to fit a city's day much better than as they are read.
 
     Args:
         minutes: times as they are written by minute of the day [1440].
         told: whether they bear a mark of UTC.
     """
-    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.time_zone or "UTC"))
+    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(rules.time_zone))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
         return None

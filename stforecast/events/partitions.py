@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,14 @@ import pandas as pd
 import pyarrow as pa
 
 from stforecast.errors import ArtefactError
-from stforecast.events.clean import Cleaned
-from stforecast.events.deduplicate import merge
+from stforecast.events.clean import Cleaned, merge
 from stforecast.events.parsing.text_columns import factorize
 from stforecast.events.time_formats import TextEvidence
 from stforecast.files import read_json, write_json
 
-VERSION = 4
-CODED = ("offence", "district")
+VERSION = 5
+NAMED = ("offence", "district", "file")
+"""Columns that hold numbers into the partition's `names`."""
 _TIME = pa.timestamp("us", "UTC")
 _SCHEMA = pa.schema(
     {
@@ -37,7 +37,7 @@ _SCHEMA = pa.schema(
         "incident_id": pa.string(),
         **dict.fromkeys(("occurred_at", "occurred_until", "reported_at"), _TIME),
         **dict.fromkeys(("latitude", "longitude"), pa.float64()),
-        **dict.fromkeys(CODED, pa.int32()),
+        **dict.fromkeys(NAMED[:2], pa.int32()),
         "arrest": pa.bool_(),
         "file": pa.int32(),
         "line": pa.int64(),
@@ -64,15 +64,23 @@ class Partition:
         return Partition(folder, facts) if whole and facts["now"] <= now < facts["due"] else None
 
     @staticmethod
-    def write(folder: Path, key: str, now: int, chunks: Iterable[Cleaned]) -> Partition:
-        """Write cleaned chunks as they come."""
+    def write(folder: Path, key: str, now: int, chunks: Iterable[Cleaned], source: dict[str, Any]) -> Partition:
+        """Write cleaned chunks as they come.
+
+        Args:
+            folder: of the partition.
+            key: what it is made of.
+            now: the instant (µs) after which events were refused.
+            chunks: of the file.
+            source: name, bytes, hash and notes of the file, as they stand in ingest.json; read when all chunks came.
+        """
         folder.mkdir(parents=True)
-        names: dict[str, dict[str, int]] = {name: {} for name in (*CODED, "file")}
+        names: dict[str, dict[str, int]] = {name: {} for name in NAMED}
         rest: list[Cleaned] = []
         with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as out:
             for chunk in chunks:
                 out.write_batch(_batch(chunk.events, names))
-                rest.append(Cleaned(chunk.events.iloc[:0], *_counts(chunk)))
+                rest.append(replace(chunk, events=chunk.events.iloc[:0]))
         total = merge(rest)
         total.rejects.to_parquet(folder / "rejects.parquet")
         total.withdrawals.to_parquet(folder / "withdrawals.parquet")
@@ -85,21 +93,22 @@ class Partition:
             "left_out": total.left_out,
             "mended": total.mended,
             "offences": [[*kind, number] for kind, number in total.offences.items()],
-            "told": total.evidence.to_dict(),
+            "evidence": total.evidence.to_dict(),
             "names": {name: list(codes) for name, codes in names.items()},
+            "source": source,
         }
+        write_json(folder / "part.json", facts)
         return Partition(folder, facts)
 
-    def of(self, source: dict[str, Any]) -> Partition:
-        """The same part, whole: `source` is name, bytes and hash of its file, as they stand in ingest.json."""
-        facts = {**self.facts, "source": source}
-        write_json(self.folder / "part.json", facts)
-        return Partition(self.folder, facts)
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return str(self.facts["source"]["file"])
 
     @property
     def evidence(self) -> TextEvidence:
         """What the file's texts tell of how they are to be read."""
-        return TextEvidence.from_dict(self.facts["told"])
+        return TextEvidence.from_dict(self.facts["evidence"])
 
     def counts(self) -> Cleaned:
         """All but the events."""
@@ -126,7 +135,7 @@ class Partition:
                 yield reader.get_batch(at)
 
 
-def keep(folder: Path, partitions: Iterable[Partition]) -> None:
+def replace_partitions(folder: Path, partitions: Iterable[Partition]) -> None:
     """Make `folder` hold these parts and no others."""
     wanted = {partition.facts["key"]: partition.folder for partition in partitions}
     folder.mkdir(exist_ok=True)
@@ -136,11 +145,6 @@ def keep(folder: Path, partitions: Iterable[Partition]) -> None:
     for key, found in wanted.items():
         if found.parent != folder:
             found.rename(folder / key)
-
-
-def _counts(chunk: Cleaned) -> tuple[Any, ...]:
-    counts = chunk.rows, chunk.left_out, chunk.mended, chunk.offences
-    return chunk.withdrawals, chunk.rejects, *counts, chunk.evidence, chunk.due
 
 
 def _batch(events: pd.DataFrame, names: dict[str, dict[str, int]]) -> pa.RecordBatch:

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.coordinates import is_projected, to_degrees
+from stforecast.events.rules import PlaceRules
 
 MILLIONTHS = 1_000_000
 TURN = 360 * MILLIONTHS
@@ -59,7 +59,7 @@ def unpack_places(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return y / MILLIONTHS, (x - TURN // 2) / MILLIONTHS
 
 
-def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str]]:
+def check_places(place: np.ndarray, rules: PlaceRules) -> tuple[list[str], list[str]]:
     """Stop where the places cannot be those of the time zone.
 
     Args:
@@ -71,8 +71,8 @@ def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str
     Raises:
         DataError: hardly any place lies in the time zone, and none near it.
     """
-    zone = source.time_zone or "UTC"
-    if source.bounds or not len(place):
+    zone = rules.time_zone
+    if rules.bounds or not len(place):
         return [], []
     some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
     latitude, longitude = unpack_places(some)
@@ -94,12 +94,10 @@ def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str
             f"The places are around {_named(*middle)}, {away:,.0f} km from the city that names the time zone {zone}. "
             "If that is right, source.bounds says so; if not, check source.crs and the columns of the coordinates."
         ]
-        return (said, []) if is_projected(source.crs) else ([], said)
-    for what, (y, x) in _others(latitude, longitude, source):
+        return (said, []) if is_projected(rules.crs) else ([], said)
+    for what, (y, x) in _others(latitude, longitude, rules):
         if _share_in(zone, y, x) >= MATCHING:
-            hint = (
-                " Set source.bounds: what lies in them only exchanged is exchanged." if source.columns.location else ""
-            )
+            hint = " Set source.bounds: what lies in them only exchanged is exchanged." if rules.in_one_column else ""
             raise DataError(f"{where} and not {zone}. They would be in {zone} with {what}. Correct that.{hint}")
     around = [(middle[0] + dy, middle[1] + dx) for dy in (-BORDER, 0, BORDER) for dx in (-BORDER, 0, BORDER)]
     if _share_in(zone, *np.transpose(around)) > 0:
@@ -110,9 +108,9 @@ def check_places(place: np.ndarray, source: Source) -> tuple[list[str], list[str
     )
 
 
-def place_outliers(place: np.ndarray, source: Source) -> np.ndarray:
+def place_outliers(place: np.ndarray, rules: PlaceRules) -> np.ndarray:
     """Places [e] so far from the middle of all that they are another city's; none where bounds say what is right."""
-    if source.bounds or not len(place):
+    if rules.bounds or not len(place):
         return np.zeros(len(place), bool)
     latitude, longitude = unpack_places(place)
     far = _km(*_middle(latitude, longitude), latitude, longitude) > STRAY_KM
@@ -157,20 +155,20 @@ def describe_default_places(found: Sequence[DefaultPlace], names: Sequence[str])
 
 
 def _others(
-    latitude: np.ndarray, longitude: np.ndarray, source: Source
+    latitude: np.ndarray, longitude: np.ndarray, rules: PlaceRules
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
     """Where the places would be if the source section were wrong in one of the usual ways."""
-    if source.crs is None:
+    if rules.crs is None:
         yield "latitude and longitude exchanged (source.columns)", (longitude, latitude)
         yield "the other sign of the longitude", (latitude, -longitude)
         yield "the other sign of the latitude", (-latitude, longitude)
         return
     from pyproj import CRS, Transformer
 
-    x, y = Transformer.from_crs("EPSG:4326", source.crs, always_xy=True).transform(longitude, latitude)
-    there = to_degrees(np.asarray(y), np.asarray(x), source.crs)
+    x, y = Transformer.from_crs("EPSG:4326", rules.crs, always_xy=True).transform(longitude, latitude)
+    there = to_degrees(np.asarray(y), np.asarray(x), rules.crs)
     yield "latitude and longitude exchanged (source.columns)", (there[1], there[0])
-    utm = CRS.from_user_input(source.crs).utm_zone
+    utm = CRS.from_user_input(rules.crs).utm_zone
     if utm and (found := re.fullmatch(r"([0-9]+)([NS])", utm)):
         for number in (int(found[1]) - 1, int(found[1]) + 1):
             code = f"EPSG:{'326' if found[2] == 'N' else '327'}{number:02d}"

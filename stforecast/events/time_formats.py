@@ -10,12 +10,13 @@ from operator import and_
 from pathlib import Path
 from typing import Any, Self, cast
 
-from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.parsing.dates import ORDERS
 from stforecast.events.parsing.time_zones import offsets_of
 from stforecast.events.parsing.times_of_day import parse_time_of_day, to_minutes
 from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.rules import TimeRules
+from stforecast.config.sections import DateOrder
 
 Example = tuple[str, int, str]
 """File, line and text."""
@@ -71,13 +72,13 @@ class TextEvidence:
         return cls(examples, {name: Counter(counts) for name, counts in values["counts"].items()})
 
 
-def configured_format(source: Source) -> TimeFormat:
+def configured_format(rules: TimeRules) -> TimeFormat:
     """How texts are read as far as the source section says."""
-    return TimeFormat(source.date_order or "month_first", _HOURS.get(source.clock))
+    return TimeFormat(rules.date_order or "month_first", _HOURS.get(rules.clock))
 
 
 def infer_time_formats(
-    files: Mapping[Path, TextEvidence], source: Source
+    files: Mapping[Path, TextEvidence], rules: TimeRules
 ) -> tuple[dict[Path, TimeFormat], list[str], list[str]]:
     """How the texts of each of some files are read.
 
@@ -87,29 +88,29 @@ def infer_time_formats(
     Raises:
         DataError: the texts allow more than one reading, or contradict each other or what the source section states.
     """
-    order, said, doubts = _order(files, source)
+    order, said, doubts = _order(files, rules)
     time_formats = {}
     for path, evidence in files.items():
-        _check_pair(path.name, evidence, source)
-        hours = _are_hours(evidence, path.name, source)
-        if hours and not source.clock:
+        _check_pair(path.name, evidence, rules)
+        hours = _are_hours(evidence, path.name, rules)
+        if hours and not rules.clock:
             said.append(f"{path.name}: numbers such as {_such(evidence)} are read as hours of the day")
-        spans = _are_spans(evidence.counts.get("behind", Counter()), path.name, source)
+        spans = _are_spans(evidence.counts.get("behind", Counter()), path.name, rules)
         halves = evidence.number("kinds", "AM or PM") > evidence.number("kinds", "after 12")
         time_formats[path] = TimeFormat(
-            order, configured_format(source).hours if hours is None else hours, spans, halves
+            order, configured_format(rules).hours if hours is None else hours, spans, halves
         )
     return time_formats, said, doubts
 
 
-def _check_pair(file: str, evidence: TextEvidence, source: Source) -> None:
+def _check_pair(file: str, evidence: TextEvidence, rules: TimeRules) -> None:
     """Stop where a day and a time of day in columns of their own contradict each other."""
-    if (example := evidence.examples.get(DAY_IN_UTC)) and source.times_are is None:
+    if (example := evidence.examples.get(DAY_IN_UTC)) and rules.times_are is None:
         raise DataError(
             f"{_shown(example)} is a day in UTC, and the time of day in the column beside it says nothing of UTC. "
             "Set source.times_are to local (day and time are local as they are written) or to utc."
         )
-    if (example := evidence.examples.get(OTHER_OFFSET)) and source.times_are is None:
+    if (example := evidence.examples.get(OTHER_OFFSET)) and rules.times_are is None:
         raise DataError(
             f"{_shown(example)} is a time of day with an offset that is not the city's, and the day in the column "
             "beside it says nothing of it. Set source.times_are to local (day and time are local as they are written) "
@@ -126,12 +127,12 @@ def _check_pair(file: str, evidence: TextEvidence, source: Source) -> None:
         )
 
 
-def _order(files: Mapping[Path, TextEvidence], source: Source) -> tuple[DateOrder, list[str], list[str]]:
+def _order(files: Mapping[Path, TextEvidence], rules: TimeRules) -> tuple[DateOrder, list[str], list[str]]:
     """The order of day, month and year, what is to be said of it, and what is doubtful."""
-    if source.date_order:
+    if rules.date_order:
         for evidence in files.values():
-            _check_order(evidence, source.date_order)
-        return source.date_order, [], []
+            _check_order(evidence, rules.date_order)
+        return rules.date_order, [], []
     first: dict[int, Example] = {}
     for evidence in files.values():
         first = evidence.orders() | first
@@ -216,7 +217,7 @@ def _with_many_days(files: Mapping[Path, TextEvidence], possible: list[str]) -> 
     return possible
 
 
-def _are_hours(evidence: TextEvidence, file: str, source: Source) -> bool | None:
+def _are_hours(evidence: TextEvidence, file: str, rules: TimeRules) -> bool | None:
     """Whether bare numbers are hours and not HHMM; None where hardly any could be either, which are then not read."""
     numbers = evidence.counts.get("numbers", Counter())
     low = {text: rows for text, rows in numbers.items() if len(text) <= 2 and 1 <= int(text) <= 24}
@@ -226,11 +227,11 @@ def _are_hours(evidence: TextEvidence, file: str, source: Source) -> bool | None
     odd = sum(rows for text, rows in low.items() if _is_odd(int(text)))
     alike = sum(rows for text, rows in numbers.items() if text not in low and _is_odd(int(text) % 100)) / 23  # an hour
     rows = sum(low.values())
-    if source.clock:
-        return _HOURS.get(source.clock) if rows else None
+    if rules.clock:
+        return _HOURS.get(rules.clock) if rows else None
     if high and rows < LOW_NUMBERS * (rows + high) and odd <= alike + CHANCE * alike**0.5 + 1:
         return False
-    if rows <= source.max_rejects * evidence.number("rows", "given") and not high:
+    if rows <= rules.max_rejects * evidence.number("rows", "given") and not high:
         return None
     if high or rows < 3 or len(low) < 2:
         text = max(low, key=lambda text: (int(text) % 5 > 0, low[text]))
@@ -246,16 +247,16 @@ def _is_odd(minute: int) -> bool:
     return 1 < minute <= 24 and minute % 5 > 0
 
 
-def _are_spans(behind: Mapping[str, int], file: str, source: Source) -> bool:
+def _are_spans(behind: Mapping[str, int], file: str, rules: TimeRules) -> bool:
     """Whether times behind a dash, as in 14:30-15:30, end spans and are no offsets from UTC."""
-    known = offsets_of(source.time_zone or "UTC")
+    known = offsets_of(rules.time_zone)
     others = {text: rows for text, rows in behind.items() if -to_minutes(text) not in known}
     if sum(others.values()) <= SPANS * sum(behind.values()):
         return False
     if len(behind) <= 2 and max(map(to_minutes, behind)) <= 12 * 60:
         raise DataError(
             f"{file}: -{next(iter(others))} behind a time of day may end a span, or be an offset from UTC that "
-            f"{source.time_zone} does not have. Write the end in a column of its own "
+            f"{rules.time_zone} does not have. Write the end in a column of its own "
             "(source.columns.occurred_until), or the times without it."
         )
     return True

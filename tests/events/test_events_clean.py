@@ -3,6 +3,10 @@
 import csv
 import datetime as dt
 import io
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,15 +14,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stforecast.config.sections import Columns, Source
 from stforecast.errors import ArtefactError
 from stforecast.events import outcomes
-from stforecast.events.clean import clean
-from stforecast.events.deduplicate import merge, settle
+from stforecast.events.assemble import Partitions
+from stforecast.events.clean import clean, merge
 from stforecast.events.event_times import FLOOR
+from stforecast.events.partitions import Partition
 from stforecast.events.readers.header import FIELDS
+from stforecast.events.rules import IngestRules
 from stforecast.events.schema import COLUMNS, EventTable
-from stforecast.events.sources import resolve
+from stforecast.config.sections import Columns, Source
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 BASE = {"occurred": "5/1/2023 12:30:00 PM", "latitude": "39.7", "longitude": "-104.9", "offence": "Theft"}
@@ -39,7 +44,7 @@ def chunk(*rows, first=2):
 
 
 def run(*rows, source=SOURCE):
-    return clean(chunk(*rows), resolve(source), NOW)
+    return clean(chunk(*rows), IngestRules.of(source), NOW)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +188,22 @@ def test_state_plane_feet_and_the_floor_below_a_chosen_first_day():
     assert cleaned.events["occurred_at"].min() < pd.Timestamp(FLOOR, tz="UTC")
 
 
+def deduplicated(cleaned, source=SOURCE):
+    """What becomes of cleaned chunks by way of a partition on disk, as in an ingest."""
+    rules = IngestRules.of(source)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        partitions = Partitions.of([Partition.write(path / "part", "key", 0, cleaned, {})], rules.category_names)
+        found = partitions.select(rules)
+        partitions.write(path / "events.parquet", found.selection)
+        events = pd.read_parquet(path / "events.parquet")
+    lines = merge(cleaned).events["line"].to_numpy()[found.selection.rows]
+    mended = found.counts.mended + Counter({"same incident": found.selection.merged})
+    return replace(found.counts, events=events.assign(line=lines), mended=mended)
+
+
 def settled(*rows, source=SOURCE):
-    return settle(run(*rows, source=source), resolve(source))
+    return deduplicated([run(*rows, source=source)], source)
 
 
 def test_equal_rows_without_key_stay_apart_and_keep_their_ids():
@@ -198,8 +217,8 @@ def test_duplicate_ids_keep_the_first_row():
     assert out.events["offence"].tolist() == ["Theft", "Theft"]
     assert out.rejects[["line", "reason", "value"]].to_numpy().tolist() == [[3, outcomes.DUPLICATE, "1"]]
     other = chunk({"event_id": "2"}).assign(file="g.csv")
-    twice = merge([run({"event_id": "2"}), clean(other, resolve(SOURCE), NOW)])
-    assert settle(twice, resolve(SOURCE)).rejects["reason"].tolist() == [outcomes.OTHER_FILE]
+    twice = [run({"event_id": "2"}), clean(other, IngestRules.of(SOURCE), NOW)]
+    assert deduplicated(twice).rejects["reason"].tolist() == [outcomes.OTHER_FILE]
 
 
 def test_one_event_an_incident_and_category():
@@ -275,11 +294,12 @@ dirt = st.fixed_dictionaries(
 @given(st.lists(dirt, min_size=1, max_size=40), st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_any_chunk_size_gives_the_same(rows, size):
-    source = resolve(SOURCE.model_copy(update={"categories": {"property": ["theft", "burglary"]}}))
-    frame = chunk(*rows)
-    once = settle(merge([clean(frame, source, NOW)]), source)
-    parts = [clean(frame.iloc[at : at + size].reset_index(drop=True), source, NOW) for at in range(0, len(frame), size)]
-    many = settle(merge(parts), source)
+    source = SOURCE.model_copy(update={"categories": {"property": ["theft", "burglary"]}})
+    frame, rules = chunk(*rows), IngestRules.of(source)
+    once = deduplicated([clean(frame, rules, NOW)], source)
+    edges = range(0, len(frame), size)
+    parts = [clean(frame.iloc[at : at + size].reset_index(drop=True), rules, NOW) for at in edges]
+    many = deduplicated(parts, source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
     assert (once.left_out, once.mended, once.offences, once.evidence, once.rows) == (

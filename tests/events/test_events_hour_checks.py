@@ -1,6 +1,7 @@
 """Times of day as a whole: what cannot be stops, what is doubtful is said, what is right passes without a word."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from stforecast.errors import DataError
 from stforecast.events.hour_checks import check_times, doubts
 from stforecast.events.parsing.time_zones import to_utc
 from stforecast.events.parsing.times_of_day import DAY, HOUR, SECOND
+from stforecast.events.rules import TimeRules
 from stforecast.events.time_formats import TextEvidence
 
 NAT = -(2**63)
-DENVER = Source(time_zone="America/Denver")
+DENVER = TimeRules(time_zone="America/Denver")
 # reports of a city by local hour: fewest from three to seven
 PROFILE = np.array([45, 35, 28, 20, 17, 17, 19, 26, 35, 42, 46, 48, 56, 50, 52, 56, 58, 60, 60, 58, 56, 55, 54, 50])
 
@@ -80,7 +82,7 @@ def test_a_lost_mark_of_the_afternoon_stops():
     lost = wall - hour * HOUR + ((hour + 11) % 12 + 1) * HOUR
     with pytest.raises(DataError, match=r"of 2,000 times of day 0 are after 12:59, so AM and PM are lost"):
         check_times(evidence(lost), DENVER)
-    check_times(evidence(lost), DENVER.model_copy(update={"clock": "24_hour", "times_are": "local"}))
+    check_times(evidence(lost), replace(DENVER, clock="24_hour", times_are="local"))
 
 
 def test_files_that_are_small_are_judged_together():
@@ -108,7 +110,7 @@ def test_one_file_that_lost_it_is_named_among_others():
 @pytest.mark.parametrize("zone", ["America/Denver", "America/New_York", "Asia/Tokyo", "Australia/Sydney"])
 def test_utc_that_is_taken_for_local_time_is_asked_for(zone):
     """Times in UTC that say nothing of it."""
-    source, wall = Source(time_zone=zone), city(2000)
+    source, wall = TimeRules(time_zone=zone), city(2000)
     utc = instants(wall, zone)  # what the publisher writes
     with pytest.raises(DataError, match=r"a\.csv: by their hours .* better as UTC than as local time"):
         check_times(evidence(utc), source)
@@ -130,7 +132,7 @@ def test_local_time_that_bears_a_mark_of_utc_is_asked_for():
 
 def test_a_stated_reading_is_not_asked_for_but_doubted():
     wall = city(4000)
-    source = DENVER.model_copy(update={"times_are": "utc"})
+    source = replace(DENVER, times_are="utc")
     check_times(evidence(wall), source)
     assert "hours would make them so" in "".join(doubts(wall, np.zeros(4000, int), ("any",), source))
 
@@ -139,7 +141,7 @@ def test_a_stated_reading_is_not_asked_for_but_doubted():
 def test_an_offence_with_hours_of_its_own_is_not_taken_for_utc(hours):
     rng = np.random.default_rng(0)
     wall = city(1000) // DAY * DAY + rng.choice(hours, 1000) * HOUR + rng.integers(0, 60, 1000) * 60 * SECOND
-    check_times(evidence(wall), Source(time_zone="Europe/Madrid"))
+    check_times(evidence(wall), TimeRules(time_zone="Europe/Madrid"))
 
 
 def test_default_times_are_said():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stforecast.config import parse
 from stforecast.errors import DataError
-from stforecast.events import ingest as module
+from stforecast.events import clean_files as module
 from stforecast.events.ingest import ingest
 from stforecast.events.schema import EventTable
 from stforecast.pipeline.preparation import Preparation
@@ -81,11 +81,11 @@ def test_appended_files_are_as_all_files_at_once(table, cuts):
 @pytest.fixture
 def seen(monkeypatch):
     names = []
-    normalise_name = module.read
+    read = module.read
 
     def spy(path, columns, needed, *block, **how):
         names.extend([] if block else [path.name])  # a glance at the first rows reads a small block
-        return normalise_name(path, columns, needed, *block, **how)
+        return read(path, columns, needed, *block, **how)
 
     monkeypatch.setattr(module, "read", spy)
     return names

@@ -14,6 +14,7 @@ from stforecast.errors import ConfigError, DataError
 from stforecast.events.coordinates import NOWHERE, parse_point
 from stforecast.events.ingest import ingest
 from stforecast.events.place_checks import check_places, find_default_places, pack_places, unpack_places
+from stforecast.events.rules import PlaceRules
 from stforecast.events.sources import resolve
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -182,7 +183,7 @@ def test_places_near_the_border_of_a_time_zone_are_said():
     there = pack_places(
         np.full(20, 32.47), np.full(20, -85.4)
     )  # Phenix City keeps the clocks of the town across the river
-    doubts, _ = check_places(there, Source(time_zone="America/New_York"))
+    doubts, _ = check_places(there, PlaceRules(time_zone="America/New_York"))
     assert "at the border of America/New_York" in doubts[0]
 
 

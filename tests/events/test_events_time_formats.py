@@ -11,6 +11,7 @@ from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time
+from stforecast.events.rules import TimeRules
 from stforecast.events.time_formats import TextEvidence, infer_time_formats
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -253,7 +254,7 @@ def test_what_chunks_tell_adds():
 
 def test_nothing_told_is_read_month_first():
     path = Path("f")
-    assert infer_time_formats({path: TextEvidence()}, Source())[0] == {path: TimeFormat()}
+    assert infer_time_formats({path: TextEvidence()}, TimeRules())[0] == {path: TimeFormat()}
 
 
 def test_days_in_utc_of_which_no_event_may_be_are_not_asked_for(tmp_path):

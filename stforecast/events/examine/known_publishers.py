@@ -29,6 +29,6 @@ def match_publisher(sample: Sample) -> str | None:
             continue
         x, y = (to_numbers(to_arrow(frame[field])) for field in ("longitude", "latitude"))
         known = np.isfinite(x) & np.isfinite(y) & ((np.abs(x) > 1) | (np.abs(y) > 1))
-        if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source).mean() >= IN_BOUNDS:
+        if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source.bounds).mean() >= IN_BOUNDS:
             return name
     return None

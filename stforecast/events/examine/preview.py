@@ -18,6 +18,7 @@ from stforecast.events.examine.propose import Proposal
 from stforecast.events.examine.sample import Sample
 from stforecast.events.ingest import ingest
 from stforecast.events.readers.header import FIELDS
+from stforecast.events.rules import IngestRules
 from stforecast.pipeline.workspace import Workspace
 
 ROWS = 10
@@ -60,7 +61,8 @@ def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Itera
     some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))].reset_index(drop=True)
     given = [name for name in FIELDS if name in some]
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
-    cleaned = clean(read, source.model_copy(update={"other": source.other or "left out"}), now, proposal.time_format)
+    rules = IngestRules.of(source.model_copy(update={"other": source.other or "left out"}))
+    cleaned = clean(read, rules, now, proposal.time_format)
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
     yield f"  {' | '.join(given)}"

@@ -34,6 +34,7 @@ from stforecast.events.examine.time_settings import infer_time_settings
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import locate, months_only_error
+from stforecast.events.rules import IngestRules
 from stforecast.events.sources import resolve
 from stforecast.events.time_formats import configured_format, infer_time_formats
 
@@ -134,18 +135,19 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
         *category_entries(offence.counts if offence else {}),
     ]
     source = resolve(timing.source.model_copy(update=_grouped(entries)))
-    entries += _losses(clean(frame, source, now, timing.time_format))
+    entries += _losses(clean(frame, IngestRules.of(source), now, timing.time_format))
     return Proposal(entries + holiday_entries(zone), source, timing.time_format, places.in_degrees)
 
 
 def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str], now: pd.Timestamp) -> Proposal:
     source = resolve(Source(preset=preset))
+    rules = IngestRules.of(source)
     found = locate(list(sample.columns), source.columns, (), preset)
-    cleaned = clean(sample.mapped(source.columns), source, now)
+    cleaned = clean(sample.mapped(source.columns), rules, now)
     try:
-        time_format = infer_time_formats({Path(preset): cleaned.evidence}, source)[0][Path(preset)]
+        time_format = infer_time_formats({Path(preset): cleaned.evidence}, rules.times)[0][Path(preset)]
     except DataError:  # which the trial tells
-        time_format = configured_format(source)
+        time_format = configured_format(rules.times)
     entries = [
         ConfigEntry("city", city),
         _known_time("reported" in found),

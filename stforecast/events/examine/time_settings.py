@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.examine.entries import ConfigEntry
 from stforecast.events.hour_checks import LEAST, likelier_clock, minutes_of_day
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
-from stforecast.events.time_formats import configured_format, infer_time_formats
+from stforecast.events.rules import IngestRules
+from stforecast.events.time_formats import infer_time_formats
+from stforecast.config.sections import DateOrder, Source
 
 HOURLY = 0.97
 """Share of times on the hour from which they are hours and no more."""
@@ -44,9 +45,10 @@ def infer_time_settings(
     """
     entries = []
     while True:
-        evidence = clean(frame, draft, now, configured_format(draft)).evidence
+        rules = IngestRules.of(draft)
+        evidence = clean(frame, rules, now).evidence
         try:
-            time_format = infer_time_formats({Path(origin): evidence}, draft)[0][Path(origin)]
+            time_format = infer_time_formats({Path(origin): evidence}, rules.times)[0][Path(origin)]
             break
         except DataError as error:
             found = _ASKED.search(str(error))
@@ -55,7 +57,7 @@ def infer_time_settings(
             guess = {"date_order": likely, "clock": "hours", "times_are": "local"}[found[1]]
             draft = draft.model_copy(update={found[1]: guess})
             entries.append(ConfigEntry(f"source.{found[1]}", question=f"{error} The ten rows take {guess}."))
-    cleaned = clean(frame, draft, now, time_format)
+    cleaned = clean(frame, rules, now, time_format)
     occurred = cleaned.events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64)
     if evidence.orders() and draft.date_order is None:
         draft = draft.model_copy(update={"date_order": time_format.order})
@@ -63,7 +65,7 @@ def infer_time_settings(
     if (
         draft.times_are is None
         and zoned
-        and (how := likelier_clock(minutes_of_day(cleaned.evidence), cleaned.evidence, draft))
+        and (how := likelier_clock(minutes_of_day(cleaned.evidence), cleaned.evidence, rules.times))
     ):
         reason = f"by the hours of the day, which are a city's only if times are {how}"
         draft = draft.model_copy(update={"times_are": how.lower()})
