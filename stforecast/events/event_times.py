@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.dates import NAT, ORDERS
 from stforecast.events.parsing.text_columns import is_empty, map_texts

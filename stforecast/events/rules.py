@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stforecast.events.sources import NEEDED, category_names, resolve
 from stforecast.config.sections import Columns, DateOrder, Source
+from stforecast.events.sources import NEEDED, category_names, resolve
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from operator import and_
 from pathlib import Path
 from typing import Any, Self, cast
 
+from stforecast.config.sections import DateOrder
 from stforecast.errors import DataError
 from stforecast.events.parsing.dates import ORDERS
 from stforecast.events.parsing.time_zones import offsets_of
 from stforecast.events.parsing.times_of_day import parse_time_of_day, to_minutes
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.rules import TimeRules
-from stforecast.config.sections import DateOrder
 
 Example = tuple[str, int, str]
 """File, line and text."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stforecast.errors import ArtefactError
-from stforecast.features.targets import outcomes
 from stforecast.events.schema import EventTable
+from stforecast.features.targets import outcomes
 from stforecast.files import read_json
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import analysis

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Columns, Source
 from stforecast.errors import ArtefactError
 from stforecast.events import outcomes
 from stforecast.events.assemble import Partitions
@@ -23,7 +24,6 @@ from stforecast.events.partitions import Partition
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.rules import IngestRules
 from stforecast.events.schema import COLUMNS, EventTable
-from stforecast.config.sections import Columns, Source
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 BASE = {"occurred": "5/1/2023 12:30:00 PM", "latitude": "39.7", "longitude": "-104.9", "offence": "Theft"}

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.hour_checks import check_times, doubts
 from stforecast.events.parsing.time_zones import to_utc

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from stforecast.config import parse
-from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.ingest import ingest
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.examine.entries import ConfigEntry
@@ -17,7 +18,6 @@ from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.rules import IngestRules
 from stforecast.events.time_formats import infer_time_formats
-from stforecast.config.sections import DateOrder, Source
 
 HOURLY = 0.97
 """Share of times on the hour from which they are hours and no more."""
