@@ -16,7 +16,7 @@ from stforecast.cli.commands import instant
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.files import write_json
-from stforecast.pipeline.run import FITTED, Run
+from stforecast.pipeline.run import Run
 
 VERBS = sorted(cli.commands)
 HEAVY = ("torch", "pandas", "numpy", "sklearn", "matplotlib", "pydantic", "yaml", "stforecast.pipeline.stages")
@@ -187,7 +187,7 @@ def raising(error: OSError) -> Callable[..., None]:
 
 def test_a_run_names_the_forecasters_that_it_holds(tmp_path: Path) -> None:
     for name in ("gcrn", "climatology"):
-        write_json(tmp_path / "calibration" / f"{name}.json", dict.fromkeys(FITTED))
+        write_json(tmp_path / name / "calibration.json", {})
     with pytest.raises(ArtefactError, match="holds no nosuch; the forecasters in it: climatology, gcrn"):
         Run(tmp_path).open("nosuch", load("quickstart"))
 

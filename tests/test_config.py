@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from stforecast.config import PACKAGED, Config, dump, load, parse
 from stforecast.errors import ConfigError
 from stforecast.events.sources import resolve
-from stforecast.forecasters.base import forecaster_class
+from stforecast.forecasters.registry import forecaster_class
 from stforecast.publishers import publisher
 
 SHIPPED = sorted(str(path.relative_to(PACKAGED).with_suffix("")) for path in PACKAGED.rglob("*.yaml"))

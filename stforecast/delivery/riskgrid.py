@@ -31,7 +31,7 @@ from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
 
 if TYPE_CHECKING:
-    from stforecast.forecasters.base import Forecast
+    from stforecast.forecasters.forecast import Forecast
 
 ALL = "all"
 DAY = -1

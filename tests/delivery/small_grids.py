@@ -12,7 +12,7 @@ from stforecast.config import Config
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualWeek
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 from stforecast.pipeline.workspace import database
 from stforecast.scoring.conformal import Spread
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stforecast.delivery.export import _spelled, open_grid, write_grid
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
 FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv"}

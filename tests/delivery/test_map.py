@@ -28,7 +28,7 @@ from stforecast.delivery.map import (
 )
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 
 CELLS = np.array(h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 12))
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
 HOURS = ["hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank"]

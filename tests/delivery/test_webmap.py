@@ -16,7 +16,7 @@ from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, highe
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid
 from stforecast.delivery.webmap import PARTS, page, view_of, write_map
 from stforecast.errors import ArtefactError
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.hotspots import AREAS, top_count
 

@@ -23,7 +23,7 @@ from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.delivery.riskgrid import DAY, RiskGrid, with_sums
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
-from stforecast.forecasters.base import Forecast
+from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -4,18 +4,19 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
-from stforecast.evaluation.backtest import Fitted, calibrate, known_share, outcomes, scored, windows
 
 from stforecast.config import Config, parse
 from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.differences import Sample
-from stforecast.evaluation.scorecard import scorecard, table
+from stforecast.evaluation.predictions import predictions
+from stforecast.evaluation.scorecard import Scorecard, evaluate, score
+from stforecast.features.delay import windows
+from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
@@ -54,39 +55,36 @@ def split() -> Split:
 
 
 class Hand(Forecaster):
-    """Says what it is told: λ [t n c]."""
+    """Gives what it is told: λ [t n c]."""
 
-    name = "hand"
-
-    def __init__(self, said: np.ndarray) -> None:
+    def __init__(self, told: np.ndarray, name: str = "hand") -> None:
         super().__init__(CONFIG)
-        self.said = said.astype(np.float32)
-
-    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
-        return self
+        self.told, self.name = told.astype(np.float32), name  # type: ignore[misc]
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        return windows(self.said, issues, cube.horizons)
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: Path, config: Config) -> Self:
-        raise NotImplementedError
+        return windows(self.told, issues, cube.horizons)
 
 
 @pytest.fixture(scope="module")
-def fitted(cube: Cube, split: Split) -> dict[str, Fitted]:
+def fitted(cube: Cube, split: Split) -> dict[str, Forecaster]:
     flat = np.broadcast_to(truth().mean((0, 1)), (STEPS, N, C))
     backwards = truth()[:, ::-1]
     hands = {"knows": truth(), "biased": 3 * truth(), "flat": flat, "backwards": backwards}
-    return {name: calibrate(Hand(said), cube, split) for name, said in hands.items()}
+    return {name: Hand(told, name).fit(cube, split) for name, told in hands.items()}
+
+
+def scored_card(cube: Cube, split: Split, fitted: dict[str, Forecaster]) -> Scorecard:
+    return evaluate(cube, split, [*fitted.values()], patrol_area_km2=2.0)
 
 
 @pytest.fixture(scope="module")
-def card(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> dict:
-    return scorecard(cube, split, fitted, patrol_area=2.0)
+def result(cube: Cube, split: Split, fitted: dict[str, Forecaster]) -> Scorecard:
+    return scored_card(cube, split, fitted)
+
+
+@pytest.fixture(scope="module")
+def card(result: Scorecard) -> dict:
+    return {**result.values}
 
 
 def test_who_knows_wins(card: dict) -> None:
@@ -124,8 +122,8 @@ def test_several_issues_of_a_day_are_one_daily_loss() -> None:
     np.testing.assert_allclose(Sample.of(lam, y, weights).daily["log_loss"], losses, rtol=1e-5)
 
 
-def test_calibration_takes_a_bias_away(fitted: dict[str, Fitted], card: dict) -> None:
-    intercept = fitted["biased"].forecaster.calibration.intercept
+def test_calibration_takes_a_bias_away(fitted: dict[str, Forecaster], card: dict) -> None:
+    intercept = fitted["biased"].fitted.calibration.intercept
     np.testing.assert_allclose(intercept, -np.log(3), atol=0.3)
     assert card["forecasters"]["biased"]["bias"] == pytest.approx(1, abs=0.1)
     assert card["forecasters"]["knows"]["calibration_slope"] == pytest.approx(1, abs=0.15)
@@ -156,38 +154,71 @@ def test_whole_days_are_covered_and_hot_ones_foreseen(cube: Cube, card: dict) ->
 def test_a_run_keeps_what_was_fitted_and_says_so_where_an_older_one_did_not(
     cube: Cube, split: Split, tmp_path: Path
 ) -> None:
-    fitted = calibrate(RollingClimatology(CONFIG).fit(cube, split), cube, split)
-    run = Run(tmp_path)
-    run.keep(fitted.forecaster.forecaster, fitted)
+    fitted, run = RollingClimatology(CONFIG).fit(cube, split), Run(tmp_path)
+    fitted.save(run.place("rolling_climatology"))
     found = run.open("rolling_climatology", CONFIG)
-    assert found.forecaster.calibration == fitted.forecaster.calibration
-    assert found.forecaster.spreads == fitted.forecaster.spreads
-    assert (found.thresholds, found.hot_thresholds) == (fitted.thresholds, fitted.hot_thresholds)
-    assert found.forecaster.predict(cube, split.issues("test")[:1]).spreads == fitted.forecaster.spreads
-    path = tmp_path / "calibration" / "rolling_climatology.json"
+    assert found.fitted == fitted.fitted
+    assert found.forecast(cube, split.issues("test")[:1]).spreads == fitted.fitted.spreads
+    path = tmp_path / "rolling_climatology" / "calibration.json"
     write_json(path, {key: value for key, value in read_json(path).items() if key != "spreads"})
-    with pytest.raises(ArtefactError, match=r"older version.*stforecast train"):
+    with pytest.raises(ArtefactError, match=r"damaged.*stforecast train"):
         run.open("rolling_climatology", CONFIG)
 
 
 def test_a_category_without_events_has_no_figure(cube: Cube, split: Split) -> None:
     one = cube.with_events(cube.category == 0)
-    found = scorecard(one, split, {"knows": calibrate(Hand(truth()), one, split)}, patrol_area=2.0)
+    result = evaluate(one, split, [Hand(truth(), "knows")])
+    found = result.values
     assert found["forecasters"]["knows"]["by_category"]["category_1"]["average_precision"] is None
     assert found["differences"] == {}
-    assert "knows" in table(found)
+    assert "knows" in str(result)
 
 
-def test_skill_runs_from_rolling_climatology_to_the_oracle(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> None:
-    limit = windows(truth(), split.issues("test"), 24)
+def test_skill_runs_from_rolling_climatology_to_the_oracle(
+    cube: Cube, split: Split, fitted: dict[str, Forecaster]
+) -> None:
+    limit, issues = windows(truth(), split.issues("test"), 24), split.issues("test")
     among = {"rolling_climatology": fitted["flat"], "knows": fitted["knows"]}
-    found = scorecard(cube, split, among, patrol_area=2.0, oracle=limit)
-    assert found["forecasters"]["rolling_climatology"]["skill"] == 0
-    assert found["forecasters"]["knows"]["skill"] == pytest.approx(1, abs=0.05)
+    fits = {name: one.fitted for name, one in among.items()}
+    lam = {name: one.forecast(cube, issues).intensity for name, one in among.items()}
+    found = score(cube, split, fits, lam, oracle=limit).forecasters
+    assert found["rolling_climatology"]["skill"] == 0
+    assert found["knows"]["skill"] == pytest.approx(1, abs=0.05)
 
 
-def test_the_table_has_a_line_a_forecaster_best_first(card: dict) -> None:
-    lines = table(card).splitlines()
+def test_what_is_kept_is_not_forecast_again(cube: Cube, split: Split, tmp_path: Path) -> None:
+    class Counted(Hand):
+        asked = 0
+
+        def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
+            Counted.asked += 1
+            return super().intensity(cube, issues)
+
+    one = {"hand": Counted(truth()).fit(cube, split)}
+    path, before = (lambda name: tmp_path / f"{name}.npy"), Counted.asked
+    found = [predictions(cube, split, one, path=path)["hand"] for _ in range(2)]
+    assert Counted.asked == before + 1
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], one["hand"].forecast(cube, scored(cube, split, "test")).intensity)
+    (tmp_path / "hand.npy").write_bytes(b"damaged")
+    with pytest.raises(ArtefactError, match=r"hand\.npy: damaged"):
+        predictions(cube, split, one, path=path)
+
+
+def test_the_frames_of_a_scorecard(result: Scorecard, card: dict) -> None:
+    table, pairs = result.table(), result.differences()
+    assert table.loc["knows", "average_precision"] == card["forecasters"]["knows"]["average_precision"]
+    assert table["average_precision"].is_monotonic_decreasing
+    assert table.loc["flat", "reported_to_expected"] == pytest.approx(1 / card["forecasters"]["flat"]["bias"])
+    row = pairs[(pairs["pair"] == "knows - flat") & (pairs["metric"] == "poisson_deviance")].iloc[0]
+    assert row["high"] == card["differences"]["knows - flat"]["poisson_deviance"]["high"]
+    assert len(result.plot().axes[0].get_yticklabels()) == 3
+    with pytest.raises(ArtefactError, match="no differences in 'brier'"):
+        result.plot("brier")
+
+
+def test_the_table_has_a_line_a_forecaster_best_first(result: Scorecard, card: dict) -> None:
+    lines = str(result).splitlines()
     assert "known_time" in lines[0]
     names = [line.split()[0] for line in lines[2:6]]
     found = [card["forecasters"][name]["average_precision"] for name in names]
@@ -197,10 +228,11 @@ def test_the_table_has_a_line_a_forecaster_best_first(card: dict) -> None:
 
 @pytest.mark.parametrize(("days", "blocks"), [(5, 1), (7, 1), (10, 2)])
 def test_a_test_slice_of_one_block_has_no_interval(
-    cube: Cube, split: Split, fitted: dict[str, Fitted], days: int, blocks: int
+    cube: Cube, split: Split, fitted: dict[str, Forecaster], days: int, blocks: int
 ) -> None:
     short = replace(split, steps=split.test_start + 24 * days)
-    found = scorecard(cube, short, fitted, patrol_area=2.0)
+    result = scored_card(cube, short, fitted)
+    found = result.values
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["blocks"] == blocks
     for metrics in found["differences"].values():
@@ -209,7 +241,7 @@ def test_a_test_slice_of_one_block_has_no_interval(
             assert isinstance(interval["estimate"], float)
             bounds = [interval[key] for key in ("low", "high", "diebold_mariano", "p_value") if key in interval]
             assert [bound is None for bound in bounds] == [blocks == 1] * len(bounds)
-    lines = table(found).splitlines()[-3:]
+    lines = str(result).splitlines()[-3:]
     for line in lines:
         said = "one week: no interval" if blocks == 1 else "95 % intervals from 2 weeks, too few to be trusted"
         assert line.endswith(f"({said})")
@@ -247,19 +279,15 @@ def test_calibration_and_thresholds_see_no_report_after_validation(
 ) -> None:
     changed = change(cube, split.validation_end)
     assert changed.hour.size != cube.hour.size or (changed.weight != cube.weight).any()
-    first = calibrate(forecaster().fit(cube, split), cube, split)
-    second = calibrate(forecaster().fit(changed, split), changed, split)
-    assert first.forecaster.calibration == second.forecaster.calibration
-    assert first.forecaster.spreads == second.forecaster.spreads
-    assert first.thresholds == second.thresholds
-    assert first.hot_thresholds == second.hot_thresholds
-    for fitted in (first.thresholds, first.hot_thresholds, first.forecaster.spreads):
+    first, second = (forecaster().fit(one, split).fitted for one in (cube, changed))
+    assert first == second
+    for fitted in (first.thresholds, first.hot_thresholds, first.spreads):
         assert set(fitted) == {"all", *cube.categories}
 
 
 def test_reports_that_are_still_to_come_do_not_pull_the_calibration_down(cube: Cube, split: Split) -> None:
     """A third of the last days' events is not known yet; the truth is still called right."""
-    calibration = calibrate(Hand(truth()), cube, split).forecaster.calibration
+    calibration = Hand(truth()).fit(cube, split).fitted.calibration
     level = calibration.apply(np.full((1, C), 0.1, np.float32))
     np.testing.assert_allclose(level, 0.1, rtol=0.1)
 
@@ -269,7 +297,7 @@ def test_where_no_day_is_settled_all_are_held_to_the_share_that_is_known(cube: C
     rest = {key: getattr(cube, key) for key in ("name", "start", "steps", "categories", "hexagons", "edges", "weight")}
     known = cube.hour + 30 * 24 * (np.arange(cube.hour.size) % 3 > 0)
     late = Cube.from_events(cube.hour, cube.hexagon, cube.category, known, **rest, time_zone="UTC")
-    spreads = calibrate(Hand(truth()), late, split).forecaster.spreads
+    spreads = Hand(truth()).fit(late, split).fitted.spreads
     assert all(spread.dispersion < 0.1 for spread in spreads.values())
 
 
@@ -277,32 +305,31 @@ def test_days_that_are_still_reported_do_not_narrow_the_intervals(cube: Cube, sp
     """Eight of the sixteen days are unknown at the end of the slice: spreads and thresholds are those of the others."""
     rest = {key: getattr(cube, key) for key in ("name", "start", "steps", "categories", "hexagons", "edges", "weight")}
     whole, fitted = (
-        calibrate(
-            Hand(truth()),
-            Cube.from_events(cube.hour, cube.hexagon, cube.category, cube.hour + late, **rest, time_zone="UTC"),
-            split,
-        )
+        Hand(truth())
+        .fit(Cube.from_events(cube.hour, cube.hexagon, cube.category, cube.hour + late, **rest, time_zone="UTC"), split)
+        .fitted
         for late in (0, 8 * 24)
     )
     expected = truth().reshape(DAYS, 24, N, C).sum((1, 3))
-    low, high = fitted.forecaster.spreads["all"].interval(expected)
-    reference = whole.forecaster.spreads["all"].interval(expected)
+    low, high = fitted.spreads["all"].interval(expected)
+    reference = whole.spreads["all"].interval(expected)
     assert (high - low).mean() == pytest.approx((reference[1] - reference[0]).mean(), rel=0.15)
     assert fitted.thresholds["all"] == pytest.approx(whole.thresholds["all"], rel=0.3)
 
 
-def test_masked_days_are_not_scored(cube: Cube, split: Split, fitted: dict[str, Fitted]) -> None:
+def test_masked_days_are_not_scored(cube: Cube, split: Split, fitted: dict[str, Forecaster]) -> None:
     issues = split.issues("test")
     gap = Gap(int(issues[3]) + 30, int(issues[6]), 1)  # from within a day on
     silent = replace(cube, gaps=(gap,))
     kept = [i for i in range(len(issues)) if i not in (4, 5)]
     assert scored(silent, split, "test").tolist() == issues[kept].tolist()
-    card = scorecard(silent, split, fitted, patrol_area=2.0)
+    found = scored_card(silent, split, fitted)
+    card = found.values
     assert card["events"] == outcomes(cube, split, "test")[kept].sum()
     hours = (gap.last - gap.first) / (split.steps - split.test_start) / cube.c
     assert card["masked"] == {"issues": pytest.approx(2 / len(issues)), "hours": pytest.approx(hours)}
-    assert table(card).splitlines()[1].startswith("not recorded: ")
-    assert "not recorded: " not in table(scorecard(cube, split, fitted, patrol_area=2.0))
+    assert str(found).splitlines()[1].startswith("not recorded: ")
+    assert "not recorded: " not in str(scored_card(cube, split, fitted))
     everything = replace(cube, gaps=(Gap(split.test_start, cube.steps),))
     with pytest.raises(ConfigError, match="every day of the test slice"):
         scored(everything, split, "test")
@@ -314,5 +341,5 @@ def test_masked_days_are_not_calibrated_on(cube: Cube, split: Split) -> None:
     silent = replace(cube.with_events((cube.hour < gap.first) | (cube.hour >= gap.last)), gaps=(gap,))
     kept = np.r_[0:2, 5 : len(split.issues("validation"))]
     lam, counts = windows(truth(), split.issues("validation")[kept], 24), outcomes(cube, split, "validation")[kept]
-    found = calibrate(Hand(truth()), silent, split).forecaster.calibration
+    found = Hand(truth()).fit(silent, split).fitted.calibration
     assert found == fit_calibration(lam, counts, known_share(silent, split))

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stforecast.evaluation.days import counts_needed, day_figures, day_needed, day_sums
 
 from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
+from stforecast.evaluation.scorecard import day_figures
+from stforecast.forecasters.calibrated import ValidationFit
+from stforecast.forecasters.days import counts_needed, day_needed, day_sums
+from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.labels import WINDOW, count_needed
 
@@ -65,8 +68,9 @@ def test_a_forecast_that_knows_foresees_hot_days_and_covers_the_counts() -> None
     np.testing.assert_allclose(expected["all"], lam.sum((1, 3)), rtol=1e-5)
     needed = {name: np.full(values.shape, 5) for name, values in expected.items()}
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}
-    found = day_figures(lam, y, needed, names, spreads, dict.fromkeys(spreads, 0.5))
-    ignorant = day_figures(np.full_like(lam, lam.mean()), y, needed, names, spreads, dict.fromkeys(spreads, 0.5))
+    fit = ValidationFit(Calibration.identity(2), spreads, {}, dict.fromkeys(spreads, 0.5))
+    found = day_figures(lam, y, needed, names, fit)
+    ignorant = day_figures(np.full_like(lam, lam.mean()), y, needed, names, fit)
     for name in ("all", *names):
         assert found[name]["coverage"] >= 0.9
         assert found[name]["hot_label_share"] == (came[name] >= 5).mean()

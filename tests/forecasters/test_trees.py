@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_cities import another_future, city, half_late, settings, split_of
-from stforecast.features.reader import Scales
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
+from stforecast.features.scaling import Scales
 from stforecast.features.table import RECENT_HOURS
 from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
 from stforecast.features.targets import outcomes

@@ -16,13 +16,15 @@ import pytest
 import torch
 from report_pages import check_page
 from sklearn.metrics import auc as area_under
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
-from stforecast.features.memory import blocks
+from sklearn.metrics import average_precision_score, precision_batch_curve, roc_auc_score
 
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
+from stforecast.features.builder import clone_state
+from stforecast.features.table import layout
 from stforecast.files import read_json, write_json
+from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.pipeline.pages import evaluated, report
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality
@@ -77,13 +79,14 @@ def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages,
     assert len(files) == 3
     found = evaluated(finished)
     cube, split = found.cube, found.split
-    again = run.open("rolling_climatology", finished.config).forecaster.predict(cube, split.issues("test")).intensity
+    again = run.open("rolling_climatology", finished.config).forecast(cube, split.issues("test")).intensity
     assert np.array_equal(found.intensity["rolling_climatology"], again)
     before = [path.stat().st_mtime_ns for path in files]
     evaluated(finished)
     assert [path.stat().st_mtime_ns for path in files] == before
-    calibration = run.folder / "calibration" / "rolling_climatology.json"
-    calibration.touch()
+    card = read_json(run.folder / "scorecard.json")
+    run.forget("rolling_climatology")  # as before it is fitted anew
+    write_json(run.folder / "scorecard.json", card)
     evaluated(finished)
     changed = [path.parent.name for path, time in zip(files, before, strict=True) if path.stat().st_mtime_ns != time]
     assert changed == ["rolling_climatology"]
@@ -198,12 +201,12 @@ def test_ranking_curves_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     score = rng.gamma(1, 1, 20_000).astype(np.float32)
     event = rng.random(20_000) < 0.1 * score / score.mean()
-    (false, hits), (recall, precision) = ranking_curves(rank(score, event))
+    (false, hits), (batch, precision) = ranking_curves(rank(score, event))
     assert area_under(false, hits) == pytest.approx(roc_auc_score(event, score), abs=2e-3)
-    reference, at, _ = precision_recall_curve(event, score)
-    for r, p in zip(recall[::40], precision[::40], strict=True):
+    reference, at, _ = precision_batch_curve(event, score)
+    for r, p in zip(batch[::40], precision[::40], strict=True):
         assert p == pytest.approx(reference[np.isclose(at, r)].max())
-    assert np.trapezoid(precision, recall) == pytest.approx(average_precision_score(event, score), abs=0.01)
+    assert np.trapezoid(precision, batch) == pytest.approx(average_precision_score(event, score), abs=0.01)
 
 
 def test_deviance_terms_have_the_mean_of_the_metric() -> None:
@@ -293,72 +296,65 @@ def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> 
 # importance
 
 
+def learned(stages: Stages, name: str = "hist_gradient_boosting") -> LearnedForecaster:
+    model = stages.run().open(name, stages.config)
+    assert isinstance(model, LearnedForecaster)
+    return model
+
+
 @pytest.mark.parametrize("name", ["gcrn", "hist_gradient_boosting"])
-def test_shuffles_leave_the_replay_as_it_was(finished: Stages, page: Path, name: str) -> None:
+def test_shuffles_change_a_forecast_and_nothing_else(finished: Stages, page: Path, name: str) -> None:
     found = evaluated(finished)
-    fitted = finished.run().open(name, finished.config).forecaster
-    probe, rng = importance.probe_of(fitted.forecaster, found.cube), np.random.default_rng(0)
-    memory = probe.reader.memory(int(found.issues[0]) % probe.reader.patch)
-    with torch.no_grad():
-        while memory.next_issue < found.issues[0]:
-            probe.advance(memory.walk(1))
-        for place in range(2):
-            recall = memory.walk(1)
-            before = probe.log_intensity(probe.reader, recall)
-            for shuffle in importance.groups(found.cube, found.issues).values():
-                assert not torch.equal(probe.log_intensity(*shuffle(probe.reader, recall, rng)), before)
-            after = probe.log_intensity(probe.reader, recall)
-            assert torch.equal(before, after)
-            own = fitted.calibration.apply(after.exp().numpy())
-            kept = np.asarray(found.intensity[name][place])
-            assert Calibration.between(own, kept).apply(own) == pytest.approx(kept, rel=0.02)
-            probe.advance(recall)
+    model, rng = learned(finished, name), np.random.default_rng(0)
+    builder = model.reader(found.cube)
+    state = model.init_state(builder, int(found.issues[0]) % builder.patch)
+    model.step(builder, state, (int(found.issues[0]) - int(state["next_issue"])) // builder.patch, ())
+    batch = builder.step(clone_state(state), 1)
+    before = model.forecast_features(builder, state, batch)
+    for shuffle in importance.groups(found.cube, found.issues).values():
+        covariates, shuffled = shuffle(builder.covariates, batch, rng)
+        assert not np.array_equal(model.forecast_features(builder, state, shuffled, covariates), before)
+    assert np.array_equal(model.forecast_features(builder, state, batch), before)
+    own, kept = model.fitted.calibration.apply(before), np.asarray(found.intensity[name][0])
+    assert Calibration.between(own, kept).apply(own) == pytest.approx(kept, rel=0.02)
 
 
 def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages, page: Path) -> None:
-    found = evaluated(finished)
+    found, trees = evaluated(finished), learned(finished)
 
-    class Climatology:
-        """Reads the usual rate alone."""
+    class Climatology(type(trees)):  # type: ignore[misc]
+        """Reads the slow climatology alone."""
 
-        reader = importance.probe_of(
-            finished.run().open("hist_gradient_boosting", finished.config).forecaster.forecaster, found.cube
-        ).reader
+        def forecast_features(self, reader: Any, state: Any, batch: Any, covariates: Any = None) -> np.ndarray:
+            return batch.log_rate[0].permute(1, 2, 0).exp().numpy()
 
-        def log_intensity(self, reader: Any, recall: Any) -> torch.Tensor:
-            return recall.log_rate[0].permute(1, 2, 0)
-
-        def advance(self, recall: Any) -> None:
-            pass
-
-    identity = Calibration.identity(found.cube.c)
-    lost = importance.importance(found, "rolling_climatology", Climatology(), identity)
+    model = Climatology(finished.config)
+    model.scales = trees.scales
+    lost = importance.importance(found, "rolling_climatology", model.uncalibrated(found.cube))
     assert lost.pop("average of past weeks (climatology)").low > 0.5
     assert {gain.estimate for gain in lost.values()} == {0.0}
 
 
 def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -> None:
     cube = finished.cube()
-    reader = importance.probe_of(
-        finished.run().open("hist_gradient_boosting", finished.config).forecaster.forecaster, cube
-    ).reader
-    memory = reader.memory(0)
-    memory.skip(40)
-    recall = memory.walk(1)
+    builder = learned(finished).reader(cube)
+    state = builder.init_state(0)
+    builder.skip(state, 40)
+    batch, own = builder.step(state, 1), builder.covariates
     rng, issues = np.random.default_rng(1), np.arange(0, 10) * 24 + 41 * 24
     shuffles = importance.groups(cube, issues)
     assert "weather" in shuffles
-    _, moved = shuffles["past reports of its neighbours"](reader, recall, rng)
-    at = blocks(cube.c)
-    changed = (moved.features != recall.features).any(2)[0].nonzero()[:, 0].tolist()
+    _, moved = shuffles["past reports of its neighbours"](own, batch, rng)
+    at = layout(cube.c)
+    changed = (moved.features != batch.features).any(2)[0].nonzero()[:, 0].tolist()
     assert changed
     assert set(changed) <= {*range(at["ring"].start, at["ring each"].stop)}
-    assert torch.equal(moved.log_rate, recall.log_rate)
+    assert torch.equal(moved.log_rate, batch.log_rate)
     ring = slice(at["ring"].start, at["ring"].stop)
-    assert torch.equal(moved.features[0, ring].sort(1).values, recall.features[0, ring].sort(1).values)
-    other, same = shuffles["weather"](reader, recall, rng)
-    assert same is recall
-    days = 7 + reader.record.per_day + 3
-    assert torch.equal(other.target[:, :days], reader.target[:, :days])
-    assert not torch.equal(other.target[:, days:], reader.target[:, days:])
-    assert reader.target is not other.target
+    assert torch.equal(moved.features[0, ring].sort(1).values, batch.features[0, ring].sort(1).values)
+    other, same = shuffles["weather"](own, batch, rng)
+    assert same is batch
+    days = 7 + builder.events.per_day + 3
+    assert torch.equal(other.target[:, :days], own.target[:, :days])
+    assert not torch.equal(other.target[:, days:], own.target[:, days:])
+    assert own.target is not other.target
