@@ -64,7 +64,6 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
         h = keep * h + (1 - keep) * torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
         state = torch.cat([h, x.features[i].T], 1)
         query = network.query(torch.relu(network.look(state)))
-        usual = x.log_rate[i].exp().mean(2)  # [c k]
         for k in range(out.shape[2]):
             hour = network.hour(x.target[i, k])
             key = 0.1 * network.key(hour).view(-1, cube.c)
@@ -78,10 +77,7 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
                     for j, half_life in enumerate(RECENT_HOURS):
                         left = np.log(2) / half_life * 0.5 ** ((k + 1) / half_life)
                         for source in range(cube.c):
-                            weight = theta[:, j, place, source, c] @ torch.stack(
-                                [torch.tensor(1.0), usual[c, k] / usual[c].mean()]
-                            )
-                            excited = excited + left * weight * (over @ x.recent[i, j, source])
+                            excited = excited + left * theta[j, place, source, c] * (over @ x.recent[i, j, source])
                 out[i, c, k] = (x.log_rate[i, c, k] + factor[:, c] + response).exp() + excited
     return out, h
 

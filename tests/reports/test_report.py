@@ -16,7 +16,7 @@ import pytest
 import torch
 from report_pages import check_page
 from sklearn.metrics import auc as area_under
-from sklearn.metrics import average_precision_score, precision_batch_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from stforecast.config import load
 from stforecast.errors import ArtefactError
@@ -203,7 +203,7 @@ def test_ranking_curves_are_those_of_scikit_learn() -> None:
     event = rng.random(20_000) < 0.1 * score / score.mean()
     (false, hits), (batch, precision) = ranking_curves(rank(score, event))
     assert area_under(false, hits) == pytest.approx(roc_auc_score(event, score), abs=2e-3)
-    reference, at, _ = precision_batch_curve(event, score)
+    reference, at, _ = precision_recall_curve(event, score)
     for r, p in zip(batch[::40], precision[::40], strict=True):
         assert p == pytest.approx(reference[np.isclose(at, r)].max())
     assert np.trapezoid(precision, batch) == pytest.approx(average_precision_score(event, score), abs=0.01)

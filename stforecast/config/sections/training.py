@@ -62,7 +62,7 @@ class Training(Section):
     )
     truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
     warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
-    gamma: float = Field(0.0, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")
+    gamma: float = Field(0.5, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")
     alpha: float = Field(0.5, gt=0, lt=1, description="focal weight of hours with an event; 0.5 is neutral")
     averaging: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights, per update")
     clip: float = Field(1.0, gt=0, description="gradient norm at which updates are clipped")

@@ -2,8 +2,7 @@
 
 What the network multiplies climatology by cannot follow an event in a quiet hexagon, where any factor on a small λ₀ is
 still small. So λ = λ₀ · exp(network) + excitation, and the excitation is a sum of kernels with weights θ > 0 that are
-learned with the rest: half-life × own hexagon or ring × from category × to category, once flat over the hours and once
-along the city's usual day.
+learned with the rest: half-life × own hexagon or ring × from category × to category.
 """
 
 from __future__ import annotations
@@ -33,17 +32,14 @@ class Excitation(nn.Module):
         super().__init__()
         self.register_buffer("half_lives", torch.tensor(RECENT_HOURS) / step_hours, persistent=False)
         start = torch.full((c, c), OTHER).fill_diagonal_(OWN).log() / SPEED
-        self.weight = nn.Parameter(start.expand(2, len(RECENT_HOURS), 1 + graph, c, c).clone())
+        self.weight = nn.Parameter(start.expand(len(RECENT_HOURS), 1 + graph, c, c).clone())
 
-    def forward(self, recent: Tensor, log_rate: Tensor, ring: NeighbourSum | None) -> Tensor:
-        """Sums of recent events [l h c n] and log λ₀ [l c k n] → the added intensity [l c k n]."""
+    def forward(self, recent: Tensor, steps: int, ring: NeighbourSum | None) -> Tensor:
+        """Sums of recent events [l h c n] → the intensity that they add in the next `steps`, [l c k n]."""
         places = torch.cat([recent, ring(recent)], 2) if ring else recent  # [l h r·c n]
         theta = (SPEED * self.weight).exp() * (math.log(2) / self.half_lives)[:, None, None, None]
-        lead = torch.arange(1, log_rate.shape[2] + 1, device=recent.device)
+        lead = torch.arange(1, steps + 1, device=recent.device)
         left = decay(lead[:, None], self.half_lives)  # [k h]
-        from_each = theta.permute(0, 4, 1, 2, 3).flatten(3)  # [g d h r·c]
-        # by group and target category; then over the half-lives: [l g d h n] → [l g d k n]
-        sums = torch.einsum("gdhr,lhrn->lgdhn", from_each, places)
-        flat, daily = (left @ sums).unbind(1)
-        profile = log_rate.exp().mean(3, keepdim=True)  # [l c k 1]
-        return torch.addcmul(flat, profile / profile.mean(2, keepdim=True), daily).add(LEAST)
+        from_each = theta.permute(3, 0, 1, 2).flatten(2)  # [d h r·c]
+        # by target category; then over the half-lives: [l d h n] → [l d k n]
+        return (left @ torch.einsum("dhr,lhrn->ldhn", from_each, places)).add(LEAST)

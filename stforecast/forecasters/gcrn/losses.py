@@ -21,6 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SMALLEST = 1e-12
+"""The least λ whose logarithm is taken."""
+LARGEST = 64.0
+"""λ from which on the loss of a quiet cell is a straight line."""
+SHIFT = 15
+"""Bits of a number that an interval of the table does not tell apart: 256 intervals an octave."""
 
 
 def log_odds(rate: Tensor) -> Tensor:
@@ -28,23 +33,54 @@ def log_odds(rate: Tensor) -> Tensor:
     return (-torch.expm1(-rate)).clamp(min=SMALLEST).log() + rate
 
 
+class _QuietCells(torch.autograd.Function):
+    """Σ A[i] + B[i] λ over cells, i being the interval of the table that holds λ: one pass, and its gradient is B."""
+
+    @staticmethod
+    def forward(ctx, rate: Tensor, offset: Tensor, slope: Tensor, first: int) -> Tensor:  # type: ignore[no-untyped-def]
+        place = rate.detach().float().view(torch.int32).bitwise_right_shift(SHIFT).sub_(first)
+        place = place.clamp_(0, len(offset) - 1).long()
+        here = slope[place]
+        ctx.save_for_backward(here)
+        return offset[place].sum() + torch.dot(here, rate)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+        (here,) = ctx.saved_tensors
+        return grad * here, None, None, None
+
+
 class FocalLoss(nn.Module):
     """Focal loss of the risk 1 − exp(−λ) at q = Φ⁻¹(p), proper for every γ and α, and of counts above 0.
 
-    proper: False evaluates it at q = p, as it was published.
+    Most cells are quiet, and their loss is a smooth function of λ alone: it is read from a table, linear between
+    neighbouring values (error below 1e-5 of itself). Cells with events are computed as they are written.
 
-    Φ⁻¹ is a table in log-odds, interpolated linearly (error below 1e-4 in log-odds).
+    Args:
+        gamma: γ ≥ 0.
+        alpha: weight of hours with an event.
+        proper: False evaluates it at q = p, as it was published.
     """
 
     logit_q: Tensor
     logit_p: Tensor
+    offset: Tensor
+    slope: Tensor
 
     def __init__(self, gamma: float, alpha: float = 0.5, proper: bool = True) -> None:
         super().__init__()
         self.gamma, self.alpha, self.proper = gamma, alpha, proper
-        logit_q = torch.linspace(-20, 20, 8001, dtype=torch.float64)
-        self.register_buffer("logit_q", logit_q.float(), persistent=False)
-        self.register_buffer("logit_p", self.phi(logit_q).float(), persistent=False)
+        logit_q = torch.linspace(-30, 70, 400_001, dtype=torch.float64)
+        self.register_buffer("logit_q", logit_q, persistent=False)
+        self.register_buffer("logit_p", self.phi(logit_q), persistent=False)
+        bits = [int(torch.tensor(value).view(torch.int32)) >> SHIFT for value in (SMALLEST, LARGEST)]
+        self.first = bits[0]
+        edges = (torch.arange(bits[0], bits[1] + 1, dtype=torch.int32) << SHIFT).view(torch.float32).double()
+        edges[0] = 0
+        loss = torch.cat([torch.zeros(1).double(), self.quiet(edges[1:])])
+        slope = loss.diff() / edges.diff()
+        self.register_buffer("offset", loss[:-1] - slope * edges[:-1], persistent=False)
+        self.register_buffer("slope", slope, persistent=False)
 
     def phi(self, logit_q: Tensor) -> Tensor:
         """Log-odds of p = Φ(q) from log-odds of q; closed form."""
@@ -64,6 +100,21 @@ class FocalLoss(nn.Module):
         y0, y1 = self.logit_q[i - 1], self.logit_q[i]
         return y0 + (y1 - y0) / (x1 - x0) * (logit_p - x0)
 
+    def _logit(self, rate: Tensor) -> Tensor:
+        """Log-odds at which the loss is evaluated."""
+        logit = log_odds(rate.double())
+        return self.inverse(logit) if self.proper else logit
+
+    def quiet(self, rate: Tensor) -> Tensor:
+        """The loss of cells without an event, float64."""
+        z = self._logit(rate)
+        return -2 * (1 - self.alpha) * (self.gamma * F.logsigmoid(z)).exp() * F.logsigmoid(-z)
+
+    def happened(self, rate: Tensor) -> Tensor:
+        """The loss of cells with events, whatever their number, float64."""
+        z = self._logit(rate)
+        return -2 * self.alpha * (self.gamma * F.logsigmoid(-z)).exp() * F.logsigmoid(z)
+
     def forward(self, rate: Tensor, events: Tensor, counts: Tensor) -> Tensor:
         """Mean over all entries of λ, from the flat places of those with events [e], and their counts [e]."""
         at = rate.flatten()[events].clamp(min=SMALLEST)
@@ -71,14 +122,9 @@ class FocalLoss(nn.Module):
         if self.gamma == 0 and self.alpha == 0.5:  # the Poisson likelihood
             # a dot, which stays in single precision where products of matrices do not
             return (rate.sum() - torch.dot(counts, at.log()) + factorials) / rate.numel()
-        event = torch.zeros(rate.numel(), dtype=torch.bool, device=rate.device)
-        event[events] = True
-        z = log_odds(rate.flatten())
-        if self.proper:
-            z = self.inverse(z)
-        log_q, log_r = F.logsigmoid(z), F.logsigmoid(-z)
-        hit = self.alpha * (self.gamma * log_r).exp() * log_q
-        miss = (1 - self.alpha) * (self.gamma * log_q).exp() * log_r
-        happened = -2 * torch.where(event, hit, miss).sum()
+        table = self.offset.to(rate.dtype), self.slope.to(rate.dtype)
+        quiet = [_QuietCells.apply(each, *table, self.first) for each in (rate.flatten(), at)]
         truncated = at + (-torch.expm1(-at)).log() - counts * at.log()
-        return (happened + truncated.sum() + factorials) / rate.numel()
+        return (
+            quiet[0] - quiet[1] + self.happened(at).sum().to(rate.dtype) + truncated.sum() + factorials
+        ) / rate.numel()

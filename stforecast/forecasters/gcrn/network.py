@@ -144,7 +144,7 @@ class Network(nn.Module):
         factor = factor + _across(self.by_hexagon, self.dropout(state))[:, :, None]
         factor = factor + self.by_target(hour).mT[..., None]
         return intensity(factor.float(), self.by_season, x.log_rate, x.seasonal) + self.excitation(
-            x.recent, x.log_rate, graph.ring
+            x.recent, k, graph.ring
         )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 BOUND = 1.5
 """Log-ratios beyond it are read as it: few were seen in training, and what the network makes of them is a guess. On the
 day after a festival, with 3 thefts, it expected 26 without a bound and 17 with it (docs/evidence.md)."""
-KNOTS = (0.7, 1.4)
+KNOTS = (0.7,)
 """Where the response to a log-ratio by recurrence may bend: few cells recur strongly, and those by much."""
 
 
