@@ -101,14 +101,12 @@ class RiskGrid:
             hexagons=hexagons,
             categories=categories,
             issue_time=issue_time,
-            step_hours=forecast.step_hours,
-            time_zone=forecast.time_zone,
-            model=forecast.model,
             complete_until=min(forecast.complete_until, issue_time),
-            assumptions=forecast.assumptions,
-            spreads=forecast.spreads,
             usual=None if forecast.usual is None else summed(forecast.usual),
             districts=None if forecast.districts is None else forecast.districts[order],
+            **{
+                name: getattr(forecast, name) for name in ("step_hours", "time_zone", "model", "assumptions", "spreads")
+            },
         )
 
     @classmethod
@@ -126,14 +124,12 @@ class RiskGrid:
             hexagons=hexagons,
             categories=categories,
             issue_time=pd.Timestamp(facts["issue_time"]),
-            step_hours=facts["step_hours"],
-            time_zone=facts["time_zone"],
-            model=facts["model"],
             complete_until=pd.Timestamp(facts["complete_until"]),
             assumptions=tuple(facts["assumptions"]),
             spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
             usual=None if usual is None else with_sums(usual, categories),
             districts=np.array(facts["districts"], object) if facts["districts"] else None,
+            **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
     def facts(self, city: str) -> dict[str, Any]:

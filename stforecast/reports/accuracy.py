@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from stforecast.delivery.figures import (
     whiskers,
 )
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note, standing
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import FLOOR, pool
@@ -41,7 +40,7 @@ def curves_section(run: EvaluatedRun) -> Section:
     entries = run.card["forecasters"]
     order = sorted(run.intensity, key=lambda name: (name != run.leader, entries[name]["poisson_deviance"]))
     reliable, hits, roc, precision = (dict[str, Curve]() for _ in range(4))
-    events, said = pool(run.counts), []
+    events, scores = pool(run.counts), []
     base = float((events > 0).mean())
     for name in order[:MOST_CURVES]:
         lam = pool(run.intensity[name])
@@ -50,7 +49,9 @@ def curves_section(run: EvaluatedRun) -> Section:
         reliable[words(name)] = (found.mean_risk, found.observed)
         hits[words(name)] = hit_rate_curve(lam.reshape(-1, n), events.reshape(-1, n))
         roc[words(name)], precision[words(name)] = ranking_curves(ranked)
-        said.append(f"{words(name)}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}")
+        scores.append(
+            f"{words(name)}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}"
+        )
     figure, axes = new_figure(2, 2, height=3.3)
     plot_reliability(axes[0], reliable)
     plot_hit_rate(axes[1], hits)
@@ -63,15 +64,10 @@ def curves_section(run: EvaluatedRun) -> Section:
     axes[3].set(xscale="log", xlim=(1e-3, 1))
     legend_below(figure, axes[0], 3)
     alt = (
-        f"Four panels of curves on the test days. {'; '.join(said)}. The 10 % of hexagons that the {words(run.leader)} "
+        f"Four curves on the test days. {'; '.join(scores)}. The 10 % of hexagons that the {words(run.leader)} "
         f"ranks highest each hour hold {entries[run.leader]['hit_rate_10'] or 0.0:.0%} of the reports."
     )
-    note = (
-        f"A hexagon has a report in {base:.2%} of the hours, so that precision is low for every forecaster: most "
-        "alarms for a single hour are false even where the risk is stated correctly. Grey: perfect reliability, and in "
-        "the other panels a forecast that knows nothing."
-    )
-    return Section("curves", "Reliability and ranking", [Picture("curves", figure, alt), Text(note, note=True)])
+    return Section("curves", "Reliability and ranking", [Picture("curves", figure, alt), note("curves", share=base)])
 
 
 def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
@@ -90,21 +86,14 @@ def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
 def errors_section(run: EvaluatedRun) -> Section:
     """Error by category, hour of the day, horizon and district, beside the rolling climatology's."""
     names = [run.leader, *({REFERENCE} & {*run.intensity} - {run.leader})]
-    terms = {name: Sums.of(deviance_terms(run.intensity[name], run.counts)) for name in names}
-    said = (
-        "Reported ÷ expected: 1 where as many reports came as were expected, below 1 where fewer came. Deviance: how "
-        "far expected counts are from what was reported, as a mean of hexagons and hours; it is larger where more is "
-        "reported, so that rows compare by what is saved."
-    )
+    terms = {name: deviance_terms(run.intensity[name], run.counts) for name in names}
+    text = standing("errors")
     if len(names) > 1:
-        said += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {of_blocks(run.blocks)}."
-    blocks: list[Block] = [Text(said)]
-    counts, lam, ones = (
-        Sums.of(v) for v in (run.counts, run.intensity[run.leader], np.ones(run.counts.shape, np.int8))
-    )
-    for key, title, groups in _groups(run):
-        if groups:
-            blocks += _by_group(run, key, title, groups, terms, counts, lam, ones)
+        text += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {of_blocks(run.blocks)}."
+    blocks: list[Block] = [Text(text)]
+    for cut in cuts(run):
+        if cut.groups:
+            blocks += _by_group(run, cut, terms)
     without = hexagons_without_district(run.cube.hexagons)
     if without.all():
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
@@ -138,74 +127,62 @@ def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Sums of a value of every cell [m k n c]: of each issue and step [m k], and of each issue and place [m n c]."""
+class Cut:
+    """A way to group cells [m k n c], by their steps or by their places.
 
-    step: np.ndarray
-    place: np.ndarray
+    groups: names. sums: a value of every cell as its sums of what is not grouped, [m x]. of: the group of each [m x] or
+    of each [x], −1 for none.
+    """
 
-    @staticmethod
-    def of(values: np.ndarray) -> Sums:
-        return Sums(values.sum(axis=(2, 3), dtype=np.float64), values.sum(axis=1, dtype=np.float64))
+    key: str
+    title: str
+    groups: list[str]
+    sums: Callable[[np.ndarray], np.ndarray]
+    of: np.ndarray
 
-
-@dataclass(frozen=True)
-class Group:
-    """Cells of one group: a mask of steps [m k] or of places [n c]."""
-
-    axis: Literal["step", "place"]
-    mask: np.ndarray
-
-    def total(self, sums: Sums) -> np.ndarray:
-        """The sum of each issue, [m]."""
-        values = getattr(sums, self.axis) * self.mask
-        return values.reshape(len(values), -1).sum(axis=1)
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """The sum of a value [m k n c] of each issue and group, [m g]."""
+        sums = self.sums(values)
+        return np.stack([(sums * (self.of == group)).sum(1) for group in range(len(self.groups))], axis=1)
 
 
-def _groups(run: EvaluatedRun) -> list[tuple[str, str, dict[str, Group]]]:
-    """Key, title and groups of each way to cut the cells."""
-    cube, hours, horizon = run.cube, run.local_hour, np.arange(run.cube.horizons)
-    everywhere, always = np.ones((cube.n, cube.c), bool), np.ones_like(hours, bool)
-    category = {
-        words(name): Group("place", everywhere & (np.arange(cube.c) == i)) for i, name in enumerate(cube.categories)
-    }
-    hour = {f"{h:02d}": Group("step", hours == h) for h in np.unique(hours).tolist()}
-    ahead = {str(k + 1): Group("step", always & (horizon == k)) for k in horizon.tolist()}
-    district = {
-        str(name): Group("place", everywhere & (cube.hexagons["district"] == name).to_numpy()[:, None])
-        for name in district_names(cube.hexagons)
-    }
+def cuts(run: EvaluatedRun) -> list[Cut]:
+    """By category, hour of the day, horizon and district."""
+    cube, hours, districts = run.cube, run.local_hour, district_names(run.cube.hexagons)
+    here = pd.Index(cube.hexagons["district"] if districts else [None] * cube.n)
+    district, category = np.meshgrid(pd.Index(districts).get_indexer(here), np.arange(cube.c), indexing="ij")  # [n c]
+    found, hour = np.unique(hours, return_inverse=True)
+    ahead = np.arange(cube.horizons)
+
+    def by_step(values: np.ndarray) -> np.ndarray:
+        return values.sum(axis=(2, 3), dtype=np.float64)
+
+    def by_place(values: np.ndarray) -> np.ndarray:
+        return values.sum(axis=1, dtype=np.float64).reshape(len(values), -1)
+
     return [
-        ("category", "category", category),
-        ("hour", "hour of the day", hour),
-        ("horizon", "hours ahead", ahead),
-        ("district", "district", district),
+        Cut("category", "category", [words(name) for name in cube.categories], by_place, category.ravel()),
+        Cut("hour", "hour of the day", [f"{h:02d}" for h in found], by_step, hour.reshape(hours.shape)),
+        Cut("horizon", "hours ahead", [str(k + 1) for k in ahead], by_step, ahead),
+        Cut("district", "district", [str(name) for name in districts], by_place, district.ravel()),
     ]
 
 
-def _by_group(
-    run: EvaluatedRun,
-    key: str,
-    title: str,
-    groups: Mapping[str, Group],
-    terms: Mapping[str, Sums],
-    counts: Sums,
-    lam: Sums,
-    ones: Sums,
-) -> list[Block]:
+def _by_group(run: EvaluatedRun, cut: Cut, terms: Mapping[str, np.ndarray]) -> list[Block]:
     """A table of each group, and what is saved against the other forecaster with intervals."""
     leader, *others = terms
+    counts, lam = cut.totals(run.counts).sum(0), cut.totals(run.intensity[leader]).sum(0)
+    cells = cut.totals(np.ones(run.counts.shape, np.int8))
+    losses = {name: cut.totals(values) for name, values in terms.items()}
     rows, saved = [], []
-    for name, group in groups.items():
-        cells = group.total(ones)
-        present = cells > 0
-        events, expected = float(group.total(counts).sum()), float(group.total(lam).sum())
-        daily = {who: group.total(values)[present] / cells[present] for who, values in terms.items()}
+    for g, name in enumerate(cut.groups):
+        present = cells[:, g] > 0
+        daily = {who: each[present, g] / cells[present, g] for who, each in losses.items()}
         row = {
-            title: name,
-            "reported": int(events),
-            "expected": expected,
-            "reported ÷ expected": events / expected if expected else np.nan,
+            cut.title: name,
+            "reported": int(counts[g]),
+            "expected": lam[g],
+            "reported ÷ expected": counts[g] / lam[g] if lam[g] else np.nan,
             "deviance × 10³": float(daily[leader].mean()) * 1e3,
         }
         for who in others:
@@ -216,8 +193,9 @@ def _by_group(
             row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"weeks": weeks}
         rows.append(row)
     formats = {"deviance × 10³": "{:.2f}"} | dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
-    table = Table(f"errors_by_{key}", pd.DataFrame(rows), f"By {title}", formats, shown=len(groups) <= MOST_ROWS)
-    return [*([_picture(key, title, list(groups), np.array(saved).T)] if saved else []), table]
+    shown = len(rows) <= MOST_ROWS
+    table = Table(f"errors_by_{cut.key}", pd.DataFrame(rows), f"By {cut.title}", formats, shown)
+    return [*([_picture(cut.key, cut.title, cut.groups, np.array(saved).T)] if saved else []), table]
 
 
 def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Picture:

@@ -8,14 +8,8 @@ from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local, city_facts
-from stforecast.reports.page import Page, Section, Text
+from stforecast.reports.page import Page, Section, Text, standing
 from stforecast.scoring.splits import Split
-
-CARE = (
-    "Everything on this page describes reports and tells nothing of why they come. Where a section makes many tests, "
-    "some would look clear by chance alone: they are corrected for that (Benjamini and Hochberg 1995), so that of all "
-    "that a section calls clear, about one in twenty may still be chance."
-)
 
 
 def page_of(
@@ -37,7 +31,7 @@ def page_of(
         predictions: of the finished run, if there is one.
     """
     sections = [
-        Section("care", "How to read this page", [Text(CARE)]),
+        Section("care", "How to read this page", [Text(standing("care"))]),
         quality.section(events, local.cube.notes),
         trends.section(local),
         trends.severity(local, severity),

@@ -11,32 +11,12 @@ from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.accuracy import district_names, hexagons_without_district
 from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Section, Table, Text
+from stforecast.reports.page import Block, Section, Table, Text, standing
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 """Columns of the hexagons that are no covariates."""
 WITHOUT = "without district"
-FOR = (
-    "To see where and when reports are usually expected, and how sure that is; for planning of prevention, opening "
-    "hours, lighting and services, for research, and as a baseline to compare other forecasts with."
-)
-NOT_FOR = (
-    "Not about persons: it holds nothing about anyone, and nothing follows from it about a person who lives in or "
-    "passes through a hexagon. Not as grounds for a stop, search or arrest. Not as a measure of all that happens, nor "
-    "of how safe a place is, nor of how well anyone does their work. Not for hours or places that it was not tested "
-    "on, without a new evaluation."
-)
-NOT_KNOWN = (
-    "What is not reported or not recorded; events, closures and operations of the day; how many people are present; "
-    "how recording practice changes. Whether a place has few offences or few reports cannot be told from reports."
-)
-FEEDBACK = (
-    "Where attention follows the forecast, what is found there is recorded there, and the next forecast rises. That is "
-    "strongest for offences that are recorded mostly when someone goes and looks (drugs, weapons, traffic, public "
-    "order). Check below which of the publisher's offences the configuration takes in; such offences are "
-    "better left out."
-)
 
 
 def section(run: EvaluatedRun, meta: dict[str, Any]) -> Section:
@@ -47,11 +27,11 @@ def section(run: EvaluatedRun, meta: dict[str, Any]) -> Section:
         "Forecasts": "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead",
         "Data": f"{', '.join(source['file'] for source in meta['sources'])}; {learned}",
         "Known time": f"events count as known {_known(run.cube.notes)}",
-        "Intended use": FOR,
-        "Prohibited use": NOT_FOR,
-        "What it does not know": NOT_KNOWN,
+        "Intended use": standing("card_for"),
+        "Prohibited use": standing("card_not_for"),
+        "What it does not know": standing("card_not_known"),
         "Known limits": _limits(run),
-        "Feedback": FEEDBACK,
+        "Feedback": standing("card_feedback"),
     }
     table = Table("model_card", pd.DataFrame(rows.items(), columns=["about", "what there is to say"]))
     return Section("card", "Model card", [table, *_offences(meta), *_exposure(run)])
@@ -67,18 +47,18 @@ def _known(notes: dict[str, Any]) -> str:
 
 def _limits(run: EvaluatedRun) -> str:
     entry = run.card["forecasters"][run.leader]
-    said = [
+    text = [
         f"on the test days reported ÷ expected is {reported_to_expected(entry['bias']) or np.nan:.3f}, and 90 % "
         f"intervals of daily counts held {entry['coverage']:.1%}",
         f"a hexagon is about {run.cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
         "hours that the publisher rounds or spreads over a span are no better known to the forecast",
     ]
     if (masked := masked_words(run.card.get("masked"))) is not None:
-        said.append(masked)
+        text.append(masked)
     share = run.card.get("reported_share")
     if share is not None and share < 0.98:
-        said.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")
-    return "; ".join(said) + "."
+        text.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")
+    return "; ".join(text) + "."
 
 
 def _offences(meta: dict[str, Any]) -> list[Block]:
@@ -92,9 +72,9 @@ def _offences(meta: dict[str, Any]) -> list[Block]:
         .reset_index()
     )
     left = ", ".join(f"{row.offence} ({row.rows:,})" for row in frame[frame["category"].isna()].head(12).itertuples())
-    said = f"Left out by the configuration, the largest first: {left}." if left else "None is left out."
+    text = f"Left out by the configuration, the largest first: {left}." if left else "None is left out."
     return [
-        Text(f"Which of the publisher's offences are forecast. {said}"),
+        Text(f"Which of the publisher's offences are forecast. {text}"),
         Table("offences", table.assign(category=table["category"].map(words))),
     ]
 
@@ -109,23 +89,25 @@ def _exposure(run: EvaluatedRun) -> list[Block]:
     hexagons, counts = run.cube.hexagons, run.day(run.counts)
     flagged = flags(run.day(run.intensity[run.leader]))
     often, reports = flagged.mean(0), counts.sum(0)
-    said = (
-        f"How often places are flagged. Suppose that the {TOP_SHARE:.0%} of hexagons with the highest forecast of the "
-        f"next 24 hours were flagged every day. In the {len(flagged)} test days {np.mean(often > 0.9):.1%} of the "
-        f"hexagons would have been flagged on more than nine days in ten and {np.mean(often == 0):.0%} never, and the "
-        f"flagged ones would have held {(flagged * counts).sum() / max(reports.sum(), 1):.0%} of the reports."
+    text = standing(
+        "card_flags",
+        top=TOP_SHARE,
+        days=len(flagged),
+        always=np.mean(often > 0.9),
+        never=np.mean(often == 0),
+        held=(flagged * counts).sum() / max(reports.sum(), 1),
     )
-    blocks: list[Block] = [Text(said)]
+    blocks: list[Block] = [Text(text)]
     without = hexagons_without_district(hexagons)
     if without.all():
         blocks.append(Text("The record names no districts, so that flags cannot be shown by district."))
     else:
-        said = "The table shows how often each district is flagged; it does not say why they differ."
-        said += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
+        text = "The table shows how often each district is flagged; it does not say why they differ."
+        text += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
         caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
         frame = exposure(hexagons, flagged, reports)
         formats = {str(name): "{:.1%}" if str(name).startswith("share") else "{:.2f}" for name in frame.columns[2:]}
-        blocks += [Text(said), Table("exposure", frame, caption, formats)]
+        blocks += [Text(text), Table("exposure", frame, caption, formats)]
     static = covariates(hexagons, often)
     if len(static):
         formats = dict.fromkeys(static.columns[1:], "{:,.3g}")
@@ -133,8 +115,8 @@ def _exposure(run: EvaluatedRun) -> list[Block]:
             Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days", formats)
         )
     else:
-        said = "Nothing is known of who lives in the hexagons, so whom the flags concern cannot be shown."
-        blocks.append(Text(said, note=True))
+        text = "Nothing is known of who lives in the hexagons, so whom the flags concern cannot be shown."
+        blocks.append(Text(text, note=True))
     return blocks
 
 

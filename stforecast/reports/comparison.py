@@ -1,4 +1,4 @@
-"""Section: the forecasters side by side, and what may be said of their differences."""
+"""Section: the forecasters side by side, and what may be text of their differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
 from stforecast.scoring.metrics import reported_to_expected
 
@@ -32,29 +32,15 @@ BETTER_UP = ("average_precision", "hit_rate_5")
 """Compared metrics of which more is better; of the others less is."""
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
-NOTE = (
-    "Hit rate 5 %: share of the reports inside the 5 % of hexagons ranked highest each hour. PAI 1 %: share of the "
-    "reports inside the 1 % ranked highest ÷ share of the area. Average precision and ROC AUC: how well hexagons and "
-    "hours with a report are ranked before those without; higher is better. Log loss and deviance: how far forecast "
-    "probabilities and expected counts are from what was reported; lower is better. Calibration slope: 1 where risks "
-    "are right, below 1 where high ones are too high and low ones too low. Reported ÷ expected: 1 where as many "
-    "reports came as were expected, below 1 where fewer came. 90 % intervals hold: share of daily counts inside "
-    "their interval; more than 90 % where counts are small, since intervals end at whole counts."
-)
 
 
 def section(run: EvaluatedRun) -> Section:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
-    blocks: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), Text(NOTE, note=True)]
+    blocks: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), note("forecasters")]
     if pairs and run.blocks > 1:
         blocks += [_picture(run.leader, pairs), *(Text(line) for line in sentences(run.leader, pairs))]
-        note = (
-            "A difference is clear where its 95 % interval excludes zero. Both forecasters are compared on the same "
-            f"days; {of_blocks(run.blocks)}. There are {sum(map(len, pairs.values()))} differences: by chance alone "
-            "one in twenty would look clear."
-        )
-        blocks.append(Text(note, note=True))
+        blocks.append(note("differences", weeks=of_blocks(run.blocks), count=sum(map(len, pairs.values()))))
     return Section("forecasters", "The forecasters compared", blocks)
 
 
@@ -64,18 +50,18 @@ def _patrolled(run: EvaluatedRun) -> str:
     told = [(run.leader, f"the {words(run.leader)}"), (REFERENCE, "the average of past weeks (rolling climatology)")]
     rates = {what: entries[name]["hit_rate_5"] for name, what in dict(told).items() if name in entries}
     (first, rate), *others = ((what, rate) for what, rate in rates.items() if rate is not None)
-    said = f"Patrolling the 5 % of hexagons that {first} ranks highest each hour would have covered {rate:.1%} of the "
-    return f"{said}reports" + "".join(f"; with {what}, {rate:.1%}" for what, rate in others) + "."
+    text = f"Patrolling the 5 % of hexagons that {first} ranks highest each hour would have covered {rate:.1%} of the "
+    return f"{text}reports" + "".join(f"; with {what}, {rate:.1%}" for what, rate in others) + "."
 
 
 def _verdict(run: EvaluatedRun) -> str:
     """The verdict, as far as the weeks of the test slice allow one, and how much of the slice is masked."""
     rest, masked = of_blocks(run.blocks), masked_words(run.card.get("masked"))
     if run.blocks < 2:
-        said = f"The test days are {rest}. No difference between the forecasters can be told from chance."
+        text = f"The test days are {rest}. No difference between the forecasters can be told from chance."
     else:
-        said = verdict(run) + ("" if run.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
-    return said + (f" {masked.capitalize()}." if masked else "")
+        text = verdict(run) + ("" if run.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
+    return text + (f" {masked.capitalize()}." if masked else "")
 
 
 def differences_of(run: EvaluatedRun, leader: str) -> dict[str, dict[str, Any]]:
@@ -107,13 +93,13 @@ def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
     if set(sides) == {"ahead"}:
         return f"The network beats {group}: {closer} those of {listed(sides['ahead'])}."
     what = {"ahead": "is better than", "level": "cannot be told apart from", "behind": "is worse than"}
-    said = "; ".join(f"it {what[name]} {listed(names)}" for name, names in sides.items())
-    return f"The network does not beat {group} (deviance): {said}."
+    text = "; ".join(f"it {what[name]} {listed(names)}" for name, names in sides.items())
+    return f"The network does not beat {group} (deviance): {text}."
 
 
 def _by_side(sides: Mapping[str, str]) -> dict[str, list[str]]:
     """What lies ahead, level and behind, in this order; a side without any is absent."""
-    found = {which: [name for name, own in sides.items() if own == which] for which in ("ahead", "level", "behind")}
+    found = {which: [name for name, found in sides.items() if found == which] for which in ("ahead", "level", "behind")}
     return {which: names for which, names in found.items() if names}
 
 
@@ -131,10 +117,10 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     what = {"ahead": "better in", "behind": "worse in", "level": "no clear difference in"}
     for name, metrics in pairs.items():
         sides = _by_side({COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()})
-        said = "; ".join(f"{what[which]} {listed(names)}" for which, names in sides.items())
+        text = "; ".join(f"{what[which]} {listed(names)}" for which, names in sides.items())
         if set(sides) == {"level"}:
-            said = "no clear difference"
-        out.append(f"{words(leader).capitalize()} against {words(name)}: {said}.")
+            text = "no clear difference"
+        out.append(f"{words(leader).capitalize()} against {words(name)}: {text}.")
     return out
 
 

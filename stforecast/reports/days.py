@@ -12,14 +12,10 @@ from stforecast.delivery.figures import class_legend, fit_maps, label, new_figur
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, draw_map, highest
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Text
+from stforecast.reports.page import Block, Picture, Section, Text, note, standing
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""
-NOTE = (
-    "The left map is smooth and the right one spotty even where a forecast is perfect: an expected 0.4 reports come as "
-    "0 on most days and as 1 or more on some."
-)
 
 
 def section(run: EvaluatedRun) -> Section:
@@ -28,15 +24,9 @@ def section(run: EvaluatedRun) -> Section:
     if run.cube.resolution is None:
         return Section("days", title, [Text("The places are not H3 hexagons, so that there is no map.")])
     lam, y = run.day(run.intensity[run.leader]), run.day(run.counts)
-    said = (
-        f"Reports of all categories in 24 hours, as the {words(run.leader)} expected them and as they came. The "
-        "typical day has the median number of reports, the busy day the most. On the badly forecast day reports and "
-        "forecast differ most, beyond what chance alone brings about. Outlined: the "
-        f"{TOP_SHARE:.0%} of hexagons with the highest forecast."
-    )
-    blocks: list[Block] = [Text(said)]
+    blocks: list[Block] = [Text(standing("days_shown", forecaster=words(run.leader), share=TOP_SHARE))]
     blocks += [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
-    return Section("days", title, [*blocks, Text(NOTE, note=True)])
+    return Section("days", title, [*blocks, note("days")])
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:

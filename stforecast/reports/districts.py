@@ -24,22 +24,23 @@ def section(local: Local) -> Section:
     """Arrest shares and clusters of districts, where the publisher gives them."""
     district = local.district()
     if district.isna().all():
-        said = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
-        return Section("districts", "Districts", [Text(said)])
+        text = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
+        return Section("districts", "Districts", [Text(text)])
     blocks = [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
     return Section("districts", "Districts", blocks)
 
 
 def _counted(local: Local, district: pd.Series) -> str:
     """How many districts there are, and how many events are in none of them."""
-    own, without = local.frame["district"], int(district.isna().sum())
-    said = f"{district.nunique()} districts; {without:,} events without a district"
-    said += f" ({without / len(district):.1%}) are left out of this section." if without else "."
-    if by_place := int(named(own).isna().sum()) - without:
-        said += f" {by_place:,} events name none and count in the district of their hexagon."
-    if unnamed := sorted({" ".join(text.split()) for text in own[own.notna() & named(own).isna()]} - {""}):
-        said += f" The record writes {', '.join(unnamed)} where the district is not known."
-    return said
+    published, without = local.frame["district"], int(district.isna().sum())
+    nameless = named(published).isna()
+    text = f"{district.nunique()} districts; {without:,} events without a district"
+    text += f" ({without / len(district):.1%}) are left out of this section." if without else "."
+    if by_place := int(nameless.sum()) - without:
+        text += f" {by_place:,} events name none and count in the district of their hexagon."
+    if unnamed := sorted({" ".join(name.split()) for name in published[published.notna() & nameless]} - {""}):
+        text += f" The record writes {', '.join(unnamed)} where the district is not known."
+    return text
 
 
 def _arrests(local: Local, district: pd.Series) -> list[Block]:
@@ -65,20 +66,20 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     label(axes, "Arrests and number of events by district", "events of the record", "share with an arrest")
-    said = f"An arrest is recorded for {frame['arrests'].sum() / frame['events'].sum():.1%} of the events."
+    text = f"An arrest is recorded for {frame['arrests'].sum() / frame['events'].sum():.1%} of the events."
     if len(frame) >= LEAST_DISTRICTS:
         rank = spearmanr(frame["events"], share)
-        said += (
+        text += (
             f" Rank correlation of that share with the number of events, {len(frame)} districts: {rank.statistic:+.2f} "
             f"(p = {rank.pvalue:.2g}{', not clear of chance' if rank.pvalue > 0.05 else ''})."
         )
-    said += (
+    text += (
         " Offences differ in how often they end in an arrest, and districts in their offences; newest cases are open."
     )
-    alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {said}"
+    alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {text}"
     formats = {"arrests": "{:,.0f}"} | dict.fromkeys(("share with an arrest", "from", "to"), "{:.1%}")
     picture = Picture("arrests", figure, alt, "With 95 % Wilson intervals.")
-    return [Text(said), picture, Table("arrests", frame, formats=formats)]
+    return [Text(text), picture, Table("arrests", frame, formats=formats)]
 
 
 def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
@@ -94,14 +95,18 @@ def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
     return found.astype(float).dropna(axis=1)
 
 
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Columns of [r f] in standard deviations from their means."""
+    spread = values.std(0)
+    return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
+
+
 def cluster(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict[int, float]]:
-    """Clusters [r] of standardised rows [r f] by k-means with k of highest mean silhouette; the silhouette by k."""
+    """Clusters [r] of rows [r f], standardised, by k-means with k of highest mean silhouette; the silhouette by k."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    spread = values.std(0)
-    scaled = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
-    found = {}
+    scaled, found = standardised(values), {}
     for k in range(2, min(MOST_CLUSTERS, len(scaled) - 1) + 1):
         labels = KMeans(k, n_init=20, random_state=seed).fit_predict(scaled)
         if len(set(labels.tolist())) > 1:
@@ -117,12 +122,12 @@ def _clusters(local: Local, district: pd.Series) -> list[Block]:
     labels, silhouettes = cluster(table.to_numpy(), local.seed)
     best = max(silhouettes, key=lambda k: silhouettes[k])
     group = np.array(["ABCDEFGH"[number] for number in labels])
-    spread = table.std(ddof=0)
-    scaled = (table - table.mean()) / spread.where(spread > 0, 1)
     order = np.lexsort((table.index.astype(str), labels))
     figure, (left, right) = new_figure(1, 2, height=0.9 + 0.27 * max(len(table), 6), width_ratios=[3, 1.2])
     names = [f"{table.index[i]}  ({group[i]})" for i in order]
-    image = heat(left, scaled.to_numpy()[order], names, list(table.columns), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
+    image = heat(
+        left, standardised(table.to_numpy())[order], names, list(table.columns), cmap="RdBu_r", vmin=-2.5, vmax=2.5
+    )
     left.tick_params(axis="x", labelrotation=90)
     colour_bar(figure, left, image)
     label(left, "Profiles, in standard deviations")
@@ -132,13 +137,13 @@ def _clusters(local: Local, district: pd.Series) -> list[Block]:
     right.set_xticks(list(silhouettes))
     label(right, "Mean silhouette", "groups k")
     groups = "; ".join(", ".join(map(str, table.index[labels == number])) for number in range(best))
-    said = f"Districts of like profiles (k-means, {best} groups, mean silhouette {silhouettes[best]:.2f}): {groups}. "
+    text = f"Districts of like profiles (k-means, {best} groups, mean silhouette {silhouettes[best]:.2f}): {groups}. "
     if silhouettes[best] <= WEAK:
-        said += f"A silhouette of {WEAK} or less is what districts without groups give: read nothing into these."
+        text += f"A silhouette of {WEAK} or less is what districts without groups give: read nothing into these."
     else:
-        said += "Groups describe how districts' reports are mixed; they are no ranking and no explanation."
+        text += "Groups describe how districts' reports are mixed; they are no ranking and no explanation."
     if min(np.bincount(labels)) == 1:
-        said += " A group of one district says that it differs from all others."
-    alt = f"Heat map of {len(table)} districts by profile, by group; mean silhouette by number of groups. {said}"
+        text += " A group of one district says that it differs from all others."
+    alt = f"Heat map of {len(table)} districts by profile; mean silhouette by number of groups. {text}"
     shown = table.reset_index(names="district").assign(group=group)
-    return [Text(said), Picture("district_groups", figure, alt), Table("district_profiles", shown, shown=False)]
+    return [Text(text), Picture("district_groups", figure, alt), Table("district_profiles", shown, shown=False)]

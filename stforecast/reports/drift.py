@@ -8,7 +8,7 @@ moving-block bootstrap: how far one of them lies from the mean of the others is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from stforecast.delivery.figures import BLUE, GREY, label, new_figure
 from stforecast.features.targets import outcomes, scored
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.slope import calibration_slope
@@ -43,26 +43,22 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Shift:
-    """A distance of the last window from the others, what 95 % of these lie within, and the share that lie as far."""
+    """A distance of the last window from the others, what 95 % of these lie within, and the share that lie as far.
+
+    ratio: last count ÷ geometric mean of the others; NaN of a mix.
+    """
 
     distance: float
     limit: float
     p: float
+    ratio: float = np.nan
 
 
 def level_shift(counts: np.ndarray) -> Shift:
     """From counts of windows [w + 1], the last of them in question: |log (count ÷ geometric mean of the others)|."""
-    return _shift(np.abs(_log_ratios(counts)))
-
-
-def level_ratio(counts: np.ndarray) -> float:
-    """The last of counts of windows [w + 1] ÷ the geometric mean of the others."""
-    return float(np.exp(_log_ratios(counts)[-1]))
-
-
-def _log_ratios(counts: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(counts, 0.5))
-    return logs - _others_mean(logs)
+    away = logs - _others_mean(logs)
+    return replace(_shift(np.abs(away)), ratio=float(np.exp(away[-1])))
 
 
 def mix_shift(counts: np.ndarray) -> Shift:
@@ -121,42 +117,26 @@ def _shifts(local: Local, split: Split) -> list[Block]:
     """The shifts in one table."""
     if not recorded(local.cube, local.cube.steps - 7 * WEEKS * split.day, local.cube.steps):
         return [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")]
-    shifts, ratios = shifts_of(local, split)
+    shifts = shifts_of(local, split)
     if not shifts:
         return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
-    frame = table_of(shifts, ratios)
-    note = (
-        f"The last {WEEKS} weeks are compared with every {WEEKS} weeks of the training slice, the period that "
-        "forecasters learn from. Last weeks ÷ earlier: number of reports ÷ geometric mean of the other windows; the "
-        "distance of a number is the logarithm of that, without its sign. Mix: Jensen–Shannon distance, 0 for the same "
-        "mix and 1 for nothing in common; events without a district are left out of the mix of districts. p: share of "
-        f"the earlier windows that lie as far from the others, corrected for {len(shifts)} tests. Windows overlap, and "
-        "a training slice of few years holds few that do not: p is rough. Every window counts what was known at its "
-        "own end."
-    )
+    frame = table_of(shifts)
     formats = {"last weeks ÷ earlier": "{:.2f}", "distance": "{:.3f}", "95 % of windows within": "{:.3f}"}
-    return [Text(headline(frame)), Table("drift", frame, formats=formats), Text(note, note=True)]
+    return [
+        Text(headline(frame)),
+        Table("drift", frame, formats=formats),
+        note("drift", weeks=WEEKS, tests=len(shifts)),
+    ]
 
 
-def table_of(shifts: Mapping[str, Shift], ratios: Mapping[str, float]) -> pd.DataFrame:
-    """A row a shift: how far the last weeks lie from the others, and the verdict that the headline repeats.
-
-    Args:
-        shifts: by name.
-        ratios: of numbers of reports, `level_ratio`.
-    """
+def table_of(shifts: Mapping[str, Shift]) -> pd.DataFrame:
+    """A row a shift: how far the last weeks lie from the others, and the verdict that the headline repeats."""
     adjusted = false_discovery_control([shift.p for shift in shifts.values()])
     outside = np.array([shift.distance > shift.limit for shift in shifts.values()])
-    return pd.DataFrame(
-        {
-            "of": list(shifts),
-            "last weeks ÷ earlier": [ratios.get(name, np.nan) for name in shifts],
-            "distance": [shift.distance for shift in shifts.values()],
-            "95 % of windows within": [shift.limit for shift in shifts.values()],
-            "p": adjusted,
-            "verdict": np.select([outside & (adjusted <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN),
-        }
-    )
+    columns = {"last weeks ÷ earlier": "ratio", "distance": "distance", "95 % of windows within": "limit"}
+    values = {name: [getattr(shift, field) for shift in shifts.values()] for name, field in columns.items()}
+    verdict = np.select([outside & (adjusted <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN)
+    return pd.DataFrame({"of": list(shifts), **values, "p": adjusted, "verdict": verdict})
 
 
 def headline(frame: pd.DataFrame) -> str:
@@ -166,31 +146,28 @@ def headline(frame: pd.DataFrame) -> str:
     limits = f"95 % of the earlier periods of {WEEKS} weeks"
     if not outside:
         return f"Every number and mix of reports of the last {WEEKS} weeks lies within {limits}."
-    said = (
+    text = (
         f"Unusual in the last {WEEKS} weeks, beyond {limits}: {', '.join(outside)} ({len(outside)} of {len(frame)}). "
     )
     if not clear:
-        return said + "Chance alone puts one in twenty beyond; in all tests together none is clear of it."
-    return said + f"Clear of chance in all tests together: {', '.join(clear)}; there the forecast may fit less well."
+        return text + "Chance alone puts one in twenty beyond; in all tests together none is clear of it."
+    return text + f"Clear of chance in all tests together: {', '.join(clear)}; there the forecast may fit less well."
 
 
-def shifts_of(local: Local, split: Split) -> tuple[dict[str, Shift], dict[str, float]]:
-    """Every shift by name, and the ratio of every level; empty where there are too few windows."""
+def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
+    """Every shift by name; none where there are too few windows."""
     if (split.train_end - split.first) // split.day - 7 * WEEKS + 1 < LEAST_WINDOWS:
-        return {}, {}
+        return {}
     category = pd.Categorical(local.frame["category"], list(local.categories)).codes.astype(np.int64)
     by_category = windows_of(local, split, category, len(local.categories))
-    levels = {"all": by_category.sum(1)} | {name: by_category[:, i] for i, name in enumerate(local.categories)}
-    shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in levels.items()}
-    ratios = {f"number of {words(name)} reports": level_ratio(values) for name, values in levels.items()}
+    numbers = {"all": by_category.sum(1)} | dict(zip(local.categories, by_category.T, strict=True))
+    shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in numbers.items()}
+    hour, district = local.frame["time"].dt.hour.to_numpy(np.int64), pd.Categorical(local.district())
     shifts["mix of categories"] = mix_shift(by_category)
-    hour = local.frame["time"].dt.hour.to_numpy(np.int64)
     shifts["mix of hours"] = mix_shift(windows_of(local, split, hour, 24))
-    district = pd.Categorical(local.district())
-    if len(district.categories) > 1:
-        codes = district.codes.astype(np.int64)
-        shifts["mix of districts"] = mix_shift(windows_of(local, split, codes, len(district.categories)))
-    return shifts, ratios
+    if (count := len(district.categories)) > 1:
+        shifts["mix of districts"] = mix_shift(windows_of(local, split, district.codes.astype(np.int64), count))
+    return shifts
 
 
 def _calibration(local: Local, split: Split, predictions: Predictions | None) -> Sequence[Block]:
@@ -209,10 +186,10 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     axes.plot(place, ratio, "o", color=BLUE, markersize=5)
     axes.set_xticks(place, months["month"], rotation=45 if len(months) > 8 else 0)
     label(axes, f"Reported ÷ expected by month, {name}", "", "with 95 % interval")
-    said = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
-    alt = f"{said} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
+    text = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
+    alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
     table = Table("calibration", months, formats={"slope": "{:.2f}"})
-    return [Text(said), Picture("calibration", figure, alt), table]
+    return [Text(text), Picture("calibration", figure, alt), table]
 
 
 def months_in_words(months: pd.DataFrame) -> str:
@@ -220,12 +197,12 @@ def months_in_words(months: pd.DataFrame) -> str:
     whole = months["reported"].sum() / months["expected"].sum()
     told = months[months["weeks"] >= ENOUGH_BLOCKS]
     off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
-    said = f"reported ÷ expected is {whole:.3f} in these months together; "
-    said += f"the interval excludes 1 in {', '.join(off)}." if off else "in no month does the interval exclude 1."
+    text = f"reported ÷ expected is {whole:.3f} in these months together; "
+    text += f"the interval excludes 1 in {', '.join(off)}." if off else "in no month does the interval exclude 1."
     for weeks in range(1, ENOUGH_BLOCKS):
         if few := months.loc[months["weeks"] == weeks, "month"].tolist():
-            said += f" {', '.join(few)}: {of_blocks(weeks)}."
-    return said
+            text += f" {', '.join(few)}: {of_blocks(weeks)}."
+    return text
 
 
 def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed: int = 0) -> pd.DataFrame:

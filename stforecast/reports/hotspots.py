@@ -20,7 +20,7 @@ from stforecast.delivery.figures import fit_maps, panels
 from stforecast.delivery.map import GREY, draw_map, patches
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,54 +186,44 @@ def section(local: Local) -> Section:
 
 def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[Block]:
     first = rows[0]
-    said = (
+    text = (
         f"In the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
         f"{first['cold hexagons']} in cold spots; the hot ones hold {first['reports in hot ones']:.0%} of the reports."
     )
     fills = {name: [{1: HOT, -1: COLD, 0: PLAIN}[int(v)] for v in sign] for name, sign in signs.items()}
     figure = _maps(local, fills, {"hot spot": HOT, "cold spot": COLD, "neither": PLAIN})
     listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
-    note = (
-        "A hot spot is a hexagon that together with its neighbours holds more reports than as many hexagons drawn at "
-        f"random would (Gi*, {DRAWS:,} draws; corrected for the number of hexagons). Hot spots are often where many "
-        "people and premises are, because counts are not divided by how many are there. They do not tell why."
-    )
     table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): sign for name, sign in signs.items()})
     return [
-        Text(said),
+        Text(text),
         Picture("hot_spots", figure, f"Maps of hot and cold spots. {listed}."),
         Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
         Table("hot_spots_by_hexagon", table, shown=False),
-        Text(note, note=True),
+        note("hot_spots", draws=DRAWS),
     ]
 
 
 def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int) -> list[Block]:
     if not changed:
-        said = f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: too few to class changes."
-        return [Text(said)]
+        text = f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: too few to class changes."
+        return [Text(text)]
     sizes = {words(name): {c: int((classes == c).sum()) for c in CLASSES} for name, classes in changed.items()}
     frame = pd.DataFrame.from_dict(sizes, orient="index")
     used = [c for c in CLASSES if frame[c].any()]
     fills = {name: [COLOURS.get(str(c), PLAIN) for c in classes] for name, classes in changed.items()}
     figure = _maps(local, fills, {c: COLOURS[c] for c in used} | {"none": PLAIN})
     listed = ", ".join(f"{number} {c}" for c, number in frame[used].iloc[0].items() if number)
-    said = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
-    note = (
-        f"{' '.join(f'{name.capitalize()}: {what}.' for name, what in CLASSES.items())} Classes of Esri's Emerging Hot "
-        "Spot Analysis; each period is compared with the city of the same period, so that a class tells how a place "
-        "changed relative to the city. Neighbouring periods resemble each other, which makes trends look surer than "
-        "they are; and with eight classes some hexagons change class by chance."
-    )
+    text = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
+    meanings = " ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())
     table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): c for name, c in changed.items()})
     return [
-        Text(said),
+        Text(text),
         Picture(
-            "emerging", figure, f"Maps of hexagons by class of change, a map each for all and every category. {said}"
+            "emerging", figure, f"Maps of hexagons by class of change, a map each for all and every category. {text}"
         ),
         Table("emerging", frame[used].reset_index(names="category")),
         Table("emerging_by_hexagon", table, shown=False),
-        Text(note, note=True),
+        note("emerging", classes=meanings),
     ]
 
 

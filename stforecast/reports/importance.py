@@ -23,7 +23,7 @@ from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
@@ -160,21 +160,14 @@ def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> l
     most, second, *_ = sorted(gains, key=lambda group: -gains[group].estimate)
     none = [group for group, gain in gains.items() if not gain.low > 0]
     base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
-    said = (
+    text = (
         f"Inputs are shuffled in turn to see how much worse the forecast gets. The {words(first)} depends most on the "
         f"{most}: without it, its deviance of {base:.2f} × 10⁻³ rises by {gains[most].estimate:.2f} × 10⁻³; next come "
         f"the {second} with {gains[second].estimate:.2f} × 10⁻³. "
     )
-    said += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
-    note = (
-        f"At most {MOST_ISSUES} of the test days, evenly spread, {REPEATS} shuffles each. Inputs resemble each other: "
-        "where one is shuffled, others still tell part of it, so that a small effect does not mean that an input could "
-        "be left out, and effects do not add up. Shuffling the average of past weeks gives hexagons the averages of "
-        "others, which no real input does. What the network itself remembers of earlier days stays as it is. Nothing "
-        "here tells why offences are reported where they are."
-    )
+    text += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
     names = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))
     alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
     picture = Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1.")
-    return [Text(said), picture, table, Text(note, note=True)]
+    return [Text(text), picture, table, note("importance", days=MOST_ISSUES, repeats=REPEATS)]

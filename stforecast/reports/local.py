@@ -133,10 +133,11 @@ class Local:
 
     def district(self) -> pd.Series:
         """The district of every event: the publisher's, else its hexagon's; null where neither has a name."""
-        own = named(self.frame["district"])
+        published = named(self.frame["district"])
         if "district" not in self.cube.hexagons:
-            return own
-        return own.where(own.notna(), pd.Series(self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]))
+            return published
+        placed = self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]
+        return published.where(published.notna(), pd.Series(placed))
 
 
 def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:

@@ -11,16 +11,19 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from stforecast.delivery.export import FORMULA
 from stforecast.delivery.map import GREY, INK, OUTLINE
 from stforecast.delivery.riskgrid import NOTICE
+from stforecast.delivery.templates import render
 from stforecast.errors import ConfigError
 from stforecast.files import atomic_folder
 
@@ -104,6 +107,21 @@ class Table:
 Block = Text | Picture | Table
 
 
+@cache
+def _notes() -> dict[str, str]:
+    return yaml.safe_load((Path(__file__).parent / "notes.yaml").read_text(encoding="utf-8"))
+
+
+def standing(key: str, **values: Any) -> str:
+    """A standing paragraph of `notes.yaml`, with its {names} filled in."""
+    return _notes()[key].format(**values)
+
+
+def note(key: str, **values: Any) -> Text:
+    """A standing paragraph as a note."""
+    return Text(standing(key, **values), note=True)
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading and what stands below it. `key` names it in links."""
@@ -136,16 +154,6 @@ def check_libraries() -> None:
 
 def write_page(page: Page, folder: Path) -> Path:
     """Write the page as `folder`, whole or not at all, in place of an older one; returns the HTML file."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["spaced"] = spaced
     with atomic_folder(folder) as temporary:
         images = {}
         for block in (block for section in page.sections for block in section.blocks):
@@ -155,9 +163,8 @@ def write_page(page: Page, folder: Path) -> Path:
                 images[block.name] = base64.b64encode(image).decode("ascii")
             elif isinstance(block, Table):
                 _safe(block.frame).to_csv(temporary / f"{block.name}.csv", index=False, lineterminator="\n")
-        html = environment.get_template("page.html").render(
-            page=page, images=images, notice=NOTICE, ink=INK, grey=GREY, outline=OUTLINE
-        )
+        values = {"page": page, "images": images, "notice": NOTICE, "ink": INK, "grey": GREY, "outline": OUTLINE}
+        html = render(Path(__file__).parent / "page.html", {"spaced": spaced}, **values)
         (temporary / f"{page.name}.html").write_text(html, encoding="utf-8")
     return folder / f"{page.name}.html"
 

@@ -52,11 +52,11 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
         "in hours that source.gaps calls not recorded": in_gaps,
     }
     lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
-    said = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
-    said += f"{mended:,} values were mended. " if mended else ""
-    said += f"Study area: {notes['study_area']}."
+    text = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
+    text += f"{mended:,} values were mended. " if mended else ""
+    text += f"Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
-    return [Text(said), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
+    return [Text(text), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
 
 
 def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
@@ -71,18 +71,18 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than one hour", long, np.nan),
         ("span of more than 24 hours", day, np.nan),
     ]
-    said = (
+    text = (
         f"{meta['on_the_hour']:.1%} of the events carry a time on the whole hour, {meta['at_midnight']:.1%} midnight "
         f"and {meta['at_noon']:.1%} noon: such times are often rounded, or entered where the hour was unknown. "
     )
-    said += (
+    text += (
         f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
         if span.notna().any()
         else "The publisher gives one time and no span for each event, so how uncertain that time is stays unknown."
     )
     names = ["time of the event", "share of events", "share if minutes were even"]
     table = Table("times", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[1:], "{:.2%}"))
-    return [Text(said), table]
+    return [Text(text), table]
 
 
 def _lag(events: EventTable) -> list[Block]:
@@ -101,16 +101,16 @@ def _lag(events: EventTable) -> list[Block]:
     label(axes, "How complete the record is by age of the event", "time since the event (logarithmic)", "reported")
     frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in AGES.items()})
     at = frame.iloc[0]
-    said = (
+    text = (
         f"One day after they occurred {at['1 day']:.0%} of the events are reported, after a week {at['7 days']:.0%} "
         f"and after 30 days {at['30 days']:.0%}."
     )
     if at["1 day"] < 0.99:
-        said += " The newest days are the least complete: a quiet last day in the record may still fill up."
+        text += " The newest days are the least complete: a quiet last day in the record may still fill up."
     frame.insert(0, "category", [words(name) for name in curves])
     alt = "Reporting lag curve. " + ", ".join(f"{at[age]:.0%} reported after {age}" for age in AGES) + "."
     return [
-        Text(said),
+        Text(text),
         Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
         Table("lag", frame, formats=dict.fromkeys(AGES, "{:.0%}")),
     ]

@@ -18,7 +18,7 @@ from scipy.stats import false_discovery_control
 from stforecast.delivery.figures import heat, panels
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Picture, Section, Table, Text
+from stforecast.reports.page import Picture, Section, Table, Text, note
 
 METRES = (1.0, 200.0, 400.0, 600.0, 800.0)
 """Upper ends of the bands of distance; the first holds events at one and the same place."""
@@ -91,19 +91,11 @@ def section(local: Local) -> Section:
             chosen = rng.choice(chosen, MOST_EVENTS, replace=False)
         tests[name] = knox(position[chosen], day[chosen], seed=local.seed)
     if not tests:
-        said = f"No category has {LEAST_EVENTS} events in the last {MOST_DAYS} days, too few to test for near repeats."
-        return Section("repeats", "Near repeats", [Text(said)])
+        text = f"No category has {LEAST_EVENTS} events in the last {MOST_DAYS} days, too few to test for near repeats."
+        return Section("repeats", "Near repeats", [Text(text)])
     p = np.stack([test.p for test in tests.values()])
     adjusted = dict(zip(tests, false_discovery_control(p, axis=None).reshape(p.shape), strict=True))
     sampled = ", ".join(f"{words(n)} {used:,} of {there:,}" for n, (there, used) in sizes.items())
-    note = (
-        f"Events of the last {MOST_DAYS} days; {sampled} (at most {MOST_EVENTS:,}, drawn at random: counted ÷ expected "
-        f"stays as it is, the test is weaker). Expected: the mean of {DRAWS} shuffles of the days among the events; "
-        f"corrected for {p.size} tests. Counted ÷ expected above 1 says that after a report more are recorded nearby "
-        "and soon than the city's map and calendar alone would give. It does not say that the same people are involved "
-        "or that one event brought about the next: a place that is busy for some weeks gives the same. Events recorded "
-        "under a building's or a block's address share one place."
-    )
     return Section(
         "repeats",
         "Near repeats",
@@ -111,7 +103,7 @@ def section(local: Local) -> Section:
             *(Text(_sentence(name, test, adjusted[name] <= LEVEL)) for name, test in tests.items()),
             _picture(tests, {name: each <= LEVEL for name, each in adjusted.items()}),
             Table("near_repeats", _frame(tests, adjusted), shown=False),
-            Text(note, note=True),
+            note("near_repeats", days=MOST_DAYS, sampled=sampled, most=MOST_EVENTS, draws=DRAWS, tests=p.size),
         ],
     )
 
@@ -145,8 +137,8 @@ def _picture(tests: dict[str, Knox], clear: dict[str, np.ndarray]) -> Picture:
         for (row, column), ratio in np.ndenumerate(test.ratio):
             weight = "bold" if clear[name][row, column] else "normal"
             colour = "white" if abs(shown[row, column]) > 1.2 else "black"
-            text = "–" if np.isnan(ratio) else f"{ratio:.2f}"
-            one.text(column, row, text, ha="center", va="center", fontsize=8.5, fontweight=weight, color=colour)
+            spelled = "–" if np.isnan(ratio) else f"{ratio:.2f}"
+            one.text(column, row, spelled, ha="center", va="center", fontsize=8.5, fontweight=weight, color=colour)
         parts.append(f"{words(name)} {int(clear[name].sum())} of {clear[name].size} cells clear of chance")
     alt = f"Counted ÷ expected pairs by distance and days between them: {'; '.join(parts)}."
     return Picture("near_repeats", figure, alt, "Counted ÷ expected pairs. Bold: clear of chance.")

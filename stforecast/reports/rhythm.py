@@ -16,7 +16,7 @@ from scipy.stats import false_discovery_control
 from stforecast.delivery.figures import colour_bar, heat, panels
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note, standing
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -25,10 +25,6 @@ LAG_DAYS = 7
 LEVEL = 0.05
 LEAST_WEEKS, LEAST_EVENTS = 8, 10
 DRAWS, THINNED = 1999, 4
-CAPTION = (
-    "Mean reports in an hour; rows are weekdays, columns local hours. An hour that is darker than both its neighbours "
-    "on every weekday, often 00 or 12, is a sign of times that were entered rather than known."
-)
 
 
 @dataclass(frozen=True)
@@ -55,11 +51,8 @@ def _bins(local: Local) -> list[Block]:
         for name, mine in local.groups.items()
     ]
     exact = local.frame["time"].dt.strftime("%H:%M:%S").isin(["00:00:00", "12:00:00"]).mean()
-    said = (
-        f"Each six-hour part of the day would hold a quarter if hours did not matter. {exact:.1%} of these events "
-        "carry exactly midnight or noon, often entered for an unknown hour; they count in night and afternoon."
-    )
-    return [Text(said), Table("times_of_day", pd.DataFrame(rows), formats=dict.fromkeys(BINS, "{:.1%}"))]
+    text = standing("times_of_day", exact=exact)
+    return [Text(text), Table("times_of_day", pd.DataFrame(rows), formats=dict.fromkeys(BINS, "{:.1%}"))]
 
 
 def _heat(local: Local) -> Picture:
@@ -74,7 +67,7 @@ def _heat(local: Local) -> Picture:
         day, at = divmod(int(table.argmax()), 24)
         peaks.append(f"{words(name)} most on {WEEKDAYS[day]} {at:02d}:00")
     alt = f"Heat maps of reports by hour of the day and weekday: {'; '.join(peaks)}."
-    return Picture("hours_and_weekdays", figure, alt, CAPTION)
+    return Picture("hours_and_weekdays", figure, alt, standing("hours_and_weekdays"))
 
 
 def _weekend(local: Local) -> list[Block]:
@@ -110,12 +103,12 @@ def _weekend(local: Local) -> list[Block]:
     ):
         if names := named[clear & here].tolist():
             parts.append(f" {what}: {', '.join(names)}.")
-    said = "No difference between weekends and weekdays is clear."
+    text = "No difference between weekends and weekdays is clear."
     if parts:
-        said = f"On weekends, by category, against weekdays.{''.join(parts)}"
+        text = f"On weekends, by category, against weekdays.{''.join(parts)}"
     if alone := (found["what"] + " of " + found["category"] + " reports")[excluded != small].tolist():
-        said += f" Not clear, because interval and p disagree: {', '.join(alone)}."
-    blocks: list[Block] = [Text(said)]
+        text += f" Not clear, because interval and p disagree: {', '.join(alone)}."
+    blocks: list[Block] = [Text(text)]
     for name, here, of, form in (
         ("weekend_volume", number, "reports a day, weekend ÷ weekday", "{:.3f}"),
         ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday", "{:+.4f}"),
@@ -126,15 +119,7 @@ def _weekend(local: Local) -> list[Block]:
     if left := found.loc[~number & ~tested, "category"].tolist():
         reason = f"concentration needs {LEAST_WEEKS} weeks of at least {LEAST_EVENTS} events on each day"
         blocks.append(Text(f"Left out of the comparison of concentration: {', '.join(left)}; {reason}."))
-    note = (
-        f"Saturdays and Sundays against other days of the same month, local days of midnight to midnight; {weeks} "
-        f"weeks. p is corrected for the {int(tested.sum())} tests of both tables (Benjamini and Hochberg 1995). "
-        "Concentration (Gini): 0 where reports are spread evenly over hexagons, near 1 where few hexagons hold them; "
-        "each week's days are cut down to equally many reports, because more reports alone would look more even. "
-        "Offences are counted on the day that the record gives them: times that were entered by default and long spans "
-        "shift some to another day."
-    )
-    return [*blocks, Text(note, note=True)]
+    return [*blocks, note("weekend", weeks=weeks, tests=int(tested.sum()))]
 
 
 def weekend_volume(daily: pd.Series) -> Effect:

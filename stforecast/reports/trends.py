@@ -10,7 +10,7 @@ import pandas as pd
 from stforecast.delivery.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Section, Table, Text, note
 
 SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
@@ -18,17 +18,11 @@ ENOUGH_YEARS = 3
 """Years from which a season is told without saying of how few it is."""
 LENGTH = 30.4375
 """Days of the mean month: counts are scaled to it."""
-NOTE = (
-    "Trend and season by STL (Cleveland et al. 1990) in its robust form, on logarithms: unusual months count less. The "
-    "trend describes what was reported and recorded. It does not tell why, nor whether more happened or more was "
-    "reported, and its last months are the least certain. The season of a month is its mean over the years. Months of "
-    "which less than 98 % of the reports are in are left out."
-)
 
 
 def section(local: Local) -> Section:
     """Monthly rates by category; trend and season where the record is long enough."""
-    return Section("trends", "Trend and season", [*_blocks(local, local.groups, "trends"), Text(NOTE, note=True)])
+    return Section("trends", "Trend and season", [*_blocks(local, local.groups, "trends"), note("trends")])
 
 
 def severity(local: Local, patterns: Mapping[str, list[str]]) -> Section:
@@ -36,15 +30,15 @@ def severity(local: Local, patterns: Mapping[str, list[str]]) -> Section:
     title = "Severity"
     classes = {name: mine for name, mine in local.classes(patterns).items() if mine.any()}
     if not classes:
-        said = (
+        text = (
             "No offence of this record is in the severity classes of the configuration (analysis.severity)."
             if patterns
             else "The configuration has no severity classes (analysis.severity), so all offences count alike."
         )
-        return Section("severity", title, [Text(said)])
+        return Section("severity", title, [Text(text)])
     share = 1 - sum(mine.mean() for mine in classes.values())
-    said = f"{share:.0%} of the events are of offences that no severity class names; they are left out here."
-    return Section("severity", title, [Text(said), *_blocks(local, classes, "severity")])
+    text = f"{share:.0%} of the events are of offences that no severity class names; they are left out here."
+    return Section("severity", title, [Text(text), *_blocks(local, classes, "severity")])
 
 
 def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Block]:
@@ -71,19 +65,19 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
         f"Reports a month from {first:%B %Y} to {last:%B %Y}, a panel each for {', '.join(map(words, months.columns))}."
     )
     if changes:
-        said = (
+        text = (
             f"In the twelve months to {last:%B %Y} the trend changed against the twelve before: {'; '.join(changes)}. "
         )
-        said += _season(frame)
+        text += _season(frame)
         caption += " Blue: trend without season."
         alt += f" Change of the trend in the last year: {'; '.join(changes)}."
     elif span < 2 * SEASON:
-        said = f"To tell trend from season takes {2 * SEASON} whole months; the record spans {span}."
+        text = f"To tell trend from season takes {2 * SEASON} whole months; the record spans {span}."
     else:
-        said = "Months are missing or without a report, so that trend and season cannot be computed."
+        text = "Months are missing or without a report, so that trend and season cannot be computed."
     formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")}
     return [
-        Text(said),
+        Text(text),
         Picture(key, figure, alt, caption),
         Table(key, frame, formats=formats | {"mean of a month": "{:,.0f}"}),
         Table(f"{key}_months", months.reset_index(names="month"), shown=False),
@@ -96,12 +90,12 @@ def _season(frame: pd.DataFrame) -> str:
     first, left = frame[known].iloc[0], frame.loc[~known, "group"].tolist()
     years = first["months"] // SEASON
     few = f", from {years} years only" if years < ENOUGH_YEARS else ""
-    said = (
+    text = (
         f"In the season of {first['group']} reports, {first['highest month']} is highest "
         f"({first['season, highest (%)']:+.0f} % on the trend) and {first['lowest month']} lowest "
         f"({first['season, lowest (%)']:+.0f} %){few}."
     )
-    return said + (f" Without a trend, for months without a report: {', '.join(left)}." if left else "")
+    return text + (f" Without a trend, for months without a report: {', '.join(left)}." if left else "")
 
 
 def monthly(local: Local, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stforecast import __version__
 from stforecast.config import Config
-from stforecast.delivery.api.docs import STYLE, docs_page
+from stforecast.delivery.api.docs import docs_pages
 from stforecast.delivery.api.gate import HEADERS, Gate, Metrics, limit_of, problem
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE, digests, is_loopback
@@ -101,11 +101,11 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        said = [
+        problems = [
             f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}"
             for one in error.errors()
         ]
-        return answer(422, "; ".join(said[:10]))
+        return answer(422, "; ".join(problems[:10]))
 
     @app.exception_handler(AnyHTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -145,7 +145,7 @@ def _add_pages(app: FastAPI) -> None:
     def parts() -> dict[str, bytes]:
         from stforecast.delivery.webmap import page
 
-        return {**page(), "docs.css": STYLE.encode(), "docs": docs_page(app.openapi()).encode()}
+        return page() | docs_pages(app.openapi())
 
     @app.get("/", include_in_schema=False)
     async def the_map() -> Response:

@@ -14,7 +14,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stforecast.delivery.api.keys import given, known
+from stforecast.delivery.api.keys import key_in, known
 from stforecast.errors import ConfigError
 
 MAX_BODY = 16 * 1024
@@ -108,7 +108,7 @@ class Gate:
                 reset = self.limiter.get_window_stats(item, client).reset_time
                 wait = str(max(1, round(reset - time.time())))
                 return problem(429, f"more than {item} from this client: wait {wait} s", {"Retry-After": wait})
-        if self.accepted and not known(given(dict(scope["headers"])), self.accepted):
+        if self.accepted and not known(key_in(dict(scope["headers"])), self.accepted):
             asked = {"WWW-Authenticate": 'Basic realm="stforecast, the key as password", charset="UTF-8"'}
             return problem(401, "an API key is needed: in X-API-Key, or as bearer token", asked)
         return None

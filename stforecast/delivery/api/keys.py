@@ -48,7 +48,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def given(headers: dict[bytes, bytes]) -> str | None:
+def key_in(headers: dict[bytes, bytes]) -> str | None:
     """The key in X-API-Key, as bearer token, or as the password of basic authentication, which browsers ask for."""
     if (plain := headers.get(b"x-api-key")) is not None:
         return plain.decode("latin-1")

@@ -15,7 +15,7 @@ NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,15})?"
 BOX = rf"^{NUMBER}(,{NUMBER}){{3}}$"
 
 
-def given_instant(value: object) -> dt.datetime:
+def parsed_instant(value: object) -> dt.datetime:
     """The instant of a `time` parameter, in UTC."""
     try:
         return instant(str(value))
@@ -36,7 +36,7 @@ def corners(text: str) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-Instant = Annotated[dt.datetime, BeforeValidator(given_instant)]
+Instant = Annotated[dt.datetime, BeforeValidator(parsed_instant)]
 Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
