@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.delivery.figures import label, legend_below, lines, new_figure, plot_hit_rate, plot_reliability
-from stforecast.delivery.map import figure_of_values
+from stforecast.delivery import figures
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.ranking import rank
@@ -33,37 +32,33 @@ def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) ->
         Figures by name.
     """
     lam, y = pool(intensity), pool(counts)
-    found, (area, captured) = reliability(rank(lam, y)), hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))
-    figures = {}
-    for name, plot, curve in (
-        ("reliability", plot_reliability, (found.mean_risk, found.observed)),
-        ("hit rate", plot_hit_rate, (area, captured)),
-    ):
-        figures[name], (axes,) = new_figure(width=4.5, height=4)
-        plot(axes, {name: curve})
+    found = reliability(rank(lam, y))
+    out = {name: figures.new_figure(width=4.5, height=4) for name in ("reliability", "hit rate")}
+    figures.plot_reliability(out["reliability"][1][0], {"": (found.mean_risk, found.observed)})
+    figures.plot_hit_rate(out["hit rate"][1][0], {"": hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))})
+    drawn = {name: figure for name, (figure, _) in out.items()}
     if cube.resolution is not None:
-        expected = lam.sum(1).mean(0)
-        figures["map"] = figure_of_values(cube.cells, expected, "Expected reported offences a day, validation slice")
-    return figures
+        title = "Expected reported offences a day, validation slice"
+        drawn["map"] = figures.figure_of_values(cube.cells, lam.sum(1).mean(0), title)
+    return drawn
 
 
 def backtest_figure(result: Mapping[str, Any]) -> Figure:
     """Reliability, hit rate and deviance skill by horizon of every forecaster of a backtest, a panel each."""
-    figure, (left, middle, right) = new_figure(1, 3, width=14, height=4.6)
+    figure, (left, middle, right) = figures.new_figure(1, 3, width=14, height=4.6)
+    figure.set_dpi(130)
     entries = result["forecasters"]
     reference = REFERENCE if REFERENCE in entries else [*entries][-1]
-    curves = {name: entry["curves"] for name, entry in entries.items()}
-    loss = {
-        name: np.array([view["poisson_deviance"] for view in entry["by_horizon"].values()])
-        for name, entry in entries.items()
-    }
-    plot_reliability(
-        left, {n: (c["reliability"]["mean_risk"], c["reliability"]["observed"]) for n, c in curves.items()}
-    )
-    plot_hit_rate(middle, {n: (c["hit_rate"]["area"], c["hit_rate"]["events"]) for n, c in curves.items()})
+    reliable, hits, loss = {}, {}, {}
+    for name, entry in entries.items():
+        curves = entry["curves"]
+        reliable[name] = (curves["reliability"]["mean_risk"], curves["reliability"]["observed"])
+        hits[name] = (curves["hit_rate"]["area"], curves["hit_rate"]["events"])
+        loss[name] = np.array([view["poisson_deviance"] for view in entry["by_horizon"].values()])
     hours = np.arange(1, len(loss[reference]) + 1)
-    lines(right, {name: (hours, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
-    label(right, f"Deviance skill against {reference}", "horizon (h)", "deviance saved (%)")
-    figure.set_dpi(130)
-    legend_below(figure, left, 6)
+    figures.plot_reliability(left, reliable)
+    figures.plot_hit_rate(middle, hits)
+    figures.lines(right, {name: (hours, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
+    figures.label(right, f"Deviance skill against {reference}", "horizon (h)", "deviance saved (%)")
+    figures.legend_below(figure, left, 6)
     return figure

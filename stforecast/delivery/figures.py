@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stforecast.delivery.map import GREY, INK, OUTLINE, class_colours, patches
+from stforecast.delivery.map import GREY, INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,22 @@ def fit_maps(figure: Figure, rows: int, columns: int, rest: float) -> None:
 
 def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
     """The classes of a map, from the lowest to the highest, in rows below it."""
-    handles = patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
-    legend = axes.legend(handles=handles, title=title, ncols=3, fontsize=8.5, title_fontsize=9, frameon=False)
+    legend = axes.legend(
+        handles=class_patches(labels), title=title, ncols=3, fontsize=8.5, title_fontsize=9, frameon=False
+    )
     legend.set_loc("upper center")
     legend.set_bbox_to_anchor((0.5, 0.0), axes.transAxes)
+
+
+def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figure:
+    """Non-negative values of hexagons [n] as a small map.
+
+    Raises:
+        ArtefactError: a cell is not an H3 cell.
+    """
+    figure, (axes,) = new_figure(height=5)
+    bounds = class_bounds(values)
+    draw_map(axes, cells, colours_of(values, bounds))
+    label(axes, title)
+    class_legend(axes, class_labels(bounds), "")
+    return figure

@@ -1,4 +1,4 @@
-"""Maps of hexagon values: the next 24 hours as a PNG, and quick figures for TensorBoard.
+"""Maps of hexagon values, and the next 24 hours as a PNG.
 
 matplotlib is imported on first use and through `Figure` alone: no display, no global state, no start-up time.
 Colours are ColorBrewer's YlGnBu from light (few) to dark (many), which colour-blind readers see too (Harrower and
@@ -51,33 +51,15 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
 
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     axes = figure.add_axes((0.03, (height - 1.0 - main) / height, 0.69, main / height))
-    bounds = class_bounds(day)
-    draw_map(axes, grid.hexagons, colours_of(day, bounds), highest(day, TOP_SHARE))
-    title = "Expected reports in the next\n24 hours of each hexagon\n(number of hexagons)"
-    _legend(axes, day, bounds, title, TOP_SHARE)
+    bounds, top = class_bounds(day), highest(day, TOP_SHARE)
+    draw_map(axes, grid.hexagons, colours_of(day, bounds), top)
+    _legend(axes, day, bounds, top)
     if len(quarters):
         _draw_quarters(figure, grid, quarters, bottom / height, (bottom + strip) / height)
     _write_heading(figure, grid, city, float(day.sum()))
     figure.text(0.04, 0.15 / height, "\n".join(foot), fontsize=8.5, color=GREY, linespacing=1.5, parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)
-
-
-def figure_of_values(cells: Sequence[str] | np.ndarray, values: np.ndarray, title: str) -> Figure:
-    """Non-negative values of hexagons [n] as a small figure (TensorBoard's `add_figure`).
-
-    Raises:
-        ArtefactError: a cell is not an H3 cell.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 5), facecolor="white")
-    axes = figure.add_axes((0.02, 0.03, 0.7, 0.87))
-    bounds = class_bounds(values)
-    draw_map(axes, cells, colours_of(values, bounds))
-    _legend(axes, values, bounds, "value (hexagons)")
-    figure.text(0.03, 0.94, title, fontsize=11, fontweight="bold", color=INK, parse_math=False)
-    return figure
 
 
 def draw_map(
@@ -142,6 +124,11 @@ def patches(colours: Mapping[str, str], **options: Any) -> list[Patch]:
     return [Patch(facecolor=colour, label=label, **options) for label, colour in colours.items()]
 
 
+def class_patches(labels: Sequence[str]) -> list[Patch]:
+    """Entries of a legend for classes, from the lowest to the highest."""
+    return patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
+
+
 def _rings(cells: Sequence[str] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Corners of the outlines, [corners 2] each, and the index of the cell that each is of.
 
@@ -170,19 +157,17 @@ def highest(values: np.ndarray, share: float) -> np.ndarray:
     return np.argsort(-values, kind="stable")[: top_count(share, len(values))]
 
 
-def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, title: str, top_share: float = 0.0) -> None:
+def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, top: np.ndarray) -> None:
+    """The classes with their numbers of hexagons, the highest first, and what the outlined ones hold."""
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
-    labels = [f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)]
-    handles = patches(dict(zip(labels, class_colours(len(count)), strict=True)))[::-1]
-    if top_share:
-        top = highest(values, top_share)
-        share = values[top].sum() / max(values.sum(), 1e-12)
-        label = f"top {100 * top_share:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
-        handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
-        handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
+    handles = class_patches([f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)])[::-1]
+    share = values[top].sum() / max(values.sum(), 1e-12)
+    label = f"top {100 * TOP_SHARE:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
+    handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
+    handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
     legend = axes.figure.legend(
         handles=handles,
-        title=title,
+        title="Expected reports in the next\n24 hours of each hexagon\n(number of hexagons)",
         loc="upper left",
         bbox_to_anchor=(0.735, axes.get_position().y1),
         frameon=False,
@@ -218,8 +203,7 @@ def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom:
         draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
         when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
         figure.text(0.145 + 0.237 * index, top - 0.02, f"{when}: {values.sum():,.0f} expected", fontsize=9, ha="center")
-    labels = class_labels(bounds)
-    handles = patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
+    handles = class_patches(class_labels(bounds))
     middle = bottom + 0.5 * legend
     figure.text(0.04, middle, "Per hexagon in 6 hours:", fontsize=9, color=INK, va="center")
     place = (0.205, middle)

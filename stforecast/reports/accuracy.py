@@ -8,19 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stforecast.delivery.figures import (
-    BLUE,
-    GREY,
-    Curve,
-    diagonal,
-    label,
-    legend_below,
-    lines,
-    new_figure,
-    plot_hit_rate,
-    plot_reliability,
-    whiskers,
-)
+from stforecast.delivery import figures
+from stforecast.delivery.figures import Curve, label, lines, new_figure
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, words
 from stforecast.reports.page import Block, Picture, Section, Table, Text, note, standing
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
@@ -53,16 +42,16 @@ def curves_section(run: EvaluatedRun) -> Section:
             f"{words(name)}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}"
         )
     figure, axes = new_figure(2, 2, height=3.3)
-    plot_reliability(axes[0], reliable)
-    plot_hit_rate(axes[1], hits)
+    figures.plot_reliability(axes[0], reliable)
+    figures.plot_hit_rate(axes[1], hits)
     lines(axes[2], roc)
     label(axes[2], "ROC", "false alarms among quiet hexagon-hours", "hits among those with a report")
-    diagonal(axes[2])
+    figures.diagonal(axes[2])
     lines(axes[3], precision)
     label(axes[3], "Precision and recall", "recall: share of those with a report", "precision: share of alarms")
     axes[3].axhline(base, color="0.7", linewidth=1, zorder=0)
     axes[3].set(xscale="log", xlim=(1e-3, 1))
-    legend_below(figure, axes[0], 3)
+    figures.legend_below(figure, axes[0], 3)
     alt = (
         f"Four curves on the test days. {'; '.join(scores)}. The 10 % of hexagons that the {words(run.leader)} "
         f"ranks highest each hour hold {entries[run.leader]['hit_rate_10'] or 0.0:.0%} of the reports."
@@ -204,14 +193,14 @@ def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Pictu
     heading = f"Deviance saved against the {words(REFERENCE)}, by {title}"
     if len(names) <= MOST_ROWS:
         figure, (axes,) = new_figure(height=max(1.6, 0.7 + 0.24 * len(names)))
-        whiskers(axes, names, low, middle, high)
+        figures.whiskers(axes, names, low, middle, high)
         label(axes, heading, "% (95 % interval)")
     else:
         figure, (axes,) = new_figure(height=2.8)
         place = np.arange(len(names))
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.fill_between(place, low, high, color=BLUE, alpha=0.2, linewidth=0)
-        axes.plot(place, middle, "o-", color=BLUE, markersize=3.5, linewidth=1.2)
+        axes.axhline(0, color=figures.GREY, linewidth=0.8)
+        axes.fill_between(place, low, high, color=figures.BLUE, alpha=0.2, linewidth=0)
+        axes.plot(place, middle, "o-", color=figures.BLUE, markersize=3.5, linewidth=1.2)
         axes.set_xticks(place[::3], names[::3])
         label(axes, heading, title, "% (95 % interval)")
     best, worst = int(np.argmax(middle)), int(np.argmin(middle))

@@ -16,13 +16,13 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from stforecast.delivery.figures import figure_of_values
 from stforecast.delivery.map import (
     OUTLINE,
     class_bounds,
     class_labels,
     colours_of,
     draw_map,
-    figure_of_values,
     highest,
     map_png,
 )
