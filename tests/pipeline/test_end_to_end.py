@@ -404,7 +404,7 @@ def test_forecast_of_a_batch_equals_its_single_forecasts(home: Home) -> None:
 def test_forecast_past_the_end_says_what_it_assumed(home: Home) -> None:
     said = home.does("forecast", "--issue-time", "2022-08-02T07:00Z")
     assert "The record ends 2022-07-30 07:00 UTC, 72 h before the issue time" in said
-    assert "No observed weather of the day before for 24 of 24 hours" in said
+    assert "The observed weather of the day before is missing for 24 of 24 hours" in said
     folder = home.grid("20220802T070000Z")
     assert (read(folder)["complete_until"] == END).all()
     facts = json.loads((folder / "risk.geojson").read_text())["metadata"]
@@ -452,7 +452,7 @@ def test_forecast_without_weather_just_works(home: Home, settings: tuple[str, ..
     assert (
         "The observed weather of the day before is missing for 24 of 24 hours, which are forecast without it." in said
     )
-    assert "No weather forecast for 24 of 24 hours" in said
+    assert "The weather forecast is missing for 24 of 24 hours" in said
     assert ("weather.path: data/quickstart/bronze/weather/weather.csv is absent" in said) == (not settings)
 
 
@@ -461,7 +461,7 @@ def test_forecast_with_weather_that_ends_early(home: Home) -> None:
     table = pd.read_csv(path)
     table[pd.to_datetime(table["time_utc"]) < END + pd.Timedelta(hours=6)].to_csv(path, index=False)
     said = home.does("forecast")
-    assert "No weather forecast for 18 of 24 hours" in said
+    assert "The weather forecast is missing for 18 of 24 hours" in said
     assert "No observed weather" not in said
 
 
