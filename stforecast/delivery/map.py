@@ -167,7 +167,7 @@ def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, top: np.ndarray)
     handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
     legend = axes.figure.legend(
         handles=handles,
-        title="Expected reports in the next\n24 hours of each hexagon\n(number of hexagons)",
+        title="Reports expected in each\nhexagon in the next 24 hours\n(number of hexagons)",
         loc="upper left",
         bbox_to_anchor=(0.735, axes.get_position().y1),
         frameon=False,

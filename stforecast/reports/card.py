@@ -129,7 +129,13 @@ def flags(day: np.ndarray) -> np.ndarray:
 
 
 def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -> pd.DataFrame:
-    """A row a district: its shares of flags, reports and area (and population), from flags [m n] and reports [n]."""
+    """A row a district with its shares of flags, reports and area, and of population where it is known.
+
+    Args:
+        hexagons: of the cube, [n].
+        flagged: which are flagged on each day, bool [m n].
+        reports: of each hexagon, [n].
+    """
     people = [name for name in hexagons.columns if "population" in str(name).lower() and name not in PLACE]
     values = pd.DataFrame(
         {"flags": flagged.mean(0), "reports": reports, "area": hexagons["area_km2"].to_numpy(float)}

@@ -30,7 +30,15 @@ def section(run: EvaluatedRun) -> Section:
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
-    """Indices of a typical, a busy and a badly forecast day from daily λ and counts [m n]; distinct where possible."""
+    """A typical, a busy and a badly forecast day, distinct where possible.
+
+    Args:
+        lam: daily λ, [m n].
+        y: daily counts, [m n].
+
+    Returns:
+        The index of each day, by kind.
+    """
     total = y.sum(1)
     surprise = deviance_terms(lam.astype(np.float32), y).sum(1) / expected_deviance(lam).sum(1)
     orders = {

@@ -87,9 +87,16 @@ def _shift(away: np.ndarray) -> Shift:
 
 
 def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.ndarray:
-    """Events known at its end of every training window of WEEKS weeks, and last of the newest: [w + 1, kinds].
+    """Events by kind in every window of WEEKS weeks, as known at the window's end.
 
-    kind: of each event, −1 for none. Training windows begin on every day; those with masked hours are left out.
+    Args:
+        local: the events.
+        split: training windows begin on every day of its training slice; those with masked hours are left out.
+        kind: of each event, −1 for none, [e].
+        kinds: how many there are.
+
+    Returns:
+        Counts of the training windows and last of the newest window, [w + 1, kinds].
     """
     cube, day = local.cube, split.day
     length = 7 * WEEKS * day

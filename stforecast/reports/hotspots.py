@@ -53,9 +53,15 @@ class Spots:
 
 
 def gi_star(values: np.ndarray, edges: np.ndarray, seed: int = 0, level: float = LEVEL) -> Spots:
-    """Gi* of each row of values [s n] on the graph `edges` [2, e]; false discoveries controlled over all of them.
+    """Gi* of every hexagon in every period, corrected for all of these tests.
 
-    A hexagon without neighbours is not tested (p = 1, z = 0), nor is a row without variation.
+    A hexagon without neighbours is not tested (p = 1, z = 0), nor is a period without variation.
+
+    Args:
+        values: counts by period and hexagon, [s n].
+        edges: neighbours, row → row, [2 e].
+        seed: of the draws.
+        level: p up to which a hexagon is hot or cold.
     """
     s, n = values.shape
     degree = np.bincount(edges[0], minlength=n)
@@ -108,9 +114,16 @@ def _z(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def emerging(spots: Spots, level: float = LEVEL) -> np.ndarray:
-    """The class of each hexagon, [n] text, from Gi* by period [s n]; "" where none applies.
+    """The class of change of each hexagon.
 
-    Trends of z are tested by Mann–Kendall, controlled for false discoveries over the hexagons that are mostly hot.
+    Trends of z are tested by Mann–Kendall, corrected for the number of hexagons that are mostly hot.
+
+    Args:
+        spots: Gi* by period, [s n].
+        level: p up to which a trend counts.
+
+    Returns:
+        A name of CLASSES for each hexagon, [n]; "" where none applies.
     """
     hot, cold = spots.sign > 0, spots.sign < 0
     share, last = hot.mean(0), hot[-1]
@@ -137,7 +150,14 @@ def emerging(spots: Spots, level: float = LEVEL) -> np.ndarray:
 
 
 def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kendall's τ against time and its two-sided p-value for each column of [s n]: the Mann–Kendall trend test."""
+    """The Mann–Kendall trend test of each column.
+
+    Args:
+        series: values by time, [s n].
+
+    Returns:
+        Kendall's τ against time and its two-sided p-value, [n] each.
+    """
     time = np.arange(len(series))
     found = [kendalltau(time, column) for column in series.T]
     tau, p = (np.array([getattr(one, key) for one in found], float) for key in ("statistic", "pvalue"))

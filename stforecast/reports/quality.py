@@ -117,9 +117,11 @@ def _lag(events: EventTable) -> list[Block]:
 
 
 def lag_curves(events: EventTable) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Hours since the event and the share reported by then, for `all` and each category; of settled events only.
+    """How soon settled events were reported.
 
-    Empty where no event has a report time of its own.
+    Returns:
+        Hours since the event and the share reported by then, for `all` and each category; empty where no event has a
+        report time of its own.
     """
     frame = events.frame[events.frame["reported_at"].notna()]
     delay = (frame["reported_at"] - frame["occurred_at"]).dt.total_seconds() / 3600

@@ -54,7 +54,16 @@ def knox(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Knox:
-    """Knox's test of events at `position` [e 2] in metres and `days` [e], whole numbers of days."""
+    """Knox's test.
+
+    Args:
+        position: of events on a plane in metres, [e 2].
+        days: in which they occurred, whole numbers, [e].
+        metres: upper ends of the bands of distance.
+        bands: upper ends of the bands of time in days, exclusive.
+        draws: permutations of the days.
+        seed: of the permutations.
+    """
     rng = np.random.default_rng(seed)
     pairs = cKDTree(position).query_pairs(metres[-1], output_type="ndarray")
     far = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)

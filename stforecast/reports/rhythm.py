@@ -149,8 +149,17 @@ def _weeks(local: Local, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]
 def weekend_concentration(day: np.ndarray, hexagon: np.ndarray, days: int, rng: np.random.Generator) -> Effect:
     """Mean Gini coefficient of weekend days minus that of weekdays, each week at equally many events a day.
 
-    Two-sided p: weekday and weekend labels permuted among the seven days of each week. Weeks with a day of fewer than
-    LEAST_EVENTS events are left out; NaN where fewer than LEAST_WEEKS remain.
+    Weeks with a day of fewer than LEAST_EVENTS events are left out.
+
+    Args:
+        day: of each event, counted from a Monday, [e].
+        hexagon: of each event, [e].
+        days: how many there are, whole weeks.
+        rng: thins days, permutes and draws weeks.
+
+    Returns:
+        The effect; its two-sided p is of weekday and weekend labels permuted among the seven days of each week. NaN
+        where fewer than LEAST_WEEKS weeks remain.
     """
     order = np.argsort(day, kind="stable")
     parts = np.split(hexagon[order], np.searchsorted(day[order], np.arange(1, days)))
