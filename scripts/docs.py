@@ -98,7 +98,7 @@ def cell(text: str) -> str:
 
 def publishers() -> Iterator[str]:
     """What is known of the publishers whose formats are built in, as a table."""
-    yield from ["| preset | city | licence | exactness of times | format |", "|---|---|---|---|---|"]
+    yield from ["| preset | city | licence | how exact times are | what the format rests on |", "|---|---|---|---|---|"]
     for name in PRESETS:
         known = publisher(name)
         yield f"| `{name}` | {known.title} | {cell(known.licence)} | {cell(known.precision)} | {known.verified} |"

@@ -119,7 +119,7 @@ def main(config: str, overrides: tuple[str, ...], rounds: int, output: Path | No
         child(json.loads(more["child"]), config, list(overrides))
         return
     from stforecast.config import load
-    from stforecast.pipeline.workspace import Workspace
+    from stforecast.config.workspace import Workspace
 
     loaded = load(config, list(overrides))
     state = Workspace(loaded.root, loaded.city).latest() / "state"

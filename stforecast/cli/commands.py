@@ -202,8 +202,8 @@ def refresh(config: str, overrides: tuple[str, ...]) -> None:
 def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None:
     """Answer questions about the newest grid of the store over HTTP, with a live map at /."""
     from stforecast import config as configuration
+    from stforecast.config.workspace import database
     from stforecast.delivery.api.app import serve as run_server
-    from stforecast.pipeline.workspace import database
 
     loaded = configuration.load(config, overrides)
     run_server(loaded, database(loaded), host, port)

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stforecast.config import Config
+from stforecast.config.workspace import Workspace
 from stforecast.events.assemble import Partitions, SelectedEvents
 from stforecast.events.checks import check, notes
 from stforecast.events.clean_files import FileCleaner
@@ -24,7 +25,6 @@ from stforecast.events.rules import IngestRules
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
 from stforecast.events.sources import wildcard
 from stforecast.files import sweep, write_json
-from stforecast.pipeline.workspace import Workspace
 
 __all__ = ["ingest", "source_files", "source_stamp"]
 UNFINISHED = ".parts-"  # folders of files that are being read

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stforecast.config import Config
+from stforecast.config.workspace import Workspace
 from stforecast.errors import DataError
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
 from stforecast.events.rules import IngestRules
 from stforecast.events.schema import SCHEMA
 from stforecast.files import contents, fingerprint
-from stforecast.pipeline.workspace import Workspace
 
 KINDS = "CSV, GeoJSON, JSON, Parquet, GeoPackage, shapefile, Excel; also packed as .zip, .tar, .gz, .xz or .bz2"
 

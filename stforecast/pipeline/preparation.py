@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stforecast.config import Config
+from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
 from stforecast.cube.axis import Axis
 from stforecast.cube.build import build as build_cube
@@ -23,7 +24,6 @@ from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
 from stforecast.pipeline.sentences import built, summary
-from stforecast.pipeline.workspace import Workspace
 from stforecast.scoring.splits import Split, make_split
 
 Say = Callable[[str], None]

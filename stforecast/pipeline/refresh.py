@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from stforecast.config.workspace import database
 from stforecast.cube import Cube
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
@@ -26,7 +27,6 @@ from stforecast.files import fingerprint, read_json, sweep
 from stforecast.forecasters.base import CALIBRATION
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
-from stforecast.pipeline.workspace import database
 
 LIVE = pd.Timedelta(days=7)
 """A record that ends within this time of now is forecast from now on; an older one from its own end."""

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config
+from stforecast.config.workspace import database
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualWeek
 from stforecast.forecasters.forecast import Forecast
-from stforecast.pipeline.workspace import database
 from stforecast.scoring.conformal import Spread
 
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")

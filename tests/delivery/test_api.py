@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from small_grids import FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import Config, parse
+from stforecast.config.workspace import database
 from stforecast.delivery.api import gate, routes
 from stforecast.delivery.api.app import create_app, serve
 from stforecast.delivery.api.keeper import Keeper
@@ -36,7 +37,6 @@ from stforecast.delivery.api.keys import VARIABLE
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, UsualQuestion
 from stforecast.delivery.riskgrid import NOTICE
 from stforecast.errors import ConfigError
-from stforecast.pipeline.workspace import database
 
 HOUR = pd.Timedelta(hours=1)
 QUICK = "100000/second"

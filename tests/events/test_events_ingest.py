@@ -9,11 +9,11 @@ import pytest
 
 from stforecast.config import load, parse
 from stforecast.config.sections import Source
+from stforecast.config.workspace import Workspace
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.ingest import ingest, source_files, source_stamp
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import category_names, resolve
-from stforecast.pipeline.workspace import Workspace
 from stforecast.publishers import publisher
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"

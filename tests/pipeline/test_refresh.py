@@ -20,13 +20,13 @@ import torch
 
 from stforecast.cli import main
 from stforecast.config import Config, load
+from stforecast.config.workspace import database
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError, BusyError, DataError
 from stforecast.pipeline.refresh import alone, refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
-from stforecast.pipeline.workspace import database
 
 SMALL = (
     *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),

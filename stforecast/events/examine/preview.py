@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config
+from stforecast.config.workspace import Workspace
 from stforecast.errors import StforecastError
 from stforecast.events.clean import clean
 from stforecast.events.examine.propose import Proposal
@@ -19,7 +20,6 @@ from stforecast.events.examine.sample import Sample
 from stforecast.events.ingest import ingest
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.rules import IngestRules
-from stforecast.pipeline.workspace import Workspace
 
 ROWS = 10
 CELL = 28

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stforecast.config import Config
+from stforecast.config.city import Config
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path
 
