@@ -5,11 +5,11 @@
 Each variant is fitted, calibrated and scored as `stforecast run` does it. Differences are the variant's deviance minus
 the full network's (positive: the channel pays), × 10⁵, with paired 95 % intervals over weekly blocks of days.
 
-    no graph          no hexagon knows its neighbours: no convolution, no excitation from them, no memory of the ring
-    no propagation    conv: none, the network's own graph: convolution and excitation; the ring's memory stays
-    no excitation     recent events add nothing to their hexagon and its neighbours but what the memory tells
-    no recurrence     nothing is carried from patch to patch but climatology: neither hidden state nor long memory
-    no hidden state   the long memory stays
+    no graph          no hexagon knows its neighbours: no convolution, no excitation, no log-ratios of the ring
+    no propagation    conv: none, the network's own graph: convolution and excitation; the ring's log-ratios stay
+    no excitation     recent events add nothing to their hexagon and its neighbours but what the log-ratios tell
+    no recurrence     nothing is carried from patch to patch but climatology: neither hidden state nor log-ratios
+    no hidden state   the log-ratios stay
     no weather        neither observed nor forecast
     shuffled          every event moved by a random number of whole weeks, so that climatology is all there is to learn;
                       the network's deviance minus that of its own offset, λ₀, must not differ from nil
@@ -17,7 +17,6 @@ the full network's (positive: the channel pays), × 10⁵, with paired 95 % inte
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -28,15 +27,17 @@ from unittest.mock import patch
 import click
 import numpy as np
 import torch
-from stforecast.evaluation.backtest import calibrate, outcomes, scored
-from stforecast.forecasters.members import new_forecaster
 
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube, Series
-from stforecast.features.climatology import COUNT_DAYS, RATE_DAYS
+from stforecast.features.climatology import SLOW
+from stforecast.features.targets import outcomes, scored
+from stforecast.files import write_json
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn import inputs, stream, training, walk
+from stforecast.forecasters.gcrn import forecaster, inputs, segments, training
 from stforecast.forecasters.gcrn.excitation import Excitation
+from stforecast.forecasters.gcrn.network import Inputs
+from stforecast.forecasters.registry import create_forecaster
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, day_weights, difference, mean_draws
 from stforecast.scoring.metrics import daily_losses, skill
@@ -45,18 +46,17 @@ from stforecast.scoring.splits import Split
 
 @contextmanager
 def forgetful() -> Iterator[None]:
-    """The network reads zeros for its long memory."""
+    """The network reads zeros for its features and for the ratios by hour of recurrence."""
     whole = inputs.inputs_of
 
-    def without(*given: Any) -> inputs.Inputs:
+    def without(*given: Any) -> Inputs:
         x = whole(*given)
         nodes = x.nodes.clone()
-        nodes[:, -x.memory.shape[1] :] = 0
-        zeros = {name: torch.zeros_like(getattr(x, name)) for name in ("memory", "recurring")}
-        return replace(x, nodes=nodes, **zeros)
+        nodes[:, -x.features.shape[1] :] = 0
+        return replace(x, nodes=nodes, features=x.features * 0, seasonal=x.seasonal * 0)
 
     with ExitStack() as patched:
-        for module in (stream, training, walk):
+        for module in (forecaster, segments, training):
             patched.enter_context(patch.object(module, "inputs_of", without))
         yield
 
@@ -88,7 +88,7 @@ class Variant:
 
     model: dict[str, object] | None = None
     cube: Callable[[Cube], Cube] = lambda cube: cube
-    memory: bool = True
+    remembers: bool = True
     excitation: bool = True
 
 
@@ -97,7 +97,7 @@ VARIANTS = {
     "no graph": Variant(cube=lambda cube: replace(cube, edges=np.zeros((2, 0), np.int64))),
     "no propagation": Variant(model={"conv": "none"}),
     "no excitation": Variant(excitation=False),
-    "no recurrence": Variant(model={"carry_state": False}, memory=False),
+    "no recurrence": Variant(model={"carry_state": False}, remembers=False),
     "no hidden state": Variant(model={"carry_state": False}),
     "no weather": Variant(cube=lambda cube: replace(cube, weather=Series(), future=Series())),
     "shuffled": Variant(cube=shuffled),
@@ -106,9 +106,8 @@ VARIANTS = {
 
 def losses(name: str, cube: Cube, split: Split, config: Config, folder: Path) -> np.ndarray:
     """Daily deviance on the test slice, [m]."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted = calibrate(new_forecaster(name, config).fit(cube, split, folder), cube, split)
-    intensity = fitted.forecaster.predict(cube, scored(cube, split, "test")).intensity
+    fitted = create_forecaster(name, config).fit(cube, split, folder)
+    intensity = fitted.forecast(cube, scored(cube, split, "test")).intensity
     return daily_losses(intensity, outcomes(cube, split, "test"))["poisson_deviance"]
 
 
@@ -130,12 +129,12 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
         click.echo(f"{label:28s} deviance {draws[label].estimate:.6f}")
 
     add("rolling climatology", "rolling_climatology", cube, stages.config)
-    with patch.object(RollingClimatology, "half_lives", (RATE_DAYS, COUNT_DAYS)):
+    with patch.object(RollingClimatology, "half_lives", SLOW):
         add("shuffled climatology", "rolling_climatology", shuffled(cube), stages.config)
     for label in dict.fromkeys(["full", *(chosen or VARIANTS)]):
         variant, plain = VARIANTS[label], stages.config.model_dump(mode="json")
         plain["model"] |= variant.model or {}
-        with nullcontext() if variant.memory else forgetful(), nullcontext() if variant.excitation else calm():
+        with nullcontext() if variant.remembers else forgetful(), nullcontext() if variant.excitation else calm():
             add(label, "gcrn", variant.cube(cube), parse(plain, label))
 
     result: dict[str, Any] = {"deviance": {label: draw.estimate for label, draw in draws.items()}}
@@ -152,7 +151,7 @@ def main(config: str, overrides: tuple[str, ...], chosen: tuple[str, ...]) -> No
             result["cost"][label] = [1e5 * i.low, 1e5 * i.estimate, 1e5 * i.high]
             low, estimate, high = result["cost"][label]
             click.echo(f"{label:22s} − {base:20s} {estimate:+7.1f} [{low:+.1f}, {high:+.1f}] × 1e-5")
-    (folder / "ablation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "ablation.json", result)
     click.echo(f"wrote {folder / 'ablation.json'}")
 
 

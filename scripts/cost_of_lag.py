@@ -16,18 +16,18 @@ Differences are from `at once`, with paired 95 % intervals over weekly blocks of
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
-from stforecast.evaluation.backtest import Fitted, calibrate, outcomes, scored
-from stforecast.forecasters.members import in_order, new_forecaster
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.errors import ConfigError
-from stforecast.forecasters.base import forecaster_class
+from stforecast.features.targets import outcomes, scored
+from stforecast.files import write_json
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.registry import create_forecaster, in_order, kind_of, names_of
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.bootstrap import Draws, average_precision_draws, day_weights, difference, mean_draws
 from stforecast.scoring.intensity import pool
@@ -65,32 +65,28 @@ def costs(stages: Stages, which: Slice = "test") -> dict[str, dict[str, Scores]]
     issues, truth = scored(at_once, split, which), outcomes(at_once, split, which)
     weights = day_weights(len(issues), seed=stages.config.seed)
 
-    def scores(fitted: Fitted, cube: Cube) -> Scores:
-        intensity = fitted.forecaster.predict(cube, issues).intensity
+    def scores(fitted: Forecaster, cube: Cube) -> Scores:
+        intensity = fitted.forecast(cube, issues).intensity
         deviance = daily_losses(intensity, truth)["poisson_deviance"]
         precision = average_precision_draws(pool(intensity), pool(truth), weights)
         return {"average_precision": precision, "poisson_deviance": mean_draws(deviance, weights)}
 
     ideal, real = fits(stages, at_once, split, "at_once"), fits(stages, known, split, "as_known")
     out: dict[str, dict[str, Scores]] = {}
-    for name in stages.config.evaluation.forecasters:
+    for name, kind in names_of(stages.config).items():
         out[name] = {"at once": scores(ideal[name], at_once), "as known": scores(real[name], known)}
-        if not {name, *forecaster_class(name).needs(stages.config)} & READS_ARRIVALS:
+        if not {name, *kind.needs(stages.config)} & READS_ARRIVALS:
             out[name]["unprepared"] = scores(ideal[name], known)
     return out
 
 
-def fits(stages: Stages, cube: Cube, split: Split, folder: str) -> dict[str, Fitted]:
-    """Every forecaster, fitted and calibrated on a record."""
-    out: dict[str, Fitted] = {}
+def fits(stages: Stages, cube: Cube, split: Split, folder: str) -> dict[str, Forecaster]:
+    """Every forecaster, fitted on a record."""
+    out: dict[str, Forecaster] = {}
     for name in in_order(stages.config):
-        forecaster = new_forecaster(name, stages.config)
-        forecaster.given = {
-            part: out[part].forecaster.forecaster for part in forecaster_class(name).needs(stages.config)
-        }
+        parts = {part: out[part] for part in kind_of(name, stages.config).needs(stages.config)}
         place = stages.place.runs / "cost_of_lag" / folder / name
-        place.mkdir(parents=True, exist_ok=True)
-        out[name] = calibrate(forecaster.fit(cube, split, place), cube, split)
+        out[name] = create_forecaster(name, stages.config, parts).fit(cube, split, place)
     return out
 
 
@@ -119,7 +115,7 @@ def main(config: str, overrides: tuple[str, ...]) -> None:
     stages = Stages(load(config, overrides), click.echo)
     plain = report(costs(stages))
     path = stages.place.runs / "cost_of_lag" / "cost_of_lag.json"
-    path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+    write_json(path, plain)
     click.echo(f"wrote {path}")
 
 

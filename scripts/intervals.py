@@ -13,20 +13,21 @@ run. Hours get their own by the same law, fitted on the hours of the validation 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 import click
 import numpy as np
-from stforecast.evaluation.backtest import known_share, outcomes, scored, settled
-from stforecast.evaluation.days import day_sums
 from tqdm import tqdm
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.forecasters.base import Calibrated
+from stforecast.features.targets import known_share, outcomes, scored, settled
+from stforecast.files import write_json
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.days import day_sums
+from stforecast.forecasters.registry import names_of
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.conformal import LEVEL, Spread, fit_dispersion, fit_spread, interval_figures
 from stforecast.scoring.metrics import ALL
@@ -91,10 +92,10 @@ def figures(level: float, lam: np.ndarray, y: np.ndarray, low: np.ndarray, high:
     }
 
 
-def measure(forecaster: Calibrated, cube: Cube, split: Split) -> dict[str, Any]:
+def measure(forecaster: Forecaster, cube: Cube, split: Split) -> dict[str, Any]:
     """The figures of days and hours, by category and decade."""
-    lam, y = forecaster.predict(cube, scored(cube, split, "test")).intensity, outcomes(cube, split, "test")
-    spreads = {"day": forecaster.spreads, "hour": hourly_spreads(forecaster, cube, split)}
+    lam, y = forecaster.forecast(cube, scored(cube, split, "test")).intensity, outcomes(cube, split, "test")
+    spreads = {"day": forecaster.fitted.spreads, "hour": hourly_spreads(forecaster, cube, split)}
     sums: dict[str, Sums] = {"day": day_sums, "hour": hour_sums}
     out: dict[str, Any] = {}
     for unit, of in sums.items():
@@ -103,11 +104,11 @@ def measure(forecaster: Calibrated, cube: Cube, split: Split) -> dict[str, Any]:
     return out
 
 
-def hourly_spreads(forecaster: Calibrated, cube: Cube, split: Split) -> Mapping[str, Spread]:
+def hourly_spreads(forecaster: Forecaster, cube: Cube, split: Split) -> Mapping[str, Spread]:
     """Spreads of hourly counts, fitted on the days of the validation slice that those of daily counts are fitted on."""
     share = known_share(cube, split)
     days = settled(share)
-    lam = forecaster.predict(cube, scored(cube, split, "validation")[days]).intensity * share[days]
+    lam = forecaster.forecast(cube, scored(cube, split, "validation")[days]).intensity * share[days]
     expected = hour_sums(lam, cube.categories)
     came = hour_sums(outcomes(cube, split, "validation")[days], cube.categories)
     return {name: fit_spread(expected[name], came[name]) for name in expected}
@@ -133,12 +134,12 @@ def main(config: str, overrides: tuple[str, ...]) -> None:
     stages = Stages(load(config, overrides), click.echo)
     cube, run = stages.cube(), stages.run()
     split, result = stages.split(cube), {}
-    for name in tqdm(stages.config.evaluation.forecasters, desc="intervals", disable=None):
-        result[name] = measure(run.open(name, stages.config).forecaster, cube, split)
+    for name in tqdm(names_of(stages.config), desc="intervals", disable=None):
+        result[name] = measure(run.open(name, stages.config), cube, split)
         click.echo(f"{name}, {cube.name}, {LEVEL:.0%} intervals on the test slice")
         show(result[name])
     path = run.folder / "intervals.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     click.echo(f"wrote {path}")
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import click
 import numpy as np
-from stforecast.evaluation.backtest import outcomes
 
 from stforecast.config import load
 from stforecast.evaluation.oracle import oracle_of
 from stforecast.events.synthetic import City, drifted, excitation, expected, oracle, simulate
+from stforecast.features.targets import outcomes
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.metrics import poisson_deviance
 

@@ -10,20 +10,20 @@ with α from the effective numbers of cells with and without an event (Cui et al
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import click
 import numpy as np
-from stforecast.evaluation.backtest import calibrate, outcomes, scored
-from stforecast.forecasters.members import new_forecaster
 from tqdm import tqdm
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
+from stforecast.features.targets import outcomes, scored
+from stforecast.files import write_json
 from stforecast.forecasters.gcrn import training
+from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.intensity import pool
@@ -74,16 +74,14 @@ def main(config: str, overrides: tuple[str, ...]) -> None:
         plain["training"] |= {"gamma": gamma, "alpha": weight}
         loss = partial(FocalLoss, proper=kind.startswith("proper"))
         folder = stages.place.runs / "losses" / f"{kind.replace(', ', '_')}_{gamma:g}"
-        folder.mkdir(parents=True, exist_ok=True)
         with patch.object(training, "FocalLoss", loss):
-            forecaster = new_forecaster("gcrn", parse(plain, kind)).fit(cube, split, folder)
-        calibrated = calibrate(forecaster, cube, split).forecaster
+            forecaster = GCRN(parse(plain, kind)).fit(cube, split, folder)
         row: dict[str, Any] = {"loss": kind, "gamma": gamma, "alpha": weight}
         for which in slices:
             issues, counts = scored(cube, split, which), outcomes(cube, split, which)
             row[which] = {
-                "before": figures(forecaster.predict(cube, issues).intensity, counts),
-                "after": figures(calibrated.predict(cube, issues).intensity, counts),
+                "before": figures(forecaster.raw(cube, issues), counts),
+                "after": figures(forecaster.forecast(cube, issues).intensity, counts),
             }
         result.append(row)
         cells = [
@@ -94,7 +92,7 @@ def main(config: str, overrides: tuple[str, ...]) -> None:
         ]
         click.echo(f"{kind:24s} γ {gamma:<3g} α {weight:.2f} | " + " | ".join(cells))
     path = stages.place.runs / "losses" / "losses.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     click.echo(f"deviance × 10³, AP, slope: validation before, after calibration; test before, after. Wrote {path}")
 
 

@@ -19,14 +19,13 @@ from typing import Any
 
 import click
 import numpy as np
-from stforecast.evaluation.backtest import outcomes, scored
-from stforecast.features.reader import Scales
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.features.delay import completeness, windows
+from stforecast.features.scaling import Scales
+from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import write_json
-from stforecast.forecasters.base import forecaster_class
+from stforecast.forecasters.registry import forecaster_class
 from stforecast.forecasters.trees import Trees
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.calibration import fit_calibration
@@ -111,9 +110,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 def measured(forecaster: Trees, cube: Cube, split: Split) -> dict[str, float]:
     """Figures of a fitted ensemble on the validation slice, as it was known at its end."""
-    issues, end = scored(cube, split, "validation"), split.validation_end
-    intensity, counts = forecaster.intensity(cube, issues), outcomes(cube, split, "validation")
-    share = windows(completeness(cube, 0, end, end), issues, cube.horizons)[:, :, None]
+    intensity = forecaster.raw(cube, scored(cube, split, "validation"))
+    counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
     calibrated = fit_calibration(intensity, counts, share).apply(intensity) * share
     return {
         "deviance": 1e3 * poisson_deviance(calibrated, counts),
@@ -134,14 +132,14 @@ def main(tree: str, config: str, overrides: tuple[str, ...], first: int | None) 
     stages.ingest()
     cube = stages.build()
     split, kind = stages.split(cube), forecaster_class(tree)
-    scales = Scales.of(cube, split.train_end)
+    scales = Scales.of(cube.as_known(split.train_end), split.train_end)
     sample, found = None, []
     for changed in SETTINGS[tree][:first]:
         forecaster: Any = kind(stages.config)
         forecaster.settings, forecaster.scales = {**kind.settings, **changed}, scales  # type: ignore[attr-defined]
-        sample = sample or forecaster.sample(cube, split)
+        sample = sample or forecaster.sample(cube, split, stages.config.seed)
         began = time.perf_counter()
-        forecaster.learn(sample)
+        forecaster.fits = [forecaster.fit_rows(sample, stages.config.seed)]
         fitted = time.perf_counter()
         figures = measured(forecaster, cube, split)
         seconds = {"fit": round(fitted - began, 1), "forecast": round(time.perf_counter() - fitted, 1)}
@@ -152,7 +150,6 @@ def main(tree: str, config: str, overrides: tuple[str, ...], first: int | None) 
     for one in found:
         click.echo(line(one))
     path = stages.place.runs / f"tune_{tree}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"city": cube.name, "sampling": stages.config.trees.sampling, "settings": found})
     click.echo(f"wrote {path}")
 

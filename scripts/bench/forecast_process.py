@@ -1,12 +1,16 @@
-"""Where the time of `stforecast forecast` goes, as a process: of a trained city whose walks are kept.
+"""Where the time of `stforecast forecast` goes, as a process: of a trained city whose states are kept.
 
     python scripts/bench/forecast_process.py configs/reference/denver.yaml root=… [KEY=VALUE]…
+    python scripts/bench/forecast_process.py configs/quickstart.yaml --before /tmp/before
 
-The first call forecasts once, so that the walks are kept, and notes which modules that imports. Every round is a new
+The first call forecasts once, so that the states are kept, and notes which modules that imports. Every round is a new
 process that imports these first and then makes the same forecast; parts are measured without those within them. Two
-sides take turns: `kept` with the walks, `replay` without. Both must give the same intensities, within 5e-6 of each.
+sides take turns: `kept` with the states, `replay` without. Both must give the same intensities, within 5e-6 of each.
 What `process` has beyond the sum of the parts is the start and the end of the interpreter and what the benchmark reads.
-The record does not change between rounds, so that `kept` opens and checks its walks and takes no step.
+The record does not change between rounds, so that `kept` opens and checks its states and takes no step.
+
+With --before another checkout takes its turn too, with its own script and kept states. It is called from its own
+folder, so that a relative `root` is that of the city as it was trained there.
 """
 
 from __future__ import annotations
@@ -15,18 +19,20 @@ import atexit
 import gc
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from timing import report, significant, summary, turns
+from workers import ROOT
 
 from stforecast.imports import importing
 
@@ -34,8 +40,8 @@ PARTS = {
     "stforecast.pipeline.preparation:Preparation.ingest": "events opened",
     "stforecast.pipeline.stages:Stages.newest": "cube opened",
     "stforecast.pipeline.run:Run.open": "networks opened",
-    "stforecast.forecasters.kept:Kept._keep": "walks written",
-    "stforecast.forecasters.base:Calibrated.predict": "forecast and usual",
+    "stforecast.forecasters.state_cache:StateCache._keep": "states written",
+    "stforecast.forecasters.base:Forecaster.forecast": "forecast and usual",
     "stforecast.delivery.export:map_png": "map.png",
     "stforecast.delivery.export:view_of": "map.html",
     "stforecast.delivery.export:write_map": "map.html",
@@ -72,7 +78,7 @@ class Clock:
         setattr(holder, name, measured)
 
 
-def child(modules: list[str], config: str, overrides: list[str]) -> None:
+def forecast(modules: list[str], config: str, overrides: list[str]) -> None:
     """Forecast in this process and print what took how long, as the last line."""
     began, given = time.perf_counter(), set(sys.modules)
     atexit.register(gc.freeze)  # as the command does
@@ -99,46 +105,49 @@ def child(modules: list[str], config: str, overrides: list[str]) -> None:
     print(json.dumps({"parts": parts, "modules": loaded, "intensity": intensity}))
 
 
-def called(modules: list[str], config: str, overrides: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
+def called(checkout: Path, modules: list[str], config: str, overrides: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
     """Seconds of a process, and what it says."""
-    command = [sys.executable, __file__, "--child", json.dumps(modules), config, *overrides]
+    script = checkout / Path(__file__).relative_to(ROOT)
+    command = [sys.executable, str(script), "--child", json.dumps(modules), config, *overrides]
+    environment, folder = os.environ | {"PYTHONPATH": str(checkout)}, None if checkout == ROOT else checkout
     began = time.perf_counter()
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return time.perf_counter() - began, json.loads(out.splitlines()[-1])
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+    return time.perf_counter() - began, json.loads(done.stdout.splitlines()[-1])
 
 
 @click.command()
 @click.argument("config")
 @click.argument("overrides", nargs=-1)
+@click.option("--before", type=click.Path(exists=True, path_type=Path), help="Checkout to compare with.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--child", hidden=True)
-def main(config: str, overrides: tuple[str, ...], rounds: int, output: Path | None, **more: str | None) -> None:
+def main(
+    config: str, overrides: tuple[str, ...], before: Path | None, rounds: int, output: Path | None, child: str | None
+) -> None:
     """Measure the process of a forecast, part by part."""
-    if more["child"] is not None:
-        child(json.loads(more["child"]), config, list(overrides))
+    if child is not None:
+        forecast(json.loads(child), config, list(overrides))
         return
     from stforecast.config import load
     from stforecast.config.workspace import Workspace
 
     loaded = load(config, list(overrides))
     state = Workspace(loaded.root, loaded.city).latest() / "state"
-    modules = called([], config, overrides)[1]["modules"]
-    parts: dict[str, list[dict[str, float]]] = {"replay": [], "kept": []}
+    checkouts = {"replay": ROOT, "kept": ROOT} | ({"before": before.resolve()} if before else {})
+    modules = {at: called(at, [], config, overrides)[1]["modules"] for at in {*checkouts.values()}}
+    parts: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
     found: dict[str, np.ndarray] = {}
 
-    def side(name: str) -> Callable[[], float]:
-        def call() -> float:
-            if name == "replay":
-                shutil.rmtree(state, ignore_errors=True)
-            seconds, told = called(modules, config, overrides)
-            parts[name].append({**told["parts"], "process": seconds})
-            found[name] = np.array(told["intensity"])
-            return seconds
+    def call(name: str, checkout: Path) -> float:
+        if name == "replay":
+            shutil.rmtree(state, ignore_errors=True)
+        seconds, told = called(checkout, modules[checkout], config, overrides)
+        parts[name].append({**told["parts"], "process": seconds})
+        found[name] = np.array(told["intensity"])
+        return seconds
 
-        return call
-
-    seconds = turns({name: side(name) for name in parts}, rounds)
+    seconds = turns({name: partial(call, name, checkout) for name, checkout in checkouts.items()}, rounds)
     apart = float(np.abs(found["kept"] / found["replay"] - 1).max())
     if apart > 5e-6:
         raise SystemExit(f"kept and replayed forecasts differ by {apart:.1e}")
@@ -146,7 +155,8 @@ def main(config: str, overrides: tuple[str, ...], rounds: int, output: Path | No
         name: {part: significant(float(np.median([one[part] for one in rows[1:]]))) for part in rows[0]}
         for name, rows in parts.items()
     }
-    report("forecast_process", {"seconds": summary(seconds, "replay"), "parts": medians, "apart": apart}, output)
+    base = "before" if before else "replay"
+    report("forecast_process", {"seconds": summary(seconds, base), "parts": medians, "apart": apart}, output)
 
 
 if __name__ == "__main__":

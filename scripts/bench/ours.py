@@ -1,8 +1,9 @@
 """This package as a side of the benchmarks: a worker that opens or simulates a city and trains on it.
 
-    python scripts/bench/ours.py        (other scripts start it, with the checkout to be measured on PYTHONPATH)
+    python scripts/bench/ours.py        (other scripts start it, that of the checkout to be measured)
 
-`updates` and `HourlyCell` are all that know how the network is trained; the rest is Config, Cube and clocks.
+`updates` and `HourlyCell` are all that know how the network is trained; the rest is Config, Cube and clocks. What it is
+asked and what it answers stay the same from version to version, so that `step.py` can set two of them side by side.
 """
 
 from __future__ import annotations
@@ -25,32 +26,28 @@ from workers import serve
 from stforecast.config import Config, load, parse
 from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
-
-try:
-    from stforecast.forecasters.gcrn.allocator import keep_freed
-except ImportError:  # an older checkout
-
-    def keep_freed() -> None: ...
-
-
-from stforecast.features.reader import Reader, Scales
-
-from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device, patch_steps
+from stforecast.features.builder import FeatureBuilder
+from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.allocator import keep_freed
+from stforecast.forecasters.gcrn.cell import recur
+from stforecast.forecasters.gcrn.cost import cost
+from stforecast.forecasters.gcrn.fitting import patch_steps
+from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
 from stforecast.forecasters.gcrn.propagation import Propagation
-from stforecast.forecasters.gcrn.training import Module, Stream, Validation, settings_of
+from stforecast.forecasters.gcrn.segments import Stream
+from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
 
 def module_of(cube: Cube, split: Split, config: Config) -> Module:
-    """The network with its training slice, as `GCRN.fit` makes them; on a GPU where there is one."""
+    """The network with its training slice, as `GCRN.learn` makes them; on a GPU where there is one."""
     torch.manual_seed(config.seed)
     scales, device = Scales.of(cube, split.train_end), choose_device(config)
-    reader = Reader(cube, scales, patch_steps(config, cube), device)
-    module = Module(settings_of(config, cube, reader, scales), reader.edges.cpu()).to(device)
-    module.stream = Stream(cube, split, config, reader)
-    if hasattr(module, "compile_step"):  # which older checkouts lack
-        module.compile_step()
+    builder = FeatureBuilder(cube, scales, patch_steps(config, cube), device)
+    module = Module(settings_of(config, cube, builder, scales), builder.edges.cpu()).to(device)
+    module.stream = Stream(cube, split, config, builder)
+    module.compile_step()
     return module
 
 
@@ -76,8 +73,7 @@ def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
             if schedule.last_epoch < schedule.total_steps - 1:
                 schedule.step()
             module.on_train_batch_end(None, batch, i)
-            parts = batch if isinstance(batch, list) else [batch]  # one stretch before there were streams side by side
-            yield sum(len(part.inputs.log_rate) for part in parts), float(loss.detach())
+            yield len(batch.inputs.log_rate), float(loss.detach())
 
 
 class HourlyCell(nn.Module):
@@ -93,8 +89,6 @@ class HourlyCell(nn.Module):
         self.hidden = hidden
 
     def forward(self, x: Tensor) -> Tensor:
-        from stforecast.forecasters.gcrn.cell import recur  # which older checkouts lack
-
         c = x.shape[2]
         x = nn.functional.pad(x, (0, self.more))
         t, n, width = x.shape
@@ -172,15 +166,15 @@ class Ours:
         return {"seconds": time.perf_counter() - began, "origins": count}
 
     def limit(self) -> dict[str, Any]:
-        """What an origin asks of the machine, over the walk of an epoch's first updates, and what the machine can do.
+        """What an origin asks of the machine, over an epoch's first updates, and what the machine can do.
 
         Floating-point operations of the matrix products; bytes that operations read and write; operations begun.
         """
         from torch.utils.flop_counter import FlopCounterMode
 
         module = module_of(self.cube, self.split, self.config)
-        one, per_walk = updates(module, self.config.training.clip), module.stream.reader.record.stretch
-        count = max(1, per_walk // self.config.training.truncation)
+        one, read = updates(module, self.config.training.clip), module.stream.builder.segment
+        count = max(1, read // self.config.training.truncation)  # features are read for so many updates at a time
         list(islice(one, count))
         with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter, Traffic() as traffic:
             origins = sum(made for made, _ in islice(one, count))
@@ -203,20 +197,18 @@ class Ours:
     def validate(self) -> dict[str, Any]:
         """Read the validation slice and forecast it, as at the end of an epoch."""
         module = module_of(self.cube, self.split, self.config)
-        check = Validation(self.cube, self.split, module.stream.reader, self.config.training.truncation)
+        check = Validation(self.cube, self.split, module.stream.builder, self.config.training.truncation)
         check.intensity(module.best, module.graph)
         return memory()
 
     def fit(self) -> dict[str, Any]:
         """A training run of `training.max_epochs`, as `stforecast train` does it."""
         began = time.perf_counter()
-        GCRN(self.config).fit(self.cube, self.split)
+        GCRN(self.config).learn(self.cube, self.split)
         return {"seconds": time.perf_counter() - began, **memory()}
 
     def predicted(self) -> dict[str, Any]:
         """Bytes by item, as `stforecast doctor` prints them."""
-        from stforecast.forecasters.gcrn.cost import cost
-
         return dict(cost(self.cube, self.config))
 
     def facts(self) -> dict[str, Any]:

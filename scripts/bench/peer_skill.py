@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,12 +22,12 @@ import numpy as np
 import torch
 from cities import built, simulated
 from peers import PEERS
-from stforecast.evaluation.backtest import outcomes, scored
 from timing import report, significant
 from workers import Worker
 
 from stforecast.config import load, parse
 from stforecast.cube import Cube
+from stforecast.features.targets import outcomes, scored
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.pipeline.stages import Stages
@@ -90,13 +91,10 @@ def main(
         cube = built(options)[0]
     split = Stages(options, print).split(cube)
     began = time.perf_counter()
-    network = GCRN(options).fit(cube, split)
+    (network := GCRN(options)).learn(cube, split)
     took = time.perf_counter() - began
-    climatology = RollingClimatology(options).fit(cube, split)
-    losses = {
-        "gcrn": deviance(lambda issues: network.intensity(cube, issues), cube, split, every),
-        "rolling_climatology": deviance(lambda issues: climatology.intensity(cube, issues), cube, split, every),
-    }
+    (climatology := RollingClimatology(options)).learn(cube, split)
+    losses = {one.name: deviance(partial(one.raw, cube), cube, split, every) for one in (network, climatology)}
     with TemporaryDirectory() as folder:
         data = Path(folder) / "counts.npz"
         np.savez(data, counts=cube.dense().numpy(), edges=cube.edges)

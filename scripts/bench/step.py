@@ -1,12 +1,12 @@
 """The training step of this checkout beside that of another: the same cube, seed and number of updates.
 
-    git worktree add /tmp/before f1cc6e4
+    git worktree add /tmp/before COMMIT
     python scripts/bench/step.py configs/reference/denver.yaml source.path=… root=… model.hidden=64 --before /tmp/before
     python scripts/bench/step.py --small --before /tmp/before
 
-Each side is a process that imports its own `stforecast`; they take turns. Losses are the mean over the last updates of
-both, whose settings must be the same to be compared; where they differ, the figures say so. Without --before this
-checkout stands on both sides: losses are then equal to the last bit, and the ratio tells the noise.
+Each side is a process with its own `ours.py` and `stforecast`; they take turns. Losses are the mean over the last
+updates of both, whose settings must be the same to be compared; where they differ, the figures say so. Without
+--before this checkout stands on both sides: losses are then equal to the last bit, and the ratio tells the noise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the benchmarks share: sides measured round by round in one run, their medians and spread, and a report as JSON.
 
 Sides take turns, so that what else the machine does falls on all of them. A ratio is base / side: how many times
-faster than `base` that side is.
+faster than `base` that side is; its 95 % interval is from rounds drawn anew, those of both sides together.
 """
 
 from __future__ import annotations
@@ -50,16 +50,21 @@ def turns(sides: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[
 
 def summary(seconds: dict[str, list[float]], base: str) -> dict[str, Any]:
     """Median, quartiles and least in seconds of each side, and the ratio of the median of `base` to its own."""
+    rounds = len(seconds[base])
+    drawn = np.random.default_rng(0).integers(rounds, size=(2000, rounds))
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    draws = {name: np.median(np.array(values)[drawn], 1) for name, values in seconds.items()}
     found = {}
     for name, values in seconds.items():
         low, high = np.quantile(values, (0.25, 0.75))
+        ratios = np.quantile(draws[base] / draws[name], (0.025, 0.975))
         found[name] = {
             "median_s": significant(medians[name]),
             "quartiles_s": [significant(low), significant(high)],
             "least_s": significant(min(values)),
             "rounds": len(values),
             "ratio": significant(medians[base] / medians[name]),
+            "ratio_interval": [significant(ratio) for ratio in ratios],
         }
     return found
 

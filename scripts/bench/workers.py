@@ -21,12 +21,12 @@ class Worker:
     """A script that calls `serve`.
 
     Args:
-        python: interpreter; script: beside this file; arguments: of its command line.
-        checkout: whose `stforecast` it imports.
+        python: interpreter; script: in `scripts/bench`; arguments: of its command line.
+        checkout: whose script it is and whose `stforecast` that imports.
     """
 
     def __init__(self, python: str, script: str, *arguments: str, checkout: Path = ROOT) -> None:
-        command = [python, str(Path(__file__).with_name(script)), *arguments]
+        command = [python, str(checkout / "scripts/bench" / script), *arguments]
         environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONWARNINGS": "ignore"}
         self.name = f"{script} {' '.join(arguments)}".strip()
         self.process = subprocess.Popen(

@@ -10,13 +10,12 @@ from typing import Any
 import click
 import numpy as np
 from metrics import Metric
-from stforecast.evaluation.backtest import calibrate
-from stforecast.forecasters.members import in_order, new_forecaster
 
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.files import write_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.registry import create_forecaster, in_order, kind_of
 from stforecast.scoring.bootstrap import Interval, day_weights, difference, interval
 from stforecast.scoring.splits import Split
 
@@ -35,12 +34,10 @@ def intensities(
     """
     fitted: dict[str, Forecaster] = {}
     for name in in_order(config):
-        forecaster = new_forecaster(name, config)
-        forecaster.given = fitted
-        with TemporaryDirectory() as folder:
-            fitted[name] = forecaster.fit(cube, split, Path(folder))
-        delivered = calibrate(forecaster, cube, split).forecaster.predict(cube, issues).intensity
-        yield name, forecaster.intensity(cube, issues)[:, 0], delivered[:, 0]
+        parts = {part: fitted[part] for part in kind_of(name, config).needs(config)}
+        with TemporaryDirectory() as folder:  # without one the network keeps its last epoch, not its best
+            one = fitted[name] = create_forecaster(name, config, parts).fit(cube, split, Path(folder))
+        yield name, one.raw(cube, issues)[:, 0], one.forecast(cube, issues).intensity[:, 0]
 
 
 def measured(rows: Mapping[str, Row], days: int, block_days: int, against: str) -> dict[str, Any]:

@@ -47,10 +47,15 @@ def test_sides_take_turns_after_one_unmeasured_call_each() -> None:
 
 
 def test_a_ratio_is_how_many_times_faster_than_the_base() -> None:
-    found = timing.summary({"slow": [4.0, 8.0, 6.0, 100.0, 2.0], "fast": [3.0, 2.0, 2.0]}, base="slow")
-    assert found["slow"] == {"median_s": 6, "quartiles_s": [4, 8], "least_s": 2, "rounds": 5, "ratio": 1}
+    found = timing.summary({"slow": [4.0, 8.0, 6.0, 100.0, 2.0], "fast": [3.0, 2.0, 2.0, 2.0, 1.0]}, base="slow")
+    same = {"ratio": 1, "ratio_interval": [1, 1]}
+    assert found["slow"] == {"median_s": 6, "quartiles_s": [4, 8], "least_s": 2, "rounds": 5, **same}
     assert found["fast"]["median_s"] == 2
     assert found["fast"]["ratio"] == 3
+    low, high = found["fast"]["ratio_interval"]
+    assert 1 < low < 3 < high <= 50
+    steady = timing.summary({"slow": [2.0, 20.0, 4.0], "fast": [1.0, 10.0, 2.0]}, base="slow")
+    assert steady["fast"]["ratio_interval"] == [2, 2]  # what slows both sides in a round leaves the ratio alone
 
 
 def test_an_exponent_is_the_slope_of_logarithms() -> None:
@@ -128,7 +133,7 @@ def test_scaling_of_a_small_axis(tmp_path: Path) -> None:
     assert found["hexagons"]["peak_bytes"][1] > found["hexagons"]["peak_bytes"][0]
 
 
-def test_a_kept_walk_forecasts_what_a_replay_does() -> None:
+def test_a_kept_state_forecasts_what_a_replay_does() -> None:
     options = ("--hexagons", "20", "--seeds", "1", "--days", "60", "--hidden", "8", "--rounds", "1")
     done = CliRunner().invoke(import_module("forecast").main, [*options])
     assert done.exit_code == 0, done.output

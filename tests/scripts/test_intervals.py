@@ -8,11 +8,13 @@ from typing import cast
 
 import numpy as np
 import pytest
-from stforecast.evaluation.days import day_sums
 
 from stforecast.cube import Cube
 from stforecast.features.delay import windows
-from stforecast.forecasters.base import Calibrated
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.calibrated import ValidationFit
+from stforecast.forecasters.days import day_sums
+from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread, fit_spread
 from stforecast.scoring.splits import make_split
 
@@ -51,9 +53,10 @@ def test_hours_clump_more_than_days_and_have_their_own_fit() -> None:
     expected, came = (day_sums(values.reshape(-1, 24, n, c), cube.categories) for values in (lam, y))
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}
     told = SimpleNamespace(
-        spreads=spreads, predict=lambda cube, issues: SimpleNamespace(intensity=windows(lam, issues, cube.horizons))
+        fitted=ValidationFit(Calibration.identity(c), spreads),
+        forecast=lambda cube, issues: SimpleNamespace(intensity=windows(lam, issues, cube.horizons)),
     )
-    found = measure(cast(Calibrated, told), cube, split)
+    found = measure(cast(Forecaster, told), cube, split)
     assert {*found} == {"day", "hour"}
     for unit, busiest in (("day", "10 and more"), ("hour", "1 to 10")):
         assert [*found[unit]] == ["all", *cube.categories]
