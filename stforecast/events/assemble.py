@@ -24,7 +24,7 @@ from stforecast.events.place_checks import (
     place_outliers,
 )
 from stforecast.events.rules import IngestRules
-from stforecast.events.schema import COLUMNS, REPEATED, TEXT, TEXTS, TIMES
+from stforecast.events.schema import COLUMNS, DTYPES, REPEATED, TEXT
 from stforecast.files import atomic_path
 
 ROWS = 1 << 20  # rows of events.parquet made at once
@@ -200,6 +200,5 @@ class Partitions:
 
 def _schema() -> pa.Schema:
     """The schema of events.parquet, with what pandas wants to know of it."""
-    kinds = dict.fromkeys(TEXTS, TEXT) | dict.fromkeys(TIMES, "datetime64[us, UTC]") | {"arrest": "boolean"}
-    empty = {name: pd.Series(dtype=kinds.get(name, "float64")) for name in COLUMNS}
-    return pa.Schema.from_pandas(pd.DataFrame(empty), preserve_index=False)
+    empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in DTYPES.items()})
+    return pa.Schema.from_pandas(empty, preserve_index=False)

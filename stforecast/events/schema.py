@@ -32,18 +32,21 @@ from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path, read_json, write_json
 
 SCHEMA = 1
+TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
+UTC_TIME = "datetime64[us, UTC]"
+DTYPES: dict[str, Any] = {
+    **dict.fromkeys(("event_id", "incident_id"), TEXT),
+    **dict.fromkeys(("occurred_at", "occurred_until", "reported_at"), UTC_TIME),
+    **dict.fromkeys(("latitude", "longitude"), "float64"),
+    **dict.fromkeys(("offence", "category", "district"), TEXT),
+    "arrest": "boolean",
+}
+COLUMNS = tuple(DTYPES)
 TIMES = ("occurred_at", "occurred_until", "reported_at")
-TEXTS = ("event_id", "incident_id", "offence", "category", "district")
-COLUMNS = (
-    *("event_id", "incident_id", "occurred_at", "occurred_until", "reported_at", "latitude", "longitude"),
-    *("offence", "category", "district", "arrest"),
-)
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
 AGAIN = "Run `stforecast ingest` again."
-UTC_TIME = "datetime64[us, UTC]"
-TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
 # Arrow's columns are let go one by one as pandas takes them over
 TO_PANDAS: dict[str, Any] = {
     "types_mapper": {pa.bool_(): pd.BooleanDtype()}.get,
@@ -138,18 +141,11 @@ def _tried(time_format: Callable[..., Any], path: Path, **how: Any) -> Any:
 def _check(frame: pd.DataFrame) -> None:
     if list(frame.columns) != list(COLUMNS):
         raise ArtefactError(f"event table: expected the columns {list(COLUMNS)}, found {list(frame.columns)}.")
-    for column in COLUMNS:
-        dtype = frame[column].dtype
-        if column in TIMES:
-            good, expected = str(dtype) == UTC_TIME, UTC_TIME
-        elif column in TEXTS:
-            good, expected = pd.api.types.is_string_dtype(dtype) or not frame[column].notna().any(), "str"
-        elif column == "arrest":
-            good, expected = str(dtype) == "boolean", "boolean"
-        else:
-            good, expected = str(dtype) == "float64", "float64"
-        if not good:
-            raise ArtefactError(f"event table: {column} has dtype {dtype}, expected {expected}.")
+    for column, expected in DTYPES.items():
+        found, values = frame[column].dtype, frame[column]
+        text = expected is TEXT and (pd.api.types.is_string_dtype(found) or not values.notna().any())
+        if not text and str(found) != str(expected):
+            raise ArtefactError(f"event table: {column} has dtype {found}, expected {expected}.")
     empty = [column for column in REQUIRED if frame[column].isna().any()]
     if empty:
         raise ArtefactError(f"event table: null values in {', '.join(empty)}.")

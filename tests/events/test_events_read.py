@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stforecast.config.sections import Columns
 from stforecast.errors import DataError
-from stforecast.events.readers.csv_records import CUT, LONG, QUOTE, SHORT, _careful, _fast, parse_lines
+from stforecast.events.readers.csv_records import CUT, LONG, QUOTE, SHORT, parse_lines
 from stforecast.events.readers.header import locate
 from stforecast.events.readers.read_file import read
 
@@ -107,13 +107,13 @@ cells = st.text(alphabet='ab",\n\r ', max_size=4)
 lines_of_text = st.lists(st.lists(cells, min_size=1, max_size=4).map(",".join), max_size=12).map("\n".join)
 
 
-def whole(text: str, block: int, way=parse_lines):
+def whole(text: str, block: int):
     """Parse a text block by block, as `read` does."""
     header, rest, first, out = ["a", "b", "c"], [], 2, ([], [], [])
     lines = list(io.StringIO(text, newline=""))
     while True:
         more, lines = lines[:block], lines[block:]
-        records = way(rest + more, header, ",", first, not more)
+        records = parse_lines(rest + more, header, ",", first, not more)
         out[0].extend(records.rows)
         out[1].extend(records.lines)
         out[2].extend(records.broken)
@@ -125,10 +125,9 @@ def whole(text: str, block: int, way=parse_lines):
 
 @given(lines_of_text, st.integers(1, 6))
 @settings(max_examples=300)
-def test_any_block_size_and_both_ways_agree(text, block):
-    expected = whole(text, 10**6, _careful)
+def test_any_block_size_gives_the_same(text, block):
+    expected = whole(text, 10**6)
     assert whole(text, block) == expected
-    assert whole(text, 10**6) == expected
     starts = expected[1] + [line for line, _, _ in expected[2]]
     assert len(starts) == len(set(starts))
     assert expected[1] == sorted(expected[1])
@@ -142,12 +141,6 @@ def test_well_formed_csv_as_the_standard_library_reads_it(table):
     got = whole(buffer.getvalue(), 3)
     assert [tuple(row) for row in got[0]] == table
     assert got[2] == []
-
-
-def test_the_fast_way_is_taken_on_clean_lines():
-    assert _fast(["1,2,3\n", '"4",5,6\n'], ["a", "b", "c"], ",") == [["1", "2", "3"], ["4", "5", "6"]]
-    assert _fast(["1,2,3\n", '4,5,"6\n'], ["a", "b", "c"], ",") is None
-    assert _fast(["1,2,3\n", "a,b,c\n"], ["a", "b", "c"], ",") is None
 
 
 @pytest.mark.parametrize("header", [["ID", "Primary Type"], ["id", "primary_type"], ["Id", "PrimaryType"]])

@@ -145,10 +145,10 @@ def _apart(column: Column, places: PlaceColumns) -> float:
     rows = column.filled & np.isfinite(places.x)
     which = which[rows]
     counts = np.bincount(which, minlength=len(distinct))
-    in_bounds = total = 0.0
+    within = total = 0.0
     for values in (places.x[rows], places.y[rows]):
         values = np.clip(values, *np.quantile(values, [0.01, 0.99]))
         means = np.bincount(which, values, len(distinct)) / np.maximum(counts, 1)
-        in_bounds += float(np.mean((values - means[which]) ** 2))
+        within += float(np.mean((values - means[which]) ** 2))
         total += float(np.var(values))
-    return 1 - in_bounds / max(total, 1e-12)
+    return 1 - within / max(total, 1e-12)

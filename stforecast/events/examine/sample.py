@@ -60,11 +60,11 @@ def sample_files(files: Sequence[Path]) -> Sample:
         DataError: a file cannot be read, or none has a row.
     """
     frames: list[pd.DataFrame] = []
-    to_degrees, notes, share = [], dict[str, None](), 1.0
+    in_degrees, notes, share = [], dict[str, None](), 1.0
     for path in files:
         for chunk in prefetch(read(path, None, block=BLOCK)):
             frames.append(_head(chunk.frame, share))
-            to_degrees.append(chunk.in_degrees)
+            in_degrees.append(chunk.in_degrees)
             notes |= dict.fromkeys([chunk.note] if chunk.note else [])
             while sum(map(len, frames)) > ROWS:
                 share /= 2
@@ -80,7 +80,7 @@ def sample_files(files: Sequence[Path]) -> Sample:
     return Sample(
         {name.removeprefix(RAW_PREFIX): texts(name) for name in map(str, sample) if name.startswith(RAW_PREFIX)},
         {name: values for name in _PLACE if name in sample and not is_empty(values := texts(name)).all()},
-        all(to_degrees),
+        all(in_degrees),
         sample[lines].assign(file=sample["file"].astype("category")),
         share == 1,
         tuple(notes),

@@ -43,51 +43,42 @@ PACKED = (".gz", ".xz", ".bz2")  # behind any of them
 _EXPORT = "Export the reports as CSV, GeoJSON or Parquet."
 _UNPACK = "Unpack it and name the files in it under source.path."
 _IN_R = "Write its table with write.csv in R."
-_READ: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"PAR1", "parquet"),
-    (0, b"ARROW1\x00\x00", "arrow"),
-    (0, b"PK\x03\x04", "zip"),
-    (0, b"PK\x05\x06", "zip"),
-    (0, b"PK\x07\x08", "zip"),
-    (0, b"\x1f\x8b", "gzip"),
-    (0, b"\xfd7zXZ\x00", "xz"),
-    (4, b"1AY&SY", "bzip2"),
-    (257, b"ustar", "tar"),
-    (0, b"\x00\x00\x27\x0a", "shapefile"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "workbook"),  # of Excel 97, or locked
+# byte at which a kind of file has one of some marks, those marks, and the kind
+_READ: tuple[tuple[int, tuple[bytes, ...], Kind], ...] = (
+    (0, (b"PAR1",), "parquet"),
+    (0, (b"ARROW1\x00\x00",), "arrow"),
+    (0, (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"), "zip"),
+    (0, (b"\x1f\x8b",), "gzip"),
+    (0, (b"\xfd7zXZ\x00",), "xz"),
+    (4, (b"1AY&SY",), "bzip2"),
+    (257, (b"ustar",), "tar"),
+    (0, (b"\x00\x00\x27\x0a",), "shapefile"),
+    (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",), "workbook"),  # of Excel 97, or locked
 )
+# the same of what is not read, with its name and what to do
 _REFUSED = (
-    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive (.zst)", _UNPACK),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive (.7z)", _UNPACK),
-    (0, b"Rar!\x1a\x07", "a RAR archive (.rar)", _UNPACK),
-    (0, b"\x04\x22\x4d\x18", "an LZ4 archive (.lz4)", _UNPACK),
-    (0, b"\x1f\x9d", "a compressed file (.Z)", _UNPACK),
-    (0, b"%PDF", "a PDF", _EXPORT),
-    (0, b"{\\rtf", "a text document (.rtf)", _EXPORT),
-    (0, b"RDX2\n", "an R workspace (.RData)", _IN_R),
-    (0, b"RDX3\n", "an R workspace (.RData)", _IN_R),
-    (0, b"RDA2\n", "an R workspace (.RData)", _IN_R),
-    (0, b"RDA3\n", "an R workspace (.RData)", _IN_R),
-    (0, b"X\n\x00\x00\x00", "an R object (.rds)", _IN_R),
-    (0, b"SQLite format 3\x00", "an SQLite database and no GeoPackage", _EXPORT),
-    (4, b"Standard Jet DB", "an Access database (.mdb)", _EXPORT),
-    (4, b"Standard ACE DB", "an Access database (.accdb)", _EXPORT),
-    (0, b"FEA1", "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
-    (0, b"Obj\x01", "Avro", _EXPORT),
-    (0, b"\x89HDF\r\n\x1a\n", "HDF5", _EXPORT),
-    (0, b"CDF\x01", "NetCDF", _EXPORT),
-    (0, b"$FL2", "an SPSS file (.sav)", _EXPORT),
-    (0, b"<stata_dta>", "a Stata file (.dta)", _EXPORT),
-    (84, b"SAS FILE", "a SAS file (.sas7bdat)", _EXPORT),
-    (0, b"fgb\x03", "FlatGeobuf", _EXPORT),
-    (0, b"\x89PNG", "an image", _EXPORT),
-    (0, b"\xff\xd8\xff", "an image", _EXPORT),
-    (0, b"GIF87a", "an image", _EXPORT),
-    (0, b"GIF89a", "an image", _EXPORT),
-    (0, b"II*\x00", "an image", _EXPORT),
-    (0, b"MM\x00*", "an image", _EXPORT),
-    (0, b"\x80\x04\x95", "a Python pickle", _EXPORT),
-    (0, b"\x80\x05\x95", "a Python pickle", _EXPORT),
+    (0, (b"\x28\xb5\x2f\xfd",), "a Zstandard archive (.zst)", _UNPACK),
+    (0, (b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive (.7z)", _UNPACK),
+    (0, (b"Rar!\x1a\x07",), "a RAR archive (.rar)", _UNPACK),
+    (0, (b"\x04\x22\x4d\x18",), "an LZ4 archive (.lz4)", _UNPACK),
+    (0, (b"\x1f\x9d",), "a compressed file (.Z)", _UNPACK),
+    (0, (b"%PDF",), "a PDF", _EXPORT),
+    (0, (b"{\\rtf",), "a text document (.rtf)", _EXPORT),
+    (0, (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n"), "an R workspace (.RData)", _IN_R),
+    (0, (b"X\n\x00\x00\x00",), "an R object (.rds)", _IN_R),
+    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
+    (4, (b"Standard Jet DB",), "an Access database (.mdb)", _EXPORT),
+    (4, (b"Standard ACE DB",), "an Access database (.accdb)", _EXPORT),
+    (0, (b"FEA1",), "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
+    (0, (b"Obj\x01",), "Avro", _EXPORT),
+    (0, (b"\x89HDF\r\n\x1a\n",), "HDF5", _EXPORT),
+    (0, (b"CDF\x01",), "NetCDF", _EXPORT),
+    (0, (b"$FL2",), "an SPSS file (.sav)", _EXPORT),
+    (0, (b"<stata_dta>",), "a Stata file (.dta)", _EXPORT),
+    (84, (b"SAS FILE",), "a SAS file (.sas7bdat)", _EXPORT),
+    (0, (b"fgb\x03",), "FlatGeobuf", _EXPORT),
+    (0, (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"), "an image", _EXPORT),
+    (0, (b"\x80\x04\x95", b"\x80\x05\x95"), "a Python pickle", _EXPORT),
 )
 _MARKUP = (
     (re.compile(r"<(!doctype\s+html|html|head|body|script)\b", re.I), "a web page (HTML), maybe of a login or an error",
@@ -132,7 +123,7 @@ def detect_format(head: bytes, origin: InputFile) -> Kind:
     return "json" if _JSON.match(text) else "text"
 
 
-def unpack_places(kind: Kind, binary: IO[bytes]) -> IO[bytes] | None:
+def decompressed(kind: Kind, binary: IO[bytes]) -> IO[bytes] | None:
     """The stream that is packed in one; None: this kind is not packed."""
     return cast(IO[bytes], io.BufferedReader(_UNPACKERS[kind](binary))) if kind in _UNPACKERS else None
 

@@ -12,7 +12,6 @@ QUOTE = "unbalanced quote"
 CUT = "file cut short"
 
 BOM = "\ufeff"  # stands in the middle of files that were glued together
-_SENTINEL = "\x00end of block"
 
 
 @dataclass
@@ -46,28 +45,15 @@ class _Feed:
 
 
 def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int, final: bool) -> Records:
-    """Parse physical lines (with their ends), the first of which is line `first` of the file.
+    """Parse physical lines.
 
-    A block in which every line is one record of the right width takes the fast way; both ways agree.
-    final: the file ends with this block.
+    Args:
+        lines: with their ends.
+        header: the names of the columns, which a record has as many fields as.
+        delimiter: between fields.
+        first: the number of the first line in the file.
+        final: the file ends with these lines.
     """
-    rows = _fast(lines, header, delimiter)
-    if rows is not None:
-        return Records(rows, list(range(first, first + len(rows))), [], len(lines))
-    return _careful(lines, header, delimiter, first, final)
-
-
-def _fast(lines: list[str], header: list[str], delimiter: str) -> list[list[str]] | None:
-    try:
-        rows = list(csv.reader([*lines, _SENTINEL], delimiter=delimiter))
-    except csv.Error:
-        return None
-    if rows.pop() != [_SENTINEL] or len(rows) != len(lines) or header in rows or [BOM + header[0], *header[1:]] in rows:
-        return None  # an open quote at the end, records over several lines, or a repeated header
-    return rows if set(map(len, rows)) <= {len(header)} else None
-
-
-def _careful(lines: list[str], header: list[str], delimiter: str, first: int, final: bool) -> Records:
     out = Records()
     while out.used < len(lines):
         start = out.used

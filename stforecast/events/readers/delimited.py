@@ -12,7 +12,7 @@ from stforecast.errors import DataError
 from stforecast.events.readers import csv_blocks as blocks
 from stforecast.events.readers.chunk import Chunk, InputFile, prefetch
 from stforecast.events.readers.decoding import repair_utf8, utf8_blocks
-from stforecast.events.readers.margins import TITLES, find_header, is_footer
+from stforecast.events.readers.header import TITLES, find_header, is_footer
 
 _FOOTERS = 4096  # bytes at the end of a file among which footers are sought
 

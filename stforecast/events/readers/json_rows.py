@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import count, islice
 from typing import IO, Any
@@ -119,20 +119,20 @@ def _rows(text: _Text, members: dict[str, Any], rows_in: Collection[str]) -> Ite
     Args:
         rows_in: the members that hold rows; where they are not those of known writers, nothing else is a row.
     """
-    if rows_in != ROWS_OF and text.sample_files() != "{":
+    if rows_in != ROWS_OF and text.peek() != "{":
         return
-    if text.sample_files() == "[":
+    if text.peek() == "[":
         yield from text.items()
-        if text.sample_files():
+        if text.peek():
             raise ValueError("more text behind the end")
     one_by_one = False
-    while text.sample_files():
+    while text.peek():
         if one_by_one:
             yield text.value()
             continue
         one_by_one = True
         for name in text.names():
-            if name in rows_in and text.sample_files() == "[":
+            if name in rows_in and text.peek() == "[":
                 one_by_one = False
                 members[name] = None  # it is there
                 yield from text.items()
@@ -149,7 +149,7 @@ class _Text:
     def __init__(self, blocks: Iterator[str]) -> None:
         self.blocks, self.text, self.at, self.ended = blocks, "", 0, False
 
-    def sample_files(self) -> str:
+    def peek(self) -> str:
         """The next letter that is not blank; "" at the end."""
         while True:
             found = _BLANK.match(self.text, self.at)
@@ -160,7 +160,7 @@ class _Text:
 
     def take(self, letters: str) -> str:
         """The next letter, which must be one of some."""
-        letter = self.sample_files()
+        letter = self.peek()
         if not letter or letter not in letters:
             raise ValueError(f"expected {' or '.join(letters)}, found {letter or 'the end'}")
         self.at += 1
@@ -168,7 +168,7 @@ class _Text:
 
     def value(self) -> Any:
         """The next value."""
-        self.sample_files()
+        self.peek()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
@@ -183,26 +183,26 @@ class _Text:
 
     def items(self) -> Iterator[Any]:
         """The items of the array that comes."""
-        self.take("[")
-        if self.sample_files() == "]":
-            self.at += 1
-            return
-        while True:
-            yield self.value()
-            if self.take(",]") == "]":
-                return
+        return self._listed("[]", self.value)
 
     def names(self) -> Iterator[str]:
         """The names in the object that comes; before the next one is asked for, its value must have been taken."""
-        self.take("{")
-        if self.sample_files() == "}":
+
+        def name() -> Any:
+            found = self.value()
+            self.take(":")
+            return found
+
+        return self._listed("{}", name)
+
+    def _listed(self, brackets: str, item: Callable[[], Any]) -> Iterator[Any]:
+        self.take(brackets[0])
+        if self.peek() == brackets[1]:
             self.at += 1
             return
         while True:
-            name = self.value()
-            self.take(":")
-            yield name
-            if self.take(",}") == "}":
+            yield item()
+            if self.take(f",{brackets[1]}") == brackets[1]:
                 return
 
     def _more(self) -> None:

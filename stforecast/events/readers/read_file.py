@@ -67,7 +67,7 @@ def _read(origin: InputFile, binary: IO[bytes], depth: int = 1) -> Iterator[Chun
     if depth > DEPTH:
         raise DataError(f"{origin}: is packed more than {DEPTH} times. Unpack it.")
     kind = inside.detect_format(peek_head(binary), origin)
-    if pack_places := inside.unpack_places(kind, binary):
+    if pack_places := inside.decompressed(kind, binary):
         yield from _read(origin, pack_places, depth + 1)
     elif kind == "text":
         yield from delimited.chunks(origin, binary)

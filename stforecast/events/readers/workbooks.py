@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stforecast.errors import DataError
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices
-from stforecast.events.readers.margins import TITLES, find_header, is_footer
+from stforecast.events.readers.header import TITLES, find_header, is_footer
 
 
 def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
