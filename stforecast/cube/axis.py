@@ -50,20 +50,21 @@ class Axis:
         """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""
         return round((_midnight(day, self.offset) - self.start) / DAY) * 24
 
-    def misfits(self, config: Config, hour: np.ndarray) -> list[str]:
+    def warnings(self, config: Config, hour: np.ndarray) -> list[str]:
         """Days asked for that are not in the record, and events, of these steps, far beyond its end; as sentences."""
-        first, last, said = config.source.first_day, config.source.last_day, []
+        first, last = config.source.first_day, config.source.last_day
+        messages = []
         end = self.start + self.steps * HOUR
         if last is None and (strays := int((hour >= self.steps + 24).sum())):
-            said.append(
+            messages.append(
                 f"{strays} events lie long after all others, which end {end:%Y-%m-%d %H:%M} UTC: their dates are taken "
                 "for mistyped. Mend them, or set source.last_day."
             )
         if first and self.start - _midnight(first, self.offset) >= DAY:
-            said.append(f"The record begins {self.start:%Y-%m-%d %H:%M} UTC, after source.first_day {first}.")
+            messages.append(f"The record begins {self.start:%Y-%m-%d %H:%M} UTC, after source.first_day {first}.")
         if last and _midnight(last, self.offset) >= end:
-            said.append(f"The record ends {end:%Y-%m-%d %H:%M} UTC, before source.last_day {last} is over.")
-        return said
+            messages.append(f"The record ends {end:%Y-%m-%d %H:%M} UTC, before source.last_day {last} is over.")
+        return messages
 
 
 def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:

@@ -63,7 +63,7 @@ def build(
     row = pd.Index(area).get_indexer(cell).astype(np.int32)
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     gaps = recorded.gaps_of(config, axis, events.categories)
-    unrecorded = recorded.inside(gaps, hour, category)
+    unrecorded = recorded.in_gaps(gaps, hour, category)
     keep = on_axis & (row >= 0) & ~unrecorded
     del cell
     if not keep.any():
@@ -72,7 +72,7 @@ def build(
             f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
         )
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
-    fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.misfits(config, hour)]
+    fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.warnings(config, hour)]
     total = len(frame)
     del frame  # its memory is wanted for the cells
     pa.default_memory_pool().release_unused()
@@ -122,7 +122,7 @@ def build(
         future=future,
         gaps=gaps,
     )
-    notes |= {"holes": recorded.listed(cube), "fallbacks": [*fallbacks, *recorded.said(cube)]}
+    notes |= {"holes": recorded.hole_list(cube), "fallbacks": [*fallbacks, *recorded.hole_messages(cube)]}
     return replace(cube, notes=notes)
 
 
@@ -161,8 +161,7 @@ def _area(seen: np.ndarray, config: Config, cells: Sequence[str] | None) -> tupl
             f"by its end, at most {counts.max(initial=0)} in a hexagon). Lower grid.min_events or grid.resolution, "
             "or raise split.train."
         )
-    events = "event" if grid.min_events == 1 else "events"
-    return area, f"hexagons with at least {grid.min_events} {events} by the end of the period that is learned from"
+    return area, f"hexagons with at least {grid.min_events} events known by the end of the training slice"
 
 
 def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Series) -> pd.DataFrame:
@@ -204,15 +203,15 @@ def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
 
 def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]:
     """What was assumed, in plain sentences."""
-    said = []
+    messages = []
     unknown, later = (
         int(frame["reported_at"].isna().sum()),
         f"{config.embargo_hours} hours after the hour it occurred in",
     )
     if config.known_time == "reported" and not reported:
-        said.append(f"No report time in the table: each event counts as known {later}.")
+        messages.append(f"No report time in the table: each event counts as known {later}.")
     if reported and unknown:
-        said.append(f"{unknown} events have no report time: such an event counts as known {later}.")
+        messages.append(f"{unknown} events have no report time: such an event counts as known {later}.")
     if config.weather.observed_as_forecast:
-        said.append("Observed weather stands in for a weather forecast: with a real one, what it brings would be less.")
-    return said
+        messages.append("Observed weather stands for a forecast of it: the skill that it brings is an upper bound.")
+    return messages

@@ -30,7 +30,6 @@ from stforecast.instants import ASKED, EXAMPLE, instant
 
 if TYPE_CHECKING:
     import torch
-    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -222,14 +221,6 @@ class Cube:
         weight = self.weight[event] * share
         parts = add_up(hour, self.hexagon[event], self.category[event], self.known_hour[event], weight)
         return replace(self, **parts, until_hour=None)
-
-    def graph(self) -> Data:
-        """The hexagon graph as PyTorch Geometric's `Data` (edge_index; pos as longitude, latitude)."""
-        import torch
-        from torch_geometric.data import Data
-
-        position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
-        return Data(edge_index=torch.tensor(self.edges), pos=torch.tensor(position), num_nodes=self.n)
 
     def with_events(self, keep: np.ndarray | slice) -> Cube:
         """The same cube with only the events of a boolean mask or a slice."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +59,7 @@ def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longit
     import geopandas
 
     frame = _read(path)
-    if key not in frame.columns:
-        attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
-        raise DataError(f"{path}: no attribute {key!r}; it has: {attributes}. Mend grid.district_key.")
+    _check_attributes(path, frame, [key], "grid.district_key")
     points = geopandas.GeoDataFrame(geometry=geopandas.points_from_xy(longitude, latitude), crs="EPSG:4326")
     # the labels under a name of our own: a key called index_right would collide with the join's
     labelled = geopandas.GeoDataFrame({"district": frame[key].to_numpy()}, geometry=frame.geometry.to_numpy(), crs=4326)
@@ -101,9 +99,7 @@ def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) 
     if taken := sorted({*columns} & {*TAKEN}):
         raise ConfigError(f"grid.static_columns: {', '.join(taken)} has a meaning already. Rename it in {path}.")
     frame = _read(path, parts=False)
-    if missing := [name for name in columns if name not in frame.columns]:
-        attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
-        raise DataError(f"{path}: no attribute {missing[0]!r}; it has: {attributes}. Mend grid.static_columns.")
+    _check_attributes(path, frame, columns, "grid.static_columns")
     for name in columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise DataError(f"{path}: attribute {name!r} is not numeric. Mend it, or leave it out.")
@@ -122,6 +118,12 @@ def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) 
     return pd.DataFrame(out).reindex(range(len(cells)))
 
 
+def _check_attributes(path: str | Path, frame: geopandas.GeoDataFrame, names: Iterable[str], key: str) -> None:
+    if missing := [name for name in names if name not in frame.columns]:
+        attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
+        raise DataError(f"{path}: no attribute {missing[0]!r}; it has: {attributes}. Mend {key}.")
+
+
 def _labels(column: pd.Series) -> np.ndarray:
     """Text or None: 5.0 that stands for a number 5 beside a gap becomes "5"."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
@@ -137,8 +139,9 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
         frame = geopandas.read_file(path)
     except Exception as error:  # pyogrio, fiona and GDAL raise classes of their own
         raise DataError(f"{path}: cannot be read as polygons ({' '.join(str(error).split())}).") from error
+    nothing = DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
     if not isinstance(frame, geopandas.GeoDataFrame) or frame.empty:
-        raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
+        raise nothing
     if frame.crs is None:
         raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
     frame = frame.to_crs("EPSG:4326")
@@ -148,7 +151,7 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     kinds = ["Polygon"] if parts else ["Polygon", "MultiPolygon"]
     frame = frame[frame.geom_type.isin(kinds) & ~frame.geometry.is_empty].reset_index(drop=True)
     if frame.empty:
-        raise DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
+        raise nothing
     return frame
 
 

@@ -45,7 +45,7 @@ def gaps_of(config: Config, axis: Axis, categories: tuple[str, ...]) -> tuple[Ga
     return tuple(out)
 
 
-def inside(gaps: tuple[Gap, ...], hour: np.ndarray, category: np.ndarray) -> np.ndarray:
+def in_gaps(gaps: tuple[Gap, ...], hour: np.ndarray, category: np.ndarray) -> np.ndarray:
     """Which events [e], by their steps and categories, lie in gaps that are not denied."""
     out = np.zeros(len(hour), bool)
     for gap in gaps:
@@ -56,7 +56,7 @@ def inside(gaps: tuple[Gap, ...], hour: np.ndarray, category: np.ndarray) -> np.
     return out
 
 
-def listed(cube: Cube) -> list[dict[str, Any]]:
+def hole_list(cube: Cube) -> list[dict[str, Any]]:
     """The holes as they stand at the record's end, in order: `first` and `last` instant, `category` (None: all),
     `hours`, and whether they are `given`.
 
@@ -85,9 +85,9 @@ def _entry(cube: Cube, hole: Hole) -> dict[str, Any]:
     }
 
 
-def said(cube: Cube) -> Iterator[str]:
+def hole_messages(cube: Cube) -> Iterator[str]:
     """A sentence for every hole, and for every change of level."""
-    for hole in listed(cube):
+    for hole in hole_list(cube):
         local = (pd.Timestamp(hole[key]).tz_convert(cube.time_zone) for key in ("first", "last"))
         begin, end = (f"{time:%Y-%m-%d %H:%M}" for time in local)
         of = f" of category {hole['category']}" if hole["category"] else ""
@@ -97,11 +97,11 @@ def said(cube: Cube) -> Iterator[str]:
             else f"No report{of} from {begin} to {end}, which chance does not explain"
         )
         yield f"{what}: {hole['hours']:,} hours are masked, neither learned from nor scored."
-    yield from changes(cube)
+    yield from level_changes(cube)
 
 
-def said_of_events(events: EventTable, config: Config) -> list[str]:
-    """What `said` will say of the cube of an event table, but for the events that it leaves out."""
+def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
+    """What `hole_messages` will say of the cube of an event table, but for the events that it leaves out."""
     frame = events.columns(("occurred_at", "reported_at", "category"))
     time_zone = str(resolve(config.source).time_zone)
     try:
@@ -111,7 +111,7 @@ def said_of_events(events: EventTable, config: Config) -> list[str]:
     hour = axis.step(frame["occurred_at"])
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes.astype(np.int64)
     gaps = gaps_of(config, axis, events.categories)
-    keep = (hour >= 0) & (hour < axis.steps) & ~inside(gaps, hour, category)
+    keep = (hour >= 0) & (hour < axis.steps) & ~in_gaps(gaps, hour, category)
     cube = Cube.from_events(
         hour[keep],
         np.zeros(int(keep.sum()), np.int64),
@@ -125,10 +125,10 @@ def said_of_events(events: EventTable, config: Config) -> list[str]:
         time_zone=time_zone,
         gaps=gaps,
     )
-    return list(said(cube))
+    return list(hole_messages(cube))
 
 
-def changes(cube: Cube) -> Iterator[str]:
+def level_changes(cube: Cube) -> Iterator[str]:
     """A sentence for every category whose level fell or rose at once, by more than chance, and stayed there."""
     week, masked = WEEK // cube.step_hours, cube.masked_before()
     weeks = cube.steps // week
@@ -138,7 +138,7 @@ def changes(cube: Cube) -> Iterator[str]:
         kept = np.arange(weeks)
         if masked is not None:
             kept = kept[~masked[: weeks * week, category].reshape(weeks, week).any(1)]
-        found = change(counts[kept])
+        found = level_change(counts[kept])
         if found is not None:
             place, before, after = found
             yield (
@@ -148,7 +148,7 @@ def changes(cube: Cube) -> Iterator[str]:
             )
 
 
-def change(counts: np.ndarray) -> tuple[int, float, float] | None:
+def level_change(counts: np.ndarray) -> tuple[int, float, float] | None:
     """Where weekly counts change their level most, and their means before and after; None where they do not.
 
     Every four weeks of the year after lie above, or below, every four weeks of the year before, which chance does once

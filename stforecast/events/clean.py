@@ -141,9 +141,6 @@ def merge(chunks: Sequence[Cleaned]) -> Cleaned:
         frames = [getattr(chunk, name) for chunk in chunks]
         return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
-    evidence = TextEvidence()
-    for chunk in chunks:
-        evidence.add(chunk.evidence)
     return Cleaned(
         stack("events"),
         stack("withdrawals"),
@@ -152,7 +149,7 @@ def merge(chunks: Sequence[Cleaned]) -> Cleaned:
         total("left_out"),
         total("mended"),
         total("offences"),
-        evidence,
+        TextEvidence.total(chunk.evidence for chunk in chunks),
         min((chunk.due for chunk in chunks), default=FOREVER),
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
 from stforecast.events.parsing.timestamp_columns import TimeFormat
@@ -18,7 +17,7 @@ from stforecast.events.readers.chunk import prefetch
 from stforecast.events.readers.header import months_only_error
 from stforecast.events.readers.read_file import read
 from stforecast.events.rules import IngestRules
-from stforecast.events.time_formats import TextEvidence, configured_format, infer_time_formats
+from stforecast.events.time_formats import TextEvidence, guess_time_format, infer_time_formats
 from stforecast.files import fingerprint
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
@@ -64,11 +63,8 @@ class FileCleaner:
     def _guess(self, path: Path) -> TimeFormat:
         """The format that the first rows of a file suggest."""
         chunks = read(path, self.rules.columns, self.rules.needed, GLANCE, self.rules.rows_in)
-        evidence = next((clean(chunk.frame, self.rules, self.now).evidence for chunk in chunks), TextEvidence())
-        try:
-            return infer_time_formats({path: evidence}, self.rules.times)[0][path]
-        except DataError:  # the others may tell
-            return configured_format(self.rules.times)
+        evidence = (clean(chunk.frame, self.rules, self.now).evidence for chunk in chunks)
+        return guess_time_format(next(evidence, TextEvidence()), self.rules.times)
 
     def _partition(self, path: Path, digest: str, time_format: TimeFormat) -> Partition:
         instant = self.now.value // 1000

@@ -59,9 +59,7 @@ def check_times(files: Mapping[str, TextEvidence], rules: TimeRules) -> None:
     Raises:
         DataError: days without times, a clock that lost AM and PM, or times that seem to be UTC and not local.
     """
-    everything = TextEvidence()
-    for evidence in files.values():
-        everything.add(evidence)
+    everything = TextEvidence.total(files.values())
     names = list(files)
     together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
     for name, evidence in [*files.items(), (together, everything)]:
@@ -151,7 +149,7 @@ def likelier_clock(minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules
 
     Args:
         minutes: times as they are written by minute of the day [1440].
-        told: whether they bear a mark of UTC.
+        evidence: whether they bear a mark of UTC.
     """
     january = datetime(2023, 1, 15, tzinfo=ZoneInfo(rules.time_zone))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little

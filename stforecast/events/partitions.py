@@ -54,7 +54,7 @@ class Partition:
 
     @staticmethod
     def open(folder: Path, key: str, now: int) -> Partition | None:
-        """The part of `key` in `folder`; None where it is absent, damaged, or time has made some of it untrue."""
+        """The partition of `key` in `folder`; None where it is absent, damaged, or time has made some of it untrue."""
         path = folder / "part.json"
         try:
             facts = read_json(path) if path.is_file() else {}
@@ -136,7 +136,7 @@ class Partition:
 
 
 def replace_partitions(folder: Path, partitions: Iterable[Partition]) -> None:
-    """Make `folder` hold these parts and no others."""
+    """Make `folder` hold these partitions and no others."""
     wanted = {partition.facts["key"]: partition.folder for partition in partitions}
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():

@@ -27,7 +27,7 @@ MATCHING = 0.5
 """Share of them that has to lie in the configured time zone, or one with the same clocks."""
 BORDER = 0.7
 """Degrees within which a time zone is looked for before its absence stops a run."""
-FAR_KM, STRAY_KM = 150.0, 300.0
+FAR_KM, OUTLIER_KM = 150.0, 300.0
 """Distance of all places from the city that names the time zone, and of one from the middle of all, from which they are
 doubted, and refused, where no bounds confirm them."""
 LEAST = 8
@@ -90,11 +90,11 @@ def check_places(place: np.ndarray, rules: PlaceRules) -> tuple[list[str], list[
         away = _km_to_city(zone, *middle)
         if away is None or away <= FAR_KM:
             return [], []
-        said = [
+        notes = [
             f"The places are around {_named(*middle)}, {away:,.0f} km from the city that names the time zone {zone}. "
             "If that is right, source.bounds says so; if not, check source.crs and the columns of the coordinates."
         ]
-        return (said, []) if is_projected(rules.crs) else ([], said)
+        return (notes, []) if is_projected(rules.crs) else ([], notes)
     for what, (y, x) in _others(latitude, longitude, rules):
         if _share_in(zone, y, x) >= MATCHING:
             hint = " Set source.bounds: what lies in them only exchanged is exchanged." if rules.in_one_column else ""
@@ -113,8 +113,8 @@ def place_outliers(place: np.ndarray, rules: PlaceRules) -> np.ndarray:
     if rules.bounds or not len(place):
         return np.zeros(len(place), bool)
     latitude, longitude = unpack_places(place)
-    far = _km(*_middle(latitude, longitude), latitude, longitude) > STRAY_KM
-    return far & (far.mean() < MATCHING)  # two halves are no city and its strays
+    far = _km(*_middle(latitude, longitude), latitude, longitude) > OUTLIER_KM
+    return far & (far.mean() < MATCHING)  # two halves are no city and its outliers
 
 
 def find_default_places(place: np.ndarray, category: np.ndarray, categories: int) -> list[DefaultPlace]:

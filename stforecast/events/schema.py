@@ -34,15 +34,15 @@ from stforecast.files import atomic_path, read_json, write_json
 SCHEMA = 1
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
 UTC_TIME = "datetime64[us, UTC]"
+TIMES = ("occurred_at", "occurred_until", "reported_at")
 DTYPES: dict[str, Any] = {
     **dict.fromkeys(("event_id", "incident_id"), TEXT),
-    **dict.fromkeys(("occurred_at", "occurred_until", "reported_at"), UTC_TIME),
+    **dict.fromkeys(TIMES, UTC_TIME),
     **dict.fromkeys(("latitude", "longitude"), "float64"),
     **dict.fromkeys(("offence", "category", "district"), TEXT),
     "arrest": "boolean",
 }
 COLUMNS = tuple(DTYPES)
-TIMES = ("occurred_at", "occurred_until", "reported_at")
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts

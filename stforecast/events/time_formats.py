@@ -22,9 +22,15 @@ Example = tuple[str, int, str]
 """File, line and text."""
 
 DAY_IN_UTC, OTHER_OFFSET = "day in UTC", "clock of another offset"
+_ANY = Path("any file")
+_OPEN_PAIRS = {
+    DAY_IN_UTC: "a day in UTC, and the time of day in the column beside it says nothing of UTC",
+    OTHER_OFFSET: "a time of day with an offset that is not the city's, and the day in the column beside it says "
+    "nothing of it",
+}
 TOLD, ASKED = 0.2, 0.02
-"""Share of dates that are a day in one order alone, among those that tell anything, below which it is said that few
-tell the order, and below which a slip may have told it. (Of whole months it is .6.)"""
+"""Share of dates that are a day in one order alone, among those that tell anything, below which the user is told that
+few tell the order, and below which a slip may have told it. (Of whole months it is .6.)"""
 FEW = 20  # dates from which the values of their parts tell which one is the day of the month
 LOW_NUMBERS = 0.25  # share of numbers up to 24 from which a column is not HHMM without a question
 CHANCE = 3  # standard errors by which minutes of the first hour that are not round exceed those of the others
@@ -52,13 +58,32 @@ class TextEvidence:
         for name, counts in later.counts.items():
             self.counts.setdefault(name, Counter()).update(counts)
 
+    @classmethod
+    def total(cls, parts: Iterable[TextEvidence]) -> Self:
+        """What all of some rows tell, in their order."""
+        out = cls()
+        for part in parts:
+            out.add(part)
+        return out
+
+    def of(self, name: str) -> Counter[str]:
+        """What is counted under a name."""
+        return self.counts.get(name, Counter())
+
+    def either_order(self) -> tuple[int, int]:
+        """Dates that are other days month first and day first, and those that are one in one of these orders alone."""
+        either, one_way = (
+            sum(rows for kind, rows in self.of("orders").items() if int(kind) & 3 in bits) for bits in ((3,), (1, 2))
+        )
+        return either, one_way
+
     def orders(self) -> dict[int, Example]:
         """The examples of days whose numbers can be taken for different ones, by the bits of the orders they allow."""
         return {int(kind): row for kind, row in sorted(self.examples.items()) if kind.isdigit()}
 
     def number(self, name: str, *kinds: str) -> int:
         """How many rows are counted under some kinds of a name; without kinds under all."""
-        counts = self.counts.get(name, Counter())
+        counts = self.of(name)
         return sum(counts[kind] for kind in kinds) if kinds else counts.total()
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,41 +107,48 @@ def infer_time_formats(
 ) -> tuple[dict[Path, TimeFormat], list[str], list[str]]:
     """How the texts of each of some files are read.
 
+    Args:
+        files: what the texts of each tell.
+        rules: of the configuration.
+
     Returns:
-        The reading of each file, what is to be said of it, and what is doubtful in it.
+        The format of each file, and sentences on it that are for the user to know, or to doubt the events for.
 
     Raises:
         DataError: the texts allow more than one reading, or contradict each other or what the source section states.
     """
-    order, said, doubts = _order(files, rules)
+    order, notes, doubts = _order(files, rules)
     time_formats = {}
     for path, evidence in files.items():
         _check_pair(path.name, evidence, rules)
         hours = _are_hours(evidence, path.name, rules)
         if hours and not rules.clock:
-            said.append(f"{path.name}: numbers such as {_such(evidence)} are read as hours of the day")
-        spans = _are_spans(evidence.counts.get("behind", Counter()), path.name, rules)
-        halves = evidence.number("kinds", "AM or PM") > evidence.number("kinds", "after 12")
-        time_formats[path] = TimeFormat(
-            order, configured_format(rules).hours if hours is None else hours, spans, halves
-        )
-    return time_formats, said, doubts
+            such = ", ".join(text for text, _ in evidence.counts["numbers"].most_common(3))
+            notes.append(f"{path.name}: numbers such as {such} are read as hours of the day")
+        spans = _are_spans(evidence.of("behind"), path.name, rules)
+        twelve_hour = evidence.number("kinds", "AM or PM") > evidence.number("kinds", "after 12")
+        hours = configured_format(rules).hours if hours is None else hours
+        time_formats[path] = TimeFormat(order, hours, spans, twelve_hour)
+    return time_formats, notes, doubts
+
+
+def guess_time_format(evidence: TextEvidence, rules: TimeRules) -> TimeFormat:
+    """How texts are likely read by what some of them tell: the others of a file may tell more."""
+    try:
+        return infer_time_formats({_ANY: evidence}, rules)[0][_ANY]
+    except DataError:
+        return configured_format(rules)
 
 
 def _check_pair(file: str, evidence: TextEvidence, rules: TimeRules) -> None:
     """Stop where a day and a time of day in columns of their own contradict each other."""
-    if (example := evidence.examples.get(DAY_IN_UTC)) and rules.times_are is None:
-        raise DataError(
-            f"{_shown(example)} is a day in UTC, and the time of day in the column beside it says nothing of UTC. "
-            "Set source.times_are to local (day and time are local as they are written) or to utc."
-        )
-    if (example := evidence.examples.get(OTHER_OFFSET)) and rules.times_are is None:
-        raise DataError(
-            f"{_shown(example)} is a time of day with an offset that is not the city's, and the day in the column "
-            "beside it says nothing of it. Set source.times_are to local (day and time are local as they are written) "
-            "or to utc."
-        )
-    beside = evidence.counts.get("beside", Counter())
+    for kind, what in _OPEN_PAIRS.items():
+        if (example := evidence.examples.get(kind)) and rules.times_are is None:
+            raise DataError(
+                f"{_shown(example)} is {what}. Set source.times_are to local (day and time are local as they are "
+                "written) or to utc."
+            )
+    beside = evidence.of("beside")
     given = evidence.number("rows", "given")
     default = len(beside) <= 2 and beside.total() > given / 2  # as 12:00, winter and summer
     if beside.total() > BESIDE * given and not default:
@@ -128,19 +160,18 @@ def _check_pair(file: str, evidence: TextEvidence, rules: TimeRules) -> None:
 
 
 def _order(files: Mapping[Path, TextEvidence], rules: TimeRules) -> tuple[DateOrder, list[str], list[str]]:
-    """The order of day, month and year, what is to be said of it, and what is doubtful."""
+    """The order of day, month and year, and sentences as in `infer_time_formats`."""
     if rules.date_order:
         for evidence in files.values():
             _check_order(evidence, rules.date_order)
         return rules.date_order, [], []
-    first: dict[int, Example] = {}
-    for evidence in files.values():
-        first = evidence.orders() | first
+    everything = TextEvidence.total(files.values())
+    first = everything.orders()
     if not first:
         return "month_first", [], []
     left = reduce(and_, first)
     if not left:
-        one, other = next((a, b) for a in sorted(first) for b in sorted(first) if not a & b)
+        one, other = next((a, b) for a in first for b in first if not a & b)
         raise DataError(
             f"{_shown(first[one])} has {_named(one)}, but {_shown(first[other])} has {_named(other)}. Set "
             "source.date_order to month_first or day_first, and rows in the other order are refused; or write the "
@@ -148,48 +179,40 @@ def _order(files: Mapping[Path, TextEvidence], rules: TimeRules) -> tuple[DateOr
         )
     possible: list[str] = [order for bit, order in enumerate(ORDERS) if left >> bit & 1]
     if set(possible) == {"day_first", "year_first"}:
-        possible = _with_many_days(files, possible)
-    open_ones = [kind for kind in first if kind & 3 == 3]
-    either, one_way = _either(files.values())
-    unlikely = either and not _has_more_days(files.values(), possible[0])
+        possible = _with_many_days(everything, possible)
+    either, one_way = everything.either_order()
+    unlikely = either and not _has_more_days(everything, possible[0])
     if len(possible) == 1 and unlikely and one_way < ASKED * (either + one_way):
         possible = [*possible, *(order for order in ORDERS[:2] if order not in possible)]  # a slip decides nothing
     if len(possible) > 1:
-        example = first[open_ones[0]] if open_ones else first.get(left) or next(iter(first.values()))
+        example = next(
+            (row for kind, row in first.items() if kind & 3 == 3), first.get(left, next(iter(first.values())))
+        )
         names = " or ".join(order.replace("_", " ") for order in possible)
         raise DataError(
             f"{_shown(example)} may be {names}, and {'hardly any' if one_way else 'no'} other date tells which. Set "
             f"source.date_order to {' or '.join(possible)}."
         )
     order = cast(DateOrder, possible[0])
-    silent = [path.name for path, evidence in files.items() if _either([evidence])[0] and not _either([evidence])[1]]
     words = order.replace("_", " ")
-    said = [f"{name}: no date tells the order of day and month; read {words}, as in the other files" for name in silent]
-    doubts = []
+    notes, doubts = [], []
+    for path, evidence in files.items():
+        open_ones, closed = evidence.either_order()
+        if open_ones and not closed:
+            notes.append(f"{path.name}: no date tells the order of day and month; read {words}, as in the other files")
     if unlikely and one_way < TOLD * (either + one_way):
         row = next(row for kind, row in first.items() if kind & 3 != 3)
-        doubts = [
+        doubts.append(
             f"The dates are read {words} because of {one_way} of {either + one_way:,}, such as {_shown(row)}: check "
             "that, and set source.date_order."
-        ]
-    return order, said, doubts
+        )
+    return order, notes, doubts
 
 
-def _has_more_days(files: Iterable[TextEvidence], order: str) -> bool:
+def _has_more_days(evidence: TextEvidence, order: str) -> bool:
     """Whether dates that are days in either order name no fewer days of the month in this one than months."""
-    one, two = Counter[str](), Counter[str]()
-    for evidence in files:
-        one += evidence.counts.get("one", Counter())
-        two += evidence.counts.get("two", Counter())
-    days, months = (one, two) if order == "day_first" else (two, one)
-    return len(days) >= len(months)
-
-
-def _either(files: Iterable[TextEvidence]) -> tuple[int, int]:
-    """Dates that are other days month first and day first, and those that are one in one of these orders alone."""
-    counts = sum((evidence.counts.get("orders", Counter()) for evidence in files), Counter[str]())
-    either = sum(rows for kind, rows in counts.items() if int(kind) & 3 == 3)
-    return either, sum(rows for kind, rows in counts.items() if int(kind) & 3 in (1, 2))
+    days, months = ("one", "two") if order == "day_first" else ("two", "one")
+    return len(evidence.of(days)) >= len(evidence.of(months))
 
 
 def _check_order(evidence: TextEvidence, configured_format: str) -> None:
@@ -205,11 +228,9 @@ def _check_order(evidence: TextEvidence, configured_format: str) -> None:
         )
 
 
-def _with_many_days(files: Mapping[Path, TextEvidence], possible: list[str]) -> list[str]:
+def _with_many_days(evidence: TextEvidence, possible: list[str]) -> list[str]:
     """Of day first and year first the order whose days of the month are many and whose years are few."""
-    first, last = (
-        sum((evidence.counts.get(n, Counter()) for evidence in files.values()), Counter()) for n in ("first", "last")
-    )
+    first, last = evidence.of("first"), evidence.of("last")
     if first.total() >= FEW and len(first) >= 2 * len(last):
         return ["day_first"]
     if first.total() >= FEW and len(last) >= 2 * len(first):
@@ -219,7 +240,7 @@ def _with_many_days(files: Mapping[Path, TextEvidence], possible: list[str]) -> 
 
 def _are_hours(evidence: TextEvidence, file: str, rules: TimeRules) -> bool | None:
     """Whether bare numbers are hours and not HHMM; None where hardly any could be either, which are then not read."""
-    numbers = evidence.counts.get("numbers", Counter())
+    numbers = evidence.of("numbers")
     low = {text: rows for text, rows in numbers.items() if len(text) <= 2 and 1 <= int(text) <= 24}
     high = sum(
         n for text, n in numbers.items() if text not in low and int(text) and not parse_time_of_day(text, False).wrong
@@ -260,10 +281,6 @@ def _are_spans(behind: Mapping[str, int], file: str, rules: TimeRules) -> bool:
             "(source.columns.occurred_until), or the times without it."
         )
     return True
-
-
-def _such(evidence: TextEvidence) -> str:
-    return ", ".join(text for text, _ in evidence.counts["numbers"].most_common(3))
 
 
 def _named(bits: int) -> str:

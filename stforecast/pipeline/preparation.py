@@ -17,7 +17,7 @@ from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
 from stforecast.cube.axis import Axis
 from stforecast.cube.build import build as build_cube
-from stforecast.cube.recorded import said_of_events
+from stforecast.cube.recorded import hole_messages_of_events
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
@@ -58,7 +58,7 @@ class Preparation:
             self.say(f"ingest: {place.silver} is up to date")
             return found
         table = events_ingest.ingest(config, files, place.silver)
-        holes = said_of_events(table, config)
+        holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {place.silver}")

@@ -11,7 +11,7 @@ import pytest
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.holes import Gap
-from stforecast.cube.recorded import change, listed, said
+from stforecast.cube.recorded import hole_list, hole_messages, level_change
 from stforecast.errors import ConfigError
 
 DAY, WEEK = 24, 168
@@ -82,15 +82,15 @@ def test_a_year_is_masked_from_the_step_on_at_which_it_shows() -> None:
     assert not cube.masked_before(500 * DAY)[500 * DAY :].any()
     assert abs(cube.masked_before().sum() / 2 - 365 * DAY) < 2 * DAY
     assert whole.as_known(900 * DAY) is whole
-    assert [hole["category"] for hole in listed(cube)] == [None]
-    assert next(iter(said(cube))).startswith("No report from 2018-12-31 2")
+    assert [hole["category"] for hole in hole_list(cube)] == [None]
+    assert next(iter(hole_messages(cube))).startswith("No report from 2018-12-31 2")
 
 
 def test_one_category_alone() -> None:
     cube = without(city(400, 30.0), 200 * DAY, 220 * DAY, category=1)
     assert [hole.category for hole in cube.holes] == [1]
     assert not cube.masked_before()[:, 0].any()
-    assert "of category b" in next(said(cube))
+    assert "of category b" in next(hole_messages(cube))
 
 
 def test_a_record_that_begins_with_few_days_and_a_stray_in_a_hole() -> None:
@@ -136,7 +136,7 @@ def test_reports_that_arrive_late_in_a_hole_bring_it_back() -> None:
     assert late.masked_before(160 * DAY)[120 * DAY : 150 * DAY].mean() > 0.98
     assert late.masked_before(170 * DAY + 1) is None
     assert late.masked_before() is None
-    assert listed(late) == []
+    assert hole_list(late) == []
 
 
 def test_given_and_denied_gaps() -> None:
@@ -149,7 +149,7 @@ def test_given_and_denied_gaps() -> None:
     assert given.masked_before(100 * DAY) is None
     assert given.masked_before(101 * DAY)[:, 1].sum() == DAY
     assert given.masked_before().sum() == 10 * DAY
-    assert next(said(given)).startswith(
+    assert next(hole_messages(given)).startswith(
         "No report of category b from 2018-04-11 00:00 to 2018-04-21 00:00 by source.gaps"
     )
 
@@ -158,12 +158,12 @@ def test_a_change_of_level_is_a_note() -> None:
     level = np.where(np.arange(1000) < 500, 12, 5)[:, None]
     cube = city(1000, level)
     assert cube.holes == ()
-    assert all("Nothing is masked" in line for line in said(cube))
-    assert {line[:11] for line in said(cube)} == {"Category a:", "Category b:"}
-    place, before, after = change(np.r_[np.full(60, 70), np.full(60, 30)])
+    assert all("Nothing is masked" in line for line in hole_messages(cube))
+    assert {line[:11] for line in hole_messages(cube)} == {"Category a:", "Category b:"}
+    place, before, after = level_change(np.r_[np.full(60, 70), np.full(60, 30)])
     assert (place, before, after) == (60, 70, 30)
-    assert change(np.r_[np.full(60, 70), np.full(40, 30)]) is None  # less than a year
-    assert change(np.linspace(50, 150, 200).round()) is None  # a trend
+    assert level_change(np.r_[np.full(60, 70), np.full(40, 30)]) is None  # less than a year
+    assert level_change(np.linspace(50, 150, 200).round()) is None  # a trend
 
 
 def test_gaps_of_the_configuration(table, settings) -> None:

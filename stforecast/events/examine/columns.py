@@ -1,9 +1,9 @@
-"""What a column of texts can be, by its values: numbers, times, times of day, words or keys."""
+"""What a column of texts can be, by its values (numbers, times, times of day, words or keys), and what it is for."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from stforecast.config.sections import DateOrder
 from stforecast.events.event_times import FLOOR
+from stforecast.events.examine.offence_words import has_word_for
 from stforecast.events.hour_checks import FEW_TIMES, LEAST, count_by_minute, rhythm_fit, values_needed
 from stforecast.events.parsing.dates import NAT, ORDERS
 from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
@@ -204,3 +205,30 @@ def _clocks(texts: pa.Array, hours: bool) -> tuple[np.ndarray, float]:
     days = pa.repeat(pa.scalar(_A_DAY, pa.large_string()), len(texts))
     wall = parse_date_and_time(days, texts, TimeFormat(hours=hours))[0].wall
     return wall, float((wall != NAT).mean())
+
+
+@dataclass(frozen=True)
+class ColumnRole:
+    """The column (or of a date in parts: part → column) of a field of `source.columns`, and why it is that one.
+
+    asks: what the user has to answer, where the file leaves it open.
+    """
+
+    column: str | dict[str, str]
+    why: str
+    question: str = ""
+
+    @property
+    def names(self) -> list[str] | dict[str, str]:
+        """The value of the field in a configuration."""
+        return [self.column] if isinstance(self.column, str) else self.column
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [self.column] if isinstance(self.column, str) else list(self.column.values())
+
+
+def first_with_name(columns: Sequence[Column], role: str) -> Column | None:
+    """The first of some columns whose name has a word for a role."""
+    return next((column for column in columns if has_word_for(column.name, role)), None)

@@ -62,7 +62,7 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
     say("rows as they are understood:")
     for line in preview_rows(sample, proposal, now):
         say(printable(line))
-    for line in [*describe_refusals(trial), *trial.said]:
+    for line in [*describe_refusals(trial), *trial.notes]:
         say(line)
     for key, question in proposal.questions:
         say(printable(f"open: {key}: {question.splitlines()[0]}"))

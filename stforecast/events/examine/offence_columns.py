@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 
 from stforecast.events.clean import ARREST
 from stforecast.events.deduplicate import first_occurrence
-from stforecast.events.examine.columns import FEW, MOST, Column
+from stforecast.events.examine.columns import FEW, MOST, Column, ColumnRole, first_with_name
 from stforecast.events.examine.offence_words import has_word_for, offence_group
 from stforecast.events.examine.place_columns import PlaceColumns
-from stforecast.events.examine.roles import ColumnRole, first_with_name
 
 WORDS = 0.3
 """Share of the rows with the word of an offence from which their column is that of offences by its values."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stforecast.events.parsing.dates import normalise
-from stforecast.yamls import values_of
+from stforecast.config.yamls import values_of
 
 GROUPS = ("person", "vehicle", "property")
 LEFT_OUT = "left out"

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from stforecast.events.coordinates import parse_point
-from stforecast.events.examine.columns import FEW, Column
+from stforecast.events.examine.columns import FEW, Column, ColumnRole
 from stforecast.events.examine.offence_words import has_word_for
-from stforecast.events.examine.roles import ColumnRole
 from stforecast.events.parsing.text_columns import to_numbers
 from stforecast.events.place_checks import zone_at
 

@@ -33,7 +33,7 @@ class Trial:
     events: dict[str, int]
     offences: dict[str, int]
     rejects: pd.DataFrame
-    said: list[str]
+    notes: list[str]
     stop: str
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stforecast.config import Config, parse
-from stforecast.config.sections import Columns, Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
-from stforecast.events.examine.categories import category_entries
-from stforecast.events.examine.columns import Column, columns_of
-from stforecast.events.examine.entries import ConfigEntry
-from stforecast.events.examine.known_publishers import match_publisher
+from stforecast.events.coordinates import in_bounds, to_degrees
+from stforecast.events.examine.columns import Column, ColumnRole, columns_of
+from stforecast.events.examine.entries import ConfigEntry, category_entries
 from stforecast.events.examine.offence_columns import (
     find_district_column,
     find_flag_columns,
@@ -27,16 +25,21 @@ from stforecast.events.examine.offence_columns import (
 )
 from stforecast.events.examine.place_columns import PlaceColumns, find_place_columns
 from stforecast.events.examine.region import holiday_entries, place_entries
-from stforecast.events.examine.roles import ColumnRole
 from stforecast.events.examine.sample import Sample
 from stforecast.events.examine.time_columns import find_time_columns
 from stforecast.events.examine.time_settings import infer_time_settings
+from stforecast.events.parsing.text_columns import to_arrow, to_numbers
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import locate, months_only_error
 from stforecast.events.rules import IngestRules
-from stforecast.events.sources import resolve
-from stforecast.events.time_formats import configured_format, infer_time_formats
+from stforecast.events.sources import NEEDED, resolve
+from stforecast.events.time_formats import guess_time_format
+from stforecast.publishers import publisher
+from stforecast.config.sections import PRESETS, Columns, Source
+
+IN_BOUNDS = 0.9
+"""Share of the places that lie in the bounds of the publisher whose file it is."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     Raises:
         DataError: no column holds dates or places, or the publisher gives months only.
     """
-    if preset := match_publisher(sample):
+    if preset := _match_publisher(sample):
         return _of_publisher(preset, sample, city, path, now)
     columns = columns_of(sample.columns)
     roles = find_time_columns(columns)
@@ -127,8 +130,9 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
         _known_time("reported" in roles),
         ConfigEntry("source.path", path),
         *(
-            ConfigEntry(f"source.columns.{field}", _names(role), role.why, role.question)
-            for field, role in _sorted(roles).items()
+            ConfigEntry(f"source.columns.{field}", roles[field].names, roles[field].why, roles[field].question)
+            for field in Columns.model_fields
+            if field in roles
         ),
         *placing,
         *timing.entries,
@@ -144,23 +148,18 @@ def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str],
     rules = IngestRules.of(source)
     found = locate(list(sample.columns), source.columns, (), preset)
     cleaned = clean(sample.mapped(source.columns), rules, now)
-    try:
-        time_format = infer_time_formats({Path(preset): cleaned.evidence}, rules.times)[0][Path(preset)]
-    except DataError:  # which the trial tells
-        time_format = configured_format(rules.times)
     entries = [
         ConfigEntry("city", city),
         _known_time("reported" in found),
         ConfigEntry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
         ConfigEntry("source.path", path),
     ]
-    return Proposal(entries, source, time_format, True)
+    return Proposal(entries, source, guess_time_format(cleaned.evidence, rules.times), True)
 
 
 def _known_time(reported: bool) -> ConfigEntry:
-    if reported:
-        return ConfigEntry("known_time", "reported", "a column tells when each report became known")
-    return ConfigEntry("known_time", "occurred", "no column tells when a report became known")
+    value, what = ("reported", "a column tells when each") if reported else ("occurred", "no column tells when a")
+    return ConfigEntry("known_time", value, f"{what} report became known")
 
 
 def _others(
@@ -184,7 +183,7 @@ def _others(
 
 def _source(roles: dict[str, ColumnRole], places: PlaceColumns, zone: str) -> Source:
     """The source as far as it is known, in one category."""
-    columns = {field: _names(role) for field, role in roles.items()}
+    columns = {field: role.names for field, role in roles.items()}
     return Source.model_validate({"columns": columns, "time_zone": zone or "UTC", "other": "any"})
 
 
@@ -209,18 +208,25 @@ def _column_of(field: str, roles: dict[str, ColumnRole], columns: Sequence[Colum
     return next((column for column in columns if field in roles and column.name == roles[field].column), None)
 
 
-def _names(role: ColumnRole) -> list[str] | dict[str, str]:
-    return [role.column] if isinstance(role.column, str) else role.column
-
-
-def _sorted(roles: dict[str, ColumnRole]) -> dict[str, ColumnRole]:
-    """Roles in the order of `source.columns`."""
-    return {field: roles[field] for field in Columns.model_fields if field in roles}
-
-
 def _without(columns: Sequence[Column], roles: dict[str, ColumnRole]) -> list[Column]:
     """The columns that have no role yet."""
-    taken: set[str] = set()
-    for role in roles.values():
-        taken |= {role.column} if isinstance(role.column, str) else set(role.column.values())
+    taken = {name for role in roles.values() for name in role.columns}
     return [column for column in columns if column.name not in taken]
+
+
+def _match_publisher(sample: Sample) -> str | None:
+    """The name of the preset whose columns the table has, and whose bounds hold its places."""
+    for name in PRESETS:
+        source = publisher(name).source
+        try:
+            found = locate(list(sample.columns), source.columns, (*NEEDED, "offence"), name)
+        except DataError:
+            continue
+        frame = sample.mapped(source.columns)
+        if not {"longitude", "latitude"} <= found.keys():
+            continue
+        x, y = (to_numbers(to_arrow(frame[field])) for field in ("longitude", "latitude"))
+        known = np.isfinite(x) & np.isfinite(y) & ((np.abs(x) > 1) | (np.abs(y) > 1))
+        if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source.bounds).mean() >= IN_BOUNDS:
+            return name
+    return None

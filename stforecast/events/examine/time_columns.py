@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stforecast.events.examine.columns import MOST, Column
+from stforecast.events.examine.columns import MOST, Column, ColumnRole, first_with_name
 from stforecast.events.examine.offence_words import has_word_for
-from stforecast.events.examine.roles import ColumnRole, first_with_name
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.times_of_day import DAY
 

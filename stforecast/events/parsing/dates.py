@@ -40,7 +40,6 @@ _MONTH_OF = {word: number for number, words in enumerate(_MONTHS, 1) for word in
 _WORD = r"([a-z]{3,10})\.?"
 _YEAR = r"([0-9]{4}(?![0-9])|'?[0-9]{2}(?![0-9.:h]))"
 _BETWEEN = r"(?:[-/., ]+|(?= ?[a-z]))(?:de[l]? |of )?"
-_NTH = r"(?:st|nd|rd|th|er|[.ºª°])?"
 _NAMED = (  # the places of day, month and year among the groups
     (
         re.compile(rf"([0-9]{{1,2}})(?:st|nd|rd|th|er|[.ºª°])?{_BETWEEN}{_WORD}(?:[-/., ]+(?:de[l]? |of )?)?{_YEAR}"),

@@ -24,9 +24,16 @@ _SPAN = 1024  # days whose offsets are found at once
 def to_utc(
     wall: np.ndarray, offset: np.ndarray, time_zone: str, times_are: Literal["local", "utc"] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wall clock [r] and written offset [r] → UTC [r], in the repeated hour [r] bool, in the missing hour [r] bool.
+    """Local times → UTC.
 
-    times_are: `local` ignores written offsets; `utc` reads a time without offset as UTC; None as local.
+    Args:
+        wall: wall clocks [r] (µs).
+        offset: offsets from UTC that are written with them [r] (µs), `NAT` where there is none.
+        time_zone: IANA name.
+        times_are: `local` ignores written offsets; `utc` reads a time without offset as UTC; None as local.
+
+    Returns:
+        Instants [r] (µs), whether each lay in the repeated hour [r], and whether in the missing hour [r].
     """
     written = np.zeros(len(wall), bool) if times_are == "local" else offset != NAT
     shift = np.where(written, offset, 0)

@@ -51,18 +51,20 @@ MIDNIGHT = TimeOfDay(0, NAT, NAT, 0)
 UNREADABLE = TimeOfDay(NAT, NAT, NAT, BAD_TIME_OF_DAY)
 
 
-def parse_time_of_day(text: str, hours: bool | None = None, spans: bool = False, halves: bool = False) -> TimeOfDay:
+def parse_time_of_day(
+    text: str, hours: bool | None = None, spans: bool = False, twelve_hour: bool = False
+) -> TimeOfDay:
     """The time of day that a text tells; of no text it is midnight.
 
     Args:
+        text: stripped.
         hours: a bare number of one or two digits is an hour (True), or minutes of HHMM (False), or not read (None).
         spans: `14:30-05:00` is a span; without it, a time with an offset.
-        halves: a clock from 1 to 12 without AM or PM is not read.
+        twelve_hour: a time from 1 to 12 without AM or PM is not read.
     """
     clock = _clock_of(text, hours, spans)
-    return (
-        UNREADABLE if halves and not clock.wrong and HOUR <= clock.time < 13 * HOUR and not has_am_pm(text) else clock
-    )
+    either_half = twelve_hour and not clock.wrong and HOUR <= clock.time < 13 * HOUR and not has_am_pm(text)
+    return UNREADABLE if either_half else clock
 
 
 def has_am_pm(text: str) -> bool:

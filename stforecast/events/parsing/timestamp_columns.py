@@ -1,4 +1,4 @@
-"""Columns of publishers' times → wall clocks; what one text says, `stamps` tells.
+"""Columns of publishers' times → wall clocks; one text is read by `timestamps`.
 
 All are int64 microseconds since 1970-01-01; `NAT` stands for unreadable or absent.
 """
@@ -41,19 +41,19 @@ class TimeFormat:
     """How texts are read that can be read in more than one way.
 
     order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
-    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. halves: a clock from 1 to
-    12 without AM or PM is not read.
+    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. twelve_hour: a time from
+    1 to 12 without AM or PM is not read.
     """
 
     order: DateOrder = "month_first"
     hours: bool | None = None
     spans: bool = False
-    halves: bool = False
+    twelve_hour: bool = False
 
     @property
     def clock(self) -> tuple[bool | None, bool, bool]:
         """What concerns times of day."""
-        return self.hours, self.spans, self.halves
+        return self.hours, self.spans, self.twelve_hour
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ParsedTimes:
 
     wall, offset, until: wall clock, the written offset from UTC and the wall clock at the end of a span (µs, `NAT`
     where there is none). orders: what the day tells of `ORDERS`, one bit each where they lead to different days, else
-    0. wrong: 0, or why there is no wall clock. timeless: no time of day is written. told: what the texts tell of a
+    0. wrong: 0, or why there is no wall clock. timeless: no time of day is written. evidence: what the texts tell of a
     `TimeFormat`: bare numbers, what stands behind dashes, the numbers of days, kinds of clocks → rows.
     """
 
@@ -76,9 +76,16 @@ class ParsedTimes:
 
 
 def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = TimeFormat()) -> ParsedTimes:
-    """Read date-and-time texts [r] (stripped).
+    """Read a column of days, or of days with times of day.
 
     A day and a time of day are each read once and not once a row: there are few of either.
+
+    Args:
+        texts: stripped [r].
+        time_format: how they are read where they can be read in more than one way.
+
+    Returns:
+        Wall clocks [r], what is wrong where there is none, and what the texts tell of their format.
     """
     texts = to_arrow(texts)
     which, distinct = factorize(_halves(texts))
@@ -107,9 +114,17 @@ def parse_date_and_time(
     clocks: pa.Array | Sequence[str],
     time_format: TimeFormat = TimeFormat(),
 ) -> tuple[ParsedTimes, ParsedTimes]:
-    """Read a column of days and one of times of day [r]; also what the column of days alone says.
+    """Read a column of days and one of times of day.
 
     A time behind the day is ignored. A time of day may stand behind a day that is a placeholder or the same one.
+
+    Args:
+        days: stripped texts [r].
+        clocks: stripped texts of times of day [r].
+        time_format: how they are read where they can be read in more than one way.
+
+    Returns:
+        The times of both [r], and those that the column of days alone tells [r].
     """
     day = parse_times(days, time_format)
     which, distinct = factorize(to_arrow(clocks))
@@ -176,9 +191,9 @@ def _evidence_of(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict
             out.setdefault("kinds", Counter())[name] = number
     for place in np.flatnonzero(kinds & FIELDS)[:SOME].tolist():
         one, two, last = date_numbers(texts[place]) or ("", "", "")
-        said = [("first", one), ("last", last)] if len(last) <= 2 else []
-        said += [("one", one), ("two", two)] if max(int(one), int(two)) <= 12 else []
-        for name, what in said:
+        kinds_of = [("first", one), ("last", last)] if len(last) <= 2 else []
+        kinds_of += [("one", one), ("two", two)] if max(int(one), int(two)) <= 12 else []
+        for name, what in kinds_of:
             out.setdefault(name, Counter())[what] += int(rows[place])
     for place in np.flatnonzero(kinds & (NUMBER | DASHED)).tolist():
         text, dashed = texts[place].strip(), int(kinds[place]) & DASHED

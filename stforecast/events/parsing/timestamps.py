@@ -1,6 +1,6 @@
 """One text of a day, of a time of day, or of both → eight numbers, each found once.
 
-A text is a day (`days`), alone or with a time of day (`clocks`) behind a blank, a comma or `T`; or digits alone:
+A text is a day (`dates`), alone or with a time of day (`times_of_day`) behind a blank, a comma or `T`; or digits alone:
 `YYYYMMDDHH[MM[SS]]`, seconds or milliseconds since 1970 (UTC), or a spreadsheet's count of days (local time).
 
 The numbers are the day under each of `ORDERS`, the time of day, its offset from UTC and the end of a span (µs, `NAT`
@@ -68,14 +68,14 @@ def _clock(text: str, how: ClockFormat, dashes: bool = True) -> tuple[int, ...]:
     """Of the text of a time of day, without the days."""
     if not text:
         return 0, NAT, NAT, 0, BLANK
-    hours, spans, halves = how
-    clock = parse_time_of_day(text, hours, spans and dashes, halves)
+    hours, spans, twelve_hour = how
+    clock = parse_time_of_day(text, hours, spans and dashes, twelve_hour)
     kind = NUMBER if bare_number(text) else DASHED if dashes and text_after_dash(text) else 0
     if has_am_pm(text):
         kind |= KINDS["AM or PM"]
     elif not clock.wrong:
         kind |= KINDS["1 to 12" if HOUR <= clock.time < 13 * HOUR else "after 12"]
-    elif halves and not parse_time_of_day(text, hours, spans and dashes).wrong:
+    elif twelve_hour and not parse_time_of_day(text, hours, spans and dashes).wrong:
         kind |= KINDS["1 to 12"]
     if clock.offset != NAT:
         kind |= KINDS["other offset" if clock.offset else "in UTC"]
@@ -84,7 +84,7 @@ def _clock(text: str, how: ClockFormat, dashes: bool = True) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def parse_whole(text: str, how: ClockFormat) -> tuple[int, ...]:
-    """Of a whole text that is not read by halves."""
+    """Of a whole text that is not read in two halves."""
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if (instant := _of_digits(text)) is not None:
         wall, offset = instant
@@ -109,8 +109,8 @@ def parse_time_column(text: str, how: ClockFormat) -> tuple[int, ...]:
     """Of a time of day in a column of its own; a day before it counts unless it is a placeholder."""
     if not text:
         return NAT, NAT, NAT, NAT, NAT, NAT, BAD_TIME_OF_DAY, 0
-    hours, spans, halves = how
-    found = _clock(text, (hours, spans or text_after_dash(text) is not None, halves))
+    hours, spans, twelve_hour = how
+    found = _clock(text, (hours, spans or text_after_dash(text) is not None, twelve_hour))
     if found[3] == BAD_TIME_OF_DAY:
         whole = parse_whole(text, how)
         if not whole[6] and any(day != NAT for day in whole[:3]):

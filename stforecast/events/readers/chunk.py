@@ -8,7 +8,7 @@ number of the record) and `problem` ("" or why the row cannot be read, with its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +98,28 @@ class InputFile:
         """The error for a file that does not hold what its first bytes promise; `what` names what that is."""
         words = header.printable(" ".join(str(error).split()))[:120] or type(error).__name__
         return DataError(f"{self}: {what}damaged or cut short ({words}). Download it again, or save it as CSV.")
+
+
+def with_columns(things: Iterable[Item], locate: Callable[[Item], object]) -> list[Item]:
+    """Of several sheets or layers those that have the needed columns.
+
+    Args:
+        things: the sheets or layers.
+        locate: finds the columns of one, or None where it is empty.
+
+    Raises:
+        DataError: none has them; what the first one lacks.
+    """
+    found, failures = [], []
+    for thing in things:
+        try:
+            if locate(thing) is not None:
+                found.append(thing)
+        except DataError as error:
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    return found
 
 
 def other_choices(origin: InputFile, thing: str, name: str, others: Sequence[str]) -> str:

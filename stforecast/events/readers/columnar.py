@@ -30,25 +30,17 @@ def parquet(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
     """The rows of a Parquet file."""
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(binary)
-        schema = file.schema_arrow
-        yield from chunks(
-            origin, schema.names, _geometry(schema), lambda names: file.iter_batches(ROWS, columns=list(names))
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise origin.damaged(error) from error
+    file = pq.ParquetFile(binary)
+    schema = file.schema_arrow
+    return chunks(origin, schema.names, _geometry(schema), lambda names: file.iter_batches(ROWS, columns=list(names)))
 
 
 def arrow(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
     """The rows of an Arrow file, which Feather is too."""
-    try:
-        file = pa.ipc.open_file(binary)
-        whole = map(file.get_batch, range(file.num_record_batches))
-        pieces = (batch.slice(at, ROWS) for batch in whole for at in range(0, len(batch), ROWS))
-        yield from chunks(origin, file.schema.names, _geometry(file.schema), lambda _: pieces)
-    except (pa.ArrowException, OSError) as error:
-        raise origin.damaged(error) from error
+    file = pa.ipc.open_file(binary)
+    whole = map(file.get_batch, range(file.num_record_batches))
+    pieces = (batch.slice(at, ROWS) for batch in whole for at in range(0, len(batch), ROWS))
+    return chunks(origin, file.schema.names, _geometry(file.schema), lambda _: pieces)
 
 
 def chunks(

@@ -47,45 +47,48 @@ class CsvTable:
 
 
 def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> CsvTable:
-    """Parse the lines of a block of UTF-8, the first of which is line `first` of the file.
+    """Parse whole lines of UTF-8.
 
-    final: the file ends with this block.
+    Args:
+        block: the lines.
+        layout: how records are written.
+        first: the number of the first line in the file.
+        final: the file ends with this block.
     """
     starts = _starts(block)
     if not block or not _is_regular(block, starts):
         return _by_line(block, layout, first, final)
-    odd: list[tuple[int, int]] = []  # stretches of lines that are left to the careful parser
-    apart = Records()
-    used = len(block)
-    if quoted := _QUOTE in block:
-        for line in _oddly_quoted(block, starts, layout.delimiter):
-            if odd and line < odd[-1][1]:
-                continue
-            records, behind = _record(block, starts, line, layout, first, final)
-            if records.used == 0:  # unfinished: the next block has the rest of it
-                used = int(starts[line])
-                odd.append((line, len(starts) - 1))
-                break
-            _add(apart, records)
-            odd.append((line, behind))
+    plain = np.ones(len(starts) - 1, bool)  # lines that are not left to the careful parser
+    careful, used, behind = Records(), len(block), 0
+    quoted = _QUOTE in block
+    for line in _oddly_quoted(block, starts, layout.delimiter) if quoted else ():
+        if line < behind:
+            continue
+        records = _record(block, starts, line, layout, first, final)
+        if records.used == 0:  # unfinished: the next block has the rest of it
+            used = int(starts[line])
+            plain[line:] = False
+            break
+        behind = line + records.used
+        plain[line:behind] = False
+        careful.extend(records)
+    lines = np.flatnonzero(plain)
+    text = block if plain.all() else b"".join(block[starts[line] : starts[line + 1]] for line in lines.tolist())
     try:
-        columns, wrong = _arrow(_without(block, starts, odd), layout, quoted)
+        columns, wrong = _arrow(text, layout, quoted)
     except pa.ArrowInvalid:
         return _by_line(block, layout, first, final)
-    size = len(next(iter(columns.values()))) + len(wrong)
-    rows = _kept(len(starts) - 1, odd)
-    whole = np.ones(size, bool)
+    whole = np.ones(len(lines), bool)
     whole[wrong] = False
     doubtful = _doubtful(columns, layout)
     if doubtful.any():
         columns = {field: texts.filter(pa.array(~doubtful)) for field, texts in columns.items()}
         whole[np.flatnonzero(whole)[doubtful]] = False
-    if not whole.all():
-        for line in rows[~whole].tolist():
-            lines = [block[starts[line] : starts[line + 1]].decode()]
-            _add(apart, parse_lines(lines, layout.header, layout.delimiter, first + line, True))
+    for line in lines[~whole].tolist():
+        one = [block[starts[line] : starts[line + 1]].decode()]
+        careful.extend(parse_lines(one, layout.header, layout.delimiter, first + line, True))
     passed = int(np.searchsorted(starts, used))
-    return _merged(columns, first + rows[whole], apart, layout, used, passed)
+    return _merged(columns, first + lines[whole], careful, layout, used, passed)
 
 
 def _is_regular(block: bytes, starts: np.ndarray) -> bool:
@@ -121,35 +124,16 @@ def _oddly_quoted(block: bytes, starts: np.ndarray, delimiter: str) -> list[int]
     return np.unique(line[~good]).tolist()
 
 
-def _record(
-    block: bytes, starts: np.ndarray, line: int, layout: CsvLayout, first: int, final: bool
-) -> tuple[Records, int]:
-    """What the careful parser makes of the record at `line`, and the line behind it; none if it has no end."""
+def _record(block: bytes, starts: np.ndarray, line: int, layout: CsvLayout, first: int, final: bool) -> Records:
+    """What the careful parser makes of the record at `line`; nothing is used of it if it has no end."""
     end, size = len(starts) - 1, 1
     while True:
         until = min(line + size, end)
         text = io.StringIO(block[starts[line] : starts[until]].decode(), newline="")
         records = parse_lines(text.readlines(), layout.header, layout.delimiter, first + line, final and until == end)
-        if records.used:
-            return records, line + records.used
-        if until == end:
-            return records, line
+        if records.used or until == end:
+            return records
         size *= 2
-
-
-def _without(block: bytes, starts: np.ndarray | None, odd: list[tuple[int, int]]) -> bytes:
-    if starts is None or not odd:
-        return block
-    edges = [0, *(line for stretch in odd for line in stretch), len(starts) - 1]
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return b"".join(block[starts[begin] : starts[end]] for begin, end in pairs)
-
-
-def _kept(size: int, odd: list[tuple[int, int]]) -> np.ndarray:
-    keep = np.ones(size, bool)
-    for begin, end in odd:
-        keep[begin:end] = False
-    return np.flatnonzero(keep)
 
 
 def _arrow(block: bytes, layout: CsvLayout, quoted: bool) -> tuple[dict[str, pa.Array], list[int]]:
@@ -206,12 +190,6 @@ def _by_line(block: bytes, layout: CsvLayout, first: int, final: bool) -> CsvTab
     used = len("".join(lines[: records.used]).encode())
     none = {field: pa.array([], pa.large_string()) for field in layout.found}
     return _merged(none, np.zeros(0, np.int64), records, layout, used, records.used)
-
-
-def _add(records: Records, more: Records) -> None:
-    records.rows += more.rows
-    records.lines += more.lines
-    records.broken += more.broken
 
 
 def _merged(

@@ -26,6 +26,12 @@ class Records:
     broken: list[tuple[int, str, str]] = field(default_factory=list)
     used: int = 0
 
+    def extend(self, more: Records) -> None:
+        """Add the records of other lines."""
+        self.rows += more.rows
+        self.lines += more.lines
+        self.broken += more.broken
+
 
 class _Feed:
     """Lines from `at` on; knows whether the reader asked for one more than there are (an open quote)."""

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import IO
 
 from stforecast.errors import DataError
-from stforecast.events.readers import csv_blocks as blocks
 from stforecast.events.readers.chunk import Chunk, InputFile, prefetch
+from stforecast.events.readers.csv_blocks import CsvLayout, header_of, parse_block
 from stforecast.events.readers.decoding import repair_utf8, utf8_blocks
 from stforecast.events.readers.header import TITLES, find_header, is_footer
 
@@ -19,7 +19,7 @@ _FOOTERS = 4096  # bytes at the end of a file among which footers are sought
 
 def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
     """The records below the header; titles above it and totals below the last record are skipped."""
-    layout: blocks.CsvLayout | None = None
+    layout: CsvLayout | None = None
     first, rest = 1, b""
     for more, final in prefetch(_blocks(binary, origin.block)):
         text = rest + more
@@ -31,17 +31,17 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
             text = text[size:]
         if final:
             text = _without_footer(text, layout)
-        table = blocks.parse_block(text, layout, first, final)
+        table = parse_block(text, layout, first, final)
         yield origin.chunk(table.texts, table.lines, table.problem)
         rest = text[table.used :]
         first += table.passed
 
 
-def _header(text: bytes, final: bool, origin: InputFile) -> tuple[blocks.CsvLayout, int, int] | None:
+def _header(text: bytes, final: bool, origin: InputFile) -> tuple[CsvLayout, int, int] | None:
     """What the header says, the bytes up to its end, and the number of the next line; None: more text is needed."""
     lines = list(islice(io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""), TITLES))
     whole = final or len(lines) == TITLES
-    forms = [blocks.header_of(line) if line.strip() else ([], ",") for line in lines]
+    forms = [header_of(line) if line.strip() else ([], ",") for line in lines]
     try:
         found = find_header((names for names, _ in forms), origin.locate)
     except DataError:
@@ -54,10 +54,10 @@ def _header(text: bytes, final: bool, origin: InputFile) -> tuple[blocks.CsvLayo
         return None
     at, places = found
     size = sum(len(line.encode()) for line in lines[: at + 1])
-    return blocks.CsvLayout(*forms[at], places), size, at + 2
+    return CsvLayout(*forms[at], places), size, at + 2
 
 
-def _without_footer(text: bytes, layout: blocks.CsvLayout) -> bytes:
+def _without_footer(text: bytes, layout: CsvLayout) -> bytes:
     """The last lines of a file without a footer and what follows it."""
     end = cut = len(text)
     while end > len(text) - _FOOTERS and end > 0:

@@ -12,21 +12,32 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
+
+import pyarrow as pa
 
 from stforecast.config.sections import Columns
 from stforecast.errors import DataError
-from stforecast.events.readers import columnar, delimited, vector
-from stforecast.events.readers import containers as inside
-from stforecast.events.readers import json_rows as jsons
-from stforecast.events.readers import workbooks as sheets
+from stforecast.events.readers import columnar, containers, delimited, json_rows, vector, workbooks
 from stforecast.events.readers.chunk import Chunk, InputFile
 from stforecast.events.readers.decoding import peek_head
 
 BLOCK = 8 << 20  # bytes of text parsed at once
 DEPTH = 4  # of things packed in one another
+Reader = Callable[[InputFile, IO[bytes]], Iterator[Chunk]]
+_STREAMS: dict[str, Reader] = {
+    "text": delimited.chunks,
+    "json": json_rows.chunks,
+    "workbook": workbooks.chunks,
+}
+_FILES: dict[str, Reader] = {  # which are read to and fro
+    "parquet": columnar.parquet,
+    "arrow": columnar.arrow,
+    "geopackage": lambda origin, file: vector.geopackage(origin, Path(file.name)),
+    "shapefile": lambda origin, file: vector.shapefile(origin, Path(file.name)),
+}
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -37,7 +48,7 @@ def read(
     block: int = BLOCK,
     rows_in: str | None = None,
 ) -> Iterator[Chunk]:
-    """Chunks of one file; what it is, its first bytes say.
+    """Read one file, whatever its format: its first bytes tell it.
 
     Args:
         path: the file.
@@ -45,6 +56,9 @@ def read(
         needed: the fields that it must have.
         block: bytes of text parsed at once.
         rows_in: the member of a JSON document that holds its rows; default those of known writers.
+
+    Returns:
+        Its rows as texts, chunk by chunk.
 
     Raises:
         DataError: the file is empty, damaged, of a format that is not read, or lacks the column of a needed field.
@@ -66,46 +80,43 @@ def read(
 def _read(origin: InputFile, binary: IO[bytes], depth: int = 1) -> Iterator[Chunk]:
     if depth > DEPTH:
         raise DataError(f"{origin}: is packed more than {DEPTH} times. Unpack it.")
-    kind = inside.detect_format(peek_head(binary), origin)
-    if pack_places := inside.decompressed(kind, binary):
-        yield from _read(origin, pack_places, depth + 1)
-    elif kind == "text":
-        yield from delimited.chunks(origin, binary)
-    elif kind == "json":
-        yield from jsons.chunks(origin, binary)
-    elif kind == "workbook":
-        yield from sheets.chunks(origin, binary)
-    elif kind == "zip":
-        with zipfile.ZipFile(binary) as archive:
-            if inside.is_workbook(archive, origin):
-                binary.seek(0)
-                yield from sheets.chunks(origin, binary)
-            else:
-                yield from _members(origin, inside.zip_members(archive), depth)
+    kind = containers.detect_format(peek_head(binary), origin)
+    if packed := containers.decompressed(kind, binary):
+        yield from _read(origin, packed, depth + 1)
+    elif kind in _STREAMS:
+        yield from _STREAMS[kind](origin, binary)
+    elif kind in _FILES:
+        with containers.on_disk(origin, binary, kind) as file:
+            yield from _sound(origin, _FILES[kind], file)
     elif kind == "tar":
         with tarfile.open(fileobj=binary, mode="r:") as archive:
-            yield from _members(origin, inside.tar_members(archive), depth)
+            yield from _members(origin, containers.tar_members(archive), depth)
     else:
-        with inside.on_disk(origin, binary, kind) as file:
-            if kind == "parquet":
-                yield from columnar.parquet(origin, file)
-            elif kind == "arrow":
-                yield from columnar.arrow(origin, file)
-            elif kind == "geopackage":
-                yield from vector.geopackage(origin, Path(file.name))
-            else:
-                yield from vector.shapefile(origin, Path(file.name))
+        with zipfile.ZipFile(binary) as archive:
+            if not containers.is_workbook(archive, origin):
+                yield from _members(origin, containers.zip_members(archive), depth)
+                return
+        binary.seek(0)
+        yield from workbooks.chunks(origin, binary)
 
 
-def _members(origin: InputFile, members: inside.Members, depth: int) -> Iterator[Chunk]:
-    names = inside.files_with_rows(list(members))
+def _sound(origin: InputFile, reader: Callable[[InputFile, Any], Iterator[Chunk]], file: object) -> Iterator[Chunk]:
+    """The chunks of a file that a library reads; what it cannot read is damaged."""
+    try:
+        yield from reader(origin, file)
+    except (pa.ArrowException, OSError, RuntimeError) as error:  # pyogrio's are of the last kind
+        raise origin.damaged(error) from error
+
+
+def _members(origin: InputFile, members: containers.Members, depth: int) -> Iterator[Chunk]:
+    names = containers.files_with_rows(list(members))
     if not names:
-        raise inside.no_readable_file(origin, list(members))
+        raise containers.no_readable_file(origin, list(members))
     for name in names:
         member = origin.inside(name)
         if name.lower().endswith(".shp"):
-            with inside.shapefile_of(members, name) as path:
-                yield from vector.shapefile(member, path)
+            with containers.shapefile_of(members, name) as path:
+                yield from _sound(member, vector.shapefile, path)
         else:
             with members[name]() as binary:
                 yield from _read(member, cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, binary))), depth + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from stforecast.config.sections import Columns
 from stforecast.errors import DataError
-from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices, with_columns
 from stforecast.events.readers.columnar import Geometry
 from stforecast.events.readers.columnar import chunks as columnar
 from stforecast.events.readers.header import names_by_field, normalise_name
@@ -43,38 +42,22 @@ def shapefile(origin: InputFile, path: Path) -> Iterator[Chunk]:
         if ending not in there:
             raise DataError(f"{origin}: its {ending} is missing. Put all files of the shapefile beside it.")
     _check_size(origin, path, there[".dbf"])
-    with _reading(origin):
-        facts = _info(path)
-        yield from _chunks(origin, path, facts, _full_names(_fields(facts), origin.columns or Columns()))
+    facts = _info(path)
+    yield from _chunks(origin, path, facts, _full_names(_fields(facts), origin.columns or Columns()))
 
 
 def geopackage(origin: InputFile, path: Path) -> Iterator[Chunk]:
     """The rows of the first layer that has the needed columns."""
     import pyogrio
 
-    with _reading(origin):
-        layers = [_info(path, str(name)) for name in pyogrio.list_layers(path)[:, 0]]
-        found, failures = [], []
-        for facts in layers:
-            try:
-                origin.locate(_fields(facts), facts["geometry_type"] is not None)
-                found.append(facts)
-            except DataError as error:
-                failures.append(error)
-        if not found:
-            raise failures[0] if failures else origin.damaged("no layer")
-        if len(layers) > 1:
-            name, *others = [facts["layer_name"] for facts in found]
-            origin = origin.inside(name, other_choices(origin, "layer", name, others))
-        yield from _chunks(origin, path, found[0], _fields(found[0]))
-
-
-@contextmanager
-def _reading(origin: InputFile) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, OSError, pa.ArrowException) as error:  # pyogrio's are of the first kind
-        raise origin.damaged(error) from error
+    layers = [_info(path, str(name)) for name in pyogrio.list_layers(path)[:, 0]]
+    found = with_columns(layers, lambda facts: origin.locate(_fields(facts), facts["geometry_type"] is not None))
+    if not found:
+        raise origin.damaged("no layer")
+    if len(layers) > 1:
+        name, *others = [facts["layer_name"] for facts in found]
+        origin = origin.inside(name, other_choices(origin, "layer", name, others))
+    yield from _chunks(origin, path, found[0], _fields(found[0]))
 
 
 def _info(path: Path, layer: str | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Excel has, of six columns take some 400 MB."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from stforecast.errors import DataError
-from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices, with_columns
 from stforecast.events.readers.header import TITLES, find_header, is_footer
 
 
@@ -28,7 +28,14 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
     try:
         book = calamine.CalamineWorkbook.from_filelike(binary)
         tables = [sheet.name for sheet in book.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
-        name, others = _chosen(book, tables, origin)
+
+        def header(name: str) -> object:
+            return find_header(islice(_texts(book.get_sheet_by_name(name)), TITLES), origin.inside(name).locate)
+
+        found = with_columns(tables, header)
+        if not found:
+            raise DataError(f"{origin}: its sheets are empty. Save the reports anew, or as CSV.")
+        name, *others = found
         inside = origin.inside(name, other_choices(origin, "sheet", name, others))
         yield from _rows(book.get_sheet_by_name(name), inside)
     except calamine.PasswordError as error:
@@ -39,21 +46,6 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
         if type(error).__name__ != "PanicException":  # of the library's Rust, and no Exception
             raise
         raise origin.damaged(error, "is an Excel workbook or the like, ") from error
-
-
-def _chosen(book: Any, names: Sequence[str], origin: InputFile) -> tuple[str, list[str]]:
-    """The name of the first sheet with the needed columns, and those of others that have them."""
-    found, failures = [], []
-    for name in names:
-        top = islice(_texts(book.get_sheet_by_name(name)), TITLES)
-        try:
-            if find_header(top, origin.inside(name).locate):
-                found.append(name)
-        except DataError as error:
-            failures.append(error)
-    if found:
-        return found[0], found[1:]
-    raise failures[0] if failures else DataError(f"{origin}: its sheets are empty. Save the reports anew, or as CSV.")
 
 
 def _rows(sheet: Any, origin: InputFile) -> Iterator[Chunk]:
