@@ -31,11 +31,11 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config, parse
+from stforecast.config.workspace import database
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualWeek
 from stforecast.forecasters.forecast import Forecast
-from stforecast.config.workspace import database
 from stforecast.scoring.conformal import Spread
 
 CATEGORIES = ("property", "person", "vehicle", "other")

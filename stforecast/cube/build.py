@@ -161,7 +161,8 @@ def _area(seen: np.ndarray, config: Config, cells: Sequence[str] | None) -> tupl
             f"by its end, at most {counts.max(initial=0)} in a hexagon). Lower grid.min_events or grid.resolution, "
             "or raise split.train."
         )
-    return area, f"hexagons with at least {grid.min_events} events known by the end of the training slice"
+    events = "event" if grid.min_events == 1 else "events"
+    return area, f"hexagons with at least {grid.min_events} {events} by the end of the period that is learned from"
 
 
 def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Series) -> pd.DataFrame:

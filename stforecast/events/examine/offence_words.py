@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from stforecast.events.parsing.dates import normalise
 from stforecast.config.yamls import values_of
+from stforecast.events.parsing.dates import normalise
 
 GROUPS = ("person", "vehicle", "property")
 LEFT_OUT = "left out"

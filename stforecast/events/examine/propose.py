@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config, parse
+from stforecast.config.sections import PRESETS, Columns, Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
@@ -36,7 +37,6 @@ from stforecast.events.rules import IngestRules
 from stforecast.events.sources import NEEDED, resolve
 from stforecast.events.time_formats import guess_time_format
 from stforecast.publishers import publisher
-from stforecast.config.sections import PRESETS, Columns, Source
 
 IN_BOUNDS = 0.9
 """Share of the places that lie in the bounds of the publisher whose file it is."""
