@@ -1,9 +1,9 @@
 """Kept states: what a forecaster carries at its newest issue, beside its files, so that a new day is one step.
 
 `<forecaster>-<step of the day>.pt` holds the state, what the forecasts of the last weeks expected (which the next one
-is held against), and a key: a fingerprint of all that both rest on (the fit, the calibration, the graph, the calendar, the
-events known before the issue, what was not recorded, and the weather read up to it). A forecast goes on from it where
-all of that is in the cube at hand, unchanged; otherwise the record is replayed and the state kept anew.
+is held against), and a key: a fingerprint of all that both rest on (fit, calibration, graph, calendar, the events known
+before the issue, what was not recorded, and the weather read up to it). A forecast goes on from it where all of that is
+in the cube at hand, unchanged; otherwise the record is replayed and the state kept anew.
 """
 
 from __future__ import annotations
