@@ -69,7 +69,8 @@ def calm() -> Any:
 def shuffled(cube: Cube) -> Cube:
     """Every event moved to the same hour of the week of a random week."""
     week = 7 * 24 // cube.step_hours
-    hour = np.random.default_rng(0).integers(0, cube.steps // week, cube.hour.size) * week + cube.hour % week
+    slot = cube.hour % week
+    hour = np.random.default_rng(0).integers((cube.steps - slot - 1) // week + 1) * week + slot  # to the last step
     order = np.argsort(hour, kind="stable")
     moved = replace(
         cube,

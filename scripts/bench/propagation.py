@@ -5,7 +5,7 @@
 Both sides give the mean over the neighbours of every hexagon and the gradient with respect to [n, width]; they agree to
 1e-5 before anything is timed. Ours: `Neighbours`, the product inside `Propagation("hex")`. Peers: `SimpleConv(mean)`,
 which is message passing without a weight; `GraphConv` has one and is left out. `CSR product` is torch.sparse, beside.
-Widths: the state alone (64), and a stretch of issues side by side (7 × 64), which is how the input's share is read.
+Widths: the state alone (64), and a segment of issues side by side (7 × 64), which is how the input's share is read.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def mean_matrix(edges: Tensor, n: int) -> Tensor:
 @click.command()
 @click.option("--hexagons", default=1000, show_default=True)
 @click.option("--hidden", default=64, show_default=True)
-@click.option("--stretch", default=7, show_default=True, help="Issues side by side.")
+@click.option("--segment", default=7, show_default=True, help="Issues side by side.")
 @click.option("--rounds", default=15, show_default=True)
 @click.option("--small", is_flag=True, help="100 hexagons, in seconds.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
-def main(hexagons: int, hidden: int, stretch: int, rounds: int, small: bool, output: Path | None) -> None:
+def main(hexagons: int, hidden: int, segment: int, rounds: int, small: bool, output: Path | None) -> None:
     """Both widths."""
     warnings.filterwarnings("ignore", message="Sparse")  # CSR is in beta, and its checks are off
     torch.manual_seed(0)
     n, repeats = (100, 5) if small else (hexagons, 20)
     found = {}
-    for width in (hidden, stretch * hidden):
+    for width in (hidden, segment * hidden):
         seconds = interleaved(sides_at(n, width, repeats), rounds)
         each = {name: [value / repeats for value in values] for name, values in seconds.items()}
         found[f"[{n}, {width}]"] = summary(each, "PyG SimpleConv")

@@ -85,6 +85,14 @@ def test_a_worker_that_fails_is_named() -> None:
         worker.ask("steps", count=1)
 
 
+def test_a_worker_runs_the_script_of_its_checkout(tmp_path: Path) -> None:
+    script = tmp_path / "scripts/bench/ours.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import os\ninput()\nprint('[\"' + os.environ['PYTHONPATH'] + '\"]')\n")
+    with workers.Worker(sys.executable, "ours.py", checkout=tmp_path) as worker:
+        assert worker.ask("facts") == [str(tmp_path)]
+
+
 def test_step_of_one_checkout_on_both_sides_has_equal_losses(tmp_path: Path) -> None:
     found = small("step", tmp_path, "--rounds", "2", "--updates", "2")
     assert found["updates"] == 6
