@@ -23,13 +23,16 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube.cells import add_up, spread
-from stforecast.cube.grids import graph_of
+from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
+from stforecast.cube.hours import standard_offset
 from stforecast.errors import ArtefactError
 from stforecast.instants import ASKED, EXAMPLE, instant
+from stforecast.scoring.splits import Split, make_split
 
 if TYPE_CHECKING:
     import torch
+    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,34 @@ class Cube:
         Raises:
             ArtefactError: a time is no instant, or not on the axis' grid.
         """
-        given = [times] if isinstance(times, str | dt.datetime) else list(times)
+        given = [times] if isinstance(times, str | dt.datetime | int) else [*times]
         try:
-            found = [instant(one) if isinstance(one, str) else pd.Timestamp(one) for one in given]
+            found = [pd.Timestamp(instant(one) if isinstance(one, str) else one) for one in given]
         except (ValueError, TypeError) as error:
             raise ArtefactError(f"issue times: {error}.") from error
-        if bad := [one for one, time in zip(given, found, strict=True) if time.tzinfo is None or isinstance(one, int)]:
+        if bad := [one for one, time in zip(given, found, strict=True) if time.tzinfo is None]:
             raise ArtefactError(f"issue times: {bad[0]!r} is not {ASKED}, such as {EXAMPLE}.")
-        return np.array([self.step_of(pd.Timestamp(time)) for time in found], np.int64)
+        return np.array([self.step_of(time) for time in found], np.int64)
+
+    def split(self, train: float | dt.date = 0.75, validation: float | dt.date = 0.08, gap_hours: int = 24) -> Split:
+        """Time-ordered slices: training, then validation, then test.
+
+        Args:
+            train: share of the days, or the first day after the slice.
+            validation: share of the days, or the first day after the slice.
+            gap_hours: hours left out between slices.
+
+        Raises:
+            ConfigError: a slice has no room for one forecast.
+        """
+        day, gap = max(1, 24 // self.step_hours), gap_hours // self.step_hours
+        offset = standard_offset(self.time_zone, self.start).ceil("h")
+
+        def step_of(date: dt.date) -> int:
+            """The step at the day boundary that is nearest to local winter midnight."""
+            return round((pd.Timestamp(date, tz="UTC") - offset - self.start) / pd.Timedelta(days=1)) * day
+
+        return make_split(self.steps, day, 0, train, validation, gap, self.horizons, step_of)
 
     def dense(
         self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"
@@ -221,6 +244,14 @@ class Cube:
         weight = self.weight[event] * share
         parts = add_up(hour, self.hexagon[event], self.category[event], self.known_hour[event], weight)
         return replace(self, **parts, until_hour=None)
+
+    def graph(self) -> Data:
+        """The hexagon graph as PyTorch Geometric's `Data` (edge_index; pos as longitude, latitude)."""
+        import torch
+        from torch_geometric.data import Data
+
+        position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
+        return Data(edge_index=torch.tensor(self.edges), pos=torch.tensor(position), num_nodes=self.n)
 
     def with_events(self, keep: np.ndarray | slice) -> Cube:
         """The same cube with only the events of a boolean mask or a slice."""
@@ -265,28 +296,15 @@ class Cube:
             ArtefactError: negative or non-finite counts, neither or both of `edge_index` and `coordinates`, or shapes
                 that do not agree.
         """
-        counts = np.asarray(counts)
-        counts = counts[..., None] if counts.ndim == 2 else counts
-        if counts.ndim != 3 or not np.isfinite(counts).all() or (counts < 0).any():
-            raise ArtefactError(f"counts: expected finite, non-negative values [t n c], found shape {counts.shape}.")
-        steps, n, c = counts.shape
-        position, edges = graph_of(n, edge_index, coordinates)
-        hexagons = pd.DataFrame(
-            {"hexagon": [str(i) for i in range(n)], "longitude": position[:, 0], "latitude": position[:, 1]}
-        ).assign(area_km2=1.0)
-        hour, hexagon, category = np.nonzero(counts)
-        stamp = pd.Timestamp(start)
+        place, events = from_counts(counts, edge_index, coordinates)
+        stamp, c = pd.Timestamp(start), np.atleast_3d(counts).shape[2]
         return Cube.from_events(
-            hour,
-            hexagon,
-            category,
-            weight=counts[hour, hexagon, category],
+            **events,
+            **place,
             name=name,
             start=stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC"),
-            steps=steps,
+            steps=len(counts),
             categories=categories or tuple(f"category_{i}" for i in range(c)),
-            hexagons=hexagons,
-            edges=edges,
             time_zone=time_zone,
             step_hours=step_hours,
             horizons=horizons,

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from stforecast.errors import ArtefactError
+
+
+def from_counts(
+    counts: np.ndarray, edge_index: np.ndarray | None, coordinates: np.ndarray | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Places and graph, and the events, of counts [t n c] or [t n]; see `Cube.from_dense`.
+
+    Raises:
+        ArtefactError: negative or non-finite counts, or a graph that does not fit.
+    """
+    counts = np.asarray(counts)
+    counts = counts[..., None] if counts.ndim == 2 else counts
+    if counts.ndim != 3 or not np.isfinite(counts).all() or (counts < 0).any():
+        raise ArtefactError(f"counts: expected finite, non-negative values [t n c], found shape {counts.shape}.")
+    position, edges = graph_of(counts.shape[1], edge_index, coordinates)
+    hexagons = pd.DataFrame({"hexagon": np.arange(len(position)).astype(str), "area_km2": 1.0})
+    hexagons = hexagons.assign(longitude=position[:, 0], latitude=position[:, 1])
+    hour, hexagon, category = np.nonzero(counts)
+    events = {"hour": hour, "hexagon": hexagon, "category": category, "weight": counts[hour, hexagon, category]}
+    return {"hexagons": hexagons, "edges": edges}, events
 
 
 def graph_of(n: int, edge_index: np.ndarray | None, coordinates: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

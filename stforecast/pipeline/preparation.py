@@ -15,7 +15,6 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
-from stforecast.cube.axis import Axis
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.recorded import hole_messages_of_events
 from stforecast.cube.store import cube_stamp, open_cube, save_cube
@@ -24,7 +23,7 @@ from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
 from stforecast.pipeline.sentences import built, summary
-from stforecast.scoring.splits import Split, make_split
+from stforecast.scoring.splits import Split
 
 Say = Callable[[str], None]
 Opened = TypeVar("Opened")
@@ -181,6 +180,5 @@ class Preparation:
 
     def split(self, cube: Cube) -> Split:
         """The slices of a cube under the configuration."""
-        split, day = self.config.split, 24 // cube.step_hours
-        gap, day_step = split.gap // cube.step_hours, Axis.of(cube).day_step
-        return make_split(cube.steps, day, 0, split.train, split.validation, gap, cube.horizons, day_step)
+        split = self.config.split
+        return cube.split(split.train, split.validation, split.gap)

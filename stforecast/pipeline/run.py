@@ -94,8 +94,9 @@ class Run:
     def has(self, forecaster: str, config: Config) -> bool:
         """Whether a forecaster was fitted and calibrated in this run, from the parts that the configuration names."""
         path = self.place(forecaster) / CALIBRATION
-        needs = [*kind_of(forecaster, config).needs(config)]
-        return path.is_file() and read_json(path).get("parts", []) == needs
+        if not path.is_file():
+            return False
+        return read_json(path).get("parts", []) == [*kind_of(forecaster, config).needs(config)]
 
     def forget(self, forecaster: str) -> None:
         """Remove what rests on the fit of a forecaster that is fitted anew: predictions, and scores of all."""

@@ -48,7 +48,9 @@ class City(Stages):
         """Every calibration and forecast that is kept, and where slices ended, by path."""
         folder = self.backtest()
         paths = [
-            path for kind in ("calibration/*", "predictions/*/*", "*/ends.json") for path in folder.glob(f"*/{kind}")
+            path
+            for kind in ("*/calibration.json", "predictions/*/*", "*/ends.json")
+            for path in folder.glob(f"*/{kind}")
         ]
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -114,11 +116,11 @@ def test_nothing_known_after_a_folds_validation_reaches_its_fits(tmp_path: Path,
     one, other = whole.kept(), after.kept()
     assert one.keys() == other.keys()
     for name in after.config.evaluation.forecasters:
-        assert one[f"fold_1/calibration/{name}.json"] == other[f"fold_1/calibration/{name}.json"]
-        assert one[f"fold_2/calibration/{name}.json"] != other[f"fold_2/calibration/{name}.json"]
+        assert one[f"fold_1/{name}/calibration.json"] == other[f"fold_1/{name}/calibration.json"]
+        assert one[f"fold_2/{name}/calibration.json"] != other[f"fold_2/{name}/calibration.json"]
         assert name == "gcrn" or one[f"fold_1/{name}/ends.json"] == other[f"fold_1/{name}/ends.json"]
-    nets = [Run(stages.backtest() / "fold_1").open("gcrn", stages.config).forecaster for stages in (whole, after)]
-    lam, changed = (net.predict(cube, part.issues("test")).intensity for net in nets)
+    nets = [Run(stages.backtest() / "fold_1").open("gcrn", stages.config) for stages in (whole, after)]
+    lam, changed = (net.forecast(cube, part.issues("test")).intensity for net in nets)
     np.testing.assert_array_equal(lam, changed)
 
 
@@ -129,7 +131,7 @@ def test_carried_fits_know_no_more_and_later_calibrations_end_with_their_validat
     one, other = before.kept(), after.kept()
     for name in NAMES:
         for fold, same in ((1, True), (2, True), (3, False)):
-            path = f"fold_{fold}/calibration/{name}.json"
+            path = f"fold_{fold}/{name}/calibration.json"
             assert (one[path] == other[path]) is same
             assert one[f"fold_{fold}/{name}/ends.json"] == other[f"fold_1/{name}/ends.json"]
 
@@ -146,17 +148,17 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, target: str, count: int) -> list[in
     """Ctrl-C at the `count`-th call of a function of the stage; the calls so far."""
     real, calls = getattr(backtesting, target), [0]
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **more: Any) -> Any:
         calls[0] += 1
         if calls[0] == count:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(backtesting, target, counted)
     return calls
 
 
-@pytest.mark.parametrize(("target", "count"), [("calibrate", 3), ("_forecast", 5)])
+@pytest.mark.parametrize(("target", "count"), [("_fit", 3), ("predictions", 2)])
 def test_a_killed_backtest_goes_on_to_the_same_result(
     tmp_path: Path, cube: Cube, monkeypatch: pytest.MonkeyPatch, whole: City, target: str, count: int
 ) -> None:
@@ -165,8 +167,8 @@ def test_a_killed_backtest_goes_on_to_the_same_result(
         stop_at(patch, target, count)
         with pytest.raises(KeyboardInterrupt):
             stopped.backtest()
-    fitted = len([*tmp_path.rglob("calibration/*.json")])
-    fits = stop_at(monkeypatch, "_fitted", 99)
+    fitted = len([*tmp_path.rglob("calibration.json")])
+    fits = stop_at(monkeypatch, "_fit", 99)
     assert stopped.result() == whole.result()
     assert fits[0] == 6 - fitted
     assert stopped.kept() == whole.kept()
@@ -176,7 +178,7 @@ def test_a_killed_backtest_goes_on_to_the_same_result(
 def test_a_second_backtest_does_only_what_is_left(tmp_path: Path, cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     city(tmp_path, cube).backtest()
-    fits, forecasts = stop_at(monkeypatch, "_fitted", 99), stop_at(monkeypatch, "compare", 99)
+    fits, forecasts = stop_at(monkeypatch, "_fit", 99), stop_at(monkeypatch, "compare", 99)
     city(tmp_path, cube, say=said.append).backtest()
     assert (fits[0], forecasts[0]) == (0, 0)
     assert "is up to date" in said[0]
@@ -206,12 +208,12 @@ def test_any_hour_of_issue_is_what_the_forecaster_says_then(tmp_path: Path, cube
     folder = stages.backtest()
     for i, part in enumerate(folds(stages.split(cube), 2, None)):
         run = Run(folder / f"fold_{i + 1}")
-        fitted = run.open("rolling_climatology", stages.config).forecaster
+        fitted = run.open("rolling_climatology", stages.config)
         for hour in hours:
             kept = np.load(run.predictions("rolling_climatology", hour))
             first = next(s for s in range(part.test_start, part.steps) if cube.time_of(s).hour == hour)
             issues = np.arange(first, part.steps - 23, 24)
-            np.testing.assert_array_equal(kept, fitted.predict(cube, issues).intensity)
+            np.testing.assert_array_equal(kept, fitted.forecast(cube, issues).intensity)
 
 
 def test_a_carried_fit_is_the_first_folds_with_a_calibration_of_its_own(
@@ -222,9 +224,9 @@ def test_a_carried_fit_is_the_first_folds_with_a_calibration_of_its_own(
     parts = folds(stages.split(cube), 2, None)
     for kept, last in ((carried, parts[0]), (anew, parts[1])):
         assert json.loads(kept["fold_2/hexagon_mean/ends.json"]) == [last.train_end, last.validation_end]
-    assert carried["fold_1/calibration/gcrn.json"] != carried["fold_2/calibration/gcrn.json"]
-    one, two = (Run(stages.backtest() / f"fold_{i}").open("gcrn", stages.config).forecaster for i in (1, 2))
-    first, second = (each.forecaster.predict(cube, parts[1].issues("test")).intensity for each in (one, two))
+    assert carried["fold_1/gcrn/calibration.json"] != carried["fold_2/gcrn/calibration.json"]
+    one, two = (Run(stages.backtest() / f"fold_{i}").open("gcrn", stages.config) for i in (1, 2))
+    first, second = (each.forecast(cube, parts[1].issues("test")).intensity for each in (one, two))
     np.testing.assert_array_equal(first, second)
     for name in (*NAMES, "gcrn"):
         path = f"predictions/{name}/07.npy"

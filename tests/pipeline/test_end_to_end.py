@@ -32,6 +32,8 @@ SMALL = (
     *("synthetic.hexagons=30", "synthetic.days=120", "training.max_epochs=2", "training.warm_up_days=20"),
     *("training.truncation=7", "model.hidden=16", "training.device=cpu"),
 )
+FIT = Path("gcrn/seed-0")
+"""Where a run keeps its first network."""
 FEW = "evaluation.forecasters=[gcrn, rolling_climatology]"
 METRICS = {
     *("average_precision", "roc_auc", "log_loss", "brier", "poisson_deviance", "calibration_slope"),
@@ -146,8 +148,8 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     facts = json.loads((home.gold / "cube.json").read_text())
     assert facts["schema_version"] == 1
     assert (home.runs / "latest").read_text() == f"{home.run.name}\n"
-    assert (home.run / "best.ckpt").is_file()
-    assert (home.run / "last.ckpt").is_file()
+    assert (home.run / FIT / "best.ckpt").is_file()
+    assert (home.run / FIT / "last.ckpt").is_file()
     written = sorted(path.name for path in home.grid("20220730T070000Z").iterdir())
     tables = ["risk.csv", "risk.geojson", "risk.parquet", "risk_day.csv", "risk_day.parquet"]
     assert written == ["grid.json", "map.html", "map.png", *tables]
@@ -239,7 +241,7 @@ def test_tensorboard_shows_scalars_and_images(finished: tuple[Home, str]) -> Non
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     home, _ = finished
-    events = EventAccumulator(str(home.run))
+    events = EventAccumulator(str(home.run / FIT))
     events.Reload()
     assert len(events.Scalars("validation/poisson_deviance")) == 2
     assert {"train/loss", "calibration/theft/slope"} <= set(events.Tags()["scalars"])
@@ -325,7 +327,9 @@ def interrupt(home: Home, how: signal.Signals, *arguments: str) -> tuple[Path, i
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        while not (kept := [path.parent for path in home.runs.glob("*/last.ckpt") if path.parent != finished]):
+        while not (
+            kept := [run for run in home.runs.glob("*") if run != finished and (run / FIT / "last.ckpt").is_file()]
+        ):
             assert process.poll() is None, "the run ended before it could be interrupted"
             time.sleep(0.005)
         process.send_signal(how)
@@ -342,7 +346,7 @@ def test_a_killed_run_goes_on_to_the_identical_result(home: Home, tmp_path: Path
     whole = Home(tmp_path / "whole")
     shutil.copytree(home.root, whole.root)
     run, _, _ = interrupt(home, signal.SIGKILL, *arguments)
-    assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] < 5
+    assert torch.load(run / FIT / "last.ckpt", weights_only=True)["epoch"] < 5
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -371,7 +375,7 @@ def test_fresh_forgets_an_unfinished_run(home: Home) -> None:
     marker.touch()
     home.does("train", FEW, "--fresh")
     assert not marker.exists()
-    assert (home.run / "best.ckpt").is_file()
+    assert (home.run / FIT / "best.ckpt").is_file()
 
 
 # forecasts of other times and other records
@@ -483,7 +487,7 @@ def test_events_appended_since_training_are_taken_in(home: Home) -> None:
     home.does("forecast", "--issue-time", "2022-07-28T07:00Z")
     home.does("forecast", "--issue-time", later)
     past, blind = read(home.grid("20220728T070000Z")), read(home.grid("20220804T070000Z"))
-    run, checkpoint = home.run, (home.run / "best.ckpt").stat().st_mtime_ns
+    run, checkpoint = home.run, (home.run / FIT / "best.ckpt").stat().st_mtime_ns
     append(home, days=5)
     said = home.does("forecast")
     assert "changed since" in said
@@ -496,7 +500,7 @@ def test_events_appended_since_training_are_taken_in(home: Home) -> None:
     home.does("forecast", "--issue-time", "2022-07-28T07:00Z")
     pd.testing.assert_frame_equal(read(home.grid("20220728T070000Z")), past)  # nothing known later reaches it
     assert home.run == run
-    assert (run / "best.ckpt").stat().st_mtime_ns == checkpoint
+    assert (run / FIT / "best.ckpt").stat().st_mtime_ns == checkpoint
 
 
 def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Home) -> None:
@@ -637,14 +641,14 @@ def test_damage_inside_a_table_is_mended(home: Home) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "verb", "said"),
     [
-        ("best.ckpt", None, "forecast", ["best.ckpt", "stforecast train"]),
-        ("best.ckpt", b"", "forecast", ["best.ckpt", "stforecast train"]),
+        ("gcrn/seed-0/best.ckpt", None, "forecast", ["best.ckpt", "stforecast train"]),
+        ("gcrn/seed-0/best.ckpt", b"", "forecast", ["best.ckpt", "stforecast train"]),
         ("run.json", None, "forecast", ["run.json", "again"]),
         ("run.json", b"[]", "run", ["run.json", "train --fresh"]),
         ("run.json", b'{"schema": 1}', "forecast", ["run.json", "train --fresh"]),
         ("run.json", b'{"schema": 99}', "evaluate", ["run.json", "train --fresh"]),
-        ("calibration/gcrn.json", None, "forecast", ["calibration/gcrn.json", "again"]),
-        ("calibration/gcrn.json", b"{}", "forecast", ["calibration/gcrn.json", "stforecast train"]),
+        ("gcrn/calibration.json", None, "forecast", ["holds no gcrn", "stforecast train"]),
+        ("gcrn/calibration.json", b"{}", "forecast", ["gcrn/calibration.json", "stforecast train"]),
     ],
 )
 def test_a_damaged_run_is_named(home: Home, name: str, content: bytes | None, verb: str, said: list[str]) -> None:
@@ -655,8 +659,8 @@ def test_a_damaged_run_is_named(home: Home, name: str, content: bytes | None, ve
 
 def test_a_damaged_last_checkpoint_stops_a_resumed_run(home: Home) -> None:
     (home.run / "run.json").unlink()
-    (home.run / "calibration" / "gcrn.json").unlink()
-    cut(home.run / "last.ckpt")
+    (home.run / "gcrn" / "calibration.json").unlink()
+    cut(home.run / FIT / "last.ckpt")
     left, _, err = home.call("train", FEW)
     assert left == 5
     assert "last.ckpt" in err

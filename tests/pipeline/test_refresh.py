@@ -108,7 +108,7 @@ def test_a_refresh_puts_the_written_grid_into_the_store_and_never_trains(stages,
 def test_the_usual_week_goes_on_from_the_calibrated_climatology(stages, store) -> None:
     found = store.open(refresh(stages, LATER))
     cube, run = stages.cube(), Run(stages.place.latest())
-    day = run.open("rolling_climatology", stages.config).forecaster.predict(cube, np.array([cube.steps])).intensity[0]
+    day = run.open("rolling_climatology", stages.config).forecast(cube, np.array([cube.steps])).intensity[0]
     order = np.argsort(cube.cells)
     local = found.grid.starts[:-1].tz_convert(cube.time_zone)
     for k, time_ in enumerate(local):

@@ -28,7 +28,7 @@ LOG_EVERY = 10
 """Updates between two losses that are shown and logged: reading one waits for a GPU."""
 
 
-def fit_network(task: Task, device: torch.device, folder: Path | None) -> Trained:
+def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
     """Train a network.
 
     Args:
@@ -45,24 +45,23 @@ def fit_network(task: Task, device: torch.device, folder: Path | None) -> Traine
     scales = Scales.of(task.cube.as_known(end), end)
     builder = FeatureBuilder(task.cube, scales, patch_steps(task.config, task.cube))
     module = Module(settings_of(task.config, task.cube, builder, scales), builder.edges)
-    last = folder / "last.ckpt" if folder else None
-    if last and last.exists():
+    last = folder / "last.ckpt"
+    if last.exists():
         _check_resumable(last, module.settings)
     module.task = task
     trainer = _trainer(task.config, device, folder)
     with quiet(), _compiling():
-        trainer.fit(module, ckpt_path=str(last) if last and last.exists() else None, weights_only=True)
-    if folder:
-        return open_checkpoint(folder / "best.ckpt")
-    return Trained(module.settings, builder.edges, module.best, module.graph)
+        trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    return open_checkpoint(folder / "best.ckpt")
 
 
-def _trainer(config: Config, device: torch.device, folder: Path | None) -> pl.Trainer:
+def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
     options, shown = config.training, sys.stderr.isatty()
-    callbacks: list[Callback] = [TQDMProgressBar(LOG_EVERY)] if shown else []
-    if folder:  # `last` comes second, so that it remembers which epoch is the best
-        best = ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False)
-        callbacks += [best, ModelCheckpoint(folder, "last", enable_version_counter=False)]
+    best = ModelCheckpoint(folder, "best", monitor=f"validation/{MONITOR}", enable_version_counter=False)
+    # `last` comes second, so that it remembers which epoch is the best
+    callbacks: list[Callback] = [best, ModelCheckpoint(folder, "last", enable_version_counter=False)]
+    if shown:
+        callbacks.append(TQDMProgressBar(LOG_EVERY))
     with quiet():
         return pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -72,10 +71,9 @@ def _trainer(config: Config, device: torch.device, folder: Path | None) -> pl.Tr
             precision="bf16-mixed" if device.type == "cuda" else "32-true",
             max_epochs=options.max_epochs,
             gradient_clip_val=options.clip,
-            logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False) if folder else False,
+            logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
-            enable_checkpointing=folder is not None,
             enable_progress_bar=shown,
             enable_model_summary=False,
             num_sanity_val_steps=0,

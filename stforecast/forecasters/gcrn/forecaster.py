@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,11 +65,11 @@ class GCRN(LearnedForecaster):
         from stforecast.forecasters.gcrn.training import Task
 
         self.fits = []
-        for i, seed in enumerate(self.seeds):
-            config = self.config.model_copy(update={"seed": seed})
-            task = Task(cube, split, config, self.plot, self.auxiliary)
-            fit = fit_network(task, self.device, seed_folder(folder, i) if folder else None)
-            self.fits.append(fit.to(self.device))
+        with nullcontext(folder) if folder else TemporaryDirectory() as kept:
+            for i, seed in enumerate(self.seeds):
+                config = self.config.model_copy(update={"seed": seed})
+                task = Task(cube, split, config, self.plot, self.auxiliary)
+                self.fits.append(fit_network(task, self.device, seed_folder(Path(kept), i)).to(self.device))
         self.scales = Scales.from_dict(self.settings["scales"])
 
     def patch(self, cube: Cube) -> int:
