@@ -40,18 +40,19 @@ class LogRatios:
 
 
 LOG_RATIOS = (
-    LogRatios("all", (7, 90, 365), "hexagon", False, 0.3),
-    LogRatios("each", (3, 14, 90), "hexagon", True, 0.5),
-    LogRatios("ring", (14,), "ring", False, 0.3),
-    LogRatios("city", (3, 28), "city", True, 1.0),
+    LogRatios("all", (2, 7, 28, 90, 365), "hexagon", False, 0.3),
+    LogRatios("each", (1, 3, 14, 90), "hexagon", True, 0.5),
+    LogRatios("ring", (3, 14, 60), "ring", False, 0.3),
+    LogRatios("ring each", (1, 3, 14), "ring", True, 0.5),
+    LogRatios("city", (1, 3, 7, 28), "city", True, 1.0),
 )
 LEVEL = "level"
 """The last feature: log of the hexagon's expected events over the horizon, in days of a hexagon's mean."""
 HALF_LIVES_DAYS = tuple(sorted({days for family in LOG_RATIOS for days in family.half_lives}))
 """Half-lives of the sums that are kept for the log-ratios, by hexagon and category."""
-RECENT_HOURS = (24.0, 336.0)
+RECENT_HOURS = (8.0, 24.0, 72.0, 336.0)
 """Half-lives of the sums of recent events, by hexagon and category."""
-SEASONAL_DAYS, SEASONAL_WEEKS = (3.0,), (13.0,)
+SEASONAL_DAYS, SEASONAL_WEEKS = (0.7, 3.0, 14.0), (3.0, 13.0)
 """Half-lives of the ratios by hour of the day, in days, and by hour of the week, in weeks."""
 LATE_PATCHES = (1, 3, 7)
 """Late reports are read by age: up to 2, 4 and 8 patches, and older."""

@@ -14,7 +14,7 @@ from stforecast.features.covariates import WEEKDAYS, Covariates
 from stforecast.features.decayed import decay
 from stforecast.features.table import LEVEL, LOG_RATIOS, layout
 
-LOG_RATE, CATEGORY = 0, 6
+LOG_RATE, CATEGORY = 0, 3
 """Columns of a row that hold log λ₀ and the category."""
 
 
@@ -76,18 +76,13 @@ def tabular_rows(
         at = torch.ones(batch.log_rate.permute(0, 2, 3, 1).shape).nonzero().unbind(1)
     issue, lead, hexagon, category = at
     steps = torch.tensor(batch.issues)[issue] + lead
-    slots, patch = events.slot_of_day[events.at(steps)], batch.patch
-    channel = slots % events.patch
+    slots = events.slot_of_day[events.at(steps)]
     target = covariates.target[events.at(steps)]
     columns = [
         batch.log_rate[issue, category, lead, hexagon],
         batch.log_rate.exp().sum(1)[issue, lead, hexagon].log(),
-        patch.sum(2)[issue, channel, hexagon],
-        patch.sum((1, 2))[issue, hexagon],
-        patch.sum(1)[issue, category, hexagon],
         lead.float(),
         category.float(),
-        hexagon.float(),
         slots.float(),
         target[:, :WEEKDAYS].argmax(1).float(),
     ]
@@ -97,7 +92,7 @@ def tabular_rows(
             *_log_ratios(batch.features[issue, :, hexagon], category, builder.cube.c),
             target[:, WEEKDAYS + events.per_day :],
             covariates.weather_before(batch.issues).mean(1)[issue],
-            *_recent(builder, batch.recent, at, columns[LOG_RATE]),
+            *_recent(builder, batch.recent, at),
             batch.seasonal[issue, :, category, lead, hexagon],
         ],
         1,
@@ -116,13 +111,11 @@ def _log_ratios(features: Tensor, category: Tensor, c: int) -> list[Tensor]:
     return [*out, features[:, places[LEVEL]]]
 
 
-def _recent(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...], log_rate: Tensor) -> list[Tensor]:
-    """Rates that recent events leave at the step ahead: own category, all, and their ratio to λ₀; then the ring's."""
+def _recent(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...]) -> list[Tensor]:
+    """Rates that recent events leave at the step ahead, of the own category and of all; then those of the ring."""
     (issue, lead, hexagon, category), half_lives = at, builder.recent.half_lives
     left = decay(lead[:, None] + 1, half_lives) * (math.log(2) / half_lives)  # [r h]
     out = []
     for sums in (recent, builder.ring(recent) / builder.widest):
-        mine = sums[issue, :, category, hexagon] * left
-        ratio = (mine.sum(1) + 1e-4).log() - log_rate
-        out += [mine, sums.sum(2)[issue, :, hexagon] * left, ratio[:, None]]
+        out += [sums[issue, :, category, hexagon] * left, sums.sum(2)[issue, :, hexagon] * left]
     return out

@@ -22,7 +22,7 @@ from stforecast.features.observed import by_agreement
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.calibrated import ValidationFit, fit_validation
 from stforecast.forecasters.forecast import Forecast
-from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
+from stforecast.forecasters.recalibration import recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 
@@ -143,13 +143,11 @@ class Forecaster(ABC):
             known: uncalibrated λ of forecasters at `steps_needed`, by name, where at hand; this one's too.
         """
         fit, issues = self.fitted, np.asarray(issues, np.int64)
-        found = cache.forecast(self, cube, int(issues[0])) if cache and len(issues) == 1 else None
-        if found is None:
+        past = cache.past(self, cube, int(issues[0])) if cache and len(issues) == 1 else None
+        if past is None:
             steps, known = steps_needed(cube, issues), known or {}
-            lam = known[self.name] if self.name in known else self.raw(cube, steps, known)
-            lam = fit.calibration.apply(lam)
-            found = lam[np.searchsorted(steps, issues)], PastForecasts.of(steps, lam)
-        return replace(self.wrap(cube, issues, recalibrated(cube, issues, *found)), spreads=fit.spreads)
+            past = fit.past(steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
+        return replace(self.wrap(cube, issues, recalibrated(cube, issues, past)), spreads=fit.spreads)
 
     @property
     def fitted(self) -> ValidationFit:

@@ -31,6 +31,10 @@ class ValidationFit:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     hot_thresholds: Mapping[str, float] = field(default_factory=dict)
 
+    def past(self, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
+        """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
+        return PastForecasts.of(steps, self.calibration.apply(intensity))
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a file."""
         return {
@@ -64,9 +68,8 @@ def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cub
     calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
     days = settled(share)
     issues, counts = issues[days], counts[days]
-    raw = calibration.apply(raw)
-    now = raw[np.searchsorted(steps, issues)]
-    reported = recalibrated(cube, issues, now, PastForecasts.of(steps, raw)) * share[days]
+    past = ValidationFit(calibration).past(steps, raw)
+    reported = recalibrated(cube, issues, past) * share[days]
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}

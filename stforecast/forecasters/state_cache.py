@@ -1,7 +1,7 @@
 """Kept states: what a forecaster carries at its newest issue, beside its files, so that a new day is one step.
 
-`<forecaster>-<step of the day>.pt` holds the state, what the forecasts of the last weeks expected (which the next one
-is held against), and a key: a fingerprint of all that both rest on (fit, calibration, graph, calendar, the events known
+`<forecaster>-<step of the day>.pt` holds the state, the calibrated forecasts of the last weeks (which the next one is
+held against), and a key: a fingerprint of all that both rest on (fit, calibration, graph, calendar, the events known
 before the issue, what was not recorded, and the weather read up to it). A forecast goes on from it where all of that is
 in the cube at hand, unchanged; otherwise the record is replayed and the state kept anew.
 """
@@ -27,9 +27,9 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import PastForecasts, steps_needed
 from stforecast.forecasters.streaming import StreamingForecaster, beyond_of
 
-SCHEMA = 6
+SCHEMA = 5
 """To be raised whenever a forecaster comes to carry something else."""
-PAST = ("steps", "expected")
+PAST = ("steps", "intensity", "moments")
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,14 @@ class StateCache:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder, self.say = folder, say
 
-    def forecast(self, forecaster: Forecaster, cube: Cube, issue: int) -> tuple[np.ndarray, PastForecasts] | None:
-        """Calibrated λ [1 k n c] of an issue, and the earlier forecasts that it is held against.
+    def past(self, forecaster: Forecaster, cube: Cube, issue: int) -> PastForecasts | None:
+        """The calibrated forecast of an issue and the earlier ones that it is held against.
 
         None for a forecaster that carries no state.
         """
         if not isinstance(forecaster, StreamingForecaster) or cube.horizons % forecaster.patch(cube):
             return None
-        found = [self._advanced(forecaster, cube, steps) for steps in _by_state(cube, issue)]
-        reader, state, _ = found[-1]
-        lam = forecaster.forecast_from_state(reader, state, issue)[None]
-        return forecaster.fitted.calibration.apply(lam), PastForecasts.joined([past for *_, past in found])
+        return PastForecasts.joined([self._advanced(forecaster, cube, steps)[2] for steps in _by_state(cube, issue)])
 
     def state(self, forecaster: StreamingForecaster, cube: Cube, issue: int, ahead: int) -> tuple[Any, State]:
         """The reader and the state that serve an issue, to look `ahead` steps from there."""
@@ -69,8 +66,8 @@ class StateCache:
     def _advanced(
         self, forecaster: StreamingForecaster, cube: Cube, steps: np.ndarray, ahead: int = 0
     ) -> tuple[Any, State, PastForecasts]:
-        """Go on to the last of the ascending issue `steps`: reader and state there, and the forecasts on the way."""
-        patch, newest = forecaster.patch(cube), min(int(steps[-1]), cube.steps)
+        """Go on to the last of the ascending issue `steps`: reader and state there, and the forecasts of them all."""
+        fit, patch, newest = forecaster.fitted, forecaster.patch(cube), min(int(steps[-1]), cube.steps)
         wanted = steps[steps <= newest]
         path = self.folder / f"{forecaster.name}-{newest % cube.horizons:02d}.pt"
         known = last_known(cube, np.array([newest]))
@@ -85,22 +82,23 @@ class StateCache:
         if found and not np.isin(before, found.past.steps).all():
             found = None
         reader = forecaster.reader(known, beyond_of(cube, steps) + ahead, last + patch if found else 0)
-        if found:
-            state, parts = state_to(found.state, reader.device), [found.past.at(before)]
-        else:
-            state, parts = forecaster.init_state(reader, newest % patch), []
-            # issues at which less or more was known not to be recorded have states of their own
-            other = wanted[agreeing(cube, wanted) != agreeing(cube, np.array([newest]))]
-            parts.append(_past(forecaster, cube, other, forecaster.raw(cube, other)))
-            before = other
-        left = np.setdiff1d(wanted, before)
-        if moved := int(state["next_issue"]) <= newest:
-            new = dict(forecaster.rollout(reader, state, {*left.tolist(), newest}))
-            lam = np.array([new[issue] for issue in left.tolist()], np.float32)
-            parts.append(_past(forecaster, cube, left, lam))
+        state = state_to(found.state, reader.device) if found else forecaster.init_state(reader, newest % patch)
+        # issues at which less or more was known not to be recorded have states of their own
+        other = wanted[agreeing(cube, wanted) != agreeing(cube, np.array([newest]))]
+        other = np.array([], np.int64) if found else other
+        moved = int(state["next_issue"]) <= newest
+        new = dict(forecaster.rollout(reader, state, {*wanted.tolist(), newest})) if moved else {}
+        new = {issue: new[issue] for issue in wanted.tolist() if issue in new}
+        new |= dict(zip(other.tolist(), forecaster.raw(cube, other), strict=True)) if len(other) else {}
+        shape = (len(new), cube.horizons, cube.n, cube.c)
+        parts = [found.past.at(before)] if found else []
+        parts.append(fit.past(np.array([*new], np.int64), np.array([*new.values()], np.float32).reshape(shape)))
         past = PastForecasts.joined(parts)
         if keep and moved:
             self._keep(path, key.at(newest), state, past)
+        if steps[-1] > newest:
+            later = forecaster.forecast_from_state(reader, state, int(steps[-1]))[None]
+            past = PastForecasts.joined([past, fit.past(steps[-1:], later)])
         return reader, state, past
 
     def _open(self, path: Path) -> _Kept | None:
@@ -124,12 +122,6 @@ class StateCache:
                 torch.save({"key": key, "state": state, **values}, temporary)
         except (OSError, RuntimeError) as error:  # torch tells so of a full disk
             self.say(f"{path}: not kept ({error}); the next forecast replays the record")
-
-
-def _past(forecaster: Forecaster, cube: Cube, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
-    """What was expected, from uncalibrated λ at ascending issue steps."""
-    lam = intensity.reshape(len(steps), cube.horizons, cube.n, cube.c)
-    return PastForecasts.of(steps, forecaster.fitted.calibration.apply(lam))
 
 
 def _by_state(cube: Cube, issue: int) -> list[np.ndarray]:

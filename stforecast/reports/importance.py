@@ -76,7 +76,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     out: dict[str, Shuffle] = {
         "average of past weeks (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
         "past reports of the hexagon": over_hexagons(families=("all", "each")),
-        "past reports of its neighbours": over_hexagons(families=("ring",)),
+        "past reports of its neighbours": over_hexagons(families=("ring", "ring each")),
         "past reports at this hour of the day": over_hexagons("seasonal"),
         "reports of the last days": over_hexagons("patch", "late", "recent"),
     }
@@ -90,7 +90,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
 def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int = 0) -> dict[str, Interval]:
     """Increase of deviance × 10³ of each group when it is shuffled, with day-block intervals.
 
-    Deviance is at the level that the kept forecast of `name` has at each issue.
+    Deviance is at the level and contrast that the kept forecast of `name` has at each issue.
     """
     every, calibration = run.issues, model.fitted.calibration
     cube = run.cube.as_known(int(every[-1]))

@@ -1,4 +1,4 @@
-"""Forecasts follow the level of the weeks before them, from what was known then and nothing later."""
+"""Forecasts follow the level and contrast of the weeks before them, from what was known then and nothing later."""
 
 from dataclasses import replace
 
@@ -9,8 +9,12 @@ from small_cities import another_future, city
 from stforecast.cube import Cube
 from stforecast.features.delay import completeness
 from stforecast.forecasters.recalibration import (
+    CONTRAST_HALF_LIFE_DAYS,
     HALF_LIFE_DAYS,
+    LEAST,
+    MOST,
     PRIOR_DAYS,
+    PRIOR_INFORMATION,
     WINDOW_DAYS,
     PastForecasts,
     recalibrated,
@@ -29,8 +33,7 @@ def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndar
 def follow(cube: Cube, rate: float, issues: np.ndarray, spread: float = 0.0) -> np.ndarray:
     """What becomes of a forecast around `rate`."""
     needed = steps_needed(cube, issues)
-    lam = rates(cube, needed, rate, spread)
-    return recalibrated(cube, issues, lam[np.searchsorted(needed, issues)], PastForecasts.of(needed, lam))
+    return recalibrated(cube, issues, PastForecasts.of(needed, rates(cube, needed, rate, spread)))
 
 
 def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarray:
@@ -53,7 +56,11 @@ def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarr
         p, weight = part * -np.expm1(-lam), 0.5 ** ((back + 0.5) / HALF_LIFE_DAYS)
         kappa = p.sum() / len({*back}) * PRIOR_DAYS
         factor = ((weight * event).sum() + kappa) / ((weight * p).sum() + kappa)
-        out[..., c] *= factor
+        weight = 0.5 ** ((back + 0.5) / CONTRAST_HALF_LIFE_DAYS)
+        u = np.log(lam) - (weight * p * np.log(lam)).sum() / (weight * p).sum()
+        power = 1 + (weight * event * u).sum() / ((weight * p * u**2).sum() + PRIOR_INFORMATION)
+        now = out[..., c]
+        out[..., c] = now**power * (now.sum() * factor / (now**power).sum())
     return out
 
 
@@ -81,6 +88,30 @@ def test_takes_back_a_wrong_level() -> None:
     found = follow(cube, 2 * true, np.array([80 * 24]))
     assert abs(found.mean() / true - 1) < 0.35 < 1  # κ keeps a part of what was forecast
     assert found.mean() < 1.4 * true
+
+
+def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stforecast.forecasters.recalibration.PRIOR_INFORMATION", 10.0)
+    cube, issues = city(days=90), np.array([80 * 24])
+    needed = steps_needed(cube, issues)
+    noise = rates(cube, needed, 0.03, 1.0)  # says nothing of the city, so that the flattest forecast is the best
+    found = recalibrated(cube, issues, PastForecasts.of(needed, noise))[0]
+    now = noise[np.searchsorted(needed, issues)][0]
+    for c in range(cube.c):
+        assert np.log(found[..., c]).std() < 0.75 * np.log(now[..., c]).std()
+
+
+@pytest.mark.parametrize(("power", "limit"), [(0.1, MOST), (-0.1, LEAST)])
+def test_changes_the_contrast_within_limits(power: float, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forecast that says that busy and quiet hexagons hardly differ, and one that takes them for each other."""
+    monkeypatch.setattr("stforecast.forecasters.recalibration.PRIOR_INFORMATION", 0.1)
+    cube, issues = city(days=90), np.array([80 * 24])
+    mean = cube.dense().double().mean(0).numpy() + 1e-3
+    needed = steps_needed(cube, issues)
+    wrong = 0.03 * np.broadcast_to((mean**power).astype(np.float32), (len(needed), cube.horizons, cube.n, cube.c))
+    found = recalibrated(cube, issues, PastForecasts.of(needed, wrong))[0]
+    for c in range(cube.c):
+        assert np.log(found[..., c]).std() == pytest.approx(limit * np.log(wrong[0, ..., c]).std(), rel=1e-4)
 
 
 @pytest.mark.parametrize("late", [False, True])

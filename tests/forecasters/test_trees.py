@@ -181,14 +181,14 @@ def test_rows_by_hand() -> None:
     hexagon = int(np.bincount(cube.hexagon).argmax())
     issue, weather = batch.issues[-1], cube.weather.values[:, 0]
     series, again = weather[issue - 24 : issue], batch.seasonal.shape[1]
-    recent = -again - 2 * (2 * len(RECENT_HOURS) + 1)
+    recent = -again - 2 * 2 * len(RECENT_HOURS)
     for lead in (0, 9, 23):
         at = tuple(torch.tensor([place]) for place in (24, lead, hexagon, category))
         row = tabular_rows(builder, batch, at)[0].numpy()
         here = (cube.hexagon == hexagon) & (cube.hour >= phase) & (cube.hour < issue)
-        day, own = here & (cube.hour >= issue - 24), here & (cube.category == category)
-        same_hour = day & (cube.hour == issue + lead - 24)
-        np.testing.assert_allclose(row[2:5], [cube.weight[which].sum() for which in (same_hour, day, day & own)])
+        own = here & (cube.category == category)
+        slot = int(builder.events.slot_of_day[builder.events.at(torch.tensor(issue + lead))])
+        assert row[2:5].tolist() == [lead, category, slot]
         fades = np.log(2) / np.array(RECENT_HOURS)
         age = issue + lead - cube.hour[own]
         expected = (cube.weight[own] * fades[:, None] * np.exp(-fades[:, None] * age)).sum(1)
