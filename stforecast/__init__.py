@@ -13,6 +13,7 @@ Everything is imported when it is first asked for.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
     )
     from stforecast.pipeline.loading import load_cube
     from stforecast.scoring.splits import Split
+
+import os
+
+# Threads of OpenMP that wait for each other spin by default, and beside other work take the core from the very thread
+# that they wait for. They sleep instead, unless the user says otherwise. It is read once, when PyTorch or a library of
+# trees is loaded; GOMP_SPINCOUNT and KMP_BLOCKTIME go before it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Threads of OpenMP that wait for each other spin by default, and beside other work take the core from the very thread
+# that they wait for. They sleep instead, unless the user says otherwise. It is read once, when PyTorch or a library of
+# trees is loaded; GOMP_SPINCOUNT and KMP_BLOCKTIME go before it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

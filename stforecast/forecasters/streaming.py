@@ -15,6 +15,7 @@ from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.threads import threads_for
 
 
 class StreamingForecaster(Forecaster):
@@ -52,9 +53,11 @@ class StreamingForecaster(Forecaster):
 
     def rollout(self, reader: Any, state: State, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Take in patches up to the last of the wanted issues: each of these with its λ [k n c]."""
-        last, patch = max(wanted), self.patch(reader.cube)
+        last, cube, patch = max(wanted), reader.cube, self.patch(reader.cube)
         while (first := int(state["next_issue"])) <= last:
-            yield from self.step(reader, state, min(reader.segment, (last - first) // patch + 1), wanted).items()
+            with threads_for(cube.n * cube.c):
+                found = self.step(reader, state, min(reader.segment, (last - first) // patch + 1), wanted)
+            yield from found.items()
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         """λ by replay of the record up to each issue: what a carried state gives, at any issue hour."""

@@ -23,6 +23,7 @@ from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task, settings_of
+from stforecast.forecasters.threads import threads_for
 
 LOG_EVERY = 10
 """Updates between two losses that are shown and logged: reading one waits for a GPU."""
@@ -50,7 +51,8 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
         _check_resumable(last, module.settings)
     module.task = task
     trainer = _trainer(task.config, device, folder)
-    with quiet(), _compiling():
+    threads = threads_for(task.cube.n * task.cube.c * task.config.training.streams)
+    with quiet(), _compiling(), threads:
         trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return open_checkpoint(folder / "best.ckpt")
 
