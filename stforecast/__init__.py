@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from stforecast.pipeline.loading import load_cube
     from stforecast.scoring.splits import Split
 
-import os
 
 # Threads of OpenMP that wait for each other spin by default, and beside other work take the core from the very thread
 # that they wait for. They sleep instead, unless the user says otherwise. It is read once, when PyTorch or a library of

@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 """This checkout."""
 
 
+def alone(checkout: Path) -> dict[str, str]:
+    """The environment of a process that imports a checkout's `stforecast`, which says itself how its threads wait."""
+    return {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | {
+        "PYTHONPATH": str(checkout),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
 class Worker:
     """A script that calls `serve`.
 
@@ -27,7 +35,7 @@ class Worker:
 
     def __init__(self, python: str, script: str, *arguments: str, checkout: Path = ROOT) -> None:
         command = [python, str(checkout / "scripts/bench" / script), *arguments]
-        environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONWARNINGS": "ignore"}
+        environment = alone(checkout)
         self.name = f"{script} {' '.join(arguments)}".strip()
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

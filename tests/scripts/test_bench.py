@@ -157,6 +157,15 @@ def test_memory_of_a_small_city(tmp_path: Path) -> None:
     assert found["measured_over_predicted"] == pytest.approx(measured["run"] / found["predicted_of_training"], rel=0.01)
 
 
+def test_a_run_beside_a_busy_core(tmp_path: Path) -> None:
+    found = small("busy", tmp_path, "--rounds", "1")
+    for side in ("quiet", "busy"):
+        assert found["sides"][side]["median_seconds"] > 1
+        assert found["sides"][side]["median_processor_seconds"] > 1
+    busy, quiet = (found["sides"][side]["runs"]["seconds"][0] for side in ("busy", "quiet"))
+    assert found["busy_over_quiet"]["seconds"] == pytest.approx(busy / quiet, rel=0.01)
+
+
 def test_the_table_holds_what_was_measured_and_says_what_was_not(tmp_path: Path) -> None:
     side = {"median_s": 0.004, "quartiles_s": [0.003, 0.005]}
     sides = {"before": side | {"ratio": 1.0}, "this": side | {"median_s": 0.002, "ratio": 2.0}}
