@@ -9,18 +9,21 @@ asked and what it answers stay the same from version to version, so that `step.p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import count as counting
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import stforecast  # noqa: F401  # before PyTorch, whose threads wait as it says
+
+# isort: split
+
 import torch
 from cities import simulated
+from limits import counted, rates
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from workers import serve
 
 from stforecast.config import Config, load, parse
@@ -36,6 +39,7 @@ from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.threads import threads_for
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
@@ -51,20 +55,22 @@ def module_of(cube: Cube, split: Split, config: Config) -> Module:
     return module
 
 
-def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
+def updates(module: Module, clip: float, halved: bool | None = None) -> Iterator[tuple[int, Tensor]]:
     """One update of the weights after another, epoch after epoch: origins in it, and its loss.
 
     An update is all that Lightning has `Module` do: features, forward, loss, backward, clipping, AdamW, averaging.
+    `halved`: in bfloat16 mixed precision; as training does by default, on a GPU.
     """
+    halved = module.device.type == "cuda" if halved is None else halved
     plan: Any = module.configure_optimizers()
     optimizer, schedule = plan["optimizer"], plan["lr_scheduler"]["scheduler"]
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    for epoch in counting():
-        module.on_train_epoch_start()
-        module.stream.epoch = epoch
-        for i, batch in enumerate(module.stream):
+    stretches = epochs(module)
+    while True:
+        with threads_of(module):
+            i, batch = next(stretches)
             module.on_train_batch_start(batch, i)
-            with torch.autocast("cuda", torch.bfloat16, enabled=module.device.type == "cuda"):
+            with torch.autocast(module.device.type, torch.bfloat16, enabled=halved):
                 loss = module.training_step(batch, i)
             optimizer.zero_grad()
             loss.backward()
@@ -73,7 +79,25 @@ def updates(module: Module, clip: float) -> Iterator[tuple[int, float]]:
             if schedule.last_epoch < schedule.total_steps - 1:
                 schedule.step()
             module.on_train_batch_end(None, batch, i)
-            yield len(batch.inputs.log_rate), float(loss.detach())
+        yield len(batch.inputs.log_rate), loss.detach()
+
+
+def epochs(module: Module) -> Iterator[tuple[int, Any]]:
+    """What is learned from, epoch after epoch, with its place in its epoch."""
+    for epoch in counting():
+        module.on_train_epoch_start()
+        module.stream.epoch = epoch
+        yield from enumerate(module.stream)
+
+
+def updates_of_segment(module: Module) -> int:
+    """Updates for which the record is read at once."""
+    return max(1, module.stream.builder.segment // module.options["truncation"])
+
+
+def threads_of(module: Module) -> AbstractContextManager[None]:
+    """As many threads as training has."""
+    return threads_for(module.graph.n * module.stream.cube.c * module.options["streams"])
 
 
 class HourlyCell(nn.Module):
@@ -119,7 +143,7 @@ class Ours:
 
     def _ready(self) -> dict[str, Any]:
         self.split = Stages(self.config, print).split(self.cube)
-        self.updates: Iterator[tuple[int, float]] | None = None
+        self.updates: Iterator[tuple[int, Tensor]] | None = None
         self.hours: list[tuple[HourlyCell, Tensor, torch.optim.Optimizer]] = []
         cube = self.cube
         return {"hexagons": cube.n, "categories": cube.c, "hours": cube.steps * cube.step_hours, **memory()}
@@ -132,9 +156,9 @@ class Ours:
         for _ in range(count):
             began = time.perf_counter()
             made, loss = next(self.updates)
+            losses.append(float(loss))  # waits for a GPU
             seconds.append(time.perf_counter() - began)
             origins.append(made)
-            losses.append(loss)
         return {"seconds": seconds, "origins": origins, "losses": losses, **memory()}
 
     def epoch(self) -> dict[str, Any]:
@@ -166,32 +190,19 @@ class Ours:
         return {"seconds": time.perf_counter() - began, "origins": count}
 
     def limit(self) -> dict[str, Any]:
-        """What an origin asks of the machine, over an epoch's first updates, and what the machine can do.
-
-        Floating-point operations of the matrix products; bytes that operations read and write; operations begun.
-        """
-        from torch.utils.flop_counter import FlopCounterMode
-
+        """What an origin asks of the machine, and what the machine can do."""
         module = module_of(self.cube, self.split, self.config)
-        one, read = updates(module, self.config.training.clip), module.stream.builder.segment
-        count = max(1, read // self.config.training.truncation)  # features are read for so many updates at a time
-        list(islice(one, count))
-        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter, Traffic() as traffic:
-            origins = sum(made for made, _ in islice(one, count))
-        kind = torch.bfloat16 if module.device.type == "cuda" else torch.float32
-        a, b = torch.randn(2, 1024, 1024, device=module.device, dtype=kind)
-        large = torch.ones(1 << 26, device=module.device)
-        flop_rate = rate(lambda: torch.mm(a, b), 2 * 1024**3)
-        byte_rate = rate(large.clone, 2 * large.nbytes)
-        flops, moved = counter.get_total_flops() / origins, traffic.bytes / origins
+        half = module.device.type == "cuda"  # as it is trained
+        asked = counted(updates(module, self.config.training.clip), updates_of_segment(module))
+        able = rates(module.device, torch.bfloat16 if half else torch.float32)
         return {
-            "flop_per_origin": flops,
-            "gemm_flop_per_second": flop_rate,
-            "seconds": flops / flop_rate,
-            "bytes_per_origin": moved,
-            "copy_bytes_per_second": byte_rate,
-            "seconds_of_memory": moved / byte_rate,
-            "operations_per_origin": traffic.operations / origins,
+            "flop_per_origin": asked["flop"],
+            "gemm_flop_per_second": able["flop"],
+            "seconds": asked["flop"] / able["flop"],
+            "bytes_per_origin": asked["bytes"],
+            "copy_bytes_per_second": able["bytes"],
+            "seconds_of_memory": asked["bytes"] / able["bytes"],
+            "operations_per_origin": asked["operations"],
         }
 
     def validate(self) -> dict[str, Any]:
@@ -215,35 +226,6 @@ class Ours:
         """What is measured."""
         model, training = self.config.model.model_dump(), self.config.training.model_dump()
         return {"threads": torch.get_num_threads(), "model": model, "training": training}
-
-
-class Traffic(TorchDispatchMode):
-    """Operations begun, views left out, and the bytes of all tensors that they read and write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations = self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        if not func.is_view and "empty" not in name:
-            sizes = [x.nbytes for x in tree_leaves((args, kwargs, result)) if isinstance(x, Tensor)]
-            if name.startswith(("index", "embedding")):  # of a table only some rows are touched
-                sizes = [size for size in sizes if size < max(sizes)]
-            self.operations += 1
-            self.bytes += sum(sizes)
-        return result
-
-
-def rate(do: Callable[[], Tensor], amount: float) -> float:
-    """`amount` over the median seconds of doing it."""
-    seconds = []
-    for _ in range(10):
-        began = time.perf_counter()
-        float(do().flatten()[0])  # waits for a GPU
-        seconds.append(time.perf_counter() - began)
-    return amount / float(np.median(seconds[1:]))
 
 
 def memory() -> dict[str, int]:

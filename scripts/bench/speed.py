@@ -18,6 +18,7 @@ from stforecast.files import atomic_path, read_json
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs/speed.md"
 BEGIN, END = "<!-- figures: written by scripts/bench/speed.py -->\n", "<!-- end of figures -->\n"
+UNMEASURED = "not measured"
 Facts = dict[str, Any]
 
 
@@ -135,6 +136,31 @@ def skill(facts: Facts) -> str:
     return "; ".join(parts)
 
 
+def busy(facts: Facts) -> str:
+    """Seconds of a run, quiet and busy."""
+    quiet, beside = (facts["sides"][side]["median_seconds"] for side in ("quiet", "busy"))
+    processor = facts["busy_over_quiet"]["processor_seconds"]
+    said = f"quiet {quiet:.3g} s, busy {beside:.3g} s: × {facts['busy_over_quiet']['seconds']:.2f}"
+    said = f"{said}; processor time × {processor:.2f}"
+    if "this_over_before" in facts:
+        said = f"{said}; quiet, over the version before: × {facts['this_over_before']['seconds']:.2f}"
+    return said
+
+
+def on_gpu(facts: Facts) -> str:
+    """Training origins by streams; nothing that a CPU gave."""
+    found = facts["sections"]
+    if found["limits"].get("kind") != "cuda":
+        return UNMEASURED
+    timed = {name: one for name, one in found.items() if "share_of_memory" in one}
+    each = [
+        f"{name} {1000 * one['seconds_per_origin']:.3g} ms ({one['share_of_arithmetic']:.1%} of arithmetic, "
+        f"{one['share_of_memory']:.0%} of memory)"
+        for name, one in timed.items()
+    ]
+    return f"{found['limits']['name']}: {'; '.join(each)}"
+
+
 ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
     ("A training origin, beside the fastest peer", "≥ 250", "origin", lambda f: against_peers(f, "ours")),
     (
@@ -157,12 +183,8 @@ ROWS: tuple[tuple[str, str, str, Callable[[Facts], str]], ...] = (
     ("A CSV of 2 GB", "≤ 1,500 MB", "large_file", large),
     ("The next 24 hours from a warm state", "≤ 20 ms at 500", "forecast", forecast),
     ("`stforecast forecast` as a process: its largest parts", "mostly imports", "forecast_process", process),
-    (
-        "A training origin on a GPU, and its share of the machine's limits",
-        "",
-        "origin_gpu",
-        lambda f: f"{milliseconds(f, 'ours')}; {limit(f)}",
-    ),
+    ("`stforecast run` beside a busy core", "≤ 2", "busy", busy),
+    ("A training origin on a GPU, and its share of the machine's limits", "", "gpu_check", on_gpu),
 )
 """Claim, target, name of the JSON file, and what is read from it."""
 
@@ -171,16 +193,18 @@ def table(folder: Path) -> str:
     """The rows as Markdown, and what they were measured on."""
     lines, machines = ["| claim | target | measured | script |", "|---|---|---|---|"], set()
     for claim, target, name, read in ROWS:
-        path, said = folder / f"{name}.json", "not measured"
+        path, said = folder / f"{name}.json", UNMEASURED
         if path.is_file():
             facts = read_json(path)
             said, machine = read(facts), facts["machine"]
+        if said != UNMEASURED:
             machines.add(
                 f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the end of {name}"
             )
-        script = f"`{name if (HERE / f'{name}.py').is_file() else name.split('_')[0]}.py`"
+        whole = any((place / f"{name}.py").is_file() for place in (HERE, HERE.parent))
+        script = f"`{name if whole else name.split('_')[0]}.py`"
         lines.append(f"| {claim} | {target} | {said} | {script} |")
-    return "\n".join([*lines, "", "Measured on: " + ("; ".join(sorted(machines)) or "not measured") + ".", ""])
+    return "\n".join([*lines, "", "Measured on: " + ("; ".join(sorted(machines)) or UNMEASURED) + ".", ""])
 
 
 @click.command()
