@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 
-def render(template: Path, filters: dict[str, Callable[[str], str]] | None = None, **values: Any) -> str:
-    """The text of a template with `values` filled in; `filters` are functions that it may apply to text."""
+def render(template: Path, filters: Mapping[str, Callable[[Any], Any]] | None = None, **values: Any) -> str:
+    """The text of a template with `values` filled in; `filters` are functions that it may apply to values."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -20,22 +20,13 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def grid_facts(served: Served, stale_reason: str | None) -> dict[str, Any]:
-    """What stands in every answer: which grid it is from, and whether it can be relied on."""
-    return {**served.facts, "stale": stale_reason is not None, "stale_reason": stale_reason}
-
-
-def latest(served: Served, stale_reason: str | None) -> dict[str, Any]:
-    grid = served.grid
-    return {
-        **grid_facts(served, stale_reason),
+def latest(served: Served) -> dict[str, Any]:
+    """What there is to say of the grid beside `Served.facts`."""
+    grid, names = served.grid, ("time_zone", "step_hours", "categories", "assumptions")
+    return {name: getattr(grid, name) for name in names} | {
         "created": iso(served.stored.created),
-        "categories": list(grid.categories),
         "hexagons": len(grid.hexagons),
         "resolution": served.places.resolution,
-        "time_zone": grid.time_zone,
-        "step_hours": grid.step_hours,
-        "assumptions": list(grid.assumptions),
     }
 
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from stforecast import __version__
 from stforecast.config import Config
 from stforecast.delivery.api.docs import docs_pages
-from stforecast.delivery.api.gate import HEADERS, Gate, Metrics, limit_of, problem
+from stforecast.delivery.api.gate import HEADERS, Gate, limit_of, problem
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE, digests, is_loopback
 from stforecast.delivery.api.routes import router
@@ -58,7 +58,7 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         redoc_url=None,
     )
     app.state.keeper = keeper
-    app.add_middleware(Gate, accepted=accepted, rate=rate, metrics=Metrics(registry))
+    app.add_middleware(Gate, accepted=accepted, rate=rate, registry=registry)
     app.include_router(router)
     _add_errors(app)
     _add_operations(app, keeper, registry)
@@ -93,11 +93,7 @@ def serve(config: Config, database: str, host: str, port: int) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Every error is one line of JSON; what went wrong inside goes to the log alone."""
-
-    def answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-        code, body, sent = problem(status, message, headers)
-        return Response(body, code, sent)
+    """Every error is one line; what went wrong inside goes to the log alone."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -105,15 +101,15 @@ def _add_errors(app: FastAPI) -> None:
             f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}"
             for one in error.errors()
         ]
-        return answer(422, "; ".join(problems[:10]))
+        return problem(422, "; ".join(problems[:10]))
 
     @app.exception_handler(AnyHTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
-        return answer(error.status_code, str(error.detail), dict(error.headers or {}))
+        return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
-        return answer(500, "internal error; it is in the log of the service", HEADERS)
+        return problem(500, "internal error; it is in the log of the service", HEADERS)
 
 
 def _add_operations(app: FastAPI, keeper: Keeper, registry: CollectorRegistry) -> None:
@@ -148,14 +144,8 @@ def _add_pages(app: FastAPI) -> None:
         return page() | docs_pages(app.openapi())
 
     @app.get("/", include_in_schema=False)
-    async def the_map() -> Response:
-        return part("page.html")
-
     @app.get("/{name}", include_in_schema=False)
-    async def named(name: str) -> Response:
-        return part(name)
-
-    def part(name: str) -> Response:
+    async def part(name: str = "page.html") -> Response:
         if name not in parts():
             raise HTTPException(404, "there is no such page")
         kind = KINDS.get(name.rpartition(".")[2], "text/html")

@@ -13,38 +13,14 @@ FOLDER = Path(__file__).parent
 
 def docs_pages(document: dict[str, Any]) -> dict[str, bytes]:
     """The page of an OpenAPI document and its style, by name: every question with its parameters, body and answer."""
-    questions = [
-        _question(path, method, operation, document)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    ]
-    page = render(FOLDER / "docs.html", info=document["info"], notice=NOTICE, questions=questions)
+
+    def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+        name = schema.get("$ref", "").rpartition("/")[2]
+        return document["components"]["schemas"][name] if name else schema
+
+    filters = {"resolved": resolved, "kind": _kind, "about": _about}
+    page = render(FOLDER / "docs.html", filters, document=document, notice=NOTICE)
     return {"docs": page.encode(), "docs.css": (FOLDER / "docs.css").read_bytes()}
-
-
-def _question(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    rows = [
-        (one["name"], one["in"], one["schema"], one.get("required", False)) for one in operation.get("parameters", ())
-    ]
-    if "requestBody" in operation:
-        schema = _resolved(operation["requestBody"]["content"]["application/json"]["schema"], document)
-        needed = schema.get("required", ())
-        rows += [(name, "body", one, name in needed) for name, one in schema["properties"].items()]
-    answer = operation["responses"]["200"].get("content", {}).get("application/json", {}).get("schema", {})
-    fields = _resolved(answer, document).get("properties", {})
-    asked = [(name, where, _kind(one), "required" if needed else "", _about(one)) for name, where, one, needed in rows]
-    answered = [(name, _kind(one), _about(one)) for name, one in fields.items()]
-    return {
-        "path": path,
-        "method": method.upper(),
-        "lines": operation.get("description", "").split("\n\n"),
-        "tables": [(("parameter", "in", "type", "", ""), asked), (("answer", "type", ""), answered)],
-    }
-
-
-def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    name = schema.get("$ref", "").rpartition("/")[2]
-    return document["components"]["schemas"][name] if name else schema
 
 
 def _kind(schema: dict[str, Any]) -> str:

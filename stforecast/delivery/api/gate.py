@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stforecast.delivery.api.keys import key_in, known
@@ -47,30 +48,20 @@ def limit_of(text: str) -> list[RateLimitItem]:
         raise ConfigError(f"service.rate_limit: {text!r} is not a rate such as 1200/minute or 20/second.") from error
 
 
-class Metrics:
-    """Counts and times of requests, by route and not by path, so that their number stays small."""
+class Gate:
+    """The outermost layer of the service; counts and times what passes by route, not by path: routes are few."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, app: ASGIApp, accepted: tuple[str, ...], rate: list[RateLimitItem], registry: CollectorRegistry
+    ) -> None:
+        self.app, self.accepted, self.rate = app, accepted, rate
+        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         labels = ["method", "route"]
         self.requests = Counter("stforecast_requests", "Requests answered", [*labels, "status"], registry=registry)
         buckets = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3)
         self.seconds = Histogram(
             "stforecast_request_seconds", "Seconds to an answer", labels, buckets=buckets, registry=registry
         )
-
-    def note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
-
-
-class Gate:
-    """The outermost layer of the service."""
-
-    def __init__(self, app: ASGIApp, accepted: tuple[str, ...], rate: list[RateLimitItem], metrics: Metrics) -> None:
-        self.app, self.accepted, self.rate, self.metrics = app, accepted, rate, metrics
-        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,20 +79,21 @@ class Gate:
 
         try:
             refused = None if scope["path"] in OPEN else self._refused(scope)
-            body: list[Message] | None = []
+            received = receive
             if refused is None and scope["method"] not in ("GET", "HEAD"):
                 body = await _body(scope, receive)
                 if body is None:
                     refused = problem(413, f"the body is larger than {MAX_BODY} bytes, or did not arrive in time")
-            if refused is not None:
-                await _answer(sending, *refused)
-            else:
-                left = iter(body or ())
-                await self.app(scope, lambda: _replayed(left, receive), sending)
+                else:
+                    received = _replayed(body, receive)
+            await (refused or self.app)(scope, received, sending)
         finally:
-            self.metrics.note(scope, status, time.perf_counter() - began)
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+            self.requests.labels(method, route, str(status)).inc()
+            self.seconds.labels(method, route).observe(time.perf_counter() - began)
 
-    def _refused(self, scope: Scope) -> tuple[int, bytes, dict[str, str]] | None:
+    def _refused(self, scope: Scope) -> Response | None:
         client = scope["client"][0] if scope.get("client") else "unknown"
         for item in self.rate:
             if not self.limiter.hit(item, client):
@@ -114,38 +106,32 @@ class Gate:
         return None
 
 
-def problem(status: int, message: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
-    """An error as every client sees it: one line."""
-    return status, json.dumps({"error": message}).encode(), {"Content-Type": "application/json", **(headers or {})}
+def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as every client sees it: one line of JSON."""
+    return Response(json.dumps({"error": message}), status, headers, "application/json")
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    raw.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _body(scope: Scope, receive: Receive) -> list[Message] | None:
-    """The messages of a body; None where it is larger than allowed, or does not end."""
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """The body; None where it is larger than allowed, or does not end."""
     length = dict(scope["headers"]).get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_BODY:
         return None
-    messages: list[Message] = []
-    size = 0
-    try:
+    body = b""
+    with suppress(TimeoutError):
         async with asyncio.timeout(BODY_SECONDS):
-            while not messages or messages[-1].get("more_body"):
-                messages.append(await receive())
-                size += len(messages[-1].get("body", b""))
-                if size > MAX_BODY:
-                    return None
-    except TimeoutError:
-        return None
-    return messages
+            while len(body) <= MAX_BODY:
+                message = await receive()
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    return body if len(body) <= MAX_BODY else None
+    return None
 
 
-async def _replayed(messages: Iterator[Message], receive: Receive) -> Any:
-    for message in messages:
-        return message
-    return await receive()
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read, and then what comes after it."""
+    messages = iter([{"type": "http.request", "body": body}])
+
+    async def replay() -> Message:
+        return next(messages, None) or await receive()
+
+    return replay

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import h3.api.basic_str as h3
 import numpy as np
-import pandas as pd
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
 from stforecast.delivery.api import answers, shapes
-from stforecast.delivery.api.answers import grid_facts, to_json
+from stforecast.delivery.api.answers import to_json
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, corners
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
@@ -47,7 +46,8 @@ class Now:
 
     @property
     def facts(self) -> dict[str, Any]:
-        return grid_facts(self.served, self.stale_reason)
+        """What stands in every answer: which grid it is from, and whether it can be relied on."""
+        return {**self.served.facts, "stale": self.stale_reason is not None, "stale_reason": self.stale_reason}
 
     def answer(self, request: Request, make: Callable[[], bytes], media: str = "application/json") -> Response:
         """What `make` gives, or 304 where the client has it already."""
@@ -72,7 +72,7 @@ Kept = Annotated[Now, Depends(now_of)]
 @router.get("/grids/latest", response_model=shapes.Latest)
 async def grids_latest(request: Request, now: Kept) -> Response:
     """Which grid is served, and whether it can be relied on."""
-    return now.answer(request, lambda: to_json(answers.latest(now.served, now.stale_reason)))
+    return now.answer(request, lambda: to_json(now.facts | answers.latest(now.served)))
 
 
 @router.get("/view", response_model=dict[str, Any])
@@ -132,9 +132,9 @@ async def data_status(request: Request, now: Kept) -> Response:
     """How far the record reaches, what it holds, how late reports come, and how the last refresh went."""
 
     def make() -> bytes:
-        record = now.served.stored.facts["record"]
-        attempts = {"last_attempt": _iso(now.state.attempted), "last_success": _iso(now.state.succeeded)}
-        return to_json({"grid": now.facts, "record": record, **attempts})
+        times = {"last_attempt": now.state.attempted, "last_success": now.state.succeeded}
+        attempts = {name: time and iso(time) for name, time in times.items()}
+        return to_json({"grid": now.facts, "record": now.served.stored.facts["record"], **attempts})
 
     return now.answer(request, make)
 
@@ -176,7 +176,3 @@ def _asked(now: Now, question: TopQuestion | RiskQuestion) -> tuple[int, int, di
         raise HTTPException(404, f"category: not one of {', '.join(served.grid.categories)}")
     about = {"grid": now.facts, **served.spans[interval], "category": question.category}
     return interval, served.grid.categories.index(question.category), about
-
-
-def _iso(time: pd.Timestamp | None) -> str | None:
-    return None if time is None else iso(time)
