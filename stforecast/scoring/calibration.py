@@ -8,10 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from stforecast.errors import ArtefactError
+from stforecast.scoring.fitting import minimise
 from stforecast.scoring.intensity import FLOOR, compress
-from stforecast.scoring.newton import maximise
 
 MIN_SLOPE = 0.01
+IDENTITY = np.array([0.0, 1.0])
+"""Level and slope of the map that changes nothing."""
 PRIOR = np.array([1.0, 16.0])
 """Precisions of the prior: the level within a factor e^±1 and the slope within 1 ± 1/4. A hundred events outvote it."""
 
@@ -98,27 +100,16 @@ def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[floa
     centre = float((weight * mean) @ x_all / (weight @ mean))  # makes level and slope nearly independent
     u_all, u_events = x_all - centre, x_events - centre
 
-    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        # log-likelihood: Σ_events [log(1 − e^−μ) + μ] − Σ_all μ, with μ = share · exp(centre + level + slope · u)
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        # of the mean event: Σ_all μ − Σ_events [log(1 − e^−μ) + μ], with μ = share · exp(centre + level + slope · u)
         level, slope = theta
         mu_all = np.exp(log_weight + centre + level + slope * u_all)
         mu = np.exp(log_share + centre + level + slope * u_events)
         odds = -np.expm1(-mu)
-        first, ratio = mu / odds, mu / odds - mu  # d/dlog μ of the two terms; of the first alone
-        second = ratio * (1 - first) + mu
-        value = np.log(odds).sum() + mu.sum() - mu_all.sum()
-        gradient = np.array([first.sum() - mu_all.sum(), first @ u_events - mu_all @ u_all])
-        cross = second @ u_events - mu_all @ u_all
-        hessian = np.array([[second.sum() - mu_all.sum(), cross], [cross, second @ u_events**2 - mu_all @ u_all**2]])
-        away = theta - np.array([0.0, 1.0])
-        return float(value - 0.5 * PRIOR @ away**2), gradient - PRIOR * away, hessian - np.diag(PRIOR)
+        first, away = mu / odds, theta - IDENTITY
+        value = mu_all.sum() - np.log(odds).sum() - mu.sum() + 0.5 * PRIOR @ away**2
+        gradient = np.array([mu_all.sum() - first.sum(), mu_all @ u_all - first @ u_events]) + PRIOR * away
+        return value / x_events.size, gradient / x_events.size
 
-    def level_only(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        value, gradient, hessian = evaluate(np.array([theta[0], MIN_SLOPE]))
-        return value, gradient[:1], hessian[:1, :1]
-
-    level, slope = maximise(evaluate, np.array([0.0, 1.0]))
-    if slope < MIN_SLOPE:  # the likelihood is concave: the best allowed slope is the lowest
-        slope = MIN_SLOPE
-        level = maximise(level_only, np.array([0.0]))[0]
+    level, slope = minimise(loss, IDENTITY, [(None, None), (MIN_SLOPE, None)])
     return float(level + (1 - slope) * centre), float(slope)

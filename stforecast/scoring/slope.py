@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stforecast.scoring.fitting import minimise
 from stforecast.scoring.intensity import compress, logit
-from stforecast.scoring.newton import maximise
 
 
 def calibration_slope(lam: np.ndarray, y: np.ndarray) -> float:
@@ -24,15 +24,11 @@ def calibration_slope(lam: np.ndarray, y: np.ndarray) -> float:
     x = np.stack([np.ones_like(x_all), x_all - centre])
     target = np.array([events, 0.0])  # Σ (1, x) over the events; x is centred on them
 
-    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         eta = theta @ x
-        p = 1 / (1 + np.exp(-eta))
-        value = theta @ target - weight @ np.logaddexp(0, eta)
-        gradient = target - x @ (weight * p)
-        hessian = -(x * (weight * p * (1 - p))) @ x.T
         # a prior far too weak to be seen keeps the slope finite when the events can be told apart without error
         ridge = 1e-6 * np.array([0.0, theta[1] - 1])
-        return float(value) - 0.5e-6 * (theta[1] - 1) ** 2, gradient - ridge, hessian - np.diag([0.0, 1e-6])
+        value = weight @ np.logaddexp(0, eta) - theta @ target + 0.5 * ridge @ (theta - 1)
+        return value / events, (x @ (weight / (1 + np.exp(-eta))) - target + ridge) / events
 
-    start = np.array([np.log(events / (lam.size - events)), 1.0])
-    return float(maximise(evaluate, start)[1])
+    return float(minimise(loss, np.array([np.log(events / (lam.size - events)), 1.0]))[1])
