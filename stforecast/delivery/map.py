@@ -24,7 +24,7 @@ from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
     from matplotlib.patches import Patch
 
 OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
@@ -44,20 +44,19 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
 
     hourly, day = grid.intensity[:DAY, 0], grid.intensity[DAY, 0]  # of the category `all`
     quarters = hourly.reshape(4, -1, len(day)).sum(1) if len(hourly) % 4 == 0 else hourly[:0]
+    low, high, shrink = _extent(_rings(grid.hexagons)[0])
+    tall = (high[1] - low[1]) / (high[0] - low[0]) / shrink
+    heights = [np.clip(6.9 * tall, 4, 9) + 0.3, np.clip(2.3 * tall, 1.3, 3) + 0.75][: 1 + bool(len(quarters))]
     foot = _footer(grid)
-    tall = _height_over_width(grid.hexagons)
-    main, strip, bottom = np.clip(6.9 * tall, 4, 9), np.clip(2.3 * tall, 1.3, 3) + 0.75, 0.25 + 0.19 * len(foot)
-    height = bottom + (strip if len(quarters) else 0) + main + 1.1
-
-    figure = Figure(figsize=(WIDTH, height), facecolor="white")
-    axes = figure.add_axes((0.03, (height - 1.0 - main) / height, 0.69, main / height))
-    bounds, top = class_bounds(day), highest(day, TOP_SHARE)
-    draw_map(axes, grid.hexagons, colours_of(day, bounds), top)
-    _legend(axes, day, bounds, top)
-    if len(quarters):
-        _draw_quarters(figure, grid, quarters, bottom / height, (bottom + strip) / height)
-    _write_heading(figure, grid, city, float(day.sum()))
-    figure.text(0.04, 0.15 / height, "\n".join(foot), fontsize=8.5, color=GREY, linespacing=1.5, parse_math=False)
+    figure = Figure((WIDTH, sum(heights) + 1.1 + 0.19 * len(foot)), facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.12)
+    heading = f"{city.replace('_', ' ').title()}: reported offences expected"
+    figure.suptitle(heading, x=0.04, ha="left", fontsize=18, fontweight="bold", color=INK)
+    figure.supxlabel("\n".join(foot), x=0.04, ha="left", fontsize=8.5, color=GREY, linespacing=1.5, parse_math=False)
+    main, *strip = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
+    _draw_day(main, grid, day)
+    for below in strip:
+        _draw_quarters(below, grid, quarters)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)
 
@@ -147,39 +146,38 @@ def _extent(rings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
     return low, high, float(np.cos(np.deg2rad((low[1] + high[1]) / 2)))
 
 
-def _height_over_width(cells: np.ndarray) -> float:
-    low, high, shrink = _extent(_rings(cells)[0])
-    return float((high[1] - low[1]) / (high[0] - low[0]) / shrink)
-
-
 def highest(values: np.ndarray, share: float) -> np.ndarray:
     """Indices of the `share` of hexagons with the highest values [n]; of equal ones the first."""
     return np.argsort(-values, kind="stable")[: top_count(share, len(values))]
 
 
-def _legend(axes: Axes, values: np.ndarray, bounds: np.ndarray, top: np.ndarray) -> None:
-    """The classes with their numbers of hexagons, the highest first, and what the outlined ones hold."""
+def _draw_day(figure: SubFigure, grid: RiskGrid, values: np.ndarray) -> None:
+    """The map of the 24 hours [n]; its classes with their numbers of hexagons, and what the outlined ones hold."""
+    axes, bounds, top = figure.subplots(), class_bounds(values), highest(values, TOP_SHARE)
+    draw_map(axes, grid.hexagons, colours_of(values, bounds), top)
+    line = f"{day_label(grid)}, {grid.time_zone} time. {values.sum():,.0f} reports are expected in these hexagons."
+    figure.suptitle(line, x=0.04, ha="left", fontsize=11, color=GREY)
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
     handles = class_patches([f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)])[::-1]
     share = values[top].sum() / max(values.sum(), 1e-12)
     label = f"top {100 * TOP_SHARE:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
     handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
     handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
-    legend = axes.figure.legend(
-        handles=handles,
-        title="Reports expected in each\nhexagon in the next 24 hours\n(number of hexagons)",
-        loc="upper left",
-        bbox_to_anchor=(0.735, axes.get_position().y1),
-        frameon=False,
-        fontsize=9.5,
-        title_fontsize=10,
-        alignment="left",
-        labelspacing=0.55,
-        handlelength=1.5,
-        handleheight=1.2,
-        borderaxespad=0,
-    )
-    legend.get_title().set_color(INK)
+    title = "Reports expected in each\nhexagon in the next 24 hours\n(number of hexagons)"
+    spaces = {"labelspacing": 0.55, "handlelength": 1.5, "handleheight": 1.2, "alignment": "left"}
+    figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=9.5, **spaces)
+
+
+def _draw_quarters(figure: SubFigure, grid: RiskGrid, quarters: np.ndarray) -> None:
+    """Four six-hour maps in a row, [4 n], with classes of their own."""
+    bounds = class_bounds(quarters.ravel(), most=6)
+    for index, (axes, values) in enumerate(zip(figure.subplots(1, 4), quarters, strict=True)):
+        begin, end = (grid.issue_time + pd.Timedelta(hours=6 * i) for i in (index, index + 1))
+        draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
+        when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
+        axes.set_title(f"{when}: {values.sum():,.0f} expected", fontsize=9)
+    handles, title = class_patches(class_labels(bounds)), "Per hexagon in 6 hours"
+    figure.legend(handles=handles, title=title, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
 
 
 def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray, shrink: float) -> None:
@@ -191,32 +189,6 @@ def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray, shrink: float) -> 
     label = f"{km:g} km" if km >= 1 else f"{1000 * km:g} m"
     place = (low[0] + length / 2, y)
     axes.annotate(label, place, (0, 4), textcoords="offset points", ha="center", va="bottom", color=INK)
-
-
-def _draw_quarters(figure: Figure, grid: RiskGrid, quarters: np.ndarray, bottom: float, top: float) -> None:
-    """Four six-hour maps in a row, [4 n], with classes of their own, between two heights of the figure."""
-    bounds = class_bounds(quarters.ravel(), most=6)
-    legend = 0.4 / figure.get_figheight()
-    for index, values in enumerate(quarters):
-        begin, end = (grid.issue_time + pd.Timedelta(hours=6 * i) for i in (index, index + 1))
-        axes = figure.add_axes((0.03 + 0.237 * index, bottom + legend, 0.23, top - bottom - legend - 0.028))
-        draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
-        when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
-        figure.text(0.145 + 0.237 * index, top - 0.02, f"{when}: {values.sum():,.0f} expected", fontsize=9, ha="center")
-    handles = class_patches(class_labels(bounds))
-    middle = bottom + 0.5 * legend
-    figure.text(0.04, middle, "Per hexagon in 6 hours:", fontsize=9, color=INK, va="center")
-    place = (0.205, middle)
-    figure.legend(handles=handles, loc="center left", bbox_to_anchor=place, ncols=6, frameon=False, fontsize=9)
-
-
-def _write_heading(figure: Figure, grid: RiskGrid, city: str, total: float) -> None:
-    height = figure.get_figheight()
-    name = city.replace("_", " ").title()
-    line = f"{day_label(grid)}, {grid.time_zone} time. {total:,.0f} reports are expected in these hexagons."
-    heading = f"{name}: reported offences expected"
-    figure.text(0.04, 1 - 0.5 / height, heading, fontsize=18, fontweight="bold", color=INK)
-    figure.text(0.04, 1 - 0.8 / height, line, fontsize=11, color=GREY)
 
 
 def _footer(grid: RiskGrid) -> list[str]:
