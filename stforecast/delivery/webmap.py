@@ -19,11 +19,16 @@ import shapely
 
 from stforecast.cube.hexgrid import areas_km2, from_names
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, day_label, local_text
-from stforecast.delivery.riskgrid import DAY, NOTICE, RiskGrid, iso
+from stforecast.delivery.riskgrid import DAY, RiskGrid, iso
 from stforecast.files import atomic_path
 
 PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
 """The page and what it links to by these names, relative to where it is served from."""
+FACTS = (
+    *("city", "notice", "model", "time_zone", "issue_time", "complete_until"),
+    *("assumptions", "categories", "districts"),
+)
+"""What the page shows of `RiskGrid.facts`."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 """Of the file: everything in it may run, nothing may be asked for."""
 DIGITS = 6  # decimals of a degree in text (0.1 m), as RFC 7946 advises
@@ -47,29 +52,20 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
     """
     outlines = _unbroken(grid.outlines)
     districts, low_high = grid.district_names, [None, None] if grid.bounds is None else grid.bounds.tolist()
-    values = {"expected": grid.intensity, "risk": 100 * grid.risk}
-    return {
-        "city": city,
+    values, facts = {"expected": grid.intensity, "risk": 100 * grid.risk}, grid.facts(city)
+    return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
-        "notice": NOTICE,
-        "model": grid.model,
-        "time_zone": grid.time_zone,
-        "issue_time": iso(grid.issue_time),
-        "complete_until": iso(grid.complete_until),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
-        "assumptions": list(grid.assumptions),
         "hours": [
             {"start": iso(start), "label": label}
             for start, label in zip(grid.starts[:DAY], hour_labels(grid), strict=True)
         ],
         "day_label": day_label(grid),
-        "categories": list(grid.categories),
         "hexagons": grid.hexagons.tolist(),
         "outlines": _rings(outlines),
         "area_km2": areas_km2(from_names(grid.hexagons.tolist())).round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(shapely.coverage_union_all(outlines)),
-        "districts": districts,
         "district_borders": _district_borders(outlines, districts) if districts else [],
         "intensity": _packed(grid.leaves(grid.intensity)),
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
