@@ -40,10 +40,10 @@ def new_figure(
     return figure, axes
 
 
-def panels(titles: Iterable[str], height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
-    """A figure with an axes of each title, in rows of `columns`; `height` is of one row, inches."""
+def panels(titles: Iterable[str], height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with an axes of each title, in rows of two; `height` is of one row, inches."""
     names = list(titles)
-    columns = min(columns, len(names))
+    columns = min(2, len(names))
     figure, axes = new_figure(-(-len(names) // columns), columns, height)
     for one, name in zip(axes, names, strict=False):
         label(one, name)
@@ -93,10 +93,12 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False)
 
 
-def whiskers(axes: Axes, names: Sequence[str], low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> None:
-    """Estimates with their intervals, a row a name, the first on top; a line at zero."""
+def whiskers(
+    axes: Axes, names: Sequence[str], low: np.ndarray, middle: np.ndarray, high: np.ndarray, zero: float = 0.0
+) -> None:
+    """Estimates with their intervals, a row a name, the first on top; a line at what no difference is."""
     y = np.arange(len(names))[::-1]
-    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.axvline(zero, color=GREY, linewidth=0.8)
     axes.hlines(y, low, high, color=BLUE, linewidth=2)
     axes.plot(middle, y, "o", markersize=5, color=BLUE)
     axes.set_yticks(y, names)
@@ -123,11 +125,25 @@ def colour_bar(figure: Figure, axes: Axes, image: Any) -> None:
     figure.colorbar(image, ax=axes, shrink=0.8).outline.set_visible(False)
 
 
-def fit_maps(figure: Figure, rows: int, columns: int, rest: float) -> None:
-    """Make the figure as high as its maps are, and `rest` inches for titles and legend."""
-    one = figure.axes[0]
-    high = (np.ptp(one.get_ylim()) * float(one.get_aspect())) / np.ptp(one.get_xlim())
-    figure.set_figheight(rows * (WIDTH / columns * high + 0.3) + rest)
+def maps(
+    cells: np.ndarray,
+    fills: Mapping[str, Sequence[str]],
+    rest: float,
+    outlined: np.ndarray | None = None,
+    scale_bar: bool = True,
+) -> tuple[Figure, list[Axes]]:
+    """A map of each title with a colour for each hexagon [n]; `rest` inches are left for titles and legends.
+
+    Raises:
+        ArtefactError: a cell is not an H3 cell.
+    """
+    figure, axes = panels(fills, 3.4)
+    for one, colours in zip(axes, fills.values(), strict=True):
+        draw_map(one, cells, colours, outlined, scale_bar)
+    columns = min(2, len(fills))
+    high = (np.ptp(axes[0].get_ylim()) * float(axes[0].get_aspect())) / np.ptp(axes[0].get_xlim())
+    figure.set_figheight(-(-len(fills) // columns) * (WIDTH / columns * high + 0.3) + rest)
+    return figure, axes
 
 
 def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
@@ -140,14 +156,12 @@ def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
 
 
 def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figure:
-    """Non-negative values of hexagons [n] as a small map.
+    """Non-negative values of hexagons [n] as a map.
 
     Raises:
         ArtefactError: a cell is not an H3 cell.
     """
-    figure, (axes,) = new_figure(height=5)
     bounds = class_bounds(values)
-    draw_map(axes, cells, colours_of(values, bounds))
-    label(axes, title)
+    figure, (axes,) = maps(cells, {title: colours_of(values, bounds)}, rest=0.75)
     class_legend(axes, class_labels(bounds), "")
     return figure

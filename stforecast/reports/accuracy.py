@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from stforecast.delivery import figures
 from stforecast.delivery.figures import Curve, label, lines, new_figure
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import FLOOR, pool
@@ -24,7 +23,7 @@ MOST_ROWS = 15
 """Groups that are listed; more are drawn as a curve, and their table is a CSV file only."""
 
 
-def curves_section(run: EvaluatedRun) -> Section:
+def curves(run: EvaluatedRun) -> list[Block]:
     """Reliability, hit rate, ROC and precision against recall."""
     entries = run.card["forecasters"]
     order = sorted(run.intensity, key=lambda name: (name != run.leader, entries[name]["poisson_deviance"]))
@@ -56,7 +55,7 @@ def curves_section(run: EvaluatedRun) -> Section:
         f"Four curves on the test days. {'; '.join(scores)}. The 10 % of hexagons that the {words(run.leader)} "
         f"ranks highest each hour hold {entries[run.leader]['hit_rate_10'] or 0.0:.0%} of the reports."
     )
-    return Section("curves", "Reliability and ranking", [Picture("curves", figure, alt), note("curves", share=base)])
+    return [Picture("curves", figure, alt), note("curves", share=base)]
 
 
 def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
@@ -72,24 +71,24 @@ def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
     return roc, (hits / p.size, hits / passed)
 
 
-def errors_section(run: EvaluatedRun) -> Section:
+def errors(run: EvaluatedRun) -> list[Block]:
     """Error by category, hour of the day, horizon and district, beside the rolling climatology's."""
     names = [run.leader, *({REFERENCE} & {*run.intensity} - {run.leader})]
     terms = {name: deviance_terms(run.intensity[name], run.counts) for name in names}
     text = standing("errors")
-    if len(names) > 1:
+    if len(terms) > 1:
         text += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {of_blocks(run.blocks)}."
     blocks: list[Block] = [Text(text)]
-    for cut in cuts(run):
-        if cut.groups:
-            blocks += _by_group(run, cut, terms)
+    for key, (title, names, of) in cuts(run).items():
+        if names:
+            blocks += _by_group(run, key, title, names, of, terms)
     without = hexagons_without_district(run.cube.hexagons)
     if without.all():
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
     elif without.any():
         reports = int(run.counts[:, :, without].sum())
         blocks.append(Text(f"{reports:,} reports lie in hexagons without a district: they are in no row by district."))
-    return Section("errors", "Where the forecast errs", blocks)
+    return blocks
 
 
 def hexagons_without_district(hexagons: pd.DataFrame) -> np.ndarray:
@@ -103,7 +102,7 @@ def district_names(hexagons: pd.DataFrame) -> list[str]:
     """Names of the hexagons' districts, numbers in their order."""
     if "district" not in hexagons:
         return []
-    return sorted(hexagons["district"].dropna().unique(), key=lambda name: (len(str(name)), str(name)))
+    return sorted(map(str, hexagons["district"].dropna().unique()), key=lambda name: (len(name), name))
 
 
 def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -115,60 +114,45 @@ def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
     return out
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A way to group cells [m k n c], by their steps or by their places.
+def cuts(run: EvaluatedRun) -> dict[str, tuple[str, list[str], np.ndarray]]:
+    """Ways to group cells: by category, hour of the day, horizon and district.
 
-    groups: names. sums: a value of every cell as its sums of what is not grouped, [m x]. of: the group of each [m x] or
-    of each [x], −1 for none.
+    Returns:
+        The title, the names of the groups, and the group of each cell, −1 for none, broadcasting to [m k n c].
     """
-
-    key: str
-    title: str
-    groups: list[str]
-    sums: Callable[[np.ndarray], np.ndarray]
-    of: np.ndarray
-
-    def totals(self, values: np.ndarray) -> np.ndarray:
-        """The sum of a value [m k n c] of each issue and group, [m g]."""
-        sums = self.sums(values)
-        return np.stack([(sums * (self.of == group)).sum(1) for group in range(len(self.groups))], axis=1)
-
-
-def cuts(run: EvaluatedRun) -> list[Cut]:
-    """By category, hour of the day, horizon and district."""
-    cube, hours, districts = run.cube, run.local_hour, district_names(run.cube.hexagons)
-    here = pd.Index(cube.hexagons["district"] if districts else [None] * cube.n)
-    district, category = np.meshgrid(pd.Index(districts).get_indexer(here), np.arange(cube.c), indexing="ij")  # [n c]
-    found, hour = np.unique(hours, return_inverse=True)
-    ahead = np.arange(cube.horizons)
-
-    def by_step(values: np.ndarray) -> np.ndarray:
-        return values.sum(axis=(2, 3), dtype=np.float64)
-
-    def by_place(values: np.ndarray) -> np.ndarray:
-        return values.sum(axis=1, dtype=np.float64).reshape(len(values), -1)
-
-    return [
-        Cut("category", "category", [words(name) for name in cube.categories], by_place, category.ravel()),
-        Cut("hour", "hour of the day", [f"{h:02d}" for h in found], by_step, hour.reshape(hours.shape)),
-        Cut("horizon", "hours ahead", [str(k + 1) for k in ahead], by_step, ahead),
-        Cut("district", "district", [str(name) for name in districts], by_place, district.ravel()),
-    ]
+    cube, districts = run.cube, district_names(run.cube.hexagons)
+    here = pd.Index(cube.hexagons["district"].astype("string") if districts else [""] * cube.n)
+    found, hour = np.unique(run.local_hour, return_inverse=True)
+    ahead, category = np.arange(cube.horizons), np.arange(cube.c)
+    return {
+        "category": ("category", [words(name) for name in cube.categories], category[None, None, None]),
+        "hour": ("hour of the day", [f"{h:02d}" for h in found], hour.reshape(*run.local_hour.shape, 1, 1)),
+        "horizon": ("hours ahead", [str(k + 1) for k in ahead], ahead[None, :, None, None]),
+        "district": ("district", districts, pd.Index(districts).get_indexer(here)[None, None, :, None]),
+    }
 
 
-def _by_group(run: EvaluatedRun, cut: Cut, terms: Mapping[str, np.ndarray]) -> list[Block]:
+def totals(values: np.ndarray, of: np.ndarray, groups: int) -> np.ndarray:
+    """Sums of a value [m k n c] for each issue and group, [m g]; `of` as in `cuts`."""
+    alike = tuple(axis for axis in (1, 2, 3) if of.shape[axis] == 1)
+    sums = values.sum(axis=alike, keepdims=True, dtype=np.float64)
+    return np.stack([(sums * (of == group)).sum(axis=(1, 2, 3)) for group in range(groups)], axis=1)
+
+
+def _by_group(
+    run: EvaluatedRun, key: str, title: str, names: list[str], of: np.ndarray, terms: Mapping[str, np.ndarray]
+) -> list[Block]:
     """A table of each group, and what is saved against the other forecaster with intervals."""
     leader, *others = terms
-    counts, lam = cut.totals(run.counts).sum(0), cut.totals(run.intensity[leader]).sum(0)
-    cells = cut.totals(np.ones(run.counts.shape, np.int8))
-    losses = {name: cut.totals(values) for name, values in terms.items()}
+    counts, lam = (totals(values, of, len(names)).sum(0) for values in (run.counts, run.intensity[leader]))
+    cells = totals(np.ones(run.counts.shape, np.int8), of, len(names))
+    losses = {name: totals(values, of, len(names)) for name, values in terms.items()}
     rows, saved = [], []
-    for g, name in enumerate(cut.groups):
+    for g, name in enumerate(names):
         present = cells[:, g] > 0
         daily = {who: each[present, g] / cells[present, g] for who, each in losses.items()}
         row = {
-            cut.title: name,
+            title: name,
             "reported": int(counts[g]),
             "expected": lam[g],
             "reported ÷ expected": counts[g] / lam[g] if lam[g] else np.nan,
@@ -182,9 +166,8 @@ def _by_group(run: EvaluatedRun, cut: Cut, terms: Mapping[str, np.ndarray]) -> l
             row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"weeks": weeks}
         rows.append(row)
     formats = {"deviance × 10³": "{:.2f}"} | dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
-    shown = len(rows) <= MOST_ROWS
-    table = Table(f"errors_by_{cut.key}", pd.DataFrame(rows), f"By {cut.title}", formats, shown)
-    return [*([_picture(cut.key, cut.title, cut.groups, np.array(saved).T)] if saved else []), table]
+    table = Table(f"errors_by_{key}", pd.DataFrame(rows), f"By {title}", formats, len(rows) <= MOST_ROWS)
+    return [*([_picture(key, title, names, np.array(saved).T)] if saved else []), table]
 
 
 def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Picture:

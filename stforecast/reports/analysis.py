@@ -32,14 +32,14 @@ def page_of(
     """
     sections = [
         Section("care", "How to read this page", [Text(standing("care"))]),
-        quality.section(events, local.cube.notes),
-        trends.section(local),
-        trends.severity(local, severity),
-        rhythm.section(local),
-        districts.section(local),
-        hotspots.section(local),
-        repeats.section(local),
-        drift.section(local, split, predictions),
+        Section("quality", "The record", quality.blocks(events, local.cube.notes)),
+        Section("trends", "Trend and season", trends.blocks(local)),
+        Section("severity", "Severity", trends.severity(local, severity)),
+        Section("rhythm", "Times of day and week", rhythm.blocks(local)),
+        Section("districts", "Districts", districts.blocks(local)),
+        Section("hotspots", "Hot spots", hotspots.blocks(local)),
+        Section("repeats", "Near repeats", repeats.blocks(local)),
+        Section("drift", drift.TITLE, drift.blocks(local, split, predictions)),
     ]
     facts = city_facts(local.cube, local.days, len(local.frame), simulated)
     return Page(

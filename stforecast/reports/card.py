@@ -11,7 +11,7 @@ from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.accuracy import district_names, hexagons_without_district
 from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Section, Table, Text, standing
+from stforecast.reports.page import Block, Table, Text, standing
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
@@ -19,7 +19,7 @@ PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 WITHOUT = "without district"
 
 
-def section(run: EvaluatedRun, meta: dict[str, Any]) -> Section:
+def blocks(run: EvaluatedRun, meta: dict[str, Any]) -> list[Block]:
     """The card of the forecaster that forecasts, with the `meta` of its events."""
     learned = f"learned from what was known by {run.slices['validation'][1]:%Y-%m-%d %H:%M}"
     rows = {
@@ -34,7 +34,7 @@ def section(run: EvaluatedRun, meta: dict[str, Any]) -> Section:
         "Feedback": standing("card_feedback"),
     }
     table = Table("model_card", pd.DataFrame(rows.items(), columns=["about", "what there is to say"]))
-    return Section("card", "Model card", [table, *_offences(meta), *_exposure(run)])
+    return [table, *_offences(meta), *_exposure(run)]
 
 
 def _known(notes: dict[str, Any]) -> str:
@@ -141,22 +141,20 @@ def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -
         {"flags": flagged.mean(0), "reports": reports, "area": hexagons["area_km2"].to_numpy(float)}
         | {str(name): hexagons[name].to_numpy(float) for name in people}
     )
-    district = hexagons["district"] if "district" in hexagons else pd.Series([None] * len(hexagons), dtype=object)
-    by_district = values.groupby(district.fillna(WITHOUT).to_numpy())
-    names = [*district_names(hexagons), *([WITHOUT] if district.isna().any() else [])]
+    district = hexagons.get("district", pd.Series(None, range(len(hexagons)))).astype("string").fillna(WITHOUT)
+    by_district = values.groupby(district.to_numpy())
+    names = [*district_names(hexagons), *([WITHOUT] if WITHOUT in by_district.groups else [])]
     shares = (by_district.sum() / values.sum().clip(lower=1e-12)).add_prefix("share of ").loc[names]
     for what in ("reports", "area"):
         shares[f"flags ÷ {what}"] = shares["share of flags"] / shares[f"share of {what}"].replace(0, np.nan)
     shares.insert(0, "hexagons", by_district.size().loc[names])
-    return shares.rename_axis("district").reset_index().astype({"district": str})
+    return shares.reset_index(names="district")
 
 
 def covariates(hexagons: pd.DataFrame, often: np.ndarray) -> pd.DataFrame:
     """Means of static columns over all hexagons, and weighted by how often each is flagged [n]."""
     rows = []
-    for name in hexagons.columns.difference(list(PLACE)):
-        if not pd.api.types.is_numeric_dtype(hexagons[name]):
-            continue
+    for name in hexagons.select_dtypes("number").columns.difference(list(PLACE)):
         values = hexagons[name].to_numpy(float)
         seen = np.isfinite(values)
         if seen.any() and often[seen].sum() > 0:

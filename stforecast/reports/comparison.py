@@ -12,7 +12,7 @@ from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
 from stforecast.scoring.metrics import reported_to_expected
 
@@ -34,14 +34,14 @@ JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
 
 
-def section(run: EvaluatedRun) -> Section:
+def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
-    blocks: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), note("forecasters")]
+    out: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), note("forecasters")]
     if pairs and run.blocks > 1:
-        blocks += [_picture(run.leader, pairs), *(Text(line) for line in sentences(run.leader, pairs))]
-        blocks.append(note("differences", weeks=of_blocks(run.blocks), count=sum(map(len, pairs.values()))))
-    return Section("forecasters", "The forecasters compared", blocks)
+        out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
+        out.append(note("differences", weeks=of_blocks(run.blocks), count=sum(map(len, pairs.values()))))
+    return out
 
 
 def _patrolled(run: EvaluatedRun) -> str:

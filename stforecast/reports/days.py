@@ -5,28 +5,25 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from scipy.stats import poisson
 
-from stforecast.delivery.figures import class_legend, fit_maps, label, new_figure
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, draw_map, highest
+from stforecast.delivery.figures import class_legend, maps
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, highest
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Text, note, standing
+from stforecast.reports.page import Block, Picture, Text, note, standing
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""
 
 
-def section(run: EvaluatedRun) -> Section:
+def blocks(run: EvaluatedRun) -> list[Block]:
     """Three days as pairs of maps."""
-    title = "Three days: forecast and what was reported"
     if run.cube.resolution is None:
-        return Section("days", title, [Text("The places are not H3 hexagons, so that there is no map.")])
+        return [Text("The places are not H3 hexagons, so that there is no map.")]
     lam, y = run.day(run.intensity[run.leader]), run.day(run.counts)
-    blocks: list[Block] = [Text(standing("days_shown", forecaster=words(run.leader), share=TOP_SHARE))]
-    blocks += [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
-    return Section("days", title, [*blocks, note("days")])
+    pairs = [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
+    return [Text(standing("days_shown", forecaster=words(run.leader), share=TOP_SHARE)), *pairs, note("days")]
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
@@ -78,24 +75,20 @@ def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray
     """A day's maps of expected reports and counts, in classes that fit all days: daily λ and counts [m n]."""
     cube, bounds, counts = run.cube, class_bounds(lam.ravel(), most=6), count_bounds(y)
     lam, y = lam[day], y[day]
-    figure, axes = new_figure(1, 2)
     top = highest(lam, TOP_SHARE)
-    draw_map(axes[0], cube.cells, colours_of(lam, bounds), top)
-    draw_map(axes[1], cube.cells, colours_of(y, counts), top)
-    label(axes[0], f"Expected: {lam.sum():,.0f}")
-    label(axes[1], f"Reported: {y.sum():,.0f}")
-    fit_maps(figure, 1, 2, rest=0.75)
+    fills = {
+        f"Expected: {lam.sum():,.0f}": colours_of(lam, bounds),
+        f"Reported: {y.sum():,.0f}": colours_of(y, counts),
+    }
+    figure, axes = maps(cube.cells, fills, 0.75, top)
     class_legend(axes[0], class_labels(bounds), "Expected reports of a hexagon in 24 hours")
     class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
     held = float(y[top].sum() / max(y.sum(), 1))
-    when = _date(cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone))
+    time = cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone)
+    when = f"{time:%A} {time.day} {time:%B %Y, %H:%M}"
     alt = (
         f"Two maps of the {kind} day, {when}: {lam.sum():,.0f} reports expected, {y.sum():,.0f} came. The "
         f"{len(top)} outlined hexagons held {held:.0%} of them, where {lam[top].sum() / lam.sum():.0%} were expected."
     )
     caption = f"{kind.capitalize()} day: 24 hours from {when}. The outlined hexagons held {held:.0%} of the reports."
     return Picture(f"day_{kind.replace(' ', '_')}", figure, alt, caption)
-
-
-def _date(time: pd.Timestamp) -> str:
-    return f"{time:%A} {time.day} {time:%B %Y, %H:%M}"

@@ -12,7 +12,7 @@ from stforecast.cube.districts import named
 from stforecast.delivery.figures import BLUE, colour_bar, heat, label, new_figure
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Table, Text
 from stforecast.reports.rhythm import BINS
 
 LEAST_DISTRICTS, LEAST_EVENTS, MOST_CLUSTERS = 5, 100, 8
@@ -20,14 +20,12 @@ WEAK = 0.25
 """Mean silhouette up to which Kaufman and Rousseeuw (1990) see no substantial structure."""
 
 
-def section(local: Local) -> Section:
+def blocks(local: Local) -> list[Block]:
     """Arrest shares and clusters of districts, where the publisher gives them."""
     district = local.district()
     if district.isna().all():
-        text = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
-        return Section("districts", "Districts", [Text(text)])
-    blocks = [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
-    return Section("districts", "Districts", blocks)
+        return [Text("The publisher names no districts and grid.districts no polygons, so this section is empty.")]
+    return [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
 
 
 def _counted(local: Local, district: pd.Series) -> str:

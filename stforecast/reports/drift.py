@@ -7,8 +7,9 @@ moving-block bootstrap: how far one of them lies from the mean of the others is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +17,18 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
 from stforecast.cube import Cube
-from stforecast.delivery.figures import BLUE, GREY, label, new_figure
+from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.targets import outcomes, scored
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.slope import calibration_slope
 from stforecast.scoring.splits import Split
 
 WEEKS, LEVEL, LEAST_WINDOWS = 4, 0.05, 60
+TITLE = f"The last {WEEKS} weeks and the period before"
 WITHIN, OUTSIDE, CLEAR = "within", "outside", "outside, clear of chance"
 LEAST_DAYS = 10
 """Days of the test slice that a month must have for its calibration to be told."""
@@ -41,8 +43,7 @@ class Predictions:
     intensity: np.ndarray
 
 
-@dataclass(frozen=True)
-class Shift:
+class Shift(NamedTuple):
     """A distance of the last window from the others, what 95 % of these lie within, and the share that lie as far.
 
     ratio: last count ÷ geometric mean of the others; NaN of a mix.
@@ -58,7 +59,7 @@ def level_shift(counts: np.ndarray) -> Shift:
     """From counts of windows [w + 1], the last of them in question: |log (count ÷ geometric mean of the others)|."""
     logs = np.log(np.maximum(counts, 0.5))
     away = logs - _others_mean(logs)
-    return replace(_shift(np.abs(away)), ratio=float(np.exp(away[-1])))
+    return _shift(np.abs(away), ratio=float(np.exp(away[-1])))
 
 
 def mix_shift(counts: np.ndarray) -> Shift:
@@ -67,23 +68,19 @@ def mix_shift(counts: np.ndarray) -> Shift:
     In base 2: 0 for the same mix, 1 for nothing in common.
     """
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    others = _others_mean(share)
-    return _shift(np.nan_to_num(jensenshannon(share, others, base=2, axis=1)))
+    return _shift(np.nan_to_num(jensenshannon(share, _others_mean(share), base=2, axis=1)))
 
 
 def _others_mean(values: np.ndarray) -> np.ndarray:
     """The mean of the training windows but each itself; for the last one of all of them."""
     total, size = values[:-1].sum(0), len(values) - 1
-    out = np.empty(values.shape)
-    out[:-1] = (total - values[:-1]) / (size - 1)
-    out[-1] = total / size
-    return out
+    return np.concatenate([(total - values[:-1]) / (size - 1), total[None] / size])
 
 
-def _shift(away: np.ndarray) -> Shift:
+def _shift(away: np.ndarray, ratio: float = np.nan) -> Shift:
     reference, now = away[:-1], float(away[-1])
     p = (1 + np.count_nonzero(reference >= now)) / (len(reference) + 1)
-    return Shift(now, float(np.quantile(reference, 0.95)), float(p))
+    return Shift(now, float(np.quantile(reference, 0.95)), float(p), ratio)
 
 
 def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.ndarray:
@@ -114,10 +111,9 @@ def recorded(cube: Cube, first: int, last: int) -> bool:
     return masked is None or not masked[first:last].any()
 
 
-def section(local: Local, split: Split, predictions: Predictions | None) -> Section:
+def blocks(local: Local, split: Split, predictions: Predictions | None) -> list[Block]:
     """Number of reports by category and mixes of categories, hours and districts; calibration of the `predictions`."""
-    title = f"The last {WEEKS} weeks and the period before"
-    return Section("drift", title, [*_shifts(local, split), *_calibration(local, split, predictions)])
+    return [*_shifts(local, split), *_calibration(local, split, predictions)]
 
 
 def _shifts(local: Local, split: Split) -> list[Block]:
@@ -129,21 +125,18 @@ def _shifts(local: Local, split: Split) -> list[Block]:
         return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
     frame = table_of(shifts)
     formats = {"last weeks ÷ earlier": "{:.2f}", "distance": "{:.3f}", "95 % of windows within": "{:.3f}"}
-    return [
-        Text(headline(frame)),
-        Table("drift", frame, formats=formats),
-        note("drift", weeks=WEEKS, tests=len(shifts)),
-    ]
+    table = Table("drift", frame, formats=formats)
+    return [Text(headline(frame)), table, note("drift", weeks=WEEKS, tests=len(shifts))]
 
 
 def table_of(shifts: Mapping[str, Shift]) -> pd.DataFrame:
     """A row a shift: how far the last weeks lie from the others, and the verdict that the headline repeats."""
-    adjusted = false_discovery_control([shift.p for shift in shifts.values()])
-    outside = np.array([shift.distance > shift.limit for shift in shifts.values()])
-    columns = {"last weeks ÷ earlier": "ratio", "distance": "distance", "95 % of windows within": "limit"}
-    values = {name: [getattr(shift, field) for shift in shifts.values()] for name, field in columns.items()}
-    verdict = np.select([outside & (adjusted <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN)
-    return pd.DataFrame({"of": list(shifts), **values, "p": adjusted, "verdict": verdict})
+    frame = pd.DataFrame([*shifts.values()], index=[*shifts])[["ratio", "distance", "limit", "p"]]
+    frame["p"] = false_discovery_control(frame["p"])
+    outside = frame["distance"] > frame["limit"]
+    frame["verdict"] = np.select([outside & (frame["p"] <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN)
+    headings = {"ratio": "last weeks ÷ earlier", "limit": "95 % of windows within"}
+    return frame.rename(columns=headings).reset_index(names="of")
 
 
 def headline(frame: pd.DataFrame) -> str:
@@ -177,7 +170,7 @@ def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
     return shifts
 
 
-def _calibration(local: Local, split: Split, predictions: Predictions | None) -> Sequence[Block]:
+def _calibration(local: Local, split: Split, predictions: Predictions | None) -> list[Block]:
     """Calibration by month of the test slice."""
     if predictions is None:
         return [Text("There is no finished run of this configuration: its calibration by month is left out.")]
@@ -186,13 +179,10 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     months = by_month(np.asarray(predictions.intensity), outcomes(cube, split, "test"), issued, local.seed)
     if not len(months):
         return [Text("There are too few test days to compare forecast and reports by month.")]
-    figure, (axes,) = new_figure(height=2.8)
-    place, ratio = np.arange(len(months)), months["reported ÷ expected"]
-    axes.axhline(1, color=GREY, linewidth=0.8)
-    axes.vlines(place, months["from"], months["to"], color=BLUE, linewidth=2)
-    axes.plot(place, ratio, "o", color=BLUE, markersize=5)
-    axes.set_xticks(place, months["month"], rotation=45 if len(months) > 8 else 0)
-    label(axes, f"Reported ÷ expected by month, {name}", "", "with 95 % interval")
+    figure, (axes,) = new_figure(height=max(1.6, 0.9 + 0.27 * len(months)))
+    low, ratio, high = (months[name].to_numpy() for name in ("from", "reported ÷ expected", "to"))
+    whiskers(axes, months["month"].tolist(), low, ratio, high, zero=1)
+    label(axes, f"Reported ÷ expected by month, {name}", "with 95 % interval")
     text = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
     alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
     table = Table("calibration", months, formats={"slope": "{:.2f}"})

@@ -9,21 +9,19 @@ each period compared with the city of its own time, trends by Mann and Kendall's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, kendalltau
 
-from stforecast.delivery.figures import fit_maps, panels
-from stforecast.delivery.map import GREY, draw_map, patches
+from stforecast.delivery.figures import maps
+from stforecast.delivery.map import GREY, patches
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from stforecast.reports.page import Block, Picture, Table, Text, note
 
 LEVEL, MOSTLY = 0.05, 0.9
 DRAWS = 49_999
@@ -39,7 +37,6 @@ CLASSES = {
     "historical": "not hot in the last period, but in 90 % of all",
 }
 PALETTE = ("#d55e00", "#e69f00", "#7f0000", "#225ea8", "#56b4e9", "#cc79a7", "#009e73", "#5f6368")
-COLOURS = dict(zip(CLASSES, PALETTE, strict=True))
 HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
 
 
@@ -177,9 +174,9 @@ def periods(local: Local) -> tuple[np.ndarray, int]:
     return np.where((found >= 0) & (local.date <= local.days[-1]).to_numpy(), found, -1), days
 
 
-def section(local: Local) -> Section:
+def blocks(local: Local) -> list[Block]:
     """Hot spots of the whole record by category, and classes of change."""
-    title, cube, hexagon = "Hot spots", local.cube, local.frame["hexagon"].to_numpy()
+    cube, hexagon = local.cube, local.frame["hexagon"].to_numpy()
     period, days = periods(local)
     count = int(period.max(initial=-1)) + 1
     rows: list[dict[str, Any]] = []
@@ -198,10 +195,8 @@ def section(local: Local) -> Section:
             table = np.bincount(period[inside] * cube.n + hexagon[inside], minlength=count * cube.n)
             changed[name] = emerging(gi_star(table.reshape(count, cube.n).astype(float), cube.edges, local.seed + i))
     if not signs:
-        return Section(
-            "hotspots", title, [Text(f"No category has {LEAST_EVENTS} events, too few to look for hot spots.")]
-        )
-    return Section("hotspots", title, [*_static(local, signs, rows), *_changes(local, changed, count, days)])
+        return [Text(f"No category has {LEAST_EVENTS} events, too few to look for hot spots.")]
+    return [*_static(local, signs, rows), *_changes(local, changed, count, days)]
 
 
 def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[Block]:
@@ -210,15 +205,12 @@ def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any
         f"In the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
         f"{first['cold hexagons']} in cold spots; the hot ones hold {first['reports in hot ones']:.0%} of the reports."
     )
-    fills = {name: [{1: HOT, -1: COLD, 0: PLAIN}[int(v)] for v in sign] for name, sign in signs.items()}
-    figure = _maps(local, fills, {"hot spot": HOT, "cold spot": COLD, "neither": PLAIN})
     listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
-    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): sign for name, sign in signs.items()})
+    legend = {1: ("hot spot", HOT), -1: ("cold spot", COLD), 0: ("neither", PLAIN)}
     return [
         Text(text),
-        Picture("hot_spots", figure, f"Maps of hot and cold spots. {listed}."),
+        *_maps(local, "hot_spots", signs, legend, f"Maps of hot and cold spots. {listed}."),
         Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
-        Table("hot_spots_by_hexagon", table, shown=False),
         note("hot_spots", draws=DRAWS),
     ]
 
@@ -229,30 +221,26 @@ def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int
         return [Text(text)]
     sizes = {words(name): {c: int((classes == c).sum()) for c in CLASSES} for name, classes in changed.items()}
     frame = pd.DataFrame.from_dict(sizes, orient="index")
-    used = [c for c in CLASSES if frame[c].any()]
-    fills = {name: [COLOURS.get(str(c), PLAIN) for c in classes] for name, classes in changed.items()}
-    figure = _maps(local, fills, {c: COLOURS[c] for c in used} | {"none": PLAIN})
-    listed = ", ".join(f"{number} {c}" for c, number in frame[used].iloc[0].items() if number)
+    frame = frame.loc[:, frame.any()]
+    listed = ", ".join(f"{number} {c}" for c, number in frame.iloc[0].items() if number)
     text = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
-    meanings = " ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())
-    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): c for name, c in changed.items()})
+    alt = f"Maps of hexagons by class of change, a map each for all and every category. {text}"
+    legend = {c: (c, colour) for c, colour in zip(CLASSES, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
     return [
         Text(text),
-        Picture(
-            "emerging", figure, f"Maps of hexagons by class of change, a map each for all and every category. {text}"
-        ),
-        Table("emerging", frame[used].reset_index(names="category")),
-        Table("emerging_by_hexagon", table, shown=False),
-        note("emerging", classes=meanings),
+        *_maps(local, "emerging", changed, legend, alt),
+        Table("emerging", frame.reset_index(names="category")),
+        note("emerging", classes=" ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())),
     ]
 
 
-def _maps(local: Local, fills: dict[str, list[str]], legend: dict[str, str]) -> Figure:
-    """A map for each category with a colour a hexagon [n]."""
-    figure, axes = panels(map(words, fills), height=3.4)
-    for one, fill in zip(axes, fills.values(), strict=True):
-        draw_map(one, local.cube.cells, fill, scale_bar=False)
-    fit_maps(figure, -(-len(fills) // 2), min(2, len(fills)), rest=0.5)
-    handles = patches(legend, edgecolor=GREY, linewidth=0.4)
+def _maps(
+    local: Local, key: str, classes: Mapping[str, np.ndarray], legend: Mapping[Any, tuple[str, str]], alt: str
+) -> list[Block]:
+    """A map of each category, and a table, from the class of each hexagon [n]; label and colour of each class."""
+    fills = {words(name): [legend[one][1] for one in of.tolist()] for name, of in classes.items()}
+    figure, _ = maps(local.cube.cells, fills, rest=0.5, scale_bar=False)
+    handles = patches(dict(legend.values()), edgecolor=GREY, linewidth=0.4)
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
-    return figure
+    table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): of for name, of in classes.items()})
+    return [Picture(key, figure, alt), Table(f"{key}_by_hexagon", table, shown=False)]

@@ -23,20 +23,19 @@ from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
 MOST_ISSUES, REPEATS = 28, 3
-Shuffle = Callable[[Covariates, FeatureBatch, np.random.Generator], tuple[Covariates, FeatureBatch]]
+Shuffled = tuple[Covariates, FeatureBatch]
+Shuffle = Callable[[Covariates, FeatureBatch, np.random.Generator], Shuffled]
 
 
 def over_hexagons(*fields: str, families: tuple[str, ...] = ()) -> Shuffle:
     """Shuffle fields of a `FeatureBatch`, and families of its log-ratios, over the hexagons."""
 
-    def shuffle(
-        covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator
-    ) -> tuple[Covariates, FeatureBatch]:
+    def shuffle(covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator) -> Shuffled:
         order = torch.as_tensor(rng.permutation(batch.log_rate.shape[-1]), device=batch.log_rate.device)
         changed = {name: getattr(batch, name)[..., order] for name in fields}
         features, places = batch.features.clone(), layout(batch.log_rate.shape[1])
@@ -50,9 +49,7 @@ def over_hexagons(*fields: str, families: tuple[str, ...] = ()) -> Shuffle:
 def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = False) -> Shuffle:
     """Take what all hexagons share from a day that lies one of `offsets` steps from the issue, chosen at random."""
 
-    def shuffle(
-        covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator
-    ) -> tuple[Covariates, FeatureBatch]:
+    def shuffle(covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator) -> Shuffled:
         issue, events, days = batch.issues[0], covariates.events, covariates.calendar
         cube, device = events.cube, events.device
         inside = offsets[(issue + offsets >= 0) & (issue + offsets + cube.horizons <= cube.steps)]
@@ -125,19 +122,18 @@ def drawn_issues(count: int) -> tuple[np.ndarray, int]:
     return chosen, max(1, round(BLOCK_DAYS * len(chosen) / count))
 
 
-def section(run: EvaluatedRun) -> Section:
+def blocks(run: EvaluatedRun) -> list[Block]:
     """Importance of the groups for the network and the first tree ensemble of the run."""
-    title = "What the forecast rests on"
     names = [name for name in run.intensity if name == NETWORK]
     names += [name for name in run.intensity if name in TREES][:1]
     if not names:
-        return Section("importance", title, [Text("Neither the network nor trees are part of this run.")])
+        return [Text("Neither the network nor trees are part of this run.")]
     found: dict[str, Mapping[str, Interval]] = {}
     for name in names:
         model = run.fitted(name)
         assert isinstance(model, LearnedForecaster)
         found[name] = importance(run, name, model, run.seed)
-    return Section("importance", title, _blocks(run, found))
+    return _blocks(run, found)
 
 
 def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> list[Block]:

@@ -11,7 +11,7 @@ from stforecast.cube.known import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
 from stforecast.reports.evaluated import words
-from stforecast.reports.page import Block, Picture, Section, Table, Text
+from stforecast.reports.page import Block, Picture, Table, Text
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
 """Ages at which the lag curve is read, in hours."""
@@ -26,9 +26,9 @@ AT_CHANCE = 1 / 60
 """Share of the times on the whole hour if minutes were recorded evenly."""
 
 
-def section(events: EventTable, notes: dict[str, Any]) -> Section:
+def blocks(events: EventTable, notes: dict[str, Any]) -> list[Block]:
     """Data quality of the events that a cube with these notes was built from."""
-    return Section("quality", "The record", [*_counts(events.meta, notes), *_times(events, notes), *_lag(events)])
+    return [*_counts(events.meta, notes), *_times(events, notes), *_lag(events)]
 
 
 def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:

@@ -18,7 +18,7 @@ from scipy.stats import false_discovery_control
 from stforecast.delivery.figures import heat, panels
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Picture, Section, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note
 
 METRES = (1.0, 200.0, 400.0, 600.0, 800.0)
 """Upper ends of the bands of distance; the first holds events at one and the same place."""
@@ -85,7 +85,7 @@ def knox(
     return Knox(observed, total / draws, reached / (draws + 1))
 
 
-def section(local: Local) -> Section:
+def blocks(local: Local) -> list[Block]:
     """Knox's test for each category, on its newest events."""
     position = metres_of(local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy())
     day = (local.date - local.days[0]).dt.days.to_numpy()
@@ -101,20 +101,17 @@ def section(local: Local) -> Section:
         tests[name] = knox(position[chosen], day[chosen], seed=local.seed)
     if not tests:
         text = f"No category has {LEAST_EVENTS} events in the last {MOST_DAYS} days, too few to test for near repeats."
-        return Section("repeats", "Near repeats", [Text(text)])
+        return [Text(text)]
     p = np.stack([test.p for test in tests.values()])
     adjusted = dict(zip(tests, false_discovery_control(p, axis=None).reshape(p.shape), strict=True))
+    clear = {name: each <= LEVEL for name, each in adjusted.items()}
     sampled = ", ".join(f"{words(n)} {used:,} of {there:,}" for n, (there, used) in sizes.items())
-    return Section(
-        "repeats",
-        "Near repeats",
-        [
-            *(Text(_sentence(name, test, adjusted[name] <= LEVEL)) for name, test in tests.items()),
-            _picture(tests, {name: each <= LEVEL for name, each in adjusted.items()}),
-            Table("near_repeats", _frame(tests, adjusted), shown=False),
-            note("near_repeats", days=MOST_DAYS, sampled=sampled, most=MOST_EVENTS, draws=DRAWS, tests=p.size),
-        ],
-    )
+    return [
+        *(Text(_sentence(name, test, clear[name])) for name, test in tests.items()),
+        _picture(tests, clear),
+        Table("near_repeats", _frame(tests, adjusted), shown=False),
+        note("near_repeats", days=MOST_DAYS, sampled=sampled, most=MOST_EVENTS, draws=DRAWS, tests=p.size),
+    ]
 
 
 def metres_of(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from stforecast.events.schema import EventTable
 from stforecast.reports import accuracy, card, comparison, days, importance, quality
 from stforecast.reports.evaluated import PERIODS, EvaluatedRun, words
 from stforecast.reports.local import city_facts, whole_days
-from stforecast.reports.page import Page
+from stforecast.reports.page import Page, Section
 
 
 def page_of(run: EvaluatedRun, events: EventTable, simulated: bool) -> Page:
@@ -18,13 +18,13 @@ def page_of(run: EvaluatedRun, events: EventTable, simulated: bool) -> Page:
         simulated: whether the city is a simulated one.
     """
     sections = [
-        comparison.section(run),
-        quality.section(events, run.cube.notes),
-        accuracy.curves_section(run),
-        accuracy.errors_section(run),
-        importance.section(run),
-        days.section(run),
-        card.section(run, events.meta),
+        Section("forecasters", "The forecasters compared", comparison.blocks(run)),
+        Section("quality", "The record", quality.blocks(events, run.cube.notes)),
+        Section("curves", "Reliability and ranking", accuracy.curves(run)),
+        Section("errors", "Where the forecast errs", accuracy.errors(run)),
+        Section("importance", "What the forecast rests on", importance.blocks(run)),
+        Section("days", "Three days: forecast and what was reported", days.blocks(run)),
+        Section("card", "Model card", card.blocks(run, events.meta)),
     ]
     periods = {
         PERIODS[name]: " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span) for name, span in run.slices.items()

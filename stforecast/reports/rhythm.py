@@ -16,7 +16,7 @@ from scipy.stats import false_discovery_control
 from stforecast.delivery.figures import colour_bar, heat, panels
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -38,9 +38,9 @@ class Effect:
     weeks: int
 
 
-def section(local: Local) -> Section:
+def blocks(local: Local) -> list[Block]:
     """Times of day, hour × weekday, and the two weekend tests."""
-    return Section("rhythm", "Times of day and week", [*_bins(local), _heat(local), *_weekend(local)])
+    return [*_bins(local), _heat(local), *_weekend(local)]
 
 
 def _bins(local: Local) -> list[Block]:

@@ -10,7 +10,7 @@ import pandas as pd
 from stforecast.delivery.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Section, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note
 
 SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
@@ -20,25 +20,21 @@ LENGTH = 30.4375
 """Days of the mean month: counts are scaled to it."""
 
 
-def section(local: Local) -> Section:
+def blocks(local: Local) -> list[Block]:
     """Monthly rates by category; trend and season where the record is long enough."""
-    return Section("trends", "Trend and season", [*_blocks(local, local.groups, "trends"), note("trends")])
+    return [*_blocks(local, local.groups, "trends"), note("trends")]
 
 
-def severity(local: Local, patterns: Mapping[str, list[str]]) -> Section:
+def severity(local: Local, patterns: Mapping[str, list[str]]) -> list[Block]:
     """The same by the severity classes that the configuration names, with `patterns` of offences."""
-    title = "Severity"
     classes = {name: mine for name, mine in local.classes(patterns).items() if mine.any()}
+    if not patterns:
+        return [Text("The configuration has no severity classes (analysis.severity), so all offences count alike.")]
     if not classes:
-        text = (
-            "No offence of this record is in the severity classes of the configuration (analysis.severity)."
-            if patterns
-            else "The configuration has no severity classes (analysis.severity), so all offences count alike."
-        )
-        return Section("severity", title, [Text(text)])
+        return [Text("No offence of this record is in the severity classes of the configuration (analysis.severity).")]
     share = 1 - sum(mine.mean() for mine in classes.values())
     text = f"{share:.0%} of the events are of offences that no severity class names; they are left out here."
-    return Section("severity", title, [Text(text), *_blocks(local, classes, "severity")])
+    return [Text(text), *_blocks(local, classes, "severity")]
 
 
 def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Block]:

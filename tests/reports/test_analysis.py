@@ -144,7 +144,7 @@ def test_columns_that_a_publisher_does_not_give_are_said_to_be_absent(tmp_path: 
         "To tell trend from season takes 24 whole months",
     ):
         assert said in text
-    (arrests,) = districts.section(local_of(events_of(days=60, arrest=False))[0]).blocks[1:2]
+    (arrests,) = districts.blocks(local_of(events_of(days=60, arrest=False))[0])[1:2]
     assert "does not say whether an arrest was made" in arrests.words  # type: ignore[union-attr]
 
 
@@ -298,7 +298,7 @@ def places(concentrated: bool, seed: int, volume: float = 1.0) -> rhythm.Effect:
 
 
 def test_concentration_that_cannot_be_measured_is_no_table_of_dashes() -> None:
-    blocks = rhythm.section(local_of(events_of(days=220, a_day=8))[0]).blocks
+    blocks = rhythm.blocks(local_of(events_of(days=220, a_day=8))[0])
     names = [block.name for block in blocks if isinstance(block, Table)]
     assert "weekend_volume" in names
     assert "weekend_concentration" not in names
@@ -352,7 +352,7 @@ def test_the_season_is_the_mean_of_its_years_and_not_the_last_alone() -> None:
 
 @pytest.mark.parametrize(("days", "said"), [(740, ", from 2 years only."), (1100, "on the trend) and ")])
 def test_a_season_of_few_years_says_so(days: int, said: str) -> None:
-    summary = trends.section(local_of(events_of(days=days, a_day=6))[0]).blocks[0].words  # type: ignore[union-attr]
+    summary = trends.blocks(local_of(events_of(days=days, a_day=6))[0])[0].words  # type: ignore[union-attr]
     assert said in summary
     assert ("years only" in summary) == (days == 740)
 
@@ -373,12 +373,12 @@ def test_severity_classes_hold_the_offences_that_they_name_first(local: Local) -
     assert (masks["other"] == ~masks["serious"]).all()
     assert not masks["nothing"].any()
     page = trends.severity(local, {"serious": ["VIOL*"], "nothing": ["arson"]})
-    table = next(block for block in page.blocks if isinstance(block, Table) and block.name == "severity")
+    table = next(block for block in page if isinstance(block, Table) and block.name == "severity")
     assert table.frame["group"].tolist() == ["serious"]
     months = trends.monthly(local, {"serious": masks["serious"]})
     np.testing.assert_allclose(months["serious"], trends.monthly(local)["violence"])
-    assert "has no severity classes" in trends.severity(local, {}).blocks[0].words
-    assert "No offence of this record" in trends.severity(local, {"nothing": ["arson"]}).blocks[0].words
+    assert "has no severity classes" in trends.severity(local, {})[0].words
+    assert "No offence of this record" in trends.severity(local, {"nothing": ["arson"]})[0].words
 
 
 def test_daily_counts_are_of_local_days(local: Local) -> None:
@@ -405,13 +405,13 @@ def test_an_unknown_district_is_none_and_is_counted() -> None:
     assert set(cube.hexagons["district"].dropna()) == {"north", "south"}
     assert set(local.district().dropna()) == {"north", "south"}
     count = int((local.frame["district"] == "U").sum())
-    said = districts.section(local).blocks[0].words  # type: ignore[union-attr]
+    said = districts.blocks(local)[0].words  # type: ignore[union-attr]
     assert said.startswith(f"2 districts; {count:,} events without a district (")
     assert said.endswith("The record writes U where the district is not known.")
-    placed = districts.section(Local.of(cube, EventTable(frame, events.meta)))
-    said = placed.blocks[0].words  # type: ignore[union-attr]
+    placed = districts.blocks(Local.of(cube, EventTable(frame, events.meta)))
+    said = placed[0].words  # type: ignore[union-attr]
     assert f"{count:,} events name none and count in the district of their hexagon" in said
-    tables = [block.frame for block in placed.blocks if isinstance(block, Table)]
+    tables = [block.frame for block in placed if isinstance(block, Table)]
     assert tables
     assert all("U" not in set(table["district"]) for table in tables)
 
@@ -482,7 +482,7 @@ def test_a_weekend_difference_is_clear_where_interval_and_p_agree(
     """Every interval leaves out no difference, and no p is small enough over all tests."""
     monkeypatch.setattr(rhythm, "weekend_volume", lambda daily: rhythm.Effect(1.2, 1.1, 1.3, 0.2, 31))
     monkeypatch.setattr(rhythm, "weekend_concentration", lambda *a, rng: rhythm.Effect(0.2, 0.1, 0.3, 0.2, 31))
-    said = next(block.words for block in rhythm.section(local).blocks[2:] if isinstance(block, Text))
+    said = next(block.words for block in rhythm.blocks(local)[2:] if isinstance(block, Text))
     assert said.startswith(
         "No difference between weekends and weekdays is clear. Not clear, because interval and p disagree"
     )
@@ -495,7 +495,7 @@ def test_months_without_a_report_are_not_called_a_short_record() -> None:
 
     def said(gone: pd.Series) -> str:
         kept = EventTable(events.frame[~gone].reset_index(drop=True), events.meta)
-        return trends.section(local_of(kept)[0]).blocks[0].words  # type: ignore[union-attr, return-value]
+        return trends.blocks(local_of(kept)[0])[0].words  # type: ignore[union-attr, return-value]
 
     assert said(august) == "Months are missing or without a report, so that trend and season cannot be computed."
     assert said(august & (events.frame["category"] == "theft")).endswith(
@@ -514,7 +514,7 @@ def test_an_unrecorded_stretch_is_named_and_read_by_no_section(tmp_path: Path) -
     months = trends.monthly(local)
     assert not {pd.Timestamp("2022-09-01"), pd.Timestamp("2022-10-01")} & {*months.index}
     assert months["all"].min() > 0.8 * months["all"].max()
-    said = [block.words for block in quality.section(kept, cube.notes).blocks if isinstance(block, Text)]
+    said = [block.words for block in quality.blocks(kept, cube.notes) if isinstance(block, Text)]
     assert any(line.startswith("No report from 2022-09-1") for line in said)
     assert (
         drift.windows_of(local, Stages(settings(), print).split(cube), np.zeros(len(local.frame), np.int64), 1).min()

@@ -165,8 +165,8 @@ def test_no_verdict_rests_on_one_block(finished: Stages, count: int) -> None:
         counts=np.resize(found.counts, (count, *found.counts.shape[1:])),
         card=found.card | {"differences": {f"gcrn - {n}": difference(-3.0, -1.0) for n in found.intensity}},
     )
-    section = comparison.section(short)
-    said = " ".join(block.words for block in section.blocks if isinstance(block, Text))
+    blocks = comparison.blocks(short)
+    said = " ".join(block.words for block in blocks if isinstance(block, Text))
     assert ("The test days are one week: no interval." in said) == (count == 5)
     assert ("beats" in said) == ("A difference is clear" in said) == (count > 7)
     assert ("Read it with care: 95 % intervals from 3 weeks, too few to be trusted" in said) == (count == 20)
