@@ -93,7 +93,7 @@ def default_of(value: Any) -> str:
 
 def cell(text: str) -> str:
     """A text that may stand in a table."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def publishers() -> Iterator[str]:

@@ -29,33 +29,44 @@ from stforecast.config.sections import (
 class Config(Section):
     """Everything that a run depends on."""
 
-    city: str = Field(description="name used in paths")
-    root: Path = Field(Path("."), description="folder that holds data/ and checkpoints/")
-    seed: int = Field(0, ge=0, description="seed of everything random")
-    seeds: int = Field(
-        3, ge=1, description="fits of different seeds whose forecasts are averaged, where fits differ by seed"
-    )
-    known_time: Literal["reported", "occurred"] = Field(
-        "reported", description="when an event counts as known; publishers without report time: occurrence + embargo"
-    )
-    embargo_hours: int = Field(
-        0, ge=0, description="hours after an occurrence before which no report of it can be known"
-    )
-    issue_hour: int | None = Field(
-        None, ge=0, le=23, description="UTC hour of daily issue times; default local midnight in winter"
-    )
-    source: Source = Field(Source(), description="offence reports")
-    grid: Grid = Field(Grid(), description="hexagons and calendar")
-    weather: Weather = Field(Weather(), description="weather channels")
-    split: Split = Field(Split(), description="time-ordered slices")
-    model: Model = Field(Model(), description="network")
-    training: Training = Field(Training(), description="fitting")
-    trees: Trees = Field(Trees(), description="tree ensembles")
-    evaluation: Evaluation = Field(Evaluation(), description="comparison")
-    backtest: Backtest = Field(Backtest(), description="rolling origin")
-    analysis: Analysis = Field(Analysis(), description="page about the record")
-    service: Service = Field(Service(), description="store and service")
-    synthetic: Synthetic | None = Field(None, description="simulated city that writes the bronze files")
+    city: str
+    """name used in paths"""
+    root: Path = Path(".")
+    """folder that holds data/ and checkpoints/"""
+    seed: int = Field(0, ge=0)
+    """seed of everything random"""
+    seeds: int = Field(3, ge=1)
+    """fits of different seeds whose forecasts are averaged, where fits differ by seed"""
+    known_time: Literal["reported", "occurred"] = "reported"
+    """when an event counts as known; publishers without report time: occurrence + embargo"""
+    embargo_hours: int = Field(0, ge=0)
+    """hours after an occurrence before which no report of it can be known"""
+    issue_hour: int | None = Field(None, ge=0, le=23)
+    """UTC hour of daily issue times; default local midnight in winter"""
+    source: Source = Source()
+    """offence reports"""
+    grid: Grid = Grid()
+    """hexagons and calendar"""
+    weather: Weather = Weather()
+    """weather channels"""
+    split: Split = Split()
+    """time-ordered slices"""
+    model: Model = Model()
+    """network"""
+    training: Training = Training()
+    """fitting"""
+    trees: Trees = Trees()
+    """tree ensembles"""
+    evaluation: Evaluation = Evaluation()
+    """comparison"""
+    backtest: Backtest = Backtest()
+    """rolling origin"""
+    analysis: Analysis = Analysis()
+    """page about the record"""
+    service: Service = Service()
+    """store and service"""
+    synthetic: Synthetic | None = None
+    """simulated city that writes the bronze files"""
 
     @field_validator("city")
     @classmethod

@@ -83,7 +83,7 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
             yield from fields(section, f"{prefix}{name}.")
         else:
             default = "(required)" if field.default is PydanticUndefined else field.default
-            yield f"{prefix}{name}", default, field.description or ""
+            yield f"{prefix}{name}", default, " ".join((field.description or "").split())
 
 
 def _problem(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:

@@ -12,49 +12,41 @@ from stforecast.config.sections.section import Section
 class Grid(Section):
     """The hexagons and the time axis."""
 
-    resolution: int = Field(8, ge=0, le=15, description="H3 resolution (8 is about 0.74 km² a hexagon)")
-    min_events: int = Field(20, ge=1, description="events of the training slice that a hexagon needs to be kept")
-    area: str | None = Field(
-        None,
-        description="polygon file (GeoJSON, GeoPackage…) of the study area, in place of `min_events`",
-    )
-    districts: str | None = Field(None, description="polygon file whose `district_key` is attached to each hexagon")
-    district_key: str = Field("name", description="attribute of `districts` that names a polygon")
-    statics: str | None = Field(
-        None, description="polygon file (census tracts…) whose `static_columns` are attached to each hexagon"
-    )
-    static_columns: dict[str, Literal["sum", "mean"]] = Field(
-        {},
-        description="attributes of `statics`: sum for counts (population), shared out by area, mean for rates and "
-        "indices (deprivation); shown in the report, read by no forecaster",
-    )
-    spans: Literal["start", "aoristic"] = Field(
-        "start",
-        description="where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over "
-        "its hours, known when the last has passed; forecasts are always of counts at the start",
-    )
-    country: str | None = Field(
-        None, description="country code of the public holidays; default that of the preset's publisher, else none"
-    )
-    subdivision: str | None = Field(
-        None,
-        description="state or province code of the public holidays; default that of the preset's publisher, else none",
-    )
+    resolution: int = Field(8, ge=0, le=15)
+    """H3 resolution (8 is about 0.74 km² a hexagon)"""
+    min_events: int = Field(20, ge=1)
+    """events of the training slice that a hexagon needs to be kept"""
+    area: str | None = None
+    """polygon file (GeoJSON, GeoPackage…) of the study area, in place of `min_events`"""
+    districts: str | None = None
+    """polygon file whose `district_key` is attached to each hexagon"""
+    district_key: str = "name"
+    """attribute of `districts` that names a polygon"""
+    statics: str | None = None
+    """polygon file (census tracts…) whose `static_columns` are attached to each hexagon"""
+    static_columns: dict[str, Literal["sum", "mean"]] = Field({})
+    """attributes of `statics`: sum for counts (population), shared out by area, mean for rates and indices
+    (deprivation); shown in the report, read by no forecaster"""
+    spans: Literal["start", "aoristic"] = "start"
+    """where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over its hours,
+    known when the last has passed; forecasts are always of counts at the start"""
+    country: str | None = None
+    """country code of the public holidays; default that of the preset's publisher, else none"""
+    subdivision: str | None = None
+    """state or province code of the public holidays; default that of the preset's publisher, else none"""
 
 
 class Weather(Section):
     """Hourly weather of the city. A gap is masked, never filled."""
 
-    path: str | None = Field(None, description="CSV of observed hourly weather with a UTC time column")
-    forecast_path: str | None = Field(
-        None, description="CSV of archived forecasts: what was forecast for that hour a day or more before it"
-    )
-    observed_as_forecast: bool = Field(
-        False, description="use the observation as if it had been forecast: an upper bound, labelled so"
-    )
-    time: str = Field("time_utc", description="column of UTC times")
-    channels: dict[str, str] = Field(
-        {},
-        description="channel: unit as published, e.g. temperature_2m: degC; units: degC, degF, K, mm, inch, "
-        "percent, hPa, m/s, km/h, mph, knots, fraction",
-    )
+    path: str | None = None
+    """CSV of observed hourly weather with a UTC time column"""
+    forecast_path: str | None = None
+    """CSV of archived forecasts: what was forecast for that hour a day or more before it"""
+    observed_as_forecast: bool = False
+    """use the observation as if it had been forecast: an upper bound, labelled so"""
+    time: str = "time_utc"
+    """column of UTC times"""
+    channels: dict[str, str] = Field({})
+    """channel: unit as published, e.g. temperature_2m: degC; units: degC, degF, K, mm, inch, percent, hPa, m/s,
+    km/h, mph, knots, fraction"""

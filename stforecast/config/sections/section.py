@@ -10,6 +10,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
-    """A part of the configuration; unknown keys are errors, values cannot change."""
+    """A part of the configuration; unknown keys are errors, values cannot change. What is written under a key says what
+    it means."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)

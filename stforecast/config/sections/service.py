@@ -10,15 +10,13 @@ from stforecast.config.sections.section import Section
 class Service(Section):
     """Where grids are kept and how they are served."""
 
-    database: str | None = Field(
-        None,
-        description="SQLAlchemy URL such as postgresql+psycopg://user@host/name (password through PGPASSWORD or "
-        ".pgpass); default SQLite at data/<city>/forecasts.sqlite",
-    )
-    keep_days: int = Field(30, ge=1, description="days for which a refresh keeps grids and their folders")
-    api_keys_file: str | None = Field(
-        None,
-        description="file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in "
-        "STFORECAST_API_KEYS, parted by commas; without keys only this machine is served",
-    )
-    rate_limit: str = Field("500/second", description="requests a client may make, such as 500/second or 1200/minute")
+    database: str | None = None
+    """SQLAlchemy URL such as postgresql+psycopg://user@host/name (password through PGPASSWORD or .pgpass); default
+    SQLite at data/<city>/forecasts.sqlite"""
+    keep_days: int = Field(30, ge=1)
+    """days for which a refresh keeps grids and their folders"""
+    api_keys_file: str | None = None
+    """file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in
+    STFORECAST_API_KEYS, parted by commas; without keys only this machine is served"""
+    rate_limit: str = "500/second"
+    """requests a client may make, such as 500/second or 1200/minute"""

@@ -16,11 +16,16 @@ DateOrder = Literal["month_first", "day_first", "year_first"]
 class DateParts(Section):
     """Columns that hold one part of a date and time each."""
 
-    year: str = Field(description="column of the year")
-    month: str = Field(description="column of the month")
-    day: str = Field(description="column of the day of the month")
-    hour: str | None = Field(None, description="column of the hour, 0 to 23")
-    minute: str | None = Field(None, description="column of the minute; needs `hour`")
+    year: str
+    """column of the year"""
+    month: str
+    """column of the month"""
+    day: str
+    """column of the day of the month"""
+    hour: str | None = None
+    """column of the hour, 0 to 23"""
+    minute: str | None = None
+    """column of the minute; needs `hour`"""
 
     @model_validator(mode="after")
     def _hour_first(self) -> DateParts:
@@ -32,7 +37,8 @@ class DateParts(Section):
 class Flags(Section):
     """Columns of 1 and 0, one an offence that is named as its column."""
 
-    flags: list[str] = Field(min_length=1, description="the columns; of several that hold 1, the first one counts")
+    flags: list[str] = Field(min_length=1)
+    """the columns; of several that hold 1, the first one counts"""
 
 
 TimeColumns = Annotated[
@@ -48,44 +54,50 @@ OffenceColumns = Annotated[
 class Columns(Section):
     """Which of the publisher's columns holds what. Names in a list are alternatives: the first that is there counts."""
 
-    occurred: TimeColumns = Field(
-        [],
-        description="date, or date and time, of (the start of) the occurrence: names, of which the first that is there "
-        "counts, or a mapping where its parts have columns of their own: {year: …, month: …, day: …, hour: …, "
-        "minute: …}",
-    )
-    occurred_time: list[str] = Field([], description="time of day in a column of its own: HH:MM[:SS] or HHMM")
-    occurred_until: TimeColumns = Field(
-        [], description="end of the occurrence where it is given as a span; names or parts, as `occurred`"
-    )
-    occurred_until_time: list[str] = Field([], description="time of day of the end, in a column of its own")
-    reported: TimeColumns = Field([], description="when the report became known; names or parts, as `occurred`")
-    latitude: list[str] = Field([], description="latitude in degrees, or northing when `crs` is projected")
-    longitude: list[str] = Field([], description="longitude in degrees, or easting when `crs` is projected")
-    location: list[str] = Field(
-        [],
-        description="one column that holds both coordinates, in place of latitude and longitude: an address with "
-        '"(37.87, -122.27)" behind it, WKT or GeoJSON',
-    )
-    offence: OffenceColumns = Field(
-        [],
-        description="the publisher's offence type that `categories` groups: names, or {flags: […]} where each offence "
-        "has a column of its own that holds 1 or 0",
-    )
-    event_id: list[str] = Field([], description="unique key of a row; without one a hash of the row is used")
-    incident_id: list[str] = Field([], description="incident that several rows may share")
-    district: list[str] = Field([], description="police district or area")
-    arrest: list[str] = Field([], description="whether an arrest was made")
-    count: list[str] = Field([], description="+1 for a report, -1 for its withdrawal")
+    occurred: TimeColumns = Field([])
+    """date, or date and time, of (the start of) the occurrence: names, of which the first that is there counts, or a
+    mapping where its parts have columns of their own: {year: …, month: …, day: …, hour: …, minute: …}"""
+    occurred_time: list[str] = Field([])
+    """time of day in a column of its own: HH:MM[:SS] or HHMM"""
+    occurred_until: TimeColumns = Field([])
+    """end of the occurrence where it is given as a span; names or parts, as `occurred`"""
+    occurred_until_time: list[str] = Field([])
+    """time of day of the end, in a column of its own"""
+    reported: TimeColumns = Field([])
+    """when the report became known; names or parts, as `occurred`"""
+    latitude: list[str] = Field([])
+    """latitude in degrees, or northing when `crs` is projected"""
+    longitude: list[str] = Field([])
+    """longitude in degrees, or easting when `crs` is projected"""
+    location: list[str] = Field([])
+    """one column that holds both coordinates, in place of latitude and longitude: an address with "(37.87, -122.27)"
+    behind it, WKT or GeoJSON"""
+    offence: OffenceColumns = Field([])
+    """the publisher's offence type that `categories` groups: names, or {flags: […]} where each offence has a column
+    of its own that holds 1 or 0"""
+    event_id: list[str] = Field([])
+    """unique key of a row; without one a hash of the row is used"""
+    incident_id: list[str] = Field([])
+    """incident that several rows may share"""
+    district: list[str] = Field([])
+    """police district or area"""
+    arrest: list[str] = Field([])
+    """whether an arrest was made"""
+    count: list[str] = Field([])
+    """+1 for a report, -1 for its withdrawal"""
 
 
 class Gap(Section):
     """Days that were not recorded, or that were although nothing was reported."""
 
-    first: dt.date = Field(description="first local day")
-    last: dt.date = Field(description="last local day")
-    categories: list[str] = Field([], description="categories that it concerns; default all")
-    denied: bool = Field(False, description="these days were recorded: nothing in them is masked for being silent")
+    first: dt.date
+    """first local day"""
+    last: dt.date
+    """last local day"""
+    categories: list[str] = Field([])
+    """categories that it concerns; default all"""
+    denied: bool = False
+    """these days were recorded: nothing in them is masked for being silent"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Gap:
@@ -98,54 +110,43 @@ class Source(Section):
     """The publisher's files and how to read them."""
 
     preset: str | None = Field(None, description=f"publisher's format: {', '.join(PRESETS)}")
-    path: str | list[str] | None = Field(
-        None,
-        description="file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or "
-        "Excel, also packed; of a folder its CSV, Parquet and archives, or else all files of one other kind; default "
-        "data/<city>/bronze",
-    )
-    columns: Columns = Field(Columns(), description="column mapping; overrides the preset's field by field")
-    rows_in: str | None = Field(
-        None,
-        description="member of a JSON document that holds its rows, where it is not `features` or `data`; rows that "
-        "are lists have the columns '1', '2' and so on",
-    )
-    crs: str | None = Field(None, description="coordinate system of projected coordinates, such as EPSG:2815")
-    time_zone: str | None = Field(None, description="IANA time zone of the city; default the preset's")
-    times_are: Literal["local", "utc"] | None = Field(
-        None, description="how the publisher writes times; an offset such as +00 is ignored when local"
-    )
-    date_order: DateOrder | None = Field(
-        None,
-        description="whether 3/4/2024 is 4 March or 3 April (24-03-04, with two digits of the year: 4 March, "
-        "year_first); default the preset's, or else what the dates of all files show",
-    )
-    clock: Literal["hours", "hhmm", "24_hour"] | None = Field(
-        None,
-        description="how times of day without AM and PM are written: a bare number as an hour (14) or as HHMM (1430); "
-        "24_hour says that they are right though none is after 12:59; default what the times of a file show",
-    )
-    bounds: tuple[float, float, float, float] | None = Field(
-        None,
-        description="west, south, east, north in degrees (west > east across the 180th meridian); events outside are "
-        "refused; default the preset's",
-    )
-    default_places: Literal["found"] | list[tuple[float, float]] = Field(
-        [],
-        description="latitude and longitude of places that stand for an unknown one (a head office, a centroid), or "
-        "`found` for those that the whole record shows; events there are left out",
-    )
-    first_day: dt.date | None = Field(None, description="first local day kept; default the first in the file")
-    last_day: dt.date | None = Field(None, description="last local day kept (to 01:00 in summer); default the last")
-    gaps: list[Gap] = Field(
-        [],
-        description="days that were not recorded: masked, and reports in them left out; or, with denied: true, days "
-        "without reports that were recorded all the same",
-    )
-    categories: dict[str, list[str]] = Field(
-        {}, description="category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"
-    )
-    other: str | None = Field(
-        None, description="category for offences that no group names; without it they are left out and counted"
-    )
-    max_rejects: float = Field(0.05, ge=0, le=1, description="share of refused rows that stops the run")
+    path: str | list[str] | None = None
+    """file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or Excel, also
+    packed; of a folder its CSV, Parquet and archives, or else all files of one other kind; default
+    data/<city>/bronze"""
+    columns: Columns = Columns()
+    """column mapping; overrides the preset's field by field"""
+    rows_in: str | None = None
+    """member of a JSON document that holds its rows, where it is not `features` or `data`; rows that are lists have
+    the columns '1', '2' and so on"""
+    crs: str | None = None
+    """coordinate system of projected coordinates, such as EPSG:2815"""
+    time_zone: str | None = None
+    """IANA time zone of the city; default the preset's"""
+    times_are: Literal["local", "utc"] | None = None
+    """how the publisher writes times; an offset such as +00 is ignored when local"""
+    date_order: DateOrder | None = None
+    """whether 3/4/2024 is 4 March or 3 April (24-03-04, with two digits of the year: 4 March, year_first); default
+    the preset's, or else what the dates of all files show"""
+    clock: Literal["hours", "hhmm", "24_hour"] | None = None
+    """how times of day without AM and PM are written: a bare number as an hour (14) or as HHMM (1430); 24_hour says
+    that they are right though none is after 12:59; default what the times of a file show"""
+    bounds: tuple[float, float, float, float] | None = None
+    """west, south, east, north in degrees (west > east across the 180th meridian); events outside are refused;
+    default the preset's"""
+    default_places: Literal["found"] | list[tuple[float, float]] = Field([])
+    """latitude and longitude of places that stand for an unknown one (a head office, a centroid), or `found` for
+    those that the whole record shows; events there are left out"""
+    first_day: dt.date | None = None
+    """first local day kept; default the first in the file"""
+    last_day: dt.date | None = None
+    """last local day kept (to 01:00 in summer); default the last"""
+    gaps: list[Gap] = Field([])
+    """days that were not recorded: masked, and reports in them left out; or, with denied: true, days without reports
+    that were recorded all the same"""
+    categories: dict[str, list[str]] = Field({})
+    """category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"""
+    other: str | None = None
+    """category for offences that no group names; without it they are left out and counted"""
+    max_rejects: float = Field(0.05, ge=0, le=1)
+    """share of refused rows that stops the run"""

@@ -13,9 +13,12 @@ from stforecast.config.sections.section import Fraction, Section
 class Split(Section):
     """Time-ordered slices: training, then validation, then test."""
 
-    train: Fraction | dt.date = Field(0.75, description="share of the days, or the first day after the slice")
-    validation: Fraction | dt.date = Field(0.08, description="share of the days, or the first day after the slice")
-    gap: int = Field(24, ge=0, description="hours left out between slices (one horizon)")
+    train: Fraction | dt.date = 0.75
+    """share of the days, or the first day after the slice"""
+    validation: Fraction | dt.date = 0.08
+    """share of the days, or the first day after the slice"""
+    gap: int = Field(24, ge=0)
+    """hours left out between slices (one horizon)"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Split:
@@ -30,43 +33,52 @@ class Split(Section):
 class Model(Section):
     """The graph-convolutional recurrent network."""
 
-    hidden: int = Field(32, ge=1, description="width of the carried state")
-    rank: int = Field(64, ge=1, description="rank of the bilinear read-out over the horizon")
-    patch_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = Field(24, description="hours that a step of the recurrence reads")
-    conv: Literal["hex", "gcn", "cheb", "diffusion", "none"] = Field(
-        "hex", description="propagation over the hexagon graph; none leaves the graph out"
-    )
-    carry_state: bool = Field(
-        True, description="carry the hidden state from patch to patch; false starts each patch from none, an ablation"
-    )
-    dropout: float = Field(0.2, ge=0, lt=1, description="dropout on inputs and read-out")
+    hidden: int = Field(32, ge=1)
+    """width of the carried state"""
+    rank: int = Field(64, ge=1)
+    """rank of the bilinear read-out over the horizon"""
+    patch_hours: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 24
+    """hours that a step of the recurrence reads"""
+    conv: Literal["hex", "gcn", "cheb", "diffusion", "none"] = "hex"
+    """propagation over the hexagon graph; none leaves the graph out"""
+    carry_state: bool = True
+    """carry the hidden state from patch to patch; false starts each patch from none, an ablation"""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """dropout on inputs and read-out"""
 
 
 class Training(Section):
     """How the network is fitted."""
 
-    max_epochs: int = Field(10, ge=1, description="passes over the training slice")
-    learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
-    weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay")
-    streams: int = Field(
-        1, ge=1, description="parts of the training slice read side by side; more fill a GPU, and make fewer updates"
-    )
-    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, that share the streams evenly")
-    cities: list[str] = Field(
-        [],
-        description="configurations of other built cities, with the same categories and channels, whose training "
-        "slices the network learns from too",
-    )
-    compile: bool = Field(
-        False, description="torch.compile of the network's step, with CUDA graphs on a GPU; takes a minute to begin"
-    )
-    truncation: int = Field(7, ge=1, description="patches of truncated back-propagation")
-    warm_up_days: int = Field(120, ge=0, description="first days that are read but not learned from")
-    gamma: float = Field(0.5, ge=0, le=5, description="exponent of the (proper) focal loss; 0 is Poisson likelihood")
-    alpha: float = Field(0.5, gt=0, lt=1, description="focal weight of hours with an event; 0.5 is neutral")
-    averaging: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights, per update")
-    clip: float = Field(1.0, gt=0, description="gradient norm at which updates are clipped")
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto uses a GPU when there is one")
+    max_epochs: int = Field(10, ge=1)
+    """passes over the training slice"""
+    learning_rate: float = Field(4e-3, gt=0)
+    """peak of the one-cycle schedule"""
+    weight_decay: float = Field(1e-2, ge=0)
+    """AdamW's weight decay"""
+    streams: int = Field(1, ge=1)
+    """parts of the training slice read side by side; more fill a GPU, and make fewer updates"""
+    devices: int = Field(1, ge=1)
+    """GPUs, or processes on a CPU, that share the streams evenly"""
+    cities: list[str] = Field([])
+    """configurations of other built cities, with the same categories and channels, whose training slices the network
+    learns from too"""
+    compile: bool = False
+    """torch.compile of the network's step, with CUDA graphs on a GPU; takes a minute to begin"""
+    truncation: int = Field(7, ge=1)
+    """patches of truncated back-propagation"""
+    warm_up_days: int = Field(120, ge=0)
+    """first days that are read but not learned from"""
+    gamma: float = Field(0.5, ge=0, le=5)
+    """exponent of the (proper) focal loss; 0 is Poisson likelihood"""
+    alpha: float = Field(0.5, gt=0, lt=1)
+    """focal weight of hours with an event; 0.5 is neutral"""
+    averaging: float = Field(0.98, ge=0, lt=1)
+    """decay of the averaged weights, per update"""
+    clip: float = Field(1.0, gt=0)
+    """gradient norm at which updates are clipped"""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """auto uses a GPU when there is one"""
 
     @model_validator(mode="after")
     def _shared(self) -> Training:
@@ -81,6 +93,5 @@ class Training(Section):
 class Trees(Section):
     """How tree ensembles are fitted."""
 
-    sampling: Literal["none", "under", "smote"] = Field(
-        "none", description="balanced classes of training rows by under-sampling or SMOTE; none fits the intensity"
-    )
+    sampling: Literal["none", "under", "smote"] = "none"
+    """balanced classes of training rows by under-sampling or SMOTE; none fits the intensity"""
