@@ -93,14 +93,14 @@ def init(files: tuple[str, ...], city: str | None) -> None:
 @verb
 def ingest(config: str, overrides: tuple[str, ...]) -> None:
     """Read the publisher's files, clean them, write events and rejects (silver)."""
-    stages_of(config, overrides).ingest(mend=True)
+    stages_of(config, overrides).ingest(replace_damaged=True)
     hint("build", config, overrides)
 
 
 @verb
 def build(config: str, overrides: tuple[str, ...]) -> None:
     """Bin the events into hexagons and hours with calendar and weather (gold)."""
-    stages_of(config, overrides).build(mend=True)
+    stages_of(config, overrides).build(replace_damaged=True)
     hint("train", config, overrides)
 
 

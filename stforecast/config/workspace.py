@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from stforecast.config.city import Config
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path
+from stforecast.files import write_text
 
 
-@dataclass(frozen=True)
 class Workspace:
     """Paths of one city."""
 
-    root: Path
-    city: str
-
-    @property
-    def bronze(self) -> Path:
-        return self.root / "data" / self.city / "bronze"
-
-    @property
-    def silver(self) -> Path:
-        return self.root / "data" / self.city / "silver"
-
-    @property
-    def gold(self) -> Path:
-        return self.root / "data" / self.city / "gold"
-
-    @property
-    def hashes(self) -> Path:
+    def __init__(self, root: Path, city: str) -> None:
+        data = root / "data" / city
+        self.root, self.city = root, city
+        self.bronze, self.silver, self.gold = data / "bronze", data / "silver", data / "gold"
+        self.grids = data / "grids"
+        self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
-        return self.root / "data" / self.city / "hashes.json"
-
-    @property
-    def runs(self) -> Path:
-        return self.root / "checkpoints" / self.city
-
-    def run(self, name: str) -> Path:
-        """The folder of one training run."""
-        return self.runs / name
+        self.store = data / "forecasts.sqlite"
+        """The SQLite file that the service reads, unless `service.database` names another."""
+        self.runs = root / "checkpoints" / city
 
     def grid(self, issue_time: pd.Timestamp) -> Path:
         """The folder of the grid issued at `issue_time` (UTC)."""
-        stamp = issue_time.tz_convert("UTC").strftime("%Y%m%dT%H%M%SZ")
-        return self.root / "data" / self.city / "grids" / stamp
-
-    @property
-    def store(self) -> Path:
-        """The SQLite file that the service reads, unless `service.database` names another."""
-        return self.root / "data" / self.city / "forecasts.sqlite"
+        return self.grids / issue_time.tz_convert("UTC").strftime("%Y%m%dT%H%M%SZ")
 
     def newest_grid(self) -> Path:
         """The folder of the written grid with the latest issue time.
@@ -60,10 +35,9 @@ class Workspace:
         Raises:
             ArtefactError: there is none.
         """
-        grids = self.root / "data" / self.city / "grids"
-        written = sorted(path.parent for path in grids.glob("[0-9]*Z/grid.json"))
+        written = sorted(path.parent for path in self.grids.glob("[0-9]*Z/grid.json"))
         if not written:
-            raise ArtefactError(f"{grids}: no grid of {self.city}. Run `stforecast forecast` first.")
+            raise ArtefactError(f"{self.grids}: no grid of {self.city}. Run `stforecast forecast` first.")
         return written[-1]
 
     def latest(self) -> Path:
@@ -82,8 +56,7 @@ class Workspace:
 
     def set_latest(self, name: str) -> None:
         """Point `latest` at a finished run."""
-        with atomic_path(self.runs / "latest") as temporary:
-            temporary.write_text(name + "\n", encoding="utf-8")
+        write_text(self.runs / "latest", name + "\n")
 
 
 def database(config: Config) -> str:

@@ -78,14 +78,6 @@ def open_cube(folder: Path) -> Cube:
         raise ArtefactError(f"{folder}: damaged cube ({reason}). Run `stforecast build` again.") from error
 
 
-def cube_stamp(folder: Path) -> str | None:
-    """The stamp of the cube in `folder`; None where there is none that can be opened as this schema version."""
-    try:
-        return str(_read_facts(folder)["stamp"])
-    except (ArtefactError, KeyError):
-        return None
-
-
 def _read_facts(folder: Path) -> dict[str, Any]:
     path = folder / "cube.json"
     if not path.is_file():

@@ -17,16 +17,17 @@ from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.recorded import hole_messages_of_events
-from stforecast.cube.store import cube_stamp, open_cube, save_cube
+from stforecast.cube.store import open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
-from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
+from stforecast.files import contents, file_fingerprint, fingerprint, read_json
+from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
 from stforecast.scoring.splits import Split
 
 Say = Callable[[str], None]
-Opened = TypeVar("Opened")
+Read = TypeVar("Read")
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
 
@@ -42,26 +43,40 @@ class Preparation:
     def place(self) -> Workspace:
         return Workspace(self.config.root, self.config.city)
 
-    def ingest(self, mend: bool = False) -> EventTable:
-        """Bronze → silver. `mend` replaces a table that cannot be opened instead of saying so."""
-        config, place = self.config, self.place
-        if self._other_simulation():
+    def ingest(self, replace_damaged: bool = False) -> EventTable:
+        """Bronze → silver. A table that cannot be opened is an error, unless it is to be replaced."""
+        config, silver = self.config, self.place.silver
+        if self._simulation_due():
             self._simulate()
-        files = events_ingest.source_files(config, place.bronze)
-        stamp = events_ingest.source_stamp(files, config)
-        found_stamp, due = self._silver_stamp(mend)
-        done = found_stamp == stamp and pd.Timestamp.now("UTC").value // 1000 < due
-        # what is to be mended is read as a whole: damage inside the file would show too late otherwise
-        opening = EventTable.open_whole if mend else EventTable.open
-        if done and (found := self._opened(opening, place.silver, mend)) is not None:
-            self.say(f"ingest: {place.silver} is up to date")
+        files = events_ingest.source_files(config, self.place.bronze)
+        result = Result(silver / "ingest.json", {"stamp": events_ingest.source_stamp(files, config)}, "ingest")
+
+        def current() -> EventTable | None:
+            facts = result.read()
+            if facts is None or pd.Timestamp.now("UTC").value // 1000 >= facts.get("due", 0):
+                return None
+            # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
+            return EventTable.open_whole(silver) if replace_damaged else EventTable.open(silver)
+
+        if (found := self._current(current, replace_damaged)) is not None:
+            self.say(f"ingest: {silver} is up to date")
             return found
-        table = events_ingest.ingest(config, files, place.silver)
+        table = events_ingest.ingest(config, files, silver)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
-        self.say(f"ingest: wrote {len(table):,} events to {place.silver}")
+        self.say(f"ingest: wrote {len(table):,} events to {silver}")
         return table
+
+    def _current(self, read: Callable[[], Read | None], replace_damaged: bool) -> Read | None:
+        """The result of a stage that `read` gives; None where it is damaged and to be replaced."""
+        try:
+            return read()
+        except ArtefactError as error:
+            if not replace_damaged:
+                raise
+            self.say(f"making it again: {error}")
+            return None
 
     def _simulate(self) -> None:
         """Write the bronze files of the simulated city."""
@@ -69,101 +84,80 @@ class Preparation:
         from stforecast.events.synthetic_files import write_city
 
         assert self.config.synthetic is not None
-        offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
         city = simulate(self.config.synthetic, self.config.seed)
         write_city(city, self.place.bronze)
-        write_json(note, {"stamp": self._simulation(), "hash": file_fingerprint(offences)})
+        self._simulation.write({"hash": file_fingerprint(self.place.bronze / "offences.csv")})
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
 
-    def _simulation(self) -> str | None:
-        """A fingerprint of the simulated city that the configuration describes, None where it describes none."""
-        synthetic = self.config.synthetic
-        return fingerprint(synthetic.model_dump(mode="json"), self.config.seed) if synthetic else None
+    @property
+    def _simulation(self) -> Result:
+        """The simulated city in bronze, if it is the one that the configuration describes."""
+        synthetic, seed = self.config.synthetic, self.config.seed
+        stamp = fingerprint(synthetic.model_dump(mode="json"), seed) if synthetic else None
+        return Result(self.place.bronze / SIMULATED, {"stamp": stamp}, "ingest")
 
-    def _other_simulation(self) -> bool:
+    def _simulation_due(self) -> bool:
         """Whether the configuration describes a simulated city that is not the one in bronze."""
         if not self.config.synthetic or self.config.source.path:
             return False
-        offences, note = self.place.bronze / "offences.csv", self.place.bronze / SIMULATED
-        return not (offences.is_file() and note.is_file() and read_json(note)["stamp"] == self._simulation())
+        return not (self.place.bronze / "offences.csv").is_file() or self._simulation.read() is None
 
     def simulated(self) -> bool:
         """Whether the record is this configuration's simulated city and nothing else."""
-        note = self.place.bronze / SIMULATED
-        if self.config.source.path or not note.is_file():
-            return False
-        facts = read_json(note)
-        files = [source["hash"] for source in self._events().meta["sources"]]
-        return facts["stamp"] == self._simulation() and files == [facts["hash"]]
+        facts = None if self.config.source.path else self._simulation.read()
+        return facts is not None and [source["hash"] for source in self._events().meta["sources"]] == [facts["hash"]]
 
-    def _silver_stamp(self, mend: bool = False) -> tuple[str | None, int]:
-        """Of which files and settings the events are, and when (µs) they may be others; a cube is of both."""
-        path = self.place.silver / "ingest.json"
-        facts = (self._opened(read_json, path, mend) or {}) if path.is_file() else {}
-        return facts.get("stamp"), facts.get("due", 0)
-
-    def _opened(self, opening: Callable[[Path], Opened], path: Path, mend: bool) -> Opened | None:
-        """What lies at `path`; with `mend`, None where it cannot be opened."""
-        try:
-            return opening(path)
-        except ArtefactError as error:
-            if not mend:
-                raise
-            self.say(f"making it again: {error}")
-            return None
-
-    def build(self, mend: bool = False) -> Cube:
-        """Silver → gold. `mend` replaces a cube that cannot be opened instead of saying so."""
-        table = self._events()
-        self._check_silver()
-        stamp = self.gold_stamp()
-        if self._built(mend) == stamp and (found := self._opened(open_cube, self.place.gold, mend)) is not None:
-            self.say(f"build: {self.place.gold} is up to date")
+    def build(self, replace_damaged: bool = False) -> Cube:
+        """Silver → gold. A cube that cannot be opened is an error, unless it is to be replaced."""
+        table, gold = self._events(), self.place.gold
+        found = self._current(self._current_cube, replace_damaged)
+        if found is not None:
+            self.say(f"build: {gold} is up to date")
             return found
         cube = build_cube(table, self.config)
-        save_cube(cube, self.place.gold, stamp)
+        save_cube(cube, gold, self.gold_stamp())
         self.say(
             f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
-            f"{int(cube.weight.sum()):,} events, to {self.place.gold}"
+            f"{int(cube.weight.sum()):,} events, to {gold}"
         )
         for line in built(cube):
             self.say(f"build: {line}")
         return cube
 
     def _events(self) -> EventTable:
-        if self._silver_stamp()[0] is None:
-            raise ArtefactError(f"{self.place.silver}: no events. Run `stforecast ingest` first.")
-        return EventTable.open(self.place.silver)
+        """The events of the files and settings at hand; where the files are gone, the events stand for them.
 
-    def _check_silver(self) -> None:
-        """The events are of the files and settings at hand; where the files are gone, the events stand for them."""
+        Raises:
+            ArtefactError: there are none.
+        """
+        table = EventTable.open(self.place.silver)
         try:
             files = events_ingest.source_files(self.config, self.place.bronze)
         except DataError:
-            return
-        if self._silver_stamp()[0] != events_ingest.source_stamp(files, self.config) or self._other_simulation():
+            return table
+        if table.meta["stamp"] != events_ingest.source_stamp(files, self.config) or self._simulation_due():
             raise ArtefactError(
                 f"{self.place.silver}: no events of these files and settings. Run `stforecast ingest` first."
             )
+        return table
 
     def gold_stamp(self) -> str:
         """A fingerprint of the events and settings that a cube is made from."""
-        config = self.config
+        config, facts = self.config, read_json(self.place.silver / "ingest.json")
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
-        given = [Path(config.input(name)) for name in inputs if name]
-        found = [file for path in given for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
+        paths = [Path(config.input(name)) for name in inputs if name]
+        found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
-        return fingerprint(self._silver_stamp(), parts, period, str(config.split.train), hashes)
+        events = facts.get("stamp"), facts.get("due", 0)
+        return fingerprint(events, parts, period, str(config.split.train), hashes)
 
-    def _built(self, mend: bool = False) -> str | None:
-        """The stamp of the cube that is there; one of another schema version is an error."""
-        stamp, gold = cube_stamp(self.place.gold), self.place.gold
-        if stamp is None and (gold / "cube.json").exists():
-            self._opened(open_cube, gold, mend)
-        return stamp
+    def _current_cube(self) -> Cube | None:
+        """The gold cube, if it is of the events and settings at hand."""
+        result = Result(self.place.gold / "cube.json", {"stamp": self.gold_stamp()}, "build")
+        return open_cube(self.place.gold) if result.read() else None
 
     def cube(self) -> Cube:
         """The gold cube.
@@ -171,12 +165,11 @@ class Preparation:
         Raises:
             ArtefactError: it was not built, or from other events or settings.
         """
-        self._check_silver()
-        if self._built() != self.gold_stamp():
-            raise ArtefactError(
-                f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first."
-            )
-        return open_cube(self.place.gold)
+        if (self.place.gold / "cube.json").is_file():
+            self._events()
+            if (cube := self._current_cube()) is not None:
+                return cube
+        raise ArtefactError(f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first.")
 
     def split(self, cube: Cube) -> Split:
         """The slices of a cube under the configuration."""

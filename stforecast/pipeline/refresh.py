@@ -67,10 +67,10 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
-    sweep(stages.place.root / "data" / stages.config.city / "grids")
+    sweep(stages.place.grids)
     run = Run(stages.place.latest())
     sweep(run.folder / "state")
-    table = stages.ingest(mend=True)
+    table = stages.ingest(replace_damaged=True)
     cube = stages.newest(run)
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
     trained = (run.folder / "run.json").stat().st_mtime_ns

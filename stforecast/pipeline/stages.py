@@ -15,11 +15,11 @@ from tqdm import tqdm
 from stforecast.config import Config, dump, load
 from stforecast.cube import Cube, Series
 from stforecast.cube.build import build as build_cube
-from stforecast.cube.store import open_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.sources import offences_of, resolve
-from stforecast.files import atomic_path, fingerprint, read_json, write_json
+from stforecast.files import fingerprint, write_text
 from stforecast.pipeline.preparation import Preparation
+from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
 from stforecast.pipeline.sentences import assumptions
 from stforecast.scoring.splits import Split
@@ -27,7 +27,6 @@ from stforecast.scoring.splits import Split
 if TYPE_CHECKING:
     from stforecast.delivery.riskgrid import RiskGrid
     from stforecast.evaluation.scorecard import Scorecard
-    from stforecast.forecasters.base import Forecaster
 
 
 class Stages(Preparation):
@@ -37,15 +36,20 @@ class Stages(Preparation):
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
         auxiliary = [other.gold_stamp() for other in self._auxiliary()]
-        return Run(self.place.run(fingerprint(SCHEMA, self.gold_stamp(), parts, *auxiliary)[:10]))
+        return Run(self.place.runs / fingerprint(SCHEMA, self.gold_stamp(), parts, *auxiliary)[:10])
 
-    def create(self, run: Run, name: str, cube: Cube, split: Split) -> Forecaster:
-        """A forecaster to be fitted on a training slice, with what it reads beside it."""
+    def fit(self, run: Run, name: str, cube: Cube, split: Split, fitted: Run | None = None) -> str:
+        """Fit a forecaster, or calibrate that of the run `fitted` anew, and save it in a run; a line that says so."""
         from stforecast.delivery.curves import validation_figures
 
-        return run.create(
-            name, self.config, auxiliary=self.auxiliary(cube, split), plot=partial(validation_figures, cube)
-        )
+        began, place = pd.Timestamp.now(), run.place(name)
+        run.forget(name)
+        if fitted is not None:
+            fitted.open(name, self.config).calibrate(cube, split).save(place)
+        else:
+            auxiliary, plot = self.auxiliary(cube, split), partial(validation_figures, cube)
+            run.create(name, self.config, auxiliary=auxiliary, plot=plot).fit(cube, split, place).save(place)
+        return f"fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s"
 
     def auxiliary(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:
         """The cities of `training.cities`: their training slices end where, and before, that of this city does."""
@@ -82,16 +86,12 @@ class Stages(Preparation):
             self.place.set_latest(run.name)
             return run
         run.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(run.folder / "config.yaml") as temporary:
-            temporary.write_text(dump(self.config), encoding="utf-8")
+        write_text(run.folder / "config.yaml", dump(self.config))
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
             if run.has(name, self.config):
                 self.say(f"train: {name} is fitted")
-                continue
-            run.forget(name)
-            began = pd.Timestamp.now()
-            self.create(run, name, cube, split).fit(cube, split, run.place(name)).save(run.place(name))
-            self.say(f"train: fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s")
+            else:
+                self.say(f"train: {self.fit(run, name, cube, split)}")
         run.finish(cube, split, names, self.gold_stamp(), self._offences())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
@@ -105,20 +105,17 @@ class Stages(Preparation):
         cube, run = self.cube(), self.run()
         run.facts()  # says so where training has not finished
         names, split = [*names_of(self.config)], self.split(cube)
-        path, area = run.folder / "scorecard.json", self.config.evaluation.patrol_area_km2
-        made_with = {"patrol_area_km2": area, "run": run.name}
-        kept = read_json(path) if path.is_file() else None
-        held = all(run.has(name, self.config) for name in names)
-        if kept and held and kept.items() >= made_with.items() and [*kept["forecasters"]] == names:
-            self.say(f"evaluate: {path} is up to date")
-            card = Scorecard(kept)
+        area = self.config.evaluation.patrol_area_km2
+        result = Result(run.folder / "scorecard.json", {"patrol_area_km2": area, "run": run.name}, "evaluate")
+        values = result.scores(names) if all(run.has(name, self.config) for name in names) else None
+        if values is not None:
+            self.say(f"evaluate: {result.path} is up to date")
         else:
             found, oracle = self.predictions(run, cube, split, names), self.oracle(cube, split)
             fits = {name: run.open(name, self.config).fitted for name in names}
-            card = score(cube, split, fits, found, "test", area, self.config.seed, oracle)
-            card = Scorecard({**card.values, **made_with})
-            write_json(path, card.values)
-            self.say(f"evaluate: wrote {path}")
+            values = result.write(score(cube, split, fits, found, "test", area, self.config.seed, oracle).values)
+            self.say(f"evaluate: wrote {result.path}")
+        card = Scorecard(values)
         self.say(str(card))
         return card
 
@@ -215,9 +212,9 @@ class Stages(Preparation):
 
     def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""
-        table, facts, stamp = self.ingest(), run.facts(), self.gold_stamp()
-        if facts["made_from"] == stamp == self._built():
-            return open_cube(self.place.gold)
+        table, facts = self.ingest(), run.facts()
+        if facts["made_from"] == self.gold_stamp() and (cube := self._current_cube()) is not None:
+            return cube
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
         cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
         if cube.notes["known_time"] != facts["known_time"] or self.config.embargo_hours != facts["embargo_hours"]:

@@ -287,6 +287,14 @@ def test_a_setting_redoes_only_what_depends_on_it(home: Home) -> None:
     assert changed(before) == {f"data/quickstart/gold/{path.name}" for path in home.gold.iterdir()}
 
 
+def test_a_scorecard_of_an_older_version_is_made_again(home: Home) -> None:
+    card = home.card()
+    older = {key: value for key, value in card.items() if key != "blocks"}
+    (home.run / "scorecard.json").write_text(json.dumps(older))
+    assert "scorecard.json is up to date" not in home.does("evaluate")
+    assert home.card() == card
+
+
 def test_another_pool_is_another_ensemble(home: Home) -> None:
     names = "evaluation.forecasters=[rolling_climatology, hexagon_mean, last_week, ensemble]"
     pools = [
