@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from stforecast.cube import Cube
@@ -111,12 +110,7 @@ def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def as_csv(result: Mapping[str, Any]) -> str:
     """`rows` as CSV, in the units of the metrics."""
-    table, text = rows(result), io.StringIO()
-    fields = dict.fromkeys(key for row in table for key in row)
-    writer = csv.DictWriter(text, list(fields), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
+    return pd.DataFrame(rows(result), dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:

@@ -32,16 +32,17 @@ class Sample:
         day: the day of each of the m issues, where there are several a day.
         """
         losses = daily_losses(lam, y)
+        means = Sample.of_losses({key: losses[key] for key in ("poisson_deviance", "log_loss")}, weights, day)
         ranked, events = pool(lam), pool(y)
-        draws = {"average_precision": average_precision_draws(ranked, events, weights)}
-        draws |= {key: mean_draws(losses[key], weights) for key in ("poisson_deviance", "log_loss")}
+        draws = {"average_precision": average_precision_draws(ranked, events, weights), **means.draws}
         draws[f"hit_rate_{HIT_RATE}"] = _hit_rate_draws(ranked, events, weights)
-        return Sample(draws, {key: by_day(losses[key], day) for key in ("poisson_deviance", "log_loss")})
+        return Sample(draws, means.daily)
 
     @staticmethod
-    def of_loss(key: str, losses: np.ndarray, weights: np.ndarray, day: np.ndarray) -> Sample:
-        """One mean loss alone, from the loss of each issue [m]."""
-        return Sample({key: mean_draws(losses, weights)}, {key: by_day(losses, day)})
+    def of_losses(losses: Mapping[str, np.ndarray], weights: np.ndarray, day: np.ndarray | None) -> Sample:
+        """Mean losses alone, from the loss of each issue [m]."""
+        draws = {key: mean_draws(values, weights) for key, values in losses.items()}
+        return Sample(draws, {key: by_day(values, day) for key, values in losses.items()})
 
 
 def by_day(losses: np.ndarray, day: np.ndarray | None) -> np.ndarray:

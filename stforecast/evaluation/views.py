@@ -10,10 +10,9 @@ from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.rolling import Panel
 from stforecast.scoring.curves import hit_rate_curve, reliability
-from stforecast.scoring.hotspots import hot_spots
 from stforecast.scoring.intensity import pool
-from stforecast.scoring.metrics import ALL, daily_losses
-from stforecast.scoring.ranking import average_precision, rank, roc_auc
+from stforecast.scoring.metrics import ALL, poisson_losses, score
+from stforecast.scoring.ranking import rank
 from stforecast.scoring.slope import calibration_slope
 
 RELIABILITY_BINS = 20
@@ -52,37 +51,15 @@ def examine(
     entry: dict[str, Any] = {}
     samples: dict[Key, Sample] = {(): Sample.of(lam, panel.counts, weights, panel.day)}
     for key, at in views(cube, panel.hour).items():
-        metrics, losses = measure(lam[at], panel.counts[at], areas[at[2]], patrol_area)
+        # without F1: its thresholds are those of one fold and the whole city
+        metrics = score(lam[at], panel.counts[at], None, areas[at[2]], patrol_area)
         if key:
             entry.setdefault(key[0], {})[key[1]] = metrics
-            rows = at[0]
-            samples[key] = Sample.of_loss("poisson_deviance", losses, weights[:, rows], panel.day[rows])
+            losses, rows = {"poisson_deviance": poisson_losses(lam[at], panel.counts[at])}, at[0]
+            samples[key] = Sample.of_losses(losses, weights[:, rows], panel.day[rows])
         else:
             entry |= metrics
     return entry, samples
-
-
-def measure(
-    lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: float
-) -> tuple[dict[str, float], np.ndarray]:
-    """Metrics of one view [m k n c], named as in `scoring.metrics`, and the deviance of each issue [m].
-
-    F1 is not among them: its thresholds are those of one fold and the whole city.
-    """
-    losses = daily_losses(lam, y)
-    leaves, lam, y = losses["poisson_deviance"], pool(lam), pool(y)
-    ranked, n, events = rank(lam, y), lam.shape[-1], float(y.sum(dtype=np.float64))
-    metrics = {
-        "events": events,
-        "average_precision": average_precision(ranked),
-        "roc_auc": roc_auc(ranked),
-        **{key: float(values.mean()) for key, values in losses.items()},
-        "calibration_slope": calibration_slope(lam, y),
-        "calibration_error": reliability(ranked).error,
-        "bias": float(lam.sum(dtype=np.float64)) / events if events else float("nan"),
-        **hot_spots(lam.reshape(-1, n), y.reshape(-1, n), areas, patrol_area),
-    }
-    return metrics, leaves
 
 
 def calibration(lam: np.ndarray, y: np.ndarray, categories: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:

@@ -5,7 +5,7 @@ are none. Pooled is the sum over categories: intensities add.
 
     average_precision, roc_auc, f1             order of the cells, see `ranking`; f1 at a threshold chosen elsewhere
     log_loss, brier                            of risk 1 − exp(−λ); log loss clips it, see `intensity.FLOOR`
-    poisson_deviance                           2 · mean(λ − y + y · log(y / λ)); pooled entries: on the leaves
+    poisson_deviance                           2 · mean(λ − y + y · log(y / λ)), on the leaves
     calibration_slope, calibration_slope_day   see `slope`; of hourly risk, and of the risk over all horizons
     calibration_error                          ten bins of equally many cells, see `curves.Reliability`
     pai_*, pei_*, hit_rate_*                   at 1, 5, 10 % of the hexagons and `patrol`, see `hotspots`
@@ -63,41 +63,51 @@ def scorecard_entry(
     patrol_area: km².
     """
     leaves = {
-        name: score(pool(lam[..., i, None]), pool(y[..., i, None]), thresholds[name], areas, patrol_area)
+        name: score(lam[..., i, None], y[..., i, None], thresholds[name], areas, patrol_area)
         for i, name in enumerate(categories)
     }
-    entry: dict[str, Any] = score(pool(lam), pool(y), thresholds[ALL], areas, patrol_area)
-    entry["poisson_deviance"] = float(np.mean([leaf["poisson_deviance"] for leaf in leaves.values()]))
-    return entry | {"by_category": leaves}
+    return score(lam, y, thresholds[ALL], areas, patrol_area) | {"by_category": leaves}
 
 
-def score(lam: np.ndarray, y: np.ndarray, threshold: float, areas: np.ndarray, patrol_area: float) -> dict[str, float]:
-    """Metrics of one view: lam, y [m k n]; threshold: risk; areas: km² [n]; patrol_area: km²."""
-    lam = np.ascontiguousarray(lam, np.float32)
-    y = np.ascontiguousarray(y, np.float32)
-    n = lam.shape[-1]
-    ranked = rank(lam, y)
-    with np.errstate(divide="ignore"):
-        threshold_intensity = -np.log1p(-threshold)
+def score(
+    lam: np.ndarray, y: np.ndarray, threshold: float | None, areas: np.ndarray, patrol_area: float
+) -> dict[str, Any]:
+    """Metrics of one view: lam, y [m k n c]; threshold: risk, None leaves F1 out; areas: km² [n]; patrol_area: km²."""
+    deviance, lam, y = poisson_deviance(lam, y), pool(lam), pool(y)
+    ranked, n = rank(lam, y), lam.shape[-1]
     day, y_day = lam.sum(axis=1), y.sum(axis=1)
-    return {
+    found = {
+        "events": _total(y),
         "average_precision": average_precision(ranked),
         "roc_auc": roc_auc(ranked),
         **_probability(lam, y),
-        "poisson_deviance": poisson_deviance(lam, y),
+        "poisson_deviance": deviance,
         "calibration_slope": calibration_slope(lam, y),
         "calibration_slope_day": calibration_slope(day, y_day),
         "calibration_error": reliability(ranked).error,
         **hot_spots(lam.reshape(-1, n), y.reshape(-1, n), np.asarray(areas, np.float64), patrol_area),
-        "f1": f1(ranked, threshold_intensity),
         **_counts(lam, y),
         "risk_bias_day": _ratio(_total(risk(day)), int(np.count_nonzero(y_day))),
     }
+    if threshold is not None:
+        with np.errstate(divide="ignore"):
+            found["f1"] = f1(ranked, -np.log1p(-threshold))
+    return found
 
 
 def poisson_deviance(lam: np.ndarray, y: np.ndarray) -> float:
     """2 · mean(λ − y + y · log(y / λ)) over all cells; λ is floored at FLOOR."""
-    return 2 * float(_poisson_terms(lam, y).mean())
+    return float(poisson_losses(lam, y).mean())
+
+
+def poisson_losses(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The deviance of each entry of the first axis, float64 [m]; logarithms at the events only."""
+    flat, counts = np.maximum(lam, np.float32(FLOOR)).reshape(len(lam), -1), np.reshape(y, (len(y), -1))
+    row, cell = np.nonzero(counts)
+    events = counts[row, cell].astype(np.float64)
+    terms = events * (np.log(events / flat[row, cell]) - 1)
+    total = flat.sum(axis=1, dtype=np.float64) + np.bincount(row, weights=terms, minlength=len(flat))
+    return 2 * total / flat.shape[1]
 
 
 def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -109,7 +119,7 @@ def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     pooled, events = pool(lam).reshape(days, -1), pool(y).reshape(days, -1)
     parts = [_probability(pooled[i], events[i]) for i in range(days)]
     return {
-        "poisson_deviance": 2 * _poisson_terms(lam, y),
+        "poisson_deviance": poisson_losses(lam, y),
         "log_loss": np.array([part["log_loss"] for part in parts]),
         "brier": np.array([part["brier"] for part in parts]),
     }
@@ -118,16 +128,6 @@ def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
 def skill(model: float, climatology: float, oracle: float) -> float:
     """Share of the way from climatology (0) to the oracle (1), in deviance; NaN where the two are equal."""
     return _ratio(model - climatology, oracle - climatology)
-
-
-def _poisson_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Mean of λ − y + y · log(y / λ) of each entry of the first axis, float64 [m]; logarithms at the events only."""
-    flat, counts = np.maximum(lam, np.float32(FLOOR)).reshape(len(lam), -1), np.reshape(y, (len(y), -1))
-    row, cell = np.nonzero(counts)
-    events = counts[row, cell].astype(np.float64)
-    terms = events * (np.log(events / flat[row, cell]) - 1)
-    total = flat.sum(axis=1, dtype=np.float64) + np.bincount(row, weights=terms, minlength=len(flat))
-    return total / flat.shape[1]
 
 
 def _probability(lam: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -146,7 +146,8 @@ def test_a_forecast_changes_with_what_is_known_before_it_alone(tmp_path: Path, c
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, target: str, count: int) -> list[int]:
     """Ctrl-C at the `count`-th call of a function of the stage; the calls so far."""
-    real, calls = getattr(backtesting, target), [0]
+    owner = Stages if target == "fit" else backtesting
+    real, calls = getattr(owner, target), [0]
 
     def counted(*arguments: Any, **more: Any) -> Any:
         calls[0] += 1
@@ -154,11 +155,11 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, target: str, count: int) -> list[in
             raise KeyboardInterrupt
         return real(*arguments, **more)
 
-    monkeypatch.setattr(backtesting, target, counted)
+    monkeypatch.setattr(owner, target, counted)
     return calls
 
 
-@pytest.mark.parametrize(("target", "count"), [("_fit", 3), ("predictions", 2)])
+@pytest.mark.parametrize(("target", "count"), [("fit", 3), ("predictions", 2)])
 def test_a_killed_backtest_goes_on_to_the_same_result(
     tmp_path: Path, cube: Cube, monkeypatch: pytest.MonkeyPatch, whole: City, target: str, count: int
 ) -> None:
@@ -168,7 +169,7 @@ def test_a_killed_backtest_goes_on_to_the_same_result(
         with pytest.raises(KeyboardInterrupt):
             stopped.backtest()
     fitted = len([*tmp_path.rglob("calibration.json")])
-    fits = stop_at(monkeypatch, "_fit", 99)
+    fits = stop_at(monkeypatch, "fit", 99)
     assert stopped.result() == whole.result()
     assert fits[0] == 6 - fitted
     assert stopped.kept() == whole.kept()
@@ -178,7 +179,7 @@ def test_a_killed_backtest_goes_on_to_the_same_result(
 def test_a_second_backtest_does_only_what_is_left(tmp_path: Path, cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     city(tmp_path, cube).backtest()
-    fits, forecasts = stop_at(monkeypatch, "_fit", 99), stop_at(monkeypatch, "compare", 99)
+    fits, forecasts = stop_at(monkeypatch, "fit", 99), stop_at(monkeypatch, "compare", 99)
     city(tmp_path, cube, say=said.append).backtest()
     assert (fits[0], forecasts[0]) == (0, 0)
     assert "is up to date" in said[0]

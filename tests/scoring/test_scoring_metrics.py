@@ -67,14 +67,14 @@ def test_threshold_of_risk_is_applied_to_intensities():
     lam = np.array([[[0.05, 0.3, 0.3, 1.5]]], np.float32)
     y = np.array([[[0, 1, 0, 1]]])
     threshold = ranking.best_threshold(risk(lam), y)
-    found = metrics.score(lam, y, threshold, np.ones(4), 1.0)
+    found = metrics.score(lam[..., None], y[..., None], threshold, np.ones(4), 1.0)
     assert found["f1"] == pytest.approx(sk.f1_score((y > 0).ravel(), risk(lam).ravel() >= threshold))
 
 
 def test_score_of_a_city_equals_the_definitions():
     lam4, y4 = city()
     lam, y = pool(lam4), pool(y4)
-    found = metrics.score(lam, y, 0.2, np.full(60, 0.7), 5.0)
+    found = metrics.score(lam[..., None], y[..., None], 0.2, np.full(60, 0.7), 5.0)
     p, event, l64 = risk(lam.astype(np.float64)).ravel(), (y > 0).ravel(), lam.astype(np.float64)
     assert found["average_precision"] == pytest.approx(sk.average_precision_score(event, lam.ravel()), abs=1e-12)
     assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(event, lam.ravel()), abs=1e-12)
@@ -123,13 +123,13 @@ def test_deviance_by_hand_and_zero_intensity_costs_a_finite_amount():
     lam, y = np.array([[0.5, 2.0, 1.0]]), np.array([[0, 1, 3]])
     by_hand = 2 * (0.5 + (2 - 1 + np.log(1 / 2)) + (1 - 3 + 3 * np.log(3))) / 3
     assert metrics.poisson_deviance(lam, y) == pytest.approx(by_hand)
-    found = metrics.score(np.zeros((1, 1, 2), np.float32), np.array([[[1, 0]]]), 0.5, np.ones(2), 1.0)
+    found = metrics.score(np.zeros((1, 1, 2, 1), np.float32), np.array([[[[1], [0]]]]), 0.5, np.ones(2), 1.0)
     assert found["log_loss"] == pytest.approx(-(np.log(FLOOR) + np.log1p(-FLOOR)) / 2)
     assert np.isfinite(found["poisson_deviance"])
 
 
 def test_without_events_or_with_nothing_to_tell_apart_figures_are_nan_and_nothing_warns():
-    lam = np.full((2, 3, 5), 0.1, np.float32)
+    lam = np.full((2, 3, 5, 1), 0.1, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         none = metrics.score(lam, np.zeros_like(lam), 1.0, np.ones(5), 2.0)
@@ -241,5 +241,5 @@ def test_skill():
 def test_a_real_size_is_scored_quickly():
     lam, y = city(m=90, n=448, c=1, level=-5.6)  # a million cells
     start = time.process_time()
-    metrics.score(pool(lam), pool(y), 0.1, np.full(448, 0.74), 5.0)
+    metrics.score(lam, y, 0.1, np.full(448, 0.74), 5.0)
     assert time.process_time() - start < 1.5  # about 0.1 s; loose for a busy machine
