@@ -86,26 +86,21 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
             yield f"{prefix}{name}", default, " ".join((field.description or "").split())
 
 
-def _problem(kind: str, place: tuple[str | int, ...], message: str, given: object) -> str:
+def _problem(kind: str, place: tuple[str | int, ...], message: str, value: object) -> str:
     """What is wrong with a value, and which key an unknown one is likely to mean."""
     union_tags = ("names", "parts", "flags")
     key = ".".join(str(name) for name in place if name not in union_tags) or "config"
     if kind != "extra_forbidden":
-        return f"{key}: {message.removeprefix('Value error, ')} (got {given!r:.60})"
+        return f"{key}: {message.removeprefix('Value error, ')} (got {value!r:.60})"
     near = _near(key)
     return f"{key}: unknown key; did you mean {near}?" if near else f"{key}: unknown key"
 
 
 def _near(key: str) -> str | None:
-    """The known key whose name is most like that of an unknown one, in its own section if there is one."""
-    section, _, name = key.rpartition(".")
-    leaves = [known for known, _, _ in fields()]
-    known = [*leaves, *dict.fromkeys(leaf.partition(".")[0] for leaf in leaves)]
-    for keys in ([k for k in known if k.rpartition(".")[0] == section], known):
-        names = [k.rpartition(".")[2] for k in keys]
-        if near := difflib.get_close_matches(name, names, 1):
-            return keys[names.index(near[0])]
-    return None
+    """The known key that is most like an unknown one."""
+    known = [name for name, _, _ in fields()]
+    near = difflib.get_close_matches(key, [*known, *Config.model_fields], 1)
+    return near[0] if near else None
 
 
 def _find(path: Path) -> Path:

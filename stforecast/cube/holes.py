@@ -74,17 +74,15 @@ class Hole:
 
 def find(cube: Cube) -> tuple[Hole, ...]:
     """All holes of a cube: those that its gaps name, those of all categories together, then those of each."""
-    given = [gap for gap in cube.gaps if not gap.denied]
-    found = [Hole(gap.first, gap.last, gap.category, 0, gap.last, NEVER, True) for gap in given]
+    named = [gap for gap in cube.gaps if not gap.denied]
+    found = [Hole(gap.first, gap.last, gap.category, 0, gap.last, NEVER, given=True) for gap in named]
     week = 7 * max(1, 24 // cube.step_hours)
     for category in (None, *(range(cube.c) if cube.c > 1 else ())):
         mine = slice(None) if category is None else cube.category == category
         reports = _Reports(cube.hour[mine], cube.known_hour[mine], cube.steps, week)
         before = [hole for hole in found if hole.category is None or hole.category == category]
-        for first, last, evident, closed, ends in reports.holes(before, category):
-            hole = Hole(first, last, category, evident, closed, ends)
-            if not any(_denies(gap, hole) for gap in cube.gaps):
-                found.append(hole)
+        holes = reports.holes(before, category)
+        found += [hole for hole in holes if not any(_denies(gap, hole) for gap in cube.gaps)]
     return tuple(found)
 
 
@@ -124,8 +122,8 @@ class _Reports:
         self.most = np.array(most, np.float64)
         """The most reports of 1, 2, 4 … steps up to a week."""
 
-    def holes(self, before: list[Hole], category: int | None) -> Iterator[tuple[int, int, int, int, int]]:
-        """First and last, evident, closed and ends of every hole; `before`: those that are known already."""
+    def holes(self, before: list[Hole], category: int | None) -> Iterator[Hole]:
+        """Every hole of the category; `before`: those that are known already."""
         if not len(self.heard):
             return
         newest = np.maximum.accumulate(self.heard)
@@ -136,9 +134,9 @@ class _Reports:
         length = np.minimum(closed, self.steps) - first
         seen = list(before)
         for i in np.flatnonzero((last > first) & (self._most(length) >= 2 * ENOUGH)).tolist():
-            for found in self._silence(int(first[i]), int(last[i]), int(born[i]), int(closed[i]), seen):
-                seen.append(Hole(found[0], found[1], category, *found[2:]))
-                yield found
+            for hole in self._silence(int(first[i]), int(last[i]), category, int(born[i]), int(closed[i]), seen):
+                seen.append(hole)
+                yield hole
 
     def _most(self, length: np.ndarray) -> np.ndarray:
         """More reports than so many steps can be expected to hold."""
@@ -146,20 +144,20 @@ class _Reports:
         return self.most[width] * np.ceil(np.maximum(length, 1) / self.week)
 
     def _silence(
-        self, first: int, last: int, born: int, closed: int, seen: Sequence[Hole]
-    ) -> Iterator[tuple[int, int, int, int, int]]:
+        self, first: int, last: int, category: int | None, born: int, closed: int, seen: Sequence[Hole]
+    ) -> Iterator[Hole]:
         """The hole that a silence is, and those that are left of it once a late report falls into it."""
         inside = self.by_step[slice(*np.searchsorted(self.steps_heard, [first, last]))]
         split = int(inside.min()) if inside.size else None
         ends = NEVER if split is None else int(self.at[split])
         evident = self._evident(first, last, born, closed, ends, seen)
         if evident is not None:
-            yield first, last, evident, closed, ends
+            yield Hole(first, last, category, evident, closed, ends)
         if split is not None:
             part = int(self.heard[split])
             for one, end in ((first, part), (part + 1, last)):
                 if self._most(np.array([end - one]))[0] >= 2 * ENOUGH:
-                    yield from self._silence(one, end, ends + 1, ends, seen)
+                    yield from self._silence(one, end, category, ends + 1, ends, seen)
 
     def _evident(self, first: int, last: int, born: int, closed: int, ends: int, seen: Sequence[Hole]) -> int | None:
         """The first issue at which the silence is a hole, if there is one."""

@@ -38,9 +38,7 @@ def area_cells(path: str | Path, resolution: int) -> np.ndarray:
             f"{path}: about {expected:.0f} hexagons of resolution {resolution}, more than {MOST_CELLS}. "
             "Lower grid.resolution or give a smaller grid.area."
         )
-    cells: set[int] = set()
-    for polygon in frame.geometry:
-        cells.update(h3.geo_to_cells(polygon, resolution))
+    cells = {cell for polygon in frame.geometry for cell in h3.geo_to_cells(polygon, resolution)}
     if not cells:
         raise DataError(
             f"{path}: its polygons ({square_km:.3g} km²) hold no hexagon centre of resolution {resolution}. "

@@ -11,7 +11,7 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.cube.axis import Axis, choose_axis
 from stforecast.cube.cube import Cube
-from stforecast.cube.holes import NEVER, Gap, Hole
+from stforecast.cube.holes import NEVER, Gap
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import resolve
@@ -50,9 +50,7 @@ def in_gaps(gaps: tuple[Gap, ...], hour: np.ndarray, category: np.ndarray) -> np
     out = np.zeros(len(hour), bool)
     for gap in gaps:
         if not gap.denied:
-            out |= (
-                (hour >= gap.first) & (hour < gap.last) & (True if gap.category is None else category == gap.category)
-            )
+            out |= (hour >= gap.first) & (hour < gap.last) & ((gap.category is None) | (category == gap.category))
     return out
 
 
@@ -70,19 +68,11 @@ def hole_list(cube: Cube) -> list[dict[str, Any]]:
         place = slice(hole.first, hole.last), slice(None) if hole.category is None else hole.category
         new = not seen[place].all() if hole.given else (~seen[place]).sum() * cube.step_hours > DAY
         if new or not seen[place].any():
-            out.append(_entry(cube, hole))
+            entry = {key: cube.time_of(getattr(hole, key)).isoformat() for key in ("first", "last")}
+            entry["category"] = None if hole.category is None else cube.categories[hole.category]
+            out.append(entry | {"hours": (hole.last - hole.first) * cube.step_hours, "given": hole.given})
         seen[place] = True
     return sorted(out, key=lambda entry: entry["first"])
-
-
-def _entry(cube: Cube, hole: Hole) -> dict[str, Any]:
-    return {
-        "first": cube.time_of(hole.first).isoformat(),
-        "last": cube.time_of(hole.last).isoformat(),
-        "category": None if hole.category is None else cube.categories[hole.category],
-        "hours": (hole.last - hole.first) * cube.step_hours,
-        "given": hole.given,
-    }
 
 
 def hole_messages(cube: Cube) -> Iterator[str]:
@@ -91,12 +81,11 @@ def hole_messages(cube: Cube) -> Iterator[str]:
         local = (pd.Timestamp(hole[key]).tz_convert(cube.time_zone) for key in ("first", "last"))
         begin, end = (f"{time:%Y-%m-%d %H:%M}" for time in local)
         of = f" of category {hole['category']}" if hole["category"] else ""
-        what = (
-            f"No report{of} from {begin} to {end} by source.gaps"
-            if hole["given"]
-            else f"No report{of} from {begin} to {end}, which chance does not explain"
+        why = " by source.gaps" if hole["given"] else ", which chance does not explain"
+        yield (
+            f"No report{of} from {begin} to {end}{why}: {hole['hours']:,} hours are masked, neither learned from nor "
+            "scored."
         )
-        yield f"{what}: {hole['hours']:,} hours are masked, neither learned from nor scored."
     yield from level_changes(cube)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
-from stforecast.evaluation.scorecard import describe, finite, masked_words
+from stforecast.evaluation.scorecard import describe, difference_text, finite, masked_words, shown_metrics
 from stforecast.evaluation.views import Key, calibration, curves, examine
 from stforecast.features.targets import masked_share
 from stforecast.scoring.bootstrap import of_blocks
@@ -65,7 +65,7 @@ def compare(
         {"blocks": count, "forecasters": one, "differences": _differences(sample, count)}
         for count, one, sample in zip(blocks, entries, samples, strict=True)
     ]
-    said = [
+    slices = [
         describe(cube, part)
         | {"days": (part.steps - part.test_start) // part.day, "masked": masked_share(cube, part, "test")}
         for part in parts
@@ -79,7 +79,7 @@ def compare(
             "categories": list(cube.categories),
             "masked": masked_share(cube, replace(parts[-1], test_start=parts[0].test_start), "test"),
             **results[0],
-            "folds": [fold | result for fold, result in zip(said, results[1:], strict=True)],
+            "folds": [fold | result for fold, result in zip(slices, results[1:], strict=True)],
             "notes": cube.notes,
         }
     )
@@ -115,7 +115,8 @@ def as_csv(result: Mapping[str, Any]) -> str:
 
 def as_markdown(result: Mapping[str, Any]) -> str:
     """The table that is printed: what was done in a sentence or two, then a line a forecaster."""
-    table = [_cells(row) for row in rows(result)]
+    first, found = next(iter(result["forecasters"])), result["differences"]
+    table = [_cells(name, entry, found.get(f"{first} - {name}", {})) for name, entry in result["forecasters"].items()]
     heads = [head for head in table[0] if any(line[head] for line in table)]
     widths = [max(len(head), *(len(line[head]) for line in table)) for head in heads]
 
@@ -132,31 +133,30 @@ def sentence(result: Mapping[str, Any]) -> str:
     parts, first = result["folds"], next(iter(result["forecasters"]))
     span = f"{parts[0]['test'][:10]} – {parts[-1]['test'].split(' / ')[1][:10]}"
     hours = ", ".join(f"{hour:02d}:00" for hour in result["issue_hours"])
-    said = (
+    text = (
         f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
     if (masked := masked_words(result.get("masked"))) is not None:
-        said += f" {masked.capitalize()}."
+        text += f" {masked.capitalize()}."
     if result.get("refit") is False:
-        said += " Forecasters are fitted on the first fold only and calibrated anew on each."
+        text += " Forecasters are fitted on the first fold only and calibrated anew on each."
     if len(result["forecasters"]) == 1:
-        return said
-    said += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}"
-    return f"{said}; DM p: Diebold–Mariano test of the deviance."
+        return text
+    text += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}"
+    return f"{text}; DM p: Diebold–Mariano test of the deviance."
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+def _cells(name: str, entry: Mapping[str, Any], difference: Mapping[str, Any]) -> dict[str, str]:
     """A row of the printed table, by heading; a difference to itself is blank."""
-    cells = {"forecaster": str(row["forecaster"])}
+    cells, values = {"forecaster": name}, shown_metrics(entry)
     for key in SHOWN:
         metric = METRICS[key]
-        cells[metric.heading] = metric.text(row[key])
+        cells[metric.heading] = metric.text(values[key])
         if key in COMPARED:
-            low, estimate, high = (metric.text(row.get(f"{key}_{part}"), True) for part in ("low", "estimate", "high"))
-            bounds = f" [{low}, {high}]" if row.get(f"{key}_blocks", 0) > 1 else ""
-            cells[f"Δ {metric.heading} [95 %]"] = f"{estimate}{bounds}" if f"{key}_low" in row else ""
+            found = difference and difference_text(key, difference[key] | {"p_value": None})
+            cells[f"Δ {metric.heading} [95 %]"] = found or ""
         if key == "poisson_deviance":
-            p = row.get("poisson_deviance_p_value")
-            cells["DM p"] = ("–" if p is None else f"{p:.2g}") if f"{key}_low" in row else ""
+            p = difference and difference[key]["p_value"]
+            cells["DM p"] = "–" if p is None else f"{p:.2g}" if difference else ""
     return cells

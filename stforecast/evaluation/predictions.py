@@ -49,10 +49,10 @@ def predictions(
     steps, raw = steps_needed(cube, issues) if left else issues, dict[str, np.ndarray]()
     for name in tqdm(left, desc="forecasts", unit="forecaster", disable=None):
         one = forecasters[name]
-        given = one.raw(cube, steps, raw)
+        uncalibrated = one.raw(cube, steps, raw)
         if name in read:
-            raw[name] = given
-        out[name] = one.forecast(cube, issues, known={name: given}).intensity
+            raw[name] = uncalibrated
+        out[name] = one.forecast(cube, issues, known={name: uncalibrated}).intensity
         if name in files:
             with atomic_path(files[name]) as temporary:
                 np.save(temporary, out.pop(name))

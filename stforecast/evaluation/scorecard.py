@@ -51,7 +51,7 @@ class Scorecard:
 
     def table(self) -> pd.DataFrame:
         """A row a forecaster, best average precision first: the metrics of the catalogue, in their own units."""
-        rows = {name: _shown(entry) for name, entry in self.forecasters.items()}
+        rows = {name: shown_metrics(entry) for name, entry in self.forecasters.items()}
         frame = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
         frame = frame[[key for key in METRICS if key in frame]].dropna(axis=1, how="all")
         return frame.sort_values("average_precision", ascending=False).rename_axis("forecaster")
@@ -104,7 +104,7 @@ class Scorecard:
         )
         lines.append(text.rename_axis(None).to_string())
         for pair, metrics in card["differences"].items():
-            found = "; ".join(f"{METRICS[key].heading} {said(key, found)}" for key, found in metrics.items())
+            found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())
             lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
         return "\n".join(lines)
 
@@ -233,7 +233,7 @@ def masked_words(masked: Mapping[str, float] | None) -> str | None:
     )
 
 
-def said(metric: str, found: Mapping[str, float | None]) -> str:
+def difference_text(metric: str, found: Mapping[str, float | None]) -> str:
     """A difference as text: estimate, interval and the p-value of Diebold and Mariano, as far as there are any."""
     low, estimate, high = (METRICS[metric].text(found[key], sign=True) for key in ("low", "estimate", "high"))
     p = found.get("p_value")
@@ -252,6 +252,6 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _shown(entry: Mapping[str, Any]) -> dict[str, float | None]:
+def shown_metrics(entry: Mapping[str, Any]) -> dict[str, float | None]:
     """The metrics of the catalogue."""
     return {key: entry.get(key) for key in METRICS} | {"reported_to_expected": reported_to_expected(entry.get("bias"))}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
-from pathlib import Path
 
 from stforecast.config import fields
 from stforecast.cube.store import open_cube
@@ -14,18 +14,6 @@ from stforecast.errors import DataError, StforecastError
 from stforecast.events.ingest import source_files
 from stforecast.pipeline.stages import Stages
 
-PACKAGES = (
-    "torch",
-    "pytorch-lightning",
-    "torch-geometric",
-    "scikit-learn",
-    "h3",
-    "geopandas",
-    "pandas",
-    "numpy",
-    "pyarrow",
-    "tensorboard",
-)
 MB = 1 << 20
 
 
@@ -33,7 +21,8 @@ def machine() -> list[str]:
     """Versions, device, cores, memory and disk."""
     import torch
 
-    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    required = [line for line in importlib.metadata.requires("stforecast") or [] if "extra ==" not in line]
+    versions = ", ".join(f"{name} {_version(name)}" for name in (re.split("[^\\w-]", line)[0] for line in required))
     lines = [
         f"python     {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"packages   {versions}",
@@ -52,7 +41,7 @@ def city(stages: Stages) -> list[str]:
     """Where a city stands, and what its run will cost."""
     place, lines = stages.place, [f"bronze     {_source(stages)}"]
     for name, folder in (("silver", place.silver), ("gold", place.gold), ("runs", place.runs)):
-        lines.append(f"{name:10s} {folder} {'' if _filled(folder) else '(empty)'}".rstrip())
+        lines.append(f"{name:10s} {folder}{'' if any(folder.glob('*')) else ' (empty)'}")
     try:
         cube = open_cube(place.gold)
     except StforecastError as error:
@@ -79,9 +68,8 @@ def keys() -> list[str]:
 
 def _source(stages: Stages) -> str:
     """Where the publisher's files are looked for, and how many there are."""
-    given, bronze = stages.config.source.path, stages.place.bronze
-    paths = [given] if isinstance(given, str) else given or []
-    where = ", ".join(map(stages.config.input, paths)) or str(bronze)
+    path, bronze = stages.config.source.path, stages.place.bronze
+    where = ", ".join(map(stages.config.input, [path] if isinstance(path, str) else path or [])) or str(bronze)
     try:
         count = len(source_files(stages.config, bronze))
     except DataError:
@@ -94,7 +82,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "missing"
-
-
-def _filled(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())

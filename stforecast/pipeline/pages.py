@@ -7,7 +7,7 @@ from pathlib import Path
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import EventTable
 from stforecast.features.targets import outcomes
-from stforecast.files import read_json
+from stforecast.pipeline.results import Result
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import analysis
 from stforecast.reports import report as reports
@@ -57,12 +57,9 @@ def evaluated(stages: Stages) -> EvaluatedRun:
     """
     cube, run = stages.cube(), stages.run()
     run.facts()
-    path = run.folder / "scorecard.json"
-    if not path.is_file():
-        raise ArtefactError(f"{path}: the run was not evaluated. Run `stforecast evaluate` first.")
-    card, split = read_json(path), stages.split(cube)
-    if "blocks" not in card:
-        raise ArtefactError(f"{path}: of an older version, without blocks. Run `stforecast evaluate` again.")
+    result, split = Result(run.folder / "scorecard.json", {"run": run.name}, "evaluate"), stages.split(cube)
+    if (card := result.scores()) is None:
+        raise ArtefactError(f"{result.path}: no scores, or of an older version. Run `stforecast evaluate` first.")
     return EvaluatedRun(
         run.name,
         cube,

@@ -33,10 +33,12 @@ class Result:
             raise ArtefactError(f"{self.path}: damaged, not JSON. Run `stforecast {self.stage}` again.") from error
         return facts if isinstance(facts, dict) and facts.items() >= self.made_with.items() else None
 
-    def scores(self, forecasters: Sequence[str]) -> dict[str, Any] | None:
+    def scores(self, forecasters: Sequence[str] | None = None) -> dict[str, Any] | None:
         """The scores in the file; None also where they are of other forecasters, or of an older version."""
         card = self.read()
-        return card if card and "blocks" in card and [*card["forecasters"]] == [*forecasters] else None
+        if not card or "blocks" not in card:
+            return None
+        return card if forecasters in (None, [*card["forecasters"]]) else None
 
     def write(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the file; what it says."""

@@ -28,22 +28,22 @@ def built(cube: Cube) -> list[str]:
 
 def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
     """What a forecast at the step `issue` had to assume; the run learned from the steps before `learned_until`."""
-    said = []
+    lines = []
     if issue < learned_until:
-        said.append("The run learned from days after this issue time: compare it with what happened only with care.")
-    said += _elsewhere(cube)
+        lines.append("The run learned from days after this issue time: compare it with what happened only with care.")
+    lines += _elsewhere(cube)
     if issue > cube.steps:
         late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
-        said.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
-    said += cube.notes.get("fallbacks", [])
+        lines.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
+    lines += cube.notes.get("fallbacks", [])
     if cube.notes.get("known_time") == "occurred" and not cube.notes.get("embargo_hours"):
-        said.append(
+        lines.append(
             "Every report counts as known in the hour of its offence (known_time: occurred), earlier than in real use."
         )
     if cube.late:
-        said.append("Reports of the last days are still arriving: those known at the issue time were used.")
-    said += _missing(cube.weather, issue - 24, "observed weather of the day before")
-    return said + _missing(cube.future, issue, "weather forecast")
+        lines.append("Reports of the last days are still arriving: those known at the issue time were used.")
+    lines += _missing(cube.weather, issue - 24, "observed weather of the day before")
+    return lines + _missing(cube.future, issue, "weather forecast")
 
 
 def _elsewhere(cube: Cube) -> list[str]:

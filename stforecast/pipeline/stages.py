@@ -165,18 +165,18 @@ class Stages(Preparation):
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
-            said = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
+            lines = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
             one = replace(
                 forecast.at(i),
                 usual=usual[i : i + 1],
                 model=f"{name}-{run.name}",
                 complete_until=min(cube.end, time),
-                assumptions=tuple(said),
+                assumptions=tuple(lines),
             )
             folder = self.place.grid(time)
             write_grid(RiskGrid.of(one), folder, self.config.city)
             written.append(folder)
-            for line in said:
+            for line in lines:
                 self.say(f"forecast: {line}")
             self.say(f"forecast: wrote {folder}")
         return written

@@ -43,11 +43,11 @@ class Flags(Section):
 
 TimeColumns = Annotated[
     Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")],
-    Discriminator(lambda given: "parts" if isinstance(given, dict | DateParts) else "names"),
+    Discriminator(lambda value: "parts" if isinstance(value, dict | DateParts) else "names"),
 ]
 OffenceColumns = Annotated[
     Annotated[list[str], Tag("names")] | Annotated[Flags, Tag("flags")],
-    Discriminator(lambda given: "flags" if isinstance(given, dict | Flags) else "names"),
+    Discriminator(lambda value: "flags" if isinstance(value, dict | Flags) else "names"),
 ]
 
 
