@@ -68,7 +68,7 @@ def hole_list(cube: Cube) -> list[dict[str, Any]]:
         place = slice(hole.first, hole.last), slice(None) if hole.category is None else hole.category
         new = not seen[place].all() if hole.given else (~seen[place]).sum() * cube.step_hours > DAY
         if new or not seen[place].any():
-            entry = {key: cube.time_of(getattr(hole, key)).isoformat() for key in ("first", "last")}
+            entry: dict[str, Any] = {key: cube.time_of(getattr(hole, key)).isoformat() for key in ("first", "last")}
             entry["category"] = None if hole.category is None else cube.categories[hole.category]
             out.append(entry | {"hours": (hole.last - hole.first) * cube.step_hours, "given": hole.given})
         seen[place] = True

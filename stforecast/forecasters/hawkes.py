@@ -40,8 +40,8 @@ from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
 """Half-lives of the excitation; how much each holds is fitted."""
-WALKED = 7
-"""Patches that are walked through at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
+SEGMENT = 7
+"""Patches that are read at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
 
 
 class Hawkes(Forecaster):
@@ -86,7 +86,7 @@ class Hawkes(Forecaster):
         found, totals = [], torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
         while issue + p <= last:
             learning = issue >= warm_up
-            count = max(1, min(WALKED, ((last if learning else warm_up) - issue) // p))
+            count = max(1, min(SEGMENT, ((last if learning else warm_up) - issue) // p))
             usual = climatology.forecast(state, issue, excitation.week).mean(1).T  # [n c]
             background = climatology.step(state, issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
             counts = cube.dense(issue, issue + count * p, known_before=end)
@@ -94,7 +94,7 @@ class Hawkes(Forecaster):
             if observed is not None:  # expected events in place of those that were not recorded, and none to learn from
                 here = observed[at(torch.arange(issue, issue + count * p))][:, None]
                 came, background = counts + background * (1 - here), background * here
-            before, sums = excitation.walk(sums, came)
+            before, sums = excitation.step(sums, came)
             if learning:
                 cells = counts.nonzero().unbind(1)
                 excited = excitation.at(before, cells[0], cells[1]) * (background[cells] / usual[cells[1:]])[:, None]
@@ -201,7 +201,7 @@ class ExcitationSums:
         share = 1 / torch.bincount(edges[0], minlength=cube.n).clamp(min=1)[edges[0]].float()
         self.ring, self.back = Neighbours(edges, cube.n, share), Neighbours(edges.flip(0), cube.n, share)
 
-    def walk(self, sums: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, sums: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Sums before each step [t n h·c], and after the last [n h·c], of counts [t n c]."""
         fade, before = self.fade.repeat_interleave(self.cube.c), torch.empty(len(counts), *sums.shape)
         for t, now in enumerate(counts):

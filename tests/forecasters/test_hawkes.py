@@ -62,7 +62,7 @@ def test_sums_equal_loops_over_events() -> None:
     cube = city(days=3, rate=0.6)
     excitation, steps = ExcitationSums(cube), range(cube.steps)
     expected = direct_excitation(cube, steps, cube.steps, cube.n, cube.c).reshape(cube.steps, cube.n, -1)
-    before, last = excitation.walk(torch.zeros(cube.n, excitation.f // 2), cube.dense())
+    before, last = excitation.step(torch.zeros(cube.n, excitation.f // 2), cube.dense())
     for t in (0, 30, 71):
         np.testing.assert_allclose(excitation(before[t]).numpy(), expected[t], atol=1e-5)
     np.testing.assert_allclose(

@@ -85,7 +85,7 @@ class Targets:
 class Stream(IterableDataset[Segment]):
     """The training slice as one epoch's segments in order of time.
 
-    Streams are equally long parts of the slice that are walked through side by side, as language models batch text:
+    Streams are equally long parts of the slice that are read side by side, as language models batch text:
     fewer updates, each of more origins, for devices that one origin does not fill. `mine`: those that this process has.
     """
 
