@@ -148,11 +148,8 @@ def maps(
 
 def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
     """The classes of a map, from the lowest to the highest, in rows below it."""
-    legend = axes.legend(
-        handles=class_patches(labels), title=title, ncols=3, fontsize=8.5, title_fontsize=9, frameon=False
-    )
-    legend.set_loc("upper center")
-    legend.set_bbox_to_anchor((0.5, 0.0), axes.transAxes)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 3, "frameon": False}
+    axes.legend(handles=class_patches(labels), title=title, fontsize=8.5, title_fontsize=9, **place)
 
 
 def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figure:

@@ -14,6 +14,7 @@ from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
 from stforecast.reports.page import Block, Picture, Table, Text, note
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
+from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.metrics import reported_to_expected
 
 COLUMNS = {
@@ -28,8 +29,6 @@ COLUMNS = {
     "coverage": ("90 % intervals hold", "{:.1%}"),
 }
 """Metrics of the table: heading and spelling; deviance is in thousandths."""
-BETTER_UP = ("average_precision", "hit_rate_5")
-"""Compared metrics of which more is better; of the others less is."""
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
 
@@ -89,18 +88,17 @@ def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
     if not pairs:
         return f"The run holds none of {group} to compare the network with."
     closer = "its expected counts lie closer to what was reported (deviance) than"
-    sides = _by_side({words(name): side(JUDGE, found) for name, found in pairs.items()})
-    if set(sides) == {"ahead"}:
-        return f"The network beats {group}: {closer} those of {listed(sides['ahead'])}."
-    what = {"ahead": "is better than", "level": "cannot be told apart from", "behind": "is worse than"}
-    text = "; ".join(f"it {what[name]} {listed(names)}" for name, names in sides.items())
-    return f"The network does not beat {group} (deviance): {text}."
+    sides = {words(name): side(JUDGE, found) for name, found in pairs.items()}
+    if set(sides.values()) == {"ahead"}:
+        return f"The network beats {group}: {closer} those of {listed([*sides])}."
+    what = {"ahead": "it is better than", "level": "it cannot be told apart from", "behind": "it is worse than"}
+    return f"The network does not beat {group} (deviance): {_by_side(sides, what)}."
 
 
-def _by_side(sides: Mapping[str, str]) -> dict[str, list[str]]:
-    """What lies ahead, level and behind, in this order; a side without any is absent."""
-    found = {which: [name for name, found in sides.items() if found == which] for which in ("ahead", "level", "behind")}
-    return {which: names for which, names in found.items() if names}
+def _by_side(sides: Mapping[str, str], what: Mapping[str, str]) -> str:
+    """What lies on each side, behind the words for that side."""
+    found = {text: [name for name, one in sides.items() if one == which] for which, text in what.items()}
+    return "; ".join(f"{text} {listed(names)}" for text, names in found.items() if names)
 
 
 def side(metric: str, found: Mapping[str, float | None]) -> str:
@@ -108,18 +106,16 @@ def side(metric: str, found: Mapping[str, float | None]) -> str:
     low, high = found["low"], found["high"]
     if low is None or high is None or low <= 0 <= high:
         return "level"
-    return "ahead" if (low > 0) == (metric in BETTER_UP) else "behind"
+    return "ahead" if (low > 0) == (METRICS[metric].better == "more") else "behind"
 
 
 def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """One sentence for every other forecaster: which differences are clear."""
     out = []
-    what = {"ahead": "better in", "behind": "worse in", "level": "no clear difference in"}
+    what = {"ahead": "better in", "level": "no clear difference in", "behind": "worse in"}
     for name, metrics in pairs.items():
-        sides = _by_side({COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()})
-        text = "; ".join(f"{what[which]} {listed(names)}" for which, names in sides.items())
-        if set(sides) == {"level"}:
-            text = "no clear difference"
+        sides = {COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()}
+        text = "no clear difference" if set(sides.values()) == {"level"} else _by_side(sides, what)
         out.append(f"{words(leader).capitalize()} against {words(name)}: {text}.")
     return out
 

@@ -24,7 +24,8 @@ def blocks(local: Local) -> list[Block]:
     """Arrest shares and clusters of districts, where the publisher gives them."""
     district = local.district()
     if district.isna().all():
-        return [Text("The publisher names no districts and grid.districts no polygons, so this section is empty.")]
+        text = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
+        return [Text(text)]
     return [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
 
 
@@ -93,39 +94,34 @@ def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
     return found.astype(float).dropna(axis=1)
 
 
-def standardised(values: np.ndarray) -> np.ndarray:
-    """Columns of [r f] in standard deviations from their means."""
-    spread = values.std(0)
-    return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
-
-
 def cluster(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict[int, float]]:
-    """Clusters [r] of rows [r f], standardised, by k-means with k of highest mean silhouette; the silhouette by k."""
+    """Clusters [r] of rows [r f], standardised, by k-means of highest mean silhouette; the silhouette by k."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    scaled, found = standardised(values), {}
-    for k in range(2, min(MOST_CLUSTERS, len(scaled) - 1) + 1):
-        labels = KMeans(k, n_init=20, random_state=seed).fit_predict(scaled)
+    found = {}
+    for k in range(2, min(MOST_CLUSTERS, len(values) - 1) + 1):
+        labels = KMeans(k, n_init=20, random_state=seed).fit_predict(values)
         if len(set(labels.tolist())) > 1:
-            found[k] = (float(silhouette_score(scaled, labels)), labels)
+            found[k] = (float(silhouette_score(values, labels)), labels)
     best = max(found, key=lambda k: found[k][0])
     return found[best][1], {k: score for k, (score, _) in found.items()}
 
 
 def _clusters(local: Local, district: pd.Series) -> list[Block]:
+    from sklearn.preprocessing import StandardScaler
+
     table = profiles(local, district)
     if len(table) < LEAST_DISTRICTS:
         return [Text(f"{len(table)} districts with {LEAST_EVENTS} events: too few to look for groups among them.")]
-    labels, silhouettes = cluster(table.to_numpy(), local.seed)
+    profile = StandardScaler().fit_transform(table.to_numpy())
+    labels, silhouettes = cluster(profile, local.seed)
     best = max(silhouettes, key=lambda k: silhouettes[k])
     group = np.array(["ABCDEFGH"[number] for number in labels])
     order = np.lexsort((table.index.astype(str), labels))
     figure, (left, right) = new_figure(1, 2, height=0.9 + 0.27 * max(len(table), 6), width_ratios=[3, 1.2])
     names = [f"{table.index[i]}  ({group[i]})" for i in order]
-    image = heat(
-        left, standardised(table.to_numpy())[order], names, list(table.columns), cmap="RdBu_r", vmin=-2.5, vmax=2.5
-    )
+    image = heat(left, profile[order], names, list(table.columns), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
     left.tick_params(axis="x", labelrotation=90)
     colour_bar(figure, left, image)
     label(left, "Profiles, in standard deviations")

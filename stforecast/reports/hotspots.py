@@ -130,20 +130,17 @@ def emerging(spots: Spots, level: float = LEVEL) -> np.ndarray:
     trend[often & last] = np.where(false_discovery_control(p) <= level, np.sign(tau), 0) if p.size else 0
     run = np.cumprod(hot[::-1], axis=0).sum(0)  # periods hot without a gap up to the last
     only_run = run == hot.sum(0)
-    return np.select(
-        [
-            last & often & (trend > 0),
-            last & often & (trend < 0),
-            last & often,
-            last & only_run & (run == 1),
-            last & cold.any(0),
-            last & only_run,
-            last,
-            often,
-        ],
-        ["intensifying", "diminishing", "persistent", "new", "oscillating", "consecutive", "sporadic", "historical"],
-        default="",
-    )
+    classes = {  # the first that fits
+        "intensifying": last & often & (trend > 0),
+        "diminishing": last & often & (trend < 0),
+        "persistent": last & often,
+        "new": last & only_run & (run == 1),
+        "oscillating": last & cold.any(0),
+        "consecutive": last & only_run,
+        "sporadic": last,
+        "historical": often,
+    }
+    return np.select([*classes.values()], [*classes], default="")
 
 
 def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,13 @@ from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEKEND = np.array([False, False, False, False, False, True, True])
+CHANGES = {
+    ("number", True): "More reports",
+    ("number", False): "Fewer reports",
+    ("concentration", True): "Reports closer together, in fewer hexagons",
+    ("concentration", False): "Reports spread more evenly over the hexagons",
+}
+"""What it is called where the number or the concentration of reports is higher on weekends, or lower."""
 LAG_DAYS = 7
 LEVEL = 0.05
 LEAST_WEEKS, LEAST_EVENTS = 8, 10
@@ -86,23 +93,17 @@ def _weekend(local: Local) -> list[Block]:
         [(name, what, *astuple(effect)) for name, what, effect in rows],
         columns=["category", "what", "estimate", "from", "to", "p", "weeks"],
     )
-    tested = found["p"].notna()
-    if tested.any():
-        found.loc[tested, "p"] = false_discovery_control(found.loc[tested, "p"].to_numpy())
-    number = found["what"] == "number"
+    tested, number = found["p"].notna(), found["what"] == "number"
+    found.loc[tested, "p"] = false_discovery_control(found.loc[tested, "p"].to_numpy())
     none = number.astype(float)  # no difference is a ratio of 1, or a difference of 0
     excluded, small = (found["to"] < none) | (none < found["from"]), found["p"] <= LEVEL
     clear, up = excluded & small, found["estimate"] > none
-    percent = (100 * (found["estimate"] - 1)).map("{:+.0f} %".format)
-    parts = []
-    for what, here, named in (
-        ("More reports", number & up, found["category"] + " (" + percent + ")"),
-        ("Fewer reports", number & ~up, found["category"] + " (" + percent + ")"),
-        ("Reports closer together, in fewer hexagons", ~number & up, found["category"]),
-        ("Reports spread more evenly over the hexagons", ~number & ~up, found["category"]),
-    ):
-        if names := named[clear & here].tolist():
-            parts.append(f" {what}: {', '.join(names)}.")
+    percent = (100 * (found["estimate"] - 1)).map(" ({:+.0f} %)".format).where(number, "")
+    parts = [
+        f" {what}: {', '.join(names)}."
+        for (of, more), what in CHANGES.items()
+        if (names := (found["category"] + percent)[clear & (found["what"] == of) & (up == more)].tolist())
+    ]
     text = "No difference between weekends and weekdays is clear."
     if parts:
         text = f"On weekends, by category, against weekdays.{''.join(parts)}"
