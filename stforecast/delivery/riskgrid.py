@@ -103,7 +103,7 @@ class RiskGrid:
             issue_time=issue_time,
             complete_until=min(forecast.complete_until, issue_time),
             usual=None if forecast.usual is None else summed(forecast.usual),
-            districts=None if forecast.districts is None else forecast.districts[order],
+            districts=None if forecast.districts is None else _named(forecast.districts[order]),
             **{
                 name: getattr(forecast, name) for name in ("step_hours", "time_zone", "model", "assumptions", "spreads")
             },
@@ -146,15 +146,8 @@ class RiskGrid:
             "assumptions": list(self.assumptions),
             "notice": NOTICE,
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
-            "districts": self.district_names,
+            "districts": None if self.districts is None else self.districts.tolist(),
         }
-
-    @cached_property
-    def district_names(self) -> list[str | None] | None:
-        """The district of each hexagon as text, None where it has none; None where no district is known."""
-        if self.districts is None:
-            return None
-        return [None if pd.isna(name) else str(name) for name in self.districts]
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
         """Values [i c n] without their sums over hours and categories: float32 [k c n]."""
@@ -268,6 +261,11 @@ def with_sums(values: np.ndarray, categories: tuple[str, ...]) -> np.ndarray:
     if len(categories) > 1:
         each = np.concatenate([each.sum(1, keepdims=True), each], axis=1)
     return np.concatenate([each, each.sum(0, keepdims=True)])
+
+
+def _named(districts: np.ndarray) -> np.ndarray:
+    """Districts as text, None where there is none."""
+    return np.array([None if pd.isna(name) else str(name) for name in districts], object)
 
 
 def iso(time: pd.Timestamp) -> str:

@@ -51,8 +51,8 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
         ArtefactError: the hexagons are not H3 cells.
     """
     outlines = _unbroken(grid.outlines)
-    districts, low_high = grid.district_names, [None, None] if grid.bounds is None else grid.bounds.tolist()
-    values, facts = {"expected": grid.intensity, "risk": 100 * grid.risk}, grid.facts(city)
+    facts, low_high = grid.facts(city), [None, None] if grid.bounds is None else grid.bounds.tolist()
+    values = {"expected": grid.intensity, "risk": 100 * grid.risk}
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
@@ -66,7 +66,7 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
         "area_km2": areas_km2(from_names(grid.hexagons.tolist())).round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(shapely.coverage_union_all(outlines)),
-        "district_borders": _district_borders(outlines, districts) if districts else [],
+        "district_borders": [] if grid.districts is None else _district_borders(outlines, grid.districts),
         "intensity": _packed(grid.leaves(grid.intensity)),
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
         "observed": None if observed is None else _packed(observed),
@@ -139,7 +139,7 @@ def _unbroken(outlines: np.ndarray) -> np.ndarray:
     return shapely.get_geometry(moved, 0)
 
 
-def _district_borders(outlines: np.ndarray, districts: list[str | None]) -> list[Any]:
+def _district_borders(outlines: np.ndarray, districts: np.ndarray) -> list[Any]:
     names = pd.Series(districts, dtype=object)
     parts = [outlines[rows] for rows in names.groupby(names).indices.values()]
     return _rings(np.array([shapely.coverage_union_all(part) for part in parts]))

@@ -153,10 +153,8 @@ def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -
 
 def covariates(hexagons: pd.DataFrame, often: np.ndarray) -> pd.DataFrame:
     """Means of static columns over all hexagons, and weighted by how often each is flagged [n]."""
-    rows = []
-    for name in hexagons.select_dtypes("number").columns.difference(list(PLACE)):
-        values = hexagons[name].to_numpy(float)
-        seen = np.isfinite(values)
-        if seen.any() and often[seen].sum() > 0:
-            rows.append((words(str(name)), values[seen].mean(), np.average(values[seen], weights=often[seen])))
-    return pd.DataFrame(rows, columns=["column", "all hexagons", "flagged hexagon-days"])
+    values = hexagons.drop(columns=[*PLACE], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
+    values = values.where(np.isfinite(values)).sort_index(axis=1)
+    weight = values.notna().mul(often, axis=0)
+    means = {"all hexagons": values.mean(), "flagged hexagon-days": (values * weight).sum() / weight.sum()}
+    return pd.DataFrame(means)[weight.sum() > 0].rename(index=words).reset_index(names="column")

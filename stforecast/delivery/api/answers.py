@@ -66,13 +66,12 @@ def hexagon(served: Served, row: int) -> dict[str, Any]:
     grid, places, day = served.grid, served.places, served.day
     hours = _by_category(grid.categories, columns(served, np.s_[:day, :, row]))
     of_day = _by_category(grid.categories, columns(served, np.s_[day:, :, row], np.s_[None, :, row]))
-    districts = grid.district_names
     latitude, longitude = places.centres[row].round(6).tolist()
     return {
         "hexagon": places.names[row],
         "latitude": latitude,
         "longitude": longitude,
-        "district": None if districts is None else districts[row],
+        "district": None if grid.districts is None else grid.districts[row],
         "day": {**served.spans[day], "categories": of_day[0]},
         "hours": [
             {**span, "local_hour": hour, "categories": values}
