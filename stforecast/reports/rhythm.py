@@ -7,7 +7,7 @@ concentrated it is (Gini coefficients of days thinned to equally many events; da
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,7 @@ LEAST_WEEKS, LEAST_EVENTS = 8, 10
 DRAWS, THINNED = 1999, 4
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """An estimate with its 95 % interval and p-value, from so many weeks; NaN where it cannot be measured."""
 
     estimate: float
@@ -90,7 +89,7 @@ def _weekend(local: Local) -> list[Block]:
         rows.append((words(name), "number", weekend_volume(daily[name].dropna())))
         rows.append((words(name), "concentration", weekend_concentration(*_weeks(local, mine), rng=rng)))
     found = pd.DataFrame(
-        [(name, what, *astuple(effect)) for name, what, effect in rows],
+        [(name, what, *effect) for name, what, effect in rows],
         columns=["category", "what", "estimate", "from", "to", "p", "weeks"],
     )
     tested, number = found["p"].notna(), found["what"] == "number"

@@ -47,14 +47,15 @@ def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: fl
     order = top_hexagons(lam, max(most, *chosen.values()))
     captured = np.cumsum(np.take_along_axis(y, order, axis=1), axis=1, dtype=np.float64)
     covered = np.cumsum(areas[order], axis=1, dtype=np.float64)
-    best = _Best(y)
+    hour, hexagon = np.nonzero(y)  # sorted by hour
+    events = y[hour, hexagon].astype(np.float64)
+    events = events[np.lexsort((-events, hour))]
+    place = np.arange(hour.size) - np.searchsorted(hour, hour, side="left")  # of a cell among the fullest of its hour
 
     def figures(name: str, k: np.ndarray, share: float) -> dict[str, float]:
-        hits = captured[np.arange(hours), k - 1].sum()
-        if not best.total:
-            return dict.fromkeys((f"pai_{name}", f"pei_{name}", f"hit_rate_{name}"), float("nan"))
-        rate = float(hits / best.total)
-        return {f"pai_{name}": rate / share, f"pei_{name}": float(hits / best.of(k)), f"hit_rate_{name}": rate}
+        hits, best = float(captured[np.arange(hours), k - 1].sum()), float(events[place < k[hour]].sum())
+        rate, pei = (hits / of if of else float("nan") for of in (float(events.sum()), best))
+        return {f"pai_{name}": rate / share, f"pei_{name}": pei, f"hit_rate_{name}": rate}
 
     out: dict[str, float] = {}
     for name, k in chosen.items():
@@ -62,18 +63,3 @@ def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: fl
     k_patrol = np.maximum(1, (covered <= room).sum(axis=1))
     share = float(covered[np.arange(hours), k_patrol - 1].mean() / areas.sum())
     return out | figures("patrol", k_patrol, share)
-
-
-class _Best:
-    """Most events that the best k hexagons of each hour hold, from the cells with events alone."""
-
-    def __init__(self, y: np.ndarray) -> None:
-        hour, hexagon = np.nonzero(y)
-        events = y[hour, hexagon].astype(np.float64)
-        self._events = events[np.lexsort((-events, hour))]
-        self._hour = hour  # sorted already
-        self._place = np.arange(hour.size) - np.searchsorted(hour, hour, side="left")
-        self.total = float(events.sum())
-
-    def of(self, k: np.ndarray) -> float:
-        return float(self._events[self._place < k[self._hour]].sum())
