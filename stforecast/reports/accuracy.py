@@ -51,10 +51,8 @@ def curves(run: EvaluatedRun) -> list[Block]:
     axes[3].axhline(base, color="0.7", linewidth=1, zorder=0)
     axes[3].set(xscale="log", xlim=(1e-3, 1))
     figures.legend_below(figure, axes[0], 3)
-    alt = (
-        f"Four curves on the test days. {'; '.join(scores)}. The 10 % of hexagons that the {words(run.leader)} "
-        f"ranks highest each hour hold {entries[run.leader]['hit_rate_10'] or 0.0:.0%} of the reports."
-    )
+    held = entries[run.leader]["hit_rate_10"] or 0.0
+    alt = standing("curves_alt", scores="; ".join(scores), leader=words(run.leader), held=held)
     return [Picture("curves", figure, alt), note("curves", share=base)]
 
 

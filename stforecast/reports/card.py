@@ -47,12 +47,8 @@ def _known(notes: dict[str, Any]) -> str:
 
 def _limits(run: EvaluatedRun) -> str:
     entry = run.card["forecasters"][run.leader]
-    text = [
-        f"on the test days reported ÷ expected is {reported_to_expected(entry['bias']) or np.nan:.3f}, and 90 % "
-        f"intervals of daily counts held {entry['coverage']:.1%}",
-        f"a hexagon is about {run.cube.hexagons['area_km2'].mean():.2g} km²: what differs within it is averaged",
-        "hours that the publisher rounds or spreads over a span are no better known to the forecast",
-    ]
+    ratio, area = reported_to_expected(entry["bias"]) or np.nan, run.cube.hexagons["area_km2"].mean()
+    text = [standing("card_limits", ratio=ratio, area=area, **entry)]
     if (masked := masked_words(run.card.get("masked"))) is not None:
         text.append(masked)
     share = run.card.get("reported_share")

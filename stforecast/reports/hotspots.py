@@ -21,7 +21,7 @@ from stforecast.delivery.figures import maps
 from stforecast.delivery.map import GREY, patches
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 
 LEVEL, MOSTLY = 0.05, 0.9
 DRAWS = 49_999
@@ -197,15 +197,10 @@ def blocks(local: Local) -> list[Block]:
 
 
 def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[Block]:
-    first = rows[0]
-    text = (
-        f"In the whole record {first['hot hexagons']} of {local.cube.n} hexagons lie in hot spots of all reports and "
-        f"{first['cold hexagons']} in cold spots; the hot ones hold {first['reports in hot ones']:.0%} of the reports."
-    )
     listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
     legend = {1: ("hot spot", HOT), -1: ("cold spot", COLD), 0: ("neither", PLAIN)}
     return [
-        Text(text),
+        Text(standing("hot_spots_found", hexagons=local.cube.n, **rows[0])),
         *_maps(local, "hot_spots", signs, legend, f"Maps of hot and cold spots. {listed}."),
         Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
         note("hot_spots", draws=DRAWS),

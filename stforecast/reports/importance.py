@@ -23,7 +23,7 @@ from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
@@ -156,11 +156,8 @@ def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> l
     most, second, *_ = sorted(gains, key=lambda group: -gains[group].estimate)
     none = [group for group, gain in gains.items() if not gain.low > 0]
     base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
-    text = (
-        f"Inputs are shuffled in turn to see how much worse the forecast gets. The {words(first)} depends most on the "
-        f"{most}: without it, its deviance of {base:.2f} × 10⁻³ rises by {gains[most].estimate:.2f} × 10⁻³; next come "
-        f"the {second} with {gains[second].estimate:.2f} × 10⁻³. "
-    )
+    added = {"most": most, "second": second, "rise": gains[most].estimate, "next": gains[second].estimate}
+    text = standing("importance_found", forecaster=words(first), base=base, **added) + " "
     text += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
     names = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))

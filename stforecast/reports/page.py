@@ -112,7 +112,7 @@ def _notes() -> dict[str, str]:
     return yaml.safe_load((Path(__file__).parent / "notes.yaml").read_text(encoding="utf-8"))
 
 
-def standing(key: str, **values: Any) -> str:
+def standing(key: str, /, **values: Any) -> str:
     """A standing paragraph of `notes.yaml`, with its {names} filled in."""
     return _notes()[key].format(**values)
 

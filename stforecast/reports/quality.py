@@ -11,7 +11,7 @@ from stforecast.cube.known import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
 from stforecast.reports.evaluated import words
-from stforecast.reports.page import Block, Picture, Table, Text
+from stforecast.reports.page import Block, Picture, Table, Text, standing
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
 """Ages at which the lag curve is read, in hours."""
@@ -71,10 +71,7 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than one hour", long, np.nan),
         ("span of more than 24 hours", day, np.nan),
     ]
-    text = (
-        f"{meta['on_the_hour']:.1%} of the events carry a time on the whole hour, {meta['at_midnight']:.1%} midnight "
-        f"and {meta['at_noon']:.1%} noon: such times are often rounded, or entered where the hour was unknown. "
-    )
+    text = standing("times", **meta) + " "
     text += (
         f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
         if span.notna().any()
@@ -101,10 +98,7 @@ def _lag(events: EventTable) -> list[Block]:
     label(axes, "How complete the record is by age of the event", "time since the event (logarithmic)", "reported")
     frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in AGES.items()})
     at = frame.iloc[0]
-    text = (
-        f"One day after they occurred {at['1 day']:.0%} of the events are reported, after a week {at['7 days']:.0%} "
-        f"and after 30 days {at['30 days']:.0%}."
-    )
+    text = standing("lag", **at)
     if at["1 day"] < 0.99:
         text += " The newest days are the least complete: a quiet last day in the record may still fill up."
     frame.insert(0, "category", [words(name) for name in curves])

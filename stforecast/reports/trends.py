@@ -10,7 +10,7 @@ import pandas as pd
 from stforecast.delivery.figures import BLUE, GREY, label, new_figure
 from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 
 SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
@@ -57,14 +57,9 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
         rows.append(row)
     frame, span = pd.DataFrame(rows), len(pd.period_range(first, last, freq="M"))
     caption = "Grey: reports a month of 30.4 days."
-    alt = (
-        f"Reports a month from {first:%B %Y} to {last:%B %Y}, a panel each for {', '.join(map(words, months.columns))}."
-    )
+    alt = standing("trends_alt", first=first, last=last, groups=", ".join(map(words, months.columns)))
     if changes:
-        text = (
-            f"In the twelve months to {last:%B %Y} the trend changed against the twelve before: {'; '.join(changes)}. "
-        )
-        text += _season(frame)
+        text = standing("trend_changes", last=last, changes="; ".join(changes)) + f" {_season(frame)}"
         caption += " Blue: trend without season."
         alt += f" Change of the trend in the last year: {'; '.join(changes)}."
     elif span < 2 * SEASON:
@@ -86,11 +81,7 @@ def _season(frame: pd.DataFrame) -> str:
     first, left = frame[known].iloc[0], frame.loc[~known, "group"].tolist()
     years = first["months"] // SEASON
     few = f", from {years} years only" if years < ENOUGH_YEARS else ""
-    text = (
-        f"In the season of {first['group']} reports, {first['highest month']} is highest "
-        f"({first['season, highest (%)']:+.0f} % on the trend) and {first['lowest month']} lowest "
-        f"({first['season, lowest (%)']:+.0f} %){few}."
-    )
+    text = standing("season", few=few, **first)
     return text + (f" Without a trend, for months without a report: {', '.join(left)}." if left else "")
 
 
