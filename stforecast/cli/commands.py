@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import gc
 import shlex
 import sys
@@ -46,11 +47,19 @@ def cli() -> None:
     """
 
 
-def verb(function: Callable[..., None]) -> click.Command:
-    """A verb over one configuration with overrides."""
-    function = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(function)
-    function = click.argument("config")(function)
-    return cli.command()(function)
+def verb(function: Callable[..., str]) -> click.Command:
+    """A verb over the stages of a configuration with overrides; it returns the verb, or else what, to go on with."""
+
+    @click.argument("config")
+    @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+    @functools.wraps(function)
+    def command(config: str, overrides: tuple[str, ...], **options: Any) -> None:
+        following = function(stages_of(config, overrides), **options)
+        if following in cli.commands:
+            following = shlex.join(["stforecast", following, config, *overrides])
+        click.echo(f"next: {following}")
+
+    return cli.command()(command)
 
 
 def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
@@ -70,11 +79,6 @@ def say(line: str) -> None:
     tqdm.write(line)
 
 
-def hint(next_verb: str, config: str, overrides: tuple[str, ...]) -> None:
-    """The closing line: what to run next."""
-    click.echo("next: " + shlex.join(["stforecast", next_verb, config, *overrides]))
-
-
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of the first file.")
@@ -87,43 +91,43 @@ def init(files: tuple[str, ...], city: str | None) -> None:
     with importing():
         from stforecast.events.examine.init import init as look
 
-    hint("run", str(look(files, city, say)), ())
+    click.echo("next: " + shlex.join(["stforecast", "run", str(look(files, city, say))]))
 
 
 @verb
-def ingest(config: str, overrides: tuple[str, ...]) -> None:
+def ingest(stages: Stages) -> str:
     """Read the publisher's files, clean them, write events and rejects (silver)."""
-    stages_of(config, overrides).ingest(replace_damaged=True)
-    hint("build", config, overrides)
+    stages.ingest(replace_damaged=True)
+    return "build"
 
 
 @verb
-def build(config: str, overrides: tuple[str, ...]) -> None:
+def build(stages: Stages) -> str:
     """Bin the events into hexagons and hours with calendar and weather (gold)."""
-    stages_of(config, overrides).build(replace_damaged=True)
-    hint("train", config, overrides)
+    stages.build(replace_damaged=True)
+    return "train"
 
 
 @verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
-def train(config: str, overrides: tuple[str, ...], resume: bool) -> None:
+def train(stages: Stages, resume: bool) -> str:
     """Fit the network and the forecasters it is compared with; calibrate each on the validation slice."""
-    stages_of(config, overrides).train(resume)
-    hint("evaluate", config, overrides)
+    stages.train(resume)
+    return "evaluate"
 
 
 @verb
-def evaluate(config: str, overrides: tuple[str, ...]) -> None:
+def evaluate(stages: Stages) -> str:
     """Score every forecaster on the test slice; write scorecard.json."""
-    stages_of(config, overrides).evaluate()
-    hint("forecast", config, overrides)
+    stages.evaluate()
+    return "forecast"
 
 
 @verb
-def backtest(config: str, overrides: tuple[str, ...]) -> None:
+def backtest(stages: Stages) -> str:
     """Fit and score every forecaster on several folds of the record, each trained on what came before it."""
-    folder = stages_of(config, overrides).backtest()
-    click.echo(f"next: open {folder / 'curves.png'}; backtest.json beside it holds every figure")
+    folder = stages.backtest()
+    return f"open {folder / 'curves.png'}; backtest.json beside it holds every figure"
 
 
 @verb
@@ -131,60 +135,51 @@ def backtest(config: str, overrides: tuple[str, ...]) -> None:
 @click.option("--from", "first", help="First issue time of a daily batch, with Z or an offset.")
 @click.option("--to", "last", help="Last issue time of a daily batch, with Z or an offset.")
 @click.option("--model", help="Forecaster of the run to use. Default: the first of evaluation.forecasters.")
-def forecast(
-    config: str,
-    overrides: tuple[str, ...],
-    issue_time: str | None,
-    first: str | None,
-    last: str | None,
-    model: str | None,
-) -> None:
+def forecast(stages: Stages, issue_time: str | None, first: str | None, last: str | None, model: str | None) -> str:
     """Write the next-24-hours risk grid from the newest run: Parquet, CSV, GeoJSON and maps."""
-    times = issue_times(issue_time, first, last)
-    written = stages_of(config, overrides).forecast(times, model)
-    click.echo(f"next: open {written[-1] / 'map.html'} or map.png, or risk.geojson in QGIS")
+    written = stages.forecast(issue_times(issue_time, first, last), model)
+    return f"open {written[-1] / 'map.html'} or map.png, or risk.geojson in QGIS"
 
 
 @verb
 @click.option("--issue-time", help="Issue time of the grid, with Z or an offset. Default: the newest.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
-def map(config: str, overrides: tuple[str, ...], issue_time: str | None, output: Path | None) -> None:
+def map(stages: Stages, issue_time: str | None, output: Path | None) -> str:
     """Draw a written grid as an interactive map, with the reports since, once the record holds its 24 hours."""
     time = instant(issue_time) if issue_time is not None else None
-    click.echo(f"next: open {stages_of(config, overrides).draw(time, output)}")
+    return f"open {stages.map(time, output)}"
 
 
 @verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
-def run(config: str, overrides: tuple[str, ...], resume: bool) -> None:
+def run(stages: Stages, resume: bool) -> str:
     """Ingest, build, train, evaluate and forecast, skipping what is already done."""
-    stages = stages_of(config, overrides)
     stages.ingest()
     stages.build()
     stages.train(resume)
     stages.evaluate()
     written = stages.forecast()
-    click.echo(f"next: open {written[-1] / 'map.html'}, or tensorboard --logdir {stages.place.runs}")
+    return f"open {written[-1] / 'map.html'}, or tensorboard --logdir {stages.place.runs}"
 
 
 @verb
-def analyse(config: str, overrides: tuple[str, ...]) -> None:
+def analyse(stages: Stages) -> str:
     """Write a page about the record: trends, rhythms, districts, hot spots, near repeats, drift."""
     from stforecast.pipeline.pages import analyse as write
 
-    click.echo(f"next: open {write(stages_of(config, overrides))}")
+    return f"open {write(stages)}"
 
 
 @verb
-def report(config: str, overrides: tuple[str, ...]) -> None:
+def report(stages: Stages) -> str:
     """Write a page about the finished run: data quality, comparison, errors, maps and a model card."""
     from stforecast.pipeline.pages import report as write
 
-    click.echo(f"next: open {write(stages_of(config, overrides))}")
+    return f"open {write(stages)}"
 
 
 @verb
-def refresh(config: str, overrides: tuple[str, ...]) -> None:
+def refresh(stages: Stages) -> str:
     """Take in new reports, forecast from the newest run and hand the grid to the service; never trains.
 
     For cron, systemd or Kubernetes: one refresh of a city works at a time, a second one leaves at once with exit code
@@ -192,11 +187,13 @@ def refresh(config: str, overrides: tuple[str, ...]) -> None:
     """
     from stforecast.pipeline.refresh import refresh as run_once
 
-    run_once(stages_of(config, overrides))
-    hint("serve", config, overrides)
+    run_once(stages)
+    return "serve"
 
 
-@verb
+@cli.command()
+@click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need API keys.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
 def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None:
@@ -262,17 +259,15 @@ def refused(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""  # a full disk is told of without the file
     if error.errno in FULL:
         return f"{where}cannot be written: {error.strerror}. Make room, or set root= to another disk, and run it again."
-    return (
-        f"{where}cannot be read or written: {error.strerror}. Mend the path or its permissions, or set another root=."
-    )
+    return f"{where}cannot be read or written: {error.strerror}. Correct the path or permissions, or set another root=."
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; a user's mistake is one line on standard error."""
-    given = sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if arguments is None else arguments
     atexit.register(gc.freeze)  # or the interpreter's end looks through all that was imported, for half a second
     try:
-        cli.main(given or ["--help"], prog_name="stforecast", standalone_mode=False)
+        cli.main(words or ["--help"], prog_name="stforecast", standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "stforecast"
         click.echo(f"error: {error.format_message()} See `{command} --help`.", err=True)

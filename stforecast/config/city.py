@@ -8,25 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from stforecast.config import sections
 from stforecast.config.presets import preset_values
-from stforecast.config.sections import (
-    Analysis,
-    Backtest,
-    Evaluation,
-    Grid,
-    Model,
-    Section,
-    Service,
-    Source,
-    Split,
-    Synthetic,
-    Training,
-    Trees,
-    Weather,
-)
 
 
-class Config(Section):
+class Config(sections.Section):
     """Everything that a run depends on."""
 
     city: str
@@ -43,29 +29,29 @@ class Config(Section):
     """hours after an occurrence before which no report of it can be known"""
     issue_hour: int | None = Field(None, ge=0, le=23)
     """UTC hour of daily issue times; default local midnight in winter"""
-    source: Source = Source()
+    source: sections.Source = sections.Source()
     """offence reports"""
-    grid: Grid = Grid()
+    grid: sections.Grid = sections.Grid()
     """hexagons and calendar"""
-    weather: Weather = Weather()
+    weather: sections.Weather = sections.Weather()
     """weather channels"""
-    split: Split = Split()
+    split: sections.Split = sections.Split()
     """time-ordered slices"""
-    model: Model = Model()
+    model: sections.Model = sections.Model()
     """network"""
-    training: Training = Training()
+    training: sections.Training = sections.Training()
     """fitting"""
-    trees: Trees = Trees()
+    trees: sections.Trees = sections.Trees()
     """tree ensembles"""
-    evaluation: Evaluation = Evaluation()
+    evaluation: sections.Evaluation = sections.Evaluation()
     """comparison"""
-    backtest: Backtest = Backtest()
+    backtest: sections.Backtest = sections.Backtest()
     """rolling origin"""
-    analysis: Analysis = Analysis()
+    analysis: sections.Analysis = sections.Analysis()
     """page about the record"""
-    service: Service = Service()
+    service: sections.Service = sections.Service()
     """store and service"""
-    synthetic: Synthetic | None = None
+    synthetic: sections.Synthetic | None = None
     """simulated city that writes the bronze files"""
 
     @field_validator("city")

@@ -58,7 +58,7 @@ class Axis:
         if last is None and (strays := int((hour >= self.steps + 24).sum())):
             messages.append(
                 f"{strays} events lie long after all others, which end {end:%Y-%m-%d %H:%M} UTC: their dates are taken "
-                "for mistyped. Mend them, or set source.last_day."
+                "for mistyped. Correct them, or set source.last_day."
             )
         if first and self.start - _midnight(first, self.offset) >= DAY:
             messages.append(f"The record begins {self.start:%Y-%m-%d %H:%M} UTC, after source.first_day {first}.")
@@ -87,7 +87,7 @@ def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str) -> Axis:
     if last < first:
         raise ConfigError(
             f"source.first_day, source.last_day: {first} to {last} holds no day of the record, {earliest} to {latest}. "
-            "Mend one of them."
+            "Correct one of them."
         )
     start, end = _midnight(first, offset), _midnight(last, offset) + DAY
     if config.issue_hour is not None:

@@ -49,7 +49,7 @@ def build(
     """
     frame = events.columns(READ)
     if frame.empty:
-        raise DataError(f"{config.city}: no event. Mend source.path, or source.first_day and source.last_day.")
+        raise DataError(f"{config.city}: no event. Correct source.path, or source.first_day and source.last_day.")
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
     axis = choose_axis(frame, config, time_zone)
@@ -69,7 +69,8 @@ def build(
     if not keep.any():
         raise DataError(
             f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
-            f"{axis.start} and {axis.start + axis.steps * HOUR}. Mend grid.area, source.first_day or source.last_day."
+            f"{axis.start} and {axis.start + axis.steps * HOUR}. Correct grid.area, source.first_day or "
+            "source.last_day."
         )
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
     fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.warnings(config, hour)]
@@ -205,10 +206,8 @@ def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
 def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]:
     """What was assumed, in plain sentences."""
     messages = []
-    unknown, later = (
-        int(frame["reported_at"].isna().sum()),
-        f"{config.embargo_hours} hours after the hour it occurred in",
-    )
+    unknown = int(frame["reported_at"].isna().sum())
+    later = f"{config.embargo_hours} hours after the hour it occurred in"
     if config.known_time == "reported" and not reported:
         messages.append(f"No report time in the table: each event counts as known {later}.")
     if reported and unknown:

@@ -25,7 +25,7 @@ import pandas as pd
 from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
-from stforecast.cube.hours import standard_offset
+from stforecast.cube.hours import standard_offset, utc
 from stforecast.errors import ArtefactError
 from stforecast.instants import ASKED, EXAMPLE, instant
 from stforecast.scoring.splits import Split, make_split
@@ -177,12 +177,12 @@ class Cube:
         Raises:
             ArtefactError: a time is no instant, or not on the axis' grid.
         """
-        given = [times] if isinstance(times, str | dt.datetime | int) else [*times]
+        asked = [times] if isinstance(times, str | dt.datetime | int) else [*times]
         try:
-            found = [pd.Timestamp(instant(one) if isinstance(one, str) else one) for one in given]
+            found = [pd.Timestamp(instant(one) if isinstance(one, str) else one) for one in asked]
         except (ValueError, TypeError) as error:
             raise ArtefactError(f"issue times: {error}.") from error
-        if bad := [one for one, time in zip(given, found, strict=True) if time.tzinfo is None]:
+        if bad := [one for one, time in zip(asked, found, strict=True) if time.tzinfo is None]:
             raise ArtefactError(f"issue times: {bad[0]!r} is not {ASKED}, such as {EXAMPLE}.")
         return np.array([self.step_of(time) for time in found], np.int64)
 
@@ -297,12 +297,12 @@ class Cube:
                 that do not agree.
         """
         place, events = from_counts(counts, edge_index, coordinates)
-        stamp, c = pd.Timestamp(start), np.atleast_3d(counts).shape[2]
+        c = np.atleast_3d(counts).shape[2]
         return Cube.from_events(
             **events,
             **place,
             name=name,
-            start=stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC"),
+            start=utc(start),
             steps=len(counts),
             categories=categories or tuple(f"category_{i}" for i in range(c)),
             time_zone=time_zone,

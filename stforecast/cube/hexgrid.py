@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 import h3.api.basic_int as h3
+import h3.api.basic_str as h3_names
 import numpy as np
 import pandas as pd
 import shapely
@@ -41,16 +42,9 @@ def from_names(names: Sequence[str]) -> np.ndarray:
     Raises:
         ArtefactError: a name is not an H3 cell.
     """
-    cells = []
-    for name in names:
-        try:
-            cell = h3.str_to_int(name)
-        except ValueError:
-            cell = 0
-        if not h3.is_valid_cell(cell):
-            raise ArtefactError(f"{name!r} is not an H3 cell: expected names such as 88268cd8ddfffff.")
-        cells.append(cell)
-    return np.array(cells, np.int64)
+    if wrong := [name for name in names if not h3_names.is_valid_cell(name)]:
+        raise ArtefactError(f"{wrong[0]!r} is not an H3 cell: expected names such as 88268cd8ddfffff.")
+    return np.array([h3.str_to_int(name) for name in names], np.int64)
 
 
 def resolution_of(cells: np.ndarray) -> int:

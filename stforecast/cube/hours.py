@@ -96,7 +96,7 @@ def zone(time_zone: str) -> ZoneInfo:
         ) from error
 
 
-def utc(time: pd.Timestamp) -> pd.Timestamp:
+def utc(time: str | pd.Timestamp) -> pd.Timestamp:
     """The instant in UTC; a time without zone is one already."""
     stamp = pd.Timestamp(time)
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

@@ -37,7 +37,9 @@ class EventSteps:
             reported: whether report times count; an event without one is known after the embargo.
         """
         first = axis.step(frame["occurred_at"]).astype(np.int32)
-        length = _length(frame["occurred_until"], axis, first).astype(np.int32)
+        until = frame["occurred_until"]  # its end is not part of a span
+        touched = axis.step(until - pd.Timedelta(microseconds=1)) - first + 1
+        length = np.where(until.isna(), 1, np.maximum(touched, 1)).astype(np.int32)
         spread = (length > 1) & (length <= SPAN_HOURS) & (spans == "aoristic")
         last = np.where(spread, first + length - 1, first).astype(np.int32)
         known = last.astype(np.int64) + embargo_hours
@@ -45,9 +47,3 @@ class EventSteps:
             at = frame["reported_at"]
             known = np.where(at.isna(), known, np.maximum(known, axis.step(at)))
         return EventSteps(first, last, known.astype(np.int32), length)
-
-
-def _length(occurred_until: pd.Series, axis: Axis, first: np.ndarray) -> np.ndarray:
-    """How many hours the span of each event touches, int64; 1 where there is none. Its end is not part of it."""
-    last = axis.step(occurred_until - pd.Timedelta(microseconds=1))
-    return np.where(occurred_until.isna(), 1, np.maximum(last - first, 0) + 1)

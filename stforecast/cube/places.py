@@ -100,7 +100,7 @@ def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) 
     _check_attributes(path, frame, columns, "grid.static_columns")
     for name in columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise DataError(f"{path}: attribute {name!r} is not numeric. Mend it, or leave it out.")
+            raise DataError(f"{path}: attribute {name!r} is not numeric. Correct it, or leave it out.")
     frame = frame[[*columns, frame.geometry.name]].to_crs(EQUAL_AREA)
     frame = frame.assign(polygon_area=frame.area)
     hexagons = geopandas.GeoDataFrame({"row": np.arange(len(cells))}, geometry=hexgrid.polygons(cells), crs="EPSG:4326")
@@ -119,7 +119,7 @@ def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) 
 def _check_attributes(path: str | Path, frame: geopandas.GeoDataFrame, names: Iterable[str], key: str) -> None:
     if missing := [name for name in names if name not in frame.columns]:
         attributes = ", ".join(str(column) for column in frame.columns if column != frame.geometry.name)
-        raise DataError(f"{path}: no attribute {missing[0]!r}; it has: {attributes}. Mend {key}.")
+        raise DataError(f"{path}: no attribute {missing[0]!r}; it has: {attributes}. Correct {key}.")
 
 
 def _labels(column: pd.Series) -> np.ndarray:

@@ -29,6 +29,7 @@ SERIES = {"weather": "observed", "future": "known"}
 
 def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
     """Write the cube as `folder`, replacing what is there; `stamp` names the inputs and settings it came from."""
+    series: dict[str, Series] = {kind: getattr(cube, kind) for kind in SERIES}
     with atomic_folder(folder) as temporary:
         pd.DataFrame({name: getattr(cube, name) for name in cube.event_columns}).to_parquet(
             temporary / "events.parquet"
@@ -42,7 +43,7 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
             "gaps": [asdict(gap) for gap in cube.gaps],
-            **{kind: _facts(getattr(cube, kind)) for kind in SERIES},
+            **{kind: {"channels": list(one.names), "hours": len(one.values)} for kind, one in series.items()},
             "files": {name: file_fingerprint(temporary / name) for name in TABLES},
         }
         write_json(temporary / "cube.json", facts)
@@ -152,10 +153,6 @@ def _hours(cube: Cube) -> pd.DataFrame:
             columns[f"{kind}_{name}"] = values[:, i]
             columns[f"{kind}_{name}_{ending}"] = np.isfinite(values[:, i])
     return pd.DataFrame(columns)
-
-
-def _facts(series: Series) -> dict[str, Any]:
-    return {"channels": list(series.names), "hours": len(series.values)}
 
 
 def _series(hours: pd.DataFrame, kind: str, facts: dict[str, Any]) -> Series:

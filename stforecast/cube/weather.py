@@ -80,14 +80,14 @@ def coverage(series: Series, steps: int) -> dict[str, float]:
 
 def _read(path: Path, time: str, names: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
-        raise DataError(f"{path}: no such weather file. Mend weather.path, or set it to null to go without weather.")
+        raise DataError(f"{path}: no such weather file. Correct weather.path, or set it to null to go without weather.")
     try:
         columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
         missing = [name for name in (time, *names) if name not in columns]
         if missing:
             raise DataError(
                 f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. "
-                "Mend weather.channels or weather.time."
+                "Correct weather.channels or weather.time."
             )
         table = pd.read_csv(path, usecols=[time, *names], dtype=str, encoding="utf-8-sig", skip_blank_lines=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:

@@ -37,19 +37,12 @@ def folds(split: Split, count: int, test_days: int | None) -> list[Split]:
             f"backtest.folds, backtest.test_days: {count} test slices of {max(days, 1)} days do not fit into the "
             f"{room} days of the configured test slice. Choose fewer or shorter ones, or a smaller split.train."
         )
-    return [_moved(split, room - (count - i) * days, days) for i in range(count)]
-
-
-def _moved(split: Split, days: int, test_days: int) -> Split:
-    on = days * split.day
-    return replace(
-        split,
-        train_end=split.train_end + on,
-        validation_start=split.validation_start + on,
-        validation_end=split.validation_end + on,
-        test_start=split.test_start + on,
-        steps=split.test_start + on + test_days * split.day,
-    )
+    bounds = ("train_end", "validation_start", "validation_end", "test_start")
+    out = []
+    for i in range(count):
+        moved = {key: getattr(split, key) + (room - (count - i) * days) * split.day for key in bounds}
+        out.append(replace(split, **moved, steps=moved["test_start"] + days * split.day))
+    return out
 
 
 def offsets(cube: Cube, split: Split, hours: Sequence[int] | None) -> dict[int, int]:

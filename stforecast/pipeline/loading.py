@@ -110,7 +110,7 @@ def _events(frame: pd.DataFrame, config: Config, time_zone: str, categories: lis
     if not valid.all():
         raise DataError(
             f"load_cube: {int((~valid).sum())} rows lack a time, a category or a place in degrees, first of all row "
-            f"{(~valid).idxmax()}. Leave them out, or mend them."
+            f"{(~valid).idxmax()}. Leave them out, or correct them."
         )
     early = out["reported_at"] < out["occurred_at"]
     out["reported_at"] = out["reported_at"].mask(early, out["occurred_at"])

@@ -59,7 +59,7 @@ def evaluated(stages: Stages) -> EvaluatedRun:
     run.facts()
     result, split = Result(run.folder / "scorecard.json", {"run": run.name}, "evaluate"), stages.split(cube)
     if (card := result.scores()) is None:
-        raise ArtefactError(f"{result.path}: no scores, or of an older version. Run `stforecast evaluate` first.")
+        raise ArtefactError(f"{result.path}: the run was not evaluated by this version. Run `stforecast evaluate`.")
     return EvaluatedRun(
         run.name,
         cube,

@@ -7,7 +7,6 @@ store, whole, the service answers from the old one; a refresh that fails says so
 from __future__ import annotations
 
 import fcntl
-import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,11 +133,9 @@ def run_facts(run: Run, model: str) -> dict[str, Any]:
         and {
             "slice": card["slice"],
             "test": card["split"]["test"],
-            "forecasters": {name: _finite(scores) for name, scores in card["forecasters"].items()},
+            "forecasters": {
+                name: {key: scores[key] for key in SHOWN if scores.get(key) is not None}
+                for name, scores in card["forecasters"].items()
+            },
         },
     }
-
-
-def _finite(scores: dict[str, Any]) -> dict[str, float]:
-    numbers = {key: scores.get(key) for key in SHOWN}
-    return {key: value for key, value in numbers.items() if isinstance(value, float) and math.isfinite(value)}

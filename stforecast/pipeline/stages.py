@@ -181,7 +181,7 @@ class Stages(Preparation):
             self.say(f"forecast: wrote {folder}")
         return written
 
-    def draw(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
+    def map(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
         """Draw the map of the newest written grid, or of that of an issue time, with what was reported in its hours."""
         from stforecast.delivery.export import open_grid
         from stforecast.delivery.webmap import view_of, write_map

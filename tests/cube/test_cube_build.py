@@ -367,7 +367,7 @@ def test_weather_is_wired_in(tmp_path: Path, table, settings) -> None:
     bound = build(events, settings(weather=weather | {"observed_as_forecast": True}))
     week = np.arange(48, 48 + 7 * 24 + 24)  # a forecast may be issued up to seven days after the record, of one day
     np.testing.assert_allclose(bound.future.window(48, week[-1] + 1)[:, 0], week / 10, rtol=1e-6)
-    assert "Observed weather stands in" in bound.notes["fallbacks"][-1]
+    assert "Observed weather stands for" in bound.notes["fallbacks"][-1]
     forecast = build(events, settings(weather={"forecast_path": str(path), "channels": {"t": "degC"}}))
     assert forecast.weather.names == ()
     assert forecast.future.names == ("t",)
