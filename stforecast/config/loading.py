@@ -92,15 +92,8 @@ def _problem(kind: str, place: tuple[str | int, ...], message: str, value: objec
     key = ".".join(str(name) for name in place if name not in union_tags) or "config"
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {value!r:.60})"
-    near = _near(key)
-    return f"{key}: unknown key; did you mean {near}?" if near else f"{key}: unknown key"
-
-
-def _near(key: str) -> str | None:
-    """The known key that is most like an unknown one."""
-    known = [name for name, _, _ in fields()]
-    near = difflib.get_close_matches(key, [*known, *Config.model_fields], 1)
-    return near[0] if near else None
+    near = difflib.get_close_matches(key, [*(name for name, _, _ in fields()), *Config.model_fields], 1)
+    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _find(path: Path) -> Path:
