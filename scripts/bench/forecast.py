@@ -40,7 +40,7 @@ from stforecast.forecasters.gcrn.network import network_of
 from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.trained import Trained
 from stforecast.forecasters.gcrn.training import settings_of
-from stforecast.forecasters.recalibration import recalibrated, steps_needed
+from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.calibration import Calibration
 
@@ -90,8 +90,8 @@ def sides(model: GCRN, cube: Cube, folder: Path, found: dict[str, np.ndarray]) -
         return call
 
     def step(state: dict[str, Any]) -> np.ndarray:
-        newest = model.step(reader, state, 1, {cube.steps})[cube.steps][None]
-        return recalibrated(cube, issues, model.fitted.calibration.apply(newest), earlier)
+        newest = model.step(reader, state, 1, {cube.steps})[cube.steps]
+        return recalibrated(cube, issues, PastForecasts.joined([earlier, model.fitted.past(issues, newest[None])]))
 
     return {
         "replay": timed("replay", whole, lambda: None),

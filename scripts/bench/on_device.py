@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from limits import counted, rates
-from ours import Ours, module_of, updates, updates_of_walk
+from ours import Ours, module_of, updates, updates_of_segment
 from peer_skill import deviance
-from stforecast.evaluation.backtest import scored
 from workers import serve
 
+from stforecast.features.targets import scored
 from stforecast.forecasters.gcrn.forecaster import GCRN
 
 KINDS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -54,7 +54,7 @@ class OnDevice(Ours):
         if gpu:
             torch.cuda.reset_peak_memory_stats()
         one = updates(module, training.clip, precision == "bfloat16")
-        walk = updates_of_walk(module)
+        walk = updates_of_segment(module)
         list(islice(one, 2 * walk))
         took, origins, losses = [], [], []
         while sum(took) < seconds:
@@ -80,7 +80,7 @@ class OnDevice(Ours):
         began = time.perf_counter()
         self.fitted = GCRN(self.config).fit(self.cube, self.split)
         took = time.perf_counter() - began
-        daily = deviance(lambda issues: self.fitted.intensity(self.cube, issues), self.cube, self.split, 1)
+        daily = deviance(lambda issues: self.fitted.raw(self.cube, issues), self.cube, self.split, 1)
         return {"seconds": took, "deviance": float(daily.mean())}
 
     def beside_cpu(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class OnDevice(Ours):
         issues, seconds, found = scored(self.cube, self.split, "validation"), [], []
         for forecaster in (self.fitted, twin):
             began = time.perf_counter()
-            found.append(forecaster.intensity(self.cube, issues))
+            found.append(forecaster.raw(self.cube, issues))
             seconds.append(time.perf_counter() - began)
         ours, theirs = found
         return {

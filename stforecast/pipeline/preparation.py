@@ -143,7 +143,8 @@ class Preparation:
 
     def gold_stamp(self) -> str:
         """A fingerprint of the events and settings that a cube is made from."""
-        config, facts = self.config, read_json(self.place.silver / "ingest.json")
+        config, path = self.config, self.place.silver / "ingest.json"
+        facts = read_json(path) if path.is_file() else {}
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather

@@ -227,7 +227,7 @@ def test_a_carried_fit_is_the_first_folds_with_a_calibration_of_its_own(
         assert json.loads(kept["fold_2/hexagon_mean/ends.json"]) == [last.train_end, last.validation_end]
     assert carried["fold_1/gcrn/calibration.json"] != carried["fold_2/gcrn/calibration.json"]
     one, two = (Run(stages.backtest() / f"fold_{i}").open("gcrn", stages.config) for i in (1, 2))
-    first, second = (each.forecast(cube, parts[1].issues("test")).intensity for each in (one, two))
+    first, second = (each.raw(cube, parts[1].issues("test")) for each in (one, two))
     np.testing.assert_array_equal(first, second)
     for name in (*NAMES, "gcrn"):
         path = f"predictions/{name}/07.npy"

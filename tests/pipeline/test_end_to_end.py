@@ -365,7 +365,9 @@ def test_a_killed_run_goes_on_to_the_identical_result(home: Home, tmp_path: Path
     assert home.run == run
     assert home.run.name == whole.run.name
     for name in ("best.ckpt", "last.ckpt"):
-        resumed, uninterrupted = (torch.load(one.run / name, weights_only=True)["state_dict"] for one in (home, whole))
+        resumed, uninterrupted = (
+            torch.load(one.run / FIT / name, weights_only=True)["state_dict"] for one in (home, whole)
+        )
         assert resumed.keys() == uninterrupted.keys()
         assert [key for key in resumed if not torch.equal(resumed[key], uninterrupted[key])] == []
     assert (home.run / "scorecard.json").read_text() == (whole.run / "scorecard.json").read_text()
@@ -655,7 +657,7 @@ def test_damage_inside_a_table_is_mended(home: Home) -> None:
         ("run.json", b"[]", "run", ["run.json", "train --fresh"]),
         ("run.json", b'{"schema": 1}', "forecast", ["run.json", "train --fresh"]),
         ("run.json", b'{"schema": 99}', "evaluate", ["run.json", "train --fresh"]),
-        ("gcrn/calibration.json", None, "forecast", ["holds no gcrn", "stforecast train"]),
+        ("gcrn/calibration.json", None, "forecast", ["gcrn/calibration.json", "again"]),
         ("gcrn/calibration.json", b"{}", "forecast", ["gcrn/calibration.json", "stforecast train"]),
     ],
 )
