@@ -70,7 +70,7 @@ class FocalLoss(nn.Module):
     def __init__(self, gamma: float, alpha: float = 0.5, proper: bool = True) -> None:
         super().__init__()
         self.gamma, self.alpha, self.proper = gamma, alpha, proper
-        logit_q = torch.linspace(-30, 70, 400_001, dtype=torch.float64)
+        logit_q = torch.linspace(-30, 70, 40_001, dtype=torch.float64)
         self.register_buffer("logit_q", logit_q, persistent=False)
         self.register_buffer("logit_p", self.phi(logit_q), persistent=False)
         bits = [int(torch.tensor(value).view(torch.int32)) >> SHIFT for value in (SMALLEST, LARGEST)]
