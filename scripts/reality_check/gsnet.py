@@ -23,7 +23,7 @@ from table import Row, intensities, measured, publish
 
 from stforecast.config import Config, load
 from stforecast.cube import Cube
-from stforecast.cube.cube import Series
+from stforecast.cube.series import Series
 from stforecast.scoring.splits import Slice, Split
 
 START = "2016-02-01"

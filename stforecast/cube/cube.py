@@ -26,6 +26,7 @@ from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.cube.hours import standard_offset, utc
+from stforecast.cube.series import Series
 from stforecast.errors import ArtefactError
 from stforecast.instants import ASKED, EXAMPLE, instant
 from stforecast.scoring.splits import Split, make_split
@@ -33,22 +34,6 @@ from stforecast.scoring.splits import Split, make_split
 if TYPE_CHECKING:
     import torch
     from torch_geometric.data import Data
-
-
-@dataclass(frozen=True)
-class Series:
-    """Named hourly channels with gaps: values [t w] float32, NaN where nothing was observed."""
-
-    names: tuple[str, ...] = ()
-    values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-    def window(self, first: int, last: int) -> np.ndarray:
-        """Steps first … last − 1 as [t w]; NaN outside the series."""
-        out = np.full((last - first, len(self.names)), np.nan, np.float32)
-        low, high = max(first, 0), min(last, len(self.values))
-        if low < high:
-            out[low - first : high - first] = self.values[low:high]
-        return out
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Weather
-from stforecast.cube.cube import Series
+from stforecast.cube.series import Series
 from stforecast.errors import ConfigError, DataError
 
 

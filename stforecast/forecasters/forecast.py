@@ -73,7 +73,7 @@ class Forecast:
 
     def at(self, place: int) -> Forecast:
         """The forecast of one of the issue times alone."""
-        one = slice(place, place + 1) if place >= 0 else slice(place, place + 1 or None)
+        one = slice(place, place + 1)
         usual = None if self.usual is None else self.usual[one]
         return replace(self, intensity=self.intensity[one], issue_times=self.issue_times[one], usual=usual)
 
