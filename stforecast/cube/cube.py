@@ -26,7 +26,7 @@ from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.cube.hours import standard_offset, utc
-from stforecast.cube.series import Series
+from stforecast.cube.series import NONE, Series
 from stforecast.errors import ArtefactError
 from stforecast.instants import ASKED, EXAMPLE, instant
 from stforecast.scoring.splits import Split, make_split
@@ -67,8 +67,8 @@ class Cube:
     resolution: int | None = None
     country: str | None = None
     subdivision: str | None = None
-    weather: Series = Series()
-    future: Series = Series()
+    weather: Series = NONE
+    future: Series = NONE
     notes: dict[str, Any] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     masked: np.ndarray | None = None

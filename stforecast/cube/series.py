@@ -21,3 +21,7 @@ class Series:
         if low < high:
             out[low - first : high - first] = self.values[low:high]
         return out
+
+
+NONE = Series()
+"""No channel."""
