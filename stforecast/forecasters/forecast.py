@@ -101,7 +101,7 @@ class Forecast:
         """λ and risk as a Dataset with dimensions issue_time, step, hexagon and category (step in hours ahead).
 
         Raises:
-            ImportError: xarray is not installed.
+            ImportError: xarray is not installed; `pip install "stforecast[xarray]"` does.
         """
         import xarray
 
