@@ -126,5 +126,5 @@ def create_forecaster(
 
 
 def kind_of(name: str, config: Config) -> type[Forecaster]:
-    """The class of a forecaster by its own name: one of the configuration's, or any other."""
-    return names_of(config).get(name) or forecaster_class(name)
+    """The class of a forecaster by its own name; no other module is imported where it is the package's own."""
+    return forecaster_class(name) if name in BUILT_IN else names_of(config).get(name) or forecaster_class(name)
