@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,6 +19,8 @@ from stforecast.errors import ArtefactError
 from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.calibrated import fit_validation
+from stforecast.forecasters.recalibration import steps_needed
 from stforecast.scoring.intensity import FLOOR
 from stforecast.scoring.splits import Split
 
@@ -32,10 +35,23 @@ class Ensemble(Forecaster):
     def needs(cls, config: Config) -> tuple[str, ...]:
         return tuple(config.evaluation.ensemble)
 
-    def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
+    def learn(
+        self, cube: Cube, split: Split, folder: Path | None = None, known: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Find level and weights; `known`: what the parts gave at the scored issues of the validation slice."""
         counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
-        logs = np.stack([log.ravel() for log in self._logs(cube, scored(cube, split, "validation"), {})])
+        logs = np.stack([log.ravel() for log in self._logs(cube, scored(cube, split, "validation"), known or {})])
         self.level, self.weights = pool_weights(logs, counts.ravel(), np.broadcast_to(share, counts.shape).ravel())
+
+    def fit(self, cube: Cube, split: Split, folder: Path | None = None) -> Self:
+        """Learn and calibrate on the validation slice; its parts forecast it once for both."""
+        issues = scored(cube, split, "validation")
+        steps = steps_needed(cube, issues)
+        known = {name: part.raw(cube, steps) for name, part in self.parts.items()}
+        here = np.searchsorted(steps, issues)
+        self.learn(cube, split, folder, {name: lam[here] for name, lam in known.items()})
+        self.calibrated = fit_validation(lambda cube, steps: self.raw(cube, steps, known), cube, split)
+        return self
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         return self.raw(cube, issues)

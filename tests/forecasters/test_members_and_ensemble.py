@@ -82,6 +82,20 @@ def test_the_pool_is_log_linear_and_survives(cube: Cube, tmp_path: Path) -> None
         Ensemble.load(tmp_path, forecaster.config, forecaster.parts)
 
 
+def test_a_fit_asks_its_parts_once_and_is_learning_and_calibrating(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart, split = pooled(cube), split_of(cube)
+    apart.calibrate(cube, split)
+    together, asked = pooled(cube), []
+    for name in PARTS:
+        part = together.parts[name]
+        monkeypatch.setattr(part, "raw", lambda *given, raw=part.raw: asked.append(1) or raw(*given))
+    together.fit(cube, split)
+    assert len(asked) == len(PARTS)
+    np.testing.assert_allclose(together.weights, apart.weights, rtol=1e-5)
+    found, expected = (one.fitted.calibration for one in (together, apart))
+    np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-5)
+
+
 def test_later_events_do_not_reach_the_weights(cube: Cube) -> None:
     split = split_of(cube)
     kept = cube.with_events(np.flatnonzero(cube.known_hour < split.validation_end))
