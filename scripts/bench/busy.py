@@ -52,7 +52,8 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
 def measured(checkout: Path, arguments: list[str], busy: list[str] | None) -> dict[str, float]:
     """A run, beside the process `busy` where one is given: seconds by the clock, of processors, and cores of others."""
     with TemporaryDirectory() as root:
-        command = [sys.executable, "-m", "stforecast", "run", *arguments, f"root={root}"]
+        # -P: what is imported is the checkout's, not what lies in the working folder
+        command = [sys.executable, "-P", "-m", "stforecast", "run", *arguments, f"root={root}"]
         log = Path(root) / "said"
         # in a session of its own, as other people's work is
         loop = subprocess.Popen(busy, start_new_session=True) if busy else None
