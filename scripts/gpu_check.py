@@ -7,7 +7,8 @@ Measured are the device's own limits (a large product, a large copy); training o
 bfloat16, with the network's step compiled and not, and their share of these limits; whole fits and the test deviance
 they reach, on the GPU and on the CPU; and how far forecasts differ from those of the same weights on the CPU.
 Arithmetic counts the matrix products, memory what each operation reads and writes; a compiled step joins some of them,
-and is held to the same counts. A CPU is measured at less: 1 and 8 streams, nothing compiled.
+and is held to the same counts. What stays in a cache is faster than a copy, so that a small city's share
+of memory can exceed 1. A CPU is measured at less: 1 and 8 streams, nothing compiled.
 
 Each section has a time of its own and ends with it. One that fails or is stopped says so, and the next begins in a new
 process. What was found is written after each, so that a run that is cut short leaves its figures.

@@ -19,6 +19,7 @@ from peer_skill import deviance
 from workers import serve
 
 from stforecast.features.targets import scored
+from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.forecaster import GCRN
 
 KINDS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -103,6 +104,7 @@ class OnDevice(Ours):
 
 
 if __name__ == "__main__":
+    keep_freed()
     answers = OnDevice()
     names = ("open", "simulate", "limits", "timed", "fit", "beside_cpu")
     serve(**{name: getattr(answers, name) for name in names})
