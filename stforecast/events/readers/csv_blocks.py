@@ -68,8 +68,8 @@ def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> Csv
     misplaced = np.searchsorted(edges, _misplaced(text, quotes, layout.delimiter), side="right") - 1
     largest = np.diff(np.append(edges, len(text))).max()
     lone_returns = block.count(b"\r") > block.count(b"\r\n")
-    unfinished = (misplaced == len(opens) - 1).any() or (final and used < len(block))
-    if not block or lone_returns or unfinished or largest > csv.field_size_limit():
+    open_end = (misplaced == len(opens) - 1).any() or (final and used < len(block))
+    if not block or lone_returns or open_end or largest > csv.field_size_limit():
         return _by_line(block, layout, first, final)
     plain = np.ones(len(opens) - 1, bool)
     plain[misplaced] = False
