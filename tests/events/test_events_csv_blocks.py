@@ -27,10 +27,10 @@ def whole(text: str, size: int, way, layout: CsvLayout = LAYOUT):
         more, lines = lines[:size], lines[size:]
         block = rest + "".join(more).encode()
         table = way(block, layout, first, not more)
-        broken = {row: (reason, shown) for row, reason, shown in table.problem}
+        broken = {number: (reason, shown) for number, reason, shown in table.broken}
         texts = [table.texts[field].to_pylist() for field in layout.found]
-        for row, (number, *cells) in enumerate(zip(table.lines.tolist(), *texts, strict=True)):
-            out.append((number, cells, broken.get(row)))
+        for number, *cells in zip(table.lines.tolist(), *texts, strict=True):
+            out.append((number, cells, broken.get(number)))
         if not more:
             return out
         rest = block[table.used :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -49,37 +49,30 @@ def to_yaml(entries: Sequence[ConfigEntry], title: str) -> str:
 
 
 def _lines(entry: ConfigEntry, name: str, depth: int) -> list[str]:
-    indent = "  " * depth
+    indent, question = "  " * depth, entry.question
+    line, why = f"{indent}{name}: {_flow(entry.value)}", printable(entry.why)
     if entry.value is None:
-        return [*_comment(f"{name}: {entry.why}" if entry.why else "", depth), *_asked(entry, depth, f"{name}: ")]
-    if entry.counts:
+        lines = _comment(f"{name}: {entry.why}" if entry.why else "", depth)
+        question = f"{name}: {question}"
+    elif entry.counts:
         width = max(len(_flow(item)) for item in entry.value)
         items = zip(entry.value, entry.counts, strict=True)
-        return [
-            f"{indent}{name}:",
-            *(f"{indent}  - {_flow(item):<{width}}  # {rows:,}" for item, rows in items),
-            *_asked(entry, depth),
-        ]
-    line, why = f"{indent}{name}: {_flow(entry.value)}", printable(entry.why)
-    if why and len(line) + len(why) + 4 <= WIDTH:
-        return [f"{line}  # {why}", *_asked(entry, depth)]
-    return [*_comment(entry.why, depth), line, *_asked(entry, depth)]
-
-
-def _asked(entry: ConfigEntry, depth: int, name: str = "") -> list[str]:
-    return _comment(f"? {name}{entry.question}" if entry.question else "", depth)
+        lines = [f"{indent}{name}:", *(f"{indent}  - {_flow(item):<{width}}  # {rows:,}" for item, rows in items)]
+    elif why and len(line) + len(why) + 4 <= WIDTH:
+        lines = [f"{line}  # {why}"]
+    else:
+        lines = [*_comment(entry.why, depth), line]
+    return lines + _comment(f"? {question}" if entry.question else "", depth)
 
 
 def _comment(text: str, depth: int) -> list[str]:
     """A text as comment lines; all but its first line stand further in."""
-    indent = "  " * depth
-    lines = text.split("\n")
-    marks = [indent + "# ", *[indent + "#     "] * len(lines)]
-    return [
-        part
-        for line, mark in zip(lines, marks, strict=False)
-        for part in textwrap.wrap(printable(line), WIDTH, initial_indent=mark, subsequent_indent=indent + "#     ")
-    ]
+    first, further = "  " * depth + "# ", "  " * depth + "#     "
+    lines: list[str] = []
+    for line in text.split("\n"):
+        indent = further if lines else first
+        lines += textwrap.wrap(printable(line), WIDTH, initial_indent=indent, subsequent_indent=further)
+    return lines
 
 
 def _flow(value: Any) -> str:
@@ -89,9 +82,6 @@ def _flow(value: Any) -> str:
 
 def category_entries(offences: Mapping[str, int]) -> list[ConfigEntry]:
     """The keys `source.categories` or `source.other` for offences and their rows, the most frequent first."""
-    any_kind = ConfigEntry("source.other", "any", "all reports in one category")
-    if not offences:
-        return [any_kind]
     groups: dict[str | None, dict[str, int]] = {}
     for text, rows in offences.items():
         kind = " ".join(text.split())
@@ -103,9 +93,8 @@ def category_entries(offences: Mapping[str, int]) -> list[ConfigEntry]:
         if name in groups
     ]
     if not entries:
-        kinds = {kind: rows for group in groups.values() for kind, rows in group.items()}
-        question = f"no word tells the groups of the offences; make source.categories of {_counted(kinds)}"
-        return [replace(any_kind, question=question)]
+        question = f"no word tells the groups of the offences; make source.categories of {_counted(offences)}"
+        return [ConfigEntry("source.other", "any", "all reports in one category", question if offences else "")]
     if LEFT_OUT in groups:
         reason = f"left out (found by patrols, traffic, fraud): {_counted(groups[LEFT_OUT])}"
         entries.append(ConfigEntry("source.categories", why=reason))

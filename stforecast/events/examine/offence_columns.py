@@ -37,19 +37,15 @@ def find_offence_column(columns: Sequence[Column]) -> ColumnRole | None:
         evidence.append((rows / len(column.texts), column))
     best = max((share for share, _ in evidence), default=0.0)
     if best >= WORDS:
-        good = [column for share, column in evidence if share >= best - NEAR_BEST]
-        chosen = first_with_name(good, "offence") or min(
-            good, key=lambda column: (len(column.counts) < 4, len(column.counts))
-        )
-        share = next(share for share, column in evidence if column is chosen)
-        return ColumnRole(
-            chosen.name, f"{share:.0%} of the rows have the word of an offence; kinds: {len(chosen.counts)}"
-        )
-    if named := first_with_name([column for _, column in evidence], "offence"):
-        return ColumnRole(
-            named.name, "by its name", "no value holds a known word of an offence: is it the right column?"
-        )
-    return None
+        good = {column.name: share for share, column in evidence if share >= best - NEAR_BEST}
+        likely = [column for _, column in evidence if column.name in good]
+        fewest = min(likely, key=lambda column: (len(column.counts) < 4, len(column.counts)))
+        chosen = first_with_name(likely, "offence") or fewest
+        why = f"{good[chosen.name]:.0%} of the rows have the word of an offence; kinds: {len(chosen.counts)}"
+        return ColumnRole(chosen.name, why)
+    named = first_with_name([column for _, column in evidence], "offence")
+    question = "no value holds a known word of an offence: is it the right column?"
+    return ColumnRole(named.name, "by its name", question) if named else None
 
 
 def find_key_columns(columns: Sequence[Column], days: np.ndarray | None, whole: bool) -> dict[str, ColumnRole]:
@@ -72,15 +68,13 @@ def find_key_columns(columns: Sequence[Column], days: np.ndarray | None, whole: 
         unique.remove(incident := found)
     if incident:
         repeats = 1 - len(incident.counts) / incident.filled.sum()
-        why = (
-            f"a key that {repeats:.1%} of the rows repeat" if incident in shared else "a key, by its name of incidents"
-        )
+        by_name = "a key, by its name of incidents"
+        why = f"a key that {repeats:.1%} of the rows repeat" if incident in shared else by_name
         out["incident_id"] = ColumnRole(incident.name, why)
     if unique:
         event = first_with_name(unique, "event_id") or unique[0]
-        out["event_id"] = ColumnRole(
-            event.name, f"no value twice in {len(event.texts):,} rows" + ("" if whole else " (of more)")
-        )
+        more = "" if whole else " (of more)"
+        out["event_id"] = ColumnRole(event.name, f"no value twice in {len(event.texts):,} rows{more}")
     return out
 
 
@@ -121,8 +115,7 @@ def _is_key(column: Column) -> bool:
     if column.is_numeric and not column.is_whole:
         return False
     texts = column.texts.filter(column.filled)
-    factorize = np.asarray(pc.match_substring_regex(texts, r"^\S*[0-9]\S*$"))
-    if factorize.mean() < MOST:
+    if np.asarray(pc.match_substring_regex(texts, r"^\S*[0-9]\S*$")).mean() < MOST:
         return False
     if not column.is_whole or distinct < FEW:
         return True

@@ -70,20 +70,14 @@ def _degrees(columns: Sequence[Column]) -> PlaceColumns | None:
     found = []
     for one, other in combinations([column for column in columns if _is_degrees(column)], 2):
         orders = [(y, x) for y, x in ((one, other), (other, one)) if _on_land(y, x)]
-        named = [
-            pair
-            for pair in orders
-            if has_word_for(pair[0].name, "latitude") and has_word_for(pair[1].name, "longitude")
-        ]
+        named = [pair for pair in orders if _are_named(*pair)]
         for y, x in (named or orders)[:1]:
-            question = (
-                "" if len(orders) == 1 or named else "latitude and longitude may be exchanged: check the ten rows"
-            )
-            rank = (not named, -min(y.share, x.share), abs(y.place - x.place), min(y.place, x.place))
-            found.append((rank, y, x, question))
+            sure = bool(named) or len(orders) == 1
+            found.append(((not named, -min(y.share, x.share), *_nearness(y, x)), y, x, sure))
     if not found:
         return None
-    _, y, x, question = min(found, key=lambda pair: pair[0])
+    _, y, x, sure = min(found, key=lambda pair: pair[0])
+    question = "" if sure else "latitude and longitude may be exchanged: check the ten rows"
     why = "degrees of one city, around {:.3f}"
     roles = {
         "latitude": ColumnRole(y.name, why.format(np.median(_known(y))), question),
@@ -98,10 +92,8 @@ def _both_in_one(columns: Sequence[Column]) -> PlaceColumns | None:
         some = [text for text in distinct if text][:FEW]
         if column.is_numeric or np.isfinite([parse_point(text)[0] for text in some]).mean() < PAIRS:
             continue
-        both = np.array([parse_point(text) for text in distinct])[which]
-        return _places(
-            {"location": ColumnRole(column.name, "both coordinates in one text")}, both[:, 0], both[:, 1], True
-        )
+        x, y = np.array([parse_point(text) for text in distinct])[which].T
+        return _places({"location": ColumnRole(column.name, "both coordinates in one text")}, x, y, True)
     return None
 
 
@@ -114,13 +106,9 @@ def _projected(columns: Sequence[Column]) -> PlaceColumns | None:
         single = min(len(np.unique(column.numbers[rows])) for column in (one, other))
         if rows.sum() < 0.5 * one.filled.sum() or pairs > JOINT * single:
             continue
-        x, y = (
-            (other, one)
-            if has_word_for(one.name, "latitude") and has_word_for(other.name, "longitude")
-            else (one, other)
-        )
-        named = has_word_for(y.name, "latitude") and has_word_for(x.name, "longitude")
-        found.append(((not named, abs(x.place - y.place), min(x.place, y.place)), x, y, named))
+        y, x = (one, other) if _are_named(one, other) else (other, one)
+        named = _are_named(y, x)
+        found.append(((not named, *_nearness(y, x)), x, y, named))
     if not found:
         return None
     _, x, y, named = min(found, key=lambda pair: pair[0])
@@ -128,6 +116,15 @@ def _projected(columns: Sequence[Column]) -> PlaceColumns | None:
     why = "metres or feet of one city, repeating in pairs"
     roles = {"latitude": ColumnRole(y.name, why, question), "longitude": ColumnRole(x.name, why)}
     return _places(roles, x.numbers, y.numbers, False)
+
+
+def _are_named(y: Column, x: Column) -> bool:
+    return has_word_for(y.name, "latitude") and has_word_for(x.name, "longitude")
+
+
+def _nearness(y: Column, x: Column) -> tuple[int, int]:
+    """By which pairs of columns are ranked: how far apart they stand, and where."""
+    return abs(y.place - x.place), min(y.place, x.place)
 
 
 def _is_degrees(column: Column) -> bool:

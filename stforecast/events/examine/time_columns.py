@@ -23,6 +23,7 @@ WEEKS = 21 * DAY
 """Median lag beyond which a time is no report's."""
 PARTS = {"month": (1, 12, 3), "day": (1, 31, 20), "hour": (0, 23, 20), "minute": (0, 59, 10)}
 """Part of a date → its least and greatest value, and how many of them a column of it has."""
+_NO_HOUR = "no column holds the {}: an hourly forecast is not possible with days"
 
 
 def find_time_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
@@ -32,17 +33,16 @@ def find_time_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
     if not times:
         return _in_parts(columns)
     occurred = _earliest([column for column in times if column.share >= 0.5] or times)
-    out = {}
-    out["occurred"] = ColumnRole(occurred.name, _why_occurred(occurred, times))
+    rest = [column.name for column in times if column is not occurred]
+    kind = "times" if occurred.has_clock else "days"
+    why = f"{kind}, hardly ever after {' or '.join(rest)}" if rest else f"the only column of {kind}"
+    out = {"occurred": ColumnRole(occurred.name, why)}
     if not occurred.has_clock:
         if clock := _nearest(occurred, clocks):
             clocks.remove(clock)
-            out["occurred"] = ColumnRole(occurred.name, _why_occurred(occurred, times).replace("times", "days"))
             out["occurred_time"] = ColumnRole(clock.name, "times of day, spread as those of a city")
         else:
-            out["occurred"] = ColumnRole(
-                occurred.name, "days", "no column holds the time of day: an hourly forecast is not possible with days"
-            )
+            out["occurred"] = ColumnRole(occurred.name, "days", _NO_HOUR.format("time of day"))
     later = [column for column in times if column is not occurred and _is_later(column, occurred)]
     reported = _report(later, occurred)
     if reported:
@@ -72,14 +72,9 @@ def _in_parts(columns: Sequence[Column]) -> dict[str, ColumnRole]:
     parts, left = {"year": year.name}, [column for column in columns if column is not year]
     for part, (low, high, distinct) in PARTS.items():
         fitting = [column for column in left if column.among(low, high, distinct)]
+        high_enough = [c for c in fitting if c.filled.sum() >= 28 and c.numbers[c.filled].max() > high / 2]
         found = first_with_name(fitting, part) or min(
-            (
-                column
-                for column in fitting
-                if column.filled.sum() >= 28 and column.numbers[column.filled].max() > high / 2
-            ),
-            key=lambda column: abs(column.place - year.place),
-            default=None,
+            high_enough, key=lambda column: abs(column.place - year.place), default=None
         )
         if found is None:
             break
@@ -87,7 +82,7 @@ def _in_parts(columns: Sequence[Column]) -> dict[str, ColumnRole]:
         left.remove(found)
     if not {"month", "day"} <= parts.keys():
         return {}
-    question = "" if "hour" in parts else "no column holds the hour: an hourly forecast is not possible with days"
+    question = "" if "hour" in parts else _NO_HOUR.format("hour")
     return {"occurred": ColumnRole(parts, "numbers from the ranges of year, month, day, hour and minute", question)}
 
 
@@ -164,8 +159,3 @@ def _median_lag(column: Column, occurred: Column) -> float:
 def _lag(column: Column, occurred: Column) -> str:
     hours = _median_lag(column, occurred) / (DAY / 24)
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} days"
-
-
-def _why_occurred(occurred: Column, times: Sequence[Column]) -> str:
-    others = [column.name for column in times if column is not occurred]
-    return f"times, hardly ever after {' or '.join(others)}" if others else "the only column of times"

@@ -76,20 +76,20 @@ class InputFile:
         self,
         texts: Mapping[str, pa.Array],
         lines: np.ndarray,
-        problem: Sequence[tuple[int, str, str]] = (),
+        broken: Sequence[tuple[int, str, str]] = (),
         in_degrees: bool = False,
     ) -> Chunk:
-        """Texts [r] by field and their lines [r] as a chunk; problem: (row, reason, text) of unreadable rows."""
+        """Texts [r] by field and their lines [r] as a chunk; broken: (line, reason, text) of unreadable rows."""
         size = len(lines)
         which = np.zeros(size, np.int64)
-        which[[row for row, _, _ in problem]] = np.arange(len(problem)) + 1
+        which[np.searchsorted(lines, [line for line, _, _ in broken])] = np.arange(len(broken)) + 1
         rows = pa.table(
             {
                 **(texts if self.columns is None else header.join_parts(texts)),
                 "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [self.name]),
                 "line": lines,
-                "problem": to_arrow(["", *(reason for _, reason, _ in problem)]).take(pa.array(which)),
-                "value": to_arrow(["", *(text[:200] for _, _, text in problem)]).take(pa.array(which)),
+                "problem": to_arrow(["", *(reason for _, reason, _ in broken)]).take(pa.array(which)),
+                "value": to_arrow(["", *(text[:200] for _, _, text in broken)]).take(pa.array(which)),
             }
         )
         return Chunk(rows.to_pandas(use_threads=False), self.raw.tell(), in_degrees, self.note)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 from stforecast.errors import DataError
 from stforecast.events.readers.chunk import InputFile
@@ -23,9 +23,6 @@ from stforecast.events.readers.decoding import utf16_encoding
 from stforecast.events.readers.header import printable
 from stforecast.events.readers.vector import SIBLINGS
 
-Kind = Literal[
-    "text", "json", "parquet", "arrow", "workbook", "shapefile", "geopackage", "zip", "tar", "gzip", "xz", "bzip2"
-]
 TABLES = (".csv", ".tsv", ".parquet", ".geoparquet", ".feather", ".arrow", ".zip", ".tar", ".tgz")
 PREFERENCE = (
     TABLES,
@@ -44,7 +41,7 @@ _EXPORT = "Export the reports as CSV, GeoJSON or Parquet."
 _UNPACK = "Unpack it and name the files in it under source.path."
 _IN_R = "Write its table with write.csv in R."
 # byte at which a kind of file has one of some marks, those marks, and the kind
-_READ: tuple[tuple[int, tuple[bytes, ...], Kind], ...] = (
+_READ: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (0, (b"PAR1",), "parquet"),
     (0, (b"ARROW1\x00\x00",), "arrow"),
     (0, (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"), "zip"),
@@ -55,30 +52,18 @@ _READ: tuple[tuple[int, tuple[bytes, ...], Kind], ...] = (
     (0, (b"\x00\x00\x27\x0a",), "shapefile"),
     (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",), "workbook"),  # of Excel 97, or locked
 )
-# the same of what is not read, with its name and what to do
+# the same of what is not read and has a way out of its own, or looks like text: its name and what to do
 _REFUSED = (
     (0, (b"\x28\xb5\x2f\xfd",), "a Zstandard archive (.zst)", _UNPACK),
     (0, (b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive (.7z)", _UNPACK),
     (0, (b"Rar!\x1a\x07",), "a RAR archive (.rar)", _UNPACK),
-    (0, (b"\x04\x22\x4d\x18",), "an LZ4 archive (.lz4)", _UNPACK),
-    (0, (b"\x1f\x9d",), "a compressed file (.Z)", _UNPACK),
-    (0, (b"%PDF",), "a PDF", _EXPORT),
-    (0, (b"{\\rtf",), "a text document (.rtf)", _EXPORT),
     (0, (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n"), "an R workspace (.RData)", _IN_R),
     (0, (b"X\n\x00\x00\x00",), "an R object (.rds)", _IN_R),
-    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
-    (4, (b"Standard Jet DB",), "an Access database (.mdb)", _EXPORT),
-    (4, (b"Standard ACE DB",), "an Access database (.accdb)", _EXPORT),
     (0, (b"FEA1",), "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
-    (0, (b"Obj\x01",), "Avro", _EXPORT),
-    (0, (b"\x89HDF\r\n\x1a\n",), "HDF5", _EXPORT),
-    (0, (b"CDF\x01",), "NetCDF", _EXPORT),
-    (0, (b"$FL2",), "an SPSS file (.sav)", _EXPORT),
-    (0, (b"<stata_dta>",), "a Stata file (.dta)", _EXPORT),
-    (84, (b"SAS FILE",), "a SAS file (.sas7bdat)", _EXPORT),
-    (0, (b"fgb\x03",), "FlatGeobuf", _EXPORT),
-    (0, (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"), "an image", _EXPORT),
-    (0, (b"\x80\x04\x95", b"\x80\x05\x95"), "a Python pickle", _EXPORT),
+    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
+    (4, (b"Standard Jet DB", b"Standard ACE DB"), "an Access database", _EXPORT),
+    (0, (b"%PDF",), "a PDF", _EXPORT),
+    (0, (b"{\\rtf",), "a text document (.rtf)", _EXPORT),
 )
 _MARKUP = (
     (re.compile(r"<(!doctype\s+html|html|head|body|script)\b", re.I), "a web page (HTML), maybe of a login or an error",
@@ -90,10 +75,10 @@ _MARKUP = (
 _JSON = re.compile(r'\{\s*["}]|\[\s*[\[{\]]')
 _CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1d\x1f\x7f\ufffd]")
 _UNPACKERS: dict[str, Any] = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
-Members = Mapping[str, Callable[[], IO[bytes]]]
+Members = Mapping[str, Callable[[], Any]]
 
 
-def detect_format(head: bytes, origin: InputFile) -> Kind:
+def detect_format(head: bytes, origin: InputFile) -> str:
     """What the file of these first bytes is.
 
     Raises:
@@ -109,12 +94,11 @@ def detect_format(head: bytes, origin: InputFile) -> Kind:
     for at, magic, what, todo in _REFUSED:
         if head.startswith(magic, at):
             raise _refused(origin, what, todo)
-    if _is_dbase(head):
-        raise _refused(origin, "a dBASE table (.dbf)", "Name the .shp that it belongs to, or save it as CSV.")
     encoding = utf16_encoding(head)
     text = head[: len(head) // 2 * 2].decode(encoding, "replace") if encoding else head.decode("latin-1")
     if len(_CONTROL.findall(text)) > len(text) / 20:
-        raise _refused(origin, "ORC" if head.startswith(b"ORC") else "a binary file of an unknown format", _EXPORT)
+        todo = "Name the .shp that it belongs to." if origin.name.lower().endswith(".dbf") else _EXPORT
+        raise _refused(origin, "a binary file of an unknown format", todo)
     text = text.removeprefix("\ufeff").removeprefix("ï»¿").lstrip("\x1e \t\r\n")
     if text.startswith("<"):
         for pattern, what, todo in _MARKUP:
@@ -123,13 +107,13 @@ def detect_format(head: bytes, origin: InputFile) -> Kind:
     return "json" if _JSON.match(text) else "text"
 
 
-def decompressed(kind: Kind, binary: IO[bytes]) -> IO[bytes] | None:
+def decompressed(kind: str, binary: IO[bytes]) -> IO[bytes] | None:
     """The stream that is packed in one; None: this kind is not packed."""
     return cast(IO[bytes], io.BufferedReader(_UNPACKERS[kind](binary))) if kind in _UNPACKERS else None
 
 
 @contextmanager
-def on_disk(origin: InputFile, binary: IO[bytes], kind: Kind) -> Iterator[IO[bytes]]:
+def on_disk(origin: InputFile, binary: IO[bytes], kind: str) -> Iterator[IO[bytes]]:
     """A file with a name for readers that go to and fro: the stream itself where it is the file, else a copy of it."""
     ending = ".gpkg" if kind == "geopackage" else ""  # GDAL goes by it
     if binary is origin.raw and origin.path.name.lower().endswith(ending):
@@ -181,20 +165,11 @@ def is_workbook(archive: zipfile.ZipFile, origin: InputFile) -> bool:
     return any(name.startswith("xl/") for name in names)
 
 
-def zip_members(archive: zipfile.ZipFile) -> Members:
-    """The files in a zip."""
-    return {info.filename: partial(archive.open, info) for info in archive.infolist() if not info.is_dir()}
-
-
-def tar_members(archive: tarfile.TarFile) -> Members:
-    """The files in a tar."""
-    return {info.name: partial(_extracted, archive, info) for info in archive.getmembers() if info.isfile()}
-
-
-def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    found = archive.extractfile(info)
-    assert found is not None  # it is a file
-    return found
+def members_of(archive: zipfile.ZipFile | tarfile.TarFile) -> Members:
+    """The files in an archive: name → what opens it."""
+    if isinstance(archive, zipfile.ZipFile):
+        return {info.filename: partial(archive.open, info) for info in archive.infolist() if not info.is_dir()}
+    return {info.name: partial(archive.extractfile, info) for info in archive.getmembers() if info.isfile()}
 
 
 def no_readable_file(origin: InputFile, names: Sequence[str]) -> DataError:
@@ -207,10 +182,3 @@ def no_readable_file(origin: InputFile, names: Sequence[str]) -> DataError:
 
 def _refused(origin: InputFile, what: str, todo: str) -> DataError:
     return DataError(f"{origin}: is {what}, which is not read. {todo}")
-
-
-def _is_dbase(head: bytes) -> bool:
-    """Whether the first bytes are a version of dBASE, a date, the size of a header that ends as it must, and zeros."""
-    if head[0] not in (0x02, 0x03, 0x30, 0x31, 0x43, 0x83, 0x8B, 0xF5) or head[12:14] != bytes(2):
-        return False
-    return 1 <= head[2] <= 12 and 1 <= head[3] <= 31 and int.from_bytes(head[8:10], "little") % 32 in (0, 1)

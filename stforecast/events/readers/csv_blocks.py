@@ -1,8 +1,8 @@
 """A block of whole lines of a CSV file → the mapped columns of its records as Arrow texts.
 
-Records that stand on one line of their own, with every quote around a whole field, go through Arrow's reader. All other
-lines (bare, doubled and open quotes, fields with line ends, short and long rows, blank lines, repeated headers) go
-through `records`, which decides what they are; both ways agree on what both can read.
+Records in which every quote opens or closes a whole field go through Arrow's reader. Lines that are no such record
+(bare quotes, short and long rows, blank lines, repeated headers) go through `parse_lines`, which decides what they are,
+and so does the whole block where a quote is never closed; both ways agree on what both can read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from stforecast.events.readers.csv_records import BOM, Records, parse_lines
+from stforecast.events.readers.csv_records import BOM, QUOTE, Records, parse_lines
 
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
@@ -35,13 +35,13 @@ class CsvLayout:
 class CsvTable:
     """Records of one block in the order of their lines: texts [r] by field, lines [r], and what is broken.
 
-    problem: (row, reason, text) of each record that cannot be read; its texts are "".
+    broken: (line, reason, text) of each record that cannot be read; its texts are "".
     used: bytes of the block that were dealt with, and `passed` the lines in them.
     """
 
     texts: dict[str, pa.Array]
     lines: np.ndarray
-    problem: list[tuple[int, str, str]]
+    broken: list[tuple[int, str, str]]
     used: int
     passed: int
 
@@ -54,89 +54,55 @@ def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> Csv
         layout: how records are written.
         first: the number of the first line in the file.
         final: the file ends with this block.
+
+    Returns:
+        The records that end in the block; `used` tells where the rest begins, which is for the next block.
     """
-    starts = _starts(block)
-    if not block or not _is_regular(block, starts):
+    text = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(text == _NEWLINE) + 1
+    starts = np.concatenate([[0], ends, [] if block.endswith(b"\n") else [len(block)]]).astype(np.int64)
+    quotes = np.flatnonzero(text == _QUOTE)
+    opens = np.flatnonzero(np.searchsorted(quotes, starts) % 2 == 0)  # lines that begin outside of a quoted field
+    edges = starts[opens]  # of the records; behind the last one there is at most an unfinished record
+    used, passed = int(edges[-1]), int(opens[-1])
+    misplaced = np.searchsorted(edges, _misplaced(text, quotes, layout.delimiter), side="right") - 1
+    largest = np.diff(np.append(edges, len(text))).max()
+    lone_returns = block.count(b"\r") > block.count(b"\r\n")
+    open_end = (misplaced == len(opens) - 1).any() or (final and used < len(block))
+    if not block or lone_returns or open_end or largest > csv.field_size_limit():
         return _by_line(block, layout, first, final)
-    plain = np.ones(len(starts) - 1, bool)  # lines that are not left to the careful parser
-    careful, used, behind = Records(), len(block), 0
-    quoted = _QUOTE in block
-    for line in _oddly_quoted(block, starts, layout.delimiter) if quoted else ():
-        if line < behind:
-            continue
-        records = _record(block, starts, line, layout, first, final)
-        if records.used == 0:  # unfinished: the next block has the rest of it
-            used = int(starts[line])
-            plain[line:] = False
-            break
-        behind = line + records.used
-        plain[line:behind] = False
-        careful.extend(records)
-    lines = np.flatnonzero(plain)
-    text = block if plain.all() else b"".join(block[starts[line] : starts[line + 1]] for line in lines.tolist())
+    plain = np.ones(len(opens) - 1, bool)
+    plain[misplaced] = False
+    kept = np.flatnonzero(plain)
+    whole_lines = block[:used] if plain.all() else b"".join(block[edges[at] : edges[at + 1]] for at in kept.tolist())
     try:
-        columns, wrong = _arrow(text, layout, quoted)
+        columns, wrong = _arrow(whole_lines, layout)
     except pa.ArrowInvalid:
         return _by_line(block, layout, first, final)
-    whole = np.ones(len(lines), bool)
-    whole[wrong] = False
+    plain[kept[wrong]] = False
     doubtful = _doubtful(columns, layout)
     if doubtful.any():
         columns = {field: texts.filter(pa.array(~doubtful)) for field, texts in columns.items()}
-        whole[np.flatnonzero(whole)[doubtful]] = False
-    for line in lines[~whole].tolist():
-        one = [block[starts[line] : starts[line + 1]].decode()]
-        careful.extend(parse_lines(one, layout.header, layout.delimiter, first + line, True))
-    passed = int(np.searchsorted(starts, used))
-    return _merged(columns, first + lines[whole], careful, layout, used, passed)
+        plain[np.flatnonzero(plain)[doubtful]] = False
+    lines, apart = first + opens[:-1], Records()
+    for at in np.flatnonzero(~plain).tolist():
+        one = [block[edges[at] : edges[at + 1]].decode()]
+        apart.extend(parse_lines(one, layout.header, layout.delimiter, int(lines[at]), True))
+    if (np.diff(opens)[~plain] > 1).any() or any(reason == QUOTE for _, reason, _ in apart.broken):
+        return _by_line(block, layout, first, final)  # an open quote may reach into the lines behind it
+    return _merged(columns, lines[plain], apart, layout, used, passed)
 
 
-def _is_regular(block: bytes, starts: np.ndarray) -> bool:
-    """Whether lines end with \\n or \\r\\n alone and no field is larger than the careful parser takes."""
-    text, ends = np.frombuffer(block, np.uint8), starts[1:] - 1
-    paired = (text[ends] == _NEWLINE) & (text[np.maximum(ends - 1, 0)] == _RETURN)
-    lonely = np.count_nonzero(text == _RETURN) - np.count_nonzero(paired)
-    return lonely == 0 and np.diff(starts).max() <= csv.field_size_limit()
-
-
-def _starts(block: bytes) -> np.ndarray:
-    """Where each line begins, and the end of the block."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE) + 1
-    return np.concatenate([[0], ends, [] if block.endswith(b"\n") else [len(block)]]).astype(np.int64)
-
-
-def _oddly_quoted(block: bytes, starts: np.ndarray, delimiter: str) -> list[int]:
-    """Lines in which not every quote opens or closes a whole field."""
-    text = np.frombuffer(block, np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
-    line = np.searchsorted(starts, quotes, side="right") - 1
-    place = np.arange(len(quotes)) - np.searchsorted(line, line)  # of a quote among those of its line
-    opens = place % 2 == 0
-    before, behind = text[np.maximum(quotes - 1, 0)], text[np.minimum(quotes + 1, len(text) - 1)]
+def _misplaced(text: np.ndarray, quotes: np.ndarray, delimiter: str) -> np.ndarray:
+    """Where quotes do not open or close a whole field, nor are one of two that stand for one."""
     edge = ord(delimiter)
-    good = np.where(
-        opens,
-        (before == edge) | (quotes == starts[line]),
-        (behind == edge) | (behind == _NEWLINE) | (behind == _RETURN) | (quotes + 1 == len(text)),
-    )
-    last = np.append(line[1:] != line[:-1], True)
-    good &= ~(last & opens)  # a quote that opens a field is followed by another in its line
-    return np.unique(line[~good]).tolist()
+    before, behind = text[np.maximum(quotes[::2] - 1, 0)], text[np.minimum(quotes[1::2] + 1, len(text) - 1)]
+    opening = np.isin(before, (edge, _QUOTE, _NEWLINE))
+    closing = np.isin(behind, (edge, _QUOTE, _NEWLINE, _RETURN))
+    return np.concatenate([quotes[::2][~opening], quotes[1::2][~closing]])
 
 
-def _record(block: bytes, starts: np.ndarray, line: int, layout: CsvLayout, first: int, final: bool) -> Records:
-    """What the careful parser makes of the record at `line`; nothing is used of it if it has no end."""
-    end, size = len(starts) - 1, 1
-    while True:
-        until = min(line + size, end)
-        text = io.StringIO(block[starts[line] : starts[until]].decode(), newline="")
-        records = parse_lines(text.readlines(), layout.header, layout.delimiter, first + line, final and until == end)
-        if records.used or until == end:
-            return records
-        size *= 2
-
-
-def _arrow(block: bytes, layout: CsvLayout, quoted: bool) -> tuple[dict[str, pa.Array], list[int]]:
+def _arrow(block: bytes, layout: CsvLayout) -> tuple[dict[str, pa.Array], list[int]]:
     """The mapped columns of the rows with as many fields as the header, and the indices of all other rows."""
     wrong: list[int] = []
 
@@ -156,7 +122,7 @@ def _arrow(block: bytes, layout: CsvLayout, quoted: bool) -> tuple[dict[str, pa.
         arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
         arrow_csv.ParseOptions(
             delimiter=layout.delimiter,
-            quote_char='"' if quoted else False,
+            newlines_in_values=True,
             ignore_empty_lines=False,
             invalid_row_handler=note,
         ),
@@ -196,20 +162,15 @@ def _merged(
     columns: dict[str, pa.Array], lines: np.ndarray, apart: Records, layout: CsvLayout, used: int, passed: int
 ) -> CsvTable:
     """Both kinds of records in the order of their lines."""
-    if not apart.rows and not apart.broken:
-        return CsvTable(columns, lines, [], used, passed)
-    lines = np.concatenate([lines, apart.lines, [line for line, _, _ in apart.broken]]).astype(np.int64)
-    order = np.argsort(lines, kind="stable")
-    blank = [""] * len(apart.broken)
-    texts = {}
-    for field, index in layout.found.items():
-        more = pa.array([row[index] for row in apart.rows] + blank, pa.large_string())
-        texts[field] = pa.concat_arrays([columns[field], more]).take(pa.array(order))
-    row_of = np.empty(len(order), np.int64)
-    row_of[order] = np.arange(len(order))
-    places = row_of[len(order) - len(apart.broken) :].tolist()
-    problem = [(row, reason, text) for row, (_, reason, text) in zip(places, apart.broken, strict=True)]
-    return CsvTable(texts, lines[order], sorted(problem), used, passed)
+    if apart.rows or apart.broken:
+        lines = np.concatenate([lines, apart.lines, [line for line, _, _ in apart.broken]]).astype(np.int64)
+        order = np.argsort(lines, kind="stable")
+        lines = lines[order]
+        rows = [*apart.rows, *([""] * len(layout.header) for _ in apart.broken)]
+        for field, index in layout.found.items():
+            more = pa.array([row[index] for row in rows], pa.large_string())
+            columns[field] = pa.concat_arrays([columns[field], more]).take(pa.array(order))
+    return CsvTable(columns, lines, apart.broken, used, passed)
 
 
 def header_of(line: str) -> tuple[list[str], str]:

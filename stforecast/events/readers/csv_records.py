@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 SHORT = "short row"
 LONG = "long row"
@@ -33,23 +34,6 @@ class Records:
         self.broken += more.broken
 
 
-class _Feed:
-    """Lines from `at` on; knows whether the reader asked for one more than there are (an open quote)."""
-
-    def __init__(self, lines: list[str], at: int) -> None:
-        self.lines, self.at, self.ended = lines, at, False
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self.at >= len(self.lines):
-            self.ended = True
-            raise StopIteration
-        self.at += 1
-        return self.lines[self.at - 1]
-
-
 def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int, final: bool) -> Records:
     """Parse physical lines.
 
@@ -61,10 +45,16 @@ def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int,
         final: the file ends with these lines.
     """
     out = Records()
+    ended = False  # whether the reader asked for one line more than there are: a quote is open
+
+    def lines_from(start: int) -> Iterator[str]:
+        nonlocal ended
+        yield from islice(lines, start, None)
+        ended = True
+
     while out.used < len(lines):
-        start = out.used
-        feed = _Feed(lines, start)
-        reader = csv.reader(feed, delimiter=delimiter)
+        start, ended = out.used, False
+        reader = csv.reader(lines_from(start), delimiter=delimiter)
         while out.used < len(lines):
             try:
                 row = next(reader)
@@ -73,10 +63,10 @@ def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int,
                 size = 2
             else:
                 size = start + reader.line_num - out.used
-                if feed.ended and not final:
+                if ended and not final:
                     return out
             text = lines[out.used]
-            is_open = feed.ended or (size > 1 and len(row) != len(header))
+            is_open = ended or (size > 1 and len(row) != len(header))
             last = lines[out.used + (0 if is_open else size - 1)]
             unfinished = not last.endswith(("\n", "\r"))  # only the last line of a file has no end
             if is_open:  # the quote swallowed the lines behind it: refuse its line, read the others anew

@@ -32,7 +32,7 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
         if final:
             text = _without_footer(text, layout)
         table = parse_block(text, layout, first, final)
-        yield origin.chunk(table.texts, table.lines, table.problem)
+        yield origin.chunk(table.texts, table.lines, table.broken)
         rest = text[table.used :]
         first += table.passed
 

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -90,11 +90,11 @@ def _read(origin: InputFile, binary: IO[bytes], depth: int = 1) -> Iterator[Chun
             yield from _sound(origin, _FILES[kind], file)
     elif kind == "tar":
         with tarfile.open(fileobj=binary, mode="r:") as archive:
-            yield from _members(origin, containers.tar_members(archive), depth)
+            yield from _members(origin, containers.members_of(archive), depth)
     else:
         with zipfile.ZipFile(binary) as archive:
             if not containers.is_workbook(archive, origin):
-                yield from _members(origin, containers.zip_members(archive), depth)
+                yield from _members(origin, containers.members_of(archive), depth)
                 return
         binary.seek(0)
         yield from workbooks.chunks(origin, binary)
@@ -119,4 +119,4 @@ def _members(origin: InputFile, members: containers.Members, depth: int) -> Iter
                 yield from _sound(member, vector.shapefile, path)
         else:
             with members[name]() as binary:
-                yield from _read(member, cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, binary))), depth + 1)
+                yield from _read(member, io.BufferedReader(binary), depth + 1)
