@@ -1,6 +1,6 @@
 """Where the rows of a chunk are: coordinates in columns of their own, or both in one text, → degrees.
 
-Stated rules, counted under `mended` where they apply:
+Stated rules, counted under `corrected` where they apply:
 - longitudes from 180 to 360 are those of a circle that begins at Greenwich: 360 less;
 - coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
 """
@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
 from stforecast.events.row_audit import RowAudit
-from stforecast.events.rules import PlaceRules
 
 NEAR = 1.5e-5
 """Degrees (a metre) within which a place is one of `source.default_places`."""
@@ -44,10 +44,10 @@ _LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "l
 NOWHERE = (math.nan, math.nan)
 
 
-def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], rules: PlaceRules) -> tuple[np.ndarray, np.ndarray]:
+def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
     shown = [texts[name] for name in ("latitude", "longitude", "location")]
-    y, x = (_coordinates(texts[name], rules.crs) for name in ("latitude", "longitude"))
+    y, x = (_coordinates(texts[name], source.crs) for name in ("latitude", "longitude"))
     if not is_empty(texts["location"]).all():
         which, distinct = factorize(texts["location"])
         both = np.array([parse_point(text) for text in distinct.to_pylist()])[which]
@@ -59,20 +59,20 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], rules: PlaceRul
     audit.refuse(unread & written, outcomes.UNREADABLE_PLACE, *shown)
     audit.refuse(unread | ((np.abs(x) <= 1) & (np.abs(y) <= 1)), outcomes.NO_PLACE, *shown)
     x, y = np.where(audit.open, x, np.nan), np.where(audit.open, y, np.nan)
-    longitude, latitude = to_degrees(x, y, rules.crs)
+    longitude, latitude = to_degrees(x, y, source.crs)
     beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
     longitude = np.where(beyond, longitude - 360, longitude)
-    outside = audit.open & ~in_bounds(longitude, latitude, rules.bounds)
-    if outside.any() and rules.bounds:
-        other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), rules.crs)
-        exchanged = outside & in_bounds(*other, rules.bounds)
+    outside = audit.open & ~in_bounds(longitude, latitude, source.bounds)
+    if outside.any() and source.bounds:
+        other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
+        exchanged = outside & in_bounds(*other, source.bounds)
         longitude, latitude = np.where(exchanged, other, (longitude, latitude))
         outside &= ~exchanged
-        audit.mend(exchanged, outcomes.EXCHANGED)
+        audit.correct(exchanged, outcomes.EXCHANGED)
     audit.refuse(outside, outcomes.OUTSIDE, *shown)
-    audit.mend(beyond, "longitude above 180")
-    if rules.default_places != "found":
-        audit.leave_out(is_at_any(latitude, longitude, rules.default_places), outcomes.DEFAULT_PLACE)
+    audit.correct(beyond, "longitude above 180")
+    if source.default_places != "found":
+        audit.leave_out(is_at_any(latitude, longitude, source.default_places), outcomes.DEFAULT_PLACE)
     return latitude, longitude
 
 

@@ -7,42 +7,63 @@ decided on a few narrow columns (`Keys`), so that the rows themselves may lie on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
-from stforecast.events.parsing.text_columns import codes_in, hash_texts, to_arrow
+from stforecast.events.parsing.text_columns import codes_in, hash_texts
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY
-from stforecast.events.rules import TimeRules
 
 COVERED = 0.1  # a month belongs to a file's coverage if it has this share of a typical month's events
 
 
 @dataclass(frozen=True)
-class Keys:
-    """What tells rows [r] apart, in reading order. `event` and `incident` are hashes of texts; 0: no text.
+class Hashes:
+    """A 64-bit hash for every text of a column [r], equal for equal texts and, as was checked, only then.
 
-    same_event, same_incident: the first row with the same text. ids: the event ids of some rows. number: the function
-    behind `event` and `incident`.
+    numbers: the hashes; 0: no text. first: the first row with the same text. key: of the hash. texts: the texts of some
+    rows.
     """
 
-    event: np.ndarray
-    incident: np.ndarray
-    same_event: np.ndarray
-    same_incident: np.ndarray
+    numbers: np.ndarray
+    first: np.ndarray
+    key: int
+    texts: Callable[[np.ndarray], pa.Array]
+
+    @staticmethod
+    def of(numbers: Callable[[int], np.ndarray], texts: Callable[[np.ndarray], pa.Array]) -> Hashes:
+        """The hashes of a column by the first key under which no two texts share one.
+
+        Args:
+            numbers: the hashes of all rows [r] under a key.
+            texts: the texts of some rows.
+        """
+        for key in count():
+            found = numbers(key)
+            first = first_occurrence(found)
+            rows = np.flatnonzero((first != np.arange(len(first))) & (found != 0))
+            if texts(rows).equals(texts(first[rows])):
+                return Hashes(found, first, key, texts)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What tells rows [r] apart, in reading order."""
+
+    event: Hashes
+    incident: Hashes
     offence: np.ndarray  # into the distinct offences
     category: np.ndarray
     occurred: np.ndarray  # µs
     file: np.ndarray
-    ids: Callable[[np.ndarray], pa.Array]
-    number: Callable[[pa.Array], np.ndarray]
 
 
 @dataclass
@@ -72,21 +93,21 @@ class Selection:
             self.rows = self.rows[~which]
 
 
-def select_events(keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array, times: TimeRules) -> Selection:
+def select_events(keys: Keys, withdrawals: pa.Table, offences: pa.Array, source: Source) -> Selection:
     """The events among cleaned rows: unique ids, no withdrawn reports, within coverage, one an incident and category.
 
     Args:
         keys: of the rows.
         withdrawals: incident_id and offence, as texts.
         offences: the distinct ones, as `Keys.offence` numbers them.
-        times: of which days rows are kept.
+        source: of which days rows are kept.
 
     Returns:
         The events, sorted by time of occurrence; rows at the same time in reading order.
     """
     selection = _unique_ids(keys)
     selection.leave_out(_withdrawn(selection.rows, keys, withdrawals, offences), outcomes.WITHDRAWN)
-    selection.leave_out(_not_covered(keys.occurred[selection.rows], times), outcomes.NOT_COVERED)
+    selection.leave_out(_not_covered(keys.occurred[selection.rows], source), outcomes.NOT_COVERED)
     selection.rows = selection.rows[np.argsort(keys.occurred[selection.rows], kind="stable")]
     again = _repeats_an_incident(selection.rows, keys)
     selection.rows, selection.merged = selection.rows[~again], int(again.sum())
@@ -98,19 +119,19 @@ def _unique_ids(keys: Keys) -> Selection:
 
     Equal rows of one file are several events; those of overlapping exports are the same events again.
     """
-    selection, first = Selection(np.arange(len(keys.event))), keys.same_event
+    selection, first = Selection(np.arange(len(keys.category))), keys.event.first
     repeated = first != selection.rows
     if not repeated.any():
         return selection
     # only the rows that share their id with another matter
     rows = np.flatnonzero(np.isin(first, first[repeated]))
     number = pd.DataFrame({"file": keys.file[rows], "first": first[rows]}).groupby(["file", "first"]).cumcount()
-    for row, name, n in zip(rows.tolist(), keys.ids(rows).to_pylist(), number.tolist(), strict=True):
+    for row, name, n in zip(rows.tolist(), keys.event.texts(rows).to_pylist(), number.tolist(), strict=True):
         if n and name.startswith("#"):
             selection.renamed[row] = f"{name}-{n}"
     if selection.renamed:
-        event = keys.event.copy()
-        event[list(selection.renamed)] = keys.number(pa.array(selection.renamed.values(), pa.string()))
+        event = keys.event.numbers.copy()
+        event[list(selection.renamed)] = hash_texts(pa.array(selection.renamed.values(), pa.string()), keys.event.key)
         first = first_occurrence(event)
     again = first != selection.rows
     same_file = keys.file[again] == keys.file[first[again]]
@@ -118,56 +139,51 @@ def _unique_ids(keys: Keys) -> Selection:
     return selection
 
 
-def _withdrawn(rows: np.ndarray, keys: Keys, withdrawals: pd.DataFrame, offences: pa.Array) -> np.ndarray:
+def _withdrawn(rows: np.ndarray, keys: Keys, withdrawals: pa.Table, offences: pa.Array) -> np.ndarray:
     """Rows that a withdrawal takes away: each takes one report of its incident and offence, the first read first."""
     out = np.zeros(len(rows), bool)
-    if withdrawals.empty:
+    if not len(withdrawals):
         return out
-    back = pd.DataFrame(
-        {
-            "incident": keys.number(to_arrow(withdrawals["incident_id"])),
-            "offence": codes_in(to_arrow(withdrawals["offence"]), offences),
-        }
-    )
-    some = np.flatnonzero(np.isin(keys.incident[rows], back["incident"]))
-    reports = pd.DataFrame({"incident": keys.incident[rows[some]], "offence": keys.offence[rows[some]]})
-    number = reports.groupby(["incident", "offence"]).cumcount()
-    most = reports.join(back.value_counts().rename("number"), on=["incident", "offence"])["number"].fillna(0)
-    out[some] = (number < most).to_numpy()
+    incident, offence = (withdrawals.column(name).combine_chunks() for name in ("incident_id", "offence"))
+    by = ["incident", "offence"]
+    back = pd.DataFrame({"incident": hash_texts(incident, keys.incident.key), "offence": codes_in(offence, offences)})
+    some = np.flatnonzero(np.isin(keys.incident.numbers[rows], back["incident"]))
+    reports = pd.DataFrame(dict(zip(by, (keys.incident.numbers[rows[some]], keys.offence[rows[some]]), strict=True)))
+    most = reports.join(back.value_counts().rename("number"), on=by)["number"].fillna(0)
+    out[some] = (reports.groupby(by).cumcount() < most).to_numpy()
     return out
 
 
-def _not_covered(occurred: np.ndarray, times: TimeRules) -> np.ndarray:
+def _not_covered(occurred: np.ndarray, source: Source) -> np.ndarray:
     """Stragglers [e] years before (or after) what the file really covers, where the user chose no period.
 
     A yearly file also holds a few old occurrences that were reported late; taken at their word they would stretch the
     time axis by decades of hours without data. A typical month is the median over events of their month's events.
     """
     outside = np.zeros(len(occurred), bool)
-    if not occurred.size or (times.first_day and times.last_day):
+    if not occurred.size or (source.first_day and source.last_day):
         return outside
-    days = to_local(occurred, times.time_zone) // DAY
+    days = to_local(occurred, source.zone) // DAY
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     lowest = int(month.min())
     counts = np.bincount(month - lowest)
     full = np.flatnonzero((counts > 0) & (counts >= COVERED * np.median(counts[month - lowest]))) + lowest
-    if times.first_day is None:
+    if source.first_day is None:
         outside |= month < full.min()
-    if times.last_day is None:
+    if source.last_day is None:
         outside |= month > full.max() + 1  # the newest month may just have begun
     return outside
 
 
 def _repeats_an_incident(rows: np.ndarray, keys: Keys) -> np.ndarray:
     """Rows [e] of an incident and category of which an earlier one is there: together they are one event."""
-    first = keys.same_incident
+    first = keys.incident.first
     shared = np.zeros(len(first), bool)
     shared[first[first != np.arange(len(first))]] = True
-    some = np.flatnonzero(shared[first[rows]] & (keys.incident[rows] != 0))
-    kinds = int(keys.category.max(initial=0)) + 1
-    pair = first[rows[some]] * kinds + keys.category[rows[some]]
+    some = np.flatnonzero(shared[first[rows]] & (keys.incident.numbers[rows] != 0))
+    pair = pd.DataFrame({"incident": first[rows[some]], "category": keys.category[rows[some]]})
     out = np.zeros(len(rows), bool)
-    out[some[first_occurrence(pair) != np.arange(len(pair))]] = True
+    out[some] = pair.duplicated()
     return out
 
 
@@ -177,30 +193,3 @@ def first_occurrence(numbers: np.ndarray) -> np.ndarray:
     first = np.zeros(len(distinct), np.int64)
     first[which[::-1]] = np.arange(len(which) - 1, -1, -1)
     return first[which]
-
-
-def hash_columns(
-    columns: Callable[[Callable[[pa.Array], np.ndarray]], tuple[np.ndarray, ...]],
-    texts: Sequence[Callable[[pa.Array], pa.Array]],
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], Callable[[pa.Array], np.ndarray]]:
-    """A 64-bit hash for every text of some columns, equal for equal texts and, as is checked, only then.
-
-    Args:
-        columns: makes the columns of hashes by a hash.
-        texts: for each column, the texts of some rows of it.
-
-    Returns:
-        The columns of hashes, for each column the first row with the same text, and the hash.
-    """
-    for key in count():
-        number = partial(hash_texts, key=key)
-        found = columns(number)
-        first = tuple(first_occurrence(numbers) for numbers in found)
-        if all(map(_are_alike, found, first, texts)):
-            return found, first, number
-    raise AssertionError
-
-
-def _are_alike(numbers: np.ndarray, first: np.ndarray, texts: Callable[[pa.Array], pa.Array]) -> bool:
-    rows = np.flatnonzero((first != np.arange(len(first))) & (numbers != 0))
-    return texts(pa.array(rows)).equals(texts(pa.array(first[rows])))

@@ -1,6 +1,6 @@
 """When a row's offence occurred, until when, and when it was reported: UTC instants, with what is wrong booked.
 
-Stated rules, counted under `mended` where they apply:
+Stated rules, counted under `corrected` where they apply:
 - repeated and missing hours: see `parsing.time_zones`;
 - a report dated exactly at local midnight, however written, is a day without a time: known at the end of that day;
 - reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
@@ -12,20 +12,25 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.dates import NAT, ORDERS
 from stforecast.events.parsing.text_columns import is_empty, map_texts
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import BAD_OFFSET, BAD_TIME_OF_DAY, DAY, SECOND
-from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
+from stforecast.events.parsing.timestamp_columns import (
+    ParsedTimes,
+    TimeFormat,
+    parse_date_and_time,
+    parse_times,
+)
 from stforecast.events.parsing.timestamps import is_month
 from stforecast.events.row_audit import RowAudit
-from stforecast.events.rules import TimeRules
 from stforecast.events.time_formats import DAY_IN_UTC, OTHER_OFFSET
 
 # Placeholders for "unknown" (1899-12-30, 1900-01-01, 1970-01-01, 1980-01-01) lie before this day, and the coverage of
@@ -58,13 +63,13 @@ class TimeColumns:
     audit: RowAudit
     texts: Mapping[str, pa.Array]
     present: Collection[str]
-    rules: TimeRules
+    source: Source
     time_format: TimeFormat
     limit: int
 
     def occurred(self) -> tuple[np.ndarray, np.ndarray]:
         """Instants of occurrence (µs) [r], `NAT` where the row is refused, and the ends of spans written with them."""
-        audit, rules, zone = self.audit, self.rules, self.rules.time_zone
+        audit, source, zone = self.audit, self.source, self.source.zone
         columns = self._columns("occurred")
         for column in columns:
             audit.refuse(is_empty(column), outcomes.NO_TIME, *columns)
@@ -72,26 +77,23 @@ class TimeColumns:
         wall, offset = found.wall, found.offset
         self._note_evidence(found)
         self._refuse_unread(found, columns)
-        audit.refuse(wall < _micros(min(FLOOR, rules.first_day or FLOOR)), outcomes.TOO_OLD, *columns)
-        audit.await_until(wall[audit.open & (wall > self.limit + 2 * DAY)] - 2 * DAY)
-        # before the conversion, which ends with the year 9999
-        audit.refuse(wall > self.limit + 2 * DAY, outcomes.FUTURE, *columns)
+        audit.refuse(wall < _micros(min(FLOOR, source.first_day or FLOOR)), outcomes.TOO_OLD, *columns)
+        self._refuse_future(wall, 2 * DAY, columns)  # before the conversion, which ends with the year 9999
         wall = np.where(audit.open, wall, NAT)
-        occurred, repeated, missing = to_utc(wall, offset, zone, rules.times_are)
-        audit.await_until(occurred[audit.open & (occurred > self.limit)])
-        audit.refuse(occurred > self.limit, outcomes.FUTURE, *columns)
-        if rules.first_day:
-            audit.leave_out(occurred < day_start(rules.first_day, zone), outcomes.OTHER_PERIOD)
-        if rules.last_day:
-            audit.leave_out(occurred >= day_end(rules.last_day, zone), outcomes.OTHER_PERIOD)
-        audit.mend(found.timeless, "occurred on a day without time")
+        occurred, repeated, missing = to_utc(wall, offset, zone, source.times_are)
+        self._refuse_future(occurred, 0, columns)
+        if source.first_day:
+            audit.leave_out(occurred < day_start(source.first_day, zone), outcomes.OTHER_PERIOD)
+        if source.last_day:
+            audit.leave_out(occurred >= day_end(source.last_day, zone), outcomes.OTHER_PERIOD)
+        audit.correct(found.timeless, "occurred on a day without time")
         rows = np.flatnonzero((offset != NAT) & (offset != 0) & audit.open)
-        if rules.times_are is None and rows.size:
+        if source.times_are is None and rows.size:
             foreign = to_local(occurred[rows], zone) - occurred[rows] != offset[rows]
-            audit.mend(self._mask(rows[foreign]), "an offset that the time zone has not")
-        audit.mend(repeated, "occurred in the repeated hour")
-        audit.mend(missing, "occurred in the missing hour")
-        return occurred, to_utc(np.where(audit.open, found.until, NAT), offset, zone, rules.times_are)[0]
+            audit.correct(self._mask(rows[foreign]), "an offset that the time zone has not")
+        audit.correct(repeated, "occurred in the repeated hour")
+        audit.correct(missing, "occurred in the missing hour")
+        return occurred, to_utc(np.where(audit.open, found.until, NAT), offset, zone, source.times_are)[0]
 
     def until(self, occurred: np.ndarray, written: np.ndarray) -> np.ndarray:
         """Ends of the spans (µs) [r], `NAT` where there is none.
@@ -103,28 +105,34 @@ class TimeColumns:
         found = self._parse_optional(self._columns("occurred_until"), outcomes.UNREAD_END)
         # the last instant of an end that is a day
         wall = np.where(found.timeless & (found.wall != NAT), found.wall + DAY - 1, found.wall)
-        until = to_utc(wall, found.offset, self.rules.time_zone, self.rules.times_are)[0]
+        until = to_utc(wall, found.offset, self.source.zone, self.source.times_are)[0]
         until = np.where(until == NAT, written, until)
         backwards = (until != NAT) & (until < occurred)
-        self.audit.mend(backwards, "end before start")
+        self.audit.correct(backwards, "end before start")
         return np.where(backwards, NAT, until)
 
     def reported(self, occurred: np.ndarray) -> np.ndarray:
         """When rows became known (µs) [r], `NAT` where nothing tells; never before they occurred."""
-        found, zone = self._parse_optional((self.texts["reported"],), outcomes.UNREAD_REPORT), self.rules.time_zone
-        reported = to_utc(found.wall, found.offset, zone, self.rules.times_are)[0]
+        found, zone = self._parse_optional((self.texts["reported"],), outcomes.UNREAD_REPORT), self.source.zone
+        reported = to_utc(found.wall, found.offset, zone, self.source.times_are)[0]
         rows = np.flatnonzero(reported != NAT)
         day = to_local(reported[rows], zone) // DAY * DAY
         begins = reported[rows] == _local_to_utc(day, zone)
-        if self.rules.times_are is None:  # a day that was given the mark of UTC on its way: the day as it is written
+        if self.source.times_are is None:  # a day that was given the mark of UTC on its way: the day as it is written
             marked = (found.offset[rows] != NAT) & (found.wall[rows] % DAY == 0)
             day, begins = np.where(marked, found.wall[rows], day), begins | marked
         rows, day = rows[begins], day[begins]
         reported[rows] = _local_to_utc(day + DAY - 1, zone)  # the last instant of that day, not the first of the next
-        self.audit.mend(self._mask(rows), "reported on a day without time")
+        self.audit.correct(self._mask(rows), "reported on a day without time")
         early = (reported != NAT) & (reported < occurred)
-        self.audit.mend(early, outcomes.EARLY)
+        self.audit.correct(early, outcomes.EARLY)
         return np.where(early, occurred, reported)
+
+    def _refuse_future(self, instants: np.ndarray, slack: int, columns: tuple[pa.Array, ...]) -> None:
+        """Refuse rows later than the present by more than `slack` (µs), until the present has reached them."""
+        later = instants > self.limit + slack
+        self.audit.await_until(instants[self.audit.open & later] - slack)
+        self.audit.refuse(later, outcomes.FUTURE, *columns)
 
     def _columns(self, field: str) -> tuple[pa.Array, ...]:
         """The column of a field, and that of its time of day where the file has one."""
@@ -139,14 +147,16 @@ class TimeColumns:
 
     def _note_evidence(self, found: ParsedTimes) -> None:
         """Count what times of occurrence tell of how they are to be read."""
-        audit, read = self.audit, self.audit.open & (found.wall != NAT)
+        facts, read = self.audit.facts, self.audit.open & (found.wall != NAT)
         timeless = int((found.timeless & (found.wall != NAT)).sum())
-        audit.count("rows", Counter(given=int(audit.open.sum()), timeless=timeless))
-        orders = found.orders[audit.open]
-        audit.count("orders", _frequencies(orders[orders != 0]))
-        audit.count("minutes", _frequencies(found.wall[read] % DAY // (60 * SECOND)))
-        for name, counts in found.evidence.items():
-            audit.count(name, counts)
+        orders = found.orders[self.audit.open]
+        of_rows = {
+            "rows": {"filled": int(self.audit.open.sum()), "timeless": timeless},
+            "orders": _frequencies(orders[orders != 0]),
+            "minutes": _frequencies(found.wall[read] % DAY // (60 * SECOND)),
+        }
+        for name, counts in {**of_rows, **found.evidence}.items():
+            facts.count(name, counts)
 
     def _refuse_unread(self, found: ParsedTimes, columns: tuple[pa.Array, ...]) -> None:
         unread = self.audit.open & (found.wall == NAT)
@@ -170,10 +180,10 @@ class TimeColumns:
         found = self._parse(columns, filled)
         possible = (found.wall > _micros(dt.date(1900, 1, 1))) & (found.wall < latest)
         audit.await_until(found.wall[filled & (found.wall >= latest)] - 2 * DAY)
-        audit.mend(filled & ~possible, what)
-        audit.count(what, Counter(given=int(filled.sum()), unread=int((filled & ~possible).sum())))
+        audit.correct(filled & ~possible, what)
+        audit.facts.count(what, {"filled": int(filled.sum()), "unread": int((filled & ~possible).sum())})
         audit.example(what, filled & ~possible, columns[0])
-        return replace(found, wall=np.where(possible, found.wall, NAT))
+        return found._replace(wall=np.where(possible, found.wall, NAT))
 
     def _parse(self, columns: tuple[pa.Array, ...], rows: np.ndarray) -> ParsedTimes:
         """Times of some rows [r]; nothing is read of the others."""
@@ -183,39 +193,31 @@ class TimeColumns:
         else:
             read, day = parse_date_and_time(some[0], some[1], self.time_format)
             self._count_beside(read, day)
-            if self.rules.times_are is None:
+            if self.source.times_are is None:
                 self._as_local_days(read, day, rows, columns[0])
                 self._note_other_offsets(read, rows, columns[1])
 
-        def placed(values: np.ndarray, blank: int) -> np.ndarray:
-            out = np.full(len(rows), blank, values.dtype)
-            out[rows] = values
-            return out
-
-        orders = placed(read.orders, 0)
+        found = read.placed(rows)
         for kind in np.unique(read.orders[read.orders != 0]).tolist():
-            self.audit.example(str(kind), orders == kind, columns[0])
-        wall, offset, until = (placed(values, NAT) for values in (read.wall, read.offset, read.until))
-        return ParsedTimes(
-            wall, offset, until, orders, placed(read.wrong, 0), placed(read.timeless, False), read.evidence
-        )
+            self.audit.example(str(kind), found.orders == kind, columns[0])
+        return found
 
     def _count_beside(self, read: ParsedTimes, day: ParsedTimes) -> None:
         """Count the times of day that stand behind the days and are others than those in the column beside."""
         behind = day.wall % DAY
         differ = (read.wall != NAT) & ~day.timeless & (behind != 0) & (behind != read.wall % DAY)
-        self.audit.count("beside", _frequencies(behind[differ] // (60 * SECOND)))
+        self.audit.facts.count("beside", _frequencies(behind[differ] // (60 * SECOND)))
 
     def _as_local_days(self, read: ParsedTimes, day: ParsedTimes, rows: np.ndarray, shown: pa.Array) -> None:
         """Where a day beside a time of day is an instant: local midnight is that local day; any other is a question,
         but for days that no event may have: publishers wrote those by the rules that summer time had later."""
         marked = np.flatnonzero((day.offset != NAT) & (read.wall != NAT))
-        local = to_local(day.wall[marked] - day.offset[marked], self.rules.time_zone)
+        local = to_local(day.wall[marked] - day.offset[marked], self.source.zone)
         midnight = local % DAY == 0
         moved = np.where(midnight, local - day.wall[marked] // DAY * DAY, 0)
         for values in (read.wall, read.until):
             values[marked] = np.where(values[marked] == NAT, NAT, values[marked] + moved)
-        recent = day.wall[marked] >= _micros(self.rules.first_day or FLOOR)
+        recent = day.wall[marked] >= _micros(self.source.first_day or FLOOR)
         asked = self._mask(np.flatnonzero(rows)[marked[~midnight & recent]])
         self.audit.example(DAY_IN_UTC, asked, shown)
 
@@ -223,7 +225,7 @@ class TimeColumns:
         """An offset behind a time of day tells nothing of the day beside it, unless it is the city's own."""
         marked = np.flatnonzero((read.offset != NAT) & (read.wall != NAT))
         wall = read.wall[marked]
-        other = wall - _local_to_utc(wall, self.rules.time_zone) != read.offset[marked]
+        other = wall - _local_to_utc(wall, self.source.zone) != read.offset[marked]
         self.audit.example(OTHER_OFFSET, self._mask(np.flatnonzero(rows)[marked[other]]), shown)
 
 

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
+from stforecast.events.facts import Facts
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
-from stforecast.events.rules import TimeRules
-from stforecast.events.time_formats import TextEvidence
 
 MINUTES = 1440
 LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20
@@ -50,30 +50,41 @@ CHANCE = 5.0
 """Standard errors beyond which a difference is none of chance."""
 
 
-def check_times(files: Mapping[str, TextEvidence], rules: TimeRules) -> None:
+def check_times(files: Mapping[str, Facts], source: Source) -> None:
     """Stop where the times of day cannot be right, in a file or in all of them together.
 
     Args:
         files: what the texts of each file tell.
+        source: effective source section.
 
     Raises:
         DataError: days without times, a clock that lost AM and PM, or times that seem to be UTC and not local.
     """
-    everything = TextEvidence.total(files.values())
     names = list(files)
-    together = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-    for name, evidence in [*files.items(), (together, everything)]:
-        minutes = minutes_of_day(evidence)
-        _check_days(name, minutes, evidence, rules)
-        if rules.times_are is None:
-            _check_zone(name, minutes, evidence, rules)
+    together = " … ".join(dict.fromkeys((names[0], names[-1])))
+    for name, facts in [*files.items(), (together, Facts.total(files.values()))]:
+        _check_days(name, facts, source)
+        if source.times_are is None and (how := likelier_clock(facts, source)):
+            marked = "local time, although they bear a mark of UTC"
+            raise DataError(
+                f"{name}: by their hours of the day the reports fit a city's day much better as "
+                f"{marked if how == 'local' else 'UTC than as local time'}. Set source.times_are to utc or to local, "
+                "as the publisher writes its times."
+            )
 
 
-def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], rules: TimeRules) -> Iterator[str]:
-    """Sentences on what may be wrong with the hours of the events [e]; category numbers `names`."""
-    local = to_local(occurred, rules.time_zone)
+def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
+    """Sentences on what may be wrong with the hours of a record.
+
+    Args:
+        occurred: instants of the events (µs) [e].
+        category: their categories [e], numbers into `names`.
+        source: names the time zone.
+    """
+    local = to_local(occurred, source.zone)
     everything = count_by_minute(local)
-    for minute, share in _defaults(everything):
+    known = dict(_defaults(everything))
+    for minute, share in known.items():
         yield (
             f"{share:.0%} of the reports are at {_clock(minute)} exactly, far more than around it: there it stands for "
             "an unknown time, and the hour's risk is too high by as much."
@@ -85,35 +96,33 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], rul
             f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
             "so: check source.time_zone and source.times_are."
         )
-    known = dict(_defaults(everything))
     for number, name in enumerate(names):
         minutes = count_by_minute(local[category == number])
-        total, hours = minutes.sum(), minutes.reshape(24, 60).sum(axis=1)
-        if total < LEAST_OF_ONE:
-            continue
-        if values_needed(minutes) == 1 or (
-            total >= LEAST and (values_needed(minutes) <= FEW_TIMES or values_needed(hours) == 1)
-        ):
+        total, few = minutes.sum(), values_needed(minutes)
+        hour_alone = values_needed(minutes.reshape(24, 60).sum(axis=1)) == 1
+        if total >= LEAST_OF_ONE and (few == 1 or (total >= LEAST and (few <= FEW_TIMES or hour_alone))):
             most = int(minutes.argmax())
             yield (
                 f"Category {name}: {minutes[most] / total:.0%} of its reports are at {_clock(most)} exactly. "
                 "Their hours are not known, and its forecast by hour says nothing."
             )
-            continue
-        for minute, share in _defaults(minutes) if len(names) > 1 else ():
-            if minute not in known:
-                yield (
-                    f"Category {name}: {share:.0%} of its reports are at {_clock(minute)} exactly, far more than "
-                    "around it: there it stands for an unknown time."
-                )
+        elif len(names) > 1:
+            for minute, share in _defaults(minutes):
+                if minute not in known:
+                    yield (
+                        f"Category {name}: {share:.0%} of its reports are at {_clock(minute)} exactly, far more than "
+                        "around it: there it stands for an unknown time."
+                    )
 
 
-def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> None:
+def _check_days(file: str, facts: Facts, source: Source) -> None:
+    """Stop where a publisher gives days, parts of the day, or half a clock."""
+    minutes = _minutes_of_day(facts)
     total, few = int(minutes.sum()), values_needed(minutes)
     advice = (
         "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
     )
-    timeless = evidence.number("rows", "timeless")
+    timeless = facts.of("rows")["timeless"]
     if total and timeless >= MOST * total:
         raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
     midnight = few == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
@@ -126,55 +135,39 @@ def _check_days(file: str, minutes: np.ndarray, evidence: TextEvidence, rules: T
             f"written, so the publisher gives {what} and {advice}"
         )
     after = int(minutes[13 * 60 :].sum())
-    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and rules.clock != "24_hour":
+    if total >= LEAST_OF_HALVES and after < AFTERNOON * total and source.clock != "24_hour":
         raise DataError(
             f"{file}: of {total:,} times of day {after:,} are after 12:59, so AM and PM are lost. Export the file with "
             "AM and PM, or with hours from 0 to 23; if the times are right, set source.clock to 24_hour."
         )
 
 
-def _check_zone(file: str, minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> None:
-    """Stop where times that are taken as local fit a city's day much better as UTC, or the other way."""
-    if how := likelier_clock(minutes, evidence, rules):
-        marked = "local time, although they bear a mark of UTC"
-        raise DataError(
-            f"{file}: by their hours of the day the reports fit a city's day much better as "
-            f"{marked if how == 'local' else 'UTC than as local time'}. Set source.times_are to utc or to local, as "
-            "the publisher writes its times."
-        )
-
-
-def likelier_clock(minutes: np.ndarray, evidence: TextEvidence, rules: TimeRules) -> Literal["UTC", "local"] | None:
-    """What times must be taken as to fit a city's day much better than as they are read.
+def likelier_clock(facts: Facts, source: Source) -> Literal["UTC", "local"] | None:
+    """What times must be taken as to fit a city's day much better than as they are read; None where nothing does.
 
     Args:
-        minutes: times as they are written by minute of the day [1440].
-        evidence: whether they bear a mark of UTC.
+        facts: what their texts tell.
+        source: names the time zone.
     """
-    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(rules.time_zone))
+    minutes = _minutes_of_day(facts)
+    january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.zone))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
         return None
-    fits: dict[Literal["UTC", "local"], float] = {
-        "local": rhythm_fit(minutes),
-        "UTC": rhythm_fit(np.roll(minutes, ahead)),
-    }
-    marked = evidence.number("kinds", "in UTC") > minutes.sum() / 2
-    other: Literal["UTC", "local"] = "local" if marked else "UTC"
-    better = fits[other] - fits["UTC" if marked else "local"]
-    return other if fits[other] > GOOD and _is_better(better, minutes.sum()) else None
+    as_local, as_utc = rhythm_fit(minutes), rhythm_fit(np.roll(minutes, ahead))
+    if facts.of("kinds")["in UTC"] > minutes.sum() / 2:  # read as UTC
+        return "local" if as_local > GOOD and _is_better(as_local - as_utc, minutes.sum()) else None
+    return "UTC" if as_utc > GOOD and _is_better(as_utc - as_local, minutes.sum()) else None
 
 
 def _is_better(gain: float, reports: int) -> bool:
     return gain > BETTER and gain * reports > EVIDENCE
 
 
-def minutes_of_day(evidence: TextEvidence) -> np.ndarray:
+def _minutes_of_day(facts: Facts) -> np.ndarray:
     """Times as they are written by minute of the day [1440]."""
-    minutes = np.zeros(MINUTES, np.int64)
-    for minute, rows in evidence.counts.get("minutes", {}).items():
-        minutes[int(minute)] += rows
-    return minutes
+    found = facts.of("minutes")
+    return np.array([found[str(minute)] for minute in range(MINUTES)], np.int64)
 
 
 def count_by_minute(wall: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from stforecast.config.workspace import Workspace
 from stforecast.events.assemble import Partitions, SelectedEvents
 from stforecast.events.checks import check, notes
 from stforecast.events.clean_files import FileCleaner
+from stforecast.events.facts import Findings
 from stforecast.events.input_files import absent, content_hashes, source_files, source_stamp, stamp_of
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.time_zones import to_local
@@ -23,7 +24,7 @@ from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.partitions import replace_partitions
 from stforecast.events.rules import IngestRules
 from stforecast.events.schema import SCHEMA, EventTable, save_rejects
-from stforecast.events.sources import wildcard
+from stforecast.events.sources import category_lookup, wildcard
 from stforecast.files import sweep, write_json
 
 __all__ = ["ingest", "source_files", "source_stamp"]
@@ -51,7 +52,7 @@ def ingest(
     """
     workspace = Workspace(config.root, config.city)
     silver, now = silver or workspace.silver, now or pd.Timestamp.now("UTC")
-    rules = IngestRules.of(config.source)
+    rules, findings = IngestRules.of(config.source), Findings()
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or absent(workspace.bronze)
     hashes = content_hashes(paths, workspace.hashes)
     silver.parent.mkdir(parents=True, exist_ok=True)
@@ -59,34 +60,31 @@ def ingest(
     sweep(silver)
     with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
         cleaner = FileCleaner(rules, now, silver / "parts", Path(fresh))
-        cleaned, formats, format_notes, format_doubts = cleaner.clean_all(dict(zip(paths, hashes, strict=True)))
+        cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings)
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
-        partitions = Partitions.of(cleaned[::-1], rules.category_names)  # of an id the last file's row counts
-        events = partitions.select(rules)
-        doubts, ordinary = check(events, rules, cleaned, silver)
+        partitions = Partitions(cleaned[::-1], rules)  # of an id the last file's row counts
+        events = partitions.select()
+        check(events, rules, cleaned, silver, findings)
         summary = summarise(events, rules)
-        sources = [partition.facts["source"] for partition in cleaned]
-        order = rules.times.date_order
-        if order is None and events.counts.evidence.orders():
-            order = formats[paths[0]].order
+        sources = [partition.source for partition in cleaned]
+        order = rules.source.date_order or (formats[paths[0]].order if events.facts.orders() else None)
         meta = {
             "schema": SCHEMA,
             "city": config.city,
             "stamp": stamp_of(paths, hashes, rules),
             "ingested_at": now.isoformat(),
             "sources": sources,
-            "time_zone": rules.times.time_zone,
+            "time_zone": rules.source.time_zone,
             "date_order": order,
             **summary,
             "notes": [
                 *(note for source in sources for note in source["notes"]),
-                *format_notes,
-                *ordinary,
+                *findings.notes,
                 *notes(events, summary, rules, cleaned),
             ],
-            "doubts": [*format_doubts, *doubts],
+            "doubts": findings.doubts,
         }
-        save_rejects(silver, events.counts.rejects)
+        save_rejects(silver, events.rejects)
         partitions.write(silver / "events.parquet", events.selection)
         write_json(silver / "ingest.json", meta)
         replace_partitions(silver / "parts", cleaned)
@@ -96,8 +94,9 @@ def ingest(
 
 def summarise(events: SelectedEvents, rules: IngestRules) -> dict[str, Any]:
     """Counts and shares of an ingest, as they stand in ingest.json."""
-    counts, occurred, names = events.counts, events.occurred, rules.category_names
-    seconds = to_local(occurred, rules.times.time_zone) % DAY // SECOND
+    facts, occurred, names = events.facts, events.occurred, rules.category_names
+    offences, lookup = facts.of("offences"), category_lookup(rules.source)
+    seconds = to_local(occurred, rules.source.zone) % DAY // SECOND
     per_category = np.bincount(events.category, minlength=len(names)).tolist()
     first, last = (occurred[0], occurred[-1]) if occurred.size else (NAT, NAT)
     return {
@@ -110,17 +109,17 @@ def summarise(events: SelectedEvents, rules: IngestRules) -> dict[str, Any]:
         "at_midnight": _share(seconds == 0),
         "at_noon": _share(seconds == 12 * 3600),
         "on_the_hour": _share(seconds % 3600 == 0),
-        "rows_read": counts.rows,
+        "rows_read": facts.rows,
         "merged": events.selection.merged,
-        "due": counts.due,
-        "rejected": {str(reason): int(number) for reason, number in counts.rejects["reason"].value_counts().items()},
-        "left_out": dict(counts.left_out.most_common()),
-        "mended": dict(counts.mended.most_common()),
+        "due": facts.due,
+        "rejected": events.rejects["reason"].value_counts().to_dict(),
+        "left_out": dict(facts.of("left_out").most_common()),
+        "corrected": dict(facts.of("corrected").most_common()),
         "offences": [
-            {"offence": offence, "category": category, "rows": number}
-            for (offence, category), number in counts.offences.most_common()
+            {"offence": offence, "category": lookup(offence), "rows": number}
+            for offence, number in offences.most_common()
         ],
-        "patterns_without_offences": _unmatched(rules.categories, [offence for offence, _ in counts.offences]),
+        "patterns_without_offences": _unmatched(rules.source.categories, list(offences)),
     }
 
 

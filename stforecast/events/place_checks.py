@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events.coordinates import is_projected, to_degrees
-from stforecast.events.rules import PlaceRules
+from stforecast.events.facts import Findings
 
 MILLIONTHS = 1_000_000
 TURN = 360 * MILLIONTHS
@@ -43,8 +44,11 @@ class DefaultPlace(NamedTuple):
     category: int
     place: int
     share: float
-    latitude: float
-    longitude: float
+
+    @property
+    def degrees(self) -> str:
+        """Latitude and longitude, as they stand in a configuration."""
+        return "[{:.6f}, {:.6f}]".format(*unpack_places(np.array(self.place)))
 
 
 def pack_places(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -59,58 +63,58 @@ def unpack_places(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return y / MILLIONTHS, (x - TURN // 2) / MILLIONTHS
 
 
-def check_places(place: np.ndarray, rules: PlaceRules) -> tuple[list[str], list[str]]:
+def check_places(place: np.ndarray, source: Source, findings: Findings) -> None:
     """Stop where the places cannot be those of the time zone.
 
     Args:
         place: `pack_places` places of the events [e].
-
-    Returns:
-        Sentences on what is doubtful, and on what is most often right.
+        source: effective source section.
+        findings: takes what is doubtful, and what is most often right.
 
     Raises:
         DataError: hardly any place lies in the time zone, and none near it.
     """
-    zone = rules.time_zone
-    if rules.bounds or not len(place):
-        return [], []
+    zone = source.zone
+    if source.bounds or not len(place):
+        return
     some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
     latitude, longitude = unpack_places(some)
     middle = _middle(latitude, longitude)
-    found = zone_at(*middle)
-    where = f"source.time_zone: the places are around {_named(*middle)}, where the time zone is {found}"
+    found, around = zone_at(*middle), f"places are around {_named(*middle)}"
+    where = f"source.time_zone: the {around}, where the time zone is {found} and not {zone}."
     if _offsets(zone) is None:
-        if _offsets(found) is None:
-            return [], []
-        raise DataError(
-            f"{where} and not {zone}. Set it so; source.times_are says whether the publisher writes UTC. (Bounds "
-            "around the places, source.bounds, confirm that all is right.)"
-        )
+        if _offsets(found) is not None:
+            raise DataError(
+                f"{where} Set it so; source.times_are says whether the publisher writes UTC. (Bounds around the "
+                "places, source.bounds, confirm that all is right.)"
+            )
+        return
     if _share_in(zone, latitude, longitude) >= MATCHING:
         away = _km_to_city(zone, *middle)
-        if away is None or away <= FAR_KM:
-            return [], []
-        notes = [
-            f"The places are around {_named(*middle)}, {away:,.0f} km from the city that names the time zone {zone}. "
-            "If that is right, source.bounds says so; if not, check source.crs and the columns of the coordinates."
-        ]
-        return (notes, []) if is_projected(rules.crs) else ([], notes)
-    for what, (y, x) in _others(latitude, longitude, rules):
+        if away > FAR_KM:
+            (findings.doubts if is_projected(source.crs) else findings.notes).append(
+                f"The {around}, {away:,.0f} km from the city that names the time zone {zone}. If that is right, "
+                "source.bounds says so; if not, check source.crs and the columns of the coordinates."
+            )
+        return
+    for what, (x, y) in _misread(latitude, longitude, source):
         if _share_in(zone, y, x) >= MATCHING:
-            hint = " Set source.bounds: what lies in them only exchanged is exchanged." if rules.in_one_column else ""
-            raise DataError(f"{where} and not {zone}. They would be in {zone} with {what}. Correct that.{hint}")
-    around = [(middle[0] + dy, middle[1] + dx) for dy in (-BORDER, 0, BORDER) for dx in (-BORDER, 0, BORDER)]
-    if _share_in(zone, *np.transpose(around)) > 0:
-        return [f"The places are around {_named(*middle)}, at the border of {zone}: check source.time_zone."], []
-    raise DataError(
-        f"{where} and not {zone}. Check source.time_zone, source.crs and which columns hold the coordinates; bounds "
-        "around the city (source.bounds) confirm that all is right."
-    )
+            advice = " Set source.bounds: what lies in them only exchanged is exchanged."
+            raise DataError(
+                f"{where} They would be in {zone} with {what}. Correct that.{advice if source.columns.location else ''}"
+            )
+    near = [(middle[0] + dy, middle[1] + dx) for dy in (-BORDER, 0, BORDER) for dx in (-BORDER, 0, BORDER)]
+    if not _share_in(zone, *np.transpose(near)):
+        raise DataError(
+            f"{where} Check source.time_zone, source.crs and which columns hold the coordinates; bounds around the "
+            "city (source.bounds) confirm that all is right."
+        )
+    findings.doubts.append(f"The {around}, at the border of {zone}: check source.time_zone.")
 
 
-def place_outliers(place: np.ndarray, rules: PlaceRules) -> np.ndarray:
+def place_outliers(place: np.ndarray, source: Source) -> np.ndarray:
     """Places [e] so far from the middle of all that they are another city's; none where bounds say what is right."""
-    if rules.bounds or not len(place):
+    if source.bounds or not len(place):
         return np.zeros(len(place), bool)
     latitude, longitude = unpack_places(place)
     far = _km(*_middle(latitude, longitude), latitude, longitude) > OUTLIER_KM
@@ -131,8 +135,7 @@ def find_default_places(place: np.ndarray, category: np.ndarray, categories: int
             (top[:-1] >= DEFAULT_RATIO * top[1:]) & (top[:-1] >= max(DEFAULT_EVENTS, DEFAULT_SHARE * total))
         )
         for which in order[: steps[-1] + 1] if steps.size else ():
-            y, x = unpack_places(mine[which])
-            found.append(DefaultPlace(number, int(mine[which]), float(counts[which] / total), float(y), float(x)))
+            found.append(DefaultPlace(number, int(mine[which]), float(counts[which] / total)))
     return found
 
 
@@ -149,31 +152,29 @@ def describe_default_places(found: Sequence[DefaultPlace], names: Sequence[str])
     for place in found:
         yield (
             f"Category {names[place.category]}: {place.share:.0%} of its reports are at one coordinate, "
-            f"[{place.latitude:.6f}, {place.longitude:.6f}], far more than at any other: it may stand for an unknown "
-            "place (a head office, a centroid). source.default_places leaves such places out."
+            f"{place.degrees}, far more than at any other: it may stand for an unknown place (a head office, a "
+            "centroid). source.default_places leaves such places out."
         )
 
 
-def _others(
-    latitude: np.ndarray, longitude: np.ndarray, rules: PlaceRules
+def _misread(
+    latitude: np.ndarray, longitude: np.ndarray, source: Source
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Where the places would be if the source section were wrong in one of the usual ways."""
-    if rules.crs is None:
-        yield "latitude and longitude exchanged (source.columns)", (longitude, latitude)
-        yield "the other sign of the longitude", (latitude, -longitude)
-        yield "the other sign of the latitude", (-latitude, longitude)
+    """Longitudes and latitudes of the places if the source section were wrong in one of the usual ways."""
+    exchanged = "latitude and longitude exchanged (source.columns)"
+    if source.crs is None:
+        yield exchanged, (latitude, longitude)
+        yield "the other sign of the longitude", (-longitude, latitude)
+        yield "the other sign of the latitude", (longitude, -latitude)
         return
     from pyproj import CRS, Transformer
 
-    x, y = Transformer.from_crs("EPSG:4326", rules.crs, always_xy=True).transform(longitude, latitude)
-    there = to_degrees(np.asarray(y), np.asarray(x), rules.crs)
-    yield "latitude and longitude exchanged (source.columns)", (there[1], there[0])
-    utm = CRS.from_user_input(rules.crs).utm_zone
-    if utm and (found := re.fullmatch(r"([0-9]+)([NS])", utm)):
+    x, y = Transformer.from_crs("EPSG:4326", source.crs, always_xy=True).transform(longitude, latitude)
+    yield exchanged, to_degrees(y, x, source.crs)
+    if found := re.fullmatch(r"([0-9]+)([NS])", CRS.from_user_input(source.crs).utm_zone or ""):
         for number in (int(found[1]) - 1, int(found[1]) + 1):
             code = f"EPSG:{'326' if found[2] == 'N' else '327'}{number:02d}"
-            there = to_degrees(np.asarray(x), np.asarray(y), code)
-            yield f"source.crs {code} (the zone beside it)", (there[1], there[0])
+            yield f"source.crs {code} (the zone beside it)", to_degrees(x, y, code)
 
 
 def _share_in(zone: str, latitude: np.ndarray, longitude: np.ndarray) -> float:
@@ -201,10 +202,10 @@ def _offsets(zone: str) -> tuple[timedelta | None, ...] | None:
     return tuple(datetime(2023, month, 15, tzinfo=there).utcoffset() for month in range(1, 13))
 
 
-def _km_to_city(zone: str, latitude: float, longitude: float) -> float | None:
-    """Kilometres to the city that a time zone is named after."""
+def _km_to_city(zone: str, latitude: float, longitude: float) -> float:
+    """Kilometres to the city that a time zone is named after; 0 where the database does not know it."""
     if not (row := row_of_zone(zone)):
-        return None
+        return 0.0
     y, x = (_degrees_of(text) for text in re.findall(r"[-+][0-9]+", row[1]))
     return float(_km(y, x, latitude, longitude))
 

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path, read_json, write_json
+from stforecast.files import atomic_path, read_json
 
 SCHEMA = 1
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
@@ -43,6 +43,10 @@ DTYPES: dict[str, Any] = {
     "arrest": "boolean",
 }
 COLUMNS = tuple(DTYPES)
+ARROW_SCHEMA = pa.Schema.from_pandas(
+    pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in DTYPES.items()}), preserve_index=False
+)
+"""Of events.parquet, with what pandas wants to know of it."""
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
@@ -93,16 +97,13 @@ class EventTable:
         """The configuration's categories in its order, with or without events."""
         return tuple(self.meta["categories"])
 
-    def save(self, folder: Path, rejects: pd.DataFrame) -> None:
-        """Write events, rejects and counts; `ingest.json` comes last and says that the rest is whole."""
-        save_rejects(folder, rejects)
-        with atomic_path(folder / "events.parquet") as temporary:
-            self.frame.to_parquet(temporary, index=False, compression="zstd")
-        write_json(folder / "ingest.json", self.meta)
-
     @staticmethod
-    def open(folder: Path) -> EventTable:
-        """Read a saved table.
+    def open(folder: Path, whole: bool = False) -> EventTable:
+        """Open a saved table.
+
+        Args:
+            folder: that holds it.
+            whole: whether all of it is read and checked at once.
 
         Raises:
             ArtefactError: it is absent, damaged, half-written or of another version.
@@ -113,16 +114,11 @@ class EventTable:
         meta = read_json(folder / "ingest.json")
         if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
             raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {AGAIN}")
+        meta.setdefault("corrected", meta.pop("mended", {}))  # as it was called before
         rows = _tried(pq.read_metadata, path).num_rows
         if rows != meta.get("events"):
             raise ArtefactError(f"{path}: {rows} events, but ingest.json says {meta.get('events')}. {AGAIN}")
-        return EventTable(path, meta)
-
-    @staticmethod
-    def open_whole(folder: Path) -> EventTable:
-        """The same, read and checked at once."""
-        table = EventTable.open(folder)
-        return EventTable(table.frame, table.meta)
+        return EventTable(_read(path, None) if whole else path, meta)
 
 
 def _read(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
@@ -131,9 +127,9 @@ def _read(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
     return _tried(pq.read_table, path, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
 
 
-def _tried(time_format: Callable[..., Any], path: Path, **how: Any) -> Any:
+def _tried(read: Callable[..., Any], path: Path, **how: Any) -> Any:
     try:
-        return time_format(path, **how)
+        return read(path, **how)
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}") from error
 

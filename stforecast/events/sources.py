@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 
 from stforecast.config.sections import PRESETS, Columns, Source
 from stforecast.errors import ConfigError
@@ -46,16 +45,13 @@ def offences_of(source: Source) -> dict[str, list[str]]:
     return {name: source.categories.get(name, []) for name in category_names(source)}
 
 
-def category_lookup(categories: Mapping[str, Sequence[str]], other: str | None) -> Callable[[str], str | None]:
+def category_lookup(source: Source) -> Callable[[str], str | None]:
     """A function from an offence to its category (None: in no category). The first group that names it wins."""
-    groups = [(category, [wildcard(pattern) for pattern in patterns]) for category, patterns in categories.items()]
+    groups = {category: list(map(wildcard, patterns)) for category, patterns in source.categories.items()}
 
-    @lru_cache(maxsize=65536)
     def category_of(offence: str) -> str | None:
-        for category, patterns in groups:
-            if any(pattern.fullmatch(offence) for pattern in patterns):
-                return category
-        return other
+        mine = (name for name, patterns in groups.items() if any(pattern.fullmatch(offence) for pattern in patterns))
+        return next(mine, source.other)
 
     return category_of
 

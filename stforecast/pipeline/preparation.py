@@ -56,7 +56,7 @@ class Preparation:
             if facts is None or pd.Timestamp.now("UTC").value // 1000 >= facts.get("due", 0):
                 return None
             # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
-            return EventTable.open_whole(silver) if replace_damaged else EventTable.open(silver)
+            return EventTable.open(silver, whole=replace_damaged)
 
         if (found := self._current(current, replace_damaged)) is not None:
             self.say(f"ingest: {silver} is up to date")

@@ -100,7 +100,7 @@ def _made_from(store: Store, grid: int) -> str | None:
 def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
     """What the service tells of the record: counts of the ingest, and how late reports come."""
     meta, frame = table.meta, table.frame
-    keys = ("ingested_at", "rows_read", "events", "events_by_category", "rejected", "left_out", "mended")
+    keys = ("ingested_at", "rows_read", "events", "events_by_category", "rejected", "left_out", "corrected")
     newest = frame[frame["occurred_at"] >= frame["occurred_at"].max() - pd.Timedelta(days=365)]
     hours = (newest["reported_at"] - newest["occurred_at"]).dropna().dt.total_seconds() / 3600
     lag = {"median_hours": hours.median(), "p90_hours": hours.quantile(0.9), "reports": len(hours)}

@@ -12,7 +12,7 @@ from stforecast.cube import Cube, Series
 def summary(meta: dict[str, Any]) -> list[str]:
     """What an ingest counted, as lines."""
     lines = []
-    for key in ("rejected", "left_out", "mended"):
+    for key in ("rejected", "left_out", "corrected"):
         counts = meta.get(key)
         if isinstance(counts, dict):
             lines += [f"{key.replace('_', ' ')}: {count:,} {reason}" for reason, count in counts.items() if count]

@@ -35,10 +35,10 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
     """What became of the publisher's rows, in words and as a table."""
     counts, read = notes["events"], meta["rows_read"]
     kept, outside, in_gaps = counts["kept"], counts["outside_area"] + counts["outside_axis"], counts.get("in_gaps", 0)
-    refused, left, mended = (sum(meta[key].values()) for key in ("rejected", "left_out", "mended"))
+    refused, left, corrected = (sum(meta[key].values()) for key in ("rejected", "left_out", "corrected"))
     rows = [("read from the publisher's files", "", read)]
-    for what, key in (("refused", "rejected"), ("left out", "left_out"), ("mended and kept", "mended")):
-        if key == "mended" and meta["merged"]:
+    for what, key in (("refused", "rejected"), ("left out", "left_out"), ("corrected", "corrected")):
+        if key == "corrected" and meta["merged"]:
             rows.append(("joined with an incident of the same category", "", meta["merged"]))
         rows += [(what, reason, number) for reason, number in meta[key].items()]
     rows += [("events, outside the hexagons or the period", "", outside)] if outside else []
@@ -53,7 +53,7 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
     }
     lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
     text = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
-    text += f"{mended:,} values were mended. " if mended else ""
+    text += f"{corrected:,} values were corrected. " if corrected else ""
     text += f"Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
     return [Text(text), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]

@@ -4,12 +4,12 @@ import csv
 import datetime as dt
 import io
 import tempfile
-from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from stforecast.events import outcomes
 from stforecast.events.assemble import Partitions
 from stforecast.events.clean import clean, merge
 from stforecast.events.event_times import FLOOR
+from stforecast.events.facts import Facts
 from stforecast.events.partitions import Partition
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.rules import IngestRules
@@ -43,8 +44,23 @@ def chunk(*rows, first=2):
     return frame.assign(file="f.csv", line=np.arange(first, first + len(rows)), problem=problem, value="")
 
 
+@dataclass
+class Result:
+    """What became of rows, as frames."""
+
+    events: pd.DataFrame
+    rejects: pd.DataFrame
+    facts: Facts
+
+    def __getattr__(self, name):
+        return self.facts.of(name)
+
+
 def run(*rows, source=SOURCE):
-    return clean(chunk(*rows), IngestRules.of(source), NOW)
+    found = clean(chunk(*rows), IngestRules.of(source), NOW)
+    return Result(
+        found.events.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get), found.rejects.to_pandas(), found.facts
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +107,7 @@ def test_a_whole_row():
     assert event[["offence", "category"]].tolist() == ["Theft", "property"]
 
 
-def test_what_is_mended_is_counted():
+def test_what_is_corrected_is_counted():
     cleaned = run(
         {"latitude": "-104.9", "longitude": "39.7"},
         {"reported": "4/1/2023 1:00:00 AM"},
@@ -100,7 +116,7 @@ def test_what_is_mended_is_counted():
         {"occurred": "11/6/2022 1:30:00 AM", "occurred_until": "12/31/9999 1:00:00 AM"},
         {"occurred": "3/13/2022 2:30:00 AM"},
     )
-    assert cleaned.mended == {
+    assert cleaned.corrected == {
         "exchanged axes": 1,
         "reported before it occurred": 1,
         "reported on a day without time": 1,
@@ -159,7 +175,7 @@ def test_groups_period_and_left_out_rows():
     assert cleaned.events["offence"].iloc[0] == "THEFT from auto"
     assert cleaned.left_out == {outcomes.NO_CATEGORY: 1, outcomes.OTHER_PERIOD: 2, outcomes.BLANK_ROW: 1}
     assert cleaned.rejects.empty
-    assert cleaned.offences["Drugs", None] == 1
+    assert cleaned.offences["Drugs"] == 1
 
 
 def test_the_first_group_wins_and_other_takes_the_rest():
@@ -184,26 +200,25 @@ def test_state_plane_feet_and_the_floor_below_a_chosen_first_day():
         source=plane,
     )
     assert np.allclose(cleaned.events[["latitude", "longitude"]], [38.6236, -90.1970], atol=2e-3)
-    assert cleaned.mended["exchanged axes"] == 1
+    assert cleaned.corrected["exchanged axes"] == 1
     assert cleaned.events["occurred_at"].min() < pd.Timestamp(FLOOR, tz="UTC")
 
 
 def deduplicated(cleaned, source=SOURCE):
     """What becomes of cleaned chunks by way of a partition on disk, as in an ingest."""
-    rules = IngestRules.of(source)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        partitions = Partitions.of([Partition.write(path / "part", "key", 0, cleaned, {})], rules.category_names)
-        found = partitions.select(rules)
+        partitions = Partitions([Partition.write(path / "part", "key", 0, cleaned, {})], IngestRules.of(source))
+        found = partitions.select()
         partitions.write(path / "events.parquet", found.selection)
         events = pd.read_parquet(path / "events.parquet")
     lines = merge(cleaned).events["line"].to_numpy()[found.selection.rows]
-    mended = found.counts.mended + Counter({"same incident": found.selection.merged})
-    return replace(found.counts, events=events.assign(line=lines), mended=mended)
+    found.facts.count("corrected", {"same incident": found.selection.merged})
+    return Result(events.assign(line=lines), found.rejects, found.facts)
 
 
 def settled(*rows, source=SOURCE):
-    return deduplicated([run(*rows, source=source)], source)
+    return deduplicated([clean(chunk(*rows), IngestRules.of(source), NOW)], source)
 
 
 def test_equal_rows_without_key_stay_apart_and_keep_their_ids():
@@ -217,7 +232,7 @@ def test_duplicate_ids_keep_the_first_row():
     assert out.events["offence"].tolist() == ["Theft", "Theft"]
     assert out.rejects[["line", "reason", "value"]].to_numpy().tolist() == [[3, outcomes.DUPLICATE, "1"]]
     other = chunk({"event_id": "2"}).assign(file="g.csv")
-    twice = [run({"event_id": "2"}), clean(other, IngestRules.of(SOURCE), NOW)]
+    twice = [clean(rows, IngestRules.of(SOURCE), NOW) for rows in (chunk({"event_id": "2"}), other)]
     assert deduplicated(twice).rejects["reason"].tolist() == [outcomes.OTHER_FILE]
 
 
@@ -229,7 +244,7 @@ def test_one_event_an_incident_and_category():
         {"incident_id": ""},
         {"incident_id": "null"},
     )
-    assert out.mended["same incident"] == 1
+    assert out.corrected["same incident"] == 1
     assert sorted(out.events["offence"]) == ["Assault 1", "Burglary", "Theft", "Theft"]
 
 
@@ -238,7 +253,7 @@ def test_a_withdrawal_cancels_one_report_of_its_incident_and_offence():
     out = settled(back, report, report, {**report, "offence": "Burglary"}, {"incident_id": "8", "count": "-1"})
     assert sorted(out.events["line"]) == [4]
     assert out.left_out == {outcomes.WITHDRAWAL: 2, outcomes.WITHDRAWN: 1}
-    assert out.mended["same incident"] == 1
+    assert out.corrected["same incident"] == 1
 
 
 def test_stragglers_do_not_stretch_the_axis():
@@ -258,7 +273,7 @@ def test_stragglers_do_not_stretch_the_axis():
 def test_dates_that_tell_the_order_of_day_and_month():
     rows = [{"occurred": "2023-05-01 1:00"}, {"reported": "5/6/2023 1:00"}, {"occurred": "5/13/2023 1:00"}]
     cleaned = run(*rows, {"occurred": "6/13/2023 1:00", "reported": "14/6/2023 1:00"})
-    assert cleaned.evidence.orders() == {
+    assert cleaned.facts.orders() == {
         1: ("f.csv", 4, "5/13/2023 1:00"),
         2: ("f.csv", 5, "14/6/2023 1:00"),
         3: ("f.csv", 3, BASE["occurred"]),
@@ -302,12 +317,9 @@ def test_any_chunk_size_gives_the_same(rows, size):
     many = deduplicated(parts, source)
     pd.testing.assert_frame_equal(once.events, many.events)
     pd.testing.assert_frame_equal(once.rejects, many.rejects)
-    assert (once.left_out, once.mended, once.offences, once.evidence, once.rows) == (
-        *(many.left_out, many.mended, many.offences, many.evidence),
-        many.rows,
-    )
+    assert once.facts == many.facts
     # every row is accounted for exactly once
-    assert len(rows) == len(once.events) + len(once.rejects) + once.left_out.total() + once.mended["same incident"]
+    assert len(rows) == len(once.events) + len(once.rejects) + once.left_out.total() + once.corrected["same incident"]
     EventTable(once.events[list(COLUMNS)], {"categories": ["property"]})
 
 

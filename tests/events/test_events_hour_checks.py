@@ -1,22 +1,21 @@
 """Times of day as a whole: what cannot be stops, what is doubtful is said, what is right passes without a word."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
+from stforecast.events.facts import Facts
 from stforecast.events.hour_checks import check_times, doubts
 from stforecast.events.parsing.time_zones import to_utc
 from stforecast.events.parsing.times_of_day import DAY, HOUR, SECOND
-from stforecast.events.rules import TimeRules
-from stforecast.events.time_formats import TextEvidence
 
 NAT = -(2**63)
-DENVER = TimeRules(time_zone="America/Denver")
+DENVER = Source(time_zone="America/Denver")
 # reports of a city by local hour: fewest from three to seven
 PROFILE = np.array([45, 35, 28, 20, 17, 17, 19, 26, 35, 42, 46, 48, 56, 50, 52, 56, 58, 60, 60, 58, 56, 55, 54, 50])
 
@@ -38,10 +37,10 @@ def evidence(wall, **kinds):
     """What a file of these wall clocks tells."""
     minutes = Counter((wall % DAY // (60 * SECOND)).tolist())
     counts = {"minutes": Counter({str(minute): n for minute, n in minutes.items()}), "kinds": Counter(kinds)}
-    return {"a.csv": TextEvidence(counts=counts)}
+    return {"a.csv": Facts(counts=counts)}
 
 
-def said(wall, category=None, names=("any",), source=DENVER):
+def doubts_of(wall, category=None, names=("any",), source=DENVER):
     category = np.zeros(len(wall), int) if category is None else category
     return list(doubts(instants(wall), category, names, source))
 
@@ -51,7 +50,7 @@ def said(wall, category=None, names=("any",), source=DENVER):
 def test_a_city_passes_without_a_word(seed, whole_hours):
     wall = city(4000, seed, whole_hours)
     check_times(evidence(wall), DENVER)
-    assert said(wall, np.arange(4000) % 2, ("a", "b")) == []
+    assert doubts_of(wall, np.arange(4000) % 2, ("a", "b")) == []
 
 
 @settings(deadline=None)
@@ -81,7 +80,7 @@ def test_a_lost_mark_of_the_afternoon_stops():
     lost = wall - hour * HOUR + ((hour + 11) % 12 + 1) * HOUR
     with pytest.raises(DataError, match=r"of 2,000 times of day 0 are after 12:59, so AM and PM are lost"):
         check_times(evidence(lost), DENVER)
-    check_times(evidence(lost), replace(DENVER, clock="24_hour", times_are="local"))
+    check_times(evidence(lost), DENVER.model_copy(update={"clock": "24_hour", "times_are": "local"}))
 
 
 def test_files_that_are_small_are_judged_together():
@@ -95,7 +94,7 @@ def test_files_that_are_small_are_judged_together():
 
 def test_dates_without_a_time_of_day_stop():
     with pytest.raises(DataError, match=r"a\.csv: 3 of 3 dates bear no time of day"):
-        check_times({"a.csv": TextEvidence(counts={"minutes": Counter({"0": 3}), "rows": Counter(timeless=3)})}, DENVER)
+        check_times({"a.csv": Facts(counts={"minutes": Counter({"0": 3}), "rows": Counter(timeless=3)})}, DENVER)
 
 
 def test_one_file_that_lost_it_is_named_among_others():
@@ -109,7 +108,7 @@ def test_one_file_that_lost_it_is_named_among_others():
 @pytest.mark.parametrize("zone", ["America/Denver", "America/New_York", "Asia/Tokyo", "Australia/Sydney"])
 def test_utc_that_is_taken_for_local_time_is_asked_for(zone):
     """Times in UTC that say nothing of it."""
-    source, wall = TimeRules(time_zone=zone), city(2000)
+    source, wall = Source(time_zone=zone), city(2000)
     utc = instants(wall, zone)  # what the publisher writes
     with pytest.raises(DataError, match=r"a\.csv: by their hours .* better as UTC than as local time"):
         check_times(evidence(utc), source)
@@ -131,7 +130,7 @@ def test_local_time_that_bears_a_mark_of_utc_is_asked_for():
 
 def test_a_stated_reading_is_not_asked_for_but_doubted():
     wall = city(4000)
-    source = replace(DENVER, times_are="utc")
+    source = DENVER.model_copy(update={"times_are": "utc"})
     check_times(evidence(wall), source)
     assert "hours would make them so" in "".join(doubts(wall, np.zeros(4000, int), ("any",), source))
 
@@ -140,13 +139,13 @@ def test_a_stated_reading_is_not_asked_for_but_doubted():
 def test_an_offence_with_hours_of_its_own_is_not_taken_for_utc(hours):
     rng = np.random.default_rng(0)
     wall = city(1000) // DAY * DAY + rng.choice(hours, 1000) * HOUR + rng.integers(0, 60, 1000) * 60 * SECOND
-    check_times(evidence(wall), TimeRules(time_zone="Europe/Madrid"))
+    check_times(evidence(wall), Source(time_zone="Europe/Madrid"))
 
 
 def test_default_times_are_said():
     wall = city(4000)
     wall[:400] -= wall[:400] % DAY
-    assert said(wall) == [
+    assert doubts_of(wall) == [
         "10% of the reports are at 00:00 exactly, far more than around it: there it stands for an unknown time, and "
         "the hour's risk is too high by as much."
     ]
@@ -155,7 +154,7 @@ def test_default_times_are_said():
 def test_a_category_without_hours_is_said_even_where_the_record_shows_little():
     wall, category = city(4000), (np.arange(4000) < 80).astype(int)
     wall[:80] -= wall[:80] % DAY
-    assert said(wall, category, ("theft", "person")) == [
+    assert doubts_of(wall, category, ("theft", "person")) == [
         "Category person: 100% of its reports are at 00:00 exactly. Their hours are not known, and its forecast by "
         "hour says nothing."
     ]
@@ -166,4 +165,4 @@ def test_few_reports_are_not_judged():
     check_times(evidence(wall), DENVER)
     wall = np.arange(40) * DAY + np.array([9, 12, 18])[np.arange(40) % 3] * HOUR
     check_times(evidence(wall), DENVER)
-    assert said(wall[:7], np.arange(7) % 2, ("a", "b")) == []
+    assert doubts_of(wall[:7], np.arange(7) % 2, ("a", "b")) == []

@@ -105,6 +105,10 @@ def test_writes_and_opens(tmp_path):
     assert again.meta["rows_read"] == 22
     rejects = pd.read_parquet(silver / "rejects.parquet")
     assert rejects.to_numpy().tolist() == [["a.csv", 22, "unreadable time", "never"]]
+    (silver / "ingest.json").write_text(
+        json.dumps({"mended" if k == "corrected" else k: v for k, v in again.meta.items()})
+    )
+    assert EventTable.open(silver).meta == again.meta  # written by an earlier version
     (silver / "events.parquet").write_bytes(b"PAR1")
     with pytest.raises(ArtefactError, match="cannot be read"):
         EventTable.open(silver)
@@ -181,14 +185,14 @@ def test_too_many_rejects_stop_the_run(tmp_path):
     assert len(ingest(city(tmp_path, max_rejects=0.1), now=NOW)) == 20
 
 
-def test_exchanged_axes_are_mended_for_a_minority_only(tmp_path):
+def test_exchanged_axes_are_corrected_for_a_minority_only(tmp_path):
     text = table().replace("39.7,-104.9", "38.71,-9.14")  # Lisbon: either order of the bounds is possible
     outside = "2023-05-21 1:00,50,50,Theft,21\n"
     message = r"source\.bounds: 20 of 21 places lie in \[38\.6, -9\.3, .*\] only .*\(west, south, east, north\)"
     stops(tmp_path, text + outside, message, False, bounds=(38.6, -9.3, 38.9, -9.0))
     bronze(tmp_path, text=text.replace("38.71,-9.14", "-9.14,38.71", 10))
     events = ingest(city(tmp_path, bounds=(-9.3, 38.6, -9.0, 38.9)), now=NOW)
-    assert events.meta["mended"] == {"exchanged axes": 10}
+    assert events.meta["corrected"] == {"exchanged axes": 10}
     assert events.frame["latitude"].eq(38.71).all()
 
 
@@ -408,9 +412,9 @@ def test_denver_reference(tmp_path):
     meta = out.meta
     assert meta["rows_read"] == 394_736
     assert meta["rejected"] == {"short row": 261, "no coordinates": 40, "outside the bounds": 1}
-    assert meta["mended"]["reported before it occurred"] == 12
-    assert meta["mended"]["occurred in the repeated hour"] == 76
-    assert "occurred in the missing hour" not in meta["mended"]
+    assert meta["corrected"]["reported before it occurred"] == 12
+    assert meta["corrected"]["occurred in the repeated hour"] == 76
+    assert "occurred in the missing hour" not in meta["corrected"]
     assert meta["left_out"].keys() == {"outside the chosen period"}
     assert len(out) + meta["merged"] + 302 + meta["left_out"]["outside the chosen period"] == 394_736
     # against pandas on the whole file: one event an incident and group

@@ -12,9 +12,9 @@ from stforecast.config import parse
 from stforecast.config.sections import Source
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.coordinates import NOWHERE, parse_point
+from stforecast.events.facts import Findings
 from stforecast.events.ingest import ingest
 from stforecast.events.place_checks import check_places, find_default_places, pack_places, unpack_places
-from stforecast.events.rules import PlaceRules
 from stforecast.events.sources import resolve
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -97,7 +97,7 @@ BOTH = {"latitude": ["lat"], "longitude": ["lon"]}
 def test_longitudes_up_to_360(tmp_path):
     events = taken_in(tmp_path, "lat,lon", [f"{y},{x + 360:.6f}" for y, x in around()], columns=BOTH)
     assert events.frame["longitude"].tolist() == pytest.approx([x for _, x in around()])
-    assert events.meta["mended"] == {"longitude above 180": 30}
+    assert events.meta["corrected"] == {"longitude above 180": 30}
 
 
 def test_marks_of_degrees_and_thousands(tmp_path):
@@ -183,8 +183,9 @@ def test_places_near_the_border_of_a_time_zone_are_said():
     there = pack_places(
         np.full(20, 32.47), np.full(20, -85.4)
     )  # Phenix City keeps the clocks of the town across the river
-    doubts, _ = check_places(there, PlaceRules(time_zone="America/New_York"))
-    assert "at the border of America/New_York" in doubts[0]
+    findings = Findings()
+    check_places(there, Source(time_zone="America/New_York"), findings)
+    assert "at the border of America/New_York" in findings.doubts[0]
 
 
 @settings(deadline=None)
@@ -198,7 +199,7 @@ def test_a_pile_is_found_by_category_and_a_busy_corner_is_none(seed, n):
     place[(category == 1) & (rng.random(n) < 0.3)] = head_office
     found = find_default_places(place, category, 2)
     assert [(place.category, place.place) for place in found] == [(1, head_office)]
-    assert found[0].latitude == pytest.approx(39.74)
+    assert found[0].degrees == "[39.740000, -104.990000]"
 
 
 def test_several_piles_of_one_category():

@@ -1,5 +1,6 @@
 """Texts that can be read in more than one way: read as all of them tell, or asked for."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pandas as pd
 import pytest
 
 from stforecast.config import parse
+from stforecast.config.sections import Source
 from stforecast.errors import DataError
+from stforecast.events.facts import Facts, Findings
 from stforecast.events.ingest import ingest
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time
-from stforecast.events.rules import TimeRules
-from stforecast.events.time_formats import TextEvidence, infer_time_formats
+from stforecast.events.time_formats import infer_time_formats
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
 COLUMNS = {"occurred": ["day"], "latitude": ["lat"], "longitude": ["lon"], "offence": ["type"]}
@@ -244,16 +246,16 @@ def test_names_in_a_list_are_alternatives_and_the_error_says_so(tmp_path):
         taken_in(tmp_path, "Y,M,D,time", rows, columns={"occurred": ["Y", "M", "D"], **CLOCK})
 
 
-def test_what_chunks_tell_adds():
-    one, two = (TextEvidence({"3": ("f", line, "x")}, {"numbers": Counter({"5": 2})}) for line in (2, 9))
-    one.add(two)
-    assert one == TextEvidence({"3": ("f", 2, "x")}, {"numbers": Counter({"5": 4})})
-    assert TextEvidence.from_dict(one.to_dict()) == one
+def test_facts_of_chunks_add():
+    one, two = (Facts(5, due, {"numbers": Counter({"5": 2})}, {"3": ("f", due, "x")}) for due in (2, 9))
+    total = Facts.total([one, two])
+    assert total == Facts(10, 2, {"numbers": Counter({"5": 4})}, {"3": ("f", 2, "x")})
+    assert Facts.from_dict(json.loads(json.dumps(vars(total)))) == total
 
 
 def test_nothing_told_is_read_month_first():
     path = Path("f")
-    assert infer_time_formats({path: TextEvidence()}, TimeRules())[0] == {path: TimeFormat()}
+    assert infer_time_formats({path: Facts()}, Source(), Findings()) == {path: TimeFormat()}
 
 
 def test_days_in_utc_of_which_no_event_may_be_are_not_asked_for(tmp_path):

@@ -18,7 +18,8 @@ from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
 from stforecast.cube.store import save_cube
-from stforecast.events.schema import EventTable
+from stforecast.events.schema import EventTable, save_rejects
+from stforecast.files import write_json
 from stforecast.pipeline.pages import analyse
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
@@ -76,7 +77,7 @@ def events_of(
     meta = {
         "schema": 1, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
         "merged": 0,
-        "rejected": {}, "left_out": {}, "mended": {}, "at_midnight": 0.0, "at_noon": 0.0,
+        "rejected": {}, "left_out": {}, "corrected": {}, "at_midnight": 0.0, "at_noon": 0.0,
         "on_the_hour": float((seconds == 0).mean()), "sources": [{"file": "x.csv"}],
         "offences": [{"offence": "theft", "category": "theft", "rows": size}],
         "time_zone": "America/Denver",
@@ -112,7 +113,9 @@ def written(root: Path, events: EventTable) -> Path:
     """The page on a record whose silver and gold are there."""
     stages = Stages(settings(root), lambda line: None)
     place = stages.place
-    events.save(place.silver, pd.DataFrame(columns=["file", "line", "reason", "value"]))
+    save_rejects(place.silver, pd.DataFrame(columns=["file", "line", "reason", "value"]))
+    events.frame.to_parquet(place.silver / "events.parquet", index=False)
+    write_json(place.silver / "ingest.json", events.meta)
     save_cube(build(events, stages.config), place.gold, stages.gold_stamp())
     return analyse(stages)
 
@@ -528,7 +531,7 @@ def test_an_unrecorded_stretch_is_named_and_read_by_no_section(tmp_path: Path) -
 
 
 def test_the_rows_of_the_record_add_up_to_the_headline() -> None:
-    meta = {"rows_read": 100, "rejected": {"date": 5}, "left_out": {"kind": 20}, "mended": {}, "merged": 4}
+    meta = {"rows_read": 100, "rejected": {"date": 5}, "left_out": {"kind": 20}, "corrected": {}, "merged": 4}
     notes = {"events": {"kept": 60, "outside_area": 8, "outside_axis": 3}, "study_area": "polygons of x"}
     said = quality._counts(meta, notes)[0].words  # type: ignore[union-attr]
     counts = [int(number) for number in re.findall(r"(?<![.\d])\d+(?= [a-z])", said)]

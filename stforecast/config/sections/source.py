@@ -150,3 +150,8 @@ class Source(Section):
     """category for offences that no group names; without it they are left out and counted"""
     max_rejects: float = Field(0.05, ge=0, le=1)
     """share of refused rows that stops the run"""
+
+    @property
+    def zone(self) -> str:
+        """The time zone, UTC where none is named."""
+        return self.time_zone or "UTC"

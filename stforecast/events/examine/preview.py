@@ -63,13 +63,14 @@ def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Itera
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
     rules = IngestRules.of(source.model_copy(update={"other": source.other or "left out"}))
     cleaned = clean(read, rules, now, proposal.time_format)
+    events, rejects = cleaned.events.to_pandas(), cleaned.rejects.to_pandas()
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
     yield f"  {' | '.join(given)}"
     for _, row in some.iterrows():
         cells = (" ".join(row[name].split())[:CELL] for name in given)
         yield f"  line {row['line']:,}: {' | '.join(cells)}"
-        yield f"    → {_made(cleaned.events, cleaned.rejects, row, zone, proposal.placed)}"
+        yield f"    → {_made(events, rejects, row, zone, proposal.placed)}"
 
 
 def describe_refusals(trial: Trial) -> Iterator[str]:

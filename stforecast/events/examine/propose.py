@@ -154,7 +154,7 @@ def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str],
         ConfigEntry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
         ConfigEntry("source.path", path),
     ]
-    return Proposal(entries, source, guess_time_format(cleaned.evidence, rules.times), True)
+    return Proposal(entries, source, guess_time_format(cleaned.facts, rules.source), True)
 
 
 def _known_time(reported: bool) -> ConfigEntry:
@@ -189,8 +189,8 @@ def _source(roles: dict[str, ColumnRole], places: PlaceColumns, zone: str) -> So
 
 def _losses(cleaned: Cleaned) -> list[ConfigEntry]:
     """A higher limit of refused rows where many have no place, which is a publisher's way and no mistake."""
-    refused, events = cleaned.rejects["reason"], len(cleaned.events)
-    share = float((refused == outcomes.NO_PLACE).sum() / max(len(refused) + events, 1))
+    refused, events = cleaned.rejects["reason"].to_pylist(), len(cleaned.events)
+    share = refused.count(outcomes.NO_PLACE) / max(len(refused) + events, 1)
     if share <= Source().max_rejects or share == 1:
         return []
     limit = min(math.ceil(share * 1.25 / 0.05) * 0.05, 0.95)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.examine.entries import ConfigEntry
-from stforecast.events.hour_checks import LEAST, likelier_clock, minutes_of_day
+from stforecast.events.facts import Findings
+from stforecast.events.hour_checks import LEAST, likelier_clock
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.rules import IngestRules
@@ -46,9 +48,9 @@ def infer_time_settings(
     entries = []
     while True:
         rules = IngestRules.of(draft)
-        evidence = clean(frame, rules, now).evidence
+        facts = clean(frame, rules, now).facts
         try:
-            time_format = infer_time_formats({Path(origin): evidence}, rules.times)[0][Path(origin)]
+            time_format = infer_time_formats({Path(origin): facts}, rules.source, Findings())[Path(origin)]
             break
         except DataError as error:
             found = _ASKED.search(str(error))
@@ -58,15 +60,11 @@ def infer_time_settings(
             draft = draft.model_copy(update={found[1]: guess})
             entries.append(ConfigEntry(f"source.{found[1]}", question=f"{error} The ten rows take {guess}."))
     cleaned = clean(frame, rules, now, time_format)
-    occurred = cleaned.events["occurred_at"].to_numpy("datetime64[us]").astype(np.int64)
-    if evidence.orders() and draft.date_order is None:
+    occurred = cleaned.events["occurred_at"].cast(pa.int64()).to_numpy()
+    if facts.orders() and draft.date_order is None:
         draft = draft.model_copy(update={"date_order": time_format.order})
         entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
-    if (
-        draft.times_are is None
-        and zoned
-        and (how := likelier_clock(minutes_of_day(cleaned.evidence), cleaned.evidence, rules.times))
-    ):
+    if draft.times_are is None and zoned and (how := likelier_clock(cleaned.facts, rules.source)):
         reason = f"by the hours of the day, which are a city's only if times are {how}"
         draft = draft.model_copy(update={"times_are": how.lower()})
         entries.append(ConfigEntry("source.times_are", how.lower(), reason))

@@ -13,7 +13,7 @@ _BLANK = ("na", "n/a", "nan", "nat", "null", "(null)", "none", "<na>")
 _DECIMAL_COMMA = r"^([-+]?[0-9]+),([0-9]+)$"
 
 
-def to_arrow(column: pd.Series | Sequence[str]) -> pa.Array:
+def to_arrow(column: pd.Series | Sequence[str | None]) -> pa.Array:
     """Texts [r] as one Arrow array."""
     found = pa.array(column.array if isinstance(column, pd.Series) else column, pa.large_string())
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,12 @@ from stforecast.events.parsing.times_of_day import BAD_TIME_OF_DAY, DAY, bare_nu
 from stforecast.events.parsing.timestamps import (
     BLANK,
     DASHED,
+    DEFAULT_FORMAT,
     FIELDS,
     KINDS,
     MARKED,
     NUMBER,
+    TimeFormat,
     parse_half,
     parse_time_column,
     parse_whole,
@@ -36,28 +38,7 @@ SOME = 100
 """Distinct days whose numbers are looked at, which tells enough of which of them is the day of the month."""
 
 
-@dataclass(frozen=True)
-class TimeFormat:
-    """How texts are read that can be read in more than one way.
-
-    order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
-    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. twelve_hour: a time from
-    1 to 12 without AM or PM is not read.
-    """
-
-    order: DateOrder = "month_first"
-    hours: bool | None = None
-    spans: bool = False
-    twelve_hour: bool = False
-
-    @property
-    def clock(self) -> tuple[bool | None, bool, bool]:
-        """What concerns times of day."""
-        return self.hours, self.spans, self.twelve_hour
-
-
-@dataclass(frozen=True)
-class ParsedTimes:
+class ParsedTimes(NamedTuple):
     """Times as they are written [r].
 
     wall, offset, until: wall clock, the written offset from UTC and the wall clock at the end of a span (µs, `NAT`
@@ -72,10 +53,18 @@ class ParsedTimes:
     orders: np.ndarray
     wrong: np.ndarray
     timeless: np.ndarray
-    evidence: dict[str, Counter[str]] = field(default_factory=dict)
+    evidence: dict[str, Counter[str]]
+
+    def placed(self, rows: np.ndarray) -> ParsedTimes:
+        """The same as those of some rows [r], given as a mask, of which the others are not read."""
+        arrays = []
+        for values, nothing in zip(self[:6], (NAT, NAT, NAT, 0, 0, False), strict=True):
+            arrays.append(np.full(len(rows), nothing, values.dtype))
+            arrays[-1][rows] = values
+        return ParsedTimes._make([*arrays, self.evidence])
 
 
-def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = TimeFormat()) -> ParsedTimes:
+def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = DEFAULT_FORMAT) -> ParsedTimes:
     """Read a column of days, or of days with times of day.
 
     A day and a time of day are each read once and not once a row: there are few of either.
@@ -90,8 +79,7 @@ def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = TimeF
     texts = to_arrow(texts)
     which, distinct = factorize(_halves(texts))
     halves = distinct.to_pylist()
-    how = time_format.clock
-    words = _table(parse_half(text, how) for text in halves)
+    words = _table(parse_half(text, time_format) for text in halves)
     day, clock = which[::2], which[1::2]
     found = _joined(words, day, clock, time_format.order)
     known = (words[:3] != NAT).any(axis=0)[day]
@@ -99,20 +87,20 @@ def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = TimeF
     rest = np.flatnonzero(found.wall == NAT)
     if rest.size:
         which, distinct = factorize(texts.take(pa.array(rest)))
-        words = _table(parse_whole(text, how) for text in distinct.to_pylist())
+        words = _table(parse_whole(text, time_format) for text in distinct.to_pylist())
         again = _joined(words, which, which, time_format.order)
-        for name in ("wall", "offset", "until", "orders", "wrong", "timeless"):
-            getattr(found, name)[rest] = getattr(again, name)
+        for values, others in zip(found[:6], again[:6], strict=True):
+            values[rest] = others
         unseen = which[~known[rest]]
         for name, counts in _evidence_of(distinct.to_pylist(), words[-1] & ~MARKED, unseen).items():
             evidence.setdefault(name, Counter()).update(counts)
-    return replace(found, evidence=evidence)
+    return found._replace(evidence=evidence)
 
 
 def parse_date_and_time(
     days: pa.Array | Sequence[str],
     clocks: pa.Array | Sequence[str],
-    time_format: TimeFormat = TimeFormat(),
+    time_format: TimeFormat = DEFAULT_FORMAT,
 ) -> tuple[ParsedTimes, ParsedTimes]:
     """Read a column of days and one of times of day.
 
@@ -129,8 +117,7 @@ def parse_date_and_time(
     day = parse_times(days, time_format)
     which, distinct = factorize(to_arrow(clocks))
     texts = distinct.to_pylist()
-    how = time_format.clock
-    table = _table(parse_time_column(text, how) for text in texts)
+    table = _table(parse_time_column(text, time_format) for text in texts)
     clock, offset, until, wrong, _ = table[3:, which]
     before = table[:3, which]  # the day before the time of day
     known = day.wall != NAT
@@ -177,7 +164,7 @@ def _joined(words: np.ndarray, days: np.ndarray, clocks: np.ndarray, order: Date
     read = wrong == 0
     end = np.where(read & (until != NAT), day + until, NAT)
     wall, offset = np.where(read, day + clock, NAT), np.where(read, offset, NAT)
-    return ParsedTimes(wall, offset, end, orders, wrong, (words[7] & BLANK > 0)[clocks])
+    return ParsedTimes(wall, offset, end, orders, wrong, (words[7] & BLANK > 0)[clocks], {})
 
 
 def _evidence_of(texts: list[str], kinds: np.ndarray, which: np.ndarray) -> dict[str, Counter[str]]:

@@ -13,7 +13,9 @@ import datetime as dt
 import re
 import unicodedata
 from functools import lru_cache
+from typing import NamedTuple
 
+from stforecast.config.sections import DateOrder
 from stforecast.events.parsing.dates import NAT, date_numbers, parse_date, parse_named_date
 from stforecast.events.parsing.times_of_day import (
     BAD_TIME_OF_DAY,
@@ -51,12 +53,26 @@ NUMBER, DASHED, FIELDS, BLANK = 1, 2, 4, 8
 KINDS = {"AM or PM": 16, "1 to 12": 32, "after 12": 64, "in UTC": 128, "other offset": 256}
 MARKED = NUMBER | DASHED | FIELDS
 
-ClockFormat = tuple[bool | None, bool, bool]
-"""`TimeFormat.clock`."""
+
+class TimeFormat(NamedTuple):
+    """How texts are read that can be read in more than one way.
+
+    order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
+    (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. twelve_hour: a time from
+    1 to 12 without AM or PM is not read.
+    """
+
+    order: DateOrder = "month_first"
+    hours: bool | None = None
+    spans: bool = False
+    twelve_hour: bool = False
+
+
+DEFAULT_FORMAT = TimeFormat()
 
 
 @lru_cache(maxsize=1 << 17)
-def parse_half(text: str, how: ClockFormat) -> tuple[int, ...]:
+def parse_half(text: str, how: TimeFormat) -> tuple[int, ...]:
     """Of half a text: a day, or behind a blank or `T` a time of day."""
     if text[:1] not in (" ", "T"):
         kind = BLANK if not text else FIELDS if date_numbers(text) else 0
@@ -64,18 +80,18 @@ def parse_half(text: str, how: ClockFormat) -> tuple[int, ...]:
     return NAT, NAT, NAT, *_clock(text[1:], how, dashes=text[0] == " ")
 
 
-def _clock(text: str, how: ClockFormat, dashes: bool = True) -> tuple[int, ...]:
+def _clock(text: str, how: TimeFormat, dashes: bool = True) -> tuple[int, ...]:
     """Of the text of a time of day, without the days."""
     if not text:
         return 0, NAT, NAT, 0, BLANK
-    hours, spans, twelve_hour = how
-    clock = parse_time_of_day(text, hours, spans and dashes, twelve_hour)
+    spans = how.spans and dashes
+    clock = parse_time_of_day(text, how.hours, spans, how.twelve_hour)
     kind = NUMBER if bare_number(text) else DASHED if dashes and text_after_dash(text) else 0
     if has_am_pm(text):
         kind |= KINDS["AM or PM"]
     elif not clock.wrong:
         kind |= KINDS["1 to 12" if HOUR <= clock.time < 13 * HOUR else "after 12"]
-    elif twelve_hour and not parse_time_of_day(text, hours, spans and dashes).wrong:
+    elif how.twelve_hour and not parse_time_of_day(text, how.hours, spans).wrong:
         kind |= KINDS["1 to 12"]
     if clock.offset != NAT:
         kind |= KINDS["other offset" if clock.offset else "in UTC"]
@@ -83,7 +99,7 @@ def _clock(text: str, how: ClockFormat, dashes: bool = True) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def parse_whole(text: str, how: ClockFormat) -> tuple[int, ...]:
+def parse_whole(text: str, how: TimeFormat) -> tuple[int, ...]:
     """Of a whole text that is not read in two halves."""
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if (instant := _of_digits(text)) is not None:
@@ -105,12 +121,11 @@ def parse_whole(text: str, how: ClockFormat) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 17)
-def parse_time_column(text: str, how: ClockFormat) -> tuple[int, ...]:
+def parse_time_column(text: str, how: TimeFormat) -> tuple[int, ...]:
     """Of a time of day in a column of its own; a day before it counts unless it is a placeholder."""
     if not text:
         return NAT, NAT, NAT, NAT, NAT, NAT, BAD_TIME_OF_DAY, 0
-    hours, spans, twelve_hour = how
-    found = _clock(text, (hours, spans or text_after_dash(text) is not None, twelve_hour))
+    found = _clock(text, how._replace(spans=how.spans or text_after_dash(text) is not None))
     if found[3] == BAD_TIME_OF_DAY:
         whole = parse_whole(text, how)
         if not whole[6] and any(day != NAT for day in whole[:3]):
