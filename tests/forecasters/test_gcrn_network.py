@@ -15,7 +15,7 @@ from stforecast.features.scaling import Scales
 from stforecast.features.table import RECENT_HOURS
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, Network
-from stforecast.forecasters.gcrn.parts import BOUND, KNOTS
+from stforecast.forecasters.gcrn.parts import BOUND, KNOT
 from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
 from stforecast.scoring.calibration import fit_calibration
@@ -70,7 +70,7 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
             factor = query @ key + network.by_hexagon(state) + network.by_target(hour)  # [n c]
             for c in range(cube.c):
                 ratio = x.seasonal[i, :, c, k].clamp(-BOUND, BOUND)
-                bends = torch.stack([ratio, *((ratio - knot).clamp(min=0) for knot in KNOTS)])
+                bends = torch.stack([ratio, (ratio - KNOT).clamp(min=0)])
                 response = (network.by_season[..., c, None] * bends).sum((0, 1))
                 excited = torch.zeros(cube.n)
                 for place, over in enumerate((torch.eye(cube.n), ring)):

@@ -25,7 +25,7 @@ from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network
-from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity, plain_intensity
+from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
 from stforecast.forecasters.gcrn.training import Module, settings_of
@@ -62,7 +62,7 @@ def test_intensity() -> None:
     torch.manual_seed(3)
     factor, log_rate = torch.randn(2, 3, 3, 4, 5, dtype=torch.float64).unbind(0)  # [l c k n]
     ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
-    weight = torch.randn(1 + len(KNOTS), 2, 3, dtype=torch.float64)
+    weight = torch.randn(2, 2, 3, dtype=torch.float64)
 
     fast, plain = (
         values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight)

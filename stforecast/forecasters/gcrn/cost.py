@@ -17,7 +17,6 @@ from stforecast.features.table import (
     layout,
 )
 from stforecast.forecasters.gcrn.network import QUERY
-from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
 
 FLOAT = 4
@@ -51,7 +50,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
-    once = (1 + len(KNOTS)) * seasonal.COUNT * leaves  # of one issue at a time
+    once = 2 * seasonal.COUNT * leaves  # of one issue at a time
     read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
     segment = own * length * (layers + gradients) + once
     # the forecasts of the validation slice, calibrated and scored: about five arrays of its size

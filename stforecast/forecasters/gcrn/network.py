@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.excitation import Excitation
-from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
+from stforecast.forecasters.gcrn.parts import Dropout, intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Graph, Propagation
 
 QUERY = 128
@@ -95,7 +95,7 @@ class Network(nn.Module):
         self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
-        self.by_season = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.seasonal, sizes.c))
+        self.by_season = nn.Parameter(torch.zeros(2, sizes.seasonal, sizes.c))
         self.excitation = Excitation(sizes.c, sizes.step_hours, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target):
             for parameter in layer.parameters():

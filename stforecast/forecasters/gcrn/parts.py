@@ -10,7 +10,7 @@ from torch import Tensor, nn
 BOUND = 1.5
 """Log-ratios beyond it are read as it: few were seen in training, and what the network makes of them is a guess. On the
 day after a festival, with 3 thefts, it expected 26 without a bound and 17 with it (docs/evidence.md)."""
-KNOTS = (0.7,)
+KNOT = 0.7
 """Where the response to a log-ratio by recurrence may bend: few cells recur strongly, and those by much."""
 
 
@@ -34,7 +34,7 @@ class _Intensity(torch.autograd.Function):
         out, ratios = ctx.saved_tensors
         grad = grad * out
         kinds, c = ratios.shape[1:3]
-        sums = grad.new_zeros(c, (1 + len(KNOTS)) * kinds)
+        sums = grad.new_zeros(c, 2 * kinds)
         for one, basis in zip(grad.flatten(2), _bases(ratios), strict=True):
             for category, rows in enumerate(basis.view(-1, c, one.shape[1]).unbind(1)):
                 sums[category].addmv_(rows, one[category])
@@ -42,19 +42,18 @@ class _Intensity(torch.autograd.Function):
 
 
 def _bases(ratios: Tensor) -> Iterator[Tensor]:
-    """Bounded ratios, and what of them is beyond each knot, of one issue after the other: [1 + knots, r c k n]."""
-    basis = ratios.new_empty(1 + len(KNOTS), *ratios.shape[1:])
+    """Bounded ratios, and what of them is beyond the knot, of one issue after the other: [2 r c k n]."""
+    basis = ratios.new_empty(2, *ratios.shape[1:])
     for one in ratios:
         torch.clamp(one, -BOUND, BOUND, out=basis[0])
-        for beyond, knot in zip(basis[1:], KNOTS, strict=True):
-            torch.sub(basis[0], knot, out=beyond).clamp_(min=0)
+        torch.sub(basis[0], KNOT, out=basis[1]).clamp_(min=0)
         yield basis
 
 
 def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """λ₀ · exp(factor + response): the response is piecewise linear in the bounded log-ratios by recurrence.
 
-    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [1 + knots, r, c]. ratios: [l r c k n].
+    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [2 r c]. ratios: [l r c k n].
     """
     form = plain_intensity if torch.compiler.is_compiling() else _Intensity.apply
     return form(factor, weight, log_rate, ratios)
@@ -63,8 +62,8 @@ def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) 
 def plain_intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """The same in one formula, for a compiler, which writes the gradient itself."""
     read = ratios.clamp(-BOUND, BOUND)
-    for place, bend in enumerate((read, *((read - knot).clamp(min=0) for knot in KNOTS))):
-        factor = factor + (weight[place, ..., None, None] * bend).sum(1)
+    for bend, basis in zip(weight, (read, (read - KNOT).clamp(min=0)), strict=True):
+        factor = factor + (bend[..., None, None] * basis).sum(1)
     return (factor + log_rate).exp()
 
 
