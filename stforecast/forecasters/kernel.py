@@ -131,10 +131,8 @@ class Spreading:
             return
         tree = cKDTree(position)
         spacing = np.median(tree.query(position, k=2)[0][:, 1])
-        pairs = tree.query_pairs(reach * spacing, output_type="ndarray")
-        own = np.arange(cube.n)
-        self.source, self.target = (np.r_[own, pairs[:, i], pairs[:, 1 - i]] for i in (0, 1))
-        self.distance = np.linalg.norm(position[self.source] - position[self.target], axis=1) / spacing
+        near = tree.sparse_distance_matrix(tree, reach * spacing, output_type="coo_matrix")
+        self.source, self.target, self.distance = near.col, near.row, near.data / spacing
 
     def kernel(self, bandwidth: float) -> csr_array:
         """[n n], from source (column) to target (row); columns sum to 1, so that no event leaves the city."""
