@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -184,7 +184,7 @@ class Forecaster(ABC):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.save_fit(folder)
-        write_json(folder / CALIBRATION, {"parts": [*self.parts], **self.fitted.to_dict()})
+        write_json(folder / CALIBRATION, {"parts": [*self.parts], **asdict(self.fitted)})
 
     @classmethod
     def load(

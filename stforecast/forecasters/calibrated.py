@@ -35,18 +35,9 @@ class ValidationFit:
         """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
         return PastForecasts.of(steps, self.calibration.apply(intensity))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a file."""
-        return {
-            "calibration": self.calibration.to_dict(),
-            "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
-            "thresholds": {**self.thresholds},
-            "hot_thresholds": {**self.hot_thresholds},
-        }
-
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ValidationFit:
-        """Back from `to_dict`."""
+        """Back from `dataclasses.asdict`."""
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
         calibration = Calibration.from_dict(values["calibration"])
         return ValidationFit(calibration, spreads, values["thresholds"], values["hot_thresholds"])
