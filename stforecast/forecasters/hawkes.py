@@ -117,10 +117,7 @@ class Hawkes(Forecaster):
             state, end = climatology.learned_state(self.train_end, phase), phase
             half_lives = torch.as_tensor(excitation.half_lives)
             for s, known in zip(sorted(served), sums_at(excitation.events, half_lives, sorted(served)), strict=True):
-                while end <= s:
-                    count = min(excitation.events.segment, (s - end) // p + 1)
-                    climatology.step(state, end, count)
-                    end += count * p
+                end = climatology.advance(state, end, s)
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
                 background = climatology.forecast(state, s, max(ahead, excitation.week)).permute(1, 2, 0)  # [k n c]
                 sums, unseen = known.permute(2, 0, 1), usually_unseen  # [n h c]
