@@ -92,7 +92,7 @@ def epochs(module: Module) -> Iterator[tuple[int, Any]]:
 
 def updates_of_segment(module: Module) -> int:
     """Updates for which the record is read at once."""
-    return max(1, module.stream.builder.segment // module.options["truncation"])
+    return max(1, module.stream.builder.events.segment // module.options["truncation"])
 
 
 def threads_of(module: Module) -> AbstractContextManager[None]:

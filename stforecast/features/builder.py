@@ -80,7 +80,6 @@ class FeatureBuilder:
     ) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
         self.events = EventStream(cube, patch, beyond, device, since)
-        self.segment = self.events.segment
         self.covariates = Covariates.of(self.events, scales)
         self.climatology, self.seasonal = Climatology(self.events), SeasonalSums(self.events)
         per_day = 24 / cube.step_hours
@@ -88,7 +87,6 @@ class FeatureBuilder:
         self.daily = DecayedSums([days * per_day for days in HALF_LIVES_DAYS], patch).to(self.device)
         self.edges = torch.tensor(cube.edges, device=self.device)
         self.ring = NeighbourSum(torch.tensor(cube.edges), cube.n, 1.0).to(self.device)
-        self.widest = max(1, int(np.bincount(cube.edges[1], minlength=1).max(initial=0)))
         self.scale = max(scales.rate, 1e-6)
         self._places, self._kappa = self._priors()
 
@@ -225,17 +223,16 @@ class FeatureBuilder:
             patch[i, channel.to(self.device), of[new].to(self.device)] = rate[i, of[new], lead[new]]
 
 
-def clone_state(state: State) -> State:
-    """A copy that shares no memory."""
-    return {key: clone_state(value) if isinstance(value, dict) else value.clone() for key, value in state.items()}
-
-
-def state_to(state: State, device: torch.device) -> State:
-    """A copy on a device; whole numbers stay where they can be read without waiting."""
-    moved: State = {}
+def clone_state(state: State, device: torch.device | None = None) -> State:
+    """A copy that shares no memory, on a device if one is given; there whole numbers stay where they can be read
+    without waiting.
+    """
+    copy: State = {}
     for key, value in state.items():
         if isinstance(value, dict):
-            moved[key] = state_to(value, device)
+            copy[key] = clone_state(value, device)
+        elif device is None or value.dtype == torch.int64:
+            copy[key] = value.clone()
         else:
-            moved[key] = value.clone() if value.dtype == torch.int64 else value.to(device, copy=True)
-    return moved
+            copy[key] = value.to(device, copy=True)
+    return copy

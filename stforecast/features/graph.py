@@ -89,8 +89,8 @@ class NeighbourSum(torch.nn.Module):
 
     def __init__(self, edges: Tensor, n: int, weight: float | None = None) -> None:
         super().__init__()
-        widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
-        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / widest))
+        self.widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
+        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / self.widest))
 
     def forward(self, sums: Tensor) -> Tensor:
         """[… n] → [… n]."""

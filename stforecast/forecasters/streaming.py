@@ -14,6 +14,7 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
 from stforecast.features.scaling import Scales
+from stforecast.features.stream import day_steps
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.threads import threads_for
 
@@ -24,9 +25,9 @@ class StreamingForecaster(Forecaster):
     A state is a dictionary of tensors, `next_issue` among them (`features.builder.State`). `step` changes it in place.
     """
 
-    @abstractmethod
     def patch(self, cube: Cube) -> int:
         """Steps from issue to issue."""
+        return min(day_steps(cube), cube.horizons)
 
     @abstractmethod
     def fingerprint(self) -> tuple[int, str]:
@@ -36,7 +37,7 @@ class StreamingForecaster(Forecaster):
     def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Any:
         """The cube, ready to be read up to `beyond` steps after its end; on from the issue `since`.
 
-        It has `device`, and `segment`: how many patches to take in at a time.
+        Its `events` are the `EventStream` that it reads.
         """
 
     @abstractmethod
@@ -53,10 +54,11 @@ class StreamingForecaster(Forecaster):
 
     def rollout(self, reader: Any, state: State, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Take in patches up to the last of the wanted issues: each of these with its λ [k n c]."""
-        last, cube, patch = max(wanted), reader.cube, self.patch(reader.cube)
+        last, events = max(wanted), reader.events
+        cube, patch = events.cube, self.patch(events.cube)
         while (first := int(state["next_issue"])) <= last:
             with threads_for(cube.n * cube.c):
-                found = self.step(reader, state, min(reader.segment, (last - first) // patch + 1), wanted)
+                found = self.step(reader, state, min(events.segment, (last - first) // patch + 1), wanted)
             yield from found.items()
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:

@@ -29,7 +29,6 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
-from stforecast.features.stream import day_steps
 from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters import resampling
@@ -145,9 +144,6 @@ class Trees(LearnedForecaster):
             rows.append(tabular_rows(builder, batch, keep.nonzero().unbind(1)))
             targets.append(y[keep])
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
-
-    def patch(self, cube: Cube) -> int:
-        return min(day_steps(cube), cube.horizons)
 
     def fingerprint(self) -> tuple[int, str]:
         return self.scales.until, fingerprint(self.name, self.scales.to_dict(), joblib.hash(self.fits))
