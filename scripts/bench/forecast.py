@@ -57,7 +57,7 @@ def network(cube: Cube, hidden: int, seeds: int) -> GCRN:
     model = GCRN(hidden=hidden, device="cpu", seeds=seeds)
     model.scales = Scales.of(cube, cube.steps // 2)
     builder = FeatureBuilder(cube, model.scales, patch_steps(model.config, cube))
-    settings = settings_of(model.config, cube, builder, model.scales)
+    settings = settings_of(model.config, builder)
     for seed in model.seeds:
         torch.manual_seed(seed)
         best, graph = network_of(settings), Graph(model.config.model.conv, builder.edges, cube.n)

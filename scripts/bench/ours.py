@@ -38,7 +38,7 @@ from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.training import Module, Validation
 from stforecast.forecasters.threads import threads_for
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
@@ -49,7 +49,7 @@ def module_of(cube: Cube, split: Split, config: Config) -> Module:
     torch.manual_seed(config.seed)
     scales, device = Scales.of(cube, split.train_end), choose_device(config)
     builder = FeatureBuilder(cube, scales, patch_steps(config, cube), device)
-    module = Module(settings_of(config, cube, builder, scales), builder.edges.cpu()).to(device)
+    module = Module(config, builder).to(device)
     module.stream = Stream(cube, split, config, builder)
     module.compile_step()
     return module

@@ -10,7 +10,7 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
@@ -146,7 +146,7 @@ class Trees(LearnedForecaster):
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
     def fingerprint(self) -> tuple[int, str]:
-        return self.scales.until, fingerprint(self.name, self.scales.to_dict(), joblib.hash(self.fits))
+        return self.scales.until, fingerprint(self.name, asdict(self.scales), joblib.hash(self.fits))
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         return reader.init_state(phase)
@@ -188,7 +188,7 @@ class Trees(LearnedForecaster):
 
     def save_fit(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
-            joblib.dump([self.scales.to_dict(), [vars(fit) for fit in self.fits]], temporary, compress=3)
+            joblib.dump([asdict(self.scales), [vars(fit) for fit in self.fits]], temporary, compress=3)
 
     def load_fit(self, folder: Path) -> None:
         try:

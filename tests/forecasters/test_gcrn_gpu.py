@@ -16,7 +16,7 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.training import Module, Validation
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def module_of(cube: Cube, config: Config, device: torch.device) -> Module:
     torch.manual_seed(0)
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, 24, device)
-    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges)).to(device)
+    module = Module(config, builder).to(device)
     module.stream = Stream(cube, split_of(cube), config, builder)
     module.check = Validation(cube, split_of(cube), builder, config.training.truncation)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]

@@ -28,7 +28,7 @@ from stforecast.forecasters.gcrn.network import Network
 from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
-from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.gcrn.training import Module
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
@@ -195,7 +195,7 @@ def test_the_step_is_the_same_when_it_is_compiled() -> None:
     torch.manual_seed(1)
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, 24)
-    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges))
+    module = Module(config, builder)
     network = module.network
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
@@ -204,7 +204,7 @@ def test_the_step_is_the_same_when_it_is_compiled() -> None:
 
     def step(forward: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
         network.zero_grad()
-        rate, after = forward(x, h, module.graph, module.spreads[0])
+        rate, after = forward(x, h, module.graph)
         (rate.log().sum() + after.sum()).backward()
         return [rate, after, *(parameter.grad for parameter in network.parameters())]
 

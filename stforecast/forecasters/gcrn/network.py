@@ -105,15 +105,15 @@ class Network(nn.Module):
         """The state of n hexagons before the first patch, [n h]."""
         return torch.zeros(n, self.hidden, device=device)
 
-    def forward(self, x: Inputs, h: Tensor, graph: Graph, spread: Propagation | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Inputs, h: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         """Inputs of l issues and the state before them → λ [l c k n] and the state after them.
 
-        Of s streams side by side: inputs one stream after another, [s·l …], states [s·n h], `spread` over all of them.
+        Of s streams side by side: inputs one stream after another, [s·l …], states [s·n h]; s is 1 or as in `graph`.
         """
         streams = len(h) // graph.n
         # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
         gates = self.gates_of(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
-        states = self.recur(gates, h, spread or graph.spread)
+        states = self.recur(gates, h, graph.spread if streams == 1 else graph.streams)
         return self.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph), states[-1]
 
     def gates_of(self, x: Inputs, graph: Graph) -> Tensor:

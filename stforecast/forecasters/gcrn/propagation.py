@@ -61,15 +61,14 @@ class Propagation(nn.Module):
 
 
 class Graph(nn.Module):
-    """The hexagons of a city: what a state reads of its neighbours, and what their events excite."""
+    """The hexagons of a city: what a state reads of its neighbours, and what their events excite.
 
-    def __init__(self, kind: str, edges: Tensor, n: int) -> None:
+    spread: over the hexagons. streams: over those of several streams side by side.
+    """
+
+    def __init__(self, kind: str, edges: Tensor, n: int, streams: int = 1) -> None:
         super().__init__()
         self.n = n
         self.spread = Propagation(kind, edges, n)
+        self.streams = Propagation(kind, side_by_side(edges, n, streams), n * streams) if streams > 1 else self.spread
         self.ring = None if kind == "none" else NeighbourSum(edges, n)
-
-
-def union(kind: str, edges: Tensor, n: int, copies: int) -> Propagation:
-    """The propagation over several copies of a graph side by side."""
-    return Propagation(kind, side_by_side(edges, n, copies), n * copies)
