@@ -39,7 +39,7 @@ from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation
-from stforecast.forecasters.threads import threads_for
+from stforecast.forecasters.streaming import threads_for
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.features.targets import known_share, outcomes, scored, settled
-from stforecast.forecasters.days import counts_needed, day_sums
+from stforecast.features.targets import counts_needed, day_sums, known_share, outcomes, scored, settled
 from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration, fit_calibration
 from stforecast.scoring.conformal import Spread, fit_spread

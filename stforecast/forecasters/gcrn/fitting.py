@@ -23,7 +23,7 @@ from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
-from stforecast.forecasters.threads import threads_for
+from stforecast.forecasters.streaming import threads_for
 
 LOG_EVERY = 10
 """Updates between two losses that are shown and logged: reading one waits for a GPU."""
