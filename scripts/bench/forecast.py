@@ -34,8 +34,8 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder, clone_state
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.network import network_of
 from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.trained import Trained

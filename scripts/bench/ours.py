@@ -34,8 +34,8 @@ from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.cost import cost
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation

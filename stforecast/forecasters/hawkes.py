@@ -111,7 +111,9 @@ class Hawkes(Forecaster):
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         excitation = ExcitationSums(cube, beyond_of(cube, issues))
         p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        missing, climatology = self._missing(excitation), Climatology(excitation.events)
+        climatology, aged = Climatology(excitation.events), MATURE_DAYS * excitation.events.per_day
+        # the share of the events of each age that are not yet reported, [t c] from the step before the issue on
+        missing = 1 - arrived(cube, self.train_end - aged, self.train_end, self.train_end)[::-1]
         usually_unseen = _unseen(excitation, missing)
         for phase, served in by_phase(issues, p, cube.steps).items():
             # reporting delays and rhythms as they were known when training ended
@@ -122,11 +124,10 @@ class Hawkes(Forecaster):
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
                 background = climatology.forecast(state, s, max(ahead, excitation.week)).permute(1, 2, 0)  # [k n c]
                 sums, unseen = known.permute(2, 0, 1), usually_unseen  # [n h c]
-                if cube.masked is not None and cube.masked[max(s - len(missing), 0) : s].any():
-                    hidden = cube.masked[max(s - len(missing), 0) : s][::-1]
-                    unseen = _unseen(
-                        excitation, np.r_[np.maximum(missing[: len(hidden)], hidden), missing[len(hidden) :]]
-                    )
+                if cube.masked is not None and (hidden := cube.masked[max(s - len(missing), 0) : s][::-1]).any():
+                    also = missing.copy()
+                    also[: len(hidden)] = np.maximum(also[: len(hidden)], hidden)
+                    unseen = _unseen(excitation, also)
                 if unseen is not None:
                     sums = sums + torch.einsum("wnc,whc->nhc", background[: excitation.week], unseen)
                 lam = self.expect(excitation, sums, background, ahead)
@@ -144,11 +145,6 @@ class Hawkes(Forecaster):
             sums = sums * excitation.fade[:, None] + lam[:, None]
             out.append(lam)
         return torch.stack(out)
-
-    def _missing(self, excitation: ExcitationSums) -> np.ndarray:
-        """The share of the events of each age that are not yet reported, [t c] from the step before the issue on."""
-        count = MATURE_DAYS * excitation.events.per_day
-        return 1 - arrived(excitation.cube, self.train_end - count, self.train_end, self.train_end)[::-1]
 
     def save_fit(self, folder: Path) -> None:
         values = {

@@ -19,8 +19,8 @@ from stforecast.features.climatology import SLOW
 from stforecast.features.scaling import Scales
 from stforecast.features.targets import outcomes
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.segments import Stream, segment_lengths
 from stforecast.forecasters.gcrn.training import Module, Validation
 from stforecast.scoring.metrics import poisson_deviance

@@ -20,8 +20,8 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.controls import LastWeek
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import Trained
 from stforecast.forecasters.gcrn.training import Module
 from stforecast.forecasters.registry import forecaster_class

@@ -17,10 +17,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from stforecast.config import Config
-from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
 from stforecast.forecasters.streaming import threads_for
@@ -83,11 +83,6 @@ def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=LOG_EVERY,
     )
-
-
-def patch_steps(config: Config, cube: Cube) -> int:
-    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
-    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
