@@ -32,10 +32,10 @@ from stforecast.cube.store import open_cube
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.allocator import keep_freed
-from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.cost import cost
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
 from stforecast.forecasters.gcrn.inputs import patch_steps
+from stforecast.forecasters.gcrn.parts import recur
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
 from stforecast.forecasters.gcrn.training import Module, Validation

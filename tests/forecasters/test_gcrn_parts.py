@@ -21,11 +21,10 @@ from stforecast.errors import ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.delay import completeness
 from stforecast.features.scaling import Scales
-from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network
-from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity
+from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity, plain_recur, recur
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
 from stforecast.forecasters.gcrn.training import Module

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.excitation import Excitation
-from stforecast.forecasters.gcrn.parts import Dropout, intensity
+from stforecast.forecasters.gcrn.parts import Dropout, intensity, recur
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Graph
 
 QUERY = 128
