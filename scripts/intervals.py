@@ -23,10 +23,9 @@ from tqdm import tqdm
 
 from stforecast.config import load
 from stforecast.cube import Cube
-from stforecast.features.targets import known_share, outcomes, scored, settled
+from stforecast.features.targets import day_sums, known_share, outcomes, scored, settled
 from stforecast.files import write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.days import day_sums
 from stforecast.forecasters.registry import names_of
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.conformal import LEVEL, Spread, fit_dispersion, fit_spread, interval_figures

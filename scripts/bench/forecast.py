@@ -34,8 +34,8 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder, clone_state
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.network import network_of
 from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.trained import Trained
@@ -57,7 +57,7 @@ def network(cube: Cube, hidden: int, seeds: int) -> GCRN:
     model = GCRN(hidden=hidden, device="cpu", seeds=seeds)
     model.scales = Scales.of(cube, cube.steps // 2)
     builder = FeatureBuilder(cube, model.scales, patch_steps(model.config, cube))
-    settings = settings_of(model.config, cube, builder, model.scales)
+    settings = settings_of(model.config, builder)
     for seed in model.seeds:
         torch.manual_seed(seed)
         best, graph = network_of(settings), Graph(model.config.model.conv, builder.edges, cube.n)

@@ -32,14 +32,14 @@ from stforecast.cube.store import open_cube
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.allocator import keep_freed
-from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.cost import cost
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN, choose_device
+from stforecast.forecasters.gcrn.inputs import patch_steps
+from stforecast.forecasters.gcrn.parts import recur
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
-from stforecast.forecasters.threads import threads_for
+from stforecast.forecasters.gcrn.training import Module, Validation
+from stforecast.forecasters.streaming import threads_for
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
@@ -49,7 +49,7 @@ def module_of(cube: Cube, split: Split, config: Config) -> Module:
     torch.manual_seed(config.seed)
     scales, device = Scales.of(cube, split.train_end), choose_device(config)
     builder = FeatureBuilder(cube, scales, patch_steps(config, cube), device)
-    module = Module(settings_of(config, cube, builder, scales), builder.edges.cpu()).to(device)
+    module = Module(config, builder).to(device)
     module.stream = Stream(cube, split, config, builder)
     module.compile_step()
     return module
@@ -92,7 +92,7 @@ def epochs(module: Module) -> Iterator[tuple[int, Any]]:
 
 def updates_of_segment(module: Module) -> int:
     """Updates for which the record is read at once."""
-    return max(1, module.stream.builder.segment // module.options["truncation"])
+    return max(1, module.stream.builder.events.segment // module.options["truncation"])
 
 
 def threads_of(module: Module) -> AbstractContextManager[None]:

@@ -15,10 +15,9 @@ from stforecast.errors import ArtefactError
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.predictions import predictions
 from stforecast.features.delay import reported_share
-from stforecast.features.targets import masked_share, outcomes, scored
+from stforecast.features.targets import counts_needed, day_sums, masked_share, outcomes, scored
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.forecasters.days import counts_needed, day_sums
 from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
 from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.conformal import interval_figures

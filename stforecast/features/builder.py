@@ -36,7 +36,7 @@ class FeatureBatch:
     """What is read of the events at L issue steps. Hexagons are the last axis: rows of memory are long.
 
     log_rate: log λ₀ of the K steps after each issue, [l c k n].
-    features: log-ratios and level in the order of `table.feature_names`, [l f n].
+    features: log-ratios and level in the order of `table.layout`, [l f n].
     patch: events of the p steps before each issue as known at it, [l p c n], step j at channel
         (local slot of the issue + j) mod p, so that a channel keeps its local hour.
     recent: decayed sums of recent events, [l h c n].
@@ -80,7 +80,6 @@ class FeatureBuilder:
     ) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
         self.events = EventStream(cube, patch, beyond, device, since)
-        self.segment = self.events.segment
         self.covariates = Covariates.of(self.events, scales)
         self.climatology, self.seasonal = Climatology(self.events), SeasonalSums(self.events)
         per_day = 24 / cube.step_hours
@@ -88,7 +87,6 @@ class FeatureBuilder:
         self.daily = DecayedSums([days * per_day for days in HALF_LIVES_DAYS], patch).to(self.device)
         self.edges = torch.tensor(cube.edges, device=self.device)
         self.ring = NeighbourSum(torch.tensor(cube.edges), cube.n, 1.0).to(self.device)
-        self.widest = max(1, int(np.bincount(cube.edges[1], minlength=1).max(initial=0)))
         self.scale = max(scales.rate, 1e-6)
         self._places, self._kappa = self._priors()
 
@@ -192,17 +190,14 @@ class FeatureBuilder:
         new = self.events.arrivals(issues[0], length)
         issue = issues[0] + new.row * p
         channel = (self.events.slots(issue)[1] + new.hour - issue) % p
-        here = new.age < p
-        patch = torch.zeros(length, p, c, n, device=self.device)
-        flat = ((new.row * p + channel) * c + new.category) * n + new.hexagon
-        patch.view(-1).index_add_(0, flat, new.weight * here)  # picking them out would wait for a GPU
         bins = len(LATE_PATCHES) + 1 if delayed else 0
-        late = torch.zeros(length, bins, c, n, device=self.device)
-        if delayed:
-            by_age = sum(new.age >= (bound + 1) * p for bound in LATE_PATCHES)
-            flat = ((new.row * bins + by_age) * c + new.category) * n + new.hexagon
-            late.view(-1).index_add_(0, flat, new.weight * ~here)
-        return patch, late
+        by_age = p + sum(new.age >= (bound + 1) * p for bound in LATE_PATCHES)
+        place = torch.where(new.age < p, channel, by_age)
+        weight = new.weight * (place < p + bins)  # picking them out would wait for a GPU
+        flat = ((new.row * (p + bins) + place.clamp(max=p + bins - 1)) * c + new.category) * n + new.hexagon
+        counts = torch.zeros(length, p + bins, c, n, device=self.device)
+        counts.view(-1).index_add_(0, flat, weight)
+        return counts[:, :p], counts[:, p:]
 
     def _fill(self, issues: list[int], rate: Tensor, recent: Tensor, patch: Tensor) -> None:
         """Put λ₀ of the same hour of the day, [l c k n], for events of steps that were not recorded."""
@@ -225,17 +220,16 @@ class FeatureBuilder:
             patch[i, channel.to(self.device), of[new].to(self.device)] = rate[i, of[new], lead[new]]
 
 
-def clone_state(state: State) -> State:
-    """A copy that shares no memory."""
-    return {key: clone_state(value) if isinstance(value, dict) else value.clone() for key, value in state.items()}
-
-
-def state_to(state: State, device: torch.device) -> State:
-    """A copy on a device; whole numbers stay where they can be read without waiting."""
-    moved: State = {}
+def clone_state(state: State, device: torch.device | None = None) -> State:
+    """A copy that shares no memory, on a device if one is given; there whole numbers stay where they can be read
+    without waiting.
+    """
+    copy: State = {}
     for key, value in state.items():
         if isinstance(value, dict):
-            moved[key] = state_to(value, device)
+            copy[key] = clone_state(value, device)
+        elif device is None or value.dtype == torch.int64:
+            copy[key] = value.clone()
         else:
-            moved[key] = value.clone() if value.dtype == torch.int64 else value.to(device, copy=True)
-    return moved
+            copy[key] = value.to(device, copy=True)
+    return copy

@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stforecast.features.delay import ReportingDelay, lags_of
+from stforecast.features.delay import delay_shares, lags_of
 from stforecast.features.graph import Neighbours, side_by_side
 from stforecast.features.rhythms import Rhythms, smoothing
 from stforecast.features.stream import CELLS, EventStream
@@ -42,7 +42,7 @@ class Climatology:
         table      events by category and slot of the week, [c·slots n]; visits: its exposure, [c slots]
         loadings   events of each hexagon by rhythm, [r n]; profile: the rhythm of each, with mean 1, [c·slots n]
         newest     number of the newest patch
-        share, rhythms, shares   what was learned of the training slice: of `ReportingDelay` and `Rhythms`
+        share, rhythms, shares   what was learned of the training slice: see `delay_shares` and `Rhythms`
 
     Args:
         events: the record.
@@ -56,8 +56,8 @@ class Climatology:
         self.half_lives, self.lags = half_lives, lags_of(events.cube, self.p)
         self._lags = torch.tensor(self.lags, device=events.device)
 
-    def init_state(self, delay: ReportingDelay, rhythms: Rhythms) -> dict[str, Tensor]:
-        """The state before the first patch."""
+    def init_state(self, share: Tensor, rhythms: Rhythms) -> dict[str, Tensor]:
+        """The state before the first patch; `share` as `delay_shares` has it."""
         device, rhythms = self.events.device, rhythms.to(self.events.device)
         table = torch.zeros(self.c * self.slots, self.n, device=device)
         return {
@@ -67,7 +67,7 @@ class Climatology:
             "loadings": rhythms.start(self.n),
             "profile": torch.ones_like(table),
             "newest": torch.tensor(-1),
-            "share": delay.share.to(device),
+            "share": share.to(device),
             "rhythms": rhythms.shape,
             "shares": rhythms.shares,
         }
@@ -75,7 +75,7 @@ class Climatology:
     def learned_state(self, until: int, phase: int) -> dict[str, Tensor]:
         """`init_state` with the delays and rhythms of the record as known at the step `until`."""
         cube = self.events.cube
-        return self.init_state(ReportingDelay.of(cube, self.p, until, phase), Rhythms.of(cube, until))
+        return self.init_state(delay_shares(cube, self.p, until, phase), Rhythms.of(cube, until))
 
     def step(self, state: dict[str, Tensor], first: int, count: int) -> Tensor:
         """Take in the patches before the issues first, first + p, …; the state is changed in place.
@@ -119,6 +119,14 @@ class Climatology:
             torch.index_select(self._by_slot(state["profile"]), 1, ahead[i], out=out[i])
         state["sums"], state["newest"] = sums[-1].clone(), torch.tensor(now)
         return out.mul_(self._rate(sums, newest)[:, :, None]).add_(FLOOR)
+
+    def advance(self, state: dict[str, Tensor], first: int, until: int) -> int:
+        """Take in the patches before the issues first, first + p, … up to `until`: the first issue after it."""
+        while first <= until:
+            count = min(self.events.segment, (until - first) // self.p + 1)
+            self.step(state, first, count)
+            first += count * self.p
+        return first
 
     def forecast(self, state: dict[str, Tensor], s: int, count: int) -> Tensor:
         """λ₀ of steps s … s + count − 1 from the state as it stands, [c k n]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,42 +85,29 @@ def lags_of(cube: Cube, patch: int) -> tuple[int, ...]:
     return tuple(sorted({round(days * max(1, 24 // cube.step_hours) / patch) for days in LAGS_DAYS}))
 
 
-@dataclass(frozen=True)
-class ReportingDelay:
-    """When events are reported: `share[j, c]` of a category's become known `lags[j]` patches after their own.
+def delay_shares(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Tensor:
+    """The share of a category's events that become known each of `lags_of` patches after their own: float32 [j c].
 
     Delays between two lags are split between them so that the mean delay is kept; longer ones than the last lag are
-    counted at it. A record without delay has lags (0,) and shares of 1.
+    counted at it. A record without delay has the lag 0 alone, and shares of 1. Estimated from events at least 60 days
+    older than `known_before`, as known then; `phase` as in training.
     """
-
-    lags: tuple[int, ...]
-    share: Tensor
-
-    @property
-    def late(self) -> bool:
-        """Whether some reports come after the patch of their event."""
-        return len(self.lags) > 1
-
-    @staticmethod
-    def of(cube: Cube, patch: int, known_before: int, phase: int = 0) -> ReportingDelay:
-        """Estimated from events at least 60 days older than `known_before`, as known then; `phase` as in training."""
-        cube = cube.inputs
-        if not late(cube, known_before):
-            return ReportingDelay((0,), torch.ones(1, cube.c))
-        per_patch = max(1, 24 // cube.step_hours) / patch
-        lags = lags_of(cube, patch)
-        settled = known_before - round(MATURE_DAYS * per_patch) * patch
-        mature = (cube.hour < max(settled, known_before // 2)) & (cube.known_hour < known_before)
-        delay = (cube.known_hour[mature] - phase) // patch - (cube.hour[mature] - phase) // patch
-        delay = np.minimum(delay, lags[-1])
-        upper = np.searchsorted(lags, delay)
-        lower = np.maximum(upper - 1, 0)
-        bounds = np.array(lags)
-        part = (delay - bounds[lower]) / np.maximum(bounds[upper] - bounds[lower], 1)
-        part[upper == 0] = 1
-        share = np.zeros((len(lags), cube.c))
-        weight, category = cube.weight[mature], cube.category[mature]
-        np.add.at(share, (lower, category), weight * (1 - part))
-        np.add.at(share, (upper, category), weight * part)
-        share[0, share.sum(0) == 0] = 1
-        return ReportingDelay(lags, torch.as_tensor((share / share.sum(0)).astype(np.float32)))
+    cube = cube.inputs
+    if not late(cube, known_before):
+        return torch.ones(1, cube.c)
+    per_patch = max(1, 24 // cube.step_hours) / patch
+    lags = np.array(lags_of(cube, patch))
+    settled = known_before - round(MATURE_DAYS * per_patch) * patch
+    mature = (cube.hour < max(settled, known_before // 2)) & (cube.known_hour < known_before)
+    delay = (cube.known_hour[mature] - phase) // patch - (cube.hour[mature] - phase) // patch
+    delay = np.minimum(delay, lags[-1])
+    upper = np.searchsorted(lags, delay)
+    lower = np.maximum(upper - 1, 0)
+    part = (delay - lags[lower]) / np.maximum(lags[upper] - lags[lower], 1)
+    part[upper == 0] = 1
+    share = np.zeros((len(lags), cube.c))
+    weight, category = cube.weight[mature], cube.category[mature]
+    np.add.at(share, (lower, category), weight * (1 - part))
+    np.add.at(share, (upper, category), weight * part)
+    share[0, share.sum(0) == 0] = 1
+    return torch.as_tensor((share / share.sum(0)).astype(np.float32))

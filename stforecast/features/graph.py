@@ -17,17 +17,36 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, matrix: Neighbours) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.matrix = matrix
-        return _bag(x, matrix.table, matrix.start, matrix.weight)
+        return matrix.rows.product(x)
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         return ctx.matrix.adjoint(grad), None
 
 
-def _bag(x: Tensor, table: Tensor, start: Tensor, weight: Tensor) -> Tensor:
-    # detached, or torch prepares for a gradient of its own; in rows: each costs more than the product
-    weight = weight.flatten().to(x.dtype)
-    return torch.embedding_bag(x.detach().contiguous(), table.flatten(), start, False, 0, False, weight)[0]
+class _Rows(torch.nn.Module):
+    """Columns and weights of a matrix's rows, padded with (0, 0.0): [n, largest degree]."""
+
+    column: Tensor
+    weight: Tensor
+    start: Tensor
+
+    def __init__(self, row: Tensor, column: Tensor, weight: Tensor, n: int) -> None:
+        super().__init__()
+        order = torch.argsort(row, stable=True)
+        row, column, weight = row[order], column[order], weight[order]
+        degree = torch.bincount(row, minlength=n)
+        place = torch.arange(len(row)) - (degree.cumsum(0) - degree)[row]
+        width = max(1, int(degree.max())) if len(row) else 1
+        columns, weights = torch.zeros(n, width, dtype=torch.int64), torch.zeros(n, width)
+        columns[row, place], weights[row, place] = column, weight.float()
+        for name, values in {"column": columns, "weight": weights, "start": torch.arange(n) * width}.items():
+            self.register_buffer(name, values, persistent=False)
+
+    def product(self, x: Tensor) -> Tensor:
+        # detached, or torch prepares for a gradient of its own; in rows: each costs more than the product
+        x, weight = x.detach().contiguous(), self.weight.flatten().to(x.dtype)
+        return torch.embedding_bag(x, self.column.flatten(), self.start, False, 0, False, weight)[0]
 
 
 class Neighbours(torch.nn.Module):
@@ -39,23 +58,12 @@ class Neighbours(torch.nn.Module):
         weight: float [e]; default 1 / in-degree of the target: the mean over the neighbours (0 where there are none).
     """
 
-    table: Tensor
-    start: Tensor
-    weight: Tensor
-    table_t: Tensor
-    start_t: Tensor
-    weight_t: Tensor
-
     def __init__(self, edges: Tensor, n: int, weight: Tensor | None = None) -> None:
         super().__init__()
         source, target = edges
         if weight is None:
             weight = 1 / torch.bincount(target, minlength=n).clamp(min=1)[target].float()
-        for suffix, row, column in (("", target, source), ("_t", source, target)):
-            table, padded = _pad(row, column, weight, n)
-            self.register_buffer(f"table{suffix}", table, persistent=False)
-            self.register_buffer(f"start{suffix}", torch.arange(n) * table.shape[1], persistent=False)
-            self.register_buffer(f"weight{suffix}", padded, persistent=False)
+        self.rows, self.transposed = _Rows(target, source, weight, n), _Rows(source, target, weight, n)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n f] → [n f]."""
@@ -63,7 +71,7 @@ class Neighbours(torch.nn.Module):
 
     def adjoint(self, x: Tensor) -> Tensor:
         """The product with the transposed matrix, [n f] → [n f]; has no gradient of its own."""
-        return _bag(x, self.table_t, self.start_t, self.weight_t)
+        return self.transposed.product(x)
 
 
 def side_by_side(edges: Tensor, n: int, copies: int) -> Tensor:
@@ -72,25 +80,13 @@ def side_by_side(edges: Tensor, n: int, copies: int) -> Tensor:
     return (edges[:, None] + shift[:, None]).flatten(1)
 
 
-def _pad(row: Tensor, column: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Rows' columns and weights as [n, largest degree], padded with (0, 0.0)."""
-    order = torch.argsort(row, stable=True)
-    row, column, weight = row[order], column[order], weight[order]
-    degree = torch.bincount(row, minlength=n)
-    place = torch.arange(len(row)) - (degree.cumsum(0) - degree)[row]
-    width = max(1, int(degree.max())) if len(row) else 1
-    table, padded = torch.zeros(n, width, dtype=torch.int64), torch.zeros(n, width)
-    table[row, place], padded[row, place] = column, weight.float()
-    return table, padded
-
-
 class NeighbourSum(torch.nn.Module):
     """Sums over the neighbours times `weight`, by default in parts of the widest ring: [… n] → [… n]."""
 
     def __init__(self, edges: Tensor, n: int, weight: float | None = None) -> None:
         super().__init__()
-        widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
-        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / widest))
+        self.widest = max(1, int(torch.bincount(edges[1], minlength=n).max()))
+        self.product = Neighbours(edges, n, torch.full((edges.shape[1],), weight or 1 / self.widest))
 
     def forward(self, sums: Tensor) -> Tensor:
         """[… n] → [… n]."""

@@ -52,7 +52,9 @@ class Rhythms:
         """From the record as known at a step."""
         per_day, cube = max(1, 24 // cube.step_hours), cube.inputs
         seen = (cube.hour < known_before) & (cube.known_hour < known_before)
-        slot = _slots_of_week(cube, cube.hour[seen])
+        hour = cube.hour[seen]
+        first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
+        slot = calendar(cube.start, cube.step_hours, first, last, cube.time_zone).slot_of_week[hour - first]
         weight, hexagon = cube.weight[seen], cube.hexagon[seen]
         busiest = np.argsort(-np.bincount(hexagon, weight, minlength=cube.n), kind="stable")[:BUSIEST]
         row = np.full(cube.n, -1)
@@ -96,9 +98,3 @@ class Rhythms:
 
 def _quotient(counts: Tensor, expected: Tensor) -> Tensor:
     return counts / expected.clamp_(min=1e-12)
-
-
-def _slots_of_week(cube: Cube, hour: np.ndarray) -> np.ndarray:
-    """Local slots of the week of steps."""
-    first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
-    return calendar(cube.start, cube.step_hours, first, last, cube.time_zone).slot_of_week[hour - first]

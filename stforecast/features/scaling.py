@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,13 +64,9 @@ class Scales:
         rate = float(cube.weight[seen].sum()) / (days * cube.n)
         return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a checkpoint."""
-        return asdict(self)
-
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Scales:
-        """Back from `to_dict`."""
+        """Back from `dataclasses.asdict`."""
         weather, future = (Standard(**values[key]) for key in ("weather", "future"))
         return Scales(values["rate"], weather, future, values["until"])
 

@@ -6,7 +6,7 @@ hour. A ratio is log((events + ½) / (expected + ½)) over the visits of a slot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -51,39 +51,25 @@ class SeasonalSums:
         Returns:
             Ratios at these steps, [l h c k n]; None without λ₀.
         """
-        steps = {name: period.prepare(new, first) for name, period in self.periods.items()}
         out = rate.new_empty(len(rate), COUNT, *rate.shape[1:]) if rate is not None else None
-        start = 0
-        for i, end in enumerate(new.ends):
-            for name, period in self.periods.items():
-                period.take_in(state[name], steps[name], i, start, end)
+        periods = [period.step(state[name], first, new) for name, period in self.periods.items()]
+        for i, slots in enumerate(zip(*periods, strict=True)):
             if out is not None and rate is not None:
-                self._ratios(state, {name: step.ahead[i] for name, step in steps.items()}, 0, rate[i], out[i])
-            start = end
+                self._ratios(state, slots, 0, rate[i], out[i])
         return out
 
     def forecast(self, state: dict[str, Tensor], newest: int, issue: int, rate: Tensor) -> Tensor:
         """Ratios at the K steps after an `issue` at or after the `newest` one, from λ₀ there [c k n]: [h c k n]."""
-        slots = {name: period.slots_of(issue + period.lead) for name, period in self.periods.items()}
+        slots = [period.slots_of(issue + period.lead) for period in self.periods.values()]
         return self._ratios(state, slots, issue - newest, rate, rate.new_empty(COUNT, *rate.shape))
 
     def _ratios(
-        self, state: dict[str, Tensor], slots: dict[str, Tensor], later: int, rate: Tensor, out: Tensor
+        self, state: dict[str, Tensor], slots: Sequence[Tensor], later: int, rate: Tensor, out: Tensor
     ) -> Tensor:
         parts = out.split([len(SEASONAL_DAYS), len(SEASONAL_WEEKS)])
-        for (name, period), part in zip(self.periods.items(), parts, strict=True):
-            period.read(state[name], slots[name], later, part)
+        for (name, period), here, part in zip(self.periods.items(), slots, parts, strict=True):
+            period.read(state[name], here, later, part)
         return out.add_(self.prior).div_(rate + self.prior).log_()
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What a segment adds and where: slots of its patches and of the K steps ahead, places and weights of arrivals."""
-
-    ahead: Tensor
-    passed: list[list[tuple[slice, slice]]]
-    place: Tensor
-    weight: Tensor
 
 
 class _Period:
@@ -104,13 +90,13 @@ class _Period:
         cube = self.events.cube
         return torch.zeros(len(self.left), cube.c, self.slots, cube.n, device=self.events.device)
 
-    def prepare(self, new: Arrivals, first: int) -> _Step:
+    def step(self, means: Tensor, first: int, new: Arrivals) -> Iterator[Tensor]:
+        """Take in the patch before each issue in turn (in place): the slots of the K steps after it."""
         count = len(new.ends)
         c, n, p, device = self.events.cube.c, self.events.cube.n, self.events.patch, self.events.device
         issues = first + p * torch.arange(count, device=device)[:, None]
         steps = first + p * np.arange(count)[:, None] + np.arange(-p, 0)
-        slots = self.local[np.maximum(steps + self.events.origin, 0)]
-        passed = [self._passed(*one) for one in zip(steps, slots, strict=True)]
+        passed = self.local[np.maximum(steps + self.events.origin, 0)]
         periods = new.age.div(self.slots, rounding_mode="floor")
         slot = (self.slots_of(new.hour)[:, None] + self.shift) % self.slots
         kind = torch.arange(len(self.left), device=device)
@@ -118,13 +104,13 @@ class _Period:
         place = ((kind * c + category) * self.slots + slot[..., None]) * n + hexagon  # [e taps h]
         share = self.share * self.left ** periods[:, None]  # [e h]
         weight = new.counted[:, None, None] * self.spread[:, None] * share[:, None]
-        return _Step(self.slots_of(issues + self.lead), passed, place, weight)
-
-    def take_in(self, means: Tensor, step: _Step, i: int, start: int, end: int) -> None:
-        """Decay where patch i of the segment passed, and add the arrivals start … end − 1."""
-        for categories, slots in step.passed[i]:  # an index would copy them twice
-            means[:, categories, slots].mul_(self.left[:, None, None, None])
-        means.view(-1).index_add_(0, step.place[start:end].flatten(), step.weight[start:end].flatten())
+        ahead, start = self.slots_of(issues + self.lead), 0
+        for i, end in enumerate(new.ends):
+            for categories, slots in self._passed(steps[i], passed[i]):  # an index would copy them twice
+                means[:, categories, slots].mul_(self.left[:, None, None, None])
+            means.view(-1).index_add_(0, place[start:end].flatten(), weight[start:end].flatten())
+            start = end
+            yield ahead[i]
 
     def read(self, means: Tensor, slots: Tensor, later: int, out: Tensor) -> None:
         """Means at the slots of K steps, the first `later` steps after what they hold, into `out` [h c k n]."""

@@ -70,13 +70,14 @@ class EventStream:
         calendar: local calendar of the steps −`origin` …; `slot_of_week` and `slot_of_day` are read by step.
         observed: 1 where a step of the calendar was recorded and 0 where it is masked, by category, [t c]; None where
             all steps were recorded.
+        segment: patches to read at a time.
     """
 
     def __init__(
         self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu", since: int = 0
     ) -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
-        self.per_day = day_steps(cube)
+        self.per_day, self.segment = day_steps(cube), segment_length(cube)
         newer = slice(np.searchsorted(cube.known_hour, since - patch), None)
         events = (cube.with_events(newer) if since else cube).inputs
         self._known_hour = events.known_hour.astype(np.int64)
@@ -100,11 +101,6 @@ class EventStream:
             self.observed = as_tensor(observed, torch.float32)
         self.slot_of_week = as_tensor(self.calendar.slot_of_week, torch.int64)
         self.slot_of_day = as_tensor(self.calendar.slot_of_day, torch.int64)
-
-    @property
-    def segment(self) -> int:
-        """Patches to read at a time."""
-        return segment_length(self.cube)
 
     def at(self, step: Tensor) -> Tensor:
         """Rows of the calendar's arrays that hold the steps."""

@@ -6,7 +6,6 @@ the slow climatology. Where a family is read by category it has a feature for ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -30,13 +29,6 @@ class LogRatios:
     def size(self, c: int) -> int:
         """How many features the family has with c categories."""
         return len(self.half_lives) * (c if self.by_category else 1)
-
-    def names(self, categories: Sequence[str]) -> list[str]:
-        """Names of the features, in order."""
-        place = "" if self.place == "hexagon" else f"{self.place} "
-        if not self.by_category:
-            return [f"{place or 'all '}{days} d" for days in self.half_lives]
-        return [f"{place}{category} {days} d" for days in self.half_lives for category in categories]
 
 
 LOG_RATIOS = (
@@ -63,8 +55,3 @@ def layout(c: int) -> dict[str, slice]:
     sizes = {family.name: family.size(c) for family in LOG_RATIOS} | {LEVEL: 1}
     ends = list(accumulate(sizes.values()))
     return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
-
-
-def feature_names(categories: Sequence[str]) -> list[str]:
-    """Names of the features, in order."""
-    return [name for family in LOG_RATIOS for name in family.names(categories)] + [LEVEL]

@@ -116,6 +116,6 @@ def _recent(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...]) -> 
     (issue, lead, hexagon, category), half_lives = at, builder.recent.half_lives
     left = decay(lead[:, None] + 1, half_lives) * (math.log(2) / half_lives)  # [r h]
     out = []
-    for sums in (recent, builder.ring(recent) / builder.widest):
+    for sums in (recent, builder.ring(recent) / builder.ring.widest):
         out += [sums[issue, :, category, hexagon] * left, sums.sum(2)[issue, :, hexagon] * left]
     return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -147,7 +147,18 @@ class Forecaster(ABC):
         if past is None:
             steps, known = steps_needed(cube, issues), known or {}
             past = fit.past(steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
-        return replace(self.wrap(cube, issues, recalibrated(cube, issues, past)), spreads=fit.spreads)
+        return Forecast(
+            intensity=recalibrated(cube, issues, past),
+            issue_times=cube.times_of(issues),
+            hexagons=cube.cells,
+            categories=cube.categories,
+            step_hours=cube.step_hours,
+            time_zone=cube.time_zone,
+            model=self.name,
+            complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
+            spreads=fit.spreads,
+            districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
+        )
 
     @property
     def fitted(self) -> ValidationFit:
@@ -165,26 +176,12 @@ class Forecaster(ABC):
         self.calibrated = ValidationFit(Calibration.identity(cube.c))
         return self
 
-    def wrap(self, cube: Cube, issues: np.ndarray, intensity: np.ndarray) -> Forecast:
-        """Intensities [m k n c] at the issue steps `issues` with their coordinates."""
-        return Forecast(
-            intensity=intensity,
-            issue_times=cube.times_of(issues),
-            hexagons=cube.cells,
-            categories=cube.categories,
-            step_hours=cube.step_hours,
-            time_zone=cube.time_zone,
-            model=self.name,
-            complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
-            districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
-        )
-
     def save(self, folder: str | Path) -> None:
         """Write what `load` needs into `folder`; what was fitted on the validation slice comes last."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.save_fit(folder)
-        write_json(folder / CALIBRATION, {"parts": [*self.parts], **self.fitted.to_dict()})
+        write_json(folder / CALIBRATION, {"parts": [*self.parts], **asdict(self.fitted)})
 
     @classmethod
     def load(

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.features.targets import known_share, outcomes, scored, settled
-from stforecast.forecasters.days import counts_needed, day_sums
+from stforecast.features.targets import counts_needed, day_sums, known_share, outcomes, scored, settled
 from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration, fit_calibration
 from stforecast.scoring.conformal import Spread, fit_spread
@@ -35,18 +34,9 @@ class ValidationFit:
         """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
         return PastForecasts.of(steps, self.calibration.apply(intensity))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a file."""
-        return {
-            "calibration": self.calibration.to_dict(),
-            "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
-            "thresholds": {**self.thresholds},
-            "hot_thresholds": {**self.hot_thresholds},
-        }
-
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ValidationFit:
-        """Back from `to_dict`."""
+        """Back from `dataclasses.asdict`."""
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
         calibration = Calibration.from_dict(values["calibration"])
         return ValidationFit(calibration, spreads, values["thresholds"], values["hot_thresholds"])

@@ -16,48 +16,35 @@ from stforecast.forecasters.base import WithoutParameters
 from stforecast.forecasters.streaming import StreamingForecaster, as_array, beyond_of, by_phase
 
 
-class ClimatologyReader:
-    """Climatology of a record, and the record."""
-
-    def __init__(self, events: EventStream, half_lives: tuple[float, float]) -> None:
-        self.cube, self.device, self.segment = events.cube, events.device, events.segment
-        self.climatology = Climatology(events, half_lives)
-
-
 class RollingClimatology(StreamingForecaster, WithoutParameters):
     """λ₀ of each day from the days before it: the control to beat. The offset of the network decays more slowly."""
 
     name = "rolling_climatology"
     half_lives = ROLLING
 
-    def patch(self, cube: Cube) -> int:
-        return min(day_steps(cube), cube.horizons)
-
     def fingerprint(self) -> tuple[int, str]:
         return self.ends[0], fingerprint(self.name, self.ends[0], self.half_lives)
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> ClimatologyReader:
-        return ClimatologyReader(EventStream(cube, self.patch(cube), beyond, since=since), self.half_lives)
+    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Climatology:
+        return Climatology(EventStream(cube, self.patch(cube), beyond, since=since), self.half_lives)
 
-    def init_state(self, reader: ClimatologyReader, phase: int) -> State:
+    def init_state(self, reader: Climatology, phase: int) -> State:
         # reporting delays and rhythms as they were known when training ended
-        learned = reader.climatology.learned_state(self.ends[0], phase)
+        learned = reader.learned_state(self.ends[0], phase)
         return {"climatology": learned, "next_issue": learned["newest"] + 1 + phase}
 
-    def step(
-        self, reader: ClimatologyReader, state: State, count: int, wanted: Collection[int]
-    ) -> dict[int, np.ndarray]:
-        first, patch = int(state["next_issue"]), reader.climatology.p
-        rates = reader.climatology.step(state["climatology"], first, count)
+    def step(self, reader: Climatology, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
+        first, patch = int(state["next_issue"]), reader.p
+        rates = reader.step(state["climatology"], first, count)
         state["next_issue"] = state["next_issue"] + count * patch
         issues = range(first, first + count * patch, patch)
         return {issue: as_array(rate) for issue, rate in zip(issues, rates, strict=True) if issue in wanted}
 
     def forecast_from_state(
-        self, reader: ClimatologyReader, state: State, issue: int, steps: int | None = None
+        self, reader: Climatology, state: State, issue: int, steps: int | None = None
     ) -> np.ndarray:
         """λ of the `steps` (default: the cube's horizons) from an issue on, [k n c]."""
-        return as_array(reader.climatology.forecast(state["climatology"], issue, steps or reader.cube.horizons))
+        return as_array(reader.forecast(state["climatology"], issue, steps or reader.events.cube.horizons))
 
 
 class FixedClimatology(WithoutParameters):
@@ -72,11 +59,7 @@ class FixedClimatology(WithoutParameters):
         for phase, served in by_phase(issues, patch, cube.steps).items():
             state, first = climatology.learned_state(self.ends[0], phase), phase
             for step in sorted(served):
-                end = self.slice_end(step)
-                while first <= end:
-                    count = min(climatology.events.segment, (end - first) // patch + 1)
-                    climatology.step(state, first, count)
-                    first += count * patch
+                first = climatology.advance(state, first, self.slice_end(step))
                 for place in served[step]:
                     out[place] = as_array(climatology.forecast(state, int(issues[place]), cube.horizons))
         return out

@@ -34,7 +34,6 @@ from stforecast.features.graph import Neighbours
 from stforecast.features.stream import EventStream, day_steps
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.streaming import beyond_of, by_phase
 from stforecast.scoring.splits import Split
 
@@ -42,6 +41,8 @@ HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
 """Half-lives of the excitation; how much each holds is fitted."""
 SEGMENT = 7
 """Patches that are read at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
+MOST, LEAST_GAIN = 1000, 1e-7
+"""Iterations at most, and the gain in log-likelihood an event below which they end."""
 
 
 class Hawkes(Forecaster):
@@ -110,25 +111,23 @@ class Hawkes(Forecaster):
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         excitation = ExcitationSums(cube, beyond_of(cube, issues))
         p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        missing, climatology = self._missing(excitation), Climatology(excitation.events)
+        climatology, aged = Climatology(excitation.events), MATURE_DAYS * excitation.events.per_day
+        # the share of the events of each age that are not yet reported, [t c] from the step before the issue on
+        missing = 1 - arrived(cube, self.train_end - aged, self.train_end, self.train_end)[::-1]
         usually_unseen = _unseen(excitation, missing)
         for phase, served in by_phase(issues, p, cube.steps).items():
             # reporting delays and rhythms as they were known when training ended
             state, end = climatology.learned_state(self.train_end, phase), phase
             half_lives = torch.as_tensor(excitation.half_lives)
             for s, known in zip(sorted(served), sums_at(excitation.events, half_lives, sorted(served)), strict=True):
-                while end <= s:
-                    count = min(excitation.events.segment, (s - end) // p + 1)
-                    climatology.step(state, end, count)
-                    end += count * p
+                end = climatology.advance(state, end, s)
                 ahead = int(issues[served[s]].max()) - s + cube.horizons
                 background = climatology.forecast(state, s, max(ahead, excitation.week)).permute(1, 2, 0)  # [k n c]
                 sums, unseen = known.permute(2, 0, 1), usually_unseen  # [n h c]
-                if cube.masked is not None and cube.masked[max(s - len(missing), 0) : s].any():
-                    hidden = cube.masked[max(s - len(missing), 0) : s][::-1]
-                    unseen = _unseen(
-                        excitation, np.r_[np.maximum(missing[: len(hidden)], hidden), missing[len(hidden) :]]
-                    )
+                if cube.masked is not None and (hidden := cube.masked[max(s - len(missing), 0) : s][::-1]).any():
+                    also = missing.copy()
+                    also[: len(hidden)] = np.maximum(also[: len(hidden)], hidden)
+                    unseen = _unseen(excitation, also)
                 if unseen is not None:
                     sums = sums + torch.einsum("wnc,whc->nhc", background[: excitation.week], unseen)
                 lam = self.expect(excitation, sums, background, ahead)
@@ -146,11 +145,6 @@ class Hawkes(Forecaster):
             sums = sums * excitation.fade[:, None] + lam[:, None]
             out.append(lam)
         return torch.stack(out)
-
-    def _missing(self, excitation: ExcitationSums) -> np.ndarray:
-        """The share of the events of each age that are not yet reported, [t c] from the step before the issue on."""
-        count = MATURE_DAYS * excitation.events.per_day
-        return 1 - arrived(excitation.cube, self.train_end - count, self.train_end, self.train_end)[::-1]
 
     def save_fit(self, folder: Path) -> None:
         values = {
@@ -216,7 +210,7 @@ class ExcitationSums:
 
     def at(self, sums: Tensor, step: Tensor, hexagon: Tensor) -> Tensor:
         """The same at single cells [e] of sums [t n h·c]: [e f]."""
-        neighbours, share = (self.ring.get_buffer(name)[hexagon] for name in ("table", "weight"))
+        neighbours, share = self.ring.rows.column[hexagon], self.ring.rows.weight[hexagon]
         ring = (sums[step[:, None], neighbours] * share[..., None]).sum(1)
         return torch.cat([sums[step, hexagon] * self.gain, ring * self.gain], 1)
 
@@ -226,3 +220,32 @@ class ExcitationSums:
         back = self.back(factor.transpose(0, 1).reshape(n, t * c)).view(n, t, c).transpose(0, 1)
         flat = sums.flatten(0, 1)
         return torch.cat([each.reshape(t * n, c).T @ flat * self.gain for each in (factor, back)], 1)
+
+
+def fit_mixture(parts: np.ndarray, events: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """The weights [j] of greatest Poisson likelihood, and the (penalised) log-likelihood before each iteration.
+
+    Of an intensity λ = Σ_j θ_j φ_j with θ ≥ 0, by expectation-maximisation. Were it known which part each event came
+    from, θ_j would be events over Σ φ_j. It is not, so an event is shared between the parts as they explain it,
+    θ_j φ_j / λ, and the two steps repeat: stochastic declustering (Veen and Schoenberg 2008, JASA 103:614-624).
+
+    The first part is the background; it has one event, where one was expected, before any is seen, and each other part
+    none where one was expected. So a weight is defined where nothing ever happened: background 1, else 0.
+
+    Args:
+        parts: φ at the cells with events, [e j]; the first is positive everywhere.
+        events: counts of these cells, [e].
+        totals: Σ φ over all cells, [j].
+    """
+    prior = np.zeros(len(totals))
+    prior[0] = 1
+    theta = np.full(len(totals), 0.5 / max(1, len(totals) - 1))
+    theta[0] = 0.5
+    path: list[float] = []
+    while len(path) < MOST:
+        lam = parts @ theta.astype(parts.dtype)
+        path.append(float(events @ np.log(lam.astype(np.float64)) + np.log(theta[0]) - (totals + 1) @ theta))
+        if len(path) > 1 and path[-1] - path[-2] < LEAST_GAIN * events.sum():
+            break
+        theta = (theta * ((events / lam).astype(parts.dtype) @ parts) + prior) / (totals + 1)
+    return theta, path

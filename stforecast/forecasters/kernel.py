@@ -12,9 +12,9 @@ bandwidth of each category are those under which the training slice's days were 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.features.decayed import sums_at
 from stforecast.features.delay import settled_until
@@ -50,11 +49,10 @@ class Kernel(Forecaster):
     half_lives: list[float]
     bandwidths: list[float]
 
-    def __init__(
-        self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
-    ) -> None:
-        super().__init__(config, parts, **settings)
-        self.city = RollingClimatology(self.config)
+    @cached_property
+    def city(self) -> RollingClimatology:
+        """Whose sum over the hexagons is the city's intensity."""
+        return RollingClimatology(self.config)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.city.learn(cube, split)
@@ -131,10 +129,8 @@ class Spreading:
             return
         tree = cKDTree(position)
         spacing = np.median(tree.query(position, k=2)[0][:, 1])
-        pairs = tree.query_pairs(reach * spacing, output_type="ndarray")
-        own = np.arange(cube.n)
-        self.source, self.target = (np.r_[own, pairs[:, i], pairs[:, 1 - i]] for i in (0, 1))
-        self.distance = np.linalg.norm(position[self.source] - position[self.target], axis=1) / spacing
+        near = tree.sparse_distance_matrix(tree, reach * spacing, output_type="coo_matrix")
+        self.source, self.target, self.distance = near.col, near.row, near.data / spacing
 
     def kernel(self, bandwidth: float) -> csr_array:
         """[n n], from source (column) to target (row); columns sum to 1, so that no event leaves the city."""

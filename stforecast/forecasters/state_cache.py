@@ -20,7 +20,7 @@ import torch
 
 from stforecast import __version__
 from stforecast.cube import Cube
-from stforecast.features.builder import State, state_to
+from stforecast.features.builder import State, clone_state
 from stforecast.features.observed import agreeing, last_known
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters.base import Forecaster
@@ -82,7 +82,9 @@ class StateCache:
         if found and not np.isin(before, found.past.steps).all():
             found = None
         reader = forecaster.reader(known, beyond_of(cube, steps) + ahead, last + patch if found else 0)
-        state = state_to(found.state, reader.device) if found else forecaster.init_state(reader, newest % patch)
+        state = (
+            clone_state(found.state, reader.events.device) if found else forecaster.init_state(reader, newest % patch)
+        )
         # issues at which less or more was known not to be recorded have states of their own
         other = wanted[agreeing(cube, wanted) != agreeing(cube, np.array([newest]))]
         other = np.array([], np.int64) if found else other

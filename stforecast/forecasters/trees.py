@@ -9,11 +9,11 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 import joblib
@@ -29,7 +29,6 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
-from stforecast.features.stream import day_steps
 from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
 from stforecast.files import atomic_path, fingerprint
 from stforecast.forecasters import resampling
@@ -59,15 +58,20 @@ class Trees(LearnedForecaster):
     """Rows without an event that are drawn for training, at most."""
     quiet_per_event: ClassVar[float] = 10.0
     """The same per expected event: more would lower the variance of a leaf by less than a tenth."""
-    library: ClassVar[str] = "sklearn"
     seeded = True
     sections = ("trees",)
     classifies: ClassVar[bool] = False
     """Whether it learns y > 0 even where `trees.sampling` is none."""
     balances: ClassVar[bool] = False
     """Whether both classes weigh the same in it by its own doing."""
+    regressor: ClassVar[tuple[str, Mapping[str, Any]]]
+    """The library's estimator that takes sample weights, `module:Class`, and what it alone is given."""
+    classifier: ClassVar[tuple[str, Mapping[str, Any]]]
+    """Its classifier likewise."""
     settings: ClassVar[Mapping[str, Any]]
-    """What the library's estimator is given, in its own words."""
+    """What both are given, in the library's own words."""
+    threads: ClassVar[str | None] = "n_jobs"
+    """Its word for the number of threads."""
 
     def __init__(
         self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
@@ -76,16 +80,19 @@ class Trees(LearnedForecaster):
         super().__init__(config, parts, **settings)
         self.settings = {**self.settings, **own}  # type: ignore[misc]
         self.fits: list[TreeFit] = []
-        for library in {self.library} | ({"imblearn"} if self.config.trees.sampling != "none" else set()):
+        own_library = self.classifier[0].partition(".")[0].partition(":")[0]
+        for library in {own_library} | ({"imblearn"} if self.config.trees.sampling != "none" else set()):
             if find_spec(library) is None:
                 raise ConfigError(
                     f"{self.name}: {library} is not installed. Run `pip install 'stforecast[trees]'`, "
                     "or leave it out of evaluation.forecasters."
                 )
 
-    @abstractmethod
     def estimator(self, classes: bool, seed: int) -> Any:
-        """A regressor that takes sample weights, or a classifier."""
+        """The library's, which is imported only here."""
+        where, options = self.classifier if classes else self.regressor
+        threads = {self.threads: torch.get_num_threads()} if self.threads else {}
+        return resolve_name(where)(**self.settings, **options, **threads, random_state=seed)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         cube = cube.as_known(split.train_end)
@@ -138,11 +145,8 @@ class Trees(LearnedForecaster):
             targets.append(y[keep])
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
-    def patch(self, cube: Cube) -> int:
-        return min(day_steps(cube), cube.horizons)
-
     def fingerprint(self) -> tuple[int, str]:
-        return self.scales.until, fingerprint(self.name, self.scales.to_dict(), joblib.hash(self.fits))
+        return self.scales.until, fingerprint(self.name, asdict(self.scales), joblib.hash(self.fits))
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         return reader.init_state(phase)
@@ -184,7 +188,7 @@ class Trees(LearnedForecaster):
 
     def save_fit(self, folder: Path) -> None:
         with atomic_path(folder / "model.joblib") as temporary:
-            joblib.dump([self.scales.to_dict(), [vars(fit) for fit in self.fits]], temporary, compress=3)
+            joblib.dump([asdict(self.scales), [vars(fit) for fit in self.fits]], temporary, compress=3)
 
     def load_fit(self, folder: Path) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The tree ensembles, one adapter each on its library. Libraries are imported when a model is built.
+"""The tree ensembles, one adapter each on its library.
 
 Settings count in rows of `Sample`: about `density` quiet rows per expected event, and the events. The signal beside
 climatology is faint (it lowers the deviance by less than one per cent), so leaves are large and shrunken.
@@ -21,6 +21,9 @@ class HistGradientBoosting(Trees):
     """scikit-learn's histogram gradient boosting."""
 
     name = "hist_gradient_boosting"
+    regressor = "sklearn.ensemble:HistGradientBoostingRegressor", {"loss": "poisson"}
+    classifier = "sklearn.ensemble:HistGradientBoostingClassifier", {}
+    threads = None
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 0.06,
         "max_iter": 100,
@@ -32,19 +35,13 @@ class HistGradientBoosting(Trees):
         "early_stopping": False,
     }
 
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-        options = {**self.settings, "random_state": seed}
-        if classes:
-            return HistGradientBoostingClassifier(**options)
-        return HistGradientBoostingRegressor(loss="poisson", **options)
-
 
 class XGBoost(Trees):
     """XGBoost."""
 
-    name = library = "xgboost"
+    name = "xgboost"
+    regressor = "xgboost:XGBRegressor", {"objective": "count:poisson", "base_score": 1.0}
+    classifier = "xgboost:XGBClassifier", {"objective": "binary:logistic", "base_score": 0.5}
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 200,
         "learning_rate": 0.06,
@@ -58,19 +55,13 @@ class XGBoost(Trees):
         "tree_method": "hist",
     }
 
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from xgboost import XGBClassifier, XGBRegressor
-
-        options = {**self.settings, "n_jobs": torch.get_num_threads(), "random_state": seed}
-        if classes:
-            return XGBClassifier(objective="binary:logistic", base_score=0.5, **options)
-        return XGBRegressor(objective="count:poisson", base_score=1.0, **options)
-
 
 class LightGBM(Trees):
     """LightGBM."""
 
-    name = library = "lightgbm"
+    name = "lightgbm"
+    regressor = "lightgbm:LGBMRegressor", {"objective": "poisson"}
+    classifier = "lightgbm:LGBMClassifier", {"objective": "binary"}
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 200,
         "learning_rate": 0.05,
@@ -81,28 +72,18 @@ class LightGBM(Trees):
         "colsample_bytree": 0.7,
         "subsample": 0.8,
         "subsample_freq": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
     }
-
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from lightgbm import LGBMClassifier, LGBMRegressor
-
-        options = {
-            **self.settings,
-            "n_jobs": torch.get_num_threads(),
-            "random_state": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbose": -1,
-        }
-        if classes:
-            return LGBMClassifier(objective="binary", **options)
-        return LGBMRegressor(objective="poisson", **options)
 
 
 class CatBoost(Trees):
     """CatBoost on y > 0 with class weights that balance events and quiet rows."""
 
-    name = library = "catboost"
+    name = "catboost"
+    classifier = "catboost:CatBoostClassifier", {"auto_class_weights": "Balanced"}
+    threads = "thread_count"
     balances = True
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 300,
@@ -114,19 +95,9 @@ class CatBoost(Trees):
         "border_count": 128,
         "bootstrap_type": "Bernoulli",
         "subsample": 0.8,
+        "allow_writing_files": False,
+        "verbose": False,
     }
-
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from catboost import CatBoostClassifier
-
-        return CatBoostClassifier(
-            **self.settings,
-            auto_class_weights="Balanced",
-            thread_count=torch.get_num_threads(),
-            random_seed=seed,
-            allow_writing_files=False,
-            verbose=False,
-        )
 
 
 class Forest(Trees):
@@ -155,23 +126,21 @@ class RandomForest(Forest):
     """scikit-learn's random forest."""
 
     name = "random_forest"
+    classifier = "sklearn.ensemble:RandomForestClassifier", {}
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 100,
+        "bootstrap": True,
         "max_samples": 0.1,
         "min_samples_leaf": 100,
         "max_features": 0.33,
     }
-
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from sklearn.ensemble import RandomForestClassifier
-
-        return RandomForestClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=seed)
 
 
 class ExtraTrees(Forest):
     """scikit-learn's extremely randomised trees."""
 
     name = "extra_trees"
+    classifier = "sklearn.ensemble:ExtraTreesClassifier", {}
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 100,
         "bootstrap": True,
@@ -180,36 +149,14 @@ class ExtraTrees(Forest):
         "max_features": 0.5,
     }
 
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from sklearn.ensemble import ExtraTreesClassifier
-
-        return ExtraTreesClassifier(**self.settings, n_jobs=torch.get_num_threads(), random_state=seed)
-
 
 class BalancedRandomForest(Forest):
     """imbalanced-learn's random forest: every tree draws as many quiet rows as events (Chen et al. 2004)."""
 
     name = "balanced_random_forest"
-    library = "imblearn"
+    classifier = "imblearn.ensemble:BalancedRandomForestClassifier", {"sampling_strategy": "auto", "replacement": False}
     balances = True
-    settings: ClassVar[Mapping[str, Any]] = {
-        "n_estimators": 100,
-        "max_samples": 0.1,
-        "min_samples_leaf": 100,
-        "max_features": 0.33,
-    }
-
-    def estimator(self, classes: bool, seed: int) -> Any:
-        from imblearn.ensemble import BalancedRandomForestClassifier
-
-        return BalancedRandomForestClassifier(
-            **self.settings,
-            sampling_strategy="auto",
-            replacement=False,
-            bootstrap=True,
-            n_jobs=torch.get_num_threads(),
-            random_state=seed,
-        )
+    settings = RandomForest.settings
 
     def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
         fit = super().fit_rows(sample, seed)

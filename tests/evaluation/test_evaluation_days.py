@@ -8,8 +8,8 @@ import pytest
 from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
 from stforecast.evaluation.scorecard import day_figures
+from stforecast.features.targets import counts_needed, day_needed, day_sums
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.forecasters.days import counts_needed, day_needed, day_sums
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import fit_spread
 from stforecast.scoring.labels import WINDOW, count_needed

@@ -95,7 +95,7 @@ class Direct:
         return rate / 24 * self.profile(s)[1][:, slots].transpose(1, 2, 0) + 1e-7
 
     def features(self, s: int) -> dict[str, np.ndarray]:
-        """Features at s by the names of `feature_names`, [n] each."""
+        """Features at s by name, in their order, [n] each."""
         cube, n, c = self.cube, self.cube.n, self.cube.c
         _, hexagon, category, weight, age = self.events(s)
         before = [(a, self.intensity(f, self.p)) for f, a in self.patches(s)]

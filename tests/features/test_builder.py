@@ -14,11 +14,11 @@ from small_cities import city
 from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import Climatology
-from stforecast.features.delay import LAGS_DAYS, ReportingDelay, completeness
+from stforecast.features.delay import LAGS_DAYS, completeness, delay_shares, lags_of
 from stforecast.features.rhythms import Rhythms
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
-from stforecast.features.table import HALF_LIVES_DAYS, LOG_RATIOS, feature_names
+from stforecast.features.table import HALF_LIVES_DAYS, LOG_RATIOS
 
 
 def begun(cube: Cube, patch: int, phase: int = 0, until: int = 0) -> tuple[FeatureBuilder, State]:
@@ -48,10 +48,10 @@ def test_equals_direct_sums(patch: int, phase: int, categories: int) -> None:
     np.testing.assert_allclose(last.log_rate[-1].exp().permute(1, 2, 0).numpy(), expected, rtol=2e-5)
     later = builder.climatology.forecast(state["climatology"], issue, 24)
     np.testing.assert_allclose(later.permute(1, 2, 0).numpy(), expected, rtol=2e-5)
-    features, names = direct.features(issue), feature_names(cube.categories)
-    assert len(names) == last.features.shape[1]
-    for place, name in enumerate(names):
-        np.testing.assert_allclose(last.features[-1, place].numpy(), features[name], atol=2e-5, err_msg=name)
+    features = direct.features(issue)
+    assert len(features) == last.features.shape[1]
+    for found, (name, summed) in zip(last.features[-1].numpy(), features.items(), strict=True):
+        np.testing.assert_allclose(found, summed, atol=2e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(("patch", "phase"), [(24, 0), (24, 5), (6, 2)])
@@ -130,12 +130,11 @@ def test_expected_sums_are_unbiased(patch: int) -> None:
 
 def test_simulated_delays_are_recovered() -> None:
     cube = city(days=300, late=True, rate=8.0)
-    delay = ReportingDelay.of(cube, 24, cube.steps)
-    share_by_lag = delay.share.numpy()
+    share_by_lag = delay_shares(cube, 24, cube.steps).numpy()
     mature = cube.hour < cube.steps - 60 * 24
     lag = cube.known_hour[mature] // 24 - cube.hour[mature] // 24
-    assert delay.late
-    assert delay.lags == LAGS_DAYS
+    assert lags_of(cube, 24) == LAGS_DAYS
+    assert len(share_by_lag) == len(LAGS_DAYS)
     np.testing.assert_allclose(share_by_lag.sum(0), 1, rtol=1e-6)
     assert ((share_by_lag >= 0) & (share_by_lag <= 1)).all()
     known = np.array([(lag <= d).mean() for d in LAGS_DAYS])
@@ -158,17 +157,17 @@ def test_delays_are_estimated_from_what_was_known() -> None:
     until = 150 * 24
     later = replace(cube, known_hour=np.where(cube.known_hour < until, cube.known_hour, cube.steps * 2))
     assert (later.known_hour != cube.known_hour).any()
-    np.testing.assert_array_equal(ReportingDelay.of(cube, 24, until).share, ReportingDelay.of(later, 24, until).share)
+    np.testing.assert_array_equal(delay_shares(cube, 24, until), delay_shares(later, 24, until))
     np.testing.assert_array_equal(completeness(cube, 0, until, until), completeness(later, 0, until, until))
     punctual = replace(cube, known_hour=np.where(cube.known_hour < until, cube.hour, cube.known_hour))
-    assert ReportingDelay.of(punctual, 24, until).lags == (0,)
+    assert delay_shares(punctual, 24, until).tolist() == [[1] * cube.c]
     assert (completeness(punctual, 0, until, until) == 1).all()
 
 
 @pytest.mark.parametrize("patch", [24, 6])
 def test_a_category_without_events(patch: int) -> None:
     cube = replace(city(days=90, late=True), categories=("property", "violent", "never"))
-    assert np.isfinite(ReportingDelay.of(cube, patch, cube.steps).share).all()
+    assert np.isfinite(delay_shares(cube, patch, cube.steps)).all()
     assert np.isfinite(completeness(cube, 0, cube.steps, cube.steps)).all()
     batch = stepped(cube, patch, 5)[2]
     for part in (batch.features, batch.log_rate, batch.patch, batch.late):

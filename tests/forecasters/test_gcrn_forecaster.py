@@ -19,10 +19,10 @@ from stforecast.features.climatology import SLOW
 from stforecast.features.scaling import Scales
 from stforecast.features.targets import outcomes
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.segments import Stream, segment_lengths
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.training import Module, Validation
 from stforecast.scoring.metrics import poisson_deviance
 
 
@@ -31,7 +31,7 @@ def untrained(cube: Cube, config: Config, awake: bool = False) -> tuple[Module, 
     torch.manual_seed(3)
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, patch_steps(config, cube))
-    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges)).eval()
+    module = Module(config, builder).eval()
     if awake:
         for parameter in module.best.parameters():
             nn.init.normal_(parameter, std=0.3)

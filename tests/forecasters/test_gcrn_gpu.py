@@ -13,10 +13,10 @@ from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.features.builder import FeatureBuilder, State, state_to
+from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.training import Module, Validation
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def module_of(cube: Cube, config: Config, device: torch.device) -> Module:
     torch.manual_seed(0)
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, 24, device)
-    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges)).to(device)
+    module = Module(config, builder).to(device)
     module.stream = Stream(cube, split_of(cube), config, builder)
     module.check = Validation(cube, split_of(cube), builder, config.training.truncation)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
@@ -79,7 +79,7 @@ def test_forecasts_go_on_from_a_kept_state_on_either_device(gpu: SimulatedGPU) -
             for fit in model.fits:
                 fit.to(device)
             reader = model.reader(cube)
-            state = state_to(state, device) if state else model.init_state(reader, 0)
+            state = clone_state(state, device) if state else model.init_state(reader, 0)
             issues = range(int(state["next_issue"]), 20 * 24, 24)
             rates = model.step(reader, state, 10, issues)
         found.append(np.stack([[*rates.values()][-1], model.forecast_from_state(reader, state, issues[9] + 54)]))

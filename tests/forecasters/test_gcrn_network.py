@@ -15,9 +15,9 @@ from stforecast.features.scaling import Scales
 from stforecast.features.table import RECENT_HOURS
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, Network
-from stforecast.forecasters.gcrn.parts import BOUND, KNOTS
+from stforecast.forecasters.gcrn.parts import BOUND, KNOT
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation, settings_of
+from stforecast.forecasters.gcrn.training import Module, Validation
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import poisson_deviance
 
@@ -36,7 +36,7 @@ def module_of(cube: Cube, builder: FeatureBuilder, seed: int = 0, **training: ob
     """A network that is awake, without dropout."""
     config = settings(model={"dropout": 0.0}, training=training)
     torch.manual_seed(seed)
-    module = Module(settings_of(config, cube, builder, builder.scales), torch.as_tensor(cube.edges))
+    module = Module(config, builder)
     for network in (module.network, module.best):
         for parameter in network.parameters():
             nn.init.normal_(parameter, std=0.2)
@@ -70,7 +70,7 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
             factor = query @ key + network.by_hexagon(state) + network.by_target(hour)  # [n c]
             for c in range(cube.c):
                 ratio = x.seasonal[i, :, c, k].clamp(-BOUND, BOUND)
-                bends = torch.stack([ratio, *((ratio - knot).clamp(min=0) for knot in KNOTS)])
+                bends = torch.stack([ratio, (ratio - KNOT).clamp(min=0)])
                 response = (network.by_season[..., c, None] * bends).sum((0, 1))
                 excited = torch.zeros(cube.n)
                 for place, over in enumerate((torch.eye(cube.n), ring)):
@@ -106,7 +106,7 @@ def test_what_the_network_reads_of_the_hexagons(builder: FeatureBuilder) -> None
 
 def test_it_begins_by_remembering(cube: Cube, builder: FeatureBuilder) -> None:
     config = settings()
-    module = Module(settings_of(config, cube, builder, builder.scales), torch.as_tensor(cube.edges))
+    module = Module(config, builder)
     reset, keep, _ = module.network.input_gates.bias.chunk(3)
     assert keep.min() > 0.5 > reset.max()
 

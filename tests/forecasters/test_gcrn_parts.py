@@ -21,14 +21,13 @@ from stforecast.errors import ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.delay import completeness
 from stforecast.features.scaling import Scales
-from stforecast.forecasters.gcrn.cell import plain_recur, recur
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network
-from stforecast.forecasters.gcrn.parts import BOUND, KNOTS, Dropout, intensity, plain_intensity
+from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity, plain_recur, recur
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
-from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.gcrn.training import Module
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
@@ -62,7 +61,7 @@ def test_intensity() -> None:
     torch.manual_seed(3)
     factor, log_rate = torch.randn(2, 3, 3, 4, 5, dtype=torch.float64).unbind(0)  # [l c k n]
     ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
-    weight = torch.randn(1 + len(KNOTS), 2, 3, dtype=torch.float64)
+    weight = torch.randn(2, 2, 3, dtype=torch.float64)
 
     fast, plain = (
         values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight)
@@ -195,7 +194,7 @@ def test_the_step_is_the_same_when_it_is_compiled() -> None:
     torch.manual_seed(1)
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, 24)
-    module = Module(settings_of(config, cube, builder, scales), torch.as_tensor(cube.edges))
+    module = Module(config, builder)
     network = module.network
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
@@ -204,7 +203,7 @@ def test_the_step_is_the_same_when_it_is_compiled() -> None:
 
     def step(forward: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
         network.zero_grad()
-        rate, after = forward(x, h, module.graph, module.spreads[0])
+        rate, after = forward(x, h, module.graph)
         (rate.log().sum() + after.sum()).backward()
         return [rate, after, *(parameter.grad for parameter in network.parameters())]
 

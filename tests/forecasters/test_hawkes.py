@@ -18,8 +18,7 @@ from stforecast.features.climatology import Climatology
 from stforecast.features.decayed import sums_at
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json
-from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes
-from stforecast.forecasters.mixture import fit_mixture
+from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes, fit_mixture
 
 H = len(HALF_LIFE_HOURS)
 

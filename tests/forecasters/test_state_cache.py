@@ -20,10 +20,10 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.controls import LastWeek
-from stforecast.forecasters.gcrn.fitting import patch_steps
 from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import Trained
-from stforecast.forecasters.gcrn.training import Module, settings_of
+from stforecast.forecasters.gcrn.training import Module
 from stforecast.forecasters.registry import forecaster_class
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.forecasters.trees import Trees
@@ -40,7 +40,7 @@ def network(cube: Cube, seeds: tuple[int, ...] = (3,), patch_hours: int = 24) ->
     forecaster.scales = scales
     for seed in seeds:
         torch.manual_seed(seed)
-        module = Module(settings_of(forecaster.config, cube, builder, scales), torch.as_tensor(cube.edges)).eval()
+        module = Module(forecaster.config, builder).eval()
         for parameter in module.best.parameters():
             nn.init.normal_(parameter, std=0.2)
         nn.init.normal_(module.best.excitation.weight, -0.2, 0.05)

@@ -14,7 +14,7 @@ from small_cities import city, settings, split_of
 from stforecast.cube import Cube
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.training import Module
-from stforecast.forecasters.threads import CELLS, threads_for
+from stforecast.forecasters.streaming import CELLS, threads_for
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from stforecast.cube import Cube
 from stforecast.features.delay import windows
+from stforecast.features.targets import day_sums
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.forecasters.days import day_sums
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import Spread, fit_spread
 from stforecast.scoring.splits import make_split

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.features import rhythms, seasonal
+from stforecast.features import rhythms, seasonal, table
 from stforecast.features.delay import lags_of
 from stforecast.features.stream import day_steps, segment_length
-from stforecast.features.table import (
-    HALF_LIVES_DAYS,
-    LATE_PATCHES,
-    LEVEL,
-    RECENT_HOURS,
-    SEASONAL_DAYS,
-    SEASONAL_WEEKS,
-    layout,
-)
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.network import QUERY
-from stforecast.forecasters.gcrn.parts import KNOTS
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
 
 FLOAT = 4
@@ -36,14 +27,15 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     n, c, k, model = cube.n, cube.c, cube.horizons, config.model
     slots, length = day_steps(cube), config.training.truncation
     ahead = length * max(1, segment_length(cube) // length)
-    p = min(max(1, model.patch_hours // cube.step_hours), k)
+    p = patch_steps(config, cube)
     own = config.training.streams // config.training.devices
-    day, recent, features = len(HALF_LIVES_DAYS) * c, len(RECENT_HOURS) * c, layout(c)[LEVEL].stop
-    nodes = p * c + ((len(LATE_PATCHES) + 1) * c if cube.late else 0) + features
+    day, recent = len(table.HALF_LIVES_DAYS) * c, len(table.RECENT_HOURS) * c
+    features = table.layout(c)[table.LEVEL].stop
+    nodes = p * c + ((len(table.LATE_PATCHES) + 1) * c if cube.late else 0) + features
     lags = lags_of(cube, p)[-1] if cube.late else 0
     # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
     # reports are still due
-    memory = 14 * slots * c + rhythms.COUNT + (len(SEASONAL_DAYS) + 7 * len(SEASONAL_WEEKS)) * c * slots
+    memory = 14 * slots * c + rhythms.COUNT + (len(table.SEASONAL_DAYS) + 7 * len(table.SEASONAL_WEEKS)) * c * slots
     memory += 2 * day + recent + (2 * (lags + 1) + ahead) * c
     # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
     leaves = c * k
@@ -51,11 +43,13 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
-    once = (1 + len(KNOTS)) * seasonal.COUNT * leaves  # of one issue at a time
+    once = 2 * seasonal.COUNT * leaves  # of one issue at a time
     read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
     segment = own * length * (layers + gradients) + once
-    # the forecasts of the validation slice, calibrated and scored: about five arrays of its size
-    checked = max(1, int(cube.steps / slots * _share(config))) * leaves
+    # of the days, the validation slice; where it is given by date, as by default
+    share = config.split.validation if isinstance(config.split.validation, float) else 0.08
+    # its forecasts, calibrated and scored: about five arrays of its size
+    checked = max(1, int(cube.steps / slots * share)) * leaves
     return {
         "PyTorch and Lightning at work": LIBRARIES,
         "events of the cube, and on the device": cube.hour.size * EVENT,
@@ -65,9 +59,3 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
         "counts of the validation slice": n * checked * FLOAT,
         "a year of daily forecasts": 365 * n * leaves * FLOAT * 3,
     }
-
-
-def _share(config: Config) -> float:
-    """Of the days, the validation slice; where it is given by date, as by default."""
-    share = config.split.validation
-    return share if isinstance(share, float) else 0.08

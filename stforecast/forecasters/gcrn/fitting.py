@@ -17,13 +17,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from stforecast.config import Config
-from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
-from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task, settings_of
-from stforecast.forecasters.threads import threads_for
+from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
+from stforecast.forecasters.streaming import threads_for
 
 LOG_EVERY = 10
 """Updates between two losses that are shown and logged: reading one waits for a GPU."""
@@ -45,15 +45,16 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
     end = task.split.train_end
     scales = Scales.of(task.cube.as_known(end), end)
     builder = FeatureBuilder(task.cube, scales, patch_steps(task.config, task.cube))
-    module = Module(settings_of(task.config, task.cube, builder, scales), builder.edges)
+    module = Module(task.config, builder)
     last = folder / "last.ckpt"
     if last.exists():
         _check_resumable(last, module.settings)
     module.task = task
-    trainer = _trainer(task.config, device, folder)
     threads = threads_for(task.cube.n * task.cube.c * task.config.training.streams)
     with quiet(), _compiling(), threads:
-        trainer.fit(module, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        _trainer(task.config, device, folder).fit(
+            module, ckpt_path=str(last) if last.exists() else None, weights_only=True
+        )
     return open_checkpoint(folder / "best.ckpt")
 
 
@@ -64,35 +65,24 @@ def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
     callbacks: list[Callback] = [best, ModelCheckpoint(folder, "last", enable_version_counter=False)]
     if shown:
         callbacks.append(TQDMProgressBar(LOG_EVERY))
-    with quiet():
-        return pl.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=options.devices,
-            strategy=_strategy(config),
-            use_distributed_sampler=False,
-            precision="bf16-mixed" if device.type == "cuda" else "32-true",
-            max_epochs=options.max_epochs,
-            gradient_clip_val=options.clip,
-            logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            enable_progress_bar=shown,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=LOG_EVERY,
-        )
-
-
-def _strategy(config: Config) -> DDPStrategy | str:
-    """One process, or several that average their gradients; new ones, since a fork would not have a GPU."""
-    if config.training.devices == 1:
-        return "auto"
-    return DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
-
-
-def patch_steps(config: Config, cube: Cube) -> int:
-    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
-    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)
+    # new processes, since a fork would not have a GPU; they average their gradients
+    several = DDPStrategy(start_method="spawn", find_unused_parameters=not config.model.carry_state)
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=options.devices,
+        strategy=several if options.devices > 1 else "auto",
+        use_distributed_sampler=False,
+        precision="bf16-mixed" if device.type == "cuda" else "32-true",
+        max_epochs=options.max_epochs,
+        gradient_clip_val=options.clip,
+        logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        enable_progress_bar=shown,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=LOG_EVERY,
+    )
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:

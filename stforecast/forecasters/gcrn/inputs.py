@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from stforecast.config import Config
+from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import late
@@ -41,3 +43,8 @@ def sizes_of(builder: FeatureBuilder) -> Sizes:
         target=builder.covariates.target.shape[1] + cube.horizons,
         step_hours=cube.step_hours,
     )
+
+
+def patch_steps(config: Config, cube: Cube) -> int:
+    """Steps of a patch; no longer than the horizon, so that every step of the record is forecast once."""
+    return min(max(1, config.model.patch_hours // cube.step_hours), cube.horizons)

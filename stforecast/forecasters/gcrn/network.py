@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stforecast.forecasters.gcrn.cell import recur
 from stforecast.forecasters.gcrn.excitation import Excitation
-from stforecast.forecasters.gcrn.parts import KNOTS, Dropout, intensity
-from stforecast.forecasters.gcrn.propagation import SUPPORTS, Graph, Propagation
+from stforecast.forecasters.gcrn.parts import Dropout, intensity, recur
+from stforecast.forecasters.gcrn.propagation import SUPPORTS, Graph
 
 QUERY = 128
 """Width of the read-out's hidden layer."""
@@ -95,7 +94,7 @@ class Network(nn.Module):
         self.hour = nn.Sequential(nn.Linear(sizes.target, 64), nn.ReLU())
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
-        self.by_season = nn.Parameter(torch.zeros(1 + len(KNOTS), sizes.seasonal, sizes.c))
+        self.by_season = nn.Parameter(torch.zeros(2, sizes.seasonal, sizes.c))
         self.excitation = Excitation(sizes.c, sizes.step_hours, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target):
             for parameter in layer.parameters():
@@ -105,15 +104,20 @@ class Network(nn.Module):
         """The state of n hexagons before the first patch, [n h]."""
         return torch.zeros(n, self.hidden, device=device)
 
-    def forward(self, x: Inputs, h: Tensor, graph: Graph, spread: Propagation | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Inputs, h: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         """Inputs of l issues and the state before them → λ [l c k n] and the state after them.
 
-        Of s streams side by side: inputs one stream after another, [s·l …], states [s·n h], `spread` over all of them.
+        Of s streams side by side: inputs one stream after another, [s·l …], states [s·n h]; s is 1 or as in `graph`.
         """
         streams = len(h) // graph.n
         # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
         gates = self.gates_of(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
-        states = self.recur(gates, h, spread or graph.spread)
+        if self.carry_state:
+            spread = graph.spread if streams == 1 else graph.streams
+            states = recur(gates, h, self.recurrent.weight, spread)
+        else:  # as from a state of zeros
+            _, keep, new = gates.chunk(3, -1)
+            states = torch.tanh(new) * torch.sigmoid(-keep)
         return self.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph), states[-1]
 
     def gates_of(self, x: Inputs, graph: Graph) -> Tensor:
@@ -125,13 +129,6 @@ class Network(nn.Module):
         spread = graph.spread(u.flatten(0, 1).T.contiguous().relu())  # [n, supports·l·h]
         spread = spread.view(n, -1, length, width).permute(2, 0, 1, 3).reshape(length, n, -1)
         return self.input_gates(spread)
-
-    def recur(self, gates: Tensor, h: Tensor, graph: Propagation) -> Tensor:
-        """Shares of the gates [l n 3h] and the state before [n h] → the states after l patches, [l n h]."""
-        if self.carry_state:
-            return recur(gates, h, self.recurrent.weight, graph)
-        _, keep, new = gates.chunk(3, -1)
-        return torch.tanh(new) * torch.sigmoid(-keep)  # as from a state of zeros
 
     def read(self, states: Tensor, x: Inputs, graph: Graph) -> Tensor:
         """λ [l c k n] from the states after l patches [l n h]: bilinear over the horizon, and excitation."""

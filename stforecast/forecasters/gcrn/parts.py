@@ -1,4 +1,12 @@
-"""Parts of the network whose plain form would cost more than all its products: one pass forward, one backward."""
+"""Parts of the network whose plain form would cost more than all its products: one pass forward, one backward.
+
+The recurrence is a graph GRU, whose recurrent product reads the neighbours; its reset gate comes after the product, as
+in cuDNN. With s = (h, A h, …), the supports of the graph, and i = (r, z, ñ), the input's share of the gates:
+
+    r, z = σ(i_r + s W_r), σ(i_z + s W_z)      n = tanh(i_n + r · s W_n)      h′ = n + z (h − n)
+
+Its gradient is written out: the weights' is one product over the segment, and nothing is kept twice.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +15,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from stforecast.forecasters.gcrn.propagation import Propagation
+
 BOUND = 1.5
 """Log-ratios beyond it are read as it: few were seen in training, and what the network makes of them is a guess. On the
 day after a festival, with 3 thefts, it expected 26 without a bound and 17 with it (docs/evidence.md)."""
-KNOTS = (0.7,)
+KNOT = 0.7
 """Where the response to a log-ratio by recurrence may bend: few cells recur strongly, and those by much."""
 
 
@@ -34,7 +44,7 @@ class _Intensity(torch.autograd.Function):
         out, ratios = ctx.saved_tensors
         grad = grad * out
         kinds, c = ratios.shape[1:3]
-        sums = grad.new_zeros(c, (1 + len(KNOTS)) * kinds)
+        sums = grad.new_zeros(c, 2 * kinds)
         for one, basis in zip(grad.flatten(2), _bases(ratios), strict=True):
             for category, rows in enumerate(basis.view(-1, c, one.shape[1]).unbind(1)):
                 sums[category].addmv_(rows, one[category])
@@ -42,19 +52,18 @@ class _Intensity(torch.autograd.Function):
 
 
 def _bases(ratios: Tensor) -> Iterator[Tensor]:
-    """Bounded ratios, and what of them is beyond each knot, of one issue after the other: [1 + knots, r c k n]."""
-    basis = ratios.new_empty(1 + len(KNOTS), *ratios.shape[1:])
+    """Bounded ratios, and what of them is beyond the knot, of one issue after the other: [2 r c k n]."""
+    basis = ratios.new_empty(2, *ratios.shape[1:])
     for one in ratios:
         torch.clamp(one, -BOUND, BOUND, out=basis[0])
-        for beyond, knot in zip(basis[1:], KNOTS, strict=True):
-            torch.sub(basis[0], knot, out=beyond).clamp_(min=0)
+        torch.sub(basis[0], KNOT, out=basis[1]).clamp_(min=0)
         yield basis
 
 
 def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """λ₀ · exp(factor + response): the response is piecewise linear in the bounded log-ratios by recurrence.
 
-    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [1 + knots, r, c]. ratios: [l r c k n].
+    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [2 r c]. ratios: [l r c k n].
     """
     form = plain_intensity if torch.compiler.is_compiling() else _Intensity.apply
     return form(factor, weight, log_rate, ratios)
@@ -63,8 +72,8 @@ def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) 
 def plain_intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """The same in one formula, for a compiler, which writes the gradient itself."""
     read = ratios.clamp(-BOUND, BOUND)
-    for place, bend in enumerate((read, *((read - knot).clamp(min=0) for knot in KNOTS))):
-        factor = factor + (weight[place, ..., None, None] * bend).sum(1)
+    for bend, basis in zip(weight, (read, (read - KNOT).clamp(min=0)), strict=True):
+        factor = factor + (bend[..., None, None] * basis).sum(1)
     return (factor + log_rate).exp()
 
 
@@ -89,3 +98,65 @@ class Dropout(nn.Module):
         draws = torch.empty(-(-size // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = draws.view(torch.uint8)[:size].view(x.shape[1:]) >= self.below
         return x * kept.to(x.dtype).mul_(256 / (256 - self.below))
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:  # type: ignore[no-untyped-def]
+        length, n, width = inputs.shape
+        width //= 3
+        states, new, drawn = inputs.new_empty(3, length, n, width)
+        gates, product = inputs.new_empty(length, n, 2 * width), inputs.new_empty(n, 3 * width)
+        spread = inputs.new_empty(length, n, weight.shape[1])
+        for t in range(length):
+            before = states[t - 1] if t else h
+            torch.mm(graph(before, out=spread[t]), weight.T, out=product)
+            torch.add(inputs[t, :, : 2 * width], product[:, : 2 * width], out=gates[t]).sigmoid_()
+            drawn[t] = product[:, 2 * width :]
+            torch.addcmul(inputs[t, :, 2 * width :], gates[t, :, :width], drawn[t], out=new[t]).tanh_()
+            torch.lerp(new[t], before, gates[t, :, width:], out=states[t])
+        ctx.save_for_backward(h, weight, states, new, drawn, gates, spread)
+        ctx.graph = graph
+        return states
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+        first, weight, states, new, drawn, gates, spread = ctx.saved_tensors
+        length, n, width = states.shape
+        through = grad.new_empty(length, n, 3 * width)  # gradients of s W, by gate
+        candidate = torch.empty_like(states)
+        by_support, at_gates = weight.chunk(ctx.graph.supports, 1), torch.empty_like(gates[0])
+        carried = torch.zeros_like(first)
+        for t in reversed(range(length)):
+            reset, keep = gates[t].chunk(2, -1)
+            here = grad[t] + carried
+            carried = here * keep
+            torch.ops.aten.tanh_backward(here - carried, new[t], grad_input=candidate[t])
+            torch.mul(candidate[t], drawn[t], out=at_gates[:, :width])
+            torch.mul(here, (states[t - 1] if t else first) - new[t], out=at_gates[:, width:])
+            torch.ops.aten.sigmoid_backward(at_gates, gates[t], grad_input=through[t, :, : 2 * width])
+            torch.mul(candidate[t], reset, out=through[t, :, 2 * width :])
+            carried += ctx.graph.adjoint([through[t] @ part for part in by_support])
+        inputs = torch.cat([through[..., : 2 * width], candidate], -1)
+        return inputs, carried, through.flatten(0, 1).T @ spread.flatten(0, 1), None
+
+
+def recur(inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
+    """Input's share of the gates [l n 3h], the state before [n h] and weights [3h, supports·h] → states [l n h].
+
+    In the precision of the state: rounding would add up in a state that is carried through years.
+    """
+    form = plain_recur if torch.compiler.is_compiling() else _Recurrence.apply
+    return form(inputs.to(h.dtype), h, weight, graph)
+
+
+def plain_recur(inputs: Tensor, h: Tensor, weight: Tensor, graph: Propagation) -> Tensor:
+    """The same step by step, for a compiler, which writes the gradient itself."""
+    states, width = [], h.shape[1]
+    for one in inputs:
+        product = graph(h) @ weight.T
+        reset, keep = torch.sigmoid(one[:, : 2 * width] + product[:, : 2 * width]).chunk(2, 1)
+        new = torch.tanh(one[:, 2 * width :] + reset * product[:, 2 * width :])
+        h = torch.lerp(new, h, keep)
+        states.append(h)
+    return torch.stack(states)

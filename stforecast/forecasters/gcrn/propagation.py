@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from stforecast.features.graph import Neighbours, NeighbourSum, side_by_side
 
 SUPPORTS = {"hex": 2, "gcn": 1, "cheb": 3, "diffusion": 3, "none": 1}
+STEPS = {"hex": 1, "gcn": 1, "cheb": 2, "diffusion": 2, "none": 0}
+"""Sparse products behind them."""
 
 
 class Propagation(nn.Module):
@@ -36,40 +38,35 @@ class Propagation(nn.Module):
     def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """[n f] → [n, supports × f], into `out` where it is given and no gradient is asked for."""
         parts = [x]
-        if self.kind == "gcn":
-            parts = [self.step(x)]
-        elif self.kind != "none":
-            parts.append(self.step(x))
-        if self.supports == 3:
-            twice = self.step(parts[1])
-            parts.append(2 * twice - x if self.kind == "cheb" else twice)
+        for _ in range(STEPS[self.kind]):
+            parts.append(self.step(parts[-1]))
+        if self.kind == "cheb":
+            parts[2] = 2 * parts[2] - x
+        parts = parts[-self.supports :]
         return torch.cat(parts, -1, out=out) if out is not None or len(parts) > 1 else parts[0]
 
     def adjoint(self, grads: Sequence[Tensor]) -> Tensor:
         """The transposed product: gradients of each support [n f] → of x [n f]."""
-        own = grads[0]
-        if self.kind == "none":
-            return own
         if self.kind == "gcn":
-            return self.step.adjoint(own)
-        if self.kind == "hex":
-            return self.step.adjoint(grads[1]).add_(own)
-        _, once, twice = grads
+            return self.step.adjoint(grads[0])
         if self.kind == "cheb":
-            own, twice = own - twice, 2 * twice
-        return self.step.adjoint(self.step.adjoint(twice).add_(once)).add_(own)
+            own, once, twice = grads
+            grads = own - twice, once, 2 * twice
+        total, *rest = reversed(grads)
+        for grad in rest:
+            total = self.step.adjoint(total).add_(grad)
+        return total
 
 
 class Graph(nn.Module):
-    """The hexagons of a city: what a state reads of its neighbours, and what their events excite."""
+    """The hexagons of a city: what a state reads of its neighbours, and what their events excite.
 
-    def __init__(self, kind: str, edges: Tensor, n: int) -> None:
+    spread: over the hexagons. streams: over those of several streams side by side.
+    """
+
+    def __init__(self, kind: str, edges: Tensor, n: int, streams: int = 1) -> None:
         super().__init__()
         self.n = n
         self.spread = Propagation(kind, edges, n)
+        self.streams = Propagation(kind, side_by_side(edges, n, streams), n * streams) if streams > 1 else self.spread
         self.ring = None if kind == "none" else NeighbourSum(edges, n)
-
-
-def union(kind: str, edges: Tensor, n: int, copies: int) -> Propagation:
-    """The propagation over several copies of a graph side by side."""
-    return Propagation(kind, side_by_side(edges, n, copies), n * copies)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from stforecast.config import Config
 from stforecast.cube import Cube
@@ -82,7 +81,7 @@ class Targets:
         return Target(torch.cat(places), counts, self.share[steps].mT[..., None])
 
 
-class Stream(IterableDataset[Segment]):
+class Stream:
     """The training slice as one epoch's segments in order of time.
 
     Streams are equally long parts of the slice that are read side by side, as language models batch text:
@@ -98,7 +97,7 @@ class Stream(IterableDataset[Segment]):
         mine: Sequence[int] | None = None,
         city: int = 0,
     ) -> None:
-        self.cube, self.split, self.config, self.builder, self.city = cube, split, config, builder, city
+        self.cube, self.config, self.builder, self.city = cube, config, builder, city
         self.mine = range(config.training.streams) if mine is None else mine
         self.epoch = 0
         end = split.train_end
@@ -135,17 +134,15 @@ class Stream(IterableDataset[Segment]):
     def _states(self, phase: int) -> list[State]:
         """The state of the features at the beginning of each stream of `mine`."""
         state = self.builder.init_state(phase)
-        self.builder.skip(state, self.skip)
         states = []
         for stream in range(max(self.mine) + 1):
+            self.builder.skip(state, self.each if stream else self.skip)
             if stream in self.mine:
                 states.append(clone_state(state))
-            if stream < max(self.mine):
-                self.builder.skip(state, self.each)
         return states
 
 
-class InterleavedSampler(IterableDataset[Segment]):
+class InterleavedSampler:
     """The segments of several cities, each in its own order of time, in turns drawn anew for every epoch."""
 
     def __init__(self, cities: list[Stream]) -> None:

@@ -11,15 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
@@ -31,7 +30,7 @@ from stforecast.forecasters.gcrn.allocator import keep_freed
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
-from stforecast.forecasters.gcrn.propagation import Graph, Propagation, union
+from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Segment, Stream
 from stforecast.forecasters.gcrn.trained import write_checkpoint
 from stforecast.scoring.calibration import fit_calibration
@@ -66,26 +65,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Module(pl.LightningModule):
     """The network with an exponentially averaged twin, loss and schedule; hyper-parameters are plain values."""
 
-    def __init__(self, settings: dict[str, Any], edges: Tensor) -> None:
+    edges: Tensor
+
+    def __init__(self, config: Config, builder: FeatureBuilder) -> None:
         super().__init__()
+        self.settings = settings = settings_of(config, builder)
         self.save_hyperparameters({"settings": settings})
-        model, training = settings["model"], settings["training"]
-        self.settings, self.options = settings, training
-        self.register_buffer("edges", edges)
+        self.options = training = settings["training"]
+        self.register_buffer("edges", builder.edges.cpu())
         self.network = network_of(settings)
-        self.graph = Graph(model["conv"], edges, len(settings["hexagons"]))
+        self.graph = self._graph(self.edges, builder.cube.n)
         self.graphs, self.mine = [self.graph], range(training["streams"])
         self.best = deepcopy(self.network).requires_grad_(False)  # the averaged weights, which forecast
         self.loss = FocalLoss(training["gamma"], training["alpha"])
-        self.spreads = nn.ModuleList([self._spread(edges, self.graph.n)])
         self.task: Task
         self.stream: Stream | InterleavedSampler
         self.check: Validation
         self.h: list[Tensor]
 
-    def _spread(self, edges: Tensor, n: int) -> Propagation:
-        """The propagation over all streams of a city that this process has."""
-        return union(self.settings["model"]["conv"], edges, n, self.options["streams"] // self.options["devices"])
+    def _graph(self, edges: Tensor, n: int) -> Graph:
+        """That of a city, for all of its streams that this process has."""
+        return Graph(self.settings["model"]["conv"], edges, n, self.options["streams"] // self.options["devices"])
 
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
@@ -126,16 +126,14 @@ class Module(pl.LightningModule):
                 f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Give it the "
                 "same categories and weather channels, and known_time alike."
             )
-        edges = builder.edges.cpu()
-        self.graphs.append(Graph(self.settings["model"]["conv"], edges, cube.n).to(device))
-        self.spreads.append(self._spread(edges, cube.n).to(device))
+        self.graphs.append(self._graph(builder.edges.cpu(), cube.n).to(device))
         return Stream(cube, split, self.task.config, builder, self.mine, place + 1)
 
-    def train_dataloader(self) -> DataLoader[Segment]:
-        return DataLoader(self.stream, batch_size=None)
+    def train_dataloader(self) -> Stream | InterleavedSampler:
+        return self.stream
 
-    def val_dataloader(self) -> DataLoader[int]:
-        return DataLoader([0], batch_size=None)  # type: ignore[arg-type]
+    def val_dataloader(self) -> list[int]:
+        return [0]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # made on the device
@@ -151,7 +149,7 @@ class Module(pl.LightningModule):
         x, city, streams = batch.inputs, batch.city, len(batch.targets)
         whole = len(x.log_rate) == streams * self.options["truncation"]
         step = self.network if whole else self.network.forward  # where it is compiled, for one length alone
-        rate, h = step(x, self.h[city], self.graphs[city], cast(Propagation, self.spreads[city]))
+        rate, h = step(x, self.h[city], self.graphs[city])
         self.h[city] = h.detach().clone()  # CUDA graphs use the memory of what they return again
         losses = []
         for target, *rates in zip(batch.targets, rate.chunk(streams), x.log_rate.exp().chunk(streams), strict=True):
@@ -225,14 +223,14 @@ class Validation:
         return out
 
 
-def settings_of(config: Config, cube: Cube, builder: FeatureBuilder, scales: Scales) -> dict[str, Any]:
+def settings_of(config: Config, builder: FeatureBuilder) -> dict[str, Any]:
     """Everything a checkpoint needs to be opened without its configuration, in plain values."""
     return {
         "model": config.model.model_dump(),
         "training": config.training.model_dump(),
         "seed": config.seed,
         "sizes": asdict(sizes_of(builder)),
-        "scales": scales.to_dict(),
+        "scales": asdict(builder.scales),
         "patch": builder.patch,
-        **axes_of(cube),
+        **axes_of(builder.cube),
     }
