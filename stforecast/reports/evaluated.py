@@ -50,6 +50,16 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def districts_of(hexagons: pd.DataFrame) -> pd.Series:
+    """The district of each hexagon of a cube as text, null where it has none, [n]."""
+    return hexagons.get("district", pd.Series(None, hexagons.index)).astype("string")
+
+
+def district_names(hexagons: pd.DataFrame) -> list[str]:
+    """Names of the hexagons' districts, numbers in their order."""
+    return sorted(districts_of(hexagons).dropna().unique(), key=lambda name: (len(name), name))
+
+
 @dataclass(frozen=True)
 class EvaluatedRun:
     """A finished run with its scorecard, on its test slice.

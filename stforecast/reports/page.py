@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
-LIBRARIES = ("jinja2", "esda", "libpysal", "statsmodels")
+LIBRARIES = ("jinja2", "statsmodels")
 """What `pip install 'stforecast[report]'` brings."""
 
 
@@ -117,7 +117,12 @@ def standing(key: str, /, **values: Any) -> str:
     return _notes()[key].format(**values)
 
 
-def note(key: str, **values: Any) -> Text:
+def said(key: str, /, **values: Any) -> Text:
+    """A standing paragraph as a block."""
+    return Text(standing(key, **values))
+
+
+def note(key: str, /, **values: Any) -> Text:
     """A standing paragraph as a note."""
     return Text(standing(key, **values), note=True)
 
