@@ -22,13 +22,8 @@ from stforecast.scoring.metrics import reported_to_expected
 from stforecast.scoring.splits import Split
 
 SHOWN = (
-    "poisson_deviance",
-    "average_precision",
-    "log_loss",
-    "calibration_slope",
-    "reported_to_expected",
-    "hit_rate_5",
-    "pai_1",
+    *("poisson_deviance", "average_precision", "log_loss"),
+    *("calibration_slope", "reported_to_expected", "hit_rate_5", "pai_1"),
 )
 """Metrics of the printed table; the file holds all."""
 COMPARED = ("poisson_deviance", "average_precision")
@@ -48,27 +43,24 @@ def compare(
 
     intensity: calibrated λ [m k n c] of a forecaster in the rows of `panel`; one is held at a time. patrol_area: km².
     """
-    weights = panel.weights(seed)
-    cuts = [slice(None), *(panel.rows(i) for i in range(len(parts)))]
+    cuts, weights = [slice(None), *map(panel.rows, range(len(parts)))], panel.weights(seed)
+    panels = [panel.part(rows) for rows in cuts]
     entries: list[dict[str, Any]] = [{} for _ in cuts]
     samples: list[dict[str, dict[Key, Sample]]] = [{} for _ in cuts]
     for name in tqdm(names, desc="score", unit="forecaster", disable=None):
         lam = intensity(name)
-        for i, rows in enumerate(cuts):
-            entries[i][name], samples[i][name] = examine(
-                cube, panel.part(rows), lam[rows], weights[:, rows], patrol_area
-            )
+        for entry, sample, part, rows in zip(entries, samples, panels, cuts, strict=True):
+            entry[name], sample[name] = examine(cube, part, lam[rows], weights[:, rows], patrol_area)
         entries[0][name]["calibration"] = calibration(lam, panel.counts, cube.categories)
         entries[0][name]["curves"] = curves(lam, panel.counts)
-    blocks = [panel.part(rows).blocks for rows in cuts]
     results = [
-        {"blocks": count, "forecasters": one, "differences": _differences(sample, count)}
-        for count, one, sample in zip(blocks, entries, samples, strict=True)
+        {"blocks": part.blocks, "forecasters": entry, "differences": _differences(sample, part.blocks)}
+        for part, entry, sample in zip(panels, entries, samples, strict=True)
     ]
     slices = [
-        describe(cube, part)
-        | {"days": (part.steps - part.test_start) // part.day, "masked": masked_share(cube, part, "test")}
-        for part in parts
+        describe(cube, fold)
+        | {"days": (fold.steps - fold.test_start) // fold.day, "masked": masked_share(cube, fold, "test")}
+        for fold in parts
     ]
     return finite(
         {
@@ -95,22 +87,16 @@ def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: int) -> di
     return out
 
 
-def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def as_csv(result: Mapping[str, Any]) -> str:
     """A row a forecaster: pooled metrics, and the first forecaster's difference to it with interval and p-value."""
-    first, out = next(iter(result["forecasters"])), []
+    first, rows = next(iter(result["forecasters"])), []
     for name, entry in result["forecasters"].items():
         row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
         row["reported_to_expected"] = reported_to_expected(row.pop("bias"))
         found = result["differences"].get(f"{first} - {name}", {})
-        for key in COMPARED:
-            row |= {f"{key}_{part}": value for part, value in found.get(key, {}).items()}
-        out.append(row)
-    return out
-
-
-def as_csv(result: Mapping[str, Any]) -> str:
-    """`rows` as CSV, in the units of the metrics."""
-    return pd.DataFrame(rows(result), dtype=object).to_csv(index=False, lineterminator="\n")
+        row |= {f"{key}_{part}": value for key in COMPARED for part, value in found.get(key, {}).items()}
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -137,7 +123,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
-    if (masked := masked_words(result.get("masked"))) is not None:
+    if masked := masked_words(result.get("masked")):
         text += f" {masked.capitalize()}."
     if result.get("refit") is False:
         text += " Forecasters are fitted on the first fold only and calibrated anew on each."
@@ -151,12 +137,11 @@ def _cells(name: str, entry: Mapping[str, Any], difference: Mapping[str, Any]) -
     """A row of the printed table, by heading; a difference to itself is blank."""
     cells, values = {"forecaster": name}, shown_metrics(entry)
     for key in SHOWN:
-        metric = METRICS[key]
+        metric, found = METRICS[key], difference.get(key)
         cells[metric.heading] = metric.text(values[key])
         if key in COMPARED:
-            found = difference and difference_text(key, difference[key] | {"p_value": None})
-            cells[f"Δ {metric.heading} [95 %]"] = found or ""
+            text = difference_text(key, found | {"p_value": None}) if found else ""
+            cells[f"Δ {metric.heading} [95 %]"] = text
         if key == "poisson_deviance":
-            p = difference and difference[key]["p_value"]
-            cells["DM p"] = "–" if p is None else f"{p:.2g}" if difference else ""
+            cells["DM p"] = "" if not found else "–" if found["p_value"] is None else f"{found['p_value']:.2g}"
     return cells

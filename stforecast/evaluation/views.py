@@ -9,11 +9,11 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.rolling import Panel
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import ALL, poisson_losses, score
 from stforecast.scoring.ranking import rank
-from stforecast.scoring.slope import calibration_slope
 
 RELIABILITY_BINS = 20
 

@@ -48,8 +48,7 @@ def _limits(run: EvaluatedRun) -> str:
     entry = run.card["forecasters"][run.leader]
     ratio, area = reported_to_expected(entry["bias"]) or np.nan, run.cube.hexagons["area_km2"].mean()
     text = [standing("card_limits", ratio=ratio, area=area, **entry)]
-    if (masked := masked_words(run.card.get("masked"))) is not None:
-        text.append(masked)
+    text += [masked] if (masked := masked_words(run.card.get("masked"))) else []
     share = run.card.get("reported_share")
     if share is not None and share < 0.98:
         text.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")

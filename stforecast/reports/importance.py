@@ -155,10 +155,10 @@ def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> l
     first, gains = next(iter(found.items()))
     most, second, *_ = sorted(gains, key=lambda group: -gains[group].estimate)
     none = [group for group, gain in gains.items() if not gain.low > 0]
-    base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
     added = {"most": most, "second": second, "rise": gains[most].estimate, "next": gains[second].estimate}
-    text = standing("importance_found", forecaster=words(first), base=base, **added) + " "
-    text += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
+    base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
+    clear = f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
+    text = f"{standing('importance_found', forecaster=words(first), base=base, **added)} {clear}"
     names = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))
     alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."

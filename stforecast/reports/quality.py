@@ -52,9 +52,8 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
         "in hours that source.gaps calls not recorded": in_gaps,
     }
     lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
-    text = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
-    text += f"{mended:,} values were mended. " if mended else ""
-    text += f"Study area: {notes['study_area']}."
+    mended_text = f"{mended:,} values were mended. " if mended else ""
+    text = f"Of {read:,} rows: {lost}; {kept:,} events remain. {mended_text}Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
     return [Text(text), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
 
@@ -71,12 +70,12 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than one hour", long, np.nan),
         ("span of more than 24 hours", day, np.nan),
     ]
-    text = standing("times", **meta) + " "
-    text += (
-        f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
+    known = (
+        standing("spans", share=long, rule=SPANS[notes["spans"]["rule"]])
         if span.notna().any()
-        else "The publisher gives one time and no span for each event, so how uncertain that time is stays unknown."
+        else standing("no_spans")
     )
+    text = f"{standing('times', **meta)} {known}"
     names = ["time of the event", "share of events", "share if minutes were even"]
     table = Table("times", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[1:], "{:.2%}"))
     return [Text(text), table]

@@ -62,10 +62,8 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
         text = standing("trend_changes", last=last, changes="; ".join(changes)) + f" {_season(frame)}"
         caption += " Blue: trend without season."
         alt += f" Change of the trend in the last year: {'; '.join(changes)}."
-    elif span < 2 * SEASON:
-        text = f"To tell trend from season takes {2 * SEASON} whole months; the record spans {span}."
     else:
-        text = "Months are missing or without a report, so that trend and season cannot be computed."
+        text = standing("trend_too_short" if span < 2 * SEASON else "trend_broken", needed=2 * SEASON, span=span)
     formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")}
     return [
         Text(text),

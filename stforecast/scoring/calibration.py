@@ -1,15 +1,18 @@
-"""The monotone map on log λ that every forecaster gets on the validation slice: log λ′ = a + b · log λ."""
+"""Calibration: the monotone map that every forecaster gets on the validation slice, and the slope that measures it.
+
+The map is on log λ: log λ′ = a + b · log λ. The slope is that of the logistic regression of events on risk (Cox 1958).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from stforecast.errors import ArtefactError
-from stforecast.scoring.fitting import minimise
-from stforecast.scoring.intensity import FLOOR, compress
+from stforecast.scoring.intensity import FLOOR, compress, logit
 
 MIN_SLOPE = 0.01
 IDENTITY = np.array([0.0, 1.0])
@@ -111,5 +114,46 @@ def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[floa
         gradient = np.array([mu_all.sum() - first.sum(), mu_all @ u_all - first @ u_events]) + PRIOR * away
         return value / x_events.size, gradient / x_events.size
 
-    level, slope = minimise(loss, IDENTITY, [(None, None), (MIN_SLOPE, None)])
+    level, slope = _minimise(loss, IDENTITY, [(None, None), (MIN_SLOPE, None)])
     return float(level + (1 - slope) * centre), float(slope)
+
+
+def calibration_slope(lam: np.ndarray, y: np.ndarray) -> float:
+    """Slope of the logistic regression of y > 0 on the logit of risk, over all cells (any shape).
+
+    1 when calibrated, below 1 when forecasts are too extreme.
+
+    NaN where it is not defined: no event, an event in every cell, or one and the same intensity everywhere.
+    """
+    lam = np.ravel(lam)
+    x_all, weight = compress(lam)
+    x_all = logit(x_all)
+    x_events = logit(lam[np.ravel(y) > 0])
+    events = x_events.size
+    if not 0 < events < lam.size or np.ptp(x_all) < 1e-9:
+        return float("nan")
+    centre = x_events.mean()
+    x = np.stack([np.ones_like(x_all), x_all - centre])
+    target = np.array([events, 0.0])  # Σ (1, x) over the events; x is centred on them
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        eta = theta @ x
+        # a prior far too weak to be seen keeps the slope finite when the events can be told apart without error
+        ridge = 1e-6 * np.array([0.0, theta[1] - 1])
+        value = weight @ np.logaddexp(0, eta) - theta @ target + 0.5 * ridge @ (theta - 1)
+        return value / events, (x @ (weight / (1 + np.exp(-eta))) - target + ridge) / events
+
+    return float(_minimise(loss, np.array([np.log(events / (lam.size - events)), 1.0]))[1])
+
+
+def _minimise(
+    loss: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    bounds: Sequence[tuple[float | None, float | None]] | None = None,
+) -> np.ndarray:
+    """Where `loss`, which gives value and gradient [p], is least: [p], to the last digit that its values tell apart."""
+    from scipy.optimize import minimize
+
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        options = {"ftol": 0.0, "gtol": 1e-12}
+        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x

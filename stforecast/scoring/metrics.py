@@ -6,7 +6,7 @@ are none. Pooled is the sum over categories: intensities add.
     average_precision, roc_auc, f1             order of the cells, see `ranking`; f1 at a threshold chosen elsewhere
     log_loss, brier                            of risk 1 − exp(−λ); log loss clips it, see `intensity.FLOOR`
     poisson_deviance                           2 · mean(λ − y + y · log(y / λ)), on the leaves
-    calibration_slope, calibration_slope_day   see `slope`; of hourly risk, and of the risk over all horizons
+    calibration_slope, calibration_slope_day   see `calibration`; of hourly risk, and of the risk over all horizons
     calibration_error                          ten bins of equally many cells, see `curves.Reliability`
     pai_*, pei_*, hit_rate_*                   at 1, 5, 10 % of the hexagons and `patrol`, see `hotspots`
     mae, rmse, r2                              of counts
@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.curves import reliability
 from stforecast.scoring.hotspots import hot_spots
 from stforecast.scoring.intensity import CEILING, FLOOR, pool, risk
 from stforecast.scoring.ranking import average_precision, best_threshold, f1, rank, roc_auc
-from stforecast.scoring.slope import calibration_slope
 
 ALL = "all"
 """Name of the sum over categories."""

@@ -9,8 +9,8 @@ from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
 from stforecast.scoring import curves, hotspots, metrics, ranking
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import FLOOR, compress, logit, pool, risk
-from stforecast.scoring.slope import calibration_slope
 
 
 @st.composite
