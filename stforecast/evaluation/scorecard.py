@@ -96,11 +96,7 @@ class Scorecard:
         if (share := card.get("reported_share") or 1) < SETTLED:
             lines.append(f"taken as final: an estimated {share:.1%} of the events were reported by the record's end")
         frame = self.table()
-        shown = {key: METRICS[str(key)] for key in frame}
-        text = pd.DataFrame(
-            {one.heading: [one.text(None if pd.isna(v) else v) for v in frame[key]] for key, one in shown.items()},
-            index=frame.index,
-        )
+        text = pd.DataFrame({METRICS[str(key)].heading: frame[key].map(METRICS[str(key)].text) for key in frame})
         lines.append(text.rename_axis(None).to_string())
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())

@@ -12,7 +12,7 @@ from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
 from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.metrics import reported_to_expected
@@ -46,11 +46,12 @@ def blocks(run: EvaluatedRun) -> list[Block]:
 def _patrolled(run: EvaluatedRun) -> str:
     """What the forecasts would have been worth on the ground."""
     entries = run.card["forecasters"]
-    told = [(run.leader, f"the {words(run.leader)}"), (REFERENCE, "the average of past weeks (rolling climatology)")]
-    rates = {what: entries[name]["hit_rate_5"] for name, what in dict(told).items() if name in entries}
-    (first, rate), *others = ((what, rate) for what, rate in rates.items() if rate is not None)
-    text = f"Patrolling the 5 % of hexagons that {first} ranks highest each hour would have covered {rate:.1%} of the "
-    return f"{text}reports" + "".join(f"; with {what}, {rate:.1%}" for what, rate in others) + "."
+    told = {run.leader: f"the {words(run.leader)}"} | {REFERENCE: "the average of past weeks (rolling climatology)"}
+    rates = [(what, entries[name]["hit_rate_5"]) for name, what in told.items() if name in entries]
+    (first, rate), *others = ((what, rate) for what, rate in rates if rate is not None)
+    return standing(
+        "patrolled", who=first, rate=rate, others="".join(f"; with {who}, {one:.1%}" for who, one in others)
+    )
 
 
 def _verdict(run: EvaluatedRun) -> str:
@@ -123,10 +124,8 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _table(card: Mapping[str, Any]) -> Table:
     rows = []
     for name, entry in sorted(card["forecasters"].items(), key=lambda item: item[1][JUDGE]):
-        values = {key: entry.get(key) for key in COLUMNS} | {"bias": reported_to_expected(entry.get("bias"))}
-        if values[JUDGE] is not None:
-            values[JUDGE] *= 1000
-        rows.append({"forecaster": words(name)} | {COLUMNS[key][0]: value for key, value in values.items()})
+        values = entry | {"bias": reported_to_expected(entry.get("bias")), JUDGE: 1e3 * entry[JUDGE]}
+        rows.append({"forecaster": words(name)} | {head: values.get(key) for key, (head, _) in COLUMNS.items()})
     caption = (
         f"Test days, {card['events']:,} reports, {card['hexagons']:,} hexagons, all categories; best deviance first."
     )

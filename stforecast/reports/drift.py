@@ -153,10 +153,10 @@ def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
     """Every shift by name; none where there are too few windows."""
     if (split.train_end - split.first) // split.day - 7 * WEEKS + 1 < LEAST_WINDOWS:
         return {}
-    category = pd.Categorical(local.frame["category"], local.categories).codes
+    category = pd.Categorical(local.frame["category"], local.cube.categories).codes
     district = pd.Categorical(local.district())
     by_category = windows_of(local, split, category, local.cube.c)
-    numbers = {"all": by_category.sum(1)} | dict(zip(local.categories, by_category.T, strict=True))
+    numbers = {"all": by_category.sum(1)} | dict(zip(local.cube.categories, by_category.T, strict=True))
     shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in numbers.items()}
     shifts["mix of categories"] = mix_shift(by_category)
     shifts["mix of hours"] = mix_shift(windows_of(local, split, local.frame["time"].dt.hour.to_numpy(), 24))

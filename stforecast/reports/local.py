@@ -47,14 +47,10 @@ class Local:
         time = frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None)
         return Local(cube, frame.assign(time=time, hexagon=row[keep], step=steps.first, known=steps.known), seed)
 
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return self.cube.categories
-
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
         """Masks of the events of `all` and of each category."""
-        each = {name: (self.frame["category"] == name).to_numpy() for name in self.categories}
+        each = {name: (self.frame["category"] == name).to_numpy() for name in self.cube.categories}
         return {"all": np.ones(len(self.frame), bool)} | each
 
     @cached_property
@@ -104,7 +100,7 @@ class Local:
         place, out = self.days.get_indexer(pd.Index(self.date)), pd.DataFrame(index=self.days)
         for name, mine in (self.groups if groups is None else groups).items():
             out[name] = np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
-            of = [self.categories.index(str(name))] if name in self.categories else range(self.cube.c)
+            of = [self.cube.categories.index(str(name))] if name in self.cube.categories else range(self.cube.c)
             if (hidden := self._masked(of)).any():
                 out[name] = out[name].where(~hidden)
         return out.loc[self.recorded]

@@ -79,7 +79,7 @@ def blocks(local: Local) -> list[Block]:
     day = (local.date - local.days[0]).dt.days.to_numpy()
     newest, rng = day.max(initial=0), np.random.default_rng(local.seed)
     tests, sampled = {}, []
-    for name in local.categories:
+    for name in local.cube.categories:
         there = used = np.flatnonzero(local.groups[name] & (day > newest - MOST_DAYS))
         if len(there) < LEAST_EVENTS:
             continue

@@ -6,7 +6,7 @@ The map is on log λ: log λ′ = a + b · log λ. The slope is that of the logi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -49,9 +49,9 @@ class Calibration:
         out *= np.exp(self.intercept).astype(np.float32)
         return out
 
-    def to_dict(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back to an equal object."""
-        return {"intercept": list(self.intercept), "slope": list(self.slope)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

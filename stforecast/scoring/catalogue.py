@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +23,9 @@ class Metric:
 
     def text(self, value: float | None, sign: bool = False) -> str:
         """A value (or difference, with its sign) as shown; – where it is not defined."""
-        return "–" if value is None else f"{value * self.scale + 0.0:{'+' if sign else ''}.{self.decimals}f}"
+        if value is None or math.isnan(value):
+            return "–"
+        return f"{value * self.scale + 0.0:{'+' if sign else ''}.{self.decimals}f}"
 
 
 METRICS: Mapping[str, Metric] = {
