@@ -9,8 +9,8 @@ import pandas as pd
 
 from stforecast.delivery import figures
 from stforecast.delivery.figures import Curve, label, lines, new_figure
-from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of, words
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
 from stforecast.scoring.curves import hit_rate_curve, reliability
 from stforecast.scoring.intensity import FLOOR, pool
@@ -149,8 +149,7 @@ def _by_group(
             row |= {"from": gain.low / base, "saved (%)": gain.estimate / base, "to": gain.high / base, "weeks": weeks}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    formats = {"deviance × 10³": "{:.2f}"} | dict.fromkeys(SAVED, "{:+.2f}")
-    table = Table(f"errors_by_{key}", frame, f"By {title}", formats, len(rows) <= MOST_ROWS)
+    table = Table(f"errors_by_{key}", frame, f"By {title}", len(rows) <= MOST_ROWS)
     return [_picture(key, title, names, frame[SAVED].to_numpy().T), table] if others else [table]
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local, city_facts
-from stforecast.reports.page import Page, Section, Text, standing
+from stforecast.reports.page import Page, Section, Text, standing, words
 from stforecast.scoring.splits import Split
 
 

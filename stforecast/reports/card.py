@@ -9,8 +9,8 @@ import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of, words
-from stforecast.reports.page import Block, Table, Text, note, said, standing
+from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
+from stforecast.reports.page import Block, Table, Text, note, said, standing, words
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
@@ -93,17 +93,14 @@ def _by_district(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarra
     text = "The table shows how often each district is flagged; it does not say why they differ."
     text += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
     caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
-    frame = exposure(hexagons, flagged, reports)
-    formats = {str(name): "{:.1%}" if str(name).startswith("share") else "{:.2f}" for name in frame.columns[2:]}
-    return [Text(text), Table("exposure", frame, caption, formats)]
+    return [Text(text), Table("exposure", exposure(hexagons, flagged, reports), caption)]
 
 
 def _covariates(hexagons: pd.DataFrame, often: np.ndarray) -> Block:
     static = covariates(hexagons, often)
     if not len(static):
         return note("card_no_covariates")
-    caption, formats = "Means of all hexagons and of flagged hexagon-days", dict.fromkeys(static.columns[1:], "{:,.3g}")
-    return Table("exposure_covariates", static, caption, formats)
+    return Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days")
 
 
 def flags(day: np.ndarray) -> np.ndarray:

@@ -11,24 +11,12 @@ import pandas as pd
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun
+from stforecast.reports.page import Block, Picture, Table, Text, listed, note, standing, wording, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
 from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.metrics import reported_to_expected
 
-COLUMNS = {
-    "average_precision": ("average precision", "{:.4f}"),
-    "roc_auc": ("ROC AUC", "{:.4f}"),
-    "log_loss": ("log loss", "{:.5f}"),
-    "poisson_deviance": ("deviance × 10³", "{:.2f}"),
-    "calibration_slope": ("calibration slope", "{:.2f}"),
-    "bias": ("reported ÷ expected", "{:.3f}"),
-    "hit_rate_5": ("hit rate 5 %", "{:.1%}"),
-    "pai_1": ("PAI 1 %", "{:.2f}"),
-    "coverage": ("90 % intervals hold", "{:.1%}"),
-}
-"""Metrics of the table: heading and spelling; deviance is in thousandths."""
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
 
@@ -115,7 +103,7 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     out = []
     what = {"ahead": "better in", "level": "no clear difference in", "behind": "worse in"}
     for name, metrics in pairs.items():
-        sides = {COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()}
+        sides = {wording()["metrics"][m].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()}
         text = "no clear difference" if set(sides.values()) == {"level"} else _by_side(sides, what)
         out.append(f"{words(leader).capitalize()} against {words(name)}: {text}.")
     return out
@@ -125,11 +113,11 @@ def _table(card: Mapping[str, Any]) -> Table:
     rows = []
     for name, entry in sorted(card["forecasters"].items(), key=lambda item: item[1][JUDGE]):
         values = entry | {"bias": reported_to_expected(entry.get("bias")), JUDGE: 1e3 * entry[JUDGE]}
-        rows.append({"forecaster": words(name)} | {head: values.get(key) for key, (head, _) in COLUMNS.items()})
+        rows.append({"forecaster": words(name)} | {head: values.get(key) for key, head in wording()["metrics"].items()})
     caption = (
         f"Test days, {card['events']:,} reports, {card['hexagons']:,} hexagons, all categories; best deviance first."
     )
-    return Table("forecasters", pd.DataFrame(rows), caption, dict(COLUMNS.values()))
+    return Table("forecasters", pd.DataFrame(rows), caption)
 
 
 def _picture(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> Picture:

@@ -10,8 +10,8 @@ from scipy.stats import poisson
 from stforecast.delivery.figures import class_legend, maps
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, highest
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Text, note, standing
+from stforecast.reports.evaluated import EvaluatedRun
+from stforecast.reports.page import Block, Picture, Text, note, standing, words
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""

@@ -10,9 +10,8 @@ from scipy.stats import spearmanr
 
 from stforecast.cube.districts import named
 from stforecast.delivery.figures import BLUE, colour_bar, heat, label, new_figure
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, said, standing
+from stforecast.reports.page import Block, Picture, Table, Text, said, standing, words
 from stforecast.reports.rhythm import BINS
 
 LEAST_DISTRICTS, LEAST_EVENTS, MOST_CLUSTERS = 5, 100, 8
@@ -65,9 +64,8 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
         rank_text = " " + standing("arrests_rank", count=len(frame), rank=rank.statistic, p=rank.pvalue, chance=chance)
     text = standing("arrests", share=frame["arrests"].sum() / frame["events"].sum(), rank=rank_text)
     alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {text}"
-    formats = {"arrests": "{:,.0f}"} | dict.fromkeys(("share with an arrest", "from", "to"), "{:.1%}")
     picture = Picture("arrests", figure, alt, "With 95 % Wilson intervals.")
-    return [Text(text), picture, Table("arrests", frame, formats=formats)]
+    return [Text(text), picture, Table("arrests", frame)]
 
 
 def profiles(local: Local, district: pd.Series) -> pd.DataFrame:

@@ -19,9 +19,8 @@ from scipy.stats import false_discovery_control
 from stforecast.cube import Cube
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.targets import outcomes, scored
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
 from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
@@ -124,9 +123,7 @@ def _shifts(local: Local, split: Split) -> list[Block]:
     if not shifts:
         return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
     frame = table_of(shifts)
-    formats = {"last weeks ÷ earlier": "{:.2f}", "distance": "{:.3f}", "95 % of windows within": "{:.3f}"}
-    table = Table("drift", frame, formats=formats)
-    return [Text(headline(frame)), table, note("drift", weeks=WEEKS, tests=len(shifts))]
+    return [Text(headline(frame)), Table("drift", frame), note("drift", weeks=WEEKS, tests=len(shifts))]
 
 
 def table_of(shifts: Mapping[str, Shift]) -> pd.DataFrame:
@@ -180,8 +177,7 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     label(axes, f"Reported ÷ expected by month, {name}", "with 95 % interval")
     text = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
     alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
-    table = Table("calibration", months, formats={"slope": "{:.2f}"})
-    return [Text(text), Picture("calibration", figure, alt), table]
+    return [Text(text), Picture("calibration", figure, alt), Table("calibration", months)]
 
 
 def months_in_words(months: pd.DataFrame) -> str:

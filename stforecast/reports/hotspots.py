@@ -19,23 +19,12 @@ from scipy.stats import false_discovery_control, kendalltau
 
 from stforecast.delivery.figures import maps
 from stforecast.delivery.map import GREY, patches
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, said
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, wording, words
 
 LEVEL, MOSTLY = 0.05, 0.9
 DRAWS = 49_999
 LEAST_PERIODS, LEAST_EVENTS = 8, 100
-CLASSES = {
-    "new": "hot in the last period and never before",
-    "consecutive": "hot in the last periods without a gap, never before them, in under 90 % of all",
-    "intensifying": "hot in 90 % of the periods and the last, and rising",
-    "persistent": "hot in 90 % of the periods and the last, with no trend",
-    "diminishing": "hot in 90 % of the periods and the last, and falling",
-    "sporadic": "hot in the last period and off and on before, never cold",
-    "oscillating": "hot in the last period, and cold in one before",
-    "historical": "not hot in the last period, but in 90 % of all",
-}
 PALETTE = ("#d55e00", "#e69f00", "#7f0000", "#225ea8", "#56b4e9", "#cc79a7", "#009e73", "#5f6368")
 HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
 
@@ -104,7 +93,7 @@ def emerging(spots: Spots) -> np.ndarray:
         spots: Gi* by period, [s n].
 
     Returns:
-        A name of CLASSES for each hexagon, [n]; "" where none applies.
+        A class of `notes.yaml` for each hexagon, [n]; "" where none applies.
     """
     hot, cold = spots.sign > 0, spots.sign < 0
     often, last = hot.mean(0) >= MOSTLY, hot[-1]
@@ -184,7 +173,7 @@ def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any
     return [
         said("hot_spots_found", hexagons=local.cube.n, **rows[0]),
         *_maps(local, "hot_spots", signs, legend, f"Maps of hot and cold spots. {listed}."),
-        Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
+        Table("hot_spots", pd.DataFrame(rows)),
         note("hot_spots", draws=DRAWS),
     ]
 
@@ -192,18 +181,19 @@ def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any
 def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int) -> list[Block]:
     if not changed:
         return [said("emerging_too_short", count=count, days=days, least=LEAST_PERIODS)]
+    meanings: dict[str, str] = wording()["classes"]
     sizes = {words(name): pd.Series(of).value_counts() for name, of in changed.items()}
-    frame = pd.DataFrame(sizes, index=[*CLASSES]).T.fillna(0).astype(int)
+    frame = pd.DataFrame(sizes, index=[*meanings]).T.fillna(0).astype(int)
     frame = frame.loc[:, frame.any()]
     listed = ", ".join(f"{number} {c}" for c, number in frame.iloc[0].items() if number)
     text = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
     alt = f"Maps of hexagons by class of change, a map each for all and every category. {text}"
-    legend = {c: (c, colour) for c, colour in zip(CLASSES, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
+    legend = {c: (c, colour) for c, colour in zip(meanings, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
     return [
         Text(text),
         *_maps(local, "emerging", changed, legend, alt),
         Table("emerging", frame.reset_index(names="category")),
-        note("emerging", classes=" ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())),
+        note("emerging", classes=" ".join(f"{name.capitalize()}: {what}." for name, what in meanings.items())),
     ]
 
 

@@ -22,8 +22,8 @@ from stforecast.features.covariates import Covariates
 from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
@@ -156,7 +156,7 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     clear = f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
     text = f"{standing('importance_found', forecaster=words(names[0]), base=base, **added)} {clear}"
     columns = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
-    table = Table("importance", pd.DataFrame(rows, columns=columns), formats=dict.fromkeys(columns[2:5], "{:+.3f}"))
+    table = Table("importance", pd.DataFrame(rows, columns=columns))
     alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
     picture = Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1.")
     return [Text(text), picture, table, note("importance", days=MOST_ISSUES, repeats=REPEATS)]

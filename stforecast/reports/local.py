@@ -17,7 +17,8 @@ from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
-from stforecast.reports.evaluated import districts_of, words
+from stforecast.reports.evaluated import districts_of
+from stforecast.reports.page import words
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import pandas as pd
 from stforecast.cube.known import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
-from stforecast.reports.evaluated import words
-from stforecast.reports.page import Block, Picture, Table, Text, standing
+from stforecast.reports.page import Block, Picture, Table, Text, standing, words
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
 """Ages at which the lag curve is read, in hours."""
@@ -77,7 +76,7 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
     )
     text = f"{standing('times', **meta)} {known}"
     names = ["time of the event", "share of events", "share if minutes were even"]
-    table = Table("times", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[1:], "{:.2%}"))
+    table = Table("times", pd.DataFrame(rows, columns=names))
     return [Text(text), table]
 
 
@@ -105,7 +104,7 @@ def _lag(events: EventTable) -> list[Block]:
     return [
         Text(text),
         Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
-        Table("lag", frame, formats=dict.fromkeys(AGES, "{:.0%}")),
+        Table("lag", frame),
     ]
 
 

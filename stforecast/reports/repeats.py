@@ -17,9 +17,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import false_discovery_control
 
 from stforecast.delivery.figures import heat, panels
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing, words
 
 METRES = (1.0, 200.0, 400.0, 600.0, 800.0)
 """Upper ends of the bands of distance; the first holds events at one and the same place."""

@@ -14,9 +14,8 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from stforecast.delivery.figures import colour_bar, heat, panels
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing, words
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -57,7 +56,7 @@ def _bins(local: Local) -> list[Block]:
         for name, mine in local.groups.items()
     ]
     exact = local.frame["time"].dt.strftime("%H:%M:%S").isin(["00:00:00", "12:00:00"]).mean()
-    table = Table("times_of_day", pd.DataFrame(rows), formats=dict.fromkeys(BINS, "{:.1%}"))
+    table = Table("times_of_day", pd.DataFrame(rows))
     return [said("times_of_day", exact=exact), table]
 
 
@@ -104,13 +103,12 @@ def _weekend(local: Local) -> list[Block]:
     if alone := (found["what"] + " of " + found["category"] + " reports")[excluded != small].tolist():
         text += f" Not clear, because interval and p disagree: {', '.join(alone)}."
     blocks: list[Block] = [Text(text)]
-    for name, here, of, form in (
-        ("weekend_volume", number, "reports a day, weekend ÷ weekday", "{:.3f}"),
-        ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday", "{:+.4f}"),
+    for name, here, of in (
+        ("weekend_volume", number, "reports a day, weekend ÷ weekday"),
+        ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday"),
     ):
-        frame = found[here].drop(columns="what").rename(columns={"estimate": of})
-        if len(frame):
-            blocks.append(Table(name, frame, formats=dict.fromkeys((of, "from", "to"), form)))
+        if here.any():
+            blocks.append(Table(name, found[here].drop(columns="what").rename(columns={"estimate": of})))
     if left := ", ".join(found.loc[~number & ~tested, "category"]):
         blocks.append(said("weekend_left_out", names=left, weeks=LEAST_WEEKS, events=LEAST_EVENTS))
     return [*blocks, note("weekend", weeks=weeks, tests=int(tested.sum()))]
