@@ -17,8 +17,7 @@ from stforecast.evaluation.scorecard import describe, difference_text, finite, m
 from stforecast.evaluation.views import Key, calibration, curves, examine
 from stforecast.features.targets import masked_share
 from stforecast.scoring.bootstrap import of_blocks
-from stforecast.scoring.catalogue import METRICS
-from stforecast.scoring.metrics import reported_to_expected
+from stforecast.scoring.metrics import METRICS, reported_to_expected
 from stforecast.scoring.splits import Split
 
 SHOWN = (

@@ -20,10 +20,9 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
 from stforecast.forecasters.days import counts_needed, day_sums
 from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
-from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.conformal import interval_figures
 from stforecast.scoring.labels import label_figures
-from stforecast.scoring.metrics import ALL, poisson_deviance, reported_to_expected, scorecard_entry, skill
+from stforecast.scoring.metrics import ALL, METRICS, poisson_deviance, reported_to_expected, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.rolling import Panel
-from stforecast.scoring.calibration import calibration_slope
-from stforecast.scoring.curves import hit_rate_curve, reliability
+from stforecast.scoring.calibration import calibration_slope, reliability
+from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import ALL, poisson_losses, score
 from stforecast.scoring.ranking import rank

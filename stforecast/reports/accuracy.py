@@ -12,7 +12,8 @@ from stforecast.delivery.figures import Curve, label, lines, new_figure
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
-from stforecast.scoring.curves import hit_rate_curve, reliability
+from stforecast.scoring.calibration import reliability
+from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import FLOOR, pool
 from stforecast.scoring.ranking import Ranked, average_precision, rank, roc_auc
 

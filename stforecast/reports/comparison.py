@@ -14,8 +14,7 @@ from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun
 from stforecast.reports.page import Block, Picture, Table, Text, listed, note, standing, wording, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
-from stforecast.scoring.catalogue import METRICS
-from stforecast.scoring.metrics import reported_to_expected
+from stforecast.scoring.metrics import METRICS, reported_to_expected
 
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""

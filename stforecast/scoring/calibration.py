@@ -1,6 +1,7 @@
-"""Calibration: the monotone map that every forecaster gets on the validation slice, and the slope that measures it.
+"""Calibration: the monotone map that every forecaster gets on the validation slice, and what measures it.
 
 The map is on log λ: log λ′ = a + b · log λ. The slope is that of the logistic regression of events on risk (Cox 1958).
+Reliability holds mean risk against the share of cells with an event.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from stforecast.errors import ArtefactError
-from stforecast.scoring.intensity import FLOOR, compress, logit
+from stforecast.scoring.intensity import FLOOR, compress, logit, risk
+from stforecast.scoring.ranking import Ranked
 
 MIN_SLOPE = 0.01
 IDENTITY = np.array([0.0, 1.0])
@@ -144,6 +146,38 @@ def calibration_slope(lam: np.ndarray, y: np.ndarray) -> float:
         return value / events, (x @ (weight / (1 + np.exp(-eta))) - target + ridge) / events
 
     return float(_minimise(loss, np.array([np.log(events / (lam.size - events)), 1.0]))[1])
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of equally many cells, lowest risk first: mean risk, observed share with an event, cells; [b] each."""
+
+    mean_risk: np.ndarray
+    observed: np.ndarray
+    count: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Mean absolute difference of the two, weighted by cells."""
+        return float((self.count * np.abs(self.mean_risk - self.observed)).sum() / self.count.sum())
+
+
+def reliability(ranked: Ranked, bins: int = 10) -> Reliability:
+    """The reliability of ranked intensities λ.
+
+    Where a bin ends among cells of equal λ, their events are shared out in proportion, so that the order of the
+    cells plays no part.
+    """
+    size = ranked.scores.size
+    edges = np.linspace(0, size, min(bins, size) + 1).astype(np.int64)
+    count = np.diff(edges)
+    mean_risk = np.add.reduceat(risk(ranked.scores).astype(np.float64), edges[:-1]) / count
+    at = ranked.scores[edges[1:-1]]
+    first, last = (np.searchsorted(ranked.scores, at, side=side) for side in ("left", "right"))
+    low, high = (np.searchsorted(ranked.positives, at, side=side) for side in ("left", "right"))
+    below = low + (high - low) * (edges[1:-1] - first) / (last - first)
+    observed = np.diff(below, prepend=0, append=ranked.positives.size) / count
+    return Reliability(mean_risk, observed, count)
 
 
 def _minimise(
