@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,9 @@ def _patrolled(run: EvaluatedRun) -> str:
     entries = run.card["forecasters"]
     told = {run.leader: f"the {words(run.leader)}"} | {REFERENCE: "the average of past weeks (rolling climatology)"}
     rates = [(what, entries[name]["hit_rate_5"]) for name, what in told.items() if name in entries]
-    (first, rate), *others = ((what, rate) for what, rate in rates if rate is not None)
-    return standing(
-        "patrolled", who=first, rate=rate, others="".join(f"; with {who}, {one:.1%}" for who, one in others)
-    )
+    (first, rate), *rest = ((what, rate) for what, rate in rates if rate is not None)
+    others = "".join(f"; with {what}, {other:.1%}" for what, other in rest)
+    return standing("patrolled", who=first, rate=rate, others=others)
 
 
 def _verdict(run: EvaluatedRun) -> str:
@@ -67,16 +66,14 @@ def verdict(run: EvaluatedRun) -> str:
         return "The network is not among the forecasters of this run."
     pairs = {name: metrics[JUDGE] for name, metrics in differences_of(run, NETWORK).items()}
     groups = {"the simple baselines": BASELINES, "the tree ensembles": TREES}
-    return " ".join(
-        _group_verdict({n: pairs[n] for n in names if n in pairs}, group) for group, names in groups.items()
-    )
+    return " ".join(_group_verdict(pairs, names, group) for group, names in groups.items())
 
 
-def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
-    if not pairs:
+def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], names: Sequence[str], group: str) -> str:
+    sides = {words(name): side(JUDGE, pairs[name]) for name in names if name in pairs}
+    if not sides:
         return f"The run holds none of {group} to compare the network with."
     closer = "its expected counts lie closer to what was reported (deviance) than"
-    sides = {words(name): side(JUDGE, found) for name, found in pairs.items()}
     if set(sides.values()) == {"ahead"}:
         return f"The network beats {group}: {closer} those of {listed([*sides])}."
     what = {"ahead": "it is better than", "level": "it cannot be told apart from", "behind": "it is worse than"}

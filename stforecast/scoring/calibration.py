@@ -64,12 +64,16 @@ class Calibration:
         """
         try:
             intercept, slope = (tuple(float(v) for v in values[key]) for key in ("intercept", "slope"))
+            if (
+                len(intercept) != len(slope)
+                or not np.isfinite([*intercept, *slope]).all()
+                or min(slope, default=1) <= 0
+            ):
+                raise ValueError("not equally many finite intercepts and positive slopes")
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(
                 f"calibration: expected lists `intercept` and `slope` ({error!r}); fit again."
             ) from error
-        if len(intercept) != len(slope) or not np.isfinite([*intercept, *slope]).all() or min(slope, default=1.0) <= 0:
-            raise ArtefactError("calibration: expected equally many finite intercepts and positive slopes; fit again.")
         return cls(intercept, slope)
 
 
@@ -83,25 +87,22 @@ def fit_calibration(lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None 
     without events it is the identity.
     """
     lam, y = np.asarray(lam), np.asarray(y)
-    share = None if exposure is None else np.broadcast_to(np.asarray(exposure, np.float32), lam.shape)
-    fits = [_fit(lam[..., i], y[..., i], None if share is None else share[..., i]) for i in range(lam.shape[-1])]
+    share = np.broadcast_to(np.asarray(1 if exposure is None else exposure, np.float32), lam.shape)
+    fits = [_fit(lam[..., i], y[..., i], share[..., i]) for i in range(lam.shape[-1])]
     intercept, slope = zip(*fits, strict=True)
     return Calibration(intercept, slope)
 
 
-def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[float, float]:
-    lam = np.ravel(lam)
-    share = None if share is None else np.ravel(share)
-    event = np.ravel(y) > 0
-    if share is not None:
-        event &= share > 0
+def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+    lam, share = np.ravel(lam), np.ravel(share)
+    event = (np.ravel(y) > 0) & (share > 0)
     if not event.any():
         return 0.0, 1.0
     # the likelihood of all cells but for the events is −Σ share · λ′: linear in share, so groups of equal λ suffice
     mean, weight = compress(lam, share)
     x_all, x_events = np.log(mean), np.log(np.maximum(lam[event].astype(np.float64), FLOOR))
     log_weight = np.log(weight)
-    log_share = np.zeros_like(x_events) if share is None else np.log(share[event].astype(np.float64))
+    log_share = np.log(share[event].astype(np.float64))
     centre = float((weight * mean) @ x_all / (weight @ mean))  # makes level and slope nearly independent
     u_all, u_events = x_all - centre, x_events - centre
 

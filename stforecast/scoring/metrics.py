@@ -160,11 +160,8 @@ def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     days = len(lam)
     pooled, events = pool(lam).reshape(days, -1), pool(y).reshape(days, -1)
     parts = [_probability(pooled[i], events[i]) for i in range(days)]
-    return {
-        "poisson_deviance": poisson_losses(lam, y),
-        "log_loss": np.array([part["log_loss"] for part in parts]),
-        "brier": np.array([part["brier"] for part in parts]),
-    }
+    means = {key: np.array([part[key] for part in parts]) for key in ("log_loss", "brier")}
+    return {"poisson_deviance": poisson_losses(lam, y)} | means
 
 
 def skill(model: float, climatology: float, oracle: float) -> float:
