@@ -26,10 +26,10 @@ from stforecast.forecasters.gcrn import training
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.losses import FocalLoss
 from stforecast.pipeline.stages import Stages
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import average_precision, rank
-from stforecast.scoring.slope import calibration_slope
 from stforecast.scoring.splits import Slice, Split
 
 BETA = 1 - 1e-6

@@ -9,7 +9,8 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.delivery import figures
-from stforecast.scoring.curves import hit_rate_curve, reliability
+from stforecast.scoring.calibration import reliability
+from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.ranking import rank
 

@@ -1,4 +1,7 @@
-"""The result of a backtest: every forecaster pooled over the folds and fold by fold, and the table of it."""
+"""The result of a backtest: every forecaster in every view, pooled over the folds and fold by fold, and its table.
+
+Views are overall, by category, by horizon, by hour of issue and by area.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,28 @@ from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
 from stforecast.evaluation.scorecard import describe, difference_text, finite, masked_words, shown_metrics
-from stforecast.evaluation.views import Key, calibration, curves, examine
 from stforecast.features.targets import masked_share
 from stforecast.scoring.bootstrap import of_blocks
-from stforecast.scoring.catalogue import METRICS
-from stforecast.scoring.metrics import reported_to_expected
+from stforecast.scoring.calibration import calibration_slope, reliability
+from stforecast.scoring.hotspots import hit_rate_curve
+from stforecast.scoring.intensity import pool
+from stforecast.scoring.metrics import ALL, METRICS, poisson_losses, reported_to_expected, score
+from stforecast.scoring.ranking import rank
 from stforecast.scoring.splits import Split
 
 SHOWN = (
-    "poisson_deviance",
-    "average_precision",
-    "log_loss",
-    "calibration_slope",
-    "reported_to_expected",
-    "hit_rate_5",
-    "pai_1",
+    *("poisson_deviance", "average_precision", "log_loss"),
+    *("calibration_slope", "reported_to_expected", "hit_rate_5", "pai_1"),
 )
 """Metrics of the printed table; the file holds all."""
 COMPARED = ("poisson_deviance", "average_precision")
 """Those whose differences stand beside them."""
+RELIABILITY_BINS = 20
+
+Index = tuple[Any, Any, Any, Any]
+"""Issues, horizons, hexagons and categories of a view: an index of [m k n c]."""
+Key = tuple[str, ...]
+"""A view's group and name, such as ("by_horizon", "24"); () is everything."""
 
 
 def compare(
@@ -48,27 +54,24 @@ def compare(
 
     intensity: calibrated λ [m k n c] of a forecaster in the rows of `panel`; one is held at a time. patrol_area: km².
     """
-    weights = panel.weights(seed)
-    cuts = [slice(None), *(panel.rows(i) for i in range(len(parts)))]
+    cuts, weights = [slice(None), *map(panel.rows, range(len(parts)))], panel.weights(seed)
+    panels = [panel.part(rows) for rows in cuts]
     entries: list[dict[str, Any]] = [{} for _ in cuts]
     samples: list[dict[str, dict[Key, Sample]]] = [{} for _ in cuts]
     for name in tqdm(names, desc="score", unit="forecaster", disable=None):
         lam = intensity(name)
-        for i, rows in enumerate(cuts):
-            entries[i][name], samples[i][name] = examine(
-                cube, panel.part(rows), lam[rows], weights[:, rows], patrol_area
-            )
+        for entry, sample, part, rows in zip(entries, samples, panels, cuts, strict=True):
+            entry[name], sample[name] = examine(cube, part, lam[rows], weights[:, rows], patrol_area)
         entries[0][name]["calibration"] = calibration(lam, panel.counts, cube.categories)
         entries[0][name]["curves"] = curves(lam, panel.counts)
-    blocks = [panel.part(rows).blocks for rows in cuts]
     results = [
-        {"blocks": count, "forecasters": one, "differences": _differences(sample, count)}
-        for count, one, sample in zip(blocks, entries, samples, strict=True)
+        {"blocks": part.blocks, "forecasters": entry, "differences": _differences(sample, part.blocks)}
+        for part, entry, sample in zip(panels, entries, samples, strict=True)
     ]
     slices = [
-        describe(cube, part)
-        | {"days": (part.steps - part.test_start) // part.day, "masked": masked_share(cube, part, "test")}
-        for part in parts
+        describe(cube, fold)
+        | {"days": (fold.steps - fold.test_start) // fold.day, "masked": masked_share(cube, fold, "test")}
+        for fold in parts
     ]
     return finite(
         {
@@ -85,6 +88,66 @@ def compare(
     )
 
 
+def views(cube: Cube, hour: np.ndarray) -> dict[Key, Index]:
+    """Every view of issues at the UTC hours `hour` [m]. Areas are the hexagons' districts, where they have any."""
+    every = slice(None)
+    out: dict[Key, Index] = {(): (every,) * 4}
+    out |= {("by_category", name): (every, every, every, slice(i, i + 1)) for i, name in enumerate(cube.categories)}
+    out |= {("by_horizon", str(k + 1)): (every, slice(k, k + 1), every, every) for k in range(cube.horizons)}
+    out |= {("by_issue_hour", str(at)): (hour == at, every, every, every) for at in np.unique(hour).tolist()}
+    if "district" in cube.hexagons:
+        district = cube.hexagons["district"]
+        for area in sorted(district.dropna().unique()):
+            out["by_area", str(area)] = (every, every, (district == area).to_numpy(), every)
+    return out
+
+
+def examine(
+    cube: Cube, panel: Panel, lam: np.ndarray, weights: np.ndarray, patrol_area: float
+) -> tuple[dict[str, Any], dict[Key, Sample]]:
+    """Metrics of λ [m k n c] in every view, and what they are compared by: deviance, and overall also the rest.
+
+    weights: of the issues in each draw, [r m]. patrol_area: km².
+    """
+    areas = cube.hexagons["area_km2"].to_numpy(float)
+    entry: dict[str, Any] = {}
+    samples: dict[Key, Sample] = {(): Sample.of(lam, panel.counts, weights, panel.day)}
+    for key, at in views(cube, panel.hour).items():
+        # without F1: its thresholds are those of one fold and the whole city
+        metrics = score(lam[at], panel.counts[at], None, areas[at[2]], patrol_area)
+        if key:
+            entry.setdefault(key[0], {})[key[1]] = metrics
+            losses, rows = {"poisson_deviance": poisson_losses(lam[at], panel.counts[at])}, at[0]
+            samples[key] = Sample.of_losses(losses, weights[:, rows], panel.day[rows])
+        else:
+            entry |= metrics
+    return entry, samples
+
+
+def calibration(lam: np.ndarray, y: np.ndarray, categories: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
+    """Calibration slope and bias Σλ / Σy at each horizon, [k] each, of every category and of all: [m k n c]."""
+    leaves = {ALL: (pool(lam), pool(y))} | {name: (lam[..., i], y[..., i]) for i, name in enumerate(categories)}
+    out = {}
+    for name, (one, events) in leaves.items():
+        expected, counted = (values.sum(axis=(0, 2), dtype=np.float64) for values in (one, events))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bias = np.where(counted > 0, expected / counted, np.nan).tolist()
+        slope = [calibration_slope(one[:, k], events[:, k]) for k in range(one.shape[1])]
+        out[name] = {"slope": slope, "bias": bias}
+    return out
+
+
+def curves(lam: np.ndarray, y: np.ndarray) -> dict[str, dict[str, list[float]]]:
+    """Reliability in bins of equally many hexagon-hours, and share of events by share of area; [m k n c], pooled."""
+    lam, y = pool(lam), pool(y)
+    found = reliability(rank(lam, y), RELIABILITY_BINS)
+    area, captured = hit_rate_curve(lam.reshape(-1, lam.shape[-1]), y.reshape(-1, y.shape[-1]))
+    return {
+        "reliability": {"mean_risk": found.mean_risk.tolist(), "observed": found.observed.tolist()},
+        "hit_rate": {"area": area.tolist(), "events": captured.tolist()},
+    }
+
+
 def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: int) -> dict[str, Any]:
     """The differences of each pair overall, and those of deviance in every view under the view's group and name."""
     out = differences({name: found[()] for name, found in samples.items()}, blocks)
@@ -95,22 +158,16 @@ def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: int) -> di
     return out
 
 
-def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def as_csv(result: Mapping[str, Any]) -> str:
     """A row a forecaster: pooled metrics, and the first forecaster's difference to it with interval and p-value."""
-    first, out = next(iter(result["forecasters"])), []
+    first, rows = next(iter(result["forecasters"])), []
     for name, entry in result["forecasters"].items():
         row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
         row["reported_to_expected"] = reported_to_expected(row.pop("bias"))
         found = result["differences"].get(f"{first} - {name}", {})
-        for key in COMPARED:
-            row |= {f"{key}_{part}": value for part, value in found.get(key, {}).items()}
-        out.append(row)
-    return out
-
-
-def as_csv(result: Mapping[str, Any]) -> str:
-    """`rows` as CSV, in the units of the metrics."""
-    return pd.DataFrame(rows(result), dtype=object).to_csv(index=False, lineterminator="\n")
+        row |= {f"{key}_{part}": value for key in COMPARED for part, value in found.get(key, {}).items()}
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -137,7 +194,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
-    if (masked := masked_words(result.get("masked"))) is not None:
+    if masked := masked_words(result.get("masked")):
         text += f" {masked.capitalize()}."
     if result.get("refit") is False:
         text += " Forecasters are fitted on the first fold only and calibrated anew on each."
@@ -151,12 +208,11 @@ def _cells(name: str, entry: Mapping[str, Any], difference: Mapping[str, Any]) -
     """A row of the printed table, by heading; a difference to itself is blank."""
     cells, values = {"forecaster": name}, shown_metrics(entry)
     for key in SHOWN:
-        metric = METRICS[key]
+        metric, found = METRICS[key], difference.get(key)
         cells[metric.heading] = metric.text(values[key])
         if key in COMPARED:
-            found = difference and difference_text(key, difference[key] | {"p_value": None})
-            cells[f"Δ {metric.heading} [95 %]"] = found or ""
+            text = difference_text(key, found | {"p_value": None}) if found else ""
+            cells[f"Δ {metric.heading} [95 %]"] = text
         if key == "poisson_deviance":
-            p = difference and difference[key]["p_value"]
-            cells["DM p"] = "–" if p is None else f"{p:.2g}" if difference else ""
+            cells["DM p"] = "" if not found else "–" if found["p_value"] is None else f"{found['p_value']:.2g}"
     return cells

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,7 @@ def differences(samples: Mapping[str, Sample], blocks: int) -> dict[str, Any]:
 def _pair(a: Sample, b: Sample, blocks: int) -> dict[str, dict[str, float]]:
     out: dict[str, dict[str, float]] = {}
     for key, draws in a.draws.items():
-        found = difference(draws, b.draws[key])
-        out[key] = {"low": found.low, "estimate": found.estimate, "high": found.high, "blocks": blocks}
+        out[key] = asdict(difference(draws, b.draws[key])) | {"blocks": blocks}
         if key in a.daily:
             test = diebold_mariano(a.daily[key], b.daily[key]) if blocks > 1 else UNTESTED
             out[key] |= {"diebold_mariano": test.statistic, "p_value": test.p_value}

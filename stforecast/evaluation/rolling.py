@@ -82,20 +82,20 @@ class Panel:
         Raises:
             ConfigError: a test slice has no room for a forecast at one of the hours.
         """
-        fold, hour, day, counts = [], [], [], []
-        for i, part in enumerate(parts):
-            for at, offset in hours.items():
-                if not part.at(offset).issues("test").size:
+        found = []
+        for fold, part in enumerate(parts):
+            for hour, offset in hours.items():
+                moved = part.at(offset)
+                if not moved.issues("test").size:
                     raise ConfigError(
-                        f"backtest.test_days: no forecast of {part.horizons} steps issued at {at:02d}:00 UTC lies "
+                        f"backtest.test_days: no forecast of {part.horizons} steps issued at {hour:02d}:00 UTC lies "
                         "wholly inside a test slice. Choose longer slices."
                     )
-                issues = scored(cube, part.at(offset), "test")
-                fold.append(np.full(issues.size, i))
-                hour.append(np.full(issues.size, at))
-                day.append((issues - parts[0].test_start) // part.day)
-                counts.append(outcomes(cube, part.at(offset), "test"))
-        return Panel(*(np.concatenate(values) for values in (fold, hour, day, counts)))
+                issues = scored(cube, moved, "test")
+                fold_and_hour = (np.full(issues.size, value) for value in (fold, hour))
+                day = (issues - parts[0].test_start) // part.day
+                found.append((*fold_and_hour, day, outcomes(cube, moved, "test")))
+        return Panel(*map(np.concatenate, zip(*found, strict=True)))
 
     def rows(self, fold: int) -> slice:
         """The rows of a fold."""

@@ -19,10 +19,9 @@ from stforecast.features.targets import counts_needed, day_sums, masked_share, o
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
 from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
-from stforecast.scoring.catalogue import METRICS
 from stforecast.scoring.conformal import interval_figures
 from stforecast.scoring.labels import label_figures
-from stforecast.scoring.metrics import ALL, poisson_deviance, reported_to_expected, scorecard_entry, skill
+from stforecast.scoring.metrics import ALL, METRICS, poisson_deviance, reported_to_expected, scorecard_entry, skill
 from stforecast.scoring.splits import Slice, Split
 
 if TYPE_CHECKING:
@@ -91,16 +90,11 @@ class Scorecard:
         card = self.values
         known = card["notes"].get("known_time", "occurred")
         lines = [f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"]
-        if (words := masked_words(card.get("masked"))) is not None:
-            lines.append(words)
+        lines += [words] if (words := masked_words(card.get("masked"))) else []
         if (share := card.get("reported_share") or 1) < SETTLED:
             lines.append(f"taken as final: an estimated {share:.1%} of the events were reported by the record's end")
         frame = self.table()
-        shown = {key: METRICS[str(key)] for key in frame}
-        text = pd.DataFrame(
-            {one.heading: [one.text(None if pd.isna(v) else v) for v in frame[key]] for key, one in shown.items()},
-            index=frame.index,
-        )
+        text = pd.DataFrame({METRICS[str(key)].heading: frame[key].map(METRICS[str(key)].text) for key in frame})
         lines.append(text.rename_axis(None).to_string())
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())
@@ -171,10 +165,8 @@ def score(
     for name, fit in fits.items():
         lam = np.asarray(intensity[name])
         entries[name] = scorecard_entry(lam, counts, cube.categories, fit.thresholds, areas, patrol_area_km2)
-        days = day_figures(lam, counts, needed, cube.categories, fit)
-        entries[name] |= days.get(ALL, {})
-        for category, entry in entries[name]["by_category"].items():
-            entry |= days.get(category, {})
+        for view, figures in day_figures(lam, counts, needed, cube.categories, fit).items():
+            (entries[name] if view == ALL else entries[name]["by_category"][view]).update(figures)
         samples[name] = Sample.of(lam, counts, weights)
     card: dict[str, Any] = {
         "city": cube.name,
@@ -214,22 +206,17 @@ def day_figures(
 
 def describe(cube: Cube, split: Split) -> dict[str, str]:
     """First and last instant of every slice (UTC)."""
-    out: dict[str, str] = {}
     slices: tuple[Slice, ...] = ("train", "validation", "test")
-    for which in slices:
-        first, last = split.span(which)
-        out[which] = f"{cube.time_of(first).isoformat()} / {cube.time_of(last).isoformat()}"
-    return out
+    spans = {which: map(cube.time_of, split.span(which)) for which in slices}
+    return {which: " / ".join(time.isoformat() for time in span) for which, span in spans.items()}
 
 
-def masked_words(masked: Mapping[str, float] | None) -> str | None:
-    """How much of a slice is masked, as text; None where nothing is."""
+def masked_words(masked: Mapping[str, float] | None) -> str:
+    """How much of a slice is masked, as text; empty where nothing is."""
     if not masked or not masked["hours"]:
-        return None
-    return (
-        f"not recorded: {masked['hours']:.1%} of the hours; {masked['issues']:.1%} of the days have such hours and are "
-        "not scored"
-    )
+        return ""
+    unscored = f"{masked['issues']:.1%} of the days have such hours and are not scored"
+    return f"not recorded: {masked['hours']:.1%} of the hours; {unscored}"
 
 
 def difference_text(metric: str, found: Mapping[str, float | None]) -> str:

@@ -9,10 +9,11 @@ import pandas as pd
 
 from stforecast.delivery import figures
 from stforecast.delivery.figures import Curve, label, lines, new_figure
-from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
-from stforecast.scoring.curves import hit_rate_curve, reliability
+from stforecast.scoring.calibration import reliability
+from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import FLOOR, pool
 from stforecast.scoring.ranking import Ranked, average_precision, rank, roc_auc
 
@@ -21,6 +22,8 @@ MOST_CURVES = 5
 POINTS = 400
 MOST_ROWS = 15
 """Groups that are listed; more are drawn as a curve, and their table is a CSV file only."""
+SAVED = ["from", "saved (%)", "to"]
+"""Columns of what is saved against the other forecaster, with its interval."""
 
 
 def curves(run: EvaluatedRun) -> list[Block]:
@@ -31,15 +34,13 @@ def curves(run: EvaluatedRun) -> list[Block]:
     events, scores = pool(run.counts), []
     base = float((events > 0).mean())
     for name in order[:MOST_CURVES]:
-        lam = pool(run.intensity[name])
+        lam, who = pool(run.intensity[name]), words(name)
         ranked, n = rank(lam, events), lam.shape[-1]
         found = reliability(ranked, 20)
-        reliable[words(name)] = (found.mean_risk, found.observed)
-        hits[words(name)] = hit_rate_curve(lam.reshape(-1, n), events.reshape(-1, n))
-        roc[words(name)], precision[words(name)] = ranking_curves(ranked)
-        scores.append(
-            f"{words(name)}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}"
-        )
+        reliable[who] = (found.mean_risk, found.observed)
+        hits[who] = hit_rate_curve(lam.reshape(-1, n), events.reshape(-1, n))
+        roc[who], precision[who] = ranking_curves(ranked)
+        scores.append(f"{who}: ROC AUC {roc_auc(ranked):.3f}, average precision {average_precision(ranked):.4f}")
     figure, axes = new_figure(2, 2, height=3.3)
     figures.plot_reliability(axes[0], reliable)
     figures.plot_hit_rate(axes[1], hits)
@@ -80,27 +81,13 @@ def errors(run: EvaluatedRun) -> list[Block]:
     for key, (title, names, of) in cuts(run).items():
         if names:
             blocks += _by_group(run, key, title, names, of, terms)
-    without = hexagons_without_district(run.cube.hexagons)
+    without = districts_of(run.cube.hexagons).isna().to_numpy()
     if without.all():
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
     elif without.any():
         reports = int(run.counts[:, :, without].sum())
         blocks.append(Text(f"{reports:,} reports lie in hexagons without a district: they are in no row by district."))
     return blocks
-
-
-def hexagons_without_district(hexagons: pd.DataFrame) -> np.ndarray:
-    """Which hexagons are in no district that has a name, bool [n]."""
-    if "district" not in hexagons:
-        return np.ones(len(hexagons), bool)
-    return hexagons["district"].isna().to_numpy()
-
-
-def district_names(hexagons: pd.DataFrame) -> list[str]:
-    """Names of the hexagons' districts, numbers in their order."""
-    if "district" not in hexagons:
-        return []
-    return sorted(map(str, hexagons["district"].dropna().unique()), key=lambda name: (len(name), name))
 
 
 def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -119,14 +106,14 @@ def cuts(run: EvaluatedRun) -> dict[str, tuple[str, list[str], np.ndarray]]:
         The title, the names of the groups, and the group of each cell, −1 for none, broadcasting to [m k n c].
     """
     cube, districts = run.cube, district_names(run.cube.hexagons)
-    here = pd.Index(cube.hexagons["district"].astype("string") if districts else [""] * cube.n)
+    district = pd.Categorical(districts_of(cube.hexagons), districts).codes
     found, hour = np.unique(run.local_hour, return_inverse=True)
     ahead, category = np.arange(cube.horizons), np.arange(cube.c)
     return {
         "category": ("category", [words(name) for name in cube.categories], category[None, None, None]),
         "hour": ("hour of the day", [f"{h:02d}" for h in found], hour.reshape(*run.local_hour.shape, 1, 1)),
         "horizon": ("hours ahead", [str(k + 1) for k in ahead], ahead[None, :, None, None]),
-        "district": ("district", districts, pd.Index(districts).get_indexer(here)[None, None, :, None]),
+        "district": ("district", districts, district[None, None, :, None]),
     }
 
 
@@ -145,7 +132,7 @@ def _by_group(
     counts, lam = (totals(values, of, len(names)).sum(0) for values in (run.counts, run.intensity[leader]))
     cells = totals(np.ones(run.counts.shape, np.int8), of, len(names))
     losses = {name: totals(values, of, len(names)) for name, values in terms.items()}
-    rows, saved = [], []
+    rows = []
     for g, name in enumerate(names):
         present = cells[:, g] > 0
         daily = {who: each[present, g] / cells[present, g] for who, each in losses.items()}
@@ -160,12 +147,11 @@ def _by_group(
             weeks, base = block_count(int(present.sum())), float(daily[who].mean()) / 100
             weights = run.weights[:, present] if weeks > 1 else run.weights[:0, present]
             gain = difference(mean_draws(daily[who], weights), mean_draws(daily[leader], weights))
-            saved.append((gain.low / base, gain.estimate / base, gain.high / base))
-            row |= dict(zip(("from", "saved (%)", "to"), saved[-1], strict=True)) | {"weeks": weeks}
+            row |= {"from": gain.low / base, "saved (%)": gain.estimate / base, "to": gain.high / base, "weeks": weeks}
         rows.append(row)
-    formats = {"deviance × 10³": "{:.2f}"} | dict.fromkeys(("saved (%)", "from", "to"), "{:+.2f}")
-    table = Table(f"errors_by_{key}", pd.DataFrame(rows), f"By {title}", formats, len(rows) <= MOST_ROWS)
-    return [*([_picture(key, title, names, np.array(saved).T)] if saved else []), table]
+    frame = pd.DataFrame(rows)
+    table = Table(f"errors_by_{key}", frame, f"By {title}", len(rows) <= MOST_ROWS)
+    return [_picture(key, title, names, frame[SAVED].to_numpy().T), table] if others else [table]
 
 
 def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Picture:
@@ -184,9 +170,5 @@ def _picture(key: str, title: str, names: list[str], saved: np.ndarray) -> Pictu
         axes.plot(place, middle, "o-", color=figures.BLUE, markersize=3.5, linewidth=1.2)
         axes.set_xticks(place[::3], names[::3])
         label(axes, heading, title, "% (95 % interval)")
-    best, worst = int(np.argmax(middle)), int(np.argmin(middle))
-    alt = (
-        f"Deviance saved by {title}: most at {names[best]} ({middle[best]:+.2f} %), least at {names[worst]} "
-        f"({middle[worst]:+.2f} %)."
-    )
-    return Picture(f"errors_by_{key}", figure, alt)
+    most, least = (f"{names[at]} ({middle[at]:+.2f} %)" for at in (np.argmax(middle), np.argmin(middle)))
+    return Picture(f"errors_by_{key}", figure, f"Deviance saved by {title}: most at {most}, least at {least}.")

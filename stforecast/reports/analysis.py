@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from stforecast.events.schema import EventTable
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local, city_facts
-from stforecast.reports.page import Page, Section, Text, standing
+from stforecast.reports.page import Page, Section, said, words
 from stforecast.scoring.splits import Split
 
 
@@ -31,7 +30,7 @@ def page_of(
         predictions: of the finished run, if there is one.
     """
     sections = [
-        Section("care", "How to read this page", [Text(standing("care"))]),
+        Section("care", "How to read this page", [said("care")]),
         Section("quality", "The record", quality.blocks(events, local.cube.notes)),
         Section("trends", "Trend and season", trends.blocks(local)),
         Section("severity", "Severity", trends.severity(local, severity)),

@@ -9,9 +9,8 @@ import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.accuracy import district_names, hexagons_without_district
-from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Table, Text, standing
+from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
+from stforecast.reports.page import Block, Table, Text, note, said, standing, words
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
@@ -21,11 +20,11 @@ WITHOUT = "without district"
 
 def blocks(run: EvaluatedRun, meta: dict[str, Any]) -> list[Block]:
     """The card of the forecaster that forecasts, with the `meta` of its events."""
-    learned = f"learned from what was known by {run.slices['validation'][1]:%Y-%m-%d %H:%M}"
+    files, known = ", ".join(source["file"] for source in meta["sources"]), run.slices["validation"][1]
     rows = {
         "Forecaster": f"{words(run.leader)}, run {run.name}; calibrated on days that it did not learn from",
         "Forecasts": "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead",
-        "Data": f"{', '.join(source['file'] for source in meta['sources'])}; {learned}",
+        "Data": f"{files}; learned from what was known by {known:%Y-%m-%d %H:%M}",
         "Known time": f"events count as known {_known(run.cube.notes)}",
         "Intended use": standing("card_for"),
         "Prohibited use": standing("card_not_for"),
@@ -49,8 +48,7 @@ def _limits(run: EvaluatedRun) -> str:
     entry = run.card["forecasters"][run.leader]
     ratio, area = reported_to_expected(entry["bias"]) or np.nan, run.cube.hexagons["area_km2"].mean()
     text = [standing("card_limits", ratio=ratio, area=area, **entry)]
-    if (masked := masked_words(run.card.get("masked"))) is not None:
-        text.append(masked)
+    text += [masked] if (masked := masked_words(run.card.get("masked"))) else []
     share = run.card.get("reported_share")
     if share is not None and share < 0.98:
         text.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")
@@ -69,10 +67,8 @@ def _offences(meta: dict[str, Any]) -> list[Block]:
     )
     left = ", ".join(f"{row.offence} ({row.rows:,})" for row in frame[frame["category"].isna()].head(12).itertuples())
     text = f"Left out by the configuration, the largest first: {left}." if left else "None is left out."
-    return [
-        Text(f"Which of the publisher's offences are forecast. {text}"),
-        Table("offences", table.assign(category=table["category"].map(words))),
-    ]
+    text = f"Which of the publisher's offences are forecast. {text}"
+    return [Text(text), Table("offences", table.assign(category=table["category"].map(words)))]
 
 
 def _few(names: list[str], most: int = 8) -> str:
@@ -85,35 +81,26 @@ def _exposure(run: EvaluatedRun) -> list[Block]:
     hexagons, counts = run.cube.hexagons, run.day(run.counts)
     flagged = flags(run.day(run.intensity[run.leader]))
     often, reports = flagged.mean(0), counts.sum(0)
-    text = standing(
-        "card_flags",
-        top=TOP_SHARE,
-        days=len(flagged),
-        always=np.mean(often > 0.9),
-        never=np.mean(often == 0),
-        held=(flagged * counts).sum() / max(reports.sum(), 1),
-    )
-    blocks: list[Block] = [Text(text)]
-    without = hexagons_without_district(hexagons)
+    always, never, held = np.mean(often > 0.9), np.mean(often == 0), (flagged * counts).sum() / max(reports.sum(), 1)
+    text = said("card_flags", top=TOP_SHARE, days=len(flagged), always=always, never=never, held=held)
+    return [text, *_by_district(hexagons, flagged, reports), _covariates(hexagons, often)]
+
+
+def _by_district(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -> list[Block]:
+    without = districts_of(hexagons).isna().to_numpy()
     if without.all():
-        blocks.append(Text("The record names no districts, so that flags cannot be shown by district."))
-    else:
-        text = "The table shows how often each district is flagged; it does not say why they differ."
-        text += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
-        caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
-        frame = exposure(hexagons, flagged, reports)
-        formats = {str(name): "{:.1%}" if str(name).startswith("share") else "{:.2f}" for name in frame.columns[2:]}
-        blocks += [Text(text), Table("exposure", frame, caption, formats)]
+        return [Text("The record names no districts, so that flags cannot be shown by district.")]
+    text = "The table shows how often each district is flagged; it does not say why they differ."
+    text += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
+    caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
+    return [Text(text), Table("exposure", exposure(hexagons, flagged, reports), caption)]
+
+
+def _covariates(hexagons: pd.DataFrame, often: np.ndarray) -> Block:
     static = covariates(hexagons, often)
-    if len(static):
-        formats = dict.fromkeys(static.columns[1:], "{:,.3g}")
-        blocks.append(
-            Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days", formats)
-        )
-    else:
-        text = "Nothing is known of who lives in the hexagons, so whom the flags concern cannot be shown."
-        blocks.append(Text(text, note=True))
-    return blocks
+    if not len(static):
+        return note("card_no_covariates")
+    return Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days")
 
 
 def flags(day: np.ndarray) -> np.ndarray:
@@ -137,8 +124,7 @@ def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -
         {"flags": flagged.mean(0), "reports": reports, "area": hexagons["area_km2"].to_numpy(float)}
         | {str(name): hexagons[name].to_numpy(float) for name in people}
     )
-    district = hexagons.get("district", pd.Series(None, range(len(hexagons)))).astype("string").fillna(WITHOUT)
-    by_district = values.groupby(district.to_numpy())
+    by_district = values.groupby(districts_of(hexagons).fillna(WITHOUT).to_numpy())
     names = [*district_names(hexagons), *([WITHOUT] if WITHOUT in by_district.groups else [])]
     shares = (by_district.sum() / values.sum().clip(lower=1e-12)).add_prefix("share of ").loc[names]
     for what in ("reports", "area"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,11 @@ import pandas as pd
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
-from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun, listed, words
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun
+from stforecast.reports.page import Block, Picture, Table, Text, listed, note, standing, wording, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
-from stforecast.scoring.catalogue import METRICS
-from stforecast.scoring.metrics import reported_to_expected
+from stforecast.scoring.metrics import METRICS, reported_to_expected
 
-COLUMNS = {
-    "average_precision": ("average precision", "{:.4f}"),
-    "roc_auc": ("ROC AUC", "{:.4f}"),
-    "log_loss": ("log loss", "{:.5f}"),
-    "poisson_deviance": ("deviance × 10³", "{:.2f}"),
-    "calibration_slope": ("calibration slope", "{:.2f}"),
-    "bias": ("reported ÷ expected", "{:.3f}"),
-    "hit_rate_5": ("hit rate 5 %", "{:.1%}"),
-    "pai_1": ("PAI 1 %", "{:.2f}"),
-    "coverage": ("90 % intervals hold", "{:.1%}"),
-}
-"""Metrics of the table: heading and spelling; deviance is in thousandths."""
 JUDGE = "poisson_deviance"
 """The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
 
@@ -46,11 +33,11 @@ def blocks(run: EvaluatedRun) -> list[Block]:
 def _patrolled(run: EvaluatedRun) -> str:
     """What the forecasts would have been worth on the ground."""
     entries = run.card["forecasters"]
-    told = [(run.leader, f"the {words(run.leader)}"), (REFERENCE, "the average of past weeks (rolling climatology)")]
-    rates = {what: entries[name]["hit_rate_5"] for name, what in dict(told).items() if name in entries}
-    (first, rate), *others = ((what, rate) for what, rate in rates.items() if rate is not None)
-    text = f"Patrolling the 5 % of hexagons that {first} ranks highest each hour would have covered {rate:.1%} of the "
-    return f"{text}reports" + "".join(f"; with {what}, {rate:.1%}" for what, rate in others) + "."
+    told = {run.leader: f"the {words(run.leader)}"} | {REFERENCE: "the average of past weeks (rolling climatology)"}
+    rates = [(what, entries[name]["hit_rate_5"]) for name, what in told.items() if name in entries]
+    (first, rate), *rest = ((what, rate) for what, rate in rates if rate is not None)
+    others = "".join(f"; with {what}, {other:.1%}" for what, other in rest)
+    return standing("patrolled", who=first, rate=rate, others=others)
 
 
 def _verdict(run: EvaluatedRun) -> str:
@@ -79,16 +66,14 @@ def verdict(run: EvaluatedRun) -> str:
         return "The network is not among the forecasters of this run."
     pairs = {name: metrics[JUDGE] for name, metrics in differences_of(run, NETWORK).items()}
     groups = {"the simple baselines": BASELINES, "the tree ensembles": TREES}
-    return " ".join(
-        _group_verdict({n: pairs[n] for n in names if n in pairs}, group) for group, names in groups.items()
-    )
+    return " ".join(_group_verdict(pairs, names, group) for group, names in groups.items())
 
 
-def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], group: str) -> str:
-    if not pairs:
+def _group_verdict(pairs: Mapping[str, Mapping[str, Any]], names: Sequence[str], group: str) -> str:
+    sides = {words(name): side(JUDGE, pairs[name]) for name in names if name in pairs}
+    if not sides:
         return f"The run holds none of {group} to compare the network with."
     closer = "its expected counts lie closer to what was reported (deviance) than"
-    sides = {words(name): side(JUDGE, found) for name, found in pairs.items()}
     if set(sides.values()) == {"ahead"}:
         return f"The network beats {group}: {closer} those of {listed([*sides])}."
     what = {"ahead": "it is better than", "level": "it cannot be told apart from", "behind": "it is worse than"}
@@ -114,7 +99,7 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     out = []
     what = {"ahead": "better in", "level": "no clear difference in", "behind": "worse in"}
     for name, metrics in pairs.items():
-        sides = {COLUMNS[m][0].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()}
+        sides = {wording()["metrics"][m].removesuffix(" × 10³"): side(m, found) for m, found in metrics.items()}
         text = "no clear difference" if set(sides.values()) == {"level"} else _by_side(sides, what)
         out.append(f"{words(leader).capitalize()} against {words(name)}: {text}.")
     return out
@@ -123,14 +108,12 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _table(card: Mapping[str, Any]) -> Table:
     rows = []
     for name, entry in sorted(card["forecasters"].items(), key=lambda item: item[1][JUDGE]):
-        values = {key: entry.get(key) for key in COLUMNS} | {"bias": reported_to_expected(entry.get("bias"))}
-        if values[JUDGE] is not None:
-            values[JUDGE] *= 1000
-        rows.append({"forecaster": words(name)} | {COLUMNS[key][0]: value for key, value in values.items()})
+        values = entry | {"bias": reported_to_expected(entry.get("bias")), JUDGE: 1e3 * entry[JUDGE]}
+        rows.append({"forecaster": words(name)} | {head: values.get(key) for key, head in wording()["metrics"].items()})
     caption = (
         f"Test days, {card['events']:,} reports, {card['hexagons']:,} hexagons, all categories; best deviance first."
     )
-    return Table("forecasters", pd.DataFrame(rows), caption, dict(COLUMNS.values()))
+    return Table("forecasters", pd.DataFrame(rows), caption)
 
 
 def _picture(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> Picture:

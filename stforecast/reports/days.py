@@ -10,8 +10,8 @@ from scipy.stats import poisson
 from stforecast.delivery.figures import class_legend, maps
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, highest
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.evaluated import EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Text, note, standing
+from stforecast.reports.evaluated import EvaluatedRun
+from stforecast.reports.page import Block, Picture, Text, note, said, standing, words
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
 """Where classes of counts begin, beside that of 0."""
@@ -23,7 +23,7 @@ def blocks(run: EvaluatedRun) -> list[Block]:
         return [Text("The places are not H3 hexagons, so that there is no map.")]
     lam, y = run.day(run.intensity[run.leader]), run.day(run.counts)
     pairs = [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
-    return [Text(standing("days_shown", forecaster=words(run.leader), share=TOP_SHARE)), *pairs, note("days")]
+    return [said("days_shown", forecaster=words(run.leader), share=TOP_SHARE), *pairs, note("days")]
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
@@ -86,9 +86,7 @@ def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray
     held = float(y[top].sum() / max(y.sum(), 1))
     time = cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone)
     when = f"{time:%A} {time.day} {time:%B %Y, %H:%M}"
-    alt = (
-        f"Two maps of the {kind} day, {when}: {lam.sum():,.0f} reports expected, {y.sum():,.0f} came. The "
-        f"{len(top)} outlined hexagons held {held:.0%} of them, where {lam[top].sum() / lam.sum():.0%} were expected."
-    )
+    sums = {"expected": lam.sum(), "came": y.sum(), "share": lam[top].sum() / lam.sum(), "count": len(top)}
+    alt = standing("day_alt", kind=kind, when=when, held=held, **sums)
     caption = f"{kind.capitalize()} day: 24 hours from {when}. The outlined hexagons held {held:.0%} of the reports."
     return Picture(f"day_{kind.replace(' ', '_')}", figure, alt, caption)

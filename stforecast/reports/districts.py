@@ -10,9 +10,8 @@ from scipy.stats import spearmanr
 
 from stforecast.cube.districts import named
 from stforecast.delivery.figures import BLUE, colour_bar, heat, label, new_figure
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text
+from stforecast.reports.page import Block, Picture, Table, Text, said, standing, words
 from stforecast.reports.rhythm import BINS
 
 LEAST_DISTRICTS, LEAST_EVENTS, MOST_CLUSTERS = 5, 100, 8
@@ -24,8 +23,7 @@ def blocks(local: Local) -> list[Block]:
     """Arrest shares and clusters of districts, where the publisher gives them."""
     district = local.district()
     if district.isna().all():
-        text = "The publisher names no districts and grid.districts names no polygons, so this section is empty."
-        return [Text(text)]
+        return [said("no_districts")]
     return [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
 
 
@@ -48,13 +46,7 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
         return [Text("The publisher does not say whether an arrest was made: arrest shares are left out.")]
     from statsmodels.stats.proportion import proportion_confint
 
-    seen = arrest.notna()
-    frame = (
-        pd.DataFrame({"district": district[seen], "arrest": arrest[seen].astype(float)})
-        .groupby("district")["arrest"]
-        .agg(events="size", arrests="sum")
-        .reset_index()
-    )
+    frame = arrest.dropna().astype(float).groupby(district).agg(events="size", arrests="sum").reset_index()
     share = frame["share with an arrest"] = frame["arrests"] / frame["events"]
     frame["from"], frame["to"] = proportion_confint(frame["arrests"], frame["events"], method="wilson")
     figure, (axes,) = new_figure()
@@ -65,28 +57,23 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     label(axes, "Arrests and number of events by district", "events of the record", "share with an arrest")
-    text = f"An arrest is recorded for {frame['arrests'].sum() / frame['events'].sum():.1%} of the events."
+    rank_text = ""
     if len(frame) >= LEAST_DISTRICTS:
         rank = spearmanr(frame["events"], share)
-        text += (
-            f" Rank correlation of that share with the number of events, {len(frame)} districts: {rank.statistic:+.2f} "
-            f"(p = {rank.pvalue:.2g}{', not clear of chance' if rank.pvalue > 0.05 else ''})."
-        )
-    text += (
-        " Offences differ in how often they end in an arrest, and districts in their offences; newest cases are open."
-    )
+        chance = ", not clear of chance" if rank.pvalue > 0.05 else ""
+        rank_text = " " + standing("arrests_rank", count=len(frame), rank=rank.statistic, p=rank.pvalue, chance=chance)
+    text = standing("arrests", share=frame["arrests"].sum() / frame["events"].sum(), rank=rank_text)
     alt = f"Share of events with an arrest against number of events, a point for each of {len(frame)} districts. {text}"
-    formats = {"arrests": "{:,.0f}"} | dict.fromkeys(("share with an arrest", "from", "to"), "{:.1%}")
     picture = Picture("arrests", figure, alt, "With 95 % Wilson intervals.")
-    return [Text(text), picture, Table("arrests", frame, formats=formats)]
+    return [Text(text), picture, Table("arrests", frame)]
 
 
 def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
     """Shares of each district's events by category, time of day, weekend and, where known, arrest; a row a district."""
     time, arrest = local.frame["time"], local.frame["arrest"]
-    columns: dict[str, Any] = {words(name): mine.astype(float) for name, mine in local.groups.items() if name != "all"}
-    columns |= {b.split(",")[0]: time.dt.hour.between(lo, hi - 1).astype(float) for b, (lo, hi) in BINS.items()}
-    columns["weekend"] = (time.dt.weekday >= 5).astype(float)
+    columns: dict[str, Any] = {words(name): local.groups[name] for name in local.cube.categories}
+    columns |= {part.split(",")[0]: time.dt.hour.between(low, high - 1) for part, (low, high) in BINS.items()}
+    columns["weekend"] = time.dt.weekday >= 5
     if arrest.notna().any():
         columns["arrest"] = arrest.astype("Float64")
     grouped = pd.DataFrame(columns).groupby(district.to_numpy())
@@ -99,13 +86,12 @@ def cluster(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict[int, fl
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    found = {}
-    for k in range(2, min(MOST_CLUSTERS, len(values) - 1) + 1):
-        labels = KMeans(k, n_init=20, random_state=seed).fit_predict(values)
-        if len(set(labels.tolist())) > 1:
-            found[k] = (float(silhouette_score(values, labels)), labels)
-    best = max(found, key=lambda k: found[k][0])
-    return found[best][1], {k: score for k, (score, _) in found.items()}
+    labels = {
+        k: KMeans(k, n_init=20, random_state=seed).fit_predict(values)
+        for k in range(2, min(MOST_CLUSTERS, len(values) - 1) + 1)
+    }
+    silhouettes = {k: float(silhouette_score(values, of)) for k, of in labels.items() if len({*of.tolist()}) > 1}
+    return labels[max(silhouettes, key=lambda k: silhouettes[k])], silhouettes
 
 
 def _clusters(local: Local, district: pd.Series) -> list[Block]:
@@ -117,7 +103,7 @@ def _clusters(local: Local, district: pd.Series) -> list[Block]:
     profile = StandardScaler().fit_transform(table.to_numpy())
     labels, silhouettes = cluster(profile, local.seed)
     best = max(silhouettes, key=lambda k: silhouettes[k])
-    group = np.array(["ABCDEFGH"[number] for number in labels])
+    group = np.array([*"ABCDEFGH"])[labels]
     order = np.lexsort((table.index.astype(str), labels))
     figure, (left, right) = new_figure(1, 2, height=0.9 + 0.27 * max(len(table), 6), width_ratios=[3, 1.2])
     names = [f"{table.index[i]}  ({group[i]})" for i in order]
@@ -131,11 +117,8 @@ def _clusters(local: Local, district: pd.Series) -> list[Block]:
     right.set_xticks(list(silhouettes))
     label(right, "Mean silhouette", "groups k")
     groups = "; ".join(", ".join(map(str, table.index[labels == number])) for number in range(best))
-    text = f"Districts of like profiles (k-means, {best} groups, mean silhouette {silhouettes[best]:.2f}): {groups}. "
-    if silhouettes[best] <= WEAK:
-        text += f"A silhouette of {WEAK} or less is what districts without groups give: read nothing into these."
-    else:
-        text += "Groups describe how districts' reports are mixed; they are no ranking and no explanation."
+    text = standing("district_groups", count=best, silhouette=silhouettes[best], groups=groups)
+    text += " " + standing("district_groups_weak" if silhouettes[best] <= WEAK else "district_groups_clear", weak=WEAK)
     if min(np.bincount(labels)) == 1:
         text += " A group of one district says that it differs from all others."
     alt = f"Heat map of {len(table)} districts by profile; mean silhouette by number of groups. {text}"

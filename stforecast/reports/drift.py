@@ -19,12 +19,11 @@ from scipy.stats import false_discovery_control
 from stforecast.cube import Cube
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.targets import outcomes, scored
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
-from stforecast.scoring.slope import calibration_slope
 from stforecast.scoring.splits import Split
 
 WEEKS, LEVEL, LEAST_WINDOWS = 4, 0.05, 60
@@ -124,9 +123,7 @@ def _shifts(local: Local, split: Split) -> list[Block]:
     if not shifts:
         return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
     frame = table_of(shifts)
-    formats = {"last weeks ÷ earlier": "{:.2f}", "distance": "{:.3f}", "95 % of windows within": "{:.3f}"}
-    table = Table("drift", frame, formats=formats)
-    return [Text(headline(frame)), table, note("drift", weeks=WEEKS, tests=len(shifts))]
+    return [Text(headline(frame)), Table("drift", frame), note("drift", weeks=WEEKS, tests=len(shifts))]
 
 
 def table_of(shifts: Mapping[str, Shift]) -> pd.DataFrame:
@@ -143,30 +140,25 @@ def headline(frame: pd.DataFrame) -> str:
     """What `table_of` shows, in words: what lies outside by itself, and what of it is clear over all tests."""
     outside = frame.loc[frame["verdict"] != WITHIN, "of"].tolist()
     clear = frame.loc[frame["verdict"] == CLEAR, "of"].tolist()
-    limits = f"95 % of the earlier periods of {WEEKS} weeks"
     if not outside:
-        return f"Every number and mix of reports of the last {WEEKS} weeks lies within {limits}."
-    text = (
-        f"Unusual in the last {WEEKS} weeks, beyond {limits}: {', '.join(outside)} ({len(outside)} of {len(frame)}). "
-    )
-    if not clear:
-        return text + "Chance alone puts one in twenty beyond; in all tests together none is clear of it."
-    return text + f"Clear of chance in all tests together: {', '.join(clear)}; there the forecast may fit less well."
+        return standing("drift_within", weeks=WEEKS)
+    text = standing("drift_outside", weeks=WEEKS, names=", ".join(outside), count=len(outside), tests=len(frame))
+    return f"{text} {standing('drift_clear' if clear else 'drift_not_clear', names=', '.join(clear))}"
 
 
 def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
     """Every shift by name; none where there are too few windows."""
     if (split.train_end - split.first) // split.day - 7 * WEEKS + 1 < LEAST_WINDOWS:
         return {}
-    category = pd.Categorical(local.frame["category"], list(local.categories)).codes.astype(np.int64)
-    by_category = windows_of(local, split, category, len(local.categories))
-    numbers = {"all": by_category.sum(1)} | dict(zip(local.categories, by_category.T, strict=True))
+    category = pd.Categorical(local.frame["category"], local.cube.categories).codes
+    district = pd.Categorical(local.district())
+    by_category = windows_of(local, split, category, local.cube.c)
+    numbers = {"all": by_category.sum(1)} | dict(zip(local.cube.categories, by_category.T, strict=True))
     shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in numbers.items()}
-    hour, district = local.frame["time"].dt.hour.to_numpy(np.int64), pd.Categorical(local.district())
     shifts["mix of categories"] = mix_shift(by_category)
-    shifts["mix of hours"] = mix_shift(windows_of(local, split, hour, 24))
+    shifts["mix of hours"] = mix_shift(windows_of(local, split, local.frame["time"].dt.hour.to_numpy(), 24))
     if (count := len(district.categories)) > 1:
-        shifts["mix of districts"] = mix_shift(windows_of(local, split, district.codes.astype(np.int64), count))
+        shifts["mix of districts"] = mix_shift(windows_of(local, split, district.codes, count))
     return shifts
 
 
@@ -180,22 +172,21 @@ def _calibration(local: Local, split: Split, predictions: Predictions | None) ->
     if not len(months):
         return [Text("There are too few test days to compare forecast and reports by month.")]
     figure, (axes,) = new_figure(height=max(1.6, 0.9 + 0.27 * len(months)))
-    low, ratio, high = (months[name].to_numpy() for name in ("from", "reported ÷ expected", "to"))
+    low, ratio, high = months[["from", "reported ÷ expected", "to"]].to_numpy().T
     whiskers(axes, months["month"].tolist(), low, ratio, high, zero=1)
     label(axes, f"Reported ÷ expected by month, {name}", "with 95 % interval")
     text = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
     alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
-    table = Table("calibration", months, formats={"slope": "{:.2f}"})
-    return [Text(text), Picture("calibration", figure, alt), table]
+    return [Text(text), Picture("calibration", figure, alt), Table("calibration", months)]
 
 
 def months_in_words(months: pd.DataFrame) -> str:
     """What `by_month` shows: all months together, those off 1, and those of too few weeks to tell."""
-    whole = months["reported"].sum() / months["expected"].sum()
     told = months[months["weeks"] >= ENOUGH_BLOCKS]
     off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
-    text = f"reported ÷ expected is {whole:.3f} in these months together; "
-    text += f"the interval excludes 1 in {', '.join(off)}." if off else "in no month does the interval exclude 1."
+    ratio = months["reported"].sum() / months["expected"].sum()
+    excluded = f"the interval excludes 1 in {', '.join(off)}" if off else "in no month does the interval exclude 1"
+    text = f"reported ÷ expected is {ratio:.3f} in these months together; {excluded}."
     for weeks in range(1, ENOUGH_BLOCKS):
         if few := months.loc[months["weeks"] == weeks, "month"].tolist():
             text += f" {', '.join(few)}: {of_blocks(weeks)}."
@@ -218,9 +209,8 @@ def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed
             continue
         came, expected = (v[here].sum(axis=(1, 2, 3), dtype=np.float64) for v in (counts, lam))
         weights = day_weights(len(here), seed=seed)
-        ratio = interval(Draws(came.sum() / expected.sum(), (weights @ came) / (weights @ expected)))
-        slope = calibration_slope(pool(lam[here]), pool(counts[here]))
-        weeks = block_count(len(here))
-        rows.append((str(name), int(came.sum()), expected.sum(), ratio.low, ratio.estimate, ratio.high, slope, weeks))
+        found = interval(Draws(came.sum() / expected.sum(), (weights @ came) / (weights @ expected)))
+        ratio, slope = (found.low, found.estimate, found.high), calibration_slope(pool(lam[here]), pool(counts[here]))
+        rows.append((str(name), int(came.sum()), expected.sum(), *ratio, slope, block_count(len(here))))
     names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "weeks"]
     return pd.DataFrame(rows, columns=names)

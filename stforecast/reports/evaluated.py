@@ -25,29 +25,18 @@ TREES = (
     *("random_forest", "extra_trees", "balanced_random_forest"),
 )
 BASELINES = ("rolling_climatology", "climatology", "hexagon_mean", "last_week")
-WORDS = {
-    "gcrn": "network",
-    "climatology": "fixed climatology",
-    "last_week": "last week's counts",
-    "kernel": "kernel density",
-    "hawkes": "self-exciting point process",
-    "hist_gradient_boosting": "histogram gradient boosting",
-    "xgboost": "XGBoost",
-    "lightgbm": "LightGBM",
-    "catboost": "CatBoost",
-}
 PERIODS = {"train": "Learned from", "validation": "Calibrated on", "test": "Tested on"}
 """What pages call the slices."""
 
 
-def words(name: str) -> str:
-    """A forecaster or category as a reader sees it."""
-    return WORDS.get(name, name.replace("_", " "))
+def districts_of(hexagons: pd.DataFrame) -> pd.Series:
+    """The district of each hexagon of a cube as text, null where it has none, [n]."""
+    return hexagons.get("district", pd.Series(None, hexagons.index)).astype("string")
 
 
-def listed(names: list[str]) -> str:
-    """Names as an enumeration: a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def district_names(hexagons: pd.DataFrame) -> list[str]:
+    """Names of the hexagons' districts, numbers in their order."""
+    return sorted(districts_of(hexagons).dropna().unique(), key=lambda name: (len(name), name))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Section: hot spots: where counts are higher together than chance would have them, and how that changed.
 
 Gi* (Getis and Ord 1992; Ord and Getis 1995) of a hexagon compares the sum over it and its neighbours with the city.
-Its z is analytic (esda); its p comes from drawing as many hexagons at random, since counts are too few for a normal
+Its z is their formula's; its p comes from drawing as many hexagons at random, since counts are too few for a normal
 tail, and is controlled for false discoveries (Benjamini and Hochberg 1995) over all hexagons, or hexagons and periods.
 Classes of change are those of Esri's "Emerging Hot Spot Analysis" (ArcGIS Pro, How Emerging Hot Spot Analysis works),
 each period compared with the city of its own time, trends by Mann and Kendall's test.
@@ -19,23 +19,12 @@ from scipy.stats import false_discovery_control, kendalltau
 
 from stforecast.delivery.figures import maps
 from stforecast.delivery.map import GREY, patches
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, wording, words
 
 LEVEL, MOSTLY = 0.05, 0.9
 DRAWS = 49_999
 LEAST_PERIODS, LEAST_EVENTS = 8, 100
-CLASSES = {
-    "new": "hot in the last period and never before",
-    "consecutive": "hot in the last periods without a gap, never before them, in under 90 % of all",
-    "intensifying": "hot in 90 % of the periods and the last, and rising",
-    "persistent": "hot in 90 % of the periods and the last, with no trend",
-    "diminishing": "hot in 90 % of the periods and the last, and falling",
-    "sporadic": "hot in the last period and off and on before, never cold",
-    "oscillating": "hot in the last period, and cold in one before",
-    "historical": "not hot in the last period, but in 90 % of all",
-}
 PALETTE = ("#d55e00", "#e69f00", "#7f0000", "#225ea8", "#56b4e9", "#cc79a7", "#009e73", "#5f6368")
 HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
 
@@ -49,7 +38,7 @@ class Spots:
     sign: np.ndarray
 
 
-def gi_star(values: np.ndarray, edges: np.ndarray, seed: int = 0, level: float = LEVEL) -> Spots:
+def gi_star(values: np.ndarray, edges: np.ndarray, seed: int = 0) -> Spots:
     """Gi* of every hexagon in every period, corrected for all of these tests.
 
     A hexagon without neighbours is not tested (p = 1, z = 0), nor is a period without variation.
@@ -58,29 +47,29 @@ def gi_star(values: np.ndarray, edges: np.ndarray, seed: int = 0, level: float =
         values: counts by period and hexagon, [s n].
         edges: neighbours, row → row, [2 e].
         seed: of the draws.
-        level: p up to which a hexagon is hot or cold.
     """
-    s, n = values.shape
+    n = values.shape[1]
     degree = np.bincount(edges[0], minlength=n)
-    z, p = np.zeros((s, n)), np.ones((s, n))
-    drawn = _without_replacement(n, min(int(degree.max(initial=0)) + 1, n), seed)
-    for row in range(s):
-        if np.ptp(values[row]) == 0:
+    size, alone = degree + 1, degree == 0
+    z, p = np.zeros(values.shape), np.ones(values.shape)
+    drawn = _without_replacement(n, min(int(size.max(initial=1)), n), seed)
+    for row, counts in enumerate(values):
+        if np.ptp(counts) == 0:
             continue
-        z[row] = _z(values[row], edges)
-        sums = np.cumsum(values[row][drawn], axis=1)
-        around = values[row] + np.bincount(edges[0], values[row][edges[1]], minlength=n)
-        for k in np.unique(degree[degree > 0]):
+        around = counts + np.bincount(edges[0], counts[edges[1]], minlength=n)
+        sums = np.cumsum(counts[drawn], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):  # by 0 where all hexagons are neighbours
+            gap = (around - counts.mean() * size) / np.sqrt((n * size - size**2) / (n - 1))
+        z[row] = np.where(alone, 0, np.nan_to_num(gap / counts.std()))
+        for k in np.unique(degree[~alone]):
             null, here = np.sort(sums[:, k]), degree == k
             above = len(null) - np.searchsorted(null, around[here] - 1e-9)
             below = np.searchsorted(null, around[here] + 1e-9)
             p[row, here] = np.minimum(1, 2 * (1 + np.minimum(above, below)) / (len(null) + 1))
-    z[:, degree == 0] = 0
-    tested = np.broadcast_to(degree > 0, (s, n))
-    adjusted = np.ones((s, n))
+    adjusted, tested = np.ones(p.shape), np.broadcast_to(~alone, p.shape)
     if tested.any():
         adjusted[tested] = false_discovery_control(p[tested])
-    return Spots(z, p, np.where(adjusted <= level, np.sign(z), 0).astype(int))
+    return Spots(z, p, np.where(adjusted <= LEVEL, np.sign(z), 0).astype(int))
 
 
 def _without_replacement(n: int, size: int, seed: int) -> np.ndarray:
@@ -95,39 +84,22 @@ def _without_replacement(n: int, size: int, seed: int) -> np.ndarray:
     return drawn
 
 
-def _z(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Analytic z of Gi*, [n]."""
-    from esda.getisord import G_Local
-    from libpysal.weights import W
-
-    n = len(values)
-    neighbours = {i: [i] for i in range(n)}
-    for a, b in edges.T.tolist():
-        neighbours[a].append(b)
-    weights = W(neighbours, silence_warnings=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = G_Local(values.astype(float), weights, transform="B", permutations=0, star=None)
-    return np.nan_to_num(found.Zs)
-
-
-def emerging(spots: Spots, level: float = LEVEL) -> np.ndarray:
+def emerging(spots: Spots) -> np.ndarray:
     """The class of change of each hexagon.
 
     Trends of z are tested by Mann–Kendall, corrected for the number of hexagons that are mostly hot.
 
     Args:
         spots: Gi* by period, [s n].
-        level: p up to which a trend counts.
 
     Returns:
-        A name of CLASSES for each hexagon, [n]; "" where none applies.
+        A class of `notes.yaml` for each hexagon, [n]; "" where none applies.
     """
     hot, cold = spots.sign > 0, spots.sign < 0
-    share, last = hot.mean(0), hot[-1]
-    often = share >= MOSTLY
+    often, last = hot.mean(0) >= MOSTLY, hot[-1]
     tau, p = mann_kendall(spots.z[:, often & last])
     trend = np.zeros(hot.shape[1])
-    trend[often & last] = np.where(false_discovery_control(p) <= level, np.sign(tau), 0) if p.size else 0
+    trend[often & last] = np.where(false_discovery_control(p) <= LEVEL, np.sign(tau), 0) if p.size else 0
     run = np.cumprod(hot[::-1], axis=0).sum(0)  # periods hot without a gap up to the last
     only_run = run == hot.sum(0)
     classes = {  # the first that fits
@@ -152,10 +124,9 @@ def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Kendall's τ against time and its two-sided p-value, [n] each.
     """
-    time = np.arange(len(series))
-    found = [kendalltau(time, column) for column in series.T]
-    tau, p = (np.array([getattr(one, key) for one in found], float) for key in ("statistic", "pvalue"))
-    return np.nan_to_num(tau), np.where(np.isfinite(p), p, 1.0)
+    found = np.array([tuple(kendalltau(np.arange(len(series)), column)) for column in series.T]).reshape(-1, 2)
+    tau, p = found.T
+    return np.nan_to_num(tau), np.nan_to_num(p, nan=1.0)
 
 
 def periods(local: Local) -> tuple[np.ndarray, int]:
@@ -200,29 +171,29 @@ def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any
     listed = "; ".join(f"{r['category']} {r['hot hexagons']} hot, {r['cold hexagons']} cold" for r in rows)
     legend = {1: ("hot spot", HOT), -1: ("cold spot", COLD), 0: ("neither", PLAIN)}
     return [
-        Text(standing("hot_spots_found", hexagons=local.cube.n, **rows[0])),
+        said("hot_spots_found", hexagons=local.cube.n, **rows[0]),
         *_maps(local, "hot_spots", signs, legend, f"Maps of hot and cold spots. {listed}."),
-        Table("hot_spots", pd.DataFrame(rows), formats={"reports in hot ones": "{:.0%}"}),
+        Table("hot_spots", pd.DataFrame(rows)),
         note("hot_spots", draws=DRAWS),
     ]
 
 
 def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int) -> list[Block]:
     if not changed:
-        text = f"The record holds {count} periods of {days} days, fewer than {LEAST_PERIODS}: too few to class changes."
-        return [Text(text)]
-    sizes = {words(name): {c: int((classes == c).sum()) for c in CLASSES} for name, classes in changed.items()}
-    frame = pd.DataFrame.from_dict(sizes, orient="index")
+        return [said("emerging_too_short", count=count, days=days, least=LEAST_PERIODS)]
+    meanings: dict[str, str] = wording()["classes"]
+    sizes = {words(name): pd.Series(of).value_counts() for name, of in changed.items()}
+    frame = pd.DataFrame(sizes, index=[*meanings]).T.fillna(0).astype(int)
     frame = frame.loc[:, frame.any()]
     listed = ", ".join(f"{number} {c}" for c, number in frame.iloc[0].items() if number)
     text = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
     alt = f"Maps of hexagons by class of change, a map each for all and every category. {text}"
-    legend = {c: (c, colour) for c, colour in zip(CLASSES, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
+    legend = {c: (c, colour) for c, colour in zip(meanings, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
     return [
         Text(text),
         *_maps(local, "emerging", changed, legend, alt),
         Table("emerging", frame.reset_index(names="category")),
-        note("emerging", classes=" ".join(f"{name.capitalize()}: {what}." for name, what in CLASSES.items())),
+        note("emerging", classes=" ".join(f"{name.capitalize()}: {what}." for name, what in meanings.items())),
     ]
 
 

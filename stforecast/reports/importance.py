@@ -22,8 +22,8 @@ from stforecast.features.covariates import Covariates
 from stforecast.features.table import LEVEL, layout
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
-from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun, words
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
@@ -133,11 +133,7 @@ def blocks(run: EvaluatedRun) -> list[Block]:
         model = run.fitted(name)
         assert isinstance(model, LearnedForecaster)
         found[name] = importance(run, name, model, run.seed)
-    return _blocks(run, found)
-
-
-def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> list[Block]:
-    listed = list(next(iter(found.values())))
+    listed = list(found[names[0]])
     chosen, block = drawn_issues(len(run.issues))
     weeks = block_count(len(chosen), block)
     figure, axes = new_figure(1, len(found), height=0.9 + 0.3 * len(listed), sharey=True)
@@ -152,15 +148,15 @@ def _blocks(run: EvaluatedRun, found: Mapping[str, Mapping[str, Interval]]) -> l
         label(one, words(name), "deviance added × 10³")
         parts.append(f"{words(name)}: " + ", ".join(f"{g} {v.estimate:.2f}" for g, v in gains.items()))
         rows += [(words(name), g, v.low, v.estimate, v.high, weeks) for g, v in gains.items()]
-    first, gains = next(iter(found.items()))
+    gains = found[names[0]]
     most, second, *_ = sorted(gains, key=lambda group: -gains[group].estimate)
     none = [group for group, gain in gains.items() if not gain.low > 0]
-    base = 1e3 * run.card["forecasters"][first]["poisson_deviance"]
     added = {"most": most, "second": second, "rise": gains[most].estimate, "next": gains[second].estimate}
-    text = standing("importance_found", forecaster=words(first), base=base, **added) + " "
-    text += f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
-    names = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
-    table = Table("importance", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[2:5], "{:+.3f}"))
+    base = 1e3 * run.card["forecasters"][names[0]]["poisson_deviance"]
+    clear = f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
+    text = f"{standing('importance_found', forecaster=words(names[0]), base=base, **added)} {clear}"
+    columns = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
+    table = Table("importance", pd.DataFrame(rows, columns=columns))
     alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
     picture = Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1.")
     return [Text(text), picture, table, note("importance", days=MOST_ISSUES, repeats=REPEATS)]

@@ -17,7 +17,8 @@ from stforecast.cube.known import EventSteps
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
-from stforecast.reports.evaluated import words
+from stforecast.reports.evaluated import districts_of
+from stforecast.reports.page import words
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,16 @@ class Local:
         row = np.minimum(np.searchsorted(cells, found), len(cells) - 1)
         inside = frame["occurred_at"].between(cube.start, cube.end, inclusive="left").to_numpy()
         keep = inside & (cells[row] == found)
-        frame = frame[keep].reset_index(drop=True)
-        notes = cube.notes
-        steps = EventSteps.of(
-            frame, Axis.of(cube), notes["spans"]["rule"], notes["embargo_hours"], notes["known_time"] == "reported"
-        )
-        return Local(
-            cube,
-            frame.assign(
-                time=frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None),
-                hexagon=row[keep],
-                step=steps.first,
-                known=steps.known,
-            ),
-            seed,
-        )
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return self.cube.categories
+        frame, notes = frame[keep].reset_index(drop=True), cube.notes
+        reported = notes["known_time"] == "reported"
+        steps = EventSteps.of(frame, Axis.of(cube), notes["spans"]["rule"], notes["embargo_hours"], reported)
+        time = frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None)
+        return Local(cube, frame.assign(time=time, hexagon=row[keep], step=steps.first, known=steps.known), seed)
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
         """Masks of the events of `all` and of each category."""
-        each = {name: (self.frame["category"] == name).to_numpy() for name in self.categories}
+        each = {name: (self.frame["category"] == name).to_numpy() for name in self.cube.categories}
         return {"all": np.ones(len(self.frame), bool)} | each
 
     @cached_property
@@ -98,31 +85,26 @@ class Local:
     def classes(self, severity: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
         """Masks of the events of each severity class, by their offence; the first class that names it has it."""
         code, offences = pd.factorize(self.frame["offence"].fillna(""))
-        of = np.full(len(offences), -1)
-        for place, patterns in reversed(list(enumerate(severity.values()))):
+        text = [" ".join(str(offence).split()) for offence in offences]
+        out, left = {}, np.ones(len(text), bool)
+        for name, patterns in severity.items():
             named = [wildcard(pattern) for pattern in patterns]
-            text = [" ".join(str(offence).split()) for offence in offences]
-            of[[any(one.fullmatch(offence) for one in named) for offence in text]] = place
-        return {name: of[code] == place for place, name in enumerate(severity)}
+            mine = left & np.array([any(one.fullmatch(offence) for one in named) for offence in text], bool)
+            out[name], left = mine[code], left & ~mine
+        return out
 
     def daily(self, groups: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:
         """Counts of each of the `recorded` days, a column each group of events; default `all` and the categories.
 
         NaN where a category was not recorded that the group may hold.
         """
-        place, kept = self.days.get_indexer(pd.Index(self.date)), self.days.isin(self.recorded)
-        out = pd.DataFrame(
-            {
-                name: np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
-                for name, mine in (self.groups if groups is None else groups).items()
-            },
-            index=self.days,
-        )
-        for name in out:
-            of = [self.categories.index(str(name))] if name in self.categories else range(self.cube.c)
+        place, out = self.days.get_indexer(pd.Index(self.date)), pd.DataFrame(index=self.days)
+        for name, mine in (self.groups if groups is None else groups).items():
+            out[name] = np.bincount(place[mine & (place >= 0)], minlength=len(self.days))
+            of = [self.cube.categories.index(str(name))] if name in self.cube.categories else range(self.cube.c)
             if (hidden := self._masked(of)).any():
                 out[name] = out[name].where(~hidden)
-        return out[kept]
+        return out.loc[self.recorded]
 
     def complete_days(self) -> np.ndarray:
         """Expected share of each recorded local day's events that the record holds at its end, [days]."""
@@ -133,11 +115,8 @@ class Local:
 
     def district(self) -> pd.Series:
         """The district of every event: the publisher's, else its hexagon's; null where neither has a name."""
-        published = named(self.frame["district"])
-        if "district" not in self.cube.hexagons:
-            return published
-        placed = self.cube.hexagons["district"].to_numpy()[self.frame["hexagon"]]
-        return published.where(published.notna(), pd.Series(placed))
+        published, placed = named(self.frame["district"]), districts_of(self.cube.hexagons).to_numpy()
+        return published.fillna(pd.Series(placed[self.frame["hexagon"]], dtype=published.dtype))
 
 
 def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:

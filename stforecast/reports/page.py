@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,23 +32,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
-LIBRARIES = ("jinja2", "esda", "libpysal", "statsmodels")
+LIBRARIES = ("jinja2", "statsmodels")
 """What `pip install 'stforecast[report]'` brings."""
 
 
 def p_value(p: float) -> str:
     """A p-value as precise as it is worth reading."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-FORMATS: dict[str, str | Callable[[Any], str]] = {
-    "expected": "{:,.0f}",
-    "reported ÷ expected": "{:.3f}",
-    "from": "{:.3f}",
-    "to": "{:.3f}",
-    "p": p_value,
-}
-"""How the numbers of columns are spelled that stand in several tables."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +65,12 @@ class Picture:
 class Table:
     """Rows with their headings.
 
-    formats: how a column's numbers are spelled, where `FORMATS` does not say it. shown: whether it stands on the page;
-    else it is a CSV file only, and a figure on the page says the same.
+    shown: whether it stands on the page; else it is a CSV file only, and a figure on the page says the same.
     """
 
     name: str
     frame: pd.DataFrame
     caption: str = ""
-    formats: Mapping[str, str | Callable[[Any], str]] = field(default_factory=dict)
     shown: bool = True
     kind = "table"
 
@@ -97,10 +86,14 @@ class Table:
             yield [self._cell(str(name), value) for name, value in zip(self.frame.columns, row, strict=True)]
 
     def _cell(self, name: str, value: Any) -> str:
-        if value is None or (not isinstance(value, str) and pd.isna(value)):
+        if isinstance(value, str):
+            return value
+        if value is None or pd.isna(value):
             return "–"
-        if (form := self.formats.get(name, FORMATS.get(name))) is not None:
-            return form.format(value) if isinstance(form, str) else form(value)
+        if name == "p":
+            return p_value(value)
+        if (form := _spelling(self.name, name)) is not None:
+            return form.format(value)
         return f"{value:,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
 
 
@@ -108,16 +101,39 @@ Block = Text | Picture | Table
 
 
 @cache
-def _notes() -> dict[str, str]:
+def wording() -> dict[str, Any]:
+    """The words of pages, as `notes.yaml` has them."""
     return yaml.safe_load((Path(__file__).parent / "notes.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def _spelling(table: str, column: str) -> str | None:
+    """How a table spells the numbers of a column; None where nothing is said of it."""
+    tables = [columns for pattern, columns in wording()["numbers"].items() if fnmatchcase(table, pattern)]
+    return next((form for columns in tables for pattern, form in columns.items() if fnmatchcase(column, pattern)), None)
+
+
+def words(name: str) -> str:
+    """A forecaster or category as a reader sees it."""
+    return wording()["names"].get(name, name.replace("_", " "))
+
+
+def listed(names: list[str]) -> str:
+    """Names as an enumeration: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def standing(key: str, /, **values: Any) -> str:
     """A standing paragraph of `notes.yaml`, with its {names} filled in."""
-    return _notes()[key].format(**values)
+    return wording()[key].format(**values)
 
 
-def note(key: str, **values: Any) -> Text:
+def said(key: str, /, **values: Any) -> Text:
+    """A standing paragraph as a block."""
+    return Text(standing(key, **values))
+
+
+def note(key: str, /, **values: Any) -> Text:
     """A standing paragraph as a note."""
     return Text(standing(key, **values), note=True)
 

@@ -10,8 +10,7 @@ import pandas as pd
 from stforecast.cube.known import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
-from stforecast.reports.evaluated import words
-from stforecast.reports.page import Block, Picture, Table, Text, standing
+from stforecast.reports.page import Block, Picture, Table, Text, standing, words
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
 """Ages at which the lag curve is read, in hours."""
@@ -52,9 +51,8 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
         "in hours that source.gaps calls not recorded": in_gaps,
     }
     lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
-    text = f"Of {read:,} rows: {lost}; {kept:,} events remain. "
-    text += f"{corrected:,} values were corrected. " if corrected else ""
-    text += f"Study area: {notes['study_area']}."
+    mended = f"{corrected:,} values were corrected. " if corrected else ""
+    text = f"Of {read:,} rows: {lost}; {kept:,} events remain. {mended}Study area: {notes['study_area']}."
     table = pd.DataFrame(rows, columns=["what became of the rows", "reason", "rows"])
     return [Text(text), Table("record", table), *(Text(line) for line in notes.get("fallbacks", []))]
 
@@ -71,14 +69,14 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than one hour", long, np.nan),
         ("span of more than 24 hours", day, np.nan),
     ]
-    text = standing("times", **meta) + " "
-    text += (
-        f"{long:.0%} took place at an unknown moment of a span of more than one hour; {SPANS[notes['spans']['rule']]}."
+    known = (
+        standing("spans", share=long, rule=SPANS[notes["spans"]["rule"]])
         if span.notna().any()
-        else "The publisher gives one time and no span for each event, so how uncertain that time is stays unknown."
+        else standing("no_spans")
     )
+    text = f"{standing('times', **meta)} {known}"
     names = ["time of the event", "share of events", "share if minutes were even"]
-    table = Table("times", pd.DataFrame(rows, columns=names), formats=dict.fromkeys(names[1:], "{:.2%}"))
+    table = Table("times", pd.DataFrame(rows, columns=names))
     return [Text(text), table]
 
 
@@ -106,7 +104,7 @@ def _lag(events: EventTable) -> list[Block]:
     return [
         Text(text),
         Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
-        Table("lag", frame, formats=dict.fromkeys(AGES, "{:.0%}")),
+        Table("lag", frame),
     ]
 
 

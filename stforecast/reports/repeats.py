@@ -7,6 +7,7 @@ city is busy and breaks only how the two go together.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -16,9 +17,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import false_discovery_control
 
 from stforecast.delivery.figures import heat, panels
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing, words
 
 METRES = (1.0, 200.0, 400.0, 600.0, 800.0)
 """Upper ends of the bands of distance; the first holds events at one and the same place."""
@@ -46,43 +46,30 @@ class Knox:
             return np.where(self.expected > 0, self.observed / self.expected, np.nan)
 
 
-def knox(
-    position: np.ndarray,
-    days: np.ndarray,
-    metres: tuple[float, ...] = METRES,
-    bands: tuple[int, ...] = DAYS,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> Knox:
+def knox(position: np.ndarray, days: np.ndarray, draws: int = DRAWS, seed: int = 0) -> Knox:
     """Knox's test.
 
     Args:
         position: of events on a plane in metres, [e 2].
         days: in which they occurred, whole numbers, [e].
-        metres: upper ends of the bands of distance.
-        bands: upper ends of the bands of time in days, exclusive.
         draws: permutations of the days.
         seed: of the permutations.
     """
     rng = np.random.default_rng(seed)
-    pairs = cKDTree(position).query_pairs(metres[-1], output_type="ndarray")
+    pairs = cKDTree(position).query_pairs(METRES[-1], output_type="ndarray")
     far = np.hypot(*(position[pairs[:, 0]] - position[pairs[:, 1]]).T)
-    place = np.searchsorted(metres, far, side="left")
     days = np.asarray(days, np.int64) - int(np.min(days))
-    band_of = np.searchsorted(bands, np.arange(int(days.max()) + 1), side="right")  # of a gap in days
-    width, shape = len(bands) + 1, (len(metres), len(bands))
+    band = np.searchsorted(DAYS, np.arange(int(days.max()) + 1), side="right")  # of a gap in days
+    place, shape = np.searchsorted(METRES, far, side="left"), (len(METRES), len(DAYS) + 1)
 
     def count(times: np.ndarray) -> np.ndarray:
         gap = np.abs(times[pairs[:, 0]] - times[pairs[:, 1]])
-        cells = np.bincount(place * width + band_of[gap], minlength=len(metres) * width)
-        return cells[: len(metres) * width].reshape(len(metres), width)[:, : shape[1]]
+        cells = np.bincount(place * shape[1] + band[gap], minlength=math.prod(shape))
+        return cells[: math.prod(shape)].reshape(shape)[:, :-1]
 
-    observed, total, reached = count(days), np.zeros(shape), np.ones(shape)
-    for _ in range(draws):
-        found = count(rng.permutation(days))
-        total += found
-        reached += found >= observed
-    return Knox(observed, total / draws, reached / (draws + 1))
+    observed = count(days)
+    drawn = np.array([count(rng.permutation(days)) for _ in range(draws)])
+    return Knox(observed, drawn.mean(0), (1 + (drawn >= observed).sum(0)) / (draws + 1))
 
 
 def blocks(local: Local) -> list[Block]:
@@ -90,27 +77,26 @@ def blocks(local: Local) -> list[Block]:
     position = metres_of(local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy())
     day = (local.date - local.days[0]).dt.days.to_numpy()
     newest, rng = day.max(initial=0), np.random.default_rng(local.seed)
-    tests, sizes = {}, {}
-    for name in local.categories:
-        chosen = np.flatnonzero(local.groups[name] & (day > newest - MOST_DAYS))
-        if len(chosen) < LEAST_EVENTS:
+    tests, sampled = {}, []
+    for name in local.cube.categories:
+        there = used = np.flatnonzero(local.groups[name] & (day > newest - MOST_DAYS))
+        if len(there) < LEAST_EVENTS:
             continue
-        sizes[name] = (len(chosen), min(len(chosen), MOST_EVENTS))
-        if len(chosen) > MOST_EVENTS:
-            chosen = rng.choice(chosen, MOST_EVENTS, replace=False)
-        tests[name] = knox(position[chosen], day[chosen], seed=local.seed)
+        if len(there) > MOST_EVENTS:
+            used = rng.choice(there, MOST_EVENTS, replace=False)
+        sampled.append(f"{words(name)} {len(used):,} of {len(there):,}")
+        tests[name] = knox(position[used], day[used], seed=local.seed)
     if not tests:
-        text = f"No category has {LEAST_EVENTS} events in the last {MOST_DAYS} days, too few to test for near repeats."
-        return [Text(text)]
+        return [said("near_repeats_too_few", least=LEAST_EVENTS, days=MOST_DAYS)]
     p = np.stack([test.p for test in tests.values()])
     adjusted = dict(zip(tests, false_discovery_control(p, axis=None).reshape(p.shape), strict=True))
     clear = {name: each <= LEVEL for name, each in adjusted.items()}
-    sampled = ", ".join(f"{words(n)} {used:,} of {there:,}" for n, (there, used) in sizes.items())
+    named = {"sampled": ", ".join(sampled), "days": MOST_DAYS, "most": MOST_EVENTS, "draws": DRAWS}
     return [
         *(Text(_sentence(name, test, clear[name])) for name, test in tests.items()),
         _picture(tests, clear),
         Table("near_repeats", _frame(tests, adjusted), shown=False),
-        note("near_repeats", days=MOST_DAYS, sampled=sampled, most=MOST_EVENTS, draws=DRAWS, tests=p.size),
+        note("near_repeats", tests=p.size, **named),
     ]
 
 
@@ -127,9 +113,9 @@ def _sentence(name: str, test: Knox, clear: np.ndarray) -> str:
     for row, where in ((1, f"within {METRES[1]:.0f} m and {DAYS[0] - 1} day"), (0, "at the same place")):
         counted, expected = test.observed[row, 0], test.expected[row, 0]
         if counted or expected >= 0.5:
-            verdict = "clear" if clear[row, 0] else "not clear"
-            ratio = f"counted ÷ expected {test.ratio[row, 0]:.2f}, {verdict} of chance"
-            parts.append(f"{where} there were {counted:,} pairs where chance gives {expected:,.0f} ({ratio})")
+            verdict, ratio = "clear" if clear[row, 0] else "not clear", test.ratio[row, 0]
+            values = {"counted": counted, "expected": expected, "ratio": ratio, "verdict": verdict}
+            parts.append(standing("near_repeats_pairs", where=where, **values))
     return f"Reports in the category {words(name)}: {'; '.join(parts) or 'no two lie so near each other so soon'}."
 
 
@@ -151,10 +137,9 @@ def _picture(tests: dict[str, Knox], clear: dict[str, np.ndarray]) -> Picture:
 
 
 def _frame(tests: dict[str, Knox], adjusted: dict[str, np.ndarray]) -> pd.DataFrame:
-    rows = [
-        (words(name), distance, time, int(test.observed[at]), test.expected[at], test.ratio[at], adjusted[name][at])
-        for name, test in tests.items()
-        for at, (distance, time) in zip(np.ndindex(test.p.shape), product(DISTANCES, TIMES), strict=True)
-    ]
+    bands, rows = [*product(DISTANCES, TIMES)], []
+    for name, test in tests.items():
+        values = (each.ravel() for each in (test.observed, test.expected, test.ratio, adjusted[name]))
+        rows += [(words(name), *band, *each) for band, each in zip(bands, zip(*values, strict=True), strict=True)]
     names = ["category", "distance", "time", "pairs", "expected", "counted ÷ expected", "p, corrected for all tests"]
     return pd.DataFrame(rows, columns=names)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stforecast.events.schema import EventTable
 from stforecast.reports import accuracy, card, comparison, days, importance, quality
-from stforecast.reports.evaluated import PERIODS, EvaluatedRun, words
+from stforecast.reports.evaluated import PERIODS, EvaluatedRun
 from stforecast.reports.local import city_facts, whole_days
-from stforecast.reports.page import Page, Section
+from stforecast.reports.page import Page, Section, words
 
 
 def page_of(run: EvaluatedRun, events: EventTable, simulated: bool) -> Page:

@@ -14,9 +14,8 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from stforecast.delivery.figures import colour_bar, heat, panels
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing, words
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -57,8 +56,8 @@ def _bins(local: Local) -> list[Block]:
         for name, mine in local.groups.items()
     ]
     exact = local.frame["time"].dt.strftime("%H:%M:%S").isin(["00:00:00", "12:00:00"]).mean()
-    text = standing("times_of_day", exact=exact)
-    return [Text(text), Table("times_of_day", pd.DataFrame(rows), formats=dict.fromkeys(BINS, "{:.1%}"))]
+    table = Table("times_of_day", pd.DataFrame(rows))
+    return [said("times_of_day", exact=exact), table]
 
 
 def _heat(local: Local) -> Picture:
@@ -86,12 +85,9 @@ def _weekend(local: Local) -> list[Block]:
         return [Text("Too few events to compare weekends with weekdays.")]
     rows = []
     for name, mine in chosen.items():
-        rows.append((words(name), "number", weekend_volume(daily[name].dropna())))
-        rows.append((words(name), "concentration", weekend_concentration(*_weeks(local, mine), rng=rng)))
-    found = pd.DataFrame(
-        [(name, what, *effect) for name, what, effect in rows],
-        columns=["category", "what", "estimate", "from", "to", "p", "weeks"],
-    )
+        rows.append((words(name), "number", *weekend_volume(daily[name].dropna())))
+        rows.append((words(name), "concentration", *weekend_concentration(*_weeks(local, mine), rng=rng)))
+    found = pd.DataFrame(rows, columns=["category", "what", "estimate", "from", "to", "p", "weeks"])
     tested, number = found["p"].notna(), found["what"] == "number"
     found.loc[tested, "p"] = false_discovery_control(found.loc[tested, "p"].to_numpy())
     none = number.astype(float)  # no difference is a ratio of 1, or a difference of 0
@@ -103,22 +99,18 @@ def _weekend(local: Local) -> list[Block]:
         for (of, more), what in CHANGES.items()
         if (names := (found["category"] + percent)[clear & (found["what"] == of) & (up == more)].tolist())
     ]
-    text = "No difference between weekends and weekdays is clear."
-    if parts:
-        text = f"On weekends, by category, against weekdays.{''.join(parts)}"
+    text = f"On weekends, by category, against weekdays.{''.join(parts)}" if parts else standing("weekend_alike")
     if alone := (found["what"] + " of " + found["category"] + " reports")[excluded != small].tolist():
         text += f" Not clear, because interval and p disagree: {', '.join(alone)}."
     blocks: list[Block] = [Text(text)]
-    for name, here, of, form in (
-        ("weekend_volume", number, "reports a day, weekend ÷ weekday", "{:.3f}"),
-        ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday", "{:+.4f}"),
+    for name, here, of in (
+        ("weekend_volume", number, "reports a day, weekend ÷ weekday"),
+        ("weekend_concentration", ~number & tested, "Gini, weekend minus weekday"),
     ):
-        frame = found[here].drop(columns="what").rename(columns={"estimate": of})
-        if len(frame):
-            blocks.append(Table(name, frame, formats=dict.fromkeys((of, "from", "to"), form)))
-    if left := found.loc[~number & ~tested, "category"].tolist():
-        reason = f"concentration needs {LEAST_WEEKS} weeks of at least {LEAST_EVENTS} events on each day"
-        blocks.append(Text(f"Left out of the comparison of concentration: {', '.join(left)}; {reason}."))
+        if here.any():
+            blocks.append(Table(name, found[here].drop(columns="what").rename(columns={"estimate": of})))
+    if left := ", ".join(found.loc[~number & ~tested, "category"]):
+        blocks.append(said("weekend_left_out", names=left, weeks=LEAST_WEEKS, events=LEAST_EVENTS))
     return [*blocks, note("weekend", weeks=weeks, tests=int(tested.sum()))]
 
 
@@ -130,9 +122,8 @@ def weekend_volume(daily: pd.Series) -> Effect:
     month = pd.get_dummies(pd.Series(index.to_period("M").astype(str)), dtype=float)
     design = np.column_stack([WEEKEND[index.weekday].astype(float), month.to_numpy()])
     design = design[:, np.r_[True, month.to_numpy().T @ daily.to_numpy() > 0]]  # a month without events has no rate
-    fit = sm.GLM(daily.to_numpy(float), design, family=sm.families.Poisson(), hasconst=True).fit(
-        cov_type="HAC", cov_kwds={"maxlags": LAG_DAYS}
-    )
+    model = sm.GLM(daily.to_numpy(float), design, family=sm.families.Poisson(), hasconst=True)
+    fit = model.fit(cov_type="HAC", cov_kwds={"maxlags": LAG_DAYS})
     low, high = np.exp(fit.conf_int()[0])
     return Effect(float(np.exp(fit.params[0])), float(low), float(high), float(fit.pvalues[0]), len(daily) // 7)
 
@@ -185,7 +176,6 @@ def weekend_concentration(day: np.ndarray, hexagon: np.ndarray, days: int, rng: 
 
 def gini(places: np.ndarray) -> float:
     """Gini coefficient of how e events are spread over e places, of which those named held some: 0 … 1 − 1/e."""
-    counts = np.sort(np.unique(places, return_counts=True)[1])
-    size = len(places)
-    padded = np.concatenate([np.zeros(size - len(counts)), counts])
+    size, counts = len(places), np.unique(places, return_counts=True)[1]
+    padded = np.concatenate([np.zeros(size - len(counts)), np.sort(counts)])
     return float((2 * np.arange(1, size + 1) - size - 1) @ padded / (size * padded.sum()))

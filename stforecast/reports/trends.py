@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from stforecast.delivery.figures import BLUE, GREY, label, new_figure
-from stforecast.reports.evaluated import words
 from stforecast.reports.local import Local
-from stforecast.reports.page import Block, Picture, Table, Text, note, standing
+from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
 
 SEASON = 12
 """Months of a season; two whole ones are needed to tell it from the trend."""
@@ -62,15 +61,12 @@ def _blocks(local: Local, groups: Mapping[str, np.ndarray], key: str) -> list[Bl
         text = standing("trend_changes", last=last, changes="; ".join(changes)) + f" {_season(frame)}"
         caption += " Blue: trend without season."
         alt += f" Change of the trend in the last year: {'; '.join(changes)}."
-    elif span < 2 * SEASON:
-        text = f"To tell trend from season takes {2 * SEASON} whole months; the record spans {span}."
     else:
-        text = "Months are missing or without a report, so that trend and season cannot be computed."
-    formats = {str(name): "{:+.1f}" for name in frame.columns if str(name).endswith("(%)")}
+        text = standing("trend_too_short" if span < 2 * SEASON else "trend_broken", needed=2 * SEASON, span=span)
     return [
         Text(text),
         Picture(key, figure, alt, caption),
-        Table(key, frame, formats=formats | {"mean of a month": "{:,.0f}"}),
+        Table(key, frame),
         Table(f"{key}_months", months.reset_index(names="month"), shown=False),
     ]
 

@@ -1,15 +1,20 @@
-"""The monotone map on log λ that every forecaster gets on the validation slice: log λ′ = a + b · log λ."""
+"""Calibration: the monotone map that every forecaster gets on the validation slice, and what measures it.
+
+The map is on log λ: log λ′ = a + b · log λ. The slope is that of the logistic regression of events on risk (Cox 1958).
+Reliability holds mean risk against the share of cells with an event.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from stforecast.errors import ArtefactError
-from stforecast.scoring.fitting import minimise
-from stforecast.scoring.intensity import FLOOR, compress
+from stforecast.scoring.intensity import FLOOR, compress, logit, risk
+from stforecast.scoring.ranking import Ranked
 
 MIN_SLOPE = 0.01
 IDENTITY = np.array([0.0, 1.0])
@@ -46,9 +51,9 @@ class Calibration:
         out *= np.exp(self.intercept).astype(np.float32)
         return out
 
-    def to_dict(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back to an equal object."""
-        return {"intercept": list(self.intercept), "slope": list(self.slope)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -59,12 +64,16 @@ class Calibration:
         """
         try:
             intercept, slope = (tuple(float(v) for v in values[key]) for key in ("intercept", "slope"))
+            if (
+                len(intercept) != len(slope)
+                or not np.isfinite([*intercept, *slope]).all()
+                or min(slope, default=1) <= 0
+            ):
+                raise ValueError("not equally many finite intercepts and positive slopes")
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(
                 f"calibration: expected lists `intercept` and `slope` ({error!r}); fit again."
             ) from error
-        if len(intercept) != len(slope) or not np.isfinite([*intercept, *slope]).all() or min(slope, default=1.0) <= 0:
-            raise ArtefactError("calibration: expected equally many finite intercepts and positive slopes; fit again.")
         return cls(intercept, slope)
 
 
@@ -78,25 +87,22 @@ def fit_calibration(lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None 
     without events it is the identity.
     """
     lam, y = np.asarray(lam), np.asarray(y)
-    share = None if exposure is None else np.broadcast_to(np.asarray(exposure, np.float32), lam.shape)
-    fits = [_fit(lam[..., i], y[..., i], None if share is None else share[..., i]) for i in range(lam.shape[-1])]
+    share = np.broadcast_to(np.asarray(1 if exposure is None else exposure, np.float32), lam.shape)
+    fits = [_fit(lam[..., i], y[..., i], share[..., i]) for i in range(lam.shape[-1])]
     intercept, slope = zip(*fits, strict=True)
     return Calibration(intercept, slope)
 
 
-def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[float, float]:
-    lam = np.ravel(lam)
-    share = None if share is None else np.ravel(share)
-    event = np.ravel(y) > 0
-    if share is not None:
-        event &= share > 0
+def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+    lam, share = np.ravel(lam), np.ravel(share)
+    event = (np.ravel(y) > 0) & (share > 0)
     if not event.any():
         return 0.0, 1.0
     # the likelihood of all cells but for the events is −Σ share · λ′: linear in share, so groups of equal λ suffice
     mean, weight = compress(lam, share)
     x_all, x_events = np.log(mean), np.log(np.maximum(lam[event].astype(np.float64), FLOOR))
     log_weight = np.log(weight)
-    log_share = np.zeros_like(x_events) if share is None else np.log(share[event].astype(np.float64))
+    log_share = np.log(share[event].astype(np.float64))
     centre = float((weight * mean) @ x_all / (weight @ mean))  # makes level and slope nearly independent
     u_all, u_events = x_all - centre, x_events - centre
 
@@ -111,5 +117,78 @@ def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray | None) -> tuple[floa
         gradient = np.array([mu_all.sum() - first.sum(), mu_all @ u_all - first @ u_events]) + PRIOR * away
         return value / x_events.size, gradient / x_events.size
 
-    level, slope = minimise(loss, IDENTITY, [(None, None), (MIN_SLOPE, None)])
+    level, slope = _minimise(loss, IDENTITY, [(None, None), (MIN_SLOPE, None)])
     return float(level + (1 - slope) * centre), float(slope)
+
+
+def calibration_slope(lam: np.ndarray, y: np.ndarray) -> float:
+    """Slope of the logistic regression of y > 0 on the logit of risk, over all cells (any shape).
+
+    1 when calibrated, below 1 when forecasts are too extreme.
+
+    NaN where it is not defined: no event, an event in every cell, or one and the same intensity everywhere.
+    """
+    lam = np.ravel(lam)
+    x_all, weight = compress(lam)
+    x_all = logit(x_all)
+    x_events = logit(lam[np.ravel(y) > 0])
+    events = x_events.size
+    if not 0 < events < lam.size or np.ptp(x_all) < 1e-9:
+        return float("nan")
+    centre = x_events.mean()
+    x = np.stack([np.ones_like(x_all), x_all - centre])
+    target = np.array([events, 0.0])  # Σ (1, x) over the events; x is centred on them
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        eta = theta @ x
+        # a prior far too weak to be seen keeps the slope finite when the events can be told apart without error
+        ridge = 1e-6 * np.array([0.0, theta[1] - 1])
+        value = weight @ np.logaddexp(0, eta) - theta @ target + 0.5 * ridge @ (theta - 1)
+        return value / events, (x @ (weight / (1 + np.exp(-eta))) - target + ridge) / events
+
+    return float(_minimise(loss, np.array([np.log(events / (lam.size - events)), 1.0]))[1])
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of equally many cells, lowest risk first: mean risk, observed share with an event, cells; [b] each."""
+
+    mean_risk: np.ndarray
+    observed: np.ndarray
+    count: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Mean absolute difference of the two, weighted by cells."""
+        return float((self.count * np.abs(self.mean_risk - self.observed)).sum() / self.count.sum())
+
+
+def reliability(ranked: Ranked, bins: int = 10) -> Reliability:
+    """The reliability of ranked intensities λ.
+
+    Where a bin ends among cells of equal λ, their events are shared out in proportion, so that the order of the
+    cells plays no part.
+    """
+    size = ranked.scores.size
+    edges = np.linspace(0, size, min(bins, size) + 1).astype(np.int64)
+    count = np.diff(edges)
+    mean_risk = np.add.reduceat(risk(ranked.scores).astype(np.float64), edges[:-1]) / count
+    at = ranked.scores[edges[1:-1]]
+    first, last = (np.searchsorted(ranked.scores, at, side=side) for side in ("left", "right"))
+    low, high = (np.searchsorted(ranked.positives, at, side=side) for side in ("left", "right"))
+    below = low + (high - low) * (edges[1:-1] - first) / (last - first)
+    observed = np.diff(below, prepend=0, append=ranked.positives.size) / count
+    return Reliability(mean_risk, observed, count)
+
+
+def _minimise(
+    loss: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    bounds: Sequence[tuple[float | None, float | None]] | None = None,
+) -> np.ndarray:
+    """Where `loss`, which gives value and gradient [p], is least: [p], to the last digit that its values tell apart."""
+    from scipy.optimize import minimize
+
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        options = {"ftol": 0.0, "gtol": 1e-12}
+        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x

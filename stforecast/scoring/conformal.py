@@ -117,14 +117,13 @@ class Spread:
         try:
             level, dispersion = float(values["level"]), float(values["dispersion"])
             borders, lower, upper = (tuple(float(v) for v in values[key]) for key in ("borders", "lower", "upper"))
+            ascending = list(borders) == sorted(set(borders)) and len(lower) == len(upper) == len(borders) + 1
+            inside = 0 < level < 1 and 0 < dispersion < math.inf
+            if not (ascending and inside and all(0 <= a <= b < 1 for a, b in zip(lower, upper, strict=True))):
+                raise ValueError("not ascending borders with two quantiles for each group")
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(
-                f"spread: expected `level`, `dispersion`, `borders`, `lower` and `upper` ({error!r}); fit again."
-            ) from error
-        ascending = list(borders) == sorted(set(borders)) and len(lower) == len(upper) == len(borders) + 1
-        inside = 0 < level < 1 and 0 < dispersion < math.inf
-        if not (ascending and inside and all(0 <= a <= b < 1 for a, b in zip(lower, upper, strict=True))):
-            raise ArtefactError("spread: expected ascending borders, two quantiles for each group; fit again.")
+            expected = "`level`, `dispersion`, `borders`, `lower` and `upper`"
+            raise ArtefactError(f"spread: expected {expected} ({error!r}); fit again.") from error
         return cls(level, dispersion, borders, lower, upper)
 
 

@@ -63,3 +63,12 @@ def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: fl
     k_patrol = np.maximum(1, (covered <= room).sum(axis=1))
     share = float(covered[np.arange(hours), k_patrol - 1].mean() / areas.sum())
     return out | figures("patrol", k_patrol, share)
+
+
+def hit_rate_curve(lam: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of hexagons and the share of events that the top ones of each hour capture: [h n], [h n] → [n + 1] each."""
+    n = lam.shape[1]
+    captured = np.take_along_axis(y, top_hexagons(lam, n), axis=1).sum(axis=0, dtype=np.float64)
+    curve = np.concatenate([[0.0], np.cumsum(captured)])
+    with np.errstate(invalid="ignore"):  # no events: NaN
+        return np.arange(n + 1) / n, curve / curve[-1]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stforecast.scoring.ranking import average_precision, f1, rank
+from stforecast.scoring.ranking import average_precision, called, f1, rank
 
 WINDOW = 28
 HOT = 1.5
@@ -39,13 +39,11 @@ def label_figures(probability: np.ndarray, hot: np.ndarray, threshold: float) ->
     NaN where nothing is hot; precision also where nothing is called.
     """
     ranked = rank(probability, hot)
-    hits, called = (
-        float(s.size - np.searchsorted(s, np.float64(threshold))) for s in (ranked.positives, ranked.scores)
-    )
+    hits, passed = called(ranked, threshold)
     return {
         "hot_label_share": ranked.positives.size / ranked.scores.size,
         "hot_label_average_precision": average_precision(ranked),
-        "hot_label_precision": hits / called if called else float("nan"),
+        "hot_label_precision": hits / passed if passed else float("nan"),
         "hot_label_recall": hits / ranked.positives.size if ranked.positives.size else float("nan"),
         "hot_label_f1": f1(ranked, threshold),
     }

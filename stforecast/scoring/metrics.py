@@ -6,8 +6,8 @@ are none. Pooled is the sum over categories: intensities add.
     average_precision, roc_auc, f1             order of the cells, see `ranking`; f1 at a threshold chosen elsewhere
     log_loss, brier                            of risk 1 − exp(−λ); log loss clips it, see `intensity.FLOOR`
     poisson_deviance                           2 · mean(λ − y + y · log(y / λ)), on the leaves
-    calibration_slope, calibration_slope_day   see `slope`; of hourly risk, and of the risk over all horizons
-    calibration_error                          ten bins of equally many cells, see `curves.Reliability`
+    calibration_slope, calibration_slope_day   see `calibration`; of hourly risk, and of the risk over all horizons
+    calibration_error                          ten bins of equally many cells, see `calibration.Reliability`
     pai_*, pei_*, hit_rate_*                   at 1, 5, 10 % of the hexagons and `patrol`, see `hotspots`
     mae, rmse, r2                              of counts
     bias                                       Σ λ / Σ y, which is the same hourly and over all horizons; tables for
@@ -23,19 +23,61 @@ The scorecard adds, of whole days (`evaluation.days`):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from stforecast.scoring.curves import reliability
+from stforecast.scoring.calibration import calibration_slope, reliability
 from stforecast.scoring.hotspots import hot_spots
 from stforecast.scoring.intensity import CEILING, FLOOR, pool, risk
 from stforecast.scoring.ranking import average_precision, best_threshold, f1, rank, roc_auc
-from stforecast.scoring.slope import calibration_slope
 
 ALL = "all"
 """Name of the sum over categories."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the scorecard.
+
+    heading: in tables. scale: factor of the unit shown. decimals: shown. better: more, less, or near to 1 (or to the
+    nominal share).
+    """
+
+    heading: str
+    better: Literal["more", "less", "near"]
+    decimals: int = 4
+    scale: float = 1.0
+
+    def text(self, value: float | None, sign: bool = False) -> str:
+        """A value (or difference, with its sign) as shown; – where it is not defined."""
+        if value is None or math.isnan(value):
+            return "–"
+        return f"{value * self.scale + 0.0:{'+' if sign else ''}.{self.decimals}f}"
+
+
+METRICS: Mapping[str, Metric] = {
+    "average_precision": Metric("AP", "more"),
+    "roc_auc": Metric("ROC AUC", "more"),
+    "log_loss": Metric("log loss", "less", 5),
+    "brier": Metric("Brier", "less", 5),
+    "poisson_deviance": Metric("deviance × 10³", "less", 3, 1e3),
+    "calibration_slope": Metric("slope", "near", 3),
+    "calibration_error": Metric("cal. error", "less", 5),
+    "reported_to_expected": Metric("reported ÷ expected", "near", 3),
+    "hit_rate_5": Metric("hit rate 5 %", "more"),
+    "pai_1": Metric("PAI 1 %", "more", 2),
+    "pai_5": Metric("PAI 5 %", "more", 2),
+    "f1": Metric("F1", "more"),
+    "coverage": Metric("coverage", "near", 3),
+    "skill": Metric("skill", "more", 3),
+}
+"""Metrics that tables show, in their order; files hold all."""
+COMPARED = ("average_precision", "poisson_deviance", "log_loss", "hit_rate_5")
+"""Metrics whose differences between forecasters have intervals."""
 
 
 def reported_to_expected(bias: float | None) -> float | None:
@@ -118,11 +160,8 @@ def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     days = len(lam)
     pooled, events = pool(lam).reshape(days, -1), pool(y).reshape(days, -1)
     parts = [_probability(pooled[i], events[i]) for i in range(days)]
-    return {
-        "poisson_deviance": poisson_losses(lam, y),
-        "log_loss": np.array([part["log_loss"] for part in parts]),
-        "brier": np.array([part["brier"] for part in parts]),
-    }
+    means = {key: np.array([part[key] for part in parts]) for key in ("log_loss", "brier")}
+    return {"poisson_deviance": poisson_losses(lam, y)} | means
 
 
 def skill(model: float, climatology: float, oracle: float) -> float:

@@ -46,14 +46,16 @@ def roc_auc(ranked: Ranked) -> float:
     return 1 - float((equal * (above + above_or_equal)).sum()) / 2 / float(hits[0] * negatives)
 
 
+def called(ranked: Ranked, threshold: float) -> tuple[float, float]:
+    """How many cells with an event, and how many in all, have a score ≥ threshold."""
+    positives, scores = (s.size - np.searchsorted(s, np.float64(threshold)) for s in (ranked.positives, ranked.scores))
+    return float(positives), float(scores)
+
+
 def f1(ranked: Ranked, threshold: float) -> float:
     """Harmonic mean of precision and recall of the cells with score ≥ threshold; NaN without an event."""
-    if not ranked.positives.size:
-        return float("nan")
-    hits, passed = (
-        s.size - np.searchsorted(s, np.float64(threshold), side="left") for s in (ranked.positives, ranked.scores)
-    )
-    return 2 * float(hits) / float(passed + ranked.positives.size)
+    hits, passed = called(ranked, threshold)
+    return 2 * hits / (passed + ranked.positives.size) if ranked.positives.size else float("nan")
 
 
 def best_threshold(risk: np.ndarray, y: np.ndarray) -> float:

@@ -75,35 +75,24 @@ def make_split(
     """
     days = (steps - first) // day
 
-    def position(value: float | dt.date) -> float:
-        if isinstance(value, dt.date):
-            return round((step_of_date(value) - first) / day)
-        return value * days
+    def end(value: float | dt.date, before: float = 0) -> float:
+        """The day at which a slice ends, from its date, or its share and the day at which the slice before it ends."""
+        return round((step_of_date(value) - first) / day) if isinstance(value, dt.date) else before + value * days
 
-    boundary = position(train)
+    train_days = end(train)
     # 1e-9 of a day takes back what the sum of two decimal shares loses in binary
-    train_day = int(boundary + 1e-9)
-    validation_day = int(position(validation) + (0 if isinstance(validation, dt.date) else boundary) + 1e-9)
-    train_end, validation_end = first + train_day * day, first + validation_day * day
-    split = Split(
-        steps=steps,
-        first=first,
-        day=day,
-        train_end=train_end,
-        validation_start=train_end + gap_steps,
-        validation_end=validation_end,
-        test_start=validation_end + gap_steps,
-        horizons=horizons,
-    )
+    train_end, validation_end = (first + int(at + 1e-9) * day for at in (train_days, end(validation, train_days)))
+    validation_start, test_start = train_end + gap_steps, validation_end + gap_steps
+    split = Split(steps, first, day, train_end, validation_start, validation_end, test_start, horizons)
     remedies: dict[Slice, str] = {
         "train": "choose a larger or later split.train, or give more days",
         "validation": "choose a larger or later split.validation, or a smaller split.gap",
         "test": "choose smaller or earlier split.train and split.validation, or a smaller split.gap",
     }
     for which, remedy in remedies.items():
-        start, end = split.span(which)
-        if not split.issues(which).size or end > steps:
-            found = f"steps {start} … {end - 1} of {steps}" if end > start else "nothing"
+        start, stop = split.span(which)
+        if not split.issues(which).size or stop > steps:
+            found = f"steps {start} … {stop - 1} of {steps}" if stop > start else "nothing"
             raise ConfigError(
                 f"split: the {which} slice ({found}; {days} days in all) has no room for one daily forecast of "
                 f"{horizons} steps; {remedy}."

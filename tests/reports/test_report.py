@@ -29,8 +29,7 @@ from stforecast.pipeline.pages import evaluated, report
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
-from stforecast.reports.evaluated import words
-from stforecast.reports.page import Page, Section, Table, Text, write_page
+from stforecast.reports.page import Page, Section, Table, Text, words, write_page
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import rank
@@ -283,14 +282,14 @@ def test_the_lag_curve_is_the_share_reported_by_each_age() -> None:
 
 
 def test_text_of_a_publisher_is_neither_markup_nor_a_formula(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"district": ["<b>x</b>", "=1+1"], "share": [0.5, np.nan]})
-    table = Table("t", frame, formats={"share": "{:.0%}"})
+    frame = pd.DataFrame({"district": ["<b>x</b>", "=1+1"], "share of flags": [0.5, np.nan]})
+    table = Table("exposure", frame)
     path = write_page(Page("p", "Title", {}, [Section("s", "S", [Text("5 % of 1 < 2"), table])]), tmp_path / "page")
     text = path.read_text()
     assert "&lt;b&gt;x&lt;/b&gt;" in text
-    assert "50\u00a0%" in text
+    assert "50.0\u00a0%" in text
     assert "–" in text
-    assert pd.read_csv(tmp_path / "page" / "t.csv")["district"].tolist() == ["<b>x</b>", "'=1+1"]
+    assert pd.read_csv(tmp_path / "page" / "exposure.csv")["district"].tolist() == ["<b>x</b>", "'=1+1"]
 
 
 # importance

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from stforecast.errors import ArtefactError
-from stforecast.scoring.calibration import MIN_SLOPE, Calibration, fit_calibration
-from stforecast.scoring.slope import calibration_slope
+from stforecast.scoring.calibration import MIN_SLOPE, Calibration, calibration_slope, fit_calibration
 
 
 def city(a, b, m=60, k=24, n=150, seed=0, level=-4.0):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from stforecast.scoring import curves, hotspots, metrics, ranking
+from stforecast.scoring import calibration, hotspots, metrics, ranking
+from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import FLOOR, compress, logit, pool, risk
-from stforecast.scoring.slope import calibration_slope
 
 
 @st.composite
@@ -197,17 +197,17 @@ def test_reliability_shares_out_ties_and_does_not_depend_on_their_order():
     lam = np.array([0.1] * 6 + [0.4] * 4, np.float32)
     y = np.array([1, 0, 0, 0, 0, 0, 1, 1, 0, 0])
     for case in (y, y[::-1][np.r_[4:10, 0:4]]):
-        found = curves.reliability(ranking.rank(lam, case), bins=2)
+        found = calibration.reliability(ranking.rank(lam, case), bins=2)
         assert found.count.tolist() == [5, 5]
         assert found.observed == pytest.approx([5 / 6 / 5, (1 / 6 + 2) / 5])
         assert found.mean_risk == pytest.approx([1 - np.exp(-0.1), (1 - np.exp(-0.1) + 4 - 4 * np.exp(-0.4)) / 5])
-    assert len(curves.reliability(ranking.rank(lam[:3], y[:3])).count) == 3
+    assert len(calibration.reliability(ranking.rank(lam[:3], y[:3])).count) == 3
 
 
 def test_hit_rate_curve_runs_through_the_hit_rates():
     lam, y = city(n=100)
     lam, y = pool(lam).reshape(-1, 100), pool(y).reshape(-1, 100)
-    area, captured = curves.hit_rate_curve(lam, y)
+    area, captured = hotspots.hit_rate_curve(lam, y)
     found = hotspots.hot_spots(lam, y, np.ones(100), 5.0)
     for name, k in (("1", 1), ("5", 5), ("10", 10), ("patrol", 5)):
         assert captured[k] == pytest.approx(found[f"hit_rate_{name}"])
