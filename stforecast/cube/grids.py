@@ -10,10 +10,8 @@ import pandas as pd
 from stforecast.errors import ArtefactError
 
 
-def from_counts(
-    counts: np.ndarray, edge_index: np.ndarray | None, coordinates: np.ndarray | None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Places and graph, and the events, of counts [t n c] or [t n]; see `Cube.from_dense`.
+def from_counts(counts: np.ndarray, edge_index: np.ndarray | None, coordinates: np.ndarray | None) -> dict[str, Any]:
+    """Places, graph and events of counts [t n c] or [t n]; see `Cube.from_dense`.
 
     Raises:
         ArtefactError: negative or non-finite counts, or a graph that does not fit.
@@ -27,7 +25,7 @@ def from_counts(
     hexagons = hexagons.assign(longitude=position[:, 0], latitude=position[:, 1])
     hour, hexagon, category = np.nonzero(counts)
     events = {"hour": hour, "hexagon": hexagon, "category": category, "weight": counts[hour, hexagon, category]}
-    return {"hexagons": hexagons, "edges": edges}, events
+    return events | {"hexagons": hexagons, "edges": edges}
 
 
 def graph_of(n: int, edge_index: np.ndarray | None, coordinates: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

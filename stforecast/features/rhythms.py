@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.cube.hours import calendar
 
 COUNT, STEPS = 12, 60
 """Rhythms, and iterations to find them."""
@@ -101,4 +100,4 @@ def _quotient(counts: Tensor, expected: Tensor) -> Tensor:
 def _slots_of_week(cube: Cube, hour: np.ndarray) -> np.ndarray:
     """Local slots of the week of steps."""
     first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
-    return calendar(cube.start, cube.step_hours, first, last, cube.time_zone).slot_of_week[hour - first]
+    return cube.calendar(first, last).slot_of_week[hour - first]

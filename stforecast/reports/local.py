@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.cube.axis import Axis
-from stforecast.cube.districts import named
 from stforecast.cube.hexgrid import cells_of, from_names
-from stforecast.cube.known import EventSteps
+from stforecast.cube.places import named
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
@@ -43,16 +41,16 @@ class Local:
         keep = inside & (cells[row] == found)
         frame = frame[keep].reset_index(drop=True)
         notes = cube.notes
-        steps = EventSteps.of(
-            frame, Axis.of(cube), notes["spans"]["rule"], notes["embargo_hours"], notes["known_time"] == "reported"
+        step, _, known, _ = cube.axis.event_steps(
+            frame, notes["spans"]["rule"], notes["embargo_hours"], notes["known_time"] == "reported"
         )
         return Local(
             cube,
             frame.assign(
                 time=frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None),
                 hexagon=row[keep],
-                step=steps.first,
-                known=steps.known,
+                step=step,
+                known=known,
             ),
             seed,
         )
