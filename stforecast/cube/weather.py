@@ -103,18 +103,16 @@ def _read(path: Path, time: str, names: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such weather file. Correct weather.path, or set it to null to go without weather.")
     try:
-        columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-        missing = [name for name in (time, *names) if name not in columns]
-        if missing:
-            raise DataError(
-                f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. "
-                "Correct weather.channels or weather.time."
-            )
-        table = pd.read_csv(path, usecols=[time, *names], dtype=str, encoding="utf-8-sig", skip_blank_lines=False)
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skip_blank_lines=False, index_col=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: cannot be read as CSV ({reason}). Download it again.") from error
-    return table.dropna(how="all")
+    if missing := [name for name in (time, *names) if name not in table]:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(table.columns)}. "
+            "Correct weather.channels or weather.time."
+        )
+    return table[[time, *names]].dropna(how="all")
 
 
 def _hours(column: pd.Series, path: Path, name: str) -> pd.Series:

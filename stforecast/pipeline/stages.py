@@ -228,9 +228,9 @@ class Stages(Preparation):
         """The configuration without the weather files that are not there (any more): their channels are masked."""
         weather = self.config.weather
         files = {"path": weather.path, "forecast_path": weather.forecast_path}
-        absent = {key: path for key, path in files.items() if path and not Path(self.config.input(path)).is_file()}
-        for key, path in absent.items():
-            self.say(f"forecast: weather.{key}: {path} is absent")
+        absent = [key for key, path in files.items() if path and not Path(self.config.input(path)).is_file()]
+        for key in absent:
+            self.say(f"forecast: weather.{key}: {files[key]} is absent")
         ahead = weather.observed_as_forecast and "path" not in absent
         left = weather.model_copy(update={**dict.fromkeys(absent), "observed_as_forecast": ahead})
         return self.config.model_copy(update={"weather": left})
