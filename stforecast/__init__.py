@@ -12,40 +12,11 @@ Everything is imported when it is first asked for.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from stforecast.cube import Cube
-    from stforecast.errors import StforecastError
-    from stforecast.evaluation.scorecard import Scorecard, evaluate
-    from stforecast.forecasters.base import Forecaster
-    from stforecast.forecasters.climatology import FixedClimatology, RollingClimatology
-    from stforecast.forecasters.controls import HexagonMean, LastWeek
-    from stforecast.forecasters.ensemble import Ensemble
-    from stforecast.forecasters.forecast import Forecast
-    from stforecast.forecasters.gcrn.forecaster import GCRN
-    from stforecast.forecasters.hawkes import Hawkes
-    from stforecast.forecasters.kernel import Kernel
-    from stforecast.forecasters.streaming import StreamingForecaster
-    from stforecast.forecasters.zoo import (
-        BalancedRandomForest,
-        CatBoost,
-        ExtraTrees,
-        HistGradientBoosting,
-        LightGBM,
-        RandomForest,
-        XGBoost,
-    )
-    from stforecast.pipeline.loading import load_cube
-    from stforecast.scoring.splits import Split
-
-
-# Threads of OpenMP that wait for each other spin by default, and beside other work take the core from the very thread
-# that they wait for. They sleep instead, unless the user says otherwise. It is read once, when PyTorch or a library of
-# trees is loaded; GOMP_SPINCOUNT and KMP_BLOCKTIME go before it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from pathlib import Path
+from typing import Any
 
 # Threads of OpenMP that wait for each other spin by default, and beside other work take the core from the very thread
 # that they wait for. They sleep instead, unless the user says otherwise. It is read once, when PyTorch or a library of
@@ -54,34 +25,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "cube": ("Cube",),
-    "errors": ("StforecastError",),
-    "evaluation.scorecard": ("Scorecard", "evaluate"),
-    "forecasters.base": ("Forecaster",),
-    "forecasters.climatology": ("FixedClimatology", "RollingClimatology"),
-    "forecasters.controls": ("HexagonMean", "LastWeek"),
-    "forecasters.ensemble": ("Ensemble",),
-    "forecasters.forecast": ("Forecast",),
-    "forecasters.gcrn.forecaster": ("GCRN",),
-    "forecasters.hawkes": ("Hawkes",),
-    "forecasters.kernel": ("Kernel",),
-    "forecasters.streaming": ("StreamingForecaster",),
-    "forecasters.zoo": (
-        *("BalancedRandomForest", "CatBoost", "ExtraTrees", "HistGradientBoosting", "LightGBM"),
-        *("RandomForest", "XGBoost"),
-    ),
-    "pipeline.loading": ("load_cube",),
-    "scoring.splits": ("Split",),
+_WHERE = {
+    name.name: node.module
+    for node in ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ImportFrom) and node.module
+    for name in node.names
 }
-_WHERE = {name: module for module, names in _MODULES.items() for name in names}
+"""The modules of what `__init__.pyi` lists, for editors and type checkers as well."""
 __all__ = [*sorted(_WHERE), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'stforecast' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"stforecast.{_WHERE[name]}"), name)
+    return getattr(importlib.import_module(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:

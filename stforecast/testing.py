@@ -31,7 +31,7 @@ def small_city(days: int = 100, late: bool = False, seed: int = 0) -> Cube:
     if not late:
         return cube
     delay = np.where(rng.random(len(cube.hour)) < 0.5, 0, rng.integers(1, 7 * 24, len(cube.hour)))
-    return _with(cube, known_hour=cube.hour + delay)
+    return replace(cube, **add_up(cube.hour, cube.hexagon, cube.category, cube.hour + delay, cube.weight))
 
 
 def check_forecaster(kind: type[Forecaster], parts: Mapping[str, Forecaster] | None = None, **settings: Any) -> None:
@@ -90,7 +90,3 @@ def _another_future(cube: Cube, t0: int) -> Cube:
     old = (cube.hour, cube.hexagon, cube.category, cube.known_hour, cube.weight)
     parts = add_up(*(np.concatenate([a[known], b]) for a, b in zip(old, new, strict=True)))
     return replace(cube, **parts)
-
-
-def _with(cube: Cube, known_hour: np.ndarray) -> Cube:
-    return replace(cube, **add_up(cube.hour, cube.hexagon, cube.category, known_hour, cube.weight))

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from stforecast import config
-from stforecast.cube import Cube
+from stforecast.cube import Cube, Series
 from stforecast.cube.hexgrid import areas_km2, centres, edges, to_names
-from stforecast.cube.series import Series
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.gcrn.forecaster import GCRN

@@ -22,8 +22,7 @@ from metrics import Metric, everywhere, gsnet, gsnet_rmse, mean_given_some
 from table import Row, intensities, measured, publish
 
 from stforecast.config import Config, load
-from stforecast.cube import Cube
-from stforecast.cube.series import Series
+from stforecast.cube import Cube, Series
 from stforecast.scoring.splits import Slice, Split
 
 START = "2016-02-01"

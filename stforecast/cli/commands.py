@@ -126,7 +126,9 @@ def evaluate(stages: Stages) -> str:
 @verb
 def backtest(stages: Stages) -> str:
     """Fit and score every forecaster on several folds of the record, each trained on what came before it."""
-    folder = stages.backtest()
+    from stforecast.pipeline.backtesting import backtest as write
+
+    folder = write(stages)
     return f"open {folder / 'curves.png'}; backtest.json beside it holds every figure"
 
 

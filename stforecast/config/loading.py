@@ -12,16 +12,20 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from stforecast.config.city import Config
-from stforecast.config.yamls import text_of, values_of
+from stforecast.config.yamls import values_of
 from stforecast.errors import ConfigError
 
 PACKAGED = Path(__file__).parents[1] / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
     PACKAGED = Path(__file__).parents[2] / "configs"
+
+TOP = ("seed", "seeds")
+"""Keys outside the sections that every forecaster takes."""
 
 
 def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -64,6 +68,33 @@ def parse(values: dict[str, Any], origin: str) -> Config:
         raise ConfigError(f"{origin}: {problems}{stop} `stforecast doctor --keys` lists every key.") from error
 
 
+def with_settings(config: Config | None, owner: str, sections: tuple[str, ...], settings: dict[str, Any]) -> Config:
+    """A configuration with some values changed.
+
+    Args:
+        config: the base; default the package's defaults with one seed.
+        owner: who takes the settings, for the error.
+        sections: sections whose keys are taken.
+        settings: values by key.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is not allowed.
+    """
+    if config is not None and not settings:
+        return config
+    values: dict[str, Any] = config.model_dump(exclude_unset=True) if config else {"city": "unnamed", "seeds": 1}
+    fields = Config.model_fields
+    keys = {key: name for name in sections for key in fields[name].annotation.model_fields}  # type: ignore[union-attr]
+    for key, value in settings.items():
+        if key in TOP:
+            values[key] = value
+        elif key in keys:
+            values[keys[key]] = {**values.get(keys[key], {}), key: value}
+        else:
+            raise ConfigError(f"{owner}: no setting {key!r}. Known: {', '.join([*TOP, *keys])}.")
+    return parse(values, owner)
+
+
 def dump(config: Config) -> str:
     """The configuration as YAML that `load` reads back to an equal object.
 
@@ -71,7 +102,7 @@ def dump(config: Config) -> str:
     """
     values = config.model_dump(mode="json")
     values["source"] = config.source.model_dump(mode="json", exclude_unset=True)
-    return text_of(values)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:

@@ -45,8 +45,3 @@ def values_of(text: str, origin: str) -> Any:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).replace('"<unicode string>", ', "").split())
         raise ConfigError(f"{origin}: cannot be read as YAML: {reason}") from error
-
-
-def text_of(values: Any) -> str:
-    """Plain values as YAML, in their order."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

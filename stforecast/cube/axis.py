@@ -13,7 +13,6 @@ import pandas as pd
 
 from stforecast.config import Config
 from stforecast.cube import hours
-from stforecast.cube.cube import Cube
 from stforecast.errors import ConfigError
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
@@ -23,6 +22,9 @@ CUT = 10
 STRAY = 3
 """Fewer than `CUT` last events are strays behind an empty stretch of so many days, in which so many times `CUT` events
 were to be expected."""
+
+SPAN_HOURS = 24
+"""Longest span that is spread; a longer one says little of the hour, and its event stays at the start."""
 
 LAST_MICROSECOND = 999_999
 """Of a report that was given as a day alone: it says how long the record goes on only when that day is over."""
@@ -41,10 +43,33 @@ class Axis:
         since = times.to_numpy("datetime64[us]") - np.datetime64(self.start.tz_convert(None), "us")
         return since.astype(np.int64) // 3_600_000_000
 
-    @staticmethod
-    def of(cube: Cube) -> Axis:
-        """The axis of a cube that was built."""
-        return Axis(cube.start, cube.steps, hours.standard_offset(cube.time_zone, cube.start).ceil("h"))
+    def event_steps(
+        self, frame: pd.DataFrame, spans: str, embargo_hours: int, reported: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The steps of events.
+
+        Args:
+            frame: columns `occurred_at`, `occurred_until` and `reported_at` of the event table, [e].
+            spans: `grid.spans`: a span counts at its start, or (aoristic) over its steps, if it is no longer than
+                SPAN_HOURS; it is not known before the last of them.
+            embargo_hours: how long after it occurred an event becomes known at the earliest.
+            reported: whether report times count; an event without one is known after the embargo.
+
+        Returns:
+            The first and last step in which each event may have occurred, the one in which it became known, and how
+            many steps its span touches; int32 [e] each.
+        """
+        first = self.step(frame["occurred_at"]).astype(np.int32)
+        until = frame["occurred_until"]  # its end is not part of a span
+        touched = self.step(until - pd.Timedelta(microseconds=1)) - first + 1
+        length = np.where(until.isna(), 1, np.maximum(touched, 1)).astype(np.int32)
+        spread = (length > 1) & (length <= SPAN_HOURS) & (spans == "aoristic")
+        last = np.where(spread, first + length - 1, first).astype(np.int32)
+        known = last.astype(np.int64) + embargo_hours
+        if reported:
+            at = frame["reported_at"]
+            known = np.where(at.isna(), known, np.maximum(known, self.step(at)))
+        return first, last, known.astype(np.int32), length
 
     def day_step(self, day: dt.date) -> int:
         """The step at the day boundary of the axis that is nearest to local winter midnight of `day`."""

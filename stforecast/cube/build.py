@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,12 @@ import pyarrow as pa
 
 from stforecast.config import Config
 from stforecast.cube import hexgrid, hours, places, recorded
-from stforecast.cube.axis import HOUR, Axis, choose_axis
+from stforecast.cube.axis import HOUR, SPAN_HOURS, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
-from stforecast.cube.known import SPAN_HOURS, EventSteps
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
-
-if TYPE_CHECKING:
-    from stforecast.events.schema import EventTable
+from stforecast.events.schema import EventTable
 
 HORIZONS = 24
 READ = ("occurred_at", "occurred_until", "reported_at", "latitude", "longitude", "category", "district")
@@ -53,8 +50,7 @@ def build(
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
     axis = choose_axis(frame, config, time_zone)
-    steps = EventSteps.of(frame, axis, config.grid.spans, config.embargo_hours, reported)
-    hour, until, known, length = steps.first, steps.last, steps.known, steps.length
+    hour, until, known, length = axis.event_steps(frame, config.grid.spans, config.embargo_hours, reported)
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)

@@ -18,16 +18,12 @@ def add_up(
     """The event arrays of a cube, in its order and kinds; equal cells are summed."""
     keys = {"known_hour": known_hour, "hour": hour, "hexagon": hexagon, "category": category}
     keys |= {} if until_hour is None else {"until_hour": until_hour}
-    kinds = {key: np.int16 if key == "category" else np.int32 for key in keys}
     number = _pair(_pair(known_hour, hour), _pair(hexagon, category))
     number = number if until_hour is None else _pair(number, until_hour - hour)
-    order = np.argsort(number, kind="stable")
-    starts = np.ones(len(order), bool)
-    starts[1:] = np.diff(number[order]) != 0
-    first = np.flatnonzero(starts)
-    total = np.add.reduceat(np.asarray(weight, np.float64)[order], first) if first.size else np.zeros(0)
-    rows = order[first]
-    return {key: keys[key][rows].astype(kinds[key]) for key in keys} | {"weight": total.astype(np.float32)}
+    _, rows, cell = np.unique(number, return_index=True, return_inverse=True)
+    kinds = {key: np.int16 if key == "category" else np.int32 for key in keys}
+    cells = {key: values[rows].astype(kinds[key]) for key, values in keys.items()}
+    return cells | {"weight": np.bincount(cell, weight).astype(np.float32)}
 
 
 def _pair(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
-from stforecast.cube.hours import standard_offset, utc
-from stforecast.cube.series import NONE, Series
+from stforecast.cube.hours import Calendar, calendar, standard_offset, utc
+from stforecast.cube.weather import Series
 from stforecast.errors import ArtefactError
-from stforecast.instants import ASKED, EXAMPLE, instant
+from stforecast.instants import instant
 from stforecast.scoring.splits import Split, make_split
 
 if TYPE_CHECKING:
     import torch
-    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Cube:
     resolution: int | None = None
     country: str | None = None
     subdivision: str | None = None
-    weather: Series = NONE
-    future: Series = NONE
+    weather: Series = field(default_factory=Series)
+    future: Series = field(default_factory=Series)
     notes: dict[str, Any] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     masked: np.ndarray | None = None
@@ -77,17 +77,13 @@ class Cube:
         sizes = {len(getattr(self, name)) for name in self.event_columns}
         if len(sizes) != 1:
             raise ArtefactError(f"cube {self.name}: event arrays of unequal length {sorted(sizes)}.")
-        if self.hour.size:
-            for label, array, limit in (
-                ("hour", self.hour, self.steps),
-                ("hexagon", self.hexagon, self.n),
-                ("category", self.category, self.c),
-            ):
-                if array.min() < 0 or array.max() >= limit:
-                    raise ArtefactError(f"cube {self.name}: {label} outside 0 … {limit - 1}.")
-            until = self.hour if self.until_hour is None else self.until_hour
-            if (until < self.hour).any() or (self.known_hour < until).any():
-                raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
+        for label, limit in {"hour": self.steps, "hexagon": self.n, "category": self.c}.items():
+            array = getattr(self, label)
+            if array.size and (array.min() < 0 or array.max() >= limit):
+                raise ArtefactError(f"cube {self.name}: {label} outside 0 … {limit - 1}.")
+        until = self.hour if self.until_hour is None else self.until_hour
+        if (until < self.hour).any() or (self.known_hour < until).any():
+            raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
 
     @property
     def n(self) -> int:
@@ -109,6 +105,11 @@ class Cube:
     def end(self) -> pd.Timestamp:
         """The instant after the last step."""
         return self.time_of(self.steps)
+
+    @property
+    def axis(self) -> Axis:
+        """The axis in hours."""
+        return Axis(self.start, self.steps, standard_offset(self.time_zone, self.start).ceil("h"))
 
     @cached_property
     def cells(self) -> np.ndarray:
@@ -142,6 +143,11 @@ class Cube:
         """The instants at which `steps` begin (UTC)."""
         return pd.DatetimeIndex(self.start + pd.to_timedelta(np.asarray(steps) * self.step_hours, unit="h"))
 
+    def calendar(self, first: int, last: int) -> Calendar:
+        """The local calendar of steps first … last − 1, on the axis or off it."""
+        times = self.times_of(np.arange(first, last))
+        return calendar(times, self.step_hours, self.time_zone, self.country, self.subdivision)
+
     def step_of(self, time: pd.Timestamp) -> int:
         """The step that begins at `time`.
 
@@ -164,12 +170,9 @@ class Cube:
         """
         asked = [times] if isinstance(times, str | dt.datetime | int) else [*times]
         try:
-            found = [pd.Timestamp(instant(one) if isinstance(one, str) else one) for one in asked]
-        except (ValueError, TypeError) as error:
+            return np.array([self.step_of(pd.Timestamp(instant(str(one)))) for one in asked], np.int64)
+        except ValueError as error:
             raise ArtefactError(f"issue times: {error}.") from error
-        if bad := [one for one, time in zip(asked, found, strict=True) if time.tzinfo is None]:
-            raise ArtefactError(f"issue times: {bad[0]!r} is not {ASKED}, such as {EXAMPLE}.")
-        return np.array([self.step_of(time) for time in found], np.int64)
 
     def split(self, train: float | dt.date = 0.75, validation: float | dt.date = 0.08, gap_hours: int = 24) -> Split:
         """Time-ordered slices: training, then validation, then test.
@@ -183,13 +186,10 @@ class Cube:
             ConfigError: a slice has no room for one forecast.
         """
         day, gap = max(1, 24 // self.step_hours), gap_hours // self.step_hours
-        offset = standard_offset(self.time_zone, self.start).ceil("h")
-
-        def step_of(date: dt.date) -> int:
-            """The step at the day boundary that is nearest to local winter midnight."""
-            return round((pd.Timestamp(date, tz="UTC") - offset - self.start) / pd.Timedelta(days=1)) * day
-
-        return make_split(self.steps, day, 0, train, validation, gap, self.horizons, step_of)
+        axis = self.axis
+        return make_split(
+            self.steps, day, 0, train, validation, gap, self.horizons, lambda date: axis.day_step(date) * day // 24
+        )
 
     def dense(
         self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"
@@ -204,9 +204,8 @@ class Cube:
         keep = (self.hour >= first) & (self.hour < last)
         if known_before is not None:
             keep &= self.known_hour < known_before
-        index = ((self.hour[keep].astype(np.int64) - first) * self.n + self.hexagon[keep]) * self.c + self.category[
-            keep
-        ]
+        hour = self.hour[keep].astype(np.int64) - first
+        index = (hour * self.n + self.hexagon[keep]) * self.c + self.category[keep]
         flat = torch.zeros((last - first) * self.n * self.c, device=device)
         weight = torch.as_tensor(self.weight[keep], dtype=torch.float32, device=device)
         flat.index_add_(0, torch.as_tensor(index, device=device), weight)
@@ -229,14 +228,6 @@ class Cube:
         weight = self.weight[event] * share
         parts = add_up(hour, self.hexagon[event], self.category[event], self.known_hour[event], weight)
         return replace(self, **parts, until_hour=None)
-
-    def graph(self) -> Data:
-        """The hexagon graph as PyTorch Geometric's `Data` (edge_index; pos as longitude, latitude)."""
-        import torch
-        from torch_geometric.data import Data
-
-        position = self.hexagons[["longitude", "latitude"]].to_numpy(np.float32)
-        return Data(edge_index=torch.tensor(self.edges), pos=torch.tensor(position), num_nodes=self.n)
 
     def with_events(self, keep: np.ndarray | slice) -> Cube:
         """The same cube with only the events of a boolean mask or a slice."""
@@ -281,11 +272,9 @@ class Cube:
             ArtefactError: negative or non-finite counts, neither or both of `edge_index` and `coordinates`, or shapes
                 that do not agree.
         """
-        place, events = from_counts(counts, edge_index, coordinates)
         c = np.atleast_3d(counts).shape[2]
         return Cube.from_events(
-            **events,
-            **place,
+            **from_counts(counts, edge_index, coordinates),
             name=name,
             start=utc(start),
             steps=len(counts),

@@ -17,18 +17,17 @@ import shapely
 
 from stforecast.errors import ArtefactError
 
+DIGITS = 6
+"""Decimals of a degree in text (0.1 m), as RFC 7946 advises."""
+
 
 def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np.ndarray:
     """The cells [e] int64 that hold points [e] in degrees; equal points are looked up once."""
-    pair, y = pd.factorize(np.asarray(latitude, np.float64))
-    column, x = pd.factorize(np.asarray(longitude, np.float64))
-    pair *= len(x)
-    pair += column
-    del column
-    place, point = pd.factorize(pair)
-    del pair
-    found = map(h3.latlng_to_cell, y[point // len(x)].tolist(), x[point % len(x)].tolist(), repeat(resolution))
-    return np.fromiter(found, np.int64, len(point))[place]
+    pairs = np.empty(len(latitude), np.complex128)
+    pairs.real, pairs.imag = latitude, longitude
+    place, points = pd.factorize(pairs)
+    found = map(h3.latlng_to_cell, points.real.tolist(), points.imag.tolist(), repeat(resolution))
+    return np.fromiter(found, np.int64, len(points))[place]
 
 
 def to_names(cells: np.ndarray) -> list[str]:
@@ -85,16 +84,32 @@ def areas_km2(cells: np.ndarray) -> np.ndarray:
 
 
 def polygons(cells: np.ndarray) -> np.ndarray:
-    """Outlines [n] as shapely geometries in longitude and latitude.
+    """Outlines [n] as shapely geometries in longitude and latitude, for files.
 
     A cell that straddles the antimeridian becomes a MultiPolygon with a part on each side (RFC 7946). The two
     cells that hold a pole are not drawn correctly: longitude and latitude cannot.
     """
-    return np.array([_outline(h3.cell_to_boundary(cell)) for cell in cells.tolist()], object)
+    return np.array([cut_at_180(outline) for outline in _outlines(cells)], object)
 
 
-def _outline(boundary: Sequence[tuple[float, float]]) -> shapely.Geometry:
-    return cut_at_180(shapely.Polygon(np.array(boundary)[:, ::-1]))
+def unbroken(cells: np.ndarray) -> np.ndarray:
+    """Outlines [n] as polygons whose longitudes run on past ±180°, for maps: none is cut and neighbours touch."""
+    outlines = _outlines(cells)
+    first = shapely.get_coordinates(outlines[0])[0, 0]
+
+    def near(places: np.ndarray) -> np.ndarray:
+        return np.column_stack([first + (places[:, 0] - first + 180) % 360 - 180, places[:, 1]])
+
+    return shapely.transform(outlines, near)
+
+
+def rounded(outlines: np.ndarray) -> np.ndarray:
+    """Outlines [n] to `DIGITS`."""
+    return shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))
+
+
+def _outlines(cells: np.ndarray) -> list[shapely.Polygon]:
+    return [shapely.Polygon(np.array(h3.cell_to_boundary(cell))[:, ::-1]) for cell in cells.tolist()]
 
 
 def cut_at_180(polygon: shapely.Geometry) -> shapely.Geometry:

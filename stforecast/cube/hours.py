@@ -35,15 +35,9 @@ class Calendar:
 
 
 def calendar(
-    start: pd.Timestamp,
-    step_hours: int,
-    first: int,
-    last: int,
-    time_zone: str,
-    country: str | None = None,
-    subdivision: str | None = None,
+    times: pd.DatetimeIndex, step_hours: int, time_zone: str, country: str | None, subdivision: str | None
 ) -> Calendar:
-    """The local calendar of steps first … last − 1 of an axis that begins at `start`; any range is allowed.
+    """The local calendar of steps that begin at `times`, ascending.
 
     A step has the local time at which it begins. Where the zone is not whole hours from UTC it is the time half
     an hour later, that is of the local hour that holds most of the step's first hour.
@@ -53,9 +47,7 @@ def calendar(
     """
     if step_hours < 1 or 24 % step_hours:
         raise ConfigError(f"step_hours: expected a divisor of 24, found {step_hours}.")
-    begin = utc(start).tz_localize(None).to_datetime64() + np.timedelta64(30, "m")
-    times = pd.DatetimeIndex(begin + np.arange(first, last) * np.timedelta64(step_hours, "h"), tz="UTC")
-    local = times.tz_convert(zone(time_zone)).tz_localize(None).to_numpy()
+    local = (times + pd.Timedelta(minutes=30)).tz_convert(zone(time_zone)).tz_localize(None).to_numpy()
     day, hour = np.divmod(local.astype("datetime64[h]").astype(np.int64), 24)
     weekday, date = (day + 3) % 7, day.astype("datetime64[D]")  # 1970 began on a Thursday
     free = _free_days(date, country, subdivision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ import pandas as pd
 import shapely
 
 from stforecast.cube import hexgrid
-from stforecast.cube.districts import named
 from stforecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ MOST_CELLS = 2_000_000
 EQUAL_AREA = "EPSG:6933"
 TAKEN = ("hexagon", "latitude", "longitude", "area_km2", "district", "neighbours", "neighbour_order", "geometry")
 """Columns that a cube's hexagons have already."""
+
+UNKNOWN = frozenset(
+    (
+        *("u", "unk", "unknown", "na", "n a", "none", "null", "nil", "nan", "missing", "blank", "no district"),
+        *("unassigned", "undefined", "undetermined", "unspecified"),
+        *("not applicable", "not assigned", "not available", "not known", "not recorded", "not specified"),
+    )
+)
+"""Texts that say that the district is not known, in lower case and without punctuation."""
 
 
 def area_cells(path: str | Path, resolution: int) -> np.ndarray:
@@ -49,7 +58,7 @@ def area_cells(path: str | Path, resolution: int) -> np.ndarray:
 
 def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """The attribute `key` of the first polygon that holds each point [n] in degrees; None where none does or where it
-    is no name (`districts.named`).
+    is no name (`named`).
 
     Raises:
         DataError: the file cannot be read, has no polygon, no CRS or no such attribute, or holds no point at all.
@@ -73,14 +82,31 @@ def district_of_events(hexagon: np.ndarray, district: pd.Series, n: int) -> np.n
 
     Of equally common districts the first in alphabetical order.
     """
-    kinds = pd.Categorical(named(district))
-    kinds = kinds.reorder_categories(sorted(kinds.categories))
-    here, size = kinds.codes >= 0, max(1, len(kinds.categories))
-    pairs, events = np.unique(np.asarray(hexagon, np.int64)[here] * size + kinds.codes[here], return_counts=True)
-    pairs = pairs[np.lexsort((-pairs, events))]  # what comes last wins
-    found = np.full(n, -1)
-    found[pairs // size] = pairs % size
-    return np.array([*kinds.categories, None], object)[found]
+    events = pd.DataFrame({"hexagon": hexagon, "district": named(district).to_numpy(object)})
+    count = events.value_counts().reset_index().sort_values(["count", "district"], ascending=[False, True])
+    found = count.drop_duplicates("hexagon").set_index("hexagon")["district"].reindex(range(n)).astype(object)
+    return found.where(found.notna(), None).to_numpy()
+
+
+def named(district: pd.Series) -> pd.Series:
+    """The districts that have a name.
+
+    No name is a text without a letter or digit (blank, -, ?), one of UNKNOWN in any spelling (U, N/A, Unknown), or
+    zeros alone: districts are numbered from one, and St. Louis writes 0 beside an unknown street. Every other text is a
+    name, 99 too: nothing tells it from the district of that number.
+
+    Args:
+        district: texts or numbers, or null, [e].
+
+    Returns:
+        The same, null where it is no name, [e].
+    """
+    return district.where(~district.isin([text for text in district.dropna().unique() if not _is_name(str(text))]))
+
+
+def _is_name(text: str) -> bool:
+    words = re.sub(r"[\W_]+", " ", text).strip().casefold()
+    return bool(words.strip("0 ")) and words not in UNKNOWN
 
 
 def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) -> pd.DataFrame:
@@ -124,9 +150,7 @@ def _check_attributes(path: str | Path, frame: geopandas.GeoDataFrame, names: It
 
 def _labels(column: pd.Series) -> np.ndarray:
     """Text or None: 5.0 that stands for a number 5 beside a gap becomes "5"."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return np.array([None if pd.isna(value) else str(value) for value in column], object)
+    return np.array([None if pd.isna(value) else str(value) for value in column.convert_dtypes()], object)
 
 
 def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:

@@ -101,18 +101,11 @@ def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes.astype(np.int64)
     gaps = gaps_of(config, axis, events.categories)
     keep = (hour >= 0) & (hour < axis.steps) & ~in_gaps(gaps, hour, category)
-    cube = Cube.from_events(
-        hour[keep],
-        np.zeros(int(keep.sum()), np.int64),
-        category[keep],
-        name=config.city,
-        start=axis.start,
-        steps=axis.steps,
-        categories=events.categories,
-        hexagons=pd.DataFrame({"hexagon": ["all"]}),
-        edges=np.zeros((2, 0), np.int64),
-        time_zone=time_zone,
-        gaps=gaps,
+    counts = np.zeros((axis.steps, 1, len(events.categories)))
+    np.add.at(counts, (hour[keep], 0, category[keep]), 1)
+    nowhere, names = np.zeros((2, 0), np.int64), events.categories
+    cube = Cube.from_dense(
+        counts, edge_index=nowhere, start=axis.start, categories=names, time_zone=time_zone, gaps=gaps
     )
     return list(hole_messages(cube))
 

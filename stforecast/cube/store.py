@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from stforecast.cube import hexgrid
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.holes import Gap
-from stforecast.cube.hours import calendar
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, file_fingerprint, read_json, write_json
 
@@ -110,11 +109,11 @@ def _write_hexagons(cube: Cube, path: Path) -> None:
     if (order != np.arange(order.size)).any():
         frame["neighbour_order"] = _lists(order, ends)
     if cube.resolution is not None:
-        geometry = hexgrid.polygons(hexgrid.from_names(cube.cells.tolist()))
+        geometry, crs = hexgrid.polygons(hexgrid.from_names(cube.cells.tolist())), "EPSG:4326"
     else:
         points = frame[["longitude", "latitude"]].to_numpy(np.float64)
-        geometry = np.array([shapely.Point(point) if np.isfinite(point).all() else None for point in points], object)
-    crs = None if cube.resolution is None else "EPSG:4326"
+        places = [shapely.Point(point) if np.isfinite(point).all() else None for point in points]
+        geometry, crs = np.array(places, object), None
     geopandas.GeoDataFrame(frame, geometry=geometry, crs=crs).to_parquet(path)
 
 
@@ -139,7 +138,7 @@ def _flat(lists: pd.Series) -> np.ndarray:
 def _hours(cube: Cube) -> pd.DataFrame:
     """One row a step; a series that reaches beyond the axis adds rows."""
     rows = max(cube.steps, *(len(getattr(cube, kind).values) for kind in SERIES))
-    local = calendar(cube.start, cube.step_hours, 0, rows, cube.time_zone, cube.country, cube.subdivision)
+    local = cube.calendar(0, rows)
     columns: dict[str, Any] = {
         "time": cube.times_of(np.arange(rows)),
         "local_hour": local.hour.astype(np.int8),

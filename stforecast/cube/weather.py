@@ -6,15 +6,36 @@ Channels leave in degC, mm, hPa, m/s and, for percentages, as a fraction of one.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Weather
-from stforecast.cube.series import Series
+from stforecast.cube.axis import HOUR
 from stforecast.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Series:
+    """Named hourly channels with gaps: values [t w] float32, NaN where nothing was observed."""
+
+    names: tuple[str, ...] = ()
+    values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def window(self, first: int, last: int) -> np.ndarray:
+        """Steps first … last − 1 as [t w]; NaN outside the series."""
+        out = np.full((last - first, len(self.names)), np.nan, np.float32)
+        low, high = max(first, 0), min(last, len(self.values))
+        if low < high:
+            out[low - first : high - first] = self.values[low:high]
+        return out
+
+    def on(self, names: list[str]) -> Series:
+        """The channels of these names, in their order; one that is not there is NaN."""
+        frame = pd.DataFrame(self.values, columns=pd.Index(self.names)).reindex(columns=names)
+        return Series(tuple(names), frame.to_numpy(np.float32))
 
 
 @dataclass(frozen=True)
@@ -64,11 +85,11 @@ def read_weather(path: str | Path, settings: Weather, start: pd.Timestamp, steps
         if unit not in UNITS:
             raise ConfigError(f"weather.channels.{name}: unit {unit!r} is not known. Use one of: {', '.join(UNITS)}.")
     table = _read(path, settings.time, names)
-    index = _hours(table[settings.time], path, settings.time, start)
-    inside = (index >= 0) & (index < steps)
+    index = (_hours(table[settings.time], path, settings.time) - start) // HOUR
+    inside = index.between(0, steps - 1)
     values = np.full((steps, len(names)), np.nan, np.float32)
     for column, name in enumerate(names):
-        values[index[inside], column] = _convert(table[name], path, name, settings.channels[name])[inside]
+        values[index[inside].to_numpy(), column] = _convert(table[name], path, name, settings.channels[name])[inside]
     return Series(names, values)
 
 
@@ -82,28 +103,24 @@ def _read(path: Path, time: str, names: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such weather file. Correct weather.path, or set it to null to go without weather.")
     try:
-        columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-        missing = [name for name in (time, *names) if name not in columns]
-        if missing:
-            raise DataError(
-                f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. "
-                "Correct weather.channels or weather.time."
-            )
-        table = pd.read_csv(path, usecols=[time, *names], dtype=str, encoding="utf-8-sig", skip_blank_lines=False)
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skip_blank_lines=False, index_col=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({_one_line(error)}). Download it again.") from error
-    return table.dropna(how="all")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as CSV ({reason}). Download it again.") from error
+    if missing := [name for name in (time, *names) if name not in table]:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(table.columns)}. "
+            "Correct weather.channels or weather.time."
+        )
+    return table[[time, *names]].dropna(how="all")
 
 
-def _hours(column: pd.Series, path: Path, name: str, start: pd.Timestamp) -> np.ndarray:
+def _hours(column: pd.Series, path: Path, name: str) -> pd.Series:
     times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
     _refuse(times.isna(), column, path, name, "a UTC time such as 2022-02-11 04:00:00")
-    since = times.to_numpy("datetime64[us]") - np.datetime64(start.tz_convert(None), "us")
-    hours, rest = np.divmod(since.astype(np.int64), 3_600_000_000)
-    index = pd.Series(hours, times.index)
-    _refuse(pd.Series(rest != 0, times.index), column, path, name, "full hours, one row an hour")
-    _refuse(index.duplicated(), column, path, name, "each hour once, but this one is repeated")
-    return hours
+    _refuse(times != times.dt.floor("h"), column, path, name, "full hours, one row an hour")
+    _refuse(times.duplicated(), column, path, name, "each hour once, but this one is repeated")
+    return times
 
 
 def _convert(column: pd.Series, path: Path, name: str, unit_name: str) -> np.ndarray:
@@ -123,7 +140,3 @@ def _refuse(bad: pd.Series, column: pd.Series, path: Path, name: str, expected: 
         label = bad.index[bad][0]
         # line 1 is the header, and the index counts the lines after it from 0, blank ones included
         raise DataError(f"{path}, line {label + 2}: {name} is {column[label]!r}; expected {expected}")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -18,20 +18,18 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid, iso
-from stforecast.delivery.webmap import DIGITS, view_of, write_map
+from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder, read_json, write_json
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is run as a formula by a spreadsheet
 
 
-def write_grid(grid: RiskGrid, folder: Path, city: str) -> list[Path]:
+def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
     """Write a grid into `folder`, whole or not at all; an older folder is replaced.
-
-    Returns:
-        The files written.
 
     Raises:
         ArtefactError: the hexagons are not H3 cells.
@@ -46,8 +44,6 @@ def write_grid(grid: RiskGrid, folder: Path, city: str) -> list[Path]:
         map_png(grid, temporary / "map.png", city)
         write_map(view_of(grid, city), temporary / "map.html")
         write_json(temporary / "grid.json", grid.facts(city))
-        names = sorted(path.name for path in temporary.iterdir())
-    return [folder / name for name in names]
 
 
 def open_grid(folder: Path) -> RiskGrid:
@@ -70,11 +66,6 @@ def open_grid(folder: Path) -> RiskGrid:
         raise ArtefactError(
             f"{folder}: not a grid of this version ({error}). Run `stforecast forecast` again."
         ) from error
-
-
-def rounded(outlines: np.ndarray) -> np.ndarray:
-    """Outlines [n] to `DIGITS`."""
-    return shapely.transform(outlines, lambda degrees: degrees.round(DIGITS))
 
 
 def short(values: np.ndarray) -> list[Any]:

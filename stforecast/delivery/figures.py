@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stforecast.cube import Cube
 from stforecast.delivery.map import GREY, INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
+from stforecast.scoring.calibration import reliability
+from stforecast.scoring.hotspots import hit_rate_curve
+from stforecast.scoring.intensity import pool
+from stforecast.scoring.ranking import rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +27,8 @@ PALETTE = (BLUE, OUTLINE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, GREY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
 WIDTH = 7.2
 """Of a figure, inches."""
+REFERENCE = "rolling_climatology"
+"""What skill is measured from where it is among the forecasters; else the last one is."""
 Curve = tuple[np.ndarray, np.ndarray]
 
 
@@ -161,4 +168,48 @@ def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figur
     bounds = class_bounds(values)
     figure, (axes,) = maps(cells, {title: colours_of(values, bounds)}, rest=0.75)
     class_legend(axes, class_labels(bounds), "")
+    return figure
+
+
+def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) -> dict[str, Figure]:
+    """Reliability, hit rate and, of hexagons, a map.
+
+    Args:
+        cube: the record.
+        intensity: calibrated λ, [m k n c].
+        counts: events, [m k n c].
+
+    Returns:
+        Figures by name.
+    """
+    lam, y = pool(intensity), pool(counts)
+    found = reliability(rank(lam, y))
+    out = {name: new_figure(width=4.5, height=4) for name in ("reliability", "hit rate")}
+    plot_reliability(out["reliability"][1][0], {"": (found.mean_risk, found.observed)})
+    plot_hit_rate(out["hit rate"][1][0], {"": hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))})
+    drawn = {name: figure for name, (figure, _) in out.items()}
+    if cube.resolution is not None:
+        title = "Expected reported offences a day, validation slice"
+        drawn["map"] = figure_of_values(cube.cells, lam.sum(1).mean(0), title)
+    return drawn
+
+
+def backtest_figure(result: Mapping[str, Any]) -> Figure:
+    """Reliability, hit rate and deviance skill by horizon of every forecaster of a backtest, a panel each."""
+    figure, (left, middle, right) = new_figure(1, 3, width=14, height=4.6)
+    figure.set_dpi(130)
+    entries = result["forecasters"]
+    reference = REFERENCE if REFERENCE in entries else [*entries][-1]
+    reliable, hits, loss = {}, {}, {}
+    for name, entry in entries.items():
+        curves = entry["curves"]
+        reliable[name] = (curves["reliability"]["mean_risk"], curves["reliability"]["observed"])
+        hits[name] = (curves["hit_rate"]["area"], curves["hit_rate"]["events"])
+        loss[name] = np.array([view["poisson_deviance"] for view in entry["by_horizon"].values()])
+    hours = np.arange(1, len(loss[reference]) + 1)
+    plot_reliability(left, reliable)
+    plot_hit_rate(middle, hits)
+    lines(right, {name: (hours, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
+    label(right, f"Deviance skill against {reference}", "horizon (h)", "deviance saved (%)")
+    legend_below(figure, left, 6)
     return figure

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import from_names, polygons
+from stforecast.cube.hexgrid import from_names, unbroken
 from stforecast.delivery.riskgrid import DAY, NOTICE, RiskGrid
 from stforecast.files import atomic_path
 from stforecast.scoring.hotspots import top_count
@@ -44,7 +44,7 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
 
     hourly, day = grid.intensity[:DAY, 0], grid.intensity[DAY, 0]  # of the category `all`
     quarters = hourly.reshape(4, -1, len(day)).sum(1) if len(hourly) % 4 == 0 else hourly[:0]
-    low, high, shrink = _extent(_rings(grid.hexagons)[0])
+    low, high, shrink = _extent(_rings(grid.hexagons))
     tall = (high[1] - low[1]) / (high[0] - low[0]) / shrink
     heights = [np.clip(6.9 * tall, 4, 9) + 0.3, np.clip(2.3 * tall, 1.3, 3) + 0.75][: 1 + bool(len(quarters))]
     foot = _footer(grid)
@@ -71,11 +71,10 @@ def draw_map(
     """Fill hexagons [n] with a colour each; `outlined` are the indices of those that are outlined."""
     from matplotlib.collections import PolyCollection
 
-    rings, owner = _rings(cells)
-    fill = [colours[i] for i in owner]
-    axes.add_collection(PolyCollection(rings, facecolors=fill, edgecolors="#ffffff", linewidths=0.3))
+    rings = _rings(cells)
+    axes.add_collection(PolyCollection(rings, facecolors=list(colours), edgecolors="#ffffff", linewidths=0.3))
     if outlined is not None:
-        around = [rings[i] for i in np.flatnonzero(np.isin(owner, outlined))]
+        around = [rings[i] for i in np.sort(outlined)]
         axes.add_collection(PolyCollection(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
     low, high, shrink = _extent(rings)
     margin = 0.02 * (high - low)
@@ -128,15 +127,9 @@ def class_patches(labels: Sequence[str]) -> list[Patch]:
     return patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
 
 
-def _rings(cells: Sequence[str] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Corners of the outlines, [corners 2] each, and the index of the cell that each is of.
-
-    Longitudes run on past ±180° where the cells straddle the antimeridian.
-    """
-    parts, owner = shapely.get_parts(polygons(from_names([str(cell) for cell in cells])), return_index=True)
-    corners, ring = shapely.get_coordinates(parts, return_index=True)
-    corners[:, 0] = corners[0, 0] + (corners[:, 0] - corners[0, 0] + 180) % 360 - 180
-    return np.split(corners, np.flatnonzero(np.diff(ring)) + 1), owner
+def _rings(cells: Sequence[str] | np.ndarray) -> list[np.ndarray]:
+    """Corners of the outline of each cell, [corners 2]."""
+    return [shapely.get_coordinates(outline) for outline in unbroken(from_names([str(cell) for cell in cells]))]
 
 
 def _extent(rings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -183,9 +183,7 @@ class RiskGrid:
     @cached_property
     def rank(self) -> np.ndarray:
         """Rank of each hexagon from 1, int32 [i c n]."""
-        rank = np.empty(self.order.shape, np.int32)
-        np.put_along_axis(rank, self.order, np.arange(1, len(self.hexagons) + 1, dtype=np.int32), axis=-1)
-        return rank
+        return (np.argsort(self.order, axis=-1) + 1).astype(np.int32)
 
     @cached_property
     def bounds(self) -> np.ndarray | None:

@@ -79,17 +79,10 @@ class Store:
             row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
         return State(row.current, row.attempted, row.succeeded, row.error) if row else State()
 
-    def attempt(self, now: pd.Timestamp) -> None:
-        """A refresh begins."""
-        self._note(attempted=now)
-
-    def fail(self, error: str) -> None:
-        """The refresh failed; the current grid stays."""
-        self._note(error=error)
-
-    def succeed(self, now: pd.Timestamp) -> None:
-        """The refresh found the current grid to be the newest there can be."""
-        self._note(succeeded=now, error=None)
+    def note(self, **values: Any) -> None:
+        """Note how a refresh goes, in columns of `state`; the current grid stays."""
+        with self._begin() as connection:
+            self._set(connection, **values)
 
     def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
         """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
@@ -145,10 +138,6 @@ class Store:
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
-
-    def _note(self, **values: Any) -> None:
-        with self._begin() as connection:
-            self._set(connection, **values)
 
     def _set(self, connection: sa.Connection, **values: Any) -> None:
         if not connection.execute(sa.update(STATE).where(STATE.c.city == self.city).values(values)).rowcount:

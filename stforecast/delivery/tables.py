@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from stforecast.cube.hours import utc
+
 SCHEMA = 1
 
 
@@ -28,10 +30,7 @@ class Instant(sa.types.TypeDecorator[pd.Timestamp]):
         return None if value is None else value.tz_convert("UTC").to_pydatetime()
 
     def process_result_value(self, value: Any, dialect: Any) -> pd.Timestamp | None:
-        if value is None:
-            return None
-        time = pd.Timestamp(value)
-        return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+        return None if value is None else utc(value)
 
 
 METADATA = sa.MetaData()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from stforecast.scoring.calibration import Calibration
+
 if TYPE_CHECKING:
     from stforecast.cube import Cube
     from stforecast.forecasters.climatology import RollingClimatology
@@ -51,15 +53,12 @@ def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: 
         climatology: the calibrated rolling climatology of the run.
         states: its kept states.
     """
-    from stforecast.cube.hours import calendar
-    from stforecast.scoring.calibration import Calibration
-
     steps = 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
     reader, state = states.state(climatology, cube, issue, steps)
     ahead = climatology.fitted.calibration.apply(climatology.forecast_from_state(reader, state, issue, steps))
     today = climatology.forecast(cube, np.array([issue]), states).intensity[0]
     week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
-    local = calendar(cube.start, cube.step_hours, issue, issue + steps, cube.time_zone)
+    local = cube.calendar(issue, issue + steps)
     _, first = np.unique(local.slot_of_week, return_index=True)
     order = np.argsort(cube.cells)
     return UsualWeek(week[first][:, order], month_factors(cube, issue))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import areas_km2, from_names
+from stforecast.cube.hexgrid import DIGITS, areas_km2, from_names, rounded, unbroken
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, day_label, local_text
 from stforecast.delivery.riskgrid import DAY, RiskGrid, iso
 from stforecast.files import atomic_path
@@ -31,7 +31,6 @@ FACTS = (
 """What the page shows of `RiskGrid.facts`."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 """Of the file: everything in it may run, nothing may be asked for."""
-DIGITS = 6  # decimals of a degree in text (0.1 m), as RFC 7946 advises
 
 
 def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> dict[str, Any]:
@@ -50,7 +49,8 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
     Raises:
         ArtefactError: the hexagons are not H3 cells.
     """
-    outlines = _unbroken(grid.outlines)
+    cells = from_names(grid.hexagons.tolist())
+    outlines = rounded(unbroken(cells))
     facts, low_high = grid.facts(city), [None, None] if grid.bounds is None else grid.bounds.tolist()
     values = {"expected": grid.intensity, "risk": 100 * grid.risk}
     return {name: facts[name] for name in FACTS} | {
@@ -63,7 +63,7 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
         "day_label": day_label(grid),
         "hexagons": grid.hexagons.tolist(),
         "outlines": _rings(outlines),
-        "area_km2": areas_km2(from_names(grid.hexagons.tolist())).round(DIGITS).tolist(),
+        "area_km2": areas_km2(cells).round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(shapely.coverage_union_all(outlines)),
         "district_borders": [] if grid.districts is None else _district_borders(outlines, grid.districts),
@@ -123,20 +123,6 @@ def _classes(values: np.ndarray) -> list[dict[str, Any]]:
     """Classes of every category of values [i c n], as on the PNG."""
     bounds = [class_bounds(values[:, index].ravel()) for index in range(values.shape[1])]
     return [{"bounds": b.tolist(), "labels": class_labels(b), "colours": class_colours(len(b) + 1)} for b in bounds]
-
-
-def _unbroken(outlines: np.ndarray) -> np.ndarray:
-    """Outlines [n], to `DIGITS`, whose longitudes run on past ±180°, so that none is cut and neighbours touch."""
-    first = shapely.get_coordinates(outlines[0])[0, 0]
-
-    def near(places: np.ndarray) -> np.ndarray:
-        longitude = first + (places[:, 0] - first + 180) % 360 - 180
-        return np.column_stack([longitude, places[:, 1]]).round(DIGITS)
-
-    moved = shapely.transform(outlines, near)
-    cut = shapely.get_num_geometries(moved) > 1
-    moved[cut] = [shapely.coverage_union_all(shapely.get_parts(outline)) for outline in moved[cut]]
-    return shapely.get_geometry(moved, 0)
 
 
 def _district_borders(outlines: np.ndarray, districts: np.ndarray) -> list[Any]:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.cube.hours import calendar
 from stforecast.features.delay import LAGS_DAYS
 
 SEGMENT, CELLS = 28, 100_000
@@ -90,9 +89,7 @@ class EventStream:
         due = since - LAGS_DAYS[-1] * self.per_day - patch
         self.origin = patch - max(0, min(due, int(events.hour.min(initial=due))))
         last = cube.steps + cube.horizons + patch + beyond
-        self.calendar = calendar(
-            cube.start, cube.step_hours, -self.origin, last, cube.time_zone, cube.country, cube.subdivision
-        )
+        self.calendar = cube.calendar(-self.origin, last)
         self.observed: Tensor | None = None
         if cube.masked is not None:
             observed = np.ones((len(self.calendar.hour), cube.c), np.float32)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from stforecast.config import Config
-from stforecast.config.settings import with_settings
+from stforecast.config.loading import with_settings
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.features.observed import by_agreement

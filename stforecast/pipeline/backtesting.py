@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from stforecast.config import dump
 from stforecast.cube import Cube
-from stforecast.delivery.curves import backtest_figure
+from stforecast.delivery.figures import backtest_figure
 from stforecast.evaluation.comparison import as_csv, as_markdown, compare
 from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
@@ -23,10 +22,8 @@ from stforecast.files import atomic_path, write_text
 from stforecast.forecasters.registry import in_order, names_of
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import Run
+from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
-
-if TYPE_CHECKING:
-    from stforecast.pipeline.stages import Stages
 
 
 def backtest(stages: Stages) -> Path:

@@ -40,8 +40,8 @@ def machine() -> list[str]:
 def city(stages: Stages) -> list[str]:
     """Where a city stands, and what its run will cost."""
     place, lines = stages.place, [f"bronze     {_source(stages)}"]
-    for name, folder in (("silver", place.silver), ("gold", place.gold), ("runs", place.runs)):
-        lines.append(f"{name:10s} {folder}{'' if any(folder.glob('*')) else ' (empty)'}")
+    folders = {"silver": place.silver, "gold": place.gold, "runs": place.runs}
+    lines += [f"{name:10s} {path}{'' if any(path.glob('*')) else ' (empty)'}" for name, path in folders.items()]
     try:
         cube = open_cube(place.gold)
     except StforecastError as error:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stforecast.config import Config, load, parse
+from stforecast.config import load, parse
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.store import open_cube
 from stforecast.errors import DataError
 from stforecast.events.parsing.time_zones import NAT, to_utc
-from stforecast.events.schema import COLUMNS, DTYPES, UTC_TIME, EventTable
+from stforecast.events.schema import COLUMNS, DTYPES, TIMES, EventTable
 from stforecast.pipeline.stages import Stages
 
 
@@ -76,7 +76,7 @@ def load_cube(
         },
         "load_cube",
     )
-    return build(_events(frame, config, time_zone, categories), config)
+    return build(_events(frame, time_zone, categories), config)
 
 
 def _frame(source: Any) -> pd.DataFrame:
@@ -95,16 +95,13 @@ def _frame(source: Any) -> pd.DataFrame:
     return source
 
 
-def _events(frame: pd.DataFrame, config: Config, time_zone: str, categories: list[str]) -> EventTable:
+def _events(frame: pd.DataFrame, time_zone: str, categories: list[str]) -> EventTable:
     """An event table; what a row must have and lacks is refused by its number."""
-    out = pd.DataFrame(index=range(len(frame)))
-    for name in COLUMNS:
-        given = frame[name].reset_index(drop=True) if name in frame else pd.Series(pd.NA, out.index)
-        out[name] = _instants(given, name, time_zone) if DTYPES[name] == UTC_TIME else given
+    out = frame.reset_index(drop=True).reindex(columns=list(COLUMNS))
     if "event_id" not in frame:
         out["event_id"] = out.index.astype(str)
-    out["offence"] = out["category"]
-    out = out.astype({name: kind for name, kind in DTYPES.items() if kind != UTC_TIME})
+    times = {name: _instants(out[name], time_zone) for name in TIMES}
+    out = out.assign(offence=out["category"], **times).astype(DTYPES)
     needed = out[["occurred_at", "latitude", "longitude", "category"]]
     valid = out["latitude"].between(-90, 90) & out["longitude"].between(-180, 180) & needed.notna().all(axis=1)
     if not valid.all():
@@ -115,15 +112,15 @@ def _events(frame: pd.DataFrame, config: Config, time_zone: str, categories: lis
     early = out["reported_at"] < out["occurred_at"]
     out["reported_at"] = out["reported_at"].mask(early, out["occurred_at"])
     out = out.sort_values("occurred_at", kind="stable", ignore_index=True)
-    return EventTable(out[list(COLUMNS)], {"categories": categories})
+    return EventTable(out, {"categories": categories})
 
 
-def _instants(given: pd.Series, name: str, time_zone: str) -> pd.Series:
+def _instants(given: pd.Series, time_zone: str) -> pd.Series:
     """Times in UTC; those without a zone are local."""
     try:
         times = pd.to_datetime(given)
     except (ValueError, TypeError) as error:
-        raise DataError(f"load_cube: {name} cannot be read as times ({error}).") from error
+        raise DataError(f"load_cube: {given.name} cannot be read as times ({error}).") from error
     if times.dt.tz is not None:
         return times.dt.tz_convert("UTC").dt.as_unit("us")
     wall = times.to_numpy("datetime64[us]").view(np.int64)

@@ -5,10 +5,10 @@ A stage is done when its output carries the fingerprint of its inputs and settin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
@@ -27,7 +27,6 @@ from stforecast.pipeline.sentences import built, summary
 from stforecast.scoring.splits import Split
 
 Say = Callable[[str], None]
-Read = TypeVar("Read")
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
 
@@ -51,16 +50,13 @@ class Preparation:
         files = events_ingest.source_files(config, self.place.bronze)
         result = Result(silver / "ingest.json", {"stamp": events_ingest.source_stamp(files, config)}, "ingest")
 
-        def current() -> EventTable | None:
+        with self._forgiving(replace_damaged):
             facts = result.read()
-            if facts is None or pd.Timestamp.now("UTC").value // 1000 >= facts.get("due", 0):
-                return None
-            # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
-            return EventTable.open(silver, whole=replace_damaged)
-
-        if (found := self._current(current, replace_damaged)) is not None:
-            self.say(f"ingest: {silver} is up to date")
-            return found
+            if facts is not None and pd.Timestamp.now("UTC").value // 1000 < facts.get("due", 0):
+                # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
+                found = EventTable.open(silver, whole=replace_damaged)
+                self.say(f"ingest: {silver} is up to date")
+                return found
         table = events_ingest.ingest(config, files, silver)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
@@ -68,15 +64,15 @@ class Preparation:
         self.say(f"ingest: wrote {len(table):,} events to {silver}")
         return table
 
-    def _current(self, read: Callable[[], Read | None], replace_damaged: bool) -> Read | None:
-        """The result of a stage that `read` gives; None where it is damaged and to be replaced."""
+    @contextmanager
+    def _forgiving(self, replace_damaged: bool) -> Iterator[None]:
+        """Go on after a result that is damaged, where it is to be replaced."""
         try:
-            return read()
+            yield
         except ArtefactError as error:
             if not replace_damaged:
                 raise
             self.say(f"making it again: {error}")
-            return None
 
     def _simulate(self) -> None:
         """Write the bronze files of the simulated city."""
@@ -110,10 +106,10 @@ class Preparation:
     def build(self, replace_damaged: bool = False) -> Cube:
         """Silver → gold. A cube that cannot be opened is an error, unless it is to be replaced."""
         table, gold = self._events(), self.place.gold
-        found = self._current(self._current_cube, replace_damaged)
-        if found is not None:
-            self.say(f"build: {gold} is up to date")
-            return found
+        with self._forgiving(replace_damaged):
+            if (found := self._current_cube()) is not None:
+                self.say(f"build: {gold} is up to date")
+                return found
         cube = build_cube(table, self.config)
         save_cube(cube, gold, self.gold_stamp())
         self.say(

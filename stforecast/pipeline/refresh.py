@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.cube import Cube
-from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import usual_week
 from stforecast.errors import ArtefactError, BusyError, StforecastError
 from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json, sweep
-from stforecast.forecasters.base import CALIBRATION
+from stforecast.forecasters.base import Forecaster
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
@@ -41,16 +40,15 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
         StforecastError: as the stages say; the store keeps the reason.
     """
     now = now or pd.Timestamp.now("UTC")
-    with alone(stages.place.store.with_name("refresh.lock")):
-        store = Store(database(stages.config), stages.config.city)
+    lock = alone(stages.place.store.with_name("refresh.lock"))
+    with lock, closing(Store(database(stages.config), stages.config.city)) as store:
         try:
-            store.attempt(now)
+            store.note(attempted=now)
             return _refresh(stages, store, now)
         except BaseException as error:
-            store.fail(str(error) if isinstance(error, StforecastError) else f"{type(error).__name__}, see its log")
+            known = isinstance(error, StforecastError)
+            store.note(error=str(error) if known else f"{type(error).__name__}, see its log")
             raise
-        finally:
-            store.close()
 
 
 @contextmanager
@@ -74,27 +72,22 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
     trained = (run.folder / "run.json").stat().st_mtime_ns
     made_from = fingerprint(stages.gold_stamp(), run.name, trained, str(issue_time))
-    current = store.state().current
-    if current is not None and _made_from(store, current) == made_from:
-        store.succeed(now)
-        stages.say(f"refresh: nothing is new since grid {current}")
-        return current
-    grid = open_grid(stages.forecast([issue_time], cube=cube)[0])
+    if (current := store.state().current) is not None:
+        with suppress(ArtefactError):  # a damaged grid is replaced
+            if store.open(current).facts.get("made_from") == made_from:
+                store.note(succeeded=now, error=None)
+                stages.say(f"refresh: nothing is new since grid {current}")
+                return current
+    fitted = run.open(run.facts()["forecasters"][0], stages.config)
+    (grid,) = stages.grids(run, fitted, cube, [issue_time])
     climatology = run.climatology(cube, stages.config)
     usual = usual_week(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
-    facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, grid.model)}
+    facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, fitted)}
     made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
     stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
     for old in store.retire(issue_time - pd.Timedelta(days=stages.config.service.keep_days)):
         shutil.rmtree(stages.place.grid(old), ignore_errors=True)
     return made
-
-
-def _made_from(store: Store, grid: int) -> str | None:
-    try:
-        return store.open(grid).facts.get("made_from")
-    except ArtefactError:  # damaged: to be replaced
-        return None
 
 
 def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
@@ -114,21 +107,20 @@ def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
     }
 
 
-def run_facts(run: Run, model: str) -> dict[str, Any]:
+def run_facts(run: Run, fitted: Forecaster) -> dict[str, Any]:
     """What the service tells of the run behind a grid: its slices, calibration and scores."""
-    facts, name = run.facts(), model.removesuffix(f"-{run.name}")
+    facts = run.facts()
     try:
         card = read_json(run.folder / "scorecard.json")
     except ArtefactError:
         card = None  # not evaluated yet
-    fitted = read_json(run.place(name) / CALIBRATION)
     return {
         "name": run.name,
-        "forecaster": name,
+        "forecaster": fitted.name,
         "train_until": facts["train_until"],
         "validation_until": facts["validation_until"],
         "categories": facts["categories"],
-        "calibration": fitted["calibration"],
+        "calibration": fitted.fitted.calibration.to_dict(),
         "scorecard": card
         and {
             "slice": card["slice"],

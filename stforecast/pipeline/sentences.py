@@ -11,12 +11,9 @@ from stforecast.cube import Cube, Series
 
 def summary(meta: dict[str, Any]) -> list[str]:
     """What an ingest counted, as lines."""
-    lines = []
-    for key in ("rejected", "left_out", "corrected"):
-        counts = meta.get(key)
-        if isinstance(counts, dict):
-            lines += [f"{key.replace('_', ' ')}: {count:,} {reason}" for reason, count in counts.items() if count]
-    return lines
+    kinds = ("rejected", "left_out", "corrected")
+    counts = [(kind.replace("_", " "), *one) for kind in kinds for one in meta[kind].items()]
+    return [f"{kind}: {count:,} {reason}" for kind, reason, count in counts if count]
 
 
 def built(cube: Cube) -> list[str]:

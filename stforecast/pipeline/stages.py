@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from stforecast.config import Config, dump, load
-from stforecast.cube import Cube, Series
+from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
+from stforecast.delivery.export import open_grid, write_grid
+from stforecast.delivery.figures import validation_figures
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint, write_text
+from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.registry import create_forecaster, in_order, names_of
 from stforecast.pipeline.preparation import Preparation
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
@@ -25,7 +32,6 @@ from stforecast.pipeline.sentences import assumptions
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
-    from stforecast.delivery.riskgrid import RiskGrid
     from stforecast.evaluation.scorecard import Scorecard
 
 
@@ -40,8 +46,6 @@ class Stages(Preparation):
 
     def fit(self, run: Run, name: str, cube: Cube, split: Split, fitted: Run | None = None) -> str:
         """Fit a forecaster, or calibrate that of the run `fitted` anew, and save it in a run; a line that says so."""
-        from stforecast.delivery.curves import validation_figures
-
         began, place = pd.Timestamp.now(), run.place(name)
         run.forget(name)
         if fitted is not None:
@@ -72,8 +76,6 @@ class Stages(Preparation):
 
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
-        from stforecast.forecasters.registry import create_forecaster, in_order, names_of
-
         names, cube, run = [*names_of(self.config)], self.cube(), self.run()
         split = self.split(cube)
         order = in_order(self.config)
@@ -100,7 +102,6 @@ class Stages(Preparation):
     def evaluate(self) -> Scorecard:
         """Score the run's forecasters on the test slice."""
         from stforecast.evaluation.scorecard import Scorecard, score
-        from stforecast.forecasters.registry import names_of
 
         cube, run = self.cube(), self.run()
         run.facts()  # says so where training has not finished
@@ -126,12 +127,6 @@ class Stages(Preparation):
         hour, fitted = int(cube.time_of(split.first).hour), {name: run.open(name, self.config) for name in names}
         return predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
 
-    def backtest(self) -> Path:
-        """Fit, calibrate and score every forecaster on the folds of a rolling origin; the folder of the results."""
-        from stforecast.pipeline.backtesting import backtest
-
-        return backtest(self)
-
     def oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
         """What nothing can beat, where the record is a simulated city's and nothing else."""
         from stforecast.evaluation.oracle import oracle_of
@@ -142,50 +137,36 @@ class Stages(Preparation):
             return None
         return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, scored(cube, split, "test"))
 
-    def forecast(
-        self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None, cube: Cube | None = None
-    ) -> list[Path]:
-        """Write the grid of each issue time (default: the end of the record) from the newest run.
-
-        `cube`: what `newest` gave for that run, where it is at hand.
-        """
-        from stforecast.delivery.export import write_grid
-        from stforecast.delivery.riskgrid import RiskGrid
-
+    def forecast(self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None) -> list[Path]:
+        """Write the grid of each issue time (default: the end of the record) from the newest run; their folders."""
         run = Run(self.place.latest())
-        facts = run.facts()
-        name = model or facts["forecasters"][0]
-        fitted = run.open(name, self.config)
-        cube = cube or self.newest(run)
-        times = issue_times or [cube.end]
+        fitted = run.open(model or run.facts()["forecasters"][0], self.config)
+        cube = self.newest(run)
+        return [self.place.grid(grid.issue_time) for grid in self.grids(run, fitted, cube, issue_times or [cube.end])]
+
+    def grids(self, run: Run, fitted: Forecaster, cube: Cube, times: list[pd.Timestamp]) -> Iterator[RiskGrid]:
+        """The grid of each issue time from a forecaster of a run and the newest record, one by one, as it is written.
+
+        Raises:
+            DataError: the record does not allow an issue time.
+        """
         issues = np.array([self._issue_step(cube, time) for time in times])
         states = run.states(lambda line: self.say(f"forecast: {line}"))
         forecast = fitted.forecast(cube, issues, states)
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
+        forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
-        learned_until, written = cube.step_of(pd.Timestamp(facts["validation_until"])), []
+        learned_until = cube.step_of(pd.Timestamp(run.facts()["validation_until"]))
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
-            one = replace(
-                forecast.at(i),
-                usual=usual[i : i + 1],
-                model=f"{name}-{run.name}",
-                complete_until=min(cube.end, time),
-                assumptions=tuple(lines),
-            )
-            folder = self.place.grid(time)
-            write_grid(RiskGrid.of(one), folder, self.config.city)
-            written.append(folder)
-            for line in lines:
+            grid, folder = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines)), self.place.grid(time)
+            write_grid(grid, folder, self.config.city)
+            for line in [*lines, f"wrote {folder}"]:
                 self.say(f"forecast: {line}")
-            self.say(f"forecast: wrote {folder}")
-        return written
+            yield grid
 
     def map(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
         """Draw the map of the newest written grid, or of that of an issue time, with what was reported in its hours."""
-        from stforecast.delivery.export import open_grid
-        from stforecast.delivery.webmap import view_of, write_map
-
         folder = self.place.grid(issue_time) if issue_time is not None else self.place.newest_grid()
         if not folder.is_dir():
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
@@ -238,8 +219,7 @@ class Stages(Preparation):
                 f"{self.place.silver}: the record begins {cube.start}, that of the trained run {facts['start']}. "
                 "Set source.first_day to the first day of the run, or train again."
             )
-        weather, future = on_channels(cube.weather, facts["weather"]), on_channels(cube.future, facts["future"])
-        return replace(cube, weather=weather, future=future)
+        return replace(cube, weather=cube.weather.on(facts["weather"]), future=cube.future.on(facts["future"]))
 
     def _offences(self) -> dict[str, list[str]]:
         return offences_of(resolve(self.config.source))
@@ -248,9 +228,9 @@ class Stages(Preparation):
         """The configuration without the weather files that are not there (any more): their channels are masked."""
         weather = self.config.weather
         files = {"path": weather.path, "forecast_path": weather.forecast_path}
-        absent = {key: path for key, path in files.items() if path and not Path(self.config.input(path)).is_file()}
-        for key, path in absent.items():
-            self.say(f"forecast: weather.{key}: {path} is absent")
+        absent = [key for key, path in files.items() if path and not Path(self.config.input(path)).is_file()]
+        for key in absent:
+            self.say(f"forecast: weather.{key}: {files[key]} is absent")
         ahead = weather.observed_as_forecast and "path" not in absent
         left = weather.model_copy(update={**dict.fromkeys(absent), "observed_as_forecast": ahead})
         return self.config.model_copy(update={"weather": left})
@@ -264,14 +244,3 @@ class Stages(Preparation):
                 "Choose another time, or ingest newer reports."
             )
         return step
-
-
-def on_channels(series: Series, names: list[str]) -> Series:
-    """The channels that a network was trained on, in its order; one that is not there any more is NaN."""
-    if list(series.names) == names:
-        return series
-    values = np.full((len(series.values), len(names)), np.nan, np.float32)
-    for i, name in enumerate(names):
-        if name in series.names:
-            values[:, i] = series.values[:, series.names.index(name)]
-    return Series(tuple(names), values)

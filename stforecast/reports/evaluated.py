@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.cube.hours import calendar
 from stforecast.features.targets import scored
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
@@ -89,7 +88,7 @@ class EvaluatedRun:
         """Local hour of the day of every target step, [m k]."""
         cube, first = self.cube, int(self.issues[0])
         last = int(self.issues[-1]) + cube.horizons
-        local = calendar(cube.start, cube.step_hours, first, last, cube.time_zone, cube.country, cube.subdivision)
+        local = cube.calendar(first, last)
         return local.hour[self.issues[:, None] - first + np.arange(cube.horizons)]
 
     def day(self, values: np.ndarray) -> np.ndarray:

@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.cube.axis import Axis
-from stforecast.cube.districts import named
 from stforecast.cube.hexgrid import cells_of, from_names
-from stforecast.cube.known import EventSteps
+from stforecast.cube.places import named
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
@@ -44,9 +42,9 @@ class Local:
         keep = inside & (cells[row] == found)
         frame, notes = frame[keep].reset_index(drop=True), cube.notes
         reported = notes["known_time"] == "reported"
-        steps = EventSteps.of(frame, Axis.of(cube), notes["spans"]["rule"], notes["embargo_hours"], reported)
+        step, _, known, _ = cube.axis.event_steps(frame, notes["spans"]["rule"], notes["embargo_hours"], reported)
         time = frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None)
-        return Local(cube, frame.assign(time=time, hexagon=row[keep], step=steps.first, known=steps.known), seed)
+        return Local(cube, frame.assign(time=time, hexagon=row[keep], step=step, known=known), seed)
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:

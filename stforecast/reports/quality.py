@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stforecast.cube.known import SPAN_HOURS
+from stforecast.cube.axis import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
 from stforecast.reports.page import Block, Picture, Table, Text, standing, words

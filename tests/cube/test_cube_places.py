@@ -10,7 +10,7 @@ import pytest
 from shapely import Point, Polygon, box
 
 from stforecast.cube import hexgrid, places
-from stforecast.cube.districts import named
+from stforecast.cube.places import named
 from stforecast.errors import ConfigError, DataError
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"

@@ -317,12 +317,12 @@ def test_a_grid_goes_stale_and_says_why(root) -> None:
     with TestClient(create_app(config, keeper)) as client:
         fresh = client.get("/v1/grids/latest")
         assert fresh.json()["stale"] is False
-        store.attempt(ISSUED + HOUR)
+        store.note(attempted=ISSUED + HOUR)
         keeper.look()
         assert keeper.stale_reason() is None  # at work
         clock.now = ISSUED + 3 * HOUR
         assert "2024-09-30T07:00:00Z has not ended" in asked(client, "/v1/grids/latest")["stale_reason"]
-        store.fail("data/denver/bronze: secret path")
+        store.note(error="data/denver/bronze: secret path")
         keeper.look()
         said = client.get("/v1/data-status")
         assert said.json()["grid"]["stale_reason"] == "the refresh of 2024-09-30T07:00:00Z failed"
@@ -330,7 +330,7 @@ def test_a_grid_goes_stale_and_says_why(root) -> None:
         changed = client.get("/v1/grids/latest", headers={"If-None-Match": fresh.headers["etag"]})
         assert changed.status_code == 200
         assert "stforecast_grid_stale 1.0" in client.get("/metrics").text
-        store.succeed(ISSUED + 3 * HOUR)
+        store.note(succeeded=ISSUED + 3 * HOUR, error=None)
         keeper.look()
         assert asked(client, "/v1/grids/latest")["stale"] is False
         clock.now = ISSUED + 24 * HOUR

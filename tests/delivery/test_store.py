@@ -86,14 +86,14 @@ def test_old_grids_retire_but_not_the_current_one(store) -> None:
 
 def test_how_refreshes_went(store) -> None:
     assert store.state() == module.State()
-    store.attempt(NOW)
-    store.fail("weather.csv: absent")
+    store.note(attempted=NOW)
+    store.note(error="weather.csv: absent")
     number = store.put(grid(), usual(grid()), FACTS, NOW + HOUR)
     assert store.state() == module.State(number, NOW, NOW + HOUR, None)
-    store.attempt(NOW + DAY)
-    store.fail("again")
+    store.note(attempted=NOW + DAY)
+    store.note(error="again")
     assert store.state() == module.State(number, NOW + DAY, NOW + HOUR, "again")
-    store.succeed(NOW + DAY)
+    store.note(succeeded=NOW + DAY, error=None)
     assert store.state() == module.State(number, NOW + DAY, NOW + DAY, None)
 
 

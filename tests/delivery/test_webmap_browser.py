@@ -438,8 +438,8 @@ def test_the_served_page_follows_the_service(browser, service) -> None:
         assert opened.text("#when").startswith("Mon 30 Sep 03:00 to 04:00:")  # what was chosen stays
         assert page.locator("[name=measure][value=usual]").is_checked()
 
-        store.attempt(ISSUED + pd.Timedelta(hours=1))
-        store.fail("no route to the publisher")
+        store.note(attempted=ISSUED + pd.Timedelta(hours=1))
+        store.note(error="no route to the publisher")
         time.sleep(1.5)
         page.clock.run_for(61_000)
         page.locator("#banner", has_text="This forecast is out of date: the refresh of").wait_for()

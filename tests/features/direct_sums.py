@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.cube.hours import calendar
 from stforecast.features.rhythms import Rhythms
 from stforecast.features.table import LOG_RATIOS
 
@@ -20,7 +19,7 @@ class Direct:
     def __init__(self, cube: Cube, patch: int, phase: int, rhythms: Rhythms) -> None:
         self.cube, self.p, self.phase, self.days = cube, patch, phase, patch / 24
         self.shape, self.shares = rhythms.shape.double().numpy(), rhythms.shares.double().numpy()
-        self.local = calendar(cube.start, 1, 0, cube.steps + 72, cube.time_zone)
+        self.local = cube.calendar(0, cube.steps + 72)
         self.intensity, self.profile = cache(self._intensity), cache(self._profile)
 
     def events(self, s: int) -> tuple[np.ndarray, ...]:

@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from stforecast.cli import main
 from stforecast.config import parse
 from stforecast.cube import Cube
-from stforecast.delivery import curves
+from stforecast.delivery.figures import backtest_figure
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.rolling import folds
 from stforecast.pipeline import backtesting
+from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
@@ -40,6 +41,9 @@ class City(Stages):
 
     def run(self) -> Run:
         return Run(self.config.root / "run")
+
+    def backtest(self) -> Path:
+        return backtest(self)
 
     def result(self) -> dict[str, Any]:
         return json.loads((self.backtest() / "backtest.json").read_text())
@@ -253,7 +257,7 @@ def test_what_cannot_be_is_said_before_the_first_fit(
 
 def test_the_figure_has_a_panel_each_for_reliability_hit_rate_and_skill(whole: City) -> None:
     result = whole.result()
-    left, middle, right = curves.backtest_figure(result).axes
+    left, middle, right = backtest_figure(result).axes
     assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
     for axes, reference_lines in ((left, 1), (middle, 1), (right, 0)):
         assert len(axes.lines) == 3 + reference_lines

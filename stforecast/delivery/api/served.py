@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import centres, from_names, resolution_of
-from stforecast.delivery.export import rounded, short
+from stforecast.cube.hexgrid import centres, from_names, resolution_of, rounded
+from stforecast.delivery.export import short
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
 from stforecast.delivery.store import Stored
 

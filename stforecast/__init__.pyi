@@ -1,0 +1,28 @@
+"""What `import stforecast` offers, and where each lives; `__init__.py` imports it when it is first asked for."""
+
+from stforecast.cube import Cube as Cube
+from stforecast.errors import StforecastError as StforecastError
+from stforecast.evaluation.scorecard import Scorecard as Scorecard
+from stforecast.evaluation.scorecard import evaluate as evaluate
+from stforecast.forecasters.base import Forecaster as Forecaster
+from stforecast.forecasters.climatology import FixedClimatology as FixedClimatology
+from stforecast.forecasters.climatology import RollingClimatology as RollingClimatology
+from stforecast.forecasters.controls import HexagonMean as HexagonMean
+from stforecast.forecasters.controls import LastWeek as LastWeek
+from stforecast.forecasters.ensemble import Ensemble as Ensemble
+from stforecast.forecasters.forecast import Forecast as Forecast
+from stforecast.forecasters.gcrn.forecaster import GCRN as GCRN
+from stforecast.forecasters.hawkes import Hawkes as Hawkes
+from stforecast.forecasters.kernel import Kernel as Kernel
+from stforecast.forecasters.streaming import StreamingForecaster as StreamingForecaster
+from stforecast.forecasters.zoo import BalancedRandomForest as BalancedRandomForest
+from stforecast.forecasters.zoo import CatBoost as CatBoost
+from stforecast.forecasters.zoo import ExtraTrees as ExtraTrees
+from stforecast.forecasters.zoo import HistGradientBoosting as HistGradientBoosting
+from stforecast.forecasters.zoo import LightGBM as LightGBM
+from stforecast.forecasters.zoo import RandomForest as RandomForest
+from stforecast.forecasters.zoo import XGBoost as XGBoost
+from stforecast.pipeline.loading import load_cube as load_cube
+from stforecast.scoring.splits import Split as Split
+
+__version__: str
