@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from small_cities import another_future, city, fitted, places, settings, split_of, with_events, with_small_trees
 
-from stforecast.cube import Cube
-from stforecast.cube.series import Series
+from stforecast.cube import Cube, Series
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.forecasters.controls import mean_rate
 from stforecast.forecasters.registry import BUILT_IN, forecaster_class

@@ -52,18 +52,30 @@ _READ: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (0, (b"\x00\x00\x27\x0a",), "shapefile"),
     (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",), "workbook"),  # of Excel 97, or locked
 )
-# the same of what is not read and has a way out of its own, or looks like text: its name and what to do
+# the same of what is not read, with its name and what to do
 _REFUSED = (
     (0, (b"\x28\xb5\x2f\xfd",), "a Zstandard archive (.zst)", _UNPACK),
     (0, (b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive (.7z)", _UNPACK),
     (0, (b"Rar!\x1a\x07",), "a RAR archive (.rar)", _UNPACK),
-    (0, (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n"), "an R workspace (.RData)", _IN_R),
-    (0, (b"X\n\x00\x00\x00",), "an R object (.rds)", _IN_R),
-    (0, (b"FEA1",), "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
-    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
-    (4, (b"Standard Jet DB", b"Standard ACE DB"), "an Access database", _EXPORT),
+    (0, (b"\x04\x22\x4d\x18",), "an LZ4 archive (.lz4)", _UNPACK),
+    (0, (b"\x1f\x9d",), "a compressed file (.Z)", _UNPACK),
     (0, (b"%PDF",), "a PDF", _EXPORT),
     (0, (b"{\\rtf",), "a text document (.rtf)", _EXPORT),
+    (0, (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n"), "an R workspace (.RData)", _IN_R),
+    (0, (b"X\n\x00\x00\x00",), "an R object (.rds)", _IN_R),
+    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
+    (4, (b"Standard Jet DB",), "an Access database (.mdb)", _EXPORT),
+    (4, (b"Standard ACE DB",), "an Access database (.accdb)", _EXPORT),
+    (0, (b"FEA1",), "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
+    (0, (b"Obj\x01",), "Avro", _EXPORT),
+    (0, (b"\x89HDF\r\n\x1a\n",), "HDF5", _EXPORT),
+    (0, (b"CDF\x01",), "NetCDF", _EXPORT),
+    (0, (b"$FL2",), "an SPSS file (.sav)", _EXPORT),
+    (0, (b"<stata_dta>",), "a Stata file (.dta)", _EXPORT),
+    (84, (b"SAS FILE",), "a SAS file (.sas7bdat)", _EXPORT),
+    (0, (b"fgb\x03",), "FlatGeobuf", _EXPORT),
+    (0, (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"), "an image", _EXPORT),
+    (0, (b"\x80\x04\x95", b"\x80\x05\x95"), "a Python pickle", _EXPORT),
 )
 _MARKUP = (
     (re.compile(r"<(!doctype\s+html|html|head|body|script)\b", re.I), "a web page (HTML), maybe of a login or an error",
@@ -97,8 +109,9 @@ def detect_format(head: bytes, origin: InputFile) -> str:
     encoding = utf16_encoding(head)
     text = head[: len(head) // 2 * 2].decode(encoding, "replace") if encoding else head.decode("latin-1")
     if len(_CONTROL.findall(text)) > len(text) / 20:
-        todo = "Name the .shp that it belongs to." if origin.name.lower().endswith(".dbf") else _EXPORT
-        raise _refused(origin, "a binary file of an unknown format", todo)
+        if origin.name.lower().endswith(".dbf"):
+            raise _refused(origin, "a dBASE table", "Name the .shp that it belongs to, or save it as CSV.")
+        raise _refused(origin, "ORC" if head.startswith(b"ORC") else "a binary file of an unknown format", _EXPORT)
     text = text.removeprefix("\ufeff").removeprefix("ï»¿").lstrip("\x1e \t\r\n")
     if text.startswith("<"):
         for pattern, what, todo in _MARKUP:
