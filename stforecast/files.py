@@ -1,66 +1,129 @@
-"""Files that are either whole or absent: write beside the target, fsync, rename."""
+"""Files and folders that are whole or absent: write beside the target, fsync, put in its place in one step.
+
+What is being written bears a lock of its own, which ends with the process, whatever ends it, in whichever container it
+runs: so what a dead process left is told from what a live one is writing, and the next writer beside it sweeps it.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stforecast.errors import ArtefactError
 
-LEFTOVER_HOURS = 6
-"""Age at which a half-written file or folder is that of a process that was killed."""
+UNFINISHED = ".unfinished-"
+"""How the name of a file or folder begins that is being written, or was when its process was killed."""
+RETIRED = ".retired-"
+"""How the name of a folder begins that is being replaced where the system cannot exchange two folders."""
+CHECKSUM = "checksum"
+"""Last key of every JSON of ours: the hash of the others."""
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_HERE = -100  # AT_FDCWD
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path (same folder, same ending) that becomes `target` if the block succeeds."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
-    try:
+    with _unfinished(target, is_folder=False) as temporary:
         yield temporary
         _fsync(temporary)
         os.replace(temporary, target)
         _fsync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder that replaces `target` if the block succeeds."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
-    retired = target.with_name(f".{os.getpid()}.old.{target.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    """Yield a temporary folder that takes the place of `target` if the block succeeds."""
+    with _unfinished(target, is_folder=True) as temporary:
         yield temporary
         for path in sorted(temporary.rglob("*")):
             _fsync(path)
         if target.exists():
-            os.replace(target, retired)
-        os.replace(temporary, target)
+            _exchange(temporary, target)
+        else:
+            os.rename(temporary, target)
         _fsync(target.parent)
+
+
+@contextmanager
+def _unfinished(target: Path, is_folder: bool) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent)
+    while True:
+        path = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}-{target.name}")
+        path.mkdir() if is_folder else path.touch(exist_ok=False)
+        try:
+            owner = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # swept before it was locked
+            continue
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        if path.exists():
+            break
+        os.close(owner)
+    try:
+        yield path
     finally:
-        if retired.exists() and not target.exists():  # stopped between the two renames
-            os.replace(retired, target)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
+        _remove(path)
+        os.close(owner)
 
 
-def sweep(folder: Path, pattern: str = ".*") -> None:
-    """Remove what killed processes left half-written in `folder`."""
-    for path in folder.glob(pattern):
-        with suppress(FileNotFoundError):  # finished by the process at work on it
-            if time.time() - path.stat().st_mtime > LEFTOVER_HOURS * 3600:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+def sweep(folder: Path) -> None:
+    """Remove what dead processes left unfinished in `folder`, and put back a folder that one was replacing."""
+    for path in folder.glob(f"{RETIRED}*"):
+        _put_back(path)
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):  # gone, locked by the process at work on it, or another's
+            owner = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(path)
+            finally:
+                os.close(owner)
+
+
+def standing(folder: Path) -> bool:
+    """Whether a folder is there; one that a killed process had set aside is put back."""
+    if not folder.is_dir():
+        _put_back(folder.with_name(f"{RETIRED}{folder.name}"))
+    return folder.is_dir()
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Let two folders change names in one step; in two, with a way back, where the system has no such step."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 and renameat2(_HERE, os.fsencode(new), _HERE, os.fsencode(old), _EXCHANGE) == 0:
+        return
+    code = ctypes.get_errno() if renameat2 else errno.ENOSYS
+    if code not in (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP):
+        raise OSError(code, os.strerror(code), str(old))
+    retired = old.with_name(f"{RETIRED}{old.name}")
+    os.rename(old, retired)
+    try:
+        os.rename(new, old)
+    finally:
+        _put_back(retired)
+
+
+def _put_back(retired: Path) -> None:
+    target = retired.with_name(retired.name.removeprefix(RETIRED))
+    with suppress(OSError):  # nothing was set aside, or a newer folder stands in its place
+        os.rename(retired, target)
+    if target.is_dir():
+        _remove(retired)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,25 +132,38 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=False, default=str) + "\n")
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as indented JSON with a checksum, atomically."""
+    text = json.dumps(value, indent=2, default=str)
+    write_text(path, json.dumps({**json.loads(text), CHECKSUM: _checksum(text)}, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON of ours.
+def read_json(path: Path, again: str = "Run the stage that writes it again.") -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Args:
+        path: the file.
+        again: what the user can do where it cannot be read.
 
     Raises:
-        ArtefactError: the file is absent or damaged.
+        ArtefactError: the file is absent, damaged or of an older version.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        written = value.pop(CHECKSUM)
     except FileNotFoundError:
-        raise ArtefactError(
-            f"{path}: is absent. Run the stage that writes it again: for a file of a run `stforecast train --fresh`."
-        ) from None
-    except ValueError as error:
-        raise ArtefactError(f"{path}: cannot be read as JSON ({error}). Remove it and run the stage again.") from error
+        raise ArtefactError(f"{path}: is absent. {again}") from None
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path}: damaged, not JSON ({error}). {again}") from error
+    except (AttributeError, KeyError, TypeError):
+        raise ArtefactError(f"{path}: has no checksum: damaged, or of an older version. {again}") from None
+    if written != _checksum(json.dumps(value, indent=2)):
+        raise ArtefactError(f"{path}: damaged, not what was written. {again}")
+    return dict(value)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def fingerprint(*parts: Any) -> str:
@@ -128,7 +204,7 @@ def _noted(known: Path) -> dict[str, list[Any]]:
         notes = read_json(known)
     except (ArtefactError, OSError):
         return {}
-    return notes if isinstance(notes, dict) else {}
+    return notes
 
 
 def _fsync(path: Path) -> None:
