@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
             4 publisher's data · 5 a file that is absent or damaged, or that the system refuses
-            6 another refresh is at work · 130 stopped
+            6 another process does the same · 130 stopped
 """
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk or a quota without room."""
@@ -191,6 +191,16 @@ def refresh(stages: Stages) -> str:
 
     run_once(stages)
     return "serve"
+
+
+@verb
+@click.option("--repair", is_flag=True, help="Make again what is damaged, from what is whole.")
+def verify(stages: Stages, repair: bool) -> str:
+    """Hold every file of a city that is read back against what was written; exit code 5 where one is damaged."""
+    from stforecast.pipeline.verification import verify as check
+
+    check(stages, repair)
+    return "refresh"
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from stforecast.config.city import Config
 from stforecast.errors import ArtefactError
 from stforecast.files import write_text
+from stforecast.locks import alone
 
 
 class Workspace:
@@ -18,12 +20,20 @@ class Workspace:
         data = root / "data" / city
         self.root, self.city = root, city
         self.bronze, self.silver, self.gold = data / "bronze", data / "silver", data / "gold"
-        self.grids = data / "grids"
+        self.grids, self._locks = data / "grids", data / "locks"
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
         self.store = data / "forecasts.sqlite"
         """The SQLite file that the service reads, unless `service.database` names another."""
         self.runs = root / "checkpoints" / city
+
+    def lock(self, stage: str) -> AbstractContextManager[None]:
+        """Hold the lock of a stage: of the processes that would write its results one does, the others leave.
+
+        Raises:
+            BusyError: another process or thread holds it.
+        """
+        return alone(self._locks / f"{stage}.lock", stage)
 
     def grid(self, issue_time: pd.Timestamp) -> Path:
         """The folder of the grid issued at `issue_time` (UTC)."""

@@ -15,11 +15,11 @@ from stforecast.cube import hexgrid
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_folder, file_fingerprint, read_json, write_json
+from stforecast.files import atomic_folder
+from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA_VERSIONS = (1, 2, 3)
-"""Without and with `until_hour`, which readers of version 1 do not know; with `gaps`, which those of 2 do not."""
-TABLES = ("events.parquet", "hexagons.parquet", "hours.parquet")
+SCHEMA_VERSION = 4
+AGAIN = "Run `stforecast build` again."
 GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
 PLAIN = ("name", "steps", "step_hours", "horizons", "time_zone", "resolution", "country", "subdivision", "notes")
 # prefix of a series' columns in hours.parquet, and ending of its mask
@@ -36,16 +36,15 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
         _write_hexagons(cube, temporary / "hexagons.parquet")
         _hours(cube).to_parquet(temporary / "hours.parquet")
         facts = {
-            "schema_version": 3 if cube.gaps else 2 if cube.until_hour is not None else 1,
+            "schema_version": SCHEMA_VERSION,
             "stamp": stamp,
             **{name: getattr(cube, name) for name in PLAIN},
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
             "gaps": [asdict(gap) for gap in cube.gaps],
             **{kind: {"channels": list(one.names), "hours": len(one.values)} for kind, one in series.items()},
-            "files": {name: file_fingerprint(temporary / name) for name in TABLES},
         }
-        write_json(temporary / "cube.json", facts)
+        seal(temporary / "cube.json", facts)
 
 
 def open_cube(folder: Path) -> Cube:
@@ -54,14 +53,19 @@ def open_cube(folder: Path) -> Cube:
     Raises:
         ArtefactError: a file is absent or damaged, or of another schema version.
     """
-    facts = _read_facts(folder)
+    return unseal(folder / "cube.json", AGAIN, _read)
+
+
+def _read(sealed: Sealed) -> Cube:
+    facts = sealed.facts
+    if facts.get("schema_version") != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{sealed.path}: schema version {facts.get('schema_version')}, expected {SCHEMA_VERSION}. {AGAIN}"
+        )
     try:
-        for name, expected in facts["files"].items():
-            if file_fingerprint(folder / name) != expected:
-                raise ValueError(f"{name} is not the file that was written")
-        events = pd.read_parquet(folder / "events.parquet")
-        hexagons, edges = _read_hexagons(folder / "hexagons.parquet")
-        hours = pd.read_parquet(folder / "hours.parquet")
+        events = pd.read_parquet(sealed.file("events.parquet"))
+        hexagons, edges = _read_hexagons(sealed.file("hexagons.parquet"))
+        hours = pd.read_parquet(sealed.file("hours.parquet"))
         parts: dict[str, Any] = {name: facts[name] for name in PLAIN}
         parts |= {str(name): column.to_numpy(copy=True) for name, column in events.items()}
         parts |= {kind: _series(hours, kind, facts[kind]) for kind in SERIES}
@@ -69,28 +73,13 @@ def open_cube(folder: Path) -> Cube:
             **parts,
             start=pd.Timestamp(facts["start"]),
             categories=tuple(facts["categories"]),
-            gaps=tuple(Gap(**gap) for gap in facts.get("gaps", [])),
+            gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
             hexagons=hexagons,
             edges=edges,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise ArtefactError(f"{folder}: damaged cube ({reason}). Run `stforecast build` again.") from error
-
-
-def _read_facts(folder: Path) -> dict[str, Any]:
-    path = folder / "cube.json"
-    if not path.is_file():
-        raise ArtefactError(f"{folder}: no cube ({path.name} is absent). Run `stforecast build` again.")
-    try:
-        facts = read_json(path)
-    except ArtefactError as error:
-        raise ArtefactError(f"{path}: damaged, not JSON. Run `stforecast build` again.") from error
-    version = facts.get("schema_version") if isinstance(facts, dict) else None
-    if version not in SCHEMA_VERSIONS:
-        expected = " or ".join(map(str, SCHEMA_VERSIONS))
-        raise ArtefactError(f"{path}: schema version {version}, expected {expected}. Run `stforecast build` again.")
-    return facts
+        raise ArtefactError(f"{sealed.path.parent}: not a cube of this version ({reason}). {AGAIN}") from error
 
 
 def _write_hexagons(cube: Cube, path: Path) -> None:

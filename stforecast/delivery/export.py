@@ -23,8 +23,11 @@ from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid, iso
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_folder, read_json, write_json
+from stforecast.files import atomic_folder
+from stforecast.sealed import Sealed, seal, unseal
 
+AGAIN = "Run `stforecast forecast` again."
+FACTS, MAP = "grid.json", "map.html"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is run as a formula by a spreadsheet
 
 
@@ -42,8 +45,17 @@ def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
             _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
-        write_map(view_of(grid, city), temporary / "map.html")
-        write_json(temporary / "grid.json", grid.facts(city))
+        seal(temporary / FACTS, grid.facts(city))
+        write_map(view_of(grid, city), temporary / MAP)  # not sealed: `stforecast map` draws it again
+
+
+def check_grid(folder: Path) -> None:
+    """Hold every file of a grid against what was written.
+
+    Raises:
+        ArtefactError: one is absent or damaged.
+    """
+    unseal(folder / FACTS, AGAIN, Sealed.check)
 
 
 def open_grid(folder: Path) -> RiskGrid:
@@ -52,9 +64,13 @@ def open_grid(folder: Path) -> RiskGrid:
     Raises:
         ArtefactError: its files are absent or damaged.
     """
-    facts = read_json(folder / "grid.json")
+    return unseal(folder / FACTS, AGAIN, _read)
+
+
+def _read(sealed: Sealed) -> RiskGrid:
+    facts = sealed.facts
     try:
-        table = pd.read_parquet(folder / "risk.parquet").drop(columns="geometry")
+        table = pd.read_parquet(sealed.file("risk.parquet")).drop(columns="geometry")
         leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
         table["place"] = pd.Categorical(table["category"], leaves).codes
         table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
@@ -63,9 +79,7 @@ def open_grid(folder: Path) -> RiskGrid:
         usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
         return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(
-            f"{folder}: not a grid of this version ({error}). Run `stforecast forecast` again."
-        ) from error
+        raise ArtefactError(f"{sealed.path.parent}: not a grid of this version ({error}). {AGAIN}") from error
 
 
 def short(values: np.ndarray) -> list[Any]:

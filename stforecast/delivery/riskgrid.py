@@ -111,7 +111,7 @@ class RiskGrid:
 
     @classmethod
     def from_facts(
-        cls, facts: dict[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None
+        cls, facts: Mapping[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None
     ) -> RiskGrid:
         """The grid with these `facts` and the numbers of `leaves`, [k c n].
 

@@ -1,14 +1,17 @@
 """Where grids are kept for the service: SQLite by default, PostgreSQL where `service.database` names one.
 
 A grid is added and made current in one transaction, and read in one: a reader has the old grid or the new one, whole.
+What is read is held against the digest that was written with it: a database does not notice that a byte changed.
 A grid replaces an earlier one of the same issue time and model. `retire` removes the old ones; the current one stays.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from stforecast.delivery.usual import UsualWeek
 from stforecast.errors import ArtefactError, ConfigError
 
 AGAIN = "Run `stforecast refresh` again."
+COVERED = ("city", "issue_time", "model", "created", "complete_until", "facts")
+PART = ("valid_from", "model", "category", "intensity", "usual")
+"""Columns of a grid and of its rows of intensities that its digest covers; `facts` has the hash of `week`."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,16 @@ class Store:
     def state(self) -> State:
         """How things stand."""
         with self._begin() as connection:
-            row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
-        return State(row.current, row.attempted, row.succeeded, row.error) if row else State()
+            return self._state(connection)
+
+    def _state(self, connection: sa.Connection) -> State:
+        row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
+        if row is None:
+            return State()
+        found = State(row.current, row.attempted, row.succeeded, row.error)
+        if row.digest != _digest(self.city, found):
+            raise ArtefactError(f"{self.name}: what it says of the last refresh is damaged. {AGAIN}")
+        return found
 
     def note(self, **values: Any) -> None:
         """Note how a refresh goes, in columns of `state`; the current grid stays."""
@@ -87,20 +101,22 @@ class Store:
     def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
         """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
         known = {"hexagons": grid.hexagons.tolist(), "months": usual.months.tolist(), **grid.facts(self.city)}
+        week = _packed(usual.week)
         row = {
             "city": self.city,
             "issue_time": grid.issue_time,
             "model": grid.model,
             "created": now,
             "complete_until": grid.complete_until,
-            "facts": {"grid": known, "more": facts},
-            "week": _packed(usual.week),
+            "facts": {"grid": known, "more": facts, "week": sha256(week).hexdigest()},
         }
+        parts = _rows(grid)
+        digest = _digest(row, *parts)
         same = (GRIDS.c.city == self.city, GRIDS.c.issue_time == grid.issue_time, GRIDS.c.model == grid.model)
         with self._begin() as connection:
-            made = connection.execute(sa.insert(GRIDS).values(row)).inserted_primary_key
+            made = connection.execute(sa.insert(GRIDS).values(**row, week=week, digest=digest)).inserted_primary_key
             assert made is not None
-            connection.execute(sa.insert(INTENSITIES), _rows(grid, made[0]))
+            connection.execute(sa.insert(INTENSITIES), [{"grid_id": made[0], **part} for part in parts])
             self._set(connection, current=made[0], succeeded=now, error=None)
             connection.execute(sa.delete(GRIDS).where(*same, GRIDS.c.id != made[0]))
             older = (GRIDS.c.city == self.city, GRIDS.c.id != made[0], GRIDS.c.week.is_not(None))
@@ -119,14 +135,24 @@ class Store:
         if row is None:
             raise ArtefactError(f"{self.name}: holds no grid {grid_id}. {AGAIN}")
         try:
-            known = row.facts["grid"]
+            week, known = row.week, row.facts["grid"]
+            ordered = sorted(parts, key=lambda part: (part.valid_from, known["categories"].index(part.category)))
+            covered = [{name: getattr(row, name) for name in COVERED}]
+            covered += [{name: getattr(part, name) for name in PART} for part in ordered]
+            if row.digest != _digest(*covered) or (week and sha256(week).hexdigest() != row.facts["week"]):
+                raise ValueError("not what was written")
             grid = RiskGrid.from_facts(known, np.array(known["hexagons"]), *_arrays(parts, known))
             months = np.array(known["months"])
-            week = row.week and np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
+            week = week and np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
             usual = None if week is None else UsualWeek(week, months)
             return Stored(row.id, row.city, row.created, grid, row.facts["more"], usual)
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error!r}). {AGAIN}") from error
+            raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error}). {AGAIN}") from error
+
+    def numbers(self) -> list[int]:
+        """The ids of all grids of the city."""
+        with self._begin() as connection:
+            return list(connection.execute(sa.select(GRIDS.c.id).where(GRIDS.c.city == self.city)).scalars())
 
     def retire(self, before: pd.Timestamp) -> list[pd.Timestamp]:
         """Remove the grids that were issued before `before`, but for the current one; their issue times."""
@@ -140,8 +166,13 @@ class Store:
         self.engine.dispose()
 
     def _set(self, connection: sa.Connection, **values: Any) -> None:
-        if not connection.execute(sa.update(STATE).where(STATE.c.city == self.city).values(values)).rowcount:
-            connection.execute(sa.insert(STATE).values(city=self.city, **values))
+        before = State()
+        with suppress(ArtefactError):  # what is damaged is written anew
+            before = self._state(connection)
+        after = replace(before, **values)
+        row = {**vars(after), "digest": _digest(self.city, after)}
+        if not connection.execute(sa.update(STATE).where(STATE.c.city == self.city).values(row)).rowcount:
+            connection.execute(sa.insert(STATE).values(city=self.city, **row))
 
     def _check(self) -> None:
         """Make the tables where they are not there; refuse those of another version."""
@@ -168,7 +199,7 @@ class Store:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ValueError, TypeError, OverflowError) as error:  # the latter from damaged values
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise ArtefactError(
                 f"{self.name}: cannot be used ({reason}). Is it there, whole, and yours to write?"
@@ -185,13 +216,23 @@ def _packed(values: np.ndarray) -> bytes:
     return np.ascontiguousarray(values, "<f4").tobytes()
 
 
-def _rows(grid: RiskGrid, grid_id: int) -> list[dict[str, Any]]:
+def _digest(*values: Any) -> str:
+    """Of what is written of a grid or of a state, as it is read again."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, State):
+            return vars(value)
+        return value.hex() if isinstance(value, bytes) else value.floor("us").isoformat()
+
+    return sha256(json.dumps(values, sort_keys=True, default=plain).encode()).hexdigest()
+
+
+def _rows(grid: RiskGrid) -> list[dict[str, Any]]:
     """A row an hour and category but `all`."""
     intensity = grid.leaves(grid.intensity)
     usual = None if grid.usual is None else grid.leaves(grid.usual)
     return [
         {
-            "grid_id": grid_id,
             "valid_from": time,
             "model": grid.model,
             "category": name,

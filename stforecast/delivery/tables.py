@@ -2,10 +2,11 @@
 
 version      number of the schema
 grids        a row a grid: city, issue_time, model, created, complete_until, facts (JSON: hexagons, categories,
-             assumptions, the record and the run behind it …), week (float32 [168 n c], of the newest grid only)
+             assumptions, the record and the run behind it …), week (float32 [168 n c], of the newest grid only), and
+             the digest of all of that and of the rows of intensities
 intensities  a row a grid, UTC hour, model and category: intensity and usual, float32 [n] in the order of the
              grid's hexagons; `all` is left out where it is the sum of others
-state        a row a city: its current grid, and how the last refresh went
+state        a row a city: its current grid, how the last refresh went, and the digest of both
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 
 from stforecast.cube.hours import utc
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Instant(sa.types.TypeDecorator[pd.Timestamp]):
@@ -46,6 +47,7 @@ GRIDS = sa.Table(
     sa.Column("complete_until", Instant, nullable=False),
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("week", sa.LargeBinary),
+    sa.Column("digest", sa.String(64), nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice: readers tell grids apart by it
 )
 INTENSITIES = sa.Table(
@@ -66,4 +68,5 @@ STATE = sa.Table(
     sa.Column("attempted", Instant),
     sa.Column("succeeded", Instant),
     sa.Column("error", sa.Text),
+    sa.Column("digest", sa.String(64), nullable=False),
 )

@@ -11,10 +11,11 @@ from tqdm import tqdm
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.features.targets import scored
-from stforecast.files import atomic_path
+from stforecast.files import atomic_folder
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import steps_needed
 from stforecast.scoring.splits import Slice, Split
+from stforecast.sealed import seal, unseal
 
 
 def predictions(
@@ -22,7 +23,8 @@ def predictions(
     split: Split,
     forecasters: Mapping[str, Forecaster],
     which: Slice = "test",
-    path: Callable[[str], Path] | None = None,
+    folder: Callable[[str], Path] | None = None,
+    say: Callable[[str], None] = print,
 ) -> dict[str, np.ndarray]:
     """Calibrated λ of every forecaster at the scored issues of a slice.
 
@@ -33,18 +35,21 @@ def predictions(
         split: its slices.
         forecasters: fitted and calibrated, by name.
         which: the slice.
-        path: the file of each forecaster; what is there is not made again. Default: nothing is kept on disk.
+        folder: of each forecaster; what is there, whole, is not made again. Default: nothing is kept on disk.
+        say: told of what is damaged and made again.
 
     Returns:
         λ [m k n c] by name, in the order of `forecasters`; mapped from the files where they are kept.
-
-    Raises:
-        ArtefactError: a kept file is damaged.
     """
-    issues, out = scored(cube, split, which), {}
-    files = {name: path(name) for name in forecasters} if path else {}
-    left = [name for name in forecasters if name not in files or not files[name].is_file()]
-    left.sort(key=lambda name: bool(forecasters[name].parts))
+    issues, out = scored(cube, split, which), dict[str, np.ndarray]()
+    folders = {name: folder(name) for name in forecasters} if folder else {}
+    for name, kept in folders.items():
+        try:
+            if kept.exists():
+                out[name] = kept_predictions(kept)
+        except ArtefactError as error:
+            say(f"making it again: {error}")
+    left = sorted({*forecasters} - {*out}, key=lambda name: (bool(forecasters[name].parts), [*forecasters].index(name)))
     read = {part for name in left for part in forecasters[name].parts}
     steps, raw = steps_needed(cube, issues) if left else issues, dict[str, np.ndarray]()
     for name in tqdm(left, desc="forecasts", unit="forecaster", disable=None):
@@ -53,19 +58,21 @@ def predictions(
         if name in read:
             raw[name] = uncalibrated
         out[name] = one.forecast(cube, issues, known={name: uncalibrated}).intensity
-        if name in files:
-            with atomic_path(files[name]) as temporary:
-                np.save(temporary, out.pop(name))
-    return {name: out[name] if name in out else kept_predictions(files[name]) for name in forecasters}
+        if name in folders:
+            with atomic_folder(folders[name]) as temporary:
+                np.save(temporary / "intensity.npy", out[name])
+                seal(temporary / "predictions.json", {"forecaster": name, "issues": len(issues)})
+            out[name] = kept_predictions(folders[name])
+    return {name: out[name] for name in forecasters}
 
 
-def kept_predictions(path: Path) -> np.ndarray:
-    """λ [m k n c] from a file, mapped.
+def kept_predictions(folder: Path) -> np.ndarray:
+    """λ [m k n c] from a folder, mapped.
 
     Raises:
         ArtefactError: it is damaged.
     """
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise ArtefactError(f"{path}: damaged ({error}). Remove it and run the stage again.") from error
+    again = "Remove the folder and run it again."
+    return unseal(
+        folder / "predictions.json", again, lambda sealed: np.load(sealed.file("intensity.npy"), mmap_mode="r")
+    )

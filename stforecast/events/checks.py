@@ -30,15 +30,15 @@ MANY = 0.2
 
 
 def check(
-    events: SelectedEvents, rules: IngestRules, partitions: Sequence[Partition], silver: Path, findings: Findings
+    events: SelectedEvents, rules: IngestRules, partitions: Sequence[Partition], refused: Path, findings: Findings
 ) -> None:
-    """Stop where the events cannot be right; refused rows are then in `silver`, so that one can look.
+    """Stop where the events cannot be right.
 
     Args:
         events: of all files.
         rules: of the configuration.
         partitions: the cleaned files, in the order in which the user names them.
-        silver: the folder of the event table.
+        refused: the file to write where too many rows are refused, so that one can look.
         findings: takes what is doubtful, to stand wherever a number made from these events does, and what most often
             is right.
 
@@ -50,7 +50,7 @@ def check(
     source, names = rules.source, rules.category_names
     _check_degrees(events, source)
     _check_axes(events, source)
-    _check_rejects(events, source, silver)
+    _check_rejects(events, source, refused)
     files = {partition.file: partition.facts for partition in partitions}
     check_times(files, source)
     for facts in files.values():
@@ -162,15 +162,15 @@ def _check_axes(events: SelectedEvents, source: Source) -> None:
         )
 
 
-def _check_rejects(events: SelectedEvents, source: Source, silver: Path) -> None:
+def _check_rejects(events: SelectedEvents, source: Source, refused: Path) -> None:
     """Stop on too many refused rows. The share is of the rows that concern the configuration: events or refused."""
     rejects = events.rejects[events.rejects["reason"] != outcomes.OTHER_FILE]
-    where = f"See {silver / 'rejects.parquet'}"
+    where = f"See {refused}"
     cut = rejects[rejects["reason"] == CUT]
     concerned = len(events) + events.selection.merged + len(rejects)
     if cut.empty and len(rejects) <= source.max_rejects * concerned:
         return
-    save_rejects(silver, events.rejects)
+    save_rejects(refused, events.rejects)
     if len(cut):
         raise DataError(
             f"{cut['file'].iloc[0]}: line {cut['line'].iloc[0]}: the file ends in the middle of a row, so rows are "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,24 @@ from stforecast.events.input_files import absent, content_hashes, source_files, 
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
-from stforecast.events.partitions import replace_partitions
 from stforecast.events.rules import IngestRules
-from stforecast.events.schema import SCHEMA, EventTable, save_rejects
+from stforecast.events.schema import INGESTED, SCHEMA, EventTable, save_rejects
 from stforecast.events.sources import category_lookup, wildcard
-from stforecast.files import sweep, write_json
+from stforecast.files import atomic_folder
+from stforecast.sealed import seal
 
 __all__ = ["ingest", "source_files", "source_stamp"]
-UNFINISHED = ".parts-"  # folders of files that are being read
 
 
 def ingest(
     config: Config, paths: Sequence[Path] | None = None, silver: Path | None = None, now: pd.Timestamp | None = None
 ) -> EventTable:
-    """Read the publisher's files and write `silver/{events,rejects}.parquet` and `ingest.json`.
+    """Read the publisher's files and write the folder of the event table, whole or not at all.
 
     Args:
         config: of the city.
         paths: the files; default `source_files`.
-        silver: the folder to write to; default the city's.
+        silver: the folder to write; default the city's. What was read of each file is kept beside it, in `parts`.
         now: later events are refused; default the present.
 
     Returns:
@@ -47,24 +45,22 @@ def ingest(
 
     Raises:
         ConfigError: the source section does not say enough.
-        DataError: a file cannot be used, too many rows are refused (rejects.parquet is written, so that one can look;
-            events are not), no event is left, or the publisher gives only months or days.
+        DataError: a file cannot be used, too many rows are refused (rejects.parquet beside the folder holds them), no
+            event is left, or the publisher gives only months or days.
     """
     workspace = Workspace(config.root, config.city)
     silver, now = silver or workspace.silver, now or pd.Timestamp.now("UTC")
     rules, findings = IngestRules.of(config.source), Findings()
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or absent(workspace.bronze)
     hashes = content_hashes(paths, workspace.hashes)
-    silver.parent.mkdir(parents=True, exist_ok=True)
-    sweep(silver.parent, f"{UNFINISHED}*")
-    sweep(silver)
-    with TemporaryDirectory(prefix=UNFINISHED, dir=silver.parent) as fresh:
-        cleaner = FileCleaner(rules, now, silver / "parts", Path(fresh))
+    refused, parts = silver.with_name("rejects.parquet"), silver.with_name("parts")
+    with atomic_folder(parts) as fresh:
+        cleaner = FileCleaner(rules, now, parts, fresh)
         cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings)
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
         partitions = Partitions(cleaned[::-1], rules)  # of an id the last file's row counts
         events = partitions.select()
-        check(events, rules, cleaned, silver, findings)
+        check(events, rules, cleaned, refused, findings)
         summary = summarise(events, rules)
         sources = [partition.source for partition in cleaned]
         order = rules.source.date_order or (formats[paths[0]].order if events.facts.orders() else None)
@@ -84,10 +80,14 @@ def ingest(
             ],
             "doubts": findings.doubts,
         }
-        save_rejects(silver, events.rejects)
-        partitions.write(silver / "events.parquet", events.selection)
-        write_json(silver / "ingest.json", meta)
-        replace_partitions(silver / "parts", cleaned)
+        with atomic_folder(silver) as folder:
+            save_rejects(folder / "rejects.parquet", events.rejects)
+            partitions.write(folder / "events.parquet", events.selection)
+            seal(folder / INGESTED, meta)
+        for folder in {partition.folder for partition in cleaned}:
+            if folder.parent != fresh:
+                folder.rename(fresh / folder.name)
+    refused.unlink(missing_ok=True)
     pa.default_memory_pool().release_unused()
     return EventTable.open(silver)
 

@@ -3,14 +3,13 @@
     events.arrow       the file's cleaned rows in reading order. Not compressed: that took longer than all else that is
                        done with it
     rejects.parquet, withdrawals.parquet
-    part.json          key (file, hash of its content, settings) and facts
+    part.json          key (file, hash of its content, settings), facts and the hashes of the others
 
 What is held in memory is a chunk of rows, whatever the size of the files.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +22,9 @@ from stforecast.errors import ArtefactError
 from stforecast.events.clean import Cleaned, merge
 from stforecast.events.facts import Facts
 from stforecast.events.schema import ARROW_SCHEMA
-from stforecast.files import read_json, write_json
+from stforecast.sealed import Sealed, seal, unseal
 
-VERSION = 6
+VERSION = 7
 _SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
@@ -46,15 +45,17 @@ class Partition:
     @staticmethod
     def open(folder: Path, key: str, now: int) -> Partition | None:
         """The partition of `key` in `folder`; None where it is absent, damaged, or time has made some of it untrue."""
-        path = folder / "part.json"
+
+        def read(sealed: Sealed) -> Partition | None:
+            sealed.check()
+            part, facts = sealed.facts, Facts.from_dict(sealed.facts["facts"])
+            fits = part["key"] == key and part["now"] <= now < facts.due
+            return Partition(folder, key, part["source"], facts) if fits else None
+
         try:
-            part = read_json(path) if path.is_file() else {}
+            return unseal(folder / "part.json", "It will be made again.", read)
         except ArtefactError:
             return None
-        if part.get("key") != key or part["size"] != (folder / "events.arrow").stat().st_size:
-            return None
-        facts = Facts.from_dict(part["facts"])
-        return Partition(folder, key, part["source"], facts) if part["now"] <= now < facts.due else None
 
     @staticmethod
     def write(folder: Path, key: str, now: int, chunks: Iterable[Cleaned], source: dict[str, Any]) -> Partition:
@@ -76,9 +77,7 @@ class Partition:
         total = merge(rest)
         pq.write_table(total.rejects, folder / "rejects.parquet")
         pq.write_table(total.withdrawals, folder / "withdrawals.parquet")
-        size = (folder / "events.arrow").stat().st_size
-        part = {"key": key, "now": now, "size": size, "source": source, "facts": vars(total.facts)}
-        write_json(folder / "part.json", part)
+        seal(folder / "part.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
         return Partition(folder, key, source, total.facts)
 
     @property
@@ -95,15 +94,3 @@ class Partition:
         """All but the events."""
         withdrawals, rejects = (pq.read_table(self.folder / f"{name}.parquet") for name in ("withdrawals", "rejects"))
         return Cleaned(_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
-
-
-def replace_partitions(folder: Path, partitions: Iterable[Partition]) -> None:
-    """Make `folder` hold these partitions and no others."""
-    wanted = {partition.key: partition.folder for partition in partitions}
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        if wanted.get(path.name) != path:
-            shutil.rmtree(path)
-    for key, found in wanted.items():
-        if found.parent != folder:
-            found.rename(folder / key)

@@ -13,14 +13,15 @@
     district        str, null              police district
     arrest          boolean, null          whether an arrest was made
 
-Rows are sorted by occurred_at, ties in reading order. On disk: `events.parquet` (this table), `rejects.parquet` (one
-row a refused row: file, line, reason, value) and `ingest.json` (counts, source hashes, stamp, and `due`, the µs since
-1970 at which rows that told of the future may be events), written last.
+Rows are sorted by occurred_at, ties in reading order. On disk, a folder that is replaced as a whole: `events.parquet`
+(this table), `rejects.parquet` (one row a refused row: file, line, reason, value) and `ingest.json` (counts, source
+hashes, stamp, `due`, the µs since 1970 at which rows that told of the future may be events, and the hashes of the other
+two).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path, read_json
+from stforecast.files import atomic_path
+from stforecast.sealed import Sealed, unseal
 
-SCHEMA = 1
+SCHEMA = 2
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
 UTC_TIME = "datetime64[us, UTC]"
 TIMES = ("occurred_at", "occurred_until", "reported_at")
@@ -50,6 +52,7 @@ ARROW_SCHEMA = pa.Schema.from_pandas(
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
+INGESTED = "ingest.json"
 AGAIN = "Run `stforecast ingest` again."
 # Arrow's columns are let go one by one as pandas takes them over
 TO_PANDAS: dict[str, Any] = {
@@ -64,14 +67,14 @@ class EventTable:
     """Events and how they came about (`meta`: the content of `ingest.json`); of a saved table, read when it is asked.
 
     Args:
-        source: the events, or the Parquet file that holds them.
+        source: the events, or the open Parquet file that holds them.
 
     Raises:
         ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
             or a place or a time is impossible.
     """
 
-    def __init__(self, source: pd.DataFrame | Path, meta: dict[str, Any]) -> None:
+    def __init__(self, source: pd.DataFrame | pa.NativeFile, meta: dict[str, Any]) -> None:
         self.meta, self._source = meta, source
         if isinstance(source, pd.DataFrame):
             _check(source)
@@ -79,7 +82,7 @@ class EventTable:
     @property
     def frame(self) -> pd.DataFrame:
         """All columns, checked."""
-        if isinstance(self._source, Path):
+        if not isinstance(self._source, pd.DataFrame):
             frame = _read(self._source, None)
             _check(frame)
             self._source = frame
@@ -87,10 +90,10 @@ class EventTable:
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Some columns of all events, without reading the others; repeated texts may be categorical."""
-        return _read(self._source, names) if isinstance(self._source, Path) else self._source[list(names)]
+        return self._source[list(names)] if isinstance(self._source, pd.DataFrame) else _read(self._source, names)
 
     def __len__(self) -> int:
-        return int(self.meta["events"]) if isinstance(self._source, Path) else len(self._source)
+        return len(self._source) if isinstance(self._source, pd.DataFrame) else int(self.meta["events"])
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -98,40 +101,28 @@ class EventTable:
         return tuple(self.meta["categories"])
 
     @staticmethod
-    def open(folder: Path, whole: bool = False) -> EventTable:
+    def open(folder: Path) -> EventTable:
         """Open a saved table.
 
-        Args:
-            folder: that holds it.
-            whole: whether all of it is read and checked at once.
-
         Raises:
-            ArtefactError: it is absent, damaged, half-written or of another version.
+            ArtefactError: it is absent, damaged or of another version.
         """
-        path = folder / "events.parquet"
-        if not path.is_file() or not (folder / "ingest.json").is_file():
-            raise ArtefactError(f"{path}: no events yet. Run `stforecast ingest` first.")
-        meta = read_json(folder / "ingest.json")
-        if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-            raise ArtefactError(f"{folder / 'ingest.json'}: not of schema version {SCHEMA}. {AGAIN}")
-        meta.setdefault("corrected", meta.pop("mended", {}))  # as it was called before
-        rows = _tried(pq.read_metadata, path).num_rows
-        if rows != meta.get("events"):
-            raise ArtefactError(f"{path}: {rows} events, but ingest.json says {meta.get('events')}. {AGAIN}")
-        return EventTable(_read(path, None) if whole else path, meta)
+        if not (folder / INGESTED).is_file():
+            raise ArtefactError(f"{folder / 'events.parquet'}: no events yet. Run `stforecast ingest` first.")
+        return unseal(folder / INGESTED, AGAIN, _open)
 
 
-def _read(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
+def _open(sealed: Sealed) -> EventTable:
+    if sealed.facts.get("schema") != SCHEMA:
+        raise ArtefactError(f"{sealed.path}: not of schema version {SCHEMA}. {AGAIN}")
+    # opened now: another ingest may put a new file in its place before the rows are read
+    return EventTable(pa.OSFile(str(sealed.file("events.parquet"))), dict(sealed.facts))
+
+
+def _read(file: pa.NativeFile, names: Sequence[str] | None) -> pd.DataFrame:
     repeated = None if names is None else [name for name in REPEATED if name in names]
     columns = None if names is None else list(names)
-    return _tried(pq.read_table, path, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
-
-
-def _tried(read: Callable[..., Any], path: Path, **how: Any) -> Any:
-    try:
-        return read(path, **how)
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split()):.120}). {AGAIN}") from error
+    return pq.read_table(file, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
 
 
 def _check(frame: pd.DataFrame) -> None:
@@ -154,7 +145,7 @@ def _check(frame: pd.DataFrame) -> None:
             raise ArtefactError(f"event table: {column} before occurred_at.")
 
 
-def save_rejects(folder: Path, rejects: pd.DataFrame) -> None:
+def save_rejects(path: Path, rejects: pd.DataFrame) -> None:
     """Write the refused rows."""
-    with atomic_path(folder / "rejects.parquet") as temporary:
+    with atomic_path(path) as temporary:
         rejects[list(REJECT_COLUMNS)].to_parquet(temporary, index=False, compression="zstd")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,12 +26,16 @@ from stforecast.forecasters.forecast import Forecast
 from stforecast.forecasters.recalibration import recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
+from stforecast.sealed import Sealed, seal, unseal
 
 if TYPE_CHECKING:
     from stforecast.forecasters.state_cache import StateCache
 
 CALIBRATION = "calibration.json"
-"""In the folder of a saved forecaster: its `ValidationFit`, and the forecasters that it reads."""
+"""In the folder of a saved forecaster: its `ValidationFit`, the forecasters that it reads, and what else is there."""
+PROGRESS = "progress"
+"""In the same folder: what a long fit keeps to go on after a kill (checkpoints, TensorBoard events)."""
+AGAIN = "Run `stforecast train` again."
 
 
 class Forecaster(ABC):
@@ -95,9 +100,9 @@ class Forecaster(ABC):
         Args:
             cube: the record.
             split: its slices.
-            folder: where a long fit keeps its progress, to go on after a kill.
+            folder: where it will be saved; a long fit keeps its progress below, to go on after a kill.
         """
-        self.learn(cube, split, folder)
+        self.learn(cube, split, folder and folder / PROGRESS)
         return self.calibrate(cube, split)
 
     def calibrate(self, cube: Cube, split: Split) -> Self:
@@ -180,8 +185,10 @@ class Forecaster(ABC):
         """Write what `load` needs into `folder`; what was fitted on the validation slice comes last."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / CALIBRATION).unlink(missing_ok=True)
         self.save_fit(folder)
-        write_json(folder / CALIBRATION, {"parts": [*self.parts], **asdict(self.fitted)})
+        files = [path for path in folder.rglob("*") if path.relative_to(folder).parts[0] != PROGRESS]
+        seal(folder / CALIBRATION, {"parts": [*self.parts], **asdict(self.fitted)}, files)
 
     @classmethod
     def load(
@@ -197,14 +204,17 @@ class Forecaster(ABC):
         Raises:
             ArtefactError: files are absent or damaged.
         """
-        folder, forecaster = Path(folder), cls(config, parts)
-        path = folder / CALIBRATION
-        values = read_json(path)
+        return unseal(Path(folder) / CALIBRATION, AGAIN, partial(cls._opened, config, parts))
+
+    @classmethod
+    def _opened(cls, config: Config | None, parts: Mapping[str, Forecaster] | None, sealed: Sealed) -> Self:
+        sealed.check()
+        forecaster = cls(config, parts)
         try:
-            forecaster.calibrated = ValidationFit.from_dict(values)
+            forecaster.calibrated = ValidationFit.from_dict(sealed.facts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtefactError(f"{path}: damaged ({error!r}). Run `stforecast train --fresh`.") from error
-        forecaster.load_fit(folder)
+            raise ArtefactError(f"{sealed.path}: of another version ({error!r}). {AGAIN}") from error
+        forecaster.load_fit(sealed.path.parent)
         return forecaster
 
 
@@ -229,7 +239,7 @@ class WithoutParameters(Forecaster):
         return max((end for end in self.ends if end <= issue), default=issue)
 
     def save_fit(self, folder: Path) -> None:
-        write_json(folder / "ends.json", self.ends)
+        write_json(folder / "ends.json", {"ends": self.ends})
 
     def load_fit(self, folder: Path) -> None:
-        self.ends = tuple(read_json(folder / "ends.json"))
+        self.ends = tuple(read_json(folder / "ends.json")["ends"])

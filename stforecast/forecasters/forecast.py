@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_folder, read_json, write_json
+from stforecast.files import atomic_folder
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
+from stforecast.sealed import Sealed, seal, unseal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,7 +165,7 @@ class Forecast:
                 "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
                 "districts": None if self.districts is None else self.districts.tolist(),
             }
-            write_json(temporary / "forecast.json", facts)
+            seal(temporary / "forecast.json", facts)
         return folder
 
     @staticmethod
@@ -174,24 +175,29 @@ class Forecast:
         Raises:
             ArtefactError: it is absent or damaged.
         """
-        folder = Path(folder)
-        facts = read_json(folder / "forecast.json")
-        try:
-            frame, shape = pd.read_parquet(folder / "forecast.parquet"), tuple(facts["shape"])
-            places = frame["hexagon"].to_numpy()[: shape[2] * shape[3] : shape[3]]
-            return Forecast(
-                frame["intensity"].to_numpy(np.float32).reshape(shape),
-                pd.DatetimeIndex(facts["issue_times"]),
-                places.astype(str),
-                tuple(facts["categories"]),
-                facts["step_hours"],
-                facts["time_zone"],
-                facts["model"],
-                pd.Timestamp(facts["complete_until"]),
-                tuple(facts["assumptions"]),
-                {name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
-                frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
-                None if facts["districts"] is None else np.array(facts["districts"], object),
-            )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{folder}: damaged forecast ({error}). Make it again.") from error
+        return unseal(Path(folder) / "forecast.json", "Make it again.", _read)
+
+
+def _read(sealed: Sealed) -> Forecast:
+    facts = sealed.facts
+    try:
+        frame, shape = pd.read_parquet(sealed.file("forecast.parquet")), tuple(facts["shape"])
+        places = frame["hexagon"].to_numpy()[: shape[2] * shape[3] : shape[3]]
+        return Forecast(
+            frame["intensity"].to_numpy(np.float32).reshape(shape),
+            pd.DatetimeIndex(facts["issue_times"]),
+            places.astype(str),
+            tuple(facts["categories"]),
+            facts["step_hours"],
+            facts["time_zone"],
+            facts["model"],
+            pd.Timestamp(facts["complete_until"]),
+            tuple(facts["assumptions"]),
+            {name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
+            frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
+            None if facts["districts"] is None else np.array(facts["districts"], object),
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{sealed.path.parent}: not a forecast of this version ({error}). Make it again."
+        ) from error

@@ -20,12 +20,14 @@ from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, write_text
 from stforecast.forecasters.registry import in_order, names_of
+from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
 
+@one_writer
 def backtest(stages: Stages) -> Path:
     """Fit and score every forecaster of `evaluation.forecasters` on the folds; the folder of the results."""
     options, order = stages.config.backtest, in_order(stages.config)  # a wrong name shows before the first fit
@@ -39,7 +41,10 @@ def backtest(stages: Stages) -> Path:
     made_with = {"run": run.name, "refit": options.refit, "patrol_area_km2": patrol, "issue_hours": [*hours]}
     result = Result(folder / "backtest.json", made_with, "backtest")
     runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
-    scores = result.scores(names) if all(one.has(name, stages.config) for one in runs for name in names) else None
+    scores = None
+    with stages.forgiving():
+        fitted = all(one.has(name, stages.config) for one in runs for name in names)
+        scores = result.scores(names) if fitted else None
     if scores is not None:
         stages.say(f"backtest: {result.path} is up to date")
     else:
@@ -69,11 +74,11 @@ def _fit_all(
     with tqdm(total=len(parts) * len(names), desc="backtest", unit="fit", disable=None) as bar:
         for i, (part, run) in enumerate(zip(parts, runs, strict=True)):
             for name in names:
-                if not run.has(name, stages.config):
+                if not stages.whole(run, name):
                     (run.folder.parent / "backtest.json").unlink(missing_ok=True)
                     fitted = stages.fit(run, name, cube, part, runs[0] if i and not refit else None)
                     stages.say(f"backtest: fold {i + 1} of {len(parts)}: {fitted}")
                 bar.update()
             opened = {name: run.open(name, stages.config) for name in names}
             for hour, offset in hours.items():
-                predictions(cube, part.at(offset), opened, path=partial(run.predictions, hour=hour))
+                predictions(cube, part.at(offset), opened, folder=partial(run.predictions, hour=hour), say=stages.say)

@@ -7,6 +7,7 @@ from pathlib import Path
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import EventTable
 from stforecast.features.targets import outcomes
+from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import analysis
@@ -17,6 +18,7 @@ from stforecast.reports.local import Local
 from stforecast.reports.page import check_libraries, write_page
 
 
+@one_writer
 def report(stages: Stages) -> Path:
     """Write `report/` into the folder of the run that this configuration leads to; the HTML file.
 
@@ -30,6 +32,7 @@ def report(stages: Stages) -> Path:
     return path
 
 
+@one_writer
 def analyse(stages: Stages) -> Path:
     """Write `data/<city>/analysis/`; the HTML file.
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -20,15 +22,33 @@ from stforecast.cube.recorded import hole_messages_of_events
 from stforecast.cube.store import open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
-from stforecast.events.schema import EventTable
-from stforecast.files import contents, file_fingerprint, fingerprint, read_json
+from stforecast.events.schema import AGAIN as INGEST_AGAIN
+from stforecast.events.schema import INGESTED, EventTable
+from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
 from stforecast.scoring.splits import Split
 
 Say = Callable[[str], None]
+City = TypeVar("City", bound="Preparation")
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
+SIMULATE_AGAIN = "Remove it, and the city is simulated again."
+
+
+def one_writer(
+    stage: Callable[Concatenate[City, Given], Made],
+) -> Callable[Concatenate[City, Given], Made]:
+    """A stage of a city at which one process or thread works at a time; BusyError in the others."""
+
+    @wraps(stage)
+    def locked(city: City, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+        with city.place.lock(stage.__name__):
+            return stage(city, *args, **kwargs)
+
+    return locked
 
 
 @dataclass(frozen=True)
@@ -46,18 +66,17 @@ class Preparation:
         """Bronze → silver. A table that cannot be opened is an error, unless it is to be replaced."""
         config, silver = self.config, self.place.silver
         if self._simulation_due():
-            self._simulate()
+            with self.place.lock("ingest"):
+                self._simulate()
         files = events_ingest.source_files(config, self.place.bronze)
-        result = Result(silver / "ingest.json", {"stamp": events_ingest.source_stamp(files, config)}, "ingest")
-
-        with self._forgiving(replace_damaged):
-            facts = result.read()
-            if facts is not None and pd.Timestamp.now("UTC").value // 1000 < facts.get("due", 0):
-                # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
-                found = EventTable.open(silver, whole=replace_damaged)
+        stamp = events_ingest.source_stamp(files, config)
+        with self.forgiving(replace_damaged):
+            found = EventTable.open(silver) if (silver / INGESTED).is_file() else None
+            if found and found.meta["stamp"] == stamp and pd.Timestamp.now("UTC").value // 1000 < found.meta["due"]:
                 self.say(f"ingest: {silver} is up to date")
                 return found
-        table = events_ingest.ingest(config, files, silver)
+        with self.place.lock("ingest"):
+            table = events_ingest.ingest(config, files, silver)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
@@ -65,8 +84,8 @@ class Preparation:
         return table
 
     @contextmanager
-    def _forgiving(self, replace_damaged: bool) -> Iterator[None]:
-        """Go on after a result that is damaged, where it is to be replaced."""
+    def forgiving(self, replace_damaged: bool = True) -> Iterator[None]:
+        """Go on after a result that is damaged, and is to be made again."""
         try:
             yield
         except ArtefactError as error:
@@ -82,36 +101,46 @@ class Preparation:
         assert self.config.synthetic is not None
         city = simulate(self.config.synthetic, self.config.seed)
         write_city(city, self.place.bronze)
-        self._simulation.write({"hash": file_fingerprint(self.place.bronze / "offences.csv")})
+        facts = {"hash": file_fingerprint(self.place.bronze / "offences.csv"), "stamp": self._simulation_stamp}
+        write_json(self.place.bronze / SIMULATED, facts)
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
 
     @property
-    def _simulation(self) -> Result:
-        """The simulated city in bronze, if it is the one that the configuration describes."""
-        synthetic, seed = self.config.synthetic, self.config.seed
-        stamp = fingerprint(synthetic.model_dump(mode="json"), seed) if synthetic else None
-        return Result(self.place.bronze / SIMULATED, {"stamp": stamp}, "ingest")
+    def _simulation_stamp(self) -> str:
+        return fingerprint(self.config.synthetic and self.config.synthetic.model_dump(mode="json"), self.config.seed)
+
+    def _simulation(self) -> dict[str, Any]:
+        """What is noted of the simulated city in bronze; nothing where it is not the one that is described.
+
+        Raises:
+            ArtefactError: the note is damaged.
+        """
+        path = self.place.bronze / SIMULATED
+        facts = read_json(path, SIMULATE_AGAIN) if path.is_file() else {}
+        return facts if facts.get("stamp") == self._simulation_stamp else {}
 
     def _simulation_due(self) -> bool:
         """Whether the configuration describes a simulated city that is not the one in bronze."""
         if not self.config.synthetic or self.config.source.path:
             return False
-        return not (self.place.bronze / "offences.csv").is_file() or self._simulation.read() is None
+        return not (self.place.bronze / "offences.csv").is_file() or not self._simulation()
 
     def simulated(self) -> bool:
         """Whether the record is this configuration's simulated city and nothing else."""
-        facts = None if self.config.source.path else self._simulation.read()
-        return facts is not None and [source["hash"] for source in self._events().meta["sources"]] == [facts["hash"]]
+        if not self.config.synthetic or self.config.source.path or not (facts := self._simulation()):
+            return False
+        return [source["hash"] for source in self._events().meta["sources"]] == [facts["hash"]]
 
     def build(self, replace_damaged: bool = False) -> Cube:
         """Silver → gold. A cube that cannot be opened is an error, unless it is to be replaced."""
         table, gold = self._events(), self.place.gold
-        with self._forgiving(replace_damaged):
+        with self.forgiving(replace_damaged):
             if (found := self._current_cube()) is not None:
                 self.say(f"build: {gold} is up to date")
                 return found
         cube = build_cube(table, self.config)
-        save_cube(cube, gold, self.gold_stamp())
+        with self.place.lock("build"):
+            save_cube(cube, gold, self.gold_stamp(table))
         self.say(
             f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {gold}"
@@ -137,10 +166,9 @@ class Preparation:
             )
         return table
 
-    def gold_stamp(self) -> str:
-        """A fingerprint of the events and settings that a cube is made from."""
-        config, path = self.config, self.place.silver / "ingest.json"
-        facts = read_json(path) if path.is_file() else {}
+    def gold_stamp(self, events: EventTable | None = None) -> str:
+        """A fingerprint of the events (default: those at hand) and settings that a cube is made from."""
+        config, facts = self.config, events.meta if events else read_json(self.place.silver / INGESTED, INGEST_AGAIN)
         parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
@@ -148,8 +176,7 @@ class Preparation:
         paths = [Path(config.input(name)) for name in inputs if name]
         found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
-        events = facts.get("stamp"), facts.get("due", 0)
-        return fingerprint(events, parts, period, str(config.split.train), hashes)
+        return fingerprint((facts["stamp"], facts["due"]), parts, period, str(config.split.train), hashes)
 
     def _current_cube(self) -> Cube | None:
         """The gold cube, if it is of the events and settings at hand."""

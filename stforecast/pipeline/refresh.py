@@ -1,28 +1,27 @@
 """A refresh: take in what is new, forecast from the newest run, put the grid into the store. Never trains.
 
-One at a time on a machine, held by a lock that ends with its process, whatever ends it. Until the new grid is in the
-store, whole, the service answers from the old one; a refresh that fails says so there.
+One at a time. Until the new grid is in the store, whole, the service answers from the old one; a refresh that fails
+says so there.
 """
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import Any
 
 import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.cube import Cube
+from stforecast.delivery.export import check_grid
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import usual_week
-from stforecast.errors import ArtefactError, BusyError, StforecastError
+from stforecast.errors import ArtefactError, StforecastError
 from stforecast.events.schema import EventTable
-from stforecast.files import fingerprint, read_json, sweep
+from stforecast.files import fingerprint, read_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.pipeline.preparation import Say, one_writer
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
@@ -32,6 +31,7 @@ SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibr
 """What the service tells of a scorecard."""
 
 
+@one_writer
 def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
     """The id of the grid that is current afterwards: a new one, or the one that was there where nothing is new.
 
@@ -40,8 +40,7 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
         StforecastError: as the stages say; the store keeps the reason.
     """
     now = now or pd.Timestamp.now("UTC")
-    lock = alone(stages.place.store.with_name("refresh.lock"))
-    with lock, closing(Store(database(stages.config), stages.config.city)) as store:
+    with closing(Store(database(stages.config), stages.config.city)) as store:
         try:
             store.note(attempted=now)
             return _refresh(stages, store, now)
@@ -51,42 +50,34 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
             raise
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`; BusyError where another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{path}: another refresh is at work. Nothing was done; it will be finished.") from None
-        yield
-
-
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
-    sweep(stages.place.grids)
     run = Run(stages.place.latest())
-    sweep(run.folder / "state")
     table = stages.ingest(replace_damaged=True)
     cube = stages.newest(run)
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
     trained = (run.folder / "run.json").stat().st_mtime_ns
-    made_from = fingerprint(stages.gold_stamp(), run.name, trained, str(issue_time))
-    if (current := store.state().current) is not None:
-        with suppress(ArtefactError):  # a damaged grid is replaced
-            if store.open(current).facts.get("made_from") == made_from:
-                store.note(succeeded=now, error=None)
-                stages.say(f"refresh: nothing is new since grid {current}")
-                return current
-    fitted = run.open(run.facts()["forecasters"][0], stages.config)
-    (grid,) = stages.grids(run, fitted, cube, [issue_time])
-    climatology = run.climatology(cube, stages.config)
-    usual = usual_week(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
-    facts = {"made_from": made_from, "record": record_facts(table, cube), "run": run_facts(run, fitted)}
-    made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
-    stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
-    for old in store.retire(issue_time - pd.Timedelta(days=stages.config.service.keep_days)):
-        shutil.rmtree(stages.place.grid(old), ignore_errors=True)
+    made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time))
+    with stages.place.lock("forecast"):
+        if (current := store.state().current) is not None:
+            with suppress(ArtefactError):  # a damaged grid is replaced
+                check_grid(stages.place.grid(issue_time))
+                if store.open(current).facts.get("made_from") == made_from:
+                    store.note(succeeded=now, error=None)
+                    stages.say(f"refresh: nothing is new since grid {current}")
+                    return current
+        fitted = run.open(run.facts()["forecasters"][0], stages.config)
+        (grid,) = stages.grids(run, fitted, cube, [issue_time])
+        climatology = run.climatology(cube, stages.config)
+        usual = usual_week(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
+        facts = {
+            "made_from": made_from,
+            "record": record_facts(table, cube),
+            "run": run_facts(run, fitted, stages.say),
+        }
+        made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
+        stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
+        for old in store.retire(issue_time - pd.Timedelta(days=stages.config.service.keep_days)):
+            shutil.rmtree(stages.place.grid(old), ignore_errors=True)
     return made
 
 
@@ -107,13 +98,13 @@ def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
     }
 
 
-def run_facts(run: Run, fitted: Forecaster) -> dict[str, Any]:
+def run_facts(run: Run, fitted: Forecaster, say: Say) -> dict[str, Any]:
     """What the service tells of the run behind a grid: its slices, calibration and scores."""
-    facts = run.facts()
+    facts, path, card = run.facts(), run.folder / "scorecard.json", None
     try:
-        card = read_json(run.folder / "scorecard.json")
-    except ArtefactError:
-        card = None  # not evaluated yet
+        card = read_json(path, "Run `stforecast evaluate` again.") if path.is_file() else None
+    except ArtefactError as error:
+        say(f"refresh: without scores: {error}")
     return {
         "name": run.name,
         "forecaster": fitted.name,

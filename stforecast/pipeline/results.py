@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stforecast.errors import ArtefactError
 from stforecast.files import read_json, write_json
 
 
@@ -23,15 +22,12 @@ class Result:
         """What the file says; None where it is absent, or of other inputs or settings.
 
         Raises:
-            ArtefactError: it is damaged.
+            ArtefactError: it is damaged, or of an older version.
         """
         if not self.path.is_file():
             return None
-        try:
-            facts = read_json(self.path)
-        except ArtefactError as error:
-            raise ArtefactError(f"{self.path}: damaged, not JSON. Run `stforecast {self.stage}` again.") from error
-        return facts if isinstance(facts, dict) and facts.items() >= self.made_with.items() else None
+        facts = read_json(self.path, f"Run `stforecast {self.stage}` again.")
+        return facts if facts.items() >= self.made_with.items() else None
 
     def scores(self, forecasters: Sequence[str] | None = None) -> dict[str, Any] | None:
         """The scores in the file; None also where they are of other forecasters, or of an older version."""

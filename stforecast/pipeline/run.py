@@ -6,7 +6,7 @@ run.json           hexagons, categories, weather channels, slices as instants, f
                    and calibration.json, fitted on the validation slice: calibration, spreads of counts, thresholds
 state/             what forecasters carry at their newest issues, so that a forecast need not replay the record; may be
                    removed at any time
-predictions/       calibrated forecasts of the test slice, <forecaster>/<hour of issue>.npy
+predictions/       calibrated forecasts of the test slice, <forecaster>/<hour of issue>/
 scorecard.json     the comparison on the test slice
 backtest/…         a rolling origin, one folder for every way to cut it: backtest.json, table.csv, table.md, curves.png,
                    and fold_1/ … with the files of a run
@@ -25,14 +25,15 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
-from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import CALIBRATION, Forecaster
+from stforecast.files import read_json
+from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
+from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA = 5
+SCHEMA = 6
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
 FACTS |= {"forecasters", "categories", "weather", "future"}
@@ -54,6 +55,11 @@ class Run:
         """Whether every forecaster was fitted and calibrated."""
         return (self.folder / "run.json").is_file()
 
+    @property
+    def config(self) -> Path:
+        """The configuration that it came from."""
+        return self.folder / "config.yaml"
+
     def place(self, forecaster: str) -> Path:
         """Where a forecaster keeps its files."""
         return self.folder / forecaster
@@ -63,8 +69,8 @@ class Run:
         return self.folder / "backtest" / f"{folds}x{test_days}{'' if refit else '-carried'}"
 
     def predictions(self, forecaster: str, hour: int) -> Path:
-        """Calibrated λ of the test slice, issued at a UTC hour: float32 [m k n c]."""
-        return self.folder / "predictions" / forecaster / f"{hour:02d}.npy"
+        """The folder of the calibrated forecasts of the test slice that are issued at a UTC hour."""
+        return self.folder / "predictions" / forecaster / f"{hour:02d}"
 
     def states(self, say: Callable[[str], None]) -> StateCache:
         """What forecasters carry at their newest issues."""
@@ -79,9 +85,9 @@ class Run:
         if not self.finished:
             raise ArtefactError(f"{self.folder}: training has not finished. Run `stforecast train` to go on with it.")
         path = self.folder / "run.json"
-        facts = read_json(path)
-        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not facts.keys() >= FACTS:
-            raise ArtefactError(f"{path}: damaged, or of another version. Run `stforecast train --fresh`.")
+        facts = read_json(path, AGAIN)
+        if facts.get("schema") != SCHEMA or not facts.keys() >= FACTS:
+            raise ArtefactError(f"{path}: of another version. {AGAIN}")
         return facts
 
     def create(self, forecaster: str, config: Config, **more: Any) -> Forecaster:
@@ -91,12 +97,18 @@ class Run:
     def _parts(self, forecaster: str, config: Config) -> dict[str, Forecaster]:
         return {part: self.open(part, config) for part in kind_of(forecaster, config).needs(config)}
 
-    def has(self, forecaster: str, config: Config) -> bool:
-        """Whether a forecaster was fitted and calibrated in this run, from the parts that the configuration names."""
+    def has(self, forecaster: str, config: Config, whole: bool = False) -> bool:
+        """Whether a forecaster was fitted and calibrated in this run, from the parts that the configuration names.
+
+        Raises:
+            ArtefactError: its calibration is damaged or, where it is asked whether it is `whole`, another of its files.
+        """
         path = self.place(forecaster) / CALIBRATION
         if not path.is_file():
             return False
-        return read_json(path).get("parts", []) == [*kind_of(forecaster, config).needs(config)]
+        if whole:
+            unseal(path, AGAIN, Sealed.check)
+        return read_json(path, AGAIN)["parts"] == [*kind_of(forecaster, config).needs(config)]
 
     def forget(self, forecaster: str) -> None:
         """Remove what rests on the fit of a forecaster that is fitted anew: predictions, and scores of all."""
@@ -130,7 +142,7 @@ class Run:
         self, cube: Cube, split: Split, forecasters: list[str], made_from: str, offences: dict[str, list[str]]
     ) -> None:
         """Write `run.json`; `offences` are those that each category asks for."""
-        write_json(
+        seal(
             self.folder / "run.json",
             {
                 "schema": SCHEMA,
@@ -147,6 +159,7 @@ class Run:
                 "future": list(cube.future.names),
                 "hexagons": cube.cells.tolist(),
             },
+            [self.config],
         )
 
     def train_until(self) -> pd.Timestamp:

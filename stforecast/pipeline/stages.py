@@ -16,16 +16,16 @@ from tqdm import tqdm
 from stforecast.config import Config, dump, load
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
-from stforecast.delivery.export import open_grid, write_grid
+from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.sources import offences_of, resolve
-from stforecast.files import fingerprint, write_text
+from stforecast.files import fingerprint, standing, write_text
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.registry import create_forecaster, in_order, names_of
-from stforecast.pipeline.preparation import Preparation
+from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
 from stforecast.pipeline.sentences import assumptions
@@ -74,6 +74,7 @@ class Stages(Preparation):
         root = f"root={self.config.root}"
         return [Stages(load(path, [root]), self.say) for path in self.config.training.cities]
 
+    @one_writer
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
         names, cube, run = [*names_of(self.config)], self.cube(), self.run()
@@ -83,22 +84,34 @@ class Stages(Preparation):
             create_forecaster(name, self.config)  # what cannot be made here shows before anything is written
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
-        if run.finished and run.facts()["forecasters"] == names and all(run.has(name, self.config) for name in names):
+        whole = {name: self.whole(run, name) for name in order}
+        with self.forgiving():
+            finished = run.finished and run.facts()["forecasters"] == names
+        if finished and all(whole.values()):
             self.say(f"train: {run.folder} is finished")
             self.place.set_latest(run.name)
             return run
         run.folder.mkdir(parents=True, exist_ok=True)
-        write_text(run.folder / "config.yaml", dump(self.config))
+        if not run.config.is_file():
+            write_text(run.config, dump(self.config))
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
-            if run.has(name, self.config):
+            if whole[name]:
                 self.say(f"train: {name} is fitted")
             else:
                 self.say(f"train: {self.fit(run, name, cube, split)}")
+        write_text(run.config, dump(self.config))
         run.finish(cube, split, names, self.gold_stamp(), self._offences())
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
 
+    def whole(self, run: Run, name: str) -> bool:
+        """Whether a forecaster is fitted in a run and its files are whole."""
+        with self.forgiving():
+            return run.has(name, self.config, whole=True)
+        return False
+
+    @one_writer
     def evaluate(self) -> Scorecard:
         """Score the run's forecasters on the test slice."""
         from stforecast.evaluation.scorecard import Scorecard, score
@@ -108,7 +121,9 @@ class Stages(Preparation):
         names, split = [*names_of(self.config)], self.split(cube)
         area = self.config.evaluation.patrol_area_km2
         result = Result(run.folder / "scorecard.json", {"patrol_area_km2": area, "run": run.name}, "evaluate")
-        values = result.scores(names) if all(run.has(name, self.config) for name in names) else None
+        values = None
+        with self.forgiving():
+            values = result.scores(names) if all(run.has(name, self.config) for name in names) else None
         if values is not None:
             self.say(f"evaluate: {result.path} is up to date")
         else:
@@ -125,7 +140,7 @@ class Stages(Preparation):
         from stforecast.evaluation.predictions import predictions
 
         hour, fitted = int(cube.time_of(split.first).hour), {name: run.open(name, self.config) for name in names}
-        return predictions(cube, split, fitted, path=lambda name: run.predictions(name, hour))
+        return predictions(cube, split, fitted, folder=lambda name: run.predictions(name, hour), say=self.say)
 
     def oracle(self, cube: Cube, split: Split) -> np.ndarray | None:
         """What nothing can beat, where the record is a simulated city's and nothing else."""
@@ -137,6 +152,7 @@ class Stages(Preparation):
             return None
         return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, scored(cube, split, "test"))
 
+    @one_writer
     def forecast(self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None) -> list[Path]:
         """Write the grid of each issue time (default: the end of the record) from the newest run; their folders."""
         run = Run(self.place.latest())
@@ -168,9 +184,9 @@ class Stages(Preparation):
     def map(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
         """Draw the map of the newest written grid, or of that of an issue time, with what was reported in its hours."""
         folder = self.place.grid(issue_time) if issue_time is not None else self.place.newest_grid()
-        if not folder.is_dir():
+        if not standing(folder):
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
-        grid, path = open_grid(folder), output or folder / "map.html"
+        grid, path = open_grid(folder), output or folder / MAP
         write_map(view_of(grid, self.config.city, self._reported(grid)), path)
         self.say(f"map: wrote {path}")
         return path

@@ -111,8 +111,8 @@ def test_cities_in_one_database_do_not_meet(url) -> None:
 
 def test_a_put_that_fails_leaves_the_old_grid(store, monkeypatch) -> None:
     number = store.put(grid(), usual(grid()), FACTS, NOW)
-    twice = module._rows(grid(), 1)
-    monkeypatch.setattr(module, "_rows", lambda found, grid_id: [r | {"grid_id": grid_id} for r in (*twice, twice[0])])
+    twice = module._rows(grid())
+    monkeypatch.setattr(module, "_rows", lambda found: [*twice, twice[0]])
     with pytest.raises(ArtefactError):
         store.put(grid(issued=ISSUED + DAY), usual(grid()), FACTS, NOW)
     assert store.state().current == number
@@ -187,7 +187,7 @@ def test_a_store_of_another_version_is_refused(tmp_path, damage) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(damage)
     connection.close()
-    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 1.*stforecast refresh"):
+    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 2.*stforecast refresh"):
         Store(f"sqlite:///{path}", "denver")
 
 

@@ -13,7 +13,7 @@ from stforecast.cube import Cube
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.evaluation.differences import Sample
-from stforecast.evaluation.predictions import predictions
+from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.scorecard import Scorecard, evaluate, score
 from stforecast.features.delay import windows
 from stforecast.features.targets import known_share, outcomes, scored
@@ -161,7 +161,7 @@ def test_a_run_keeps_what_was_fitted_and_says_so_where_an_older_one_did_not(
     assert found.forecast(cube, split.issues("test")[:1]).spreads == fitted.fitted.spreads
     path = tmp_path / "rolling_climatology" / "calibration.json"
     write_json(path, {key: value for key, value in read_json(path).items() if key != "spreads"})
-    with pytest.raises(ArtefactError, match=r"damaged.*stforecast train"):
+    with pytest.raises(ArtefactError, match=r"another version.*stforecast train"):
         run.open("rolling_climatology", CONFIG)
 
 
@@ -195,14 +195,22 @@ def test_what_is_kept_is_not_forecast_again(cube: Cube, split: Split, tmp_path: 
             return super().intensity(cube, issues)
 
     one = {"hand": Counted(truth()).fit(cube, split)}
-    path, before = (lambda name: tmp_path / f"{name}.npy"), Counted.asked
-    found = [predictions(cube, split, one, path=path)["hand"] for _ in range(2)]
+    before, said = Counted.asked, []
+
+    def found_or_made() -> np.ndarray:
+        return predictions(cube, split, one, folder=lambda name: tmp_path / name, say=said.append)["hand"]
+
+    found = [found_or_made() for _ in range(2)]
     assert Counted.asked == before + 1
     np.testing.assert_array_equal(*found)
     np.testing.assert_array_equal(found[0], one["hand"].forecast(cube, scored(cube, split, "test")).intensity)
-    (tmp_path / "hand.npy").write_bytes(b"damaged")
-    with pytest.raises(ArtefactError, match=r"hand\.npy: damaged"):
-        predictions(cube, split, one, path=path)
+    values = (tmp_path / "hand/intensity.npy").read_bytes()
+    (tmp_path / "hand/intensity.npy").write_bytes(values[:-1] + bytes([values[-1] ^ 64]))
+    with pytest.raises(ArtefactError, match=r"intensity\.npy: damaged"):
+        kept_predictions(tmp_path / "hand")
+    np.testing.assert_array_equal(found_or_made(), found[0])
+    assert Counted.asked == before + 2
+    assert [line[:16] for line in said] == ["making it again:"]
 
 
 def test_the_frames_of_a_scorecard(result: Scorecard, card: dict) -> None:

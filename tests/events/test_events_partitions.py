@@ -106,7 +106,7 @@ def day(number, *more):
 
 def test_only_new_and_changed_files_are_read(tmp_path, seen):
     one, two, three = (write(tmp_path / f"{n}.csv", day(n)) for n in (1, 2, 3))
-    parts = tmp_path / "data/town/silver/parts"
+    parts = tmp_path / "data/town/parts"
     assert taken_in(tmp_path, [one, two], seen) == (2, ["1.csv", "2.csv"])
     assert taken_in(tmp_path, [one, two, three], seen) == (3, ["3.csv"])
     assert taken_in(tmp_path, [three, one], seen) == (2, [])
@@ -148,11 +148,12 @@ def test_the_table_is_made_again_when_what_was_to_come_has_come(tmp_path):
 
 
 def test_a_cube_follows_the_content_of_what_it_reads(tmp_path):
-    districts, path = tmp_path / "districts.gdb", write(tmp_path / "1.csv", day(1))
+    districts, path = tmp_path / "districts.gdb", write(tmp_path / "1.csv", [GOOD, FIGHT])
     districts.mkdir()
     (districts / "a.gdbtable").write_bytes(b"one")
     settings = {"source": {**SOURCE, "path": str(path)}, "grid": {"districts": str(districts)}}
     stages = Preparation(parse({"city": "town", "root": str(tmp_path), **settings}, "test"), print)
+    stages.ingest()
     before = stages.gold_stamp()
     os.utime(districts / "a.gdbtable", ns=(1, 1))
     assert stages.gold_stamp() == before
@@ -162,15 +163,11 @@ def test_a_cube_follows_the_content_of_what_it_reads(tmp_path):
 
 def test_what_a_killed_ingest_left_is_removed(tmp_path):
     place = tmp_path / "data/town"
-    names = [".parts-old", ".parts-new", "silver/.77.events.parquet", ".keep"]
-    for name in names:
-        path = place / name
-        (path if "parts-" in name else path.parent).mkdir(parents=True, exist_ok=True)
-        (path / "events.arrow" if path.is_dir() else path).write_bytes(b"x")
-        if name != ".parts-new":
-            os.utime(path, ns=(1, 1))
+    for name in (".unfinished-1-parts", ".unfinished-2-silver", ".keep"):
+        (place / name).mkdir(parents=True)
+        (place / name / "events.arrow").write_bytes(b"x")
     ingest(settings_of(tmp_path, [write(tmp_path / "1.csv", [GOOD, FIGHT])]), now=NOW)
-    assert [(place / name).exists() for name in names] == [False, True, False, True]
+    assert sorted(path.name for path in place.iterdir()) == [".keep", "hashes.json", "parts", "silver"]
 
 
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
@@ -180,4 +177,4 @@ def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
     with pytest.raises(DataError, match="refused"):
         taken_in(tmp_path, [one, bad], seen, max_rejects=0.01)
     assert taken_in(tmp_path, [one], seen) == (2, [])
-    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "silver"]
+    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "parts", "silver"]

@@ -18,7 +18,8 @@ from stforecast.cli import main
 from stforecast.config import parse
 from stforecast.cube import Cube
 from stforecast.delivery.figures import backtest_figure
-from stforecast.errors import ArtefactError, ConfigError
+from stforecast.errors import ConfigError
+from stforecast.evaluation.predictions import kept_predictions
 from stforecast.evaluation.rolling import folds
 from stforecast.pipeline import backtesting
 from stforecast.pipeline.backtesting import backtest
@@ -53,7 +54,7 @@ class City(Stages):
         folder = self.backtest()
         paths = [
             path
-            for kind in ("*/calibration.json", "predictions/*/*", "*/ends.json")
+            for kind in ("*/calibration.json", "predictions/*/*/intensity.npy", "*/ends.json")
             for path in folder.glob(f"*/{kind}")
         ]
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
@@ -143,7 +144,9 @@ def test_carried_fits_know_no_more_and_later_calibrations_end_with_their_validat
 def test_a_forecast_changes_with_what_is_known_before_it_alone(tmp_path: Path, cube: Cube, whole: City) -> None:
     issue = int(folds(whole.split(cube), 2, None)[0].issues("test")[3])
     one, other = whole.kept(), city(tmp_path, with_another_future(cube, issue)).kept()
-    first, second = (np.load(io.BytesIO(k["fold_1/predictions/rolling_climatology/07.npy"])) for k in (one, other))
+    first, second = (
+        np.load(io.BytesIO(k["fold_1/predictions/rolling_climatology/07/intensity.npy"])) for k in (one, other)
+    )
     np.testing.assert_array_equal(first[:4], second[:4])
     assert (first[4:] != second[4:]).any()
 
@@ -195,16 +198,21 @@ def test_a_second_backtest_does_only_what_is_left(tmp_path: Path, cube: Cube, mo
     assert [*again["forecasters"]["hexagon_mean"]["by_issue_hour"]] == ["7", "15"]
 
 
-def test_a_damaged_forecast_is_named(tmp_path: Path, cube: Cube) -> None:
+def test_damaged_forecasts_and_fits_are_named_and_made_again(
+    tmp_path: Path, cube: Cube, capsys: pytest.CaptureFixture[str]
+) -> None:
     stages = city(tmp_path, cube)
-    folder = stages.backtest()
-    path = folder / "fold_2" / "predictions" / "hexagon_mean" / "07.npy"
-    path.write_bytes(path.read_bytes()[:400])
+    folder, before, result = stages.backtest(), stages.kept(), stages.result()
+    for name in ("predictions/hexagon_mean/07/intensity.npy", "rolling_climatology/ends.json"):
+        path = folder / "fold_2" / name
+        path.write_bytes(path.read_bytes()[:-9] + b"123456789")
     (folder / "backtest.json").unlink()
-    with pytest.raises(ArtefactError, match=r"fold_2/predictions/hexagon_mean/07\.npy: damaged"):
-        stages.backtest()
-    path.unlink()
-    assert stages.backtest() == folder
+    assert stages.result() == result
+    assert stages.kept() == before
+    said = capsys.readouterr().out
+    assert said.count("making it again") == 2
+    assert "intensity.npy: damaged" in said
+    assert "ends.json: damaged" in said
 
 
 def test_any_hour_of_issue_is_what_the_forecaster_says_then(tmp_path: Path, cube: Cube) -> None:
@@ -215,7 +223,7 @@ def test_any_hour_of_issue_is_what_the_forecaster_says_then(tmp_path: Path, cube
         run = Run(folder / f"fold_{i + 1}")
         fitted = run.open("rolling_climatology", stages.config)
         for hour in hours:
-            kept = np.load(run.predictions("rolling_climatology", hour))
+            kept = kept_predictions(run.predictions("rolling_climatology", hour))
             first = next(s for s in range(part.test_start, part.steps) if cube.time_of(s).hour == hour)
             issues = np.arange(first, part.steps - 23, 24)
             np.testing.assert_array_equal(kept, fitted.forecast(cube, issues).intensity)
@@ -228,13 +236,13 @@ def test_a_carried_fit_is_the_first_folds_with_a_calibration_of_its_own(
     carried, anew = stages.kept(), whole.kept()
     parts = folds(stages.split(cube), 2, None)
     for kept, last in ((carried, parts[0]), (anew, parts[1])):
-        assert json.loads(kept["fold_2/hexagon_mean/ends.json"]) == [last.train_end, last.validation_end]
+        assert json.loads(kept["fold_2/hexagon_mean/ends.json"])["ends"] == [last.train_end, last.validation_end]
     assert carried["fold_1/gcrn/calibration.json"] != carried["fold_2/gcrn/calibration.json"]
     one, two = (Run(stages.backtest() / f"fold_{i}").open("gcrn", stages.config) for i in (1, 2))
     first, second = (each.raw(cube, parts[1].issues("test")) for each in (one, two))
     np.testing.assert_array_equal(first, second)
     for name in (*NAMES, "gcrn"):
-        path = f"predictions/{name}/07.npy"
+        path = f"predictions/{name}/07/intensity.npy"
         assert carried[f"fold_1/{path}"] == anew[f"fold_1/{path}"]
         assert carried[f"fold_2/{path}"] != anew[f"fold_2/{path}"]
 

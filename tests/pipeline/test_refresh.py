@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
-import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +24,7 @@ from stforecast.config.workspace import database
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError, BusyError, DataError
-from stforecast.pipeline.refresh import alone, refresh
+from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
@@ -82,6 +82,16 @@ def add_reports(root: Path, day: str, count: int = 30) -> None:
     with (root / "data/quickstart/bronze/offences.csv").open("a", encoding="utf-8") as file:
         for i in range(count):
             file.write(f"N{day}{i},assault,{day} {i % 24:02d}:10:00,{day} {i % 24:02d}:40:00,39.0,-102.5\n")
+
+
+@contextlib.contextmanager
+def held(root: Path, stage: str) -> Iterator[None]:
+    """The lock of a stage, as another process holds it."""
+    path = root / f"data/quickstart/locks/{stage}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def fingerprints(folder: Path) -> dict[str, int]:
@@ -194,9 +204,7 @@ def test_a_defect_is_recorded_by_name_alone(stages, store, monkeypatch) -> None:
 
 def test_old_grids_go_with_their_folders(root, store) -> None:
     stages = Stages(config_of(root, "service.keep_days=1"), lambda _: None)
-    half_written = stages.place.grid(END).parent / ".123.20220710T070000Z"
-    half_written.mkdir(parents=True)
-    os.utime(half_written, (time.time() - 86400,) * 2)
+    stages.place.grid(END).with_name(".unfinished-1-20220710T070000Z").mkdir(parents=True)
     hours = [END + pd.Timedelta(hours=h) for h in (1, 30)]
     for now in hours:
         refresh(stages, now)
@@ -205,19 +213,50 @@ def test_old_grids_go_with_their_folders(root, store) -> None:
 
 
 def test_a_second_refresh_leaves_at_once(root, stages) -> None:
-    lock = stages.place.store.with_name("refresh.lock")
-    with alone(lock), pytest.raises(BusyError, match="another refresh"):
-        refresh(stages, LATER)
     error = io.StringIO()
-    with alone(lock), contextlib.redirect_stderr(error), pytest.raises(SystemExit) as left:
-        main(["refresh", "configs/quickstart.yaml", f"root={root}", *SMALL])
+    with held(root, "refresh"):
+        with pytest.raises(BusyError, match="another process is at work"):
+            refresh(stages, LATER)
+        with contextlib.redirect_stderr(error), pytest.raises(SystemExit) as left:
+            main(["refresh", "configs/quickstart.yaml", f"root={root}", *SMALL])
     assert left.value.code == 6
-    assert "another refresh is at work" in error.getvalue()
+    assert "is at work. Nothing was done here" in error.getvalue()
+
+
+@pytest.mark.parametrize("stage", ["ingest", "build", "train", "evaluate", "backtest", "forecast", "report", "analyse"])
+def test_a_stage_that_another_process_is_at_leaves_at_once_and_changes_nothing(root, stages, stage) -> None:
+    if stage in ("ingest", "build"):
+        shutil.rmtree(stages.place.silver if stage == "ingest" else stages.place.gold)
+    before = results(root)
+    error = io.StringIO()
+    with held(root, stage), contextlib.redirect_stderr(error), pytest.raises(SystemExit) as left:
+        main([stage, "configs/quickstart.yaml", f"root={root}", *SMALL])
+    assert left.value.code == 6
+    assert f"{stage}.lock" in error.getvalue()
+    assert results(root) == before
+
+
+def results(root: Path) -> dict[str, int]:
+    return {path: when for path, when in fingerprints(root).items() if not path.endswith(".lock")}
+
+
+def test_a_refresh_looks_whether_its_grid_is_there(stages, store) -> None:
+    number = refresh(stages, LATER)
+    grid = stages.place.newest_grid()
+    whole = {path.name: path.read_bytes() for path in grid.iterdir()}
+    (grid / "risk.csv").write_bytes(whole["risk.csv"][:-1])
+    assert refresh(stages, LATER) > number
+    assert {path.name: path.read_bytes() for path in grid.iterdir()} == whole
+    shutil.rmtree(grid)
+    refresh(stages, LATER)
+    assert {path.name: path.read_bytes() for path in grid.iterdir()} == whole
+    number = store.state().current
+    assert refresh(stages, LATER) == number
 
 
 def test_a_killed_refresh_holds_no_lock(root, stages, store) -> None:
     command = [sys.executable, "-m", "stforecast", "refresh", "configs/quickstart.yaml", f"root={root}", *SMALL]
-    lock = stages.place.store.with_name("refresh.lock")
+    lock = root / "data/quickstart/locks/refresh.lock"
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not lock.exists():
         time.sleep(0.02)
