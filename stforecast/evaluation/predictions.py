@@ -66,6 +66,6 @@ def kept_predictions(path: Path) -> np.ndarray:
         ArtefactError: it is damaged.
     """
     try:
-        return np.load(path, mmap_mode="r")
+        return np.lib.format.open_memmap(path, mode="r")  # an array or nothing: no archive, no objects
     except (OSError, ValueError, EOFError) as error:
         raise ArtefactError(f"{path}: damaged ({error}). Remove it and run the stage again.") from error
