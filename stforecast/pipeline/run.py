@@ -32,7 +32,7 @@ from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
 
-SCHEMA = 5
+SCHEMA = 6
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
 FACTS |= {"forecasters", "categories", "weather", "future"}
