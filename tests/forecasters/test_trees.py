@@ -1,15 +1,19 @@
 """Tree ensembles: the factor on climatology, balanced classes and the way back, and what every adapter must do."""
 
+import io
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
 from small_cities import another_future, city, half_late, settings, split_of
 
 from stforecast.cube import Cube
@@ -284,6 +288,18 @@ def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_p
     assert len(np.unique(found)) > 1000
     raw = models[0].predict(every) if one.odds is None else models[0].predict_proba(every)[:, 1]
     np.testing.assert_array_equal(opened.predicted(every, other), raw)
+
+
+@pytest.mark.parametrize("name", ["hist_gradient_boosting", "balanced_random_forest"])
+def test_a_file_of_another_estimator_is_refused(name: str) -> None:
+    for other in (LinearRegression(), [1, 2]):
+        with pytest.raises(ValueError, match=rf"holds a {type(other).__name__}, not a "):
+            tree(name).unpack(skops.io.dumps(other), classes=True)
+    bomb = zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_DEFLATED)
+    with bomb:
+        bomb.writestr("schema.json", bytes(10**7))
+    with pytest.raises(ValueError, match="claim to hold 10,000,000"):
+        tree(name).unpack(buffer.getvalue(), classes=True)
 
 
 @pytest.mark.parametrize(("name", "library"), [("lightgbm", "lightgbm"), ("balanced_random_forest", "imblearn")])
