@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stforecast.config import Config
@@ -151,7 +151,7 @@ class GCRN(LearnedForecaster):
             self.fits = []
             for i, seed in enumerate(self.seeds):
                 path = folder / f"seed-{i}.safetensors"
-                weights = load(path.read_bytes())
+                weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
                 self.fits.append(trained_of({**settings, "seed": seed}, weights).to(self.device))
             self.scales = Scales.from_dict(self.settings["scales"])
         except Exception as error:  # whatever torch and safetensors raise at a damaged file

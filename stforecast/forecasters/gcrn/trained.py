@@ -82,6 +82,7 @@ def trained_of(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> Train
         raise ValueError("its edges lead out of the graph")
     network = network_of(settings)
     network.load_state_dict(own)
+    edges = edges.clone()  # they may be mapped from a file
     return Trained(settings, edges, network, Graph(settings["model"]["conv"], edges, n))
 
 
