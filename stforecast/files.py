@@ -16,8 +16,10 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from stforecast.errors import ArtefactError
 
@@ -164,6 +166,30 @@ def read_json(path: Path, again: str = "Run the stage that writes it again.") ->
 
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def check_archive(archive: Path | BytesIO, ratio: int = 100) -> None:
+    """Look whether a zip archive of ours is what was written, before anything of it is taken for a size or a value.
+
+    Args:
+        archive: the file, or its content.
+        ratio: how many times its own size it may claim to unpack to.
+
+    Raises:
+        ValueError: a checksum differs, or the archive claims to hold more.
+        BadZipFile: it is not a zip archive.
+    """
+    size = archive.stat().st_size if isinstance(archive, Path) else len(archive.getbuffer())
+    with ZipFile(archive) as opened:
+        if (claimed := sum(member.file_size for member in opened.infolist())) > ratio * size:
+            raise ValueError(f"{size:,} bytes claim to hold {claimed:,}")
+        if broken := opened.testzip():
+            raise ValueError(f"{broken} is not what was written")
+
+
+def in_brief(error: Exception) -> str:
+    """What an error of a library says, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def fingerprint(*parts: Any) -> str:

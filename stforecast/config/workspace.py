@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -59,9 +60,11 @@ class Workspace:
         pointer = self.runs / "latest"
         if not pointer.is_file():
             raise ArtefactError(f"{pointer}: no finished run of {self.city}. Run `stforecast train` first.")
-        folder = self.runs / pointer.read_text(encoding="utf-8").strip()
-        if not folder.is_dir():
-            raise ArtefactError(f"{pointer}: names {folder.name}, which does not exist. Run `stforecast train` again.")
+        name = pointer.read_bytes()[:100].decode(errors="replace").strip()
+        folder = self.runs / name
+        plain = re.fullmatch(r"\w[\w.-]*", name) and not folder.is_symlink()  # nothing that leads out of the folder
+        if not plain or not folder.is_dir():
+            raise ArtefactError(f"{pointer}: {name!r} is no run in this folder. Run `stforecast train` again.")
         return folder
 
     def set_latest(self, name: str) -> None:

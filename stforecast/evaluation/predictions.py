@@ -15,7 +15,7 @@ from stforecast.files import atomic_folder
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import steps_needed
 from stforecast.scoring.splits import Slice, Split
-from stforecast.sealed import seal, unseal
+from stforecast.sealed import Sealed, seal, unseal
 
 
 def predictions(
@@ -72,7 +72,12 @@ def kept_predictions(folder: Path) -> np.ndarray:
     Raises:
         ArtefactError: it is damaged.
     """
-    again = "Remove the folder and run it again."
-    return unseal(
-        folder / "predictions.json", again, lambda sealed: np.load(sealed.file("intensity.npy"), mmap_mode="r")
-    )
+    return unseal(folder / "predictions.json", "Remove the folder and run it again.", _intensity)
+
+
+def _intensity(sealed: Sealed) -> np.ndarray:
+    path = sealed.file("intensity.npy")
+    try:
+        return np.lib.format.open_memmap(path, mode="r")  # an array or nothing: no archive, no objects
+    except (OSError, ValueError, EOFError) as error:
+        raise ArtefactError(f"{path}: no array ({error}). {sealed.again}") from error

@@ -89,7 +89,7 @@ class Forecaster(ABC):
         """λ as float32 [m k n c] at the issue steps `issues` [m], from `cube.as_known` at each; not calibrated."""
 
     def save_fit(self, folder: Path) -> None:  # noqa: B027
-        """Write what `load_fit` needs into `folder`."""
+        """Write what `load_fit` needs into `folder`, as JSON, arrays or tables: nothing that can hold code."""
 
     def load_fit(self, folder: Path) -> None:  # noqa: B027
         """Take up what `save_fit` wrote."""
@@ -242,4 +242,4 @@ class WithoutParameters(Forecaster):
         write_json(folder / "ends.json", {"ends": self.ends})
 
     def load_fit(self, folder: Path) -> None:
-        self.ends = tuple(read_json(folder / "ends.json")["ends"])
+        self.ends = tuple(read_json(folder / "ends.json", AGAIN)["ends"])

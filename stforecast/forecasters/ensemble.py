@@ -18,7 +18,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
 from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.calibrated import fit_validation
 from stforecast.forecasters.recalibration import steps_needed
 from stforecast.scoring.intensity import FLOOR
@@ -71,7 +71,7 @@ class Ensemble(Forecaster):
         write_json(folder / "pool.json", {"level": self.level, "weights": weights})
 
     def load_fit(self, folder: Path) -> None:
-        kept = read_json(folder / "pool.json")
+        kept = read_json(folder / "pool.json", AGAIN)
         try:
             weights: Mapping[str, float] = kept["weights"]
             self.level, parts = float(kept["level"]), tuple(weights)

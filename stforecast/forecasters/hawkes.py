@@ -33,7 +33,7 @@ from stforecast.features.delay import MATURE_DAYS, arrived, settled_until
 from stforecast.features.graph import Neighbours
 from stforecast.features.stream import EventStream, day_steps
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import beyond_of, by_phase
 from stforecast.scoring.splits import Split
 
@@ -157,7 +157,7 @@ class Hawkes(Forecaster):
         write_json(folder / "hawkes.json", values)
 
     def load_fit(self, folder: Path) -> None:
-        values = read_json(folder / "hawkes.json")
+        values = read_json(folder / "hawkes.json", AGAIN)
         self.weights, self.train_end = np.array(values["weights"]), values["train_end"]
 
 

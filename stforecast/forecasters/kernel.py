@@ -28,7 +28,7 @@ from stforecast.features.decayed import sums_at
 from stforecast.features.delay import settled_until
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.scoring.splits import Split
 
@@ -77,7 +77,7 @@ class Kernel(Forecaster):
 
     def load_fit(self, folder: Path) -> None:
         self.city.load_fit(folder)
-        values = read_json(folder / "kernel.json")
+        values = read_json(folder / "kernel.json", AGAIN)
         self.half_lives, self.bandwidths = values["half_lives"], values["bandwidths"]
 
 

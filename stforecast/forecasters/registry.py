@@ -126,5 +126,18 @@ def create_forecaster(
 
 
 def kind_of(name: str, config: Config) -> type[Forecaster]:
-    """The class of a forecaster by its own name; no other module is imported where it is the package's own."""
-    return forecaster_class(name) if name in BUILT_IN else names_of(config).get(name) or forecaster_class(name)
+    """The class of a forecaster by its own name, which may stand in a file of a run.
+
+    Only modules of the package and those that the configuration names are imported, whatever the name.
+
+    Raises:
+        ConfigError: it is neither the package's own nor one of the configuration's.
+    """
+    if name in BUILT_IN:
+        return forecaster_class(name)
+    if (kind := names_of(config).get(name)) is None:
+        raise ConfigError(
+            f"evaluation.forecasters: {name!r} is none of the package's forecasters, nor among them. Add it there if "
+            "it is yours."
+        )
+    return kind

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from stforecast import __version__
 from stforecast.cube import Cube
 from stforecast.features.builder import State, clone_state
 from stforecast.features.observed import agreeing, last_known
-from stforecast.files import atomic_path, fingerprint
+from stforecast.files import atomic_path, check_archive, fingerprint, in_brief
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import PastForecasts, steps_needed
 from stforecast.forecasters.streaming import StreamingForecaster, beyond_of
@@ -107,14 +106,12 @@ class StateCache:
         if not path.is_file():
             return None
         try:
-            if broken := ZipFile(path).testzip():  # torch does not look at the checksums that it writes
-                raise ValueError(f"{broken} is not what was written")
+            check_archive(path, ratio=1)  # torch does not look at the checksums that it writes
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             past = PastForecasts(*(values[name].numpy() for name in PAST))
             return _Kept(values["key"], {**values["state"]}, past)
         except Exception as error:  # whatever the unpickler and the archive reader raise
-            reason = " ".join(str(error).split())[:100]
-            self.say(f"{path}: damaged ({reason}); the record is replayed and the file replaced")
+            self.say(f"{path}: damaged ({in_brief(error)}); the record is replayed and the file replaced")
             return None
 
     def _keep(self, path: Path, key: str, state: State, past: PastForecasts) -> None:

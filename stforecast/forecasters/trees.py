@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar
+from zipfile import ZIP_DEFLATED
 
-import joblib
 import numpy as np
 import torch
-from sklearn.dummy import DummyRegressor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
@@ -30,25 +31,44 @@ from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
 from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
-from stforecast.files import atomic_path, fingerprint
+from stforecast.files import atomic_path, check_archive, fingerprint, in_brief, read_json, write_json
 from stforecast.forecasters import resampling
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.scoring.splits import Split
+
+FITS = "trees.json"
+"""In the folder of saved trees: the scales, and all of each fit but its model."""
+TYPES = [
+    "imblearn.ensemble._forest.BalancedRandomForestClassifier",
+    "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+]
+"""What a file of scikit-learn's or imbalanced-learn's trees may hold beyond the estimators and arrays of skops."""
+MOST_COLUMNS = 10_000
+"""That a file may claim its trees to read; there are some hundred."""
 
 
 @dataclass
 class TreeFit:
     """A fitted ensemble: `model`, how many `columns` it reads, `density` (see `Sample`), and `odds`.
 
+    model: opened from `saved`, its file's content; a plain factor on λ₀ where the sample had no two classes.
     odds: None where the model gives the factor on λ₀, and where it gives a probability what takes its odds to those of
     the drawn rows: 1 unless classes were balanced.
     """
 
     model: Any
+    saved: bytes
     columns: int
     density: float
     odds: float | None
+
+    def facts(self) -> dict[str, Any]:
+        """All but the content of its file, in plain values."""
+        level = None if self.saved else self.model
+        return {"columns": self.columns, "density": self.density, "odds": self.odds, "level": level}
 
 
 class Trees(LearnedForecaster):
@@ -58,6 +78,8 @@ class Trees(LearnedForecaster):
     """Rows without an event that are drawn for training, at most."""
     quiet_per_event: ClassVar[float] = 10.0
     """The same per expected event: more would lower the variance of a leaf by less than a tenth."""
+    ending: ClassVar[str] = "skops"
+    """Of the files of fitted models."""
     seeded = True
     sections = ("trees",)
     classifies: ClassVar[bool] = False
@@ -104,8 +126,8 @@ class Trees(LearnedForecaster):
         how, event, odds = self.config.trees.sampling, sample.event, None
         classes = self.classifies or self.balances or how != "none"
         if not event.any() or (classes and event.all()):
-            model = _level(sample)
-        elif not classes:
+            return TreeFit(_level(sample), b"", sample.rows.shape[1], sample.density, None)
+        if not classes:
             factor, weight = sample.counts / sample.rate, sample.rate * sample.weight
             model = self.estimator(classes, seed).fit(sample.rows, factor, sample_weight=weight)
         else:
@@ -114,7 +136,24 @@ class Trees(LearnedForecaster):
             if how != "none":
                 rows, event = resampling.balance(rows, event, how, seed)
             model = self.estimator(classes, seed).fit(rows, event)
-        return TreeFit(model, sample.rows.shape[1], sample.density, odds)
+        saved = self.pack(model)
+        return TreeFit(self.unpack(saved, classes), saved, sample.rows.shape[1], sample.density, odds)
+
+    def pack(self, model: Any) -> bytes:
+        """A fitted estimator as the content of a file, in a form that holds data and no code."""
+        import skops.io
+
+        return skops.io.dumps(model, compression=ZIP_DEFLATED, compresslevel=3)
+
+    def unpack(self, saved: bytes, classes: bool) -> Any:
+        """What forecasts, from what `pack` gave."""
+        import skops.io
+
+        check_archive(BytesIO(saved))
+        model, expected = skops.io.loads(saved, trusted=TYPES), type(self.estimator(classes, 0))
+        if type(model) is not expected:
+            raise ValueError(f"holds a {type(model).__name__}, not a {expected.__name__}")
+        return model
 
     def sample(self, cube: Cube, split: Split, seed: int = 0) -> Sample:
         """Draw the training rows; what SMOTE will add is taken from the quiet ones."""
@@ -146,7 +185,8 @@ class Trees(LearnedForecaster):
         return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
     def fingerprint(self) -> tuple[int, str]:
-        return self.scales.until, fingerprint(self.name, asdict(self.scales), joblib.hash(self.fits))
+        fits = [[fit.facts(), sha256(fit.saved).hexdigest()] for fit in self.fits]
+        return self.scales.until, fingerprint(self.name, asdict(self.scales), fits)
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         return reader.init_state(phase)
@@ -179,7 +219,7 @@ class Trees(LearnedForecaster):
             )
         rate = np.exp(rows[:, LOG_RATE])
         if fit.odds is None:
-            return np.maximum(rate * self.predicted(rows, fit), FLOOR)
+            return np.maximum(rate * (self.predicted(rows, fit) if fit.saved else fit.model), FLOOR)
         return np.maximum(resampling.intensity(self.predicted(rows, fit), fit.odds * chance(rate, fit.density)), FLOOR)
 
     def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
@@ -187,19 +227,39 @@ class Trees(LearnedForecaster):
         return fit.model.predict(rows) if fit.odds is None else fit.model.predict_proba(rows)[:, 1]
 
     def save_fit(self, folder: Path) -> None:
-        with atomic_path(folder / "model.joblib") as temporary:
-            joblib.dump([asdict(self.scales), [vars(fit) for fit in self.fits]], temporary, compress=3)
+        for i, fit in enumerate(self.fits):
+            if fit.saved:
+                with atomic_path(self._file(folder, i)) as temporary:
+                    temporary.write_bytes(fit.saved)
+        write_json(folder / FITS, {"scales": asdict(self.scales), "fits": [fit.facts() for fit in self.fits]})
 
     def load_fit(self, folder: Path) -> None:
+        path = folder / FITS
+        kept = read_json(path, AGAIN)
         try:
-            scales, fits = joblib.load(folder / "model.joblib")
-            self.scales, self.fits = Scales.from_dict(scales), [TreeFit(**fit) for fit in fits]
-        except Exception as error:
-            raise ArtefactError(f"{folder / 'model.joblib'}: cannot be opened ({error}). Train it again.") from error
+            self.scales, self.fits = Scales.from_dict(kept["scales"]), []
+            for i, values in enumerate(kept["fits"]):
+                if values["level"] is None:
+                    path = self._file(folder, i)
+                    saved = path.read_bytes()
+                    model = self.unpack(saved, values["odds"] is not None)
+                else:
+                    saved, model = b"", float(values["level"])
+                fit = TreeFit(model, saved, values["columns"], values["density"], values["odds"])
+                if fit.columns > MOST_COLUMNS:
+                    raise ValueError(f"claims to read {fit.columns:,} columns")
+                self.intensity_of(np.zeros((1, fit.columns), np.float32), fit)  # a model of other columns cannot
+                self.fits.append(fit)
+        except Exception as error:  # whatever the libraries raise at a damaged file
+            raise ArtefactError(
+                f"{path}: cannot be opened ({in_brief(error)}). Run `stforecast train --fresh`."
+            ) from error
+
+    def _file(self, folder: Path, i: int) -> Path:
+        return folder / f"seed-{i}.{self.ending}"
 
 
-def _level(sample: Sample) -> DummyRegressor:
-    """Climatology times a constant, for samples without two classes."""
+def _level(sample: Sample) -> float:
+    """What climatology times a constant asks for, for samples without two classes."""
     exposure = float((sample.rate * sample.weight).sum())
-    level = float(sample.counts.sum()) / exposure if exposure else 0.0
-    return DummyRegressor(strategy="constant", constant=level).fit([[0.0]], [0.0])
+    return float(sample.counts.sum()) / exposure if exposure else 0.0

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from stforecast.features.tabular import Sample
 from stforecast.forecasters.trees import TreeFit, Trees
 
 
@@ -42,6 +43,7 @@ class XGBoost(Trees):
     name = "xgboost"
     regressor = "xgboost:XGBRegressor", {"objective": "count:poisson", "base_score": 1.0}
     classifier = "xgboost:XGBClassifier", {"objective": "binary:logistic", "base_score": 0.5}
+    ending = "ubj"
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 200,
         "learning_rate": 0.06,
@@ -55,6 +57,14 @@ class XGBoost(Trees):
         "tree_method": "hist",
     }
 
+    def pack(self, model: Any) -> bytes:
+        return bytes(model.get_booster().save_raw("ubj"))
+
+    def unpack(self, saved: bytes, classes: bool) -> Any:
+        model = self.estimator(classes, 0)
+        model.load_model(bytearray(saved))
+        return model
+
 
 class LightGBM(Trees):
     """LightGBM."""
@@ -62,6 +72,7 @@ class LightGBM(Trees):
     name = "lightgbm"
     regressor = "lightgbm:LGBMRegressor", {"objective": "poisson"}
     classifier = "lightgbm:LGBMClassifier", {"objective": "binary"}
+    ending = "txt"
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 200,
         "learning_rate": 0.05,
@@ -77,6 +88,17 @@ class LightGBM(Trees):
         "verbose": -1,
     }
 
+    def pack(self, model: Any) -> bytes:
+        return model.booster_.model_to_string().encode()
+
+    def unpack(self, saved: bytes, classes: bool) -> Any:
+        from lightgbm import Booster
+
+        return Booster(model_str=saved.decode())
+
+    def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
+        return fit.model.predict(rows, num_threads=torch.get_num_threads())
+
 
 class CatBoost(Trees):
     """CatBoost on y > 0 with class weights that balance events and quiet rows."""
@@ -84,6 +106,7 @@ class CatBoost(Trees):
     name = "catboost"
     classifier = "catboost:CatBoostClassifier", {"auto_class_weights": "Balanced"}
     threads = "thread_count"
+    ending = "cbm"
     balances = True
     settings: ClassVar[Mapping[str, Any]] = {
         "n_estimators": 300,
@@ -99,6 +122,14 @@ class CatBoost(Trees):
         "verbose": False,
     }
 
+    def pack(self, model: Any) -> bytes:
+        with TemporaryDirectory() as folder:
+            model.save_model(str(path := Path(folder) / "model.cbm"))
+            return path.read_bytes()
+
+    def unpack(self, saved: bytes, classes: bool) -> Any:
+        return self.estimator(classes, 0).load_model(blob=saved)
+
 
 class Forest(Trees):
     """Averages of independent trees that classify: among the drawn rows, the odds of a leaf are Σ y / Σ λ₀ but for a
@@ -109,13 +140,12 @@ class Forest(Trees):
 
     classifies = True
 
-    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
-        fit = super().fit_rows(sample, seed)
-        fit.model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
-        return fit
+    def pack(self, model: Any) -> bytes:
+        model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
+        return super().pack(model)
 
     def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
-        threads = torch.get_num_threads()
+        threads = min(torch.get_num_threads(), len(rows))
         with ThreadPoolExecutor(threads) as pool:
             return np.concatenate(
                 list(pool.map(lambda r: super(Forest, self).predicted(r, fit), np.array_split(rows, threads)))
@@ -158,7 +188,6 @@ class BalancedRandomForest(Forest):
     balances = True
     settings = RandomForest.settings
 
-    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
-        fit = super().fit_rows(sample, seed)
-        fit.model.samplers_ = fit.model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
-        return fit
+    def pack(self, model: Any) -> bytes:
+        model.samplers_ = model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
+        return super().pack(model)

@@ -2,8 +2,9 @@
 
 config.yaml        the configuration that it came from
 run.json           hexagons, categories, weather channels, slices as instants, forecasters; written when all are fitted
-<forecaster>/      what a forecaster saved: its fit (seed-<i>/ with checkpoints and TensorBoard events for the network),
-                   and calibration.json, fitted on the validation slice: calibration, spreads of counts, thresholds
+<forecaster>/      what a forecaster saved: its fit, in formats that hold no code (seed-<i>/ has the checkpoints of the
+                   network and its TensorBoard events), and calibration.json, fitted on the validation slice:
+                   calibration, spreads of counts, thresholds
 state/             what forecasters carry at their newest issues, so that a forecast need not replay the record; may be
                    removed at any time
 predictions/       calibrated forecasts of the test slice, <forecaster>/<hour of issue>/

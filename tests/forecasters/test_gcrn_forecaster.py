@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from small_cities import city, forecaster_of, settings, split_of
 from torch import nn
@@ -143,14 +147,18 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
         assert torch.equal(value, other[key]), key
 
 
-def test_checkpoints_hold_plain_values(cube: Cube, uninterrupted: tuple[GCRN, Path]) -> None:
+def test_checkpoints_and_weights_hold_plain_values(
+    cube: Cube, uninterrupted: tuple[GCRN, Path], tmp_path: Path
+) -> None:
     forecaster, folder = uninterrupted
     saved = torch.load(folder / "seed-0" / "best.ckpt", weights_only=True)
     assert saved["hyper_parameters"]["settings"]["categories"] == ["property", "violent"]
     assert list((folder / "seed-0").glob("events.out.tfevents*"))
     issues = split_of(cube).issues("test")[:2]
+    forecaster.save_fit(tmp_path)
     opened = GCRN(settings(**SMALL))
-    opened.load_fit(folder)
+    opened.load_fit(tmp_path)
+    assert opened.fingerprint() == forecaster.fingerprint()
     np.testing.assert_array_equal(opened.raw(cube, issues), forecaster.raw(cube, issues))
 
 
@@ -194,21 +202,49 @@ def test_goes_on_after_a_kill(
     np.testing.assert_array_equal(again.raw(cube, issues), uninterrupted[0].raw(cube, issues))
 
 
+def refused(say: str, work: Callable[[], Any]) -> None:
+    with pytest.raises(ArtefactError, match=say) as caught:
+        work()
+    assert "\n" not in str(caught.value)
+
+
 def test_damaged_checkpoints(cube: Cube, uninterrupted: tuple[GCRN, Path], tmp_path: Path) -> None:
-    (tmp_path / "seed-0").mkdir()
-    whole = (uninterrupted[1] / "seed-0" / "last.ckpt").read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
-        for name in ("best.ckpt", "last.ckpt"):
-            (tmp_path / "seed-0" / name).write_bytes(content)
-        with pytest.raises(ArtefactError, match=r"best\.ckpt: .*stforecast train") as caught:
-            GCRN(settings()).load_fit(tmp_path)
-        assert "\n" not in str(caught.value)
-        with pytest.raises(ArtefactError, match=r"last\.ckpt: damaged .*Remove it") as caught:
-            learned(cube, tmp_path)
-        assert "\n" not in str(caught.value)
-    (tmp_path / "seed-0" / "last.ckpt").write_bytes(whole)
-    with pytest.raises(ArtefactError, match=r"other settings \(training\)\. Remove it"):
-        GCRN(settings(training={"max_epochs": 5})).learn(cube, split_of(cube), tmp_path)
+    shutil.copytree(uninterrupted[1] / "seed-0", tmp_path / "seed-0")
+    for name in ("last.ckpt", "best.ckpt"):
+        path = tmp_path / "seed-0" / name
+        whole = path.read_bytes()
+        flipped = bytearray(whole)
+        flipped[len(whole) // 2] ^= 64
+        for content in (whole[: len(whole) // 2], b"", b"not a checkpoint", bytes(flipped)):
+            path.write_bytes(content)
+            refused(rf"{name}: damaged .*Remove it", lambda: learned(cube, tmp_path))
+        path.write_bytes(whole)
+    other = GCRN(settings(training={"max_epochs": 5}))
+    refused(r"other settings \(training\)\. Remove it", lambda: other.learn(cube, split_of(cube), tmp_path))
+
+
+def test_weights_of_another_network(uninterrupted: tuple[GCRN, Path], tmp_path: Path) -> None:
+    """Truncated, foreign, of other shapes or types, or leading out of the graph: nothing is made of their sizes."""
+    uninterrupted[0].save_fit(tmp_path)
+    path, facts = tmp_path / "seed-0.safetensors", tmp_path / "settings.json"
+    whole, values = path.read_bytes(), json.loads(facts.read_text())
+    tensors = safetensors.torch.load(whole)
+    first, edges = tensors["encode.weight"], tensors["edges"]
+    huge = b'{"edges":{"dtype":"I64","shape":[2,4000000000],"data_offsets":[0,64000000000]}}'
+    wrong: list[dict[str, torch.Tensor]] = [
+        {name: tensor for name, tensor in tensors.items() if tensor is not first},
+        *({**tensors, "encode.weight": other} for other in (first.half(), first[1:].contiguous())),
+        *({**tensors, "edges": other} for other in (edges + 1, edges - 1, edges.int(), edges[0].contiguous())),
+        {**tensors, "more": torch.zeros(1)},
+    ]
+    contents = [whole[: len(whole) // 2], b"", b"not weights", len(huge).to_bytes(8, "little") + huge]
+    for content in [*contents, *map(safetensors.torch.save, wrong)]:
+        path.write_bytes(content)
+        refused(r"seed-0\.safetensors: not the weights .*stforecast train", lambda: GCRN(settings()).load_fit(tmp_path))
+    path.write_bytes(whole)
+    values["model"]["hidden"] = 10**7
+    facts.write_text(json.dumps(values))
+    refused(r"not the weights .*stforecast train", lambda: GCRN(settings()).load_fit(tmp_path))
 
 
 def test_another_city_is_refused(uninterrupted: tuple[GCRN, Path]) -> None:

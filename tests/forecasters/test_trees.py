@@ -1,21 +1,25 @@
 """Tree ensembles: the factor on climatology, balanced classes and the way back, and what every adapter must do."""
 
+import io
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
 from small_cities import another_future, city, half_late, settings, split_of
 
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
-from stforecast.features.scaling import Scales
+from stforecast.features.scaling import Scales, Standard
 from stforecast.features.table import RECENT_HOURS
 from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
 from stforecast.features.targets import outcomes
@@ -237,15 +241,65 @@ def test_without_both_classes_it_is_climatology(name: str, count: int) -> None:
     np.testing.assert_allclose(found, np.maximum(count * sample.rate * 300 / sample.rate.sum(), 1e-7), rtol=1e-4)
 
 
+def test_a_level_is_saved_too(tmp_path: Path) -> None:
+    (one, other, opened), none = (tree("lightgbm", "smote") for _ in range(3)), Standard([], [], [])
+    for forecaster, count in ((one, 0), (other, 2)):
+        sample = Sample(rows(np.full(9, -2.0), np.zeros(9)), np.full(9, count, np.float32), 1e9)
+        forecaster.fits, forecaster.scales = [forecaster.fit_rows(sample)], Scales(0.1, none, none, 9)
+    other.save_fit(tmp_path)
+    opened.load_fit(tmp_path)
+    assert opened.fingerprint() == other.fingerprint() != one.fingerprint()
+    np.testing.assert_array_equal(
+        opened.intensity_of(sample.rows, opened.fits[0]), other.intensity_of(sample.rows, other.fits[0])
+    )
+
+
 def test_a_model_of_other_columns_says_so(busy: Cube, tmp_path: Path) -> None:
     fitted = tree("hist_gradient_boosting")
     fitted.learn(busy, split_of(busy))
     fitted.fits[0].columns -= 1
-    fitted.save_fit(tmp_path)
-    opened = type(fitted)(fitted.config)
-    opened.load_fit(tmp_path)
     with pytest.raises(ArtefactError, match=r"hist_gradient_boosting: was fitted to \d+ columns.*train --fresh"):
-        opened.raw(busy, np.array([busy.steps]))
+        fitted.raw(busy, np.array([busy.steps]))
+    fitted.save_fit(tmp_path)
+    with pytest.raises(ArtefactError, match=r"seed-0\.skops: cannot be opened \(X has .*train --fresh"):
+        type(fitted)(fitted.config).load_fit(tmp_path)
+    fitted.fits[0].columns = 10**10
+    fitted.save_fit(tmp_path)
+    with pytest.raises(ArtefactError, match="claims to read 10,000,000,000 columns"):
+        type(fitted)(fitted.config).load_fit(tmp_path)
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("sampling", ["none", "smote"])
+def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_path: Path) -> None:
+    """As the file gives it, and as the library fitted it."""
+    sample, every, _ = world(20_000, density=3.0)
+    fitted, models = tree(name, sampling), list[Any]()
+    pack, none = fitted.pack, Standard([], [], [])
+    fitted.pack = lambda model: models.append(model) or pack(model)
+    fitted.fits, fitted.scales = [fitted.fit_rows(sample)], Scales(0.1, none, none, 20_000)
+    fitted.save_fit(tmp_path)
+    opened = type(fitted)(settings())
+    opened.load_fit(tmp_path)
+    assert opened.fingerprint() == fitted.fingerprint()
+    one, other = fitted.fits[0], opened.fits[0]
+    found, expected = opened.intensity_of(every, other), fitted.intensity_of(every, one)
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found)) > 1000
+    raw = models[0].predict(every) if one.odds is None else models[0].predict_proba(every)[:, 1]
+    np.testing.assert_array_equal(opened.predicted(every, other), raw)
+
+
+@pytest.mark.parametrize("name", ["hist_gradient_boosting", "balanced_random_forest"])
+def test_a_file_of_another_estimator_is_refused(name: str) -> None:
+    for other in (LinearRegression(), [1, 2]):
+        with pytest.raises(ValueError, match=rf"holds a {type(other).__name__}, not a "):
+            tree(name).unpack(skops.io.dumps(other), classes=True)
+    bomb = zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_DEFLATED)
+    with bomb:
+        bomb.writestr("schema.json", bytes(10**7))
+    with pytest.raises(ValueError, match="claim to hold 10,000,000"):
+        tree(name).unpack(buffer.getvalue(), classes=True)
 
 
 @pytest.mark.parametrize(("name", "library"), [("lightgbm", "lightgbm"), ("balanced_random_forest", "imblearn")])

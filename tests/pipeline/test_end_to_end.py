@@ -651,8 +651,8 @@ def test_damage_inside_a_table_is_mended(home: Home) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "verb", "said"),
     [
-        ("gcrn/seed-0/best.ckpt", None, "forecast", ["best.ckpt", "stforecast train"]),
-        ("gcrn/seed-0/best.ckpt", b"", "forecast", ["best.ckpt", "stforecast train"]),
+        ("gcrn/seed-0.safetensors", None, "forecast", ["seed-0.safetensors", "stforecast train"]),
+        ("gcrn/seed-0.safetensors", b"", "forecast", ["seed-0.safetensors", "stforecast train"]),
         ("run.json", None, "forecast", ["run.json", "again"]),
         ("run.json", b"[]", "run", ["run.json", "train --fresh"]),
         ("run.json", b'{"schema": 1}', "forecast", ["run.json", "train --fresh"]),

@@ -21,7 +21,7 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.inputs import patch_steps
-from stforecast.forecasters.gcrn.trained import Trained, open_checkpoint
+from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, read_checkpoint, trained_of
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
 from stforecast.forecasters.streaming import threads_for
 
@@ -46,16 +46,19 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
     scales = Scales.of(task.cube.as_known(end), end)
     builder = FeatureBuilder(task.cube, scales, patch_steps(task.config, task.cube))
     module = Module(task.config, builder)
-    last = folder / "last.ckpt"
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
     if last.exists():
-        _check_resumable(last, module.settings)
+        for path in (last, best):  # both: the second is read when hours of training are done
+            _check_resumable(path, module.settings)
     module.task = task
     threads = threads_for(task.cube.n * task.cube.c * task.config.training.streams)
     with quiet(), _compiling(), threads:
         _trainer(task.config, device, folder).fit(
             module, ckpt_path=str(last) if last.exists() else None, weights_only=True
         )
-    return open_checkpoint(folder / "best.ckpt")
+    weights = read_checkpoint(best)["state_dict"]
+    averaged = {name.removeprefix(AVERAGED): value for name, value in weights.items() if name.startswith(AVERAGED)}
+    return trained_of(module.settings, {"edges": module.edges.cpu(), **averaged})
 
 
 def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
@@ -86,15 +89,12 @@ def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]["settings"]
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ArtefactError(f"{path}: damaged checkpoint ({reason}). Remove it to train from the beginning.") from error
+    found = read_checkpoint(path)["hyper_parameters"]["settings"]
     other = sorted(key for key in settings if found.get(key) != settings[key])
     if other:
         raise ArtefactError(
-            f"{path}: is of a network with other settings ({', '.join(other)}). Remove it to train from the beginning."
+            f"{path}: is of a network with other settings ({', '.join(other)}). Remove it and the files beside it to "
+            "train from the beginning."
         )
 
 

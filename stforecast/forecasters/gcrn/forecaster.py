@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stforecast.config import Config
@@ -19,15 +21,18 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
 from stforecast.features.scaling import Scales, axes_of
-from stforecast.files import fingerprint
-from stforecast.forecasters.base import Forecaster
-from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, open_checkpoint, write_checkpoint
+from stforecast.files import atomic_path, fingerprint, in_brief, read_json, write_json
+from stforecast.forecasters.base import AGAIN, Forecaster
+from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
+from stforecast.forecasters.gcrn.trained import Trained, trained_of
 from stforecast.forecasters.streaming import LearnedForecaster, as_array
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
     from stforecast.forecasters.gcrn.training import Plot
+
+SETTINGS = "settings.json"
+"""In the folder of a saved network: what its seeds share, beside a file of weights each."""
 
 
 class GCRN(LearnedForecaster):
@@ -85,7 +90,7 @@ class GCRN(LearnedForecaster):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Those of the checkpoint, in plain values.
+        """Those that it was fitted with, in plain values.
 
         Raises:
             ArtefactError: it is not fitted.
@@ -101,7 +106,12 @@ class GCRN(LearnedForecaster):
                     f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
-        return super().reader(cube, beyond, since)
+        builder = super().reader(cube, beyond, since)
+        if asdict(sizes_of(builder)) != self.settings["sizes"]:
+            raise ArtefactError(
+                "gcrn: what is read of the cube is not what the network was trained on. Run `stforecast train --fresh`."
+            )
+        return builder
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         hidden = [fit.best.start(reader.cube.n, reader.device) for fit in self.fits]
@@ -129,26 +139,29 @@ class GCRN(LearnedForecaster):
         return as_array(_mean([fit.best.read(h[None], inputs, fit.graph) for fit, h in hidden])[0])
 
     def save_fit(self, folder: Path) -> None:
-        """The checkpoints that training kept are the saved form; without one, write it."""
+        write_json(folder / SETTINGS, self.settings)
         for i, fit in enumerate(self.fits):
-            path = seed_folder(folder, i) / "best.ckpt"
-            if not path.exists():
-                weights = {AVERAGED + name: weight for name, weight in fit.best.state_dict().items()}
-                state = {"edges": fit.edges, **weights}
-                write_checkpoint({"state_dict": state, "hyper_parameters": {"settings": fit.settings}}, path)
+            with atomic_path(folder / f"seed-{i}.safetensors") as temporary:
+                temporary.write_bytes(save(fit.weights()))
 
     def load_fit(self, folder: Path) -> None:
-        paths = [seed_folder(folder, i) / "best.ckpt" for i in range(len(self.seeds))]
-        self.fits = [open_checkpoint(path).to(self.device) for path in paths]
-        self.scales = Scales.from_dict(self.settings["scales"])
-        if any(fit.settings[key] != self.settings[key] for fit in self.fits for key in ("scales", "patch")):
+        path = folder / SETTINGS
+        settings = read_json(path, AGAIN)
+        try:
+            self.fits = []
+            for i, seed in enumerate(self.seeds):
+                path = folder / f"seed-{i}.safetensors"
+                weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
+                self.fits.append(trained_of({**settings, "seed": seed}, weights).to(self.device))
+            self.scales = Scales.from_dict(self.settings["scales"])
+        except Exception as error:  # whatever torch and safetensors raise at a damaged file
             raise ArtefactError(
-                f"{folder}: its seeds were fitted on different records. Run `stforecast train --fresh`."
-            )
+                f"{path}: not the weights of the network ({in_brief(error)}). Run `stforecast train --fresh`."
+            ) from error
 
 
 def seed_folder(folder: Path, i: int) -> Path:
-    """Where the fit of the i-th seed keeps its files."""
+    """Where the fit of the i-th seed keeps its progress."""
     return folder / f"seed-{i}"
 
 
