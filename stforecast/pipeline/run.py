@@ -14,6 +14,8 @@ backtest/…         a rolling origin, one folder for every way to cut it: backt
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,6 +119,13 @@ class Run:
             )
         kind = kind_of(forecaster, config)
         return kind.load(self.place(forecaster), config, self._parts(forecaster, config))
+
+    def digest(self, forecaster: str, config: Config) -> str:
+        """A SHA-256 of all files of a fitted forecaster and of those that it reads."""
+        places = [self.place(name) for name in (forecaster, *kind_of(forecaster, config).needs(config))]
+        files = [path for place in places for path in sorted(place.rglob("*")) if path.is_file()]
+        hashes = [(str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+        return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
     def climatology(self, cube: Cube, config: Config) -> RollingClimatology:
         """The rolling climatology as of the run, calibrated where the run has it: what a forecast is compared with."""
