@@ -47,7 +47,7 @@ def cli() -> None:
     """
 
 
-def verb(function: Callable[..., str]) -> click.Command:
+def verb(function: Callable[..., str], group: click.Group = cli, name: str | None = None) -> click.Command:
     """A verb over the stages of a configuration with overrides; it returns the verb, or else what, to go on with."""
 
     @click.argument("config")
@@ -59,7 +59,7 @@ def verb(function: Callable[..., str]) -> click.Command:
             following = shlex.join(["stforecast", following, config, *overrides])
         click.echo(f"next: {following}")
 
-    return cli.command()(command)
+    return group.command(name)(command)
 
 
 def stages_of(config: str, overrides: tuple[str, ...]) -> Stages:
@@ -201,6 +201,27 @@ def verify(stages: Stages, repair: bool) -> str:
 
     check(stages, repair)
     return "refresh"
+
+
+@cli.group(no_args_is_help=False)
+def prospective() -> None:
+    """Check the record of published forecasts; score those that were made in advance."""
+
+
+@functools.partial(verb, group=prospective, name="verify")
+def verify_record(stages: Stages) -> str:
+    """Find what was changed, removed or moved on the record."""
+    from stforecast.pipeline.prospective import verify
+
+    return f"note the hash of the last line, {verify(stages)}, where this machine cannot change it"
+
+
+@functools.partial(verb, group=prospective, name="score")
+def score_record(stages: Stages) -> str:
+    """Write a page by month on the settled forecasts that were made in advance."""
+    from stforecast.pipeline.prospective import score
+
+    return f"open {score(stages)}; scores.json beside it holds every figure"
 
 
 @cli.command()

@@ -26,6 +26,8 @@ class Workspace:
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
         self.store = data / "forecasts.sqlite"
         """The SQLite file that the service reads, unless `service.database` names another."""
+        self.prospective = data / "prospective"
+        """The record of published forecasts, see `delivery.prospective`."""
         self.runs = root / "checkpoints" / city
 
     def lock(self, stage: str) -> AbstractContextManager[None]:

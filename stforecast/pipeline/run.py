@@ -15,6 +15,7 @@ backtest/…         a rolling origin, one folder for every way to cut it: backt
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
-from stforecast.sealed import Sealed, seal, unseal
+from stforecast.sealed import Sealed, seal, sha256_of, unseal
 
 SCHEMA = 6
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
@@ -130,6 +131,12 @@ class Run:
             )
         kind = kind_of(forecaster, config)
         return kind.load(self.place(forecaster), config, self._parts(forecaster, config))
+
+    def digest(self, forecaster: str, config: Config) -> str:
+        """A SHA-256 of all files of a fitted forecaster and of those that it reads."""
+        names = (forecaster, *kind_of(forecaster, config).needs(config))
+        hashes = "".join(sha256_of(self.place(name) / CALIBRATION) for name in names)  # which bears those of the others
+        return hashlib.sha256(hashes.encode()).hexdigest()
 
     def climatology(self, cube: Cube, config: Config) -> RollingClimatology:
         """The rolling climatology as of the run, calibrated where the run has it: what a forecast is compared with."""

@@ -18,6 +18,7 @@ from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
+from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
@@ -163,6 +164,8 @@ class Stages(Preparation):
     def grids(self, run: Run, fitted: Forecaster, cube: Cube, times: list[pd.Timestamp]) -> Iterator[RiskGrid]:
         """The grid of each issue time from a forecaster of a run and the newest record, one by one, as it is written.
 
+        Each is put on the prospective record first.
+
         Raises:
             DataError: the record does not allow an issue time.
         """
@@ -173,11 +176,15 @@ class Stages(Preparation):
         forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
         simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
         learned_until = cube.step_of(pd.Timestamp(run.facts()["validation_until"]))
+        record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
+        made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
+        made_from["offences"] = self.offences_stamp()
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
             grid, folder = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines)), self.place.grid(time)
+            last = record.append(grid, self.config.city, made_from)
             write_grid(grid, folder, self.config.city)
-            for line in [*lines, f"wrote {folder}"]:
+            for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
 
@@ -239,6 +246,10 @@ class Stages(Preparation):
 
     def _offences(self) -> dict[str, list[str]]:
         return offences_of(resolve(self.config.source))
+
+    def offences_stamp(self) -> str:
+        """A fingerprint of the categories, in their order, and of the offences that each asks for."""
+        return fingerprint([*self._offences().items()])
 
     def _without_absent_weather(self) -> Config:
         """The configuration without the weather files that are not there (any more): their channels are masked."""
