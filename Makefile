@@ -24,8 +24,11 @@ demo: $(VENV)/.package  ## simulate a city, train, evaluate, write grid, map and
 test: $(VENV)/.dev $(if $(ROOM),,lint)  ## lint, types and the test suite; of one room alone: make test ROOM=events
 	$(BIN)/python -m pytest -n auto $(addprefix tests/,$(ROOM))
 
-proofs: $(VENV)/.dev  ## the property tests of reading files, on many more examples (minutes)
+proofs: $(VENV)/.dev  ## many more examples of files, and trials of damage, faults, kills and two at once (hours)
 	$(BIN)/python -m pytest -n auto tests/events --hypothesis-profile=proofs
+	$(BIN)/python scripts/damage.py quickstart root=$(VENV)/proofs --small
+	$(BIN)/python scripts/faults.py
+	$(BIN)/python scripts/kills.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Damage every file that the package reads back: is it told in a line, mended, or does another number come out?
 
-    python scripts/damage.py CONFIG root=FOLDER [--each 30] [--quick]
+    python scripts/damage.py CONFIG root=FOLDER [--each 30] [--small] [--quick]
 
 The city of the configuration is made under the root where it is not there yet (a simulated one is best). Then every
 file of events, cube, run, states, predictions, scorecard, grids and store is cut short or changed `--each` times, by a
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from trial import Outcome, copied, damages, digests, import_all, tried, verb
+from trial import SMALL, Outcome, copied, damages, digests, import_all, tried, verb
 
 MEMORY = 2000.0
 """The most that a verb may hold, MB."""
@@ -134,14 +134,15 @@ def made(config: str, overrides: tuple[str, ...], root: Path) -> None:
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="root=FOLDER [KEY=VALUE]...")
 @click.option("--each", default=30, show_default=True, help="Damages a file.")
-@click.option("--quick", is_flag=True, help="One file of each name, six damages each.")
+@click.option("--small", is_flag=True, help="The settings of a city that every verb is done with within seconds.")
+@click.option("--quick", is_flag=True, help="One file of each name, two damages each.")
 @click.option("--seed", default=0, show_default=True)
-def main(config: str, overrides: tuple[str, ...], each: int, quick: bool, seed: int) -> None:
+def main(config: str, overrides: tuple[str, ...], each: int, small: bool, quick: bool, seed: int) -> None:
     """Damage every file of a city; exit code 1 where something came out wrong."""
     roots = [word.removeprefix("root=") for word in overrides if word.startswith("root=")]
     if not roots:
         raise click.UsageError("Give root=FOLDER, where the city is or is to be made.")
-    rest = tuple(word for word in overrides if not word.startswith("root="))
+    rest = (*(SMALL if small else ()), *(word for word in overrides if not word.startswith("root=")))
     import_all()
     total, failed = 0, 0
     with tempfile.TemporaryDirectory(dir=roots[0] if Path(roots[0]).is_dir() else None) as folder:
@@ -151,13 +152,16 @@ def main(config: str, overrides: tuple[str, ...], each: int, quick: bool, seed: 
         for name in ("data", "checkpoints"):
             copied(root / name, base / name)
         city = City(config, rest, base, work)
-        for reading in READINGS:
-            files, wrong, tries = city.files(reading), dict[str, int](), 0
-            if quick:
-                files = list({file.name: file for file in files}.values())
+        found = {reading: city.files(reading) for reading in READINGS}
+        if quick:
+            each, deepest = 2, sorted((file for files in found.values() for file in files), key=lambda f: -len(f.parts))
+            chosen = {*{file.name: file for file in deepest}.values()}
+            found = {reading: [file for file in files if file in chosen] for reading, files in found.items()}
+        for reading, files in found.items():
+            wrong, tries = dict[str, int](), 0
             for file in files:
                 rng = random.Random(f"{seed} {file}")
-                for what, content in damages((base / file).read_bytes(), rng, 6 if quick else each):
+                for what, content in damages((base / file).read_bytes(), rng, each):
                     tries += 1
                     if reason := city.wrong(reading, file, content):
                         wrong[f"{file}, {what}: {reason}"] = 1

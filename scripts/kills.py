@@ -1,6 +1,6 @@
 """Kill verbs at random moments, and let two of one verb work at once.
 
-    python scripts/kills.py [--kills 100] [--pairs 50]
+    python scripts/kills.py [--kills 100] [--pairs 50] [--verb ingest ...]
 
 A killed verb, run again, must give what it gives undisturbed, byte for byte, and leave nothing unfinished. Of two that
 begin at once, in one and in two spaces of process ids (where `unshare --pid` is allowed, as for two containers on a
@@ -83,21 +83,22 @@ def together(trial: Trial, name: str, spaces: bool, rng: random.Random) -> str |
 @click.command()
 @click.option("--kills", default=100, show_default=True)
 @click.option("--pairs", default=50, show_default=True)
+@click.option("--verb", "names", multiple=True, type=click.Choice(VERBS), help="Default: all.")
 @click.option("--seed", default=0, show_default=True)
-def main(kills: int, pairs: int, seed: int) -> None:
+def main(kills: int, pairs: int, names: tuple[str, ...], seed: int) -> None:
     """Kill, and let two work at once; exit code 1 where something was wrong."""
     import_all()
-    rng, took, wrong = random.Random(seed), dict[str, float](), list[str]()
+    rng, took, wrong, names = random.Random(seed), dict[str, float](), list[str](), names or VERBS
     allowed = subprocess.run(["unshare", "--pid", "--fork", "true"], check=False, capture_output=True).returncode == 0
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(Path(folder))
+        trial = Trial(Path(folder), names)
         for number in range(kills):
-            name = VERBS[number % len(VERBS)]
+            name = names[number % len(names)]
             wrong += [f"{name} killed: {reason}"] if (reason := killed(trial, name, rng, took)) else []
         click.echo(f"{kills} kills, {len(wrong)} wrong")
         before = len(wrong)
         for number in range(pairs):
-            name, spaces = VERBS[number % len(VERBS)], allowed and number % 2 == 1
+            name, spaces = names[number % len(names)], allowed and number // len(names) % 2 == 1
             reason = together(trial, name, spaces, rng)
             wrong += [f"two {name}{', two spaces of ids' if spaces else ''}: {reason}"] if reason else []
         where = "half of them in two spaces of process ids" if allowed else "in one space of process ids"

@@ -172,7 +172,7 @@ def damages(content: bytes, rng: random.Random, count: int) -> Iterable[tuple[st
     Flips fall anywhere, onto digits (of JSON and text), onto the exponents of 32-bit numbers, and over whole blocks.
     """
     size = len(content)
-    kinds = ("cut", "bit", "digit", "exponent", "block", "byte")
+    kinds = rng.sample(("cut", "bit", "digit", "exponent", "block", "byte"), 6)
     for number in range(count):
         kind, at = kinds[number % len(kinds)], rng.randrange(max(size, 1))
         out = bytearray(content)
