@@ -21,6 +21,8 @@ class Workspace:
         self.grids = data / "grids"
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
+        self.forgotten = data / "forgotten.json"
+        """The deny list of reports that were erased, see `events.forgotten`."""
         self.store = data / "forecasts.sqlite"
         """The SQLite file that the service reads, unless `service.database` names another."""
         self.runs = root / "checkpoints" / city

@@ -52,7 +52,7 @@ def ingest(
     """
     workspace = Workspace(config.root, config.city)
     silver, now = silver or workspace.silver, now or pd.Timestamp.now("UTC")
-    rules, findings = IngestRules.of(config.source), Findings()
+    rules, findings = IngestRules.of_city(config), Findings()
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or absent(workspace.bronze)
     hashes = content_hashes(paths, workspace.hashes)
     silver.parent.mkdir(parents=True, exist_ok=True)
