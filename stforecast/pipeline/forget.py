@@ -126,7 +126,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
     for path in place.grids.glob("[0-9]*Z/map.html"):
-        if '"observed":null' not in path.read_text(encoding="utf-8"):
+        if '"reported":null' not in path.read_text(encoding="utf-8"):
             stages.map(open_grid(path.parent).issue_time)
     if (place.runs / "latest").is_file() and (config.service.database or place.store.is_file()):
         refresh(stages)

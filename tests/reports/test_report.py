@@ -238,15 +238,16 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
 @pytest.mark.parametrize(
     ("most", "labels"),
     [
-        (0, ["0", "1 and more"]),
-        (2, ["0", "1", "2 and more"]),
-        (40, ["0", "1", "2", "3 to 4", "5 to 9", "10 to 19", "20 and more"]),
+        (0, ["fewer than 5", "5 and more"]),
+        (12, ["fewer than 5", "5 to 9", "10 and more"]),
+        (40, ["fewer than 5", "5 to 9", "10 to 19", "20 and more"]),
     ],
 )
 def test_counts_have_classes_of_whole_numbers(most: int, labels: list[str]) -> None:
-    bounds = days.count_bounds(np.array([[0, most]]))
+    bounds = days.count_bounds(np.array([[0, most]]), 5)
     assert days.count_labels(bounds) == labels
-    assert np.searchsorted(bounds, [0, 1], side="right").tolist() == [0, 1]
+    assert np.searchsorted(bounds, [0, 1, 4, 5], side="right").tolist() == [0, 0, 0, 1]
+    assert days.count_labels(days.count_bounds(np.array([2]), 1)) == ["0", "1", "2 and more"]
 
 
 def test_exposure_counts_flags_by_district_and_covariates() -> None:
