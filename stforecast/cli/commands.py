@@ -195,7 +195,7 @@ def refresh(stages: Stages) -> str:
 
 @verb
 @click.option("--id", "ids", multiple=True, metavar="ID", help="An id, as the publisher wrote it; may be given again.")
-@click.option("--ids", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One id a line.")
+@click.option("--ids", "file", type=click.Path(dir_okay=False, path_type=Path), help="File of one id a line.")
 def forget(stages: Stages, ids: tuple[str, ...], file: Path | None) -> str:
     """Erase reports, by the ids of their rows or incidents, wherever the city keeps them; they stay away.
 

@@ -6,8 +6,11 @@ import gzip
 import json
 import os
 import shutil
+import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -94,7 +97,15 @@ def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> No
     bronze = root / "data/quickstart/bronze/offences.csv"
     publisher, before = bronze.read_bytes(), holders(root, event)
     assert {"events.parquet", "events.arrow", "offences.csv"} <= {Path(name).name for name in before}
-    assert any(name.endswith("forecasts.sqlite") for name in holders(root, newest))  # when the last event was
+    with closing(sqlite3.connect(root / "data/quickstart/forecasts.sqlite")) as store, store:
+        day, second = f"{newest['occurred_at']:%Y-%m-%d}", f"{newest['occurred_at']:%Y-%m-%d %H:%M:%S}"
+        store.execute("UPDATE grids SET facts = replace(facts, ?, ?)", (f'"{day}"', f'"{second}"'))  # as once written
+        store.execute("UPDATE grids SET facts = ? || facts", (" " * 1_000_000,))  # on pages that nothing else needs
+        names = "city, model, created, complete_until, facts"
+        store.execute(
+            f"INSERT INTO grids (issue_time, {names}) SELECT '2022-01-01 00:00:00.000000', {names} FROM grids"
+        )
+    assert any(name.startswith("data/quickstart/forecasts.sqlite") for name in holders(root, newest))
     forget(stages, [event["event_id"], f" {newest['event_id']} "])
     for one in (event, newest):
         assert holders(root, one) == []
@@ -120,33 +131,32 @@ class Killed(BaseException):
 
 
 def test_a_kill_at_any_write_is_mended_by_the_same_command(root: Path, tmp_path: Path, monkeypatch) -> None:
-    events, write = events_of(root), os.replace
-    event = events.iloc[len(events) // 2]
+    events, event = events_of(root), events_of(root).iloc[1000]
+    real = {os: os.replace, shutil: shutil.rmtree}
 
     def attempt(folder: Path, writes: int) -> int:
-        """Forget, killed after so many writes; how many of these were left."""
+        """Forget, killed after so many renames and removals; how many of these were left."""
         left = [writes]
 
-        def counted(*args, **kwargs) -> None:
-            if left[0] == 0:
+        def counted(function, *args, **kwargs) -> None:
+            if left[0] <= 0:
+                left[0] = -1  # the dead do nothing more
                 raise Killed
             left[0] -= 1
-            write(*args, **kwargs)
+            function(*args, **kwargs)
 
-        monkeypatch.setattr(os, "replace", counted)
-        try:
-            forget(Stages(config_of(folder), lambda _: None), [event["event_id"]])
-        except Killed:
-            pass
-        finally:
-            monkeypatch.setattr(os, "replace", write)
+        with monkeypatch.context() as patched:
+            for module, function in real.items():
+                patched.setattr(module, function.__name__, partial(counted, function))
+            with suppress(Killed):
+                forget(Stages(config_of(folder), lambda _: None), [event["event_id"]])
         return left[0]
 
     whole = 1000 - attempt(Path(shutil.copytree(root, tmp_path / "whole")), 1000)
-    assert whole > 10
+    assert whole > 20
     for writes in range(0, whole, 3):
         folder = Path(shutil.copytree(root, tmp_path / str(writes)))
-        assert attempt(folder, writes) == 0
+        assert attempt(folder, writes) == -1
         assert writes == 0 or Forgotten.open(folder / "data/quickstart/forgotten.json").has(event["event_id"])
         attempt(folder, 1000)
         assert holders(folder, event) == []
