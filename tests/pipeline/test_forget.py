@@ -103,12 +103,20 @@ def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> No
         store.execute("UPDATE grids SET facts = ? || facts", (" " * 1_000_000,))  # on pages that nothing else needs
         names = "city, model, created, complete_until, facts"
         store.execute(
-            f"INSERT INTO grids (issue_time, {names}) SELECT '2022-01-01 00:00:00.000000', {names} FROM grids"
+            f"INSERT INTO grids (issue_time, {names}) SELECT '2022-07-01 00:00:00.000000', {names} FROM grids"
         )
     assert any(name.startswith("data/quickstart/forecasts.sqlite") for name in holders(root, newest))
-    forget(stages, [event["event_id"], f" {newest['event_id']} "])
-    for one in (event, newest):
-        assert holders(root, one) == []
+    run, data = stages.place.latest(), root / "data/quickstart"
+    made = [*(run / name / "made from the record" for name in ("state", "predictions", "report")), data / "analysis/a"]
+    for path in made:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with closing(sqlite3.connect(root / "data/quickstart/forecasts.sqlite")) as service:
+        service.execute("SELECT count(*) FROM grids").fetchall()  # whose open file keeps what was written ahead
+        forget(stages, [event["event_id"], f" {newest['event_id']} "])
+        assert not any(path.exists() for path in made)
+        for one in (event, newest):
+            assert holders(root, one) == []
     left = events_of(root)
     assert set(events.index) - set(left.index) == {event["event_id"], newest["event_id"]}
     pd.testing.assert_frame_equal(left, events.loc[left.index])
@@ -116,8 +124,7 @@ def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> No
     gone = tuple(name.encode() for name in (event["event_id"], newest["event_id"]))
     assert bronze.read_bytes() == b"".join(row for row in rows if not row.startswith(gone))
     assert stages.simulated()
-    run = stages.place.latest().name
-    assert any(f"run {run} has learned from what was known until 2022-" in line for line in lines)
+    assert any(f"run {run.name} has learned from what was known until 2022-" in line for line in lines)
     for name in (event["event_id"], newest["event_id"]):
         assert name not in stages.place.forgotten.read_text()
     bronze.write_bytes(publisher)  # as the next download would
