@@ -8,11 +8,6 @@ from typing import Any
 import numpy as np
 
 
-def shown(counts: np.ndarray, least: int) -> np.ndarray:
-    """Counts of any shape; NaN below `least`, where none and a few look alike."""
-    return np.where(counts >= least, counts, np.nan)
-
-
 def hides_each(counts: np.ndarray, least: int) -> bool:
     """Whether the sum of counts [n] may stand beside those that are shown.
 
@@ -34,7 +29,7 @@ def reported_view(counts: np.ndarray, never: np.ndarray, least: int) -> dict[str
         `counts` as base64 of little-endian float32 [c n], NaN where none is shown; `totals` of the categories, None
         where it would tell of a count that is not shown; `never` and `least`.
     """
-    visible = np.where(never[:, None], np.nan, shown(counts, least)).astype("<f4")
+    visible = np.where(never[:, None] | (counts < least), np.nan, counts).astype("<f4")
     pairs = zip(counts, never.tolist(), strict=True)
     return {
         "counts": base64.b64encode(visible.tobytes()).decode(),

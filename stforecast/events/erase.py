@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ from stforecast.events.readers.read_file import read
 from stforecast.files import atomic_path
 
 
-def ids_in(path: Path, source: Source, ids: Collection[str]) -> tuple[dict[str, set[str]], set[str]]:
-    """Which of some ids a file holds, each with the fields that hold it, and the incidents of the rows with them.
+def ids_in(paths: Iterable[Path], source: Source, ids: Collection[str]) -> tuple[dict[str, set[str]], set[str]]:
+    """Which of some ids files hold, each with the fields that hold it, and the incidents of the rows with them.
 
     An id in a row that could not be read may be of either field.
     """
     found: dict[str, set[str]] = {}
     incidents: set[str] = set()
-    for chunk in read(path, source.columns, rows_in=source.rows_in):
+    for chunk in (chunk for path in paths for chunk in read(path, source.columns, rows_in=source.rows_in)):
         texts = {name: key_texts(chunk.frame[name]) for name in KEYS if name in chunk.frame}
         for name, column in texts.items():
             rows = [row for row, text in enumerate(column) if text in ids]

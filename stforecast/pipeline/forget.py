@@ -39,15 +39,15 @@ def forget(stages: Stages, ids: Sequence[str]) -> None:
         ConfigError: the record has no ids.
         DataError: a file cannot be rewritten, or ids were never in the record; all else is done by then.
     """
-    place, columns = stages.place, resolve(stages.config.source).columns
-    if not (columns.event_id or columns.incident_id):
+    place, source = stages.place, resolve(stages.config.source)
+    if not (source.columns.event_id or source.columns.incident_id):
         raise ConfigError(
             "source.columns.event_id: not given, so that no report can be named. Name the publisher's column of ids "
             "there; if there is none, remove the row from the publisher's file and run `stforecast refresh`."
         )
     wanted, known = {text for text in key_texts(list(ids)) if text}, Forgotten.open(place.forgotten)
     new = {text for text in wanted if not known.has(text)}
-    found, incidents = _find(stages, new)
+    found, incidents = ids_in(source_files(stages.config, place.bronze), source, new)
     # an id is an incident's where it is no row's: keys of rows and of incidents may be the same numbers
     fields = {text: KEYS[:1] if KEYS[0] in found.get(text, ()) else found.get(text) or KEYS for text in new}
     known.with_ids(fields).write(place.forgotten)
@@ -85,18 +85,6 @@ def remaining(stages: Stages) -> list[str]:
 
 def _say(stages: Stages, line: str) -> None:
     stages.say(f"forget: {line}")
-
-
-def _find(stages: Stages, ids: Collection[str]) -> tuple[dict[str, set[str]], set[str]]:
-    """As `ids_in`, of all files of the record."""
-    found: dict[str, set[str]] = {}
-    incidents: set[str] = set()
-    for path in source_files(stages.config, stages.place.bronze):
-        here, of_them = ids_in(path, resolve(stages.config.source), ids)
-        for text, fields in here.items():
-            found.setdefault(text, set()).update(fields)
-        incidents |= of_them
-    return found, incidents
 
 
 def _rewrite(stages: Stages) -> list[str]:

@@ -64,7 +64,7 @@ def test_all_other_rows_keep_their_bytes(encoding: str, erased: str, gone: slice
 def test_an_id_of_a_row_is_told_from_the_same_number_of_an_incident(tmp_path: Path) -> None:
     path = tmp_path / "reports.csv"
     path.write_text(TEXT)
-    found, incidents = ids_in(path, SOURCE, {"1", "A", "5", "9"})
+    found, incidents = ids_in([path], SOURCE, {"1", "A", "5", "9"})
     assert found == {"1": {"event_id", "incident_id"}, "A": {"incident_id"}, "5": set()}
     assert incidents == {"A", "1"}
     frame = next(read(path, SOURCE.columns)).frame
