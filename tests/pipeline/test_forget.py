@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -69,6 +70,13 @@ def events_of(root: Path) -> pd.DataFrame:
     return pd.read_parquet(root / "data/quickstart/silver/events.parquet").set_index("event_id", drop=False)
 
 
+def findable(root: Path, at: int) -> pd.Series:
+    """An event that shares neither coordinates nor time with another."""
+    events = events_of(root)
+    shared = [events[name].duplicated(keep=False) for name in ("latitude", "longitude", "occurred_at")]
+    return events[~np.any(shared, axis=0)].iloc[at]
+
+
 def holders(root: Path, event: pd.Series) -> list[str]:
     """Files below a folder that hold an event's id, coordinates or time, inside Parquet, Arrow and SQLite too."""
     when = event["occurred_at"]
@@ -93,7 +101,7 @@ def holders(root: Path, event: pd.Series) -> list[str]:
 def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> None:
     lines: list[str] = []
     stages, events = Stages(config_of(root), lines.append), events_of(root)
-    newest, event = events.iloc[-1], events.iloc[len(events) // 2]
+    newest, event = findable(root, -1), findable(root, 700)
     bronze = root / "data/quickstart/bronze/offences.csv"
     publisher, before = bronze.read_bytes(), holders(root, event)
     assert {"events.parquet", "events.arrow", "offences.csv"} <= {Path(name).name for name in before}
@@ -138,7 +146,7 @@ class Killed(BaseException):
 
 
 def test_a_kill_at_any_write_is_mended_by_the_same_command(root: Path, tmp_path: Path, monkeypatch) -> None:
-    events, event = events_of(root), events_of(root).iloc[1000]
+    events, event = events_of(root), findable(root, 1000)
     real = {os: os.replace, shutil: shutil.rmtree}
 
     def attempt(folder: Path, writes: int) -> int:
@@ -178,7 +186,7 @@ def forget_by_command(root: Path, *options: str, capsys) -> tuple[int, str]:
 
 
 def test_ids_that_are_not_there_are_said_and_kept_away(root: Path, tmp_path: Path, capsys) -> None:
-    event = events_of(root).iloc[7]
+    event = findable(root, 7)
     names = tmp_path / "names.txt"
     names.write_text(f"{event['event_id']}\n\nR-unknown\n")
     code, said = forget_by_command(root, "--ids", str(names), capsys=capsys)
@@ -195,7 +203,7 @@ def test_ids_that_are_not_there_are_said_and_kept_away(root: Path, tmp_path: Pat
 
 def test_the_publishers_file_elsewhere_is_not_touched(root: Path, tmp_path: Path) -> None:
     elsewhere = Path(shutil.move(root / "data/quickstart/bronze/offences.csv", tmp_path / "offences.csv"))
-    content, lines, event = elsewhere.read_bytes(), [], events_of(root).iloc[3]
+    content, lines, event = elsewhere.read_bytes(), [], findable(root, 3)
     stages = Stages(config_of(root, f"source.path={elsewhere}"), lines.append)
     forget(stages, [event["event_id"]])
     assert elsewhere.read_bytes() == content
@@ -211,7 +219,7 @@ def test_a_record_without_ids_says_what_to_do(root: Path) -> None:
 
 
 def test_a_copy_that_cannot_be_rewritten_is_an_error_when_all_else_is_done(root: Path) -> None:
-    bronze, event = root / "data/quickstart/bronze", events_of(root).iloc[5]
+    bronze, event = root / "data/quickstart/bronze", findable(root, 5)
     packed = bronze / "offences.csv.gz"
     packed.write_bytes(gzip.compress((bronze / "offences.csv").read_bytes()))
     (bronze / "offences.csv").unlink()
