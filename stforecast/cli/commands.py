@@ -224,6 +224,24 @@ def score_record(stages: Stages) -> str:
     return f"open {score(stages)}; scores.json beside it holds every figure"
 
 
+@verb
+@click.option("--id", "ids", multiple=True, metavar="ID", help="An id, as the publisher wrote it; may be given again.")
+@click.option("--ids", "file", type=click.Path(dir_okay=False, path_type=Path), help="File of one id a line.")
+def forget(stages: Stages, ids: tuple[str, ...], file: Path | None) -> str:
+    """Erase reports, by the ids of their rows or incidents, wherever the city keeps them; they stay away.
+
+    There is no way back but the publisher's file. Said is what cannot be unlearned without training again. A kill at
+    any moment is mended by running it again. Exit code 4: an id was never in the record.
+    """
+    from stforecast.pipeline.forget import forget as erase
+
+    wanted = [*ids, *(file.read_text(encoding="utf-8-sig").splitlines() if file else ())]
+    if not any(text.strip() for text in wanted):
+        raise click.UsageError("name reports by --id or --ids.")
+    erase(stages, wanted)
+    return "train"
+
+
 @cli.command()
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")

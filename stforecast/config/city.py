@@ -49,6 +49,8 @@ class Config(sections.Section):
     """rolling origin"""
     analysis: sections.Analysis = sections.Analysis()
     """page about the record"""
+    delivery: sections.Delivery = sections.Delivery()
+    """past reports on maps and pages"""
     service: sections.Service = sections.Service()
     """store and service"""
     synthetic: sections.Synthetic | None = None

@@ -161,6 +161,13 @@ class Store:
             old = (GRIDS.c.city == self.city, GRIDS.c.issue_time < before, GRIDS.c.id.not_in(current))
             return sorted(connection.execute(sa.delete(GRIDS).where(*old).returning(GRIDS.c.issue_time)).scalars())
 
+    def compact(self) -> None:
+        """Leave nothing of removed rows in the file of SQLite; a PostgreSQL server sees to its own."""
+        if self.engine.dialect.name == "sqlite":
+            with self._begin() as connection:
+                for statement in ("COMMIT", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "BEGIN"):
+                    connection.exec_driver_sql(statement)
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()

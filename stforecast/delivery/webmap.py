@@ -33,18 +33,18 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 """Of the file: everything in it may run, nothing may be asked for."""
 
 
-def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> dict[str, Any]:
+def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
     Args:
         grid: of H3 hexagons.
         city: its name.
-        observed: reports counted in the hours of the grid, of each category without `all`, [k c n].
+        reported: reports in the 24 hours, of the categories without `all`, as `small_counts.reported_view` gives them.
 
     Returns:
-        `intensity`, `usual` and `observed` as base64 of little-endian float32 [c k n], without the category `all`
-        where there are others: the page adds these in the order of `with_sums`, so that sums and ranks are those of
-        risk.parquet to the last digit. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
+        `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
+        others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
+        last digit. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
 
     Raises:
         ArtefactError: the hexagons are not H3 cells.
@@ -69,7 +69,7 @@ def view_of(grid: RiskGrid, city: str, observed: np.ndarray | None = None) -> di
         "district_borders": [] if grid.districts is None else _district_borders(outlines, grid.districts),
         "intensity": _packed(grid.leaves(grid.intensity)),
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
-        "observed": None if observed is None else _packed(observed),
+        "reported": reported,
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),

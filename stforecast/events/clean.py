@@ -1,8 +1,9 @@
 """One chunk of text → events and rejects. Pure, so that a Spark or Dask job can map it over partitions.
 
-A row is, in this order: refused as unreadable (short, long, unbalanced quote); a withdrawal (`count` −1), kept aside
-until its report is known; left out because no category names its offence; refused or left out for its time; refused
-for its place; or an event. Rows that are left out are counted and are not rejects.
+A row is, in this order: left out, with nothing of it kept, because its report was erased; refused as unreadable (short,
+long, unbalanced quote); a withdrawal (`count` −1), kept aside until its report is known; left out because no category
+names its offence; refused or left out for its time; refused for its place; or an event. Rows that are left out are
+counted and are not rejects.
 
 Stated rules, counted under `corrected` where they apply:
 - times: see `event_times`; places: see `coordinates`.
@@ -67,10 +68,16 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
     Returns:
         What became of each row.
     """
+    erased = rules.forgotten.rows(chunk)
+    if number := int(erased.sum()):
+        chunk = chunk[~erased]
     present = [name for name in FIELDS if name in chunk]
     nothing = pa.repeat(pa.scalar("", pa.large_string()), len(chunk))
     texts = {name: strip(to_arrow(chunk[name]), name in KEYS) if name in present else nothing for name in FIELDS}
     audit = RowAudit(chunk)
+    if number:
+        audit.facts.rows += number
+        audit.facts.count("left_out", {outcomes.FORGOTTEN: number})
     audit.leave_out(np.all([is_empty(texts[name]) for name in present], axis=0), outcomes.BLANK_ROW)
     withdrawn = audit.open & np.asarray(pc.equal(texts["count"], "-1"))
     audit.leave_out(withdrawn, outcomes.WITHDRAWAL)

@@ -50,7 +50,7 @@ def ingest(
     """
     workspace = Workspace(config.root, config.city)
     silver, now = silver or workspace.silver, now or pd.Timestamp.now("UTC")
-    rules, findings = IngestRules.of(config.source), Findings()
+    rules, findings = IngestRules.of_city(config), Findings()
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or absent(workspace.bronze)
     hashes = content_hashes(paths, workspace.hashes)
     refused, parts = silver.with_name("rejects.parquet"), silver.with_name("parts")

@@ -57,7 +57,7 @@ def source_stamp(files: Sequence[Path], config: Config) -> str:
     Equal stamps mean that an ingest would give the same events again, until its `due` comes.
     """
     hashes = content_hashes(files, Workspace(config.root, config.city).hashes)
-    return stamp_of(files, hashes, IngestRules.of(config.source))
+    return stamp_of(files, hashes, IngestRules.of_city(config))
 
 
 def stamp_of(files: Sequence[Path], hashes: Sequence[str], rules: IngestRules) -> str:

@@ -26,6 +26,7 @@ WITHDRAWAL = "withdrawal"
 WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 DEFAULT_PLACE = "at a default place"
+FORGOTTEN = "erased on request"
 
 UNREAD_END = "unreadable end"
 UNREAD_REPORT = "unreadable report time"

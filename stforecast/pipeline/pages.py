@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from stforecast.errors import ArtefactError
@@ -13,7 +14,7 @@ from stforecast.pipeline.stages import Stages
 from stforecast.reports import analysis
 from stforecast.reports import report as reports
 from stforecast.reports.drift import Predictions
-from stforecast.reports.evaluated import EvaluatedRun
+from stforecast.reports.evaluated import EvaluatedRun, with_large_districts
 from stforecast.reports.local import Local
 from stforecast.reports.page import check_libraries, write_page
 
@@ -26,7 +27,12 @@ def report(stages: Stages) -> Path:
         ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
     """
     check_libraries()
-    page = reports.page_of(evaluated(stages), EventTable.open(stages.place.silver), stages.simulated())
+    page = reports.page_of(
+        evaluated(stages),
+        EventTable.open(stages.place.silver),
+        stages.simulated(),
+        stages.config.delivery.smallest_count,
+    )
     path = write_page(page, stages.run().folder / "report")
     stages.say(f"report: wrote {path}")
     return path
@@ -46,7 +52,8 @@ def analyse(stages: Stages) -> Path:
         name = run.facts()["forecasters"][0]
         predictions = Predictions(run.name, name, stages.predictions(run, cube, split, [name])[name])
     local = Local.of(cube, events, config.seed)
-    page = analysis.page_of(local, events, split, config.analysis.severity, stages.simulated(), predictions)
+    severity, least = config.analysis.severity, config.delivery.smallest_count
+    page = analysis.page_of(local, events, split, severity, stages.simulated(), predictions, least)
     path = write_page(page, stages.place.silver.parent / "analysis")
     stages.say(f"analyse: wrote {path}")
     return path
@@ -63,12 +70,13 @@ def evaluated(stages: Stages) -> EvaluatedRun:
     result, split = Result(run.folder / "scorecard.json", {"run": run.name}, "evaluate"), stages.split(cube)
     if (card := result.scores()) is None:
         raise ArtefactError(f"{result.path}: the run was not evaluated by this version. Run `stforecast evaluate`.")
+    counts, least = outcomes(cube, split, "test"), stages.config.delivery.smallest_count
     return EvaluatedRun(
         run.name,
-        cube,
+        replace(cube, hexagons=with_large_districts(cube.hexagons, counts.sum((0, 1, 3)), least)),
         split,
         card,
-        outcomes(cube, split, "test"),
+        counts,
         stages.predictions(run, cube, split, [*card["forecasters"]]),
         lambda name: run.open(name, stages.config),
         stages.config.seed,

@@ -91,7 +91,7 @@ def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:
     return {
         "until": cube.end.isoformat(),
         "known_time": cube.notes.get("known_time"),
-        "last_event": meta["last_event"],
+        "last_event": meta["last_event"][:10],  # the day: to the second it would be that of a single report
         **{key: meta[key] for key in keys},
         "sources": [source["file"] for source in meta["sources"]],
         "reporting_lag": lag if len(hours) else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,10 @@ from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
+from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint, standing, write_text
 from stforecast.forecasters.base import Forecaster
@@ -198,8 +200,8 @@ class Stages(Preparation):
         self.say(f"map: wrote {path}")
         return path
 
-    def _reported(self, grid: RiskGrid) -> np.ndarray | None:
-        """Reports in the hours of a grid by category, [k c n]; None where the record does not hold them."""
+    def _reported(self, grid: RiskGrid) -> dict[str, Any] | None:
+        """What may be shown of the reports in the hours of a grid; None where the record does not hold them."""
         try:
             cube = self.newest(Run(self.place.latest()))
             first = cube.step_of(grid.issue_time)
@@ -212,7 +214,10 @@ class Stages(Preparation):
         if cube.step_hours != grid.step_hours or min(first, *place, *which) < 0 or last > cube.steps:
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these hours and hexagons")
             return None
-        return cube.dense(first, last).numpy()[:, place][:, :, which].transpose(0, 2, 1)
+        counts = cube.dense(first, last).numpy()[:, place][:, :, which].sum(0).T
+        sexual = sexual_categories(self._events().meta["offences"])
+        never = np.array([name in sexual for name in categories])
+        return reported_view(counts, never, self.config.delivery.smallest_count)
 
     def newest(self, run: Run) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""

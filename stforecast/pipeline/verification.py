@@ -66,7 +66,7 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
     for folder, facts, remedy in (
         (place.silver, INGESTED, ingest),
         (place.gold, "cube.json", build),
-        *((path, "part.json", ingest) for path in _within(place.silver.with_name("parts"))),
+        *((path, "part.json", ingest) for path in _within(place.parts)),
         *((path, FACTS, forecast) for path in _within(place.grids)),
     ):
         if folder.is_dir():
@@ -114,7 +114,7 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     place, paths = stages.place, [artefact.path for artefact in damaged]
     in_store = place.store in paths
     for path in paths:
-        if path.parent in (place.silver.parent, place.silver.with_name("parts"), place.grids) and path != place.store:
+        if path.parent in (place.silver.parent, place.parts, place.grids) and path != place.store:
             _remove(path)
     stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)

@@ -86,7 +86,9 @@ def errors(run: EvaluatedRun) -> list[Block]:
         blocks.append(Text("The record names no districts, so that errors by district are left out."))
     elif without.any():
         reports = int(run.counts[:, :, without].sum())
-        blocks.append(Text(f"{reports:,} reports lie in hexagons without a district: they are in no row by district."))
+        blocks.append(
+            Text(f"{reports:,} reports lie in hexagons whose district is not named: they are in no row by district.")
+        )
     return blocks
 
 

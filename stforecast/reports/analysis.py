@@ -18,6 +18,7 @@ def page_of(
     severity: Mapping[str, list[str]],
     simulated: bool,
     predictions: drift.Predictions | None,
+    least: int,
 ) -> Page:
     """The analysis of a record.
 
@@ -28,6 +29,7 @@ def page_of(
         severity: patterns of offences by severity class.
         simulated: whether the city is a simulated one.
         predictions: of the finished run, if there is one.
+        least: the smallest count of a district that is shown.
     """
     sections = [
         Section("care", "How to read this page", [said("care")]),
@@ -35,7 +37,7 @@ def page_of(
         Section("trends", "Trend and season", trends.blocks(local)),
         Section("severity", "Severity", trends.severity(local, severity)),
         Section("rhythm", "Times of day and week", rhythm.blocks(local)),
-        Section("districts", "Districts", districts.blocks(local)),
+        Section("districts", "Districts", districts.blocks(local, least)),
         Section("hotspots", "Hot spots", hotspots.blocks(local)),
         Section("repeats", "Near repeats", repeats.blocks(local)),
         Section("drift", drift.TITLE, drift.blocks(local, split, predictions)),

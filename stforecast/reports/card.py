@@ -18,8 +18,8 @@ PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
 WITHOUT = "without district"
 
 
-def blocks(run: EvaluatedRun, meta: dict[str, Any]) -> list[Block]:
-    """The card of the forecaster that forecasts, with the `meta` of its events."""
+def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
+    """The card of the forecaster that forecasts, with the `meta` of its events; counts are shown from `least` up."""
     files, known = ", ".join(source["file"] for source in meta["sources"]), run.slices["validation"][1]
     rows = {
         "Forecaster": f"{words(run.leader)}, run {run.name}; calibrated on days that it did not learn from",
@@ -30,6 +30,7 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any]) -> list[Block]:
         "Prohibited use": standing("card_not_for"),
         "What it does not know": standing("card_not_known"),
         "Known limits": _limits(run),
+        "Small counts": standing("card_small_counts", least=least),
         "Feedback": standing("card_feedback"),
     }
     table = Table("model_card", pd.DataFrame(rows.items(), columns=["about", "what there is to say"]))
@@ -91,7 +92,11 @@ def _by_district(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarra
     if without.all():
         return [Text("The record names no districts, so that flags cannot be shown by district.")]
     text = "The table shows how often each district is flagged; it does not say why they differ."
-    text += f" {int(reports[without].sum()):,} reports lie in hexagons without a district." if without.any() else ""
+    text += (
+        f" {int(reports[without].sum()):,} reports lie in hexagons whose district is not named."
+        if without.any()
+        else ""
+    )
     caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
     return [Text(text), Table("exposure", exposure(hexagons, flagged, reports), caption)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 
 import numpy as np
@@ -9,21 +10,27 @@ from scipy.stats import poisson
 
 from stforecast.delivery.figures import class_legend, maps
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, colours_of, highest
+from stforecast.delivery.small_counts import hides_each
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import EvaluatedRun
-from stforecast.reports.page import Block, Picture, Text, note, said, standing, words
+from stforecast.reports.page import Block, Picture, Text, listed, note, said, standing, words
 
 COUNTS = np.array([1, 2, 3, 5, 10, 20])
-"""Where classes of counts begin, beside that of 0."""
+"""Where classes of counts begin, beside that of the smallest ones."""
 
 
-def blocks(run: EvaluatedRun) -> list[Block]:
-    """Three days as pairs of maps."""
+def blocks(run: EvaluatedRun, sexual: Collection[str], least: int) -> list[Block]:
+    """Three days as pairs of maps, without the categories of sexual offences; counts below `least` look alike."""
     if run.cube.resolution is None:
         return [Text("The places are not H3 hexagons, so that there is no map.")]
-    lam, y = run.day(run.intensity[run.leader]), run.day(run.counts)
-    pairs = [_pair(run, kind, day, lam, y) for kind, day in choose(lam, y).items()]
-    return [said("days_shown", forecaster=words(run.leader), share=TOP_SHARE), *pairs, note("days")]
+    kept = [at for at, name in enumerate(run.cube.categories) if name not in sexual]
+    if not kept:
+        return [Text("All categories are of sexual offences, of which no count of a hexagon is shown.")]
+    lam, y = (run.day(values[..., kept]) for values in (run.intensity[run.leader], run.counts))
+    pairs = [_pair(run, kind, day, lam, y, least) for kind, day in choose(lam, y).items()]
+    categories = listed([words(run.cube.categories[at]) for at in kept])
+    about = said("days_shown", categories=categories, forecaster=words(run.leader), share=TOP_SHARE, least=least)
+    return [about, *pairs, note("days")]
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
@@ -60,25 +67,27 @@ def expected_deviance(lam: np.ndarray) -> np.ndarray:
     return np.interp(np.log(np.maximum(lam, table[0])), np.log(table), mean)
 
 
-def count_bounds(counts: np.ndarray) -> np.ndarray:
-    """Limits between classes of counts, whole numbers of any shape: 0, 1, 2, then 3 to 4, 5 to 9 … as far as needed."""
-    return COUNTS[: max(1, np.searchsorted(COUNTS, counts.max(initial=0), side="right"))]
+def count_bounds(counts: np.ndarray, least: int) -> np.ndarray:
+    """Limits between classes of counts, whole numbers of any shape: below `least`, then as COUNTS as far as needed."""
+    bounds = np.array([least, *COUNTS[least < COUNTS]])
+    return bounds[: max(1, np.searchsorted(bounds, counts.max(initial=0), side="right"))]
 
 
 def count_labels(bounds: np.ndarray) -> list[str]:
-    """A label a class, from the lowest, which is 0, to the highest."""
+    """A label a class, from the lowest to the highest."""
     between = [f"{low}" if high == low + 1 else f"{low} to {high - 1}" for low, high in pairwise(bounds)]
-    return ["0", *between, f"{bounds[-1]} and more"]
+    return ["0" if bounds[0] == 1 else f"fewer than {bounds[0]}", *between, f"{bounds[-1]} and more"]
 
 
-def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray) -> Picture:
+def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray, least: int) -> Picture:
     """A day's maps of expected reports and counts, in classes that fit all days: daily λ and counts [m n]."""
-    cube, bounds, counts = run.cube, class_bounds(lam.ravel(), most=6), count_bounds(y)
+    cube, bounds, counts = run.cube, class_bounds(lam.ravel(), most=6), count_bounds(y, least)
     lam, y = lam[day], y[day]
     top = highest(lam, TOP_SHARE)
+    summed = hides_each(y[top], least) and hides_each(np.delete(y, top), least)
     fills = {
         f"Expected: {lam.sum():,.0f}": colours_of(lam, bounds),
-        f"Reported: {y.sum():,.0f}": colours_of(y, counts),
+        f"Reported: {y.sum():,.0f}" if summed else "Reported": colours_of(y, counts),
     }
     figure, axes = maps(cube.cells, fills, 0.75, top)
     class_legend(axes[0], class_labels(bounds), "Expected reports of a hexagon in 24 hours")
@@ -87,6 +96,7 @@ def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray
     time = cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone)
     when = f"{time:%A} {time.day} {time:%B %Y, %H:%M}"
     sums = {"expected": lam.sum(), "came": y.sum(), "share": lam[top].sum() / lam.sum(), "count": len(top)}
-    alt = standing("day_alt", kind=kind, when=when, held=held, **sums)
-    caption = f"{kind.capitalize()} day: 24 hours from {when}. The outlined hexagons held {held:.0%} of the reports."
+    alt = standing("day_alt" if summed else "day_alt_unsummed", kind=kind, when=when, held=held, **sums)
+    caption = f"{kind.capitalize()} day: 24 hours from {when}."
+    caption += f" The outlined hexagons held {held:.0%} of the reports." if summed else ""
     return Picture(f"day_{kind.replace(' ', '_')}", figure, alt, caption)

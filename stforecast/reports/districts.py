@@ -19,21 +19,22 @@ WEAK = 0.25
 """Mean silhouette up to which Kaufman and Rousseeuw (1990) see no substantial structure."""
 
 
-def blocks(local: Local) -> list[Block]:
-    """Arrest shares and clusters of districts, where the publisher gives them."""
+def blocks(local: Local, least: int) -> list[Block]:
+    """Arrest shares and clusters of the districts with `least` events or more, where the publisher gives them."""
     district = local.district()
+    district = district.where(district.map(district.value_counts()) >= least)
     if district.isna().all():
         return [said("no_districts")]
-    return [Text(_counted(local, district)), *_arrests(local, district), *_clusters(local, district)]
+    return [Text(_counted(local, district, least)), *_arrests(local, district), *_clusters(local, district)]
 
 
-def _counted(local: Local, district: pd.Series) -> str:
+def _counted(local: Local, district: pd.Series, least: int) -> str:
     """How many districts there are, and how many events are in none of them."""
     published, without = local.frame["district"], int(district.isna().sum())
     nameless = named(published).isna()
-    text = f"{district.nunique()} districts; {without:,} events without a district"
+    text = f"{district.nunique()} districts; {without:,} events without a district of {least} events or more"
     text += f" ({without / len(district):.1%}) are left out of this section." if without else "."
-    if by_place := int(nameless.sum()) - without:
+    if by_place := int((nameless & district.notna()).sum()):
         text += f" {by_place:,} events name none and count in the district of their hexagon."
     if unnamed := sorted({" ".join(name.split()) for name in published[published.notna() & nameless]} - {""}):
         text += f" The record writes {', '.join(unnamed)} where the district is not known."

@@ -33,6 +33,13 @@ def districts_of(hexagons: pd.DataFrame) -> pd.Series:
     return hexagons.get("district", pd.Series(None, hexagons.index)).astype("string")
 
 
+def with_large_districts(hexagons: pd.DataFrame, reports: np.ndarray, least: int) -> pd.DataFrame:
+    """The hexagons with the names of those districts alone that hold `least` of the reports [n] or more."""
+    district = districts_of(hexagons)
+    held = pd.Series(reports, hexagons.index).groupby(district).transform("sum")
+    return hexagons.assign(district=district.where(held >= least))
+
+
 def district_names(hexagons: pd.DataFrame) -> list[str]:
     """Names of the hexagons' districts, numbers in their order."""
     return sorted(districts_of(hexagons).dropna().unique(), key=lambda name: (len(name), name))

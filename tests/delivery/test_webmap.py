@@ -58,9 +58,8 @@ def unpacked(text: str, grid: RiskGrid) -> np.ndarray:
 
 def test_numbers_survive_the_way_through_json() -> None:
     grid = grid_of()
-    observed = np.random.default_rng(2).poisson(0.3, (24, 2, len(CELLS)))
-    view = json.loads(json.dumps(view_of(grid, "st_louis", observed), allow_nan=False))
-    values = {"intensity": grid.intensity[:-1, 1:], "usual": grid.usual[:-1, 1:], "observed": observed}
+    view = json.loads(json.dumps(view_of(grid, "st_louis"), allow_nan=False))
+    values = {"intensity": grid.intensity[:-1, 1:], "usual": grid.usual[:-1, 1:]}
     for name, expected in values.items():
         np.testing.assert_array_equal(unpacked(view[name], grid).transpose(1, 0, 2), expected)
     np.testing.assert_array_equal(unpacked(view["intensity"], grid).astype(float).sum(0), grid.intensity[:-1, 0])
@@ -82,7 +81,7 @@ def test_a_single_category_and_a_forecast_without_usual_or_spreads() -> None:
     grid = grid_of(intensity=np.full(shape, 0.1, np.float32), categories=("all",), spreads={}, usual=None)
     view = view_of(grid, "denver")
     assert unpacked(view["intensity"], grid).shape == (1, 24, len(CELLS))
-    assert [view[key] for key in ("usual", "observed", "low", "high", "level", "districts")] == [None] * 6
+    assert [view[key] for key in ("usual", "reported", "low", "high", "level", "districts")] == [None] * 6
     assert view["district_borders"] == []
 
 

@@ -20,7 +20,8 @@ from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.map import TOP_SHARE, highest
-from stforecast.delivery.riskgrid import DAY, RiskGrid, with_sums
+from stforecast.delivery.riskgrid import DAY, RiskGrid
+from stforecast.delivery.small_counts import hides_each, reported_view
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.forecasters.forecast import Forecast
@@ -63,12 +64,17 @@ def folder(tmp_path_factory) -> Path:
     )
     target = tmp_path_factory.mktemp("grids") / "20240930T060000Z"
     write_grid(RiskGrid.of(forecast), target, "denver")
-    write_map(view_of(open_grid(target), "denver", reported(open_grid(target))), target / "reported.html")
+    given = reported_view(reported(open_grid(target)), np.array([False, True]), LEAST)
+    write_map(view_of(open_grid(target), "denver", given), target / "reported.html")
     return target
 
 
+LEAST = 2
+
+
 def reported(of: RiskGrid) -> np.ndarray:
-    return np.random.default_rng(1).poisson(of.leaves(of.intensity).transpose(0, 2, 1)).transpose(0, 2, 1)
+    """Counts of the 24 hours, [c n]."""
+    return np.random.default_rng(1).poisson(of.leaves(of.intensity).sum(0))
 
 
 class Window:
@@ -187,8 +193,26 @@ def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: 
             assert float(facts[fact].split()[1]) == pytest.approx(factor, rel=0.006)
         spread = day[(day["category"] == name) & (day["hexagon"] == row["hexagon"])].iloc[0]
         assert facts["interval"] == f"{spread['low']} to {spread['high']} reports"
-        counts = with_sums(reported(of), of.categories)[DAY if hour is None else hour, category, hexagon]
-        assert facts["reported"] == str(int(counts))
+        count = reported(of)[0, hexagon]
+        seen = "{}" if category else "{} or more"  # of all: what is shown and perhaps something of what never is
+        hidden = ["not shown", f"fewer than {LEAST}", "not shown"][category]
+        expected = seen.format(count) if count >= LEAST and category < 2 else hidden
+        assert facts["reported"] == expected
+
+
+def test_reports_are_laid_over_the_day_alone_and_no_small_ones(window, folder) -> None:
+    counts = reported(open_grid(folder))[0]
+    total = counts.sum() if hides_each(counts, LEAST) else "not shown"
+    for category, words, discs in (
+        ("theft", total, (counts >= LEAST).sum()),
+        ("<img src=x onerror=alert(1)>", "not shown", 0),
+    ):
+        at(window, category=category, reported=1)
+        assert window.text("#reported-hits") == f"Reported in the 24 hours: {words}. Hexagons show {LEAST} and more"
+        assert window.page.evaluate("() => city.counts.getLayers().length") == discs
+    at(window, hour=5, category="theft", reported=1)
+    assert window.text("#reported-hits") == ""
+    assert window.page.evaluate("() => city.counts.getLayers().length") == 0
 
 
 def test_names_are_shown_and_never_run(window, folder) -> None:
@@ -227,9 +251,9 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
     page.locator("#area").fill("20")
     changed()
     assert window.text("#hits") != before
-    page.locator("#reported").check()
-    changed()
     page.locator("#day").check()
+    changed()
+    page.locator("#reported").check()
     changed()
     assert window.text("#when").startswith("24 hours from Mon 30 Sep 00:00:")
     page.evaluate("() => { const { total } = grid; grid.total = () => 1304; draw(); grid.total = total; }")
@@ -253,8 +277,6 @@ def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, ar
     at(window, hour="day" if hour is None else hour, area=area, reported=1)
     of = open_grid(folder)
     lam = of.intensity[DAY if hour is None else hour, 0]
-    counts = reported(of).sum(1)
-    counts = counts.sum(0) if hour is None else counts[hour]
     order = np.argsort(-lam, kind="stable")
     areas = areas_km2(from_names(of.hexagons.tolist()))[order]
     taken = order[: max(1, int((areas.cumsum() <= area).sum()))] if area else order[:0]
@@ -265,7 +287,6 @@ def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, ar
     assert int(number) == len(taken)
     assert float(km2) == float(f"{covered:.3g}")
     assert words.endswith(f"{share} % of the expected reports")
-    assert window.text("#reported-hits").startswith(f"Reported: {counts.sum()}, of them {counts[taken].sum()} in")
     marked = window.page.locator("#list button.top").count()
     assert marked == min(20, len(taken))
 

@@ -147,7 +147,7 @@ def test_columns_that_a_publisher_does_not_give_are_said_to_be_absent(tmp_path: 
         "To tell trend from season takes 24 whole months",
     ):
         assert said in text
-    (arrests,) = districts.blocks(local_of(events_of(days=60, arrest=False))[0])[1:2]
+    (arrests,) = districts.blocks(local_of(events_of(days=60, arrest=False))[0], 5)[1:2]
     assert "does not say whether an arrest was made" in arrests.words  # type: ignore[union-attr]
 
 
@@ -408,10 +408,10 @@ def test_an_unknown_district_is_none_and_is_counted() -> None:
     assert set(cube.hexagons["district"].dropna()) == {"north", "south"}
     assert set(local.district().dropna()) == {"north", "south"}
     count = int((local.frame["district"] == "U").sum())
-    said = districts.blocks(local)[0].words  # type: ignore[union-attr]
-    assert said.startswith(f"2 districts; {count:,} events without a district (")
+    said = districts.blocks(local, 5)[0].words  # type: ignore[union-attr]
+    assert said.startswith(f"2 districts; {count:,} events without a district of 5 events or more (")
     assert said.endswith("The record writes U where the district is not known.")
-    placed = districts.blocks(Local.of(cube, EventTable(frame, events.meta)))
+    placed = districts.blocks(Local.of(cube, EventTable(frame, events.meta)), 5)
     said = placed[0].words  # type: ignore[union-attr]
     assert f"{count:,} events name none and count in the district of their hexagon" in said
     tables = [block.frame for block in placed if isinstance(block, Table)]

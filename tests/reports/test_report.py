@@ -19,6 +19,7 @@ from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from stforecast.config import load
+from stforecast.delivery.small_counts import hides_each
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.features.builder import clone_state
@@ -29,7 +30,8 @@ from stforecast.pipeline.pages import evaluated, report
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import card, comparison, days, importance, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
-from stforecast.reports.page import Page, Section, Table, Text, words, write_page
+from stforecast.reports.evaluated import with_large_districts
+from stforecast.reports.page import Page, Picture, Section, Table, Text, words, write_page
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.ranking import rank
@@ -238,15 +240,41 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
 @pytest.mark.parametrize(
     ("most", "labels"),
     [
-        (0, ["0", "1 and more"]),
-        (2, ["0", "1", "2 and more"]),
-        (40, ["0", "1", "2", "3 to 4", "5 to 9", "10 to 19", "20 and more"]),
+        (0, ["fewer than 5", "5 and more"]),
+        (12, ["fewer than 5", "5 to 9", "10 and more"]),
+        (40, ["fewer than 5", "5 to 9", "10 to 19", "20 and more"]),
     ],
 )
 def test_counts_have_classes_of_whole_numbers(most: int, labels: list[str]) -> None:
-    bounds = days.count_bounds(np.array([[0, most]]))
+    bounds = days.count_bounds(np.array([[0, most]]), 5)
     assert days.count_labels(bounds) == labels
-    assert np.searchsorted(bounds, [0, 1], side="right").tolist() == [0, 1]
+    assert np.searchsorted(bounds, [0, 1, 4, 5], side="right").tolist() == [0, 0, 0, 1]
+    assert days.count_labels(days.count_bounds(np.array([2]), 1)) == ["0", "1", "2 and more"]
+
+
+def test_days_show_no_small_count_and_no_sexual_offence(finished: Stages, page: Path) -> None:
+    run = evaluated(finished)
+    first, *rest = run.cube.categories
+    about, *found, _ = days.blocks(run, {first}, 5)
+    assert isinstance(about, Text)
+    assert f"({' and '.join(rest)})" in about.words
+    came = run.counts[..., 1:].sum((1, 3))
+    for block in found:
+        assert isinstance(block, Picture)
+        (number,) = re.findall(r" ([\d,]+) came", block.alt) or [None]
+        hidden = [*came[came.sum(1) == int(number.replace(",", ""))]] if number else []
+        assert not number or any(hides_each(counts, 5) for counts in hidden)
+    assert days.blocks(run, {*run.cube.categories}, 5) == [
+        Text("All categories are of sexual offences, of which no count of a hexagon is shown.")
+    ]
+    assert "no past count of a hexagon and day below 5, and none of sexual offences" in page.read_text()
+
+
+def test_districts_of_few_reports_are_not_named() -> None:
+    hexagons = pd.DataFrame({"district": ["1", "1", "2", None], "area_km2": 1.0})
+    found = with_large_districts(hexagons, np.array([2, 3, 4, 9]), 5)["district"]
+    assert found.fillna("").tolist() == ["1", "1", "", ""]
+    assert with_large_districts(hexagons[["area_km2"]], np.array([2, 3, 4, 9]), 5)["district"].isna().all()
 
 
 def test_exposure_counts_flags_by_district_and_covariates() -> None:

@@ -1,4 +1,4 @@
-"""Where grids are kept and how they are served."""
+"""Where grids are kept, how they are served, and what maps and pages show of past reports."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ class Service(Section):
     STFORECAST_API_KEYS, parted by commas; without keys only this machine is served"""
     rate_limit: str = "500/second"
     """requests a client may make, such as 500/second or 1200/minute"""
+
+
+class Delivery(Section):
+    """What maps and pages show of past reports."""
+
+    smallest_count: int = Field(5, ge=1)
+    """smallest past count of a hexagon and day that is shown; below it none and a few look alike. Counts of sexual
+    offences are never shown"""

@@ -38,7 +38,7 @@ function setControls(view) {
   byId("hour").max = grid.hours - 1;
   byId("time").classList.toggle("one-step", grid.hours === 1);
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
-  byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("observed");
+  byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("reported");
   const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // fine enough for one hexagon, and a round number
   for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
   byId("area-number").step = "any";
@@ -121,7 +121,7 @@ function draw() {
   city.outline(top);
   const patrolled = area ?? areaOf(top);
   for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
-  const counts = chosen.reported && grid.has("observed") ? grid.values("observed", hour, category) : null;
+  const counts = chosen.reported && hour === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank");
   drawProfile();
@@ -178,12 +178,10 @@ function drawSentences(top, counts) {
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of hexagons: ` : "";
   const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
   byId("hits").textContent = hits;
-  const all = grid.has("observed") ? grid.total("observed", hour, category) : 0;
-  const caught = counts ? sum(top.map((hexagon) => counts[hexagon])) : 0;
-  const found = `Reported: ${all}, of them ${caught} in the top hexagons (${share(caught, all)})`;
-  byId("reported-hits").textContent = counts ? found : "";
+  const found = counts ? `Reported in the 24 hours: ${grid.reportedWords(category)}. Hexagons show ${grid.view.reported.least} and more` : "";
+  byId("reported-hits").textContent = found;
   byId("when").textContent = `${grid.label(hour)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} hexagons`;
-  if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, counts ? found : ""].join(". "));
+  if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 
 function ratioOf(hexagon) {

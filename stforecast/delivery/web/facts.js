@@ -23,7 +23,7 @@ function factsOf(hexagon) {
     rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
     rows.push(["Beyond that, this hexagon", factor(drivers.rest), "rest"]);
   }
-  if (grid.has("observed")) rows.push(["Reported", String(grid.values("observed", hour, category)[hexagon]), "reported"]);
+  if (grid.has("reported")) rows.push(["Reported in the 24 hours", grid.reportedWords(category, hexagon), "reported"]);
   return rows;
 }
 

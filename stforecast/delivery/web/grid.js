@@ -18,7 +18,8 @@ class Grid {
     this.n = view.hexagons.length;
     this.leaves = Math.max(1, view.categories.length - 1);
     this.arrays = {};
-    for (const kind of ["intensity", "usual", "observed"]) if (view[kind]) this.arrays[kind] = unpack(view[kind]);
+    for (const kind of ["intensity", "usual"]) if (view[kind]) this.arrays[kind] = unpack(view[kind]);
+    if (view.reported) this.arrays.reported = unpack(view.reported.counts);
     this.totalArea = sum(view.area_km2);
     this.cache = new Map();
   }
@@ -27,7 +28,7 @@ class Grid {
     return kind in this.arrays;
   }
 
-  /** λ, what is usual, or reports counted, of every hexagon: Float64Array [n]. */
+  /** λ, or what is usual, of every hexagon: Float64Array [n]. */
   values(kind, hour, category) {
     return this.once(`${kind} ${hour} ${category}`, () => {
       const out = new Float64Array(this.n);
@@ -35,14 +36,41 @@ class Grid {
         for (let h = 0; h < this.hours; h++) add(out, this.values(kind, h, category));
         return out;
       }
-      const whole = this.view.categories.length > 1 && category === 0;
-      const chosen = whole ? [...Array(this.leaves).keys()] : [Math.max(0, category - (this.view.categories.length > 1))];
-      for (const leaf of chosen) {
+      for (const leaf of this.leavesOf(category)) {
         const first = (leaf * this.hours + hour) * this.n;
         add(out, this.arrays[kind].subarray(first, first + this.n));
       }
       return out;
     });
+  }
+
+  /** The categories in the arrays that make up one of the page's. */
+  leavesOf(category) {
+    const several = this.view.categories.length > 1;
+    return several && category === 0 ? [...Array(this.leaves).keys()] : [Math.max(0, category - several)];
+  }
+
+  /** Reports of the 24 hours of every hexagon, of several categories those that are shown; NaN where none is: [n]. */
+  reported(category) {
+    return this.once(`reported ${category}`, () => {
+      const parts = this.leavesOf(category).map((leaf) => this.arrays.reported.subarray(leaf * this.n, (leaf + 1) * this.n));
+      return Float64Array.from({ length: this.n }, (_, i) => {
+        const known = parts.map((part) => part[i]).filter((count) => count >= 0);
+        return known.length ? sum(known) : NaN;
+      });
+    });
+  }
+
+  /** The reports of a hexagon, or (without one) of the city, in the 24 hours, as words. */
+  reportedWords(category, hexagon) {
+    const { totals, never, least } = this.view.reported, leaves = this.leavesOf(category);
+    if (hexagon === undefined) {
+      const known = leaves.map((leaf) => totals[leaf]);
+      return known.includes(null) ? "not shown" : String(sum(known));
+    }
+    const count = this.reported(category)[hexagon], several = leaves.length > 1;
+    if (count >= 0) return several ? `${count} or more` : String(count);
+    return several || never[leaves[0]] ? "not shown" : `fewer than ${least}`;
   }
 
   total(kind, hour, category) {

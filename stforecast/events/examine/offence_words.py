@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from stforecast.config.yamls import values_of
 from stforecast.events.parsing.dates import normalise
@@ -24,6 +27,21 @@ def offence_group(offence: str) -> str | None:
         if not unless and all(_pattern(" ".join(words)).search(text) for words in rule["words"]):
             return str(rule["group"])
     return None
+
+
+def sexual_categories(offences: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The categories of sexual offences, by their names or by half of their rows.
+
+    Args:
+        offences: those of a record, as ingest.json has them: offence, category and rows of each.
+    """
+    words, rows, sexual = _pattern(_WORDS["sexual"]), Counter[str](), Counter[str]()
+    for one in offences:
+        if (category := one["category"]) is not None:
+            rows[category] += one["rows"]
+            told = words.search(_plain(one["offence"])) or words.search(_plain(category))
+            sexual[category] += one["rows"] if told else 0
+    return {category for category in rows if 2 * sexual[category] >= rows[category]}
 
 
 @lru_cache(maxsize=4096)
