@@ -17,6 +17,7 @@ from stforecast.config.workspace import database
 from stforecast.delivery.export import FACTS
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError
+from stforecast.events.forgotten import Forgotten
 from stforecast.events.schema import INGESTED
 from stforecast.files import UNFINISHED, read_json
 from stforecast.forecasters.base import CALIBRATION
@@ -76,6 +77,8 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
             yield from _of_run(path)
     if (place.bronze / SIMULATED).is_file():
         yield Artefact(place.bronze / SIMULATED, partial(read_json, place.bronze / SIMULATED, SIMULATE_AGAIN))
+    if place.forgotten.is_file():
+        yield Artefact(place.forgotten, partial(Forgotten.open, place.forgotten))
     if (place.runs / "latest").is_file():
         yield Artefact(place.runs / "latest", place.latest)
     if stages.config.service.database or place.store.is_file():
@@ -114,7 +117,7 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     place, paths = stages.place, [artefact.path for artefact in damaged]
     in_store = place.store in paths
     for path in paths:
-        if path.parent in (place.silver.parent, place.parts, place.grids) and path != place.store:
+        if path.is_dir() and path.parent in (place.silver.parent, place.parts, place.grids):
             _remove(path)
     stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
