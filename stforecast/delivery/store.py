@@ -2,6 +2,7 @@
 
 A grid is added and made current in one transaction, and read in one: a reader has the old grid or the new one, whole.
 A grid replaces an earlier one of the same issue time and model. `retire` removes the old ones; the current one stays.
+Every transaction opens SQLite's file anew: what is at the address now, not a file that was deleted or replaced.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -23,16 +25,20 @@ from stforecast.delivery.usual import UsualWeek
 from stforecast.errors import ArtefactError, ConfigError
 
 AGAIN = "Run `stforecast refresh` again."
+EXISTING = {"uri": "true", "mode": "rw"}
+"""Without it SQLite makes an empty database where a store was deleted."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Of a city: its current grid, when a refresh last began and last succeeded, and why the last one failed."""
+    """Of a city: its current grid, when a refresh last began and last succeeded, why the last one failed, and when the
+    current grid was made: another store may give its number to another grid."""
 
     current: int | None = None
     attempted: pd.Timestamp | None = None
     succeeded: pd.Timestamp | None = None
     error: str | None = None
+    created: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +67,14 @@ class Store:
         self.name = address.render_as_string(hide_password=True)
         lite = address.get_backend_name() == "sqlite"
         if lite and address.database:
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(address.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # said when it is opened
+                path.touch()
+            address = address.set(database=f"file:{quote(address.database)}").update_query_dict(EXISTING)
+        options = {"poolclass": sa.NullPool} if lite else {"isolation_level": "REPEATABLE READ"}
         try:
-            self.engine = sa.create_engine(address, **({} if lite else {"isolation_level": "REPEATABLE READ"}))
+            self.engine = sa.create_engine(address, **options)
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(
                 f"service.database: {self.name} has no driver here ({error}). Try pip install 'psycopg[binary]'."
@@ -75,9 +86,10 @@ class Store:
 
     def state(self) -> State:
         """How things stand."""
+        asked = sa.select(STATE, GRIDS.c.created).outerjoin_from(STATE, GRIDS).where(STATE.c.city == self.city)
         with self._begin() as connection:
-            row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
-        return State(row.current, row.attempted, row.succeeded, row.error) if row else State()
+            row = connection.execute(asked).one_or_none()
+        return State(row.current, row.attempted, row.succeeded, row.error, row.created) if row else State()
 
     def note(self, **values: Any) -> None:
         """Note how a refresh goes, in columns of `state`; the current grid stays."""
