@@ -151,17 +151,17 @@ def config_of(root: str) -> Config:
 
 
 @contextmanager
-def server(root: str) -> Iterator[int]:
-    """A serving process; its port."""
+def server(root: str, log: Any = subprocess.DEVNULL) -> Iterator[tuple[int, int]]:
+    """A serving process; its port and its id."""
     file = Path(root) / "bench.yaml"
     file.write_text(f"city: simulated\nroot: {root}\nservice: {{rate_limit: 1000000/second}}\n")
     command = [sys.executable, "-m", "stforecast", "serve", str(file), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
         said = re.search(r":(\d+)/", process.stdout.readline())
         assert said is not None, "the service did not start"
-        yield int(said[1])
+        yield int(said[1]), process.pid
     finally:
         process.terminate()
         process.wait()
@@ -201,7 +201,7 @@ def main(hexagons: int, rate: float, seconds: float, output: Path | None) -> Non
     """Measure the service and print the figures as JSON."""
     with tempfile.TemporaryDirectory() as root:
         put(root, hexagons, 0)
-        with server(root) as port:
+        with server(root) as (port, _):
             found = asyncio.run(measure(root, port, hexagons, rate, seconds))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
     result = {"hexagons": hexagons, "rate": rate, "machine": machine, "targets": TARGETS, **found}

@@ -251,7 +251,7 @@ def serve(config: str, overrides: tuple[str, ...], host: str, port: int) -> None
     """Answer questions about the newest grid of the store over HTTP, with a live map at /."""
     from stforecast import config as configuration
     from stforecast.config.workspace import database
-    from stforecast.delivery.api.app import serve as run_server
+    from stforecast.delivery.api.server import serve as run_server
 
     loaded = configuration.load(config, overrides)
     run_server(loaded, database(loaded), host, port)

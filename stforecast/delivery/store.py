@@ -3,6 +3,7 @@
 A grid is added and made current in one transaction, and read in one: a reader has the old grid or the new one, whole.
 What is read is held against the digest that was written with it: a database does not notice that a byte changed.
 A grid replaces an earlier one of the same issue time and model. `retire` removes the old ones; the current one stays.
+Every transaction opens SQLite's file anew: what is at the address now, not a file that was deleted or replaced.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -29,16 +31,24 @@ AGAIN = "Run `stforecast refresh` again."
 COVERED = ("city", "issue_time", "model", "created", "complete_until", "facts")
 PART = ("valid_from", "model", "category", "intensity", "usual")
 """Columns of a grid and of its rows of intensities that its digest covers; `facts` has the hash of `week`."""
+EXISTING = {"uri": "true", "mode": "rw"}
+"""Without it SQLite makes an empty database where a store was deleted."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Of a city: its current grid, when a refresh last began and last succeeded, and why the last one failed."""
+    """Of a city: its current grid, when a refresh last began and last succeeded, why the last one failed, and when the
+    current grid was made: another store may give its number to another grid."""
 
     current: int | None = None
     attempted: pd.Timestamp | None = None
     succeeded: pd.Timestamp | None = None
     error: str | None = None
+    created: pd.Timestamp | None = None
+
+    def noted(self) -> dict[str, Any]:
+        """Its columns of the table of states."""
+        return {name: getattr(self, name) for name in ("current", "attempted", "succeeded", "error")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +77,14 @@ class Store:
         self.name = address.render_as_string(hide_password=True)
         lite = address.get_backend_name() == "sqlite"
         if lite and address.database:
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(address.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # said when it is opened
+                path.touch()
+            address = address.set(database=f"file:{quote(address.database)}").update_query_dict(EXISTING)
+        options = {"poolclass": sa.NullPool} if lite else {"isolation_level": "REPEATABLE READ"}
         try:
-            self.engine = sa.create_engine(address, **({} if lite else {"isolation_level": "REPEATABLE READ"}))
+            self.engine = sa.create_engine(address, **options)
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(
                 f"service.database: {self.name} has no driver here ({error}). Try pip install 'psycopg[binary]'."
@@ -85,11 +100,12 @@ class Store:
             return self._state(connection)
 
     def _state(self, connection: sa.Connection) -> State:
-        row = connection.execute(sa.select(STATE).where(STATE.c.city == self.city)).one_or_none()
+        asked = sa.select(STATE, GRIDS.c.created).outerjoin_from(STATE, GRIDS).where(STATE.c.city == self.city)
+        row = connection.execute(asked).one_or_none()
         if row is None:
             return State()
-        found = State(row.current, row.attempted, row.succeeded, row.error)
-        if row.digest != _digest(self.city, found):
+        found = State(row.current, row.attempted, row.succeeded, row.error, row.created)
+        if row.digest != _digest(self.city, found.noted()):
             raise ArtefactError(f"{self.name}: what it says of the last refresh is damaged. {AGAIN}")
         return found
 
@@ -176,8 +192,8 @@ class Store:
         before = State()
         with suppress(ArtefactError):  # what is damaged is written anew
             before = self._state(connection)
-        after = replace(before, **values)
-        row = {**vars(after), "digest": _digest(self.city, after)}
+        noted = replace(before, **values).noted()
+        row = {**noted, "digest": _digest(self.city, noted)}
         if not connection.execute(sa.update(STATE).where(STATE.c.city == self.city).values(row)).rowcount:
             connection.execute(sa.insert(STATE).values(city=self.city, **row))
 
@@ -226,9 +242,7 @@ def _packed(values: np.ndarray) -> bytes:
 def _digest(*values: Any) -> str:
     """Of what is written of a grid or of a state, as it is read again."""
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, State):
-            return vars(value)
+    def plain(value: Any) -> str:
         return value.hex() if isinstance(value, bytes) else value.floor("us").isoformat()
 
     return sha256(json.dumps(values, sort_keys=True, default=plain).encode()).hexdigest()

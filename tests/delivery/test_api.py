@@ -31,10 +31,11 @@ from small_grids import FACTS, ISSUED, grid, store_of, usual
 from stforecast.config import Config, parse
 from stforecast.config.workspace import database
 from stforecast.delivery.api import gate, routes
-from stforecast.delivery.api.app import create_app, serve
+from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, UsualQuestion
+from stforecast.delivery.api.server import serve
 from stforecast.delivery.riskgrid import NOTICE
 from stforecast.errors import ConfigError
 
@@ -52,7 +53,8 @@ class Clock:
 
 
 def config_of(root: Path, **service: Any) -> Config:
-    return parse({"city": "denver", "root": str(root), "service": {"rate_limit": QUICK, **service}}, "test")
+    given = {"rate_limit": QUICK, "hosts": ["testserver"], **service}
+    return parse({"city": "denver", "root": str(root), "service": given}, "test")
 
 
 def client_of(config: Config, clock: Callable[[], pd.Timestamp]) -> TestClient:

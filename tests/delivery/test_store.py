@@ -89,12 +89,12 @@ def test_how_refreshes_went(store) -> None:
     store.note(attempted=NOW)
     store.note(error="weather.csv: absent")
     number = store.put(grid(), usual(grid()), FACTS, NOW + HOUR)
-    assert store.state() == module.State(number, NOW, NOW + HOUR, None)
+    assert store.state() == module.State(number, NOW, NOW + HOUR, None, NOW + HOUR)
     store.note(attempted=NOW + DAY)
     store.note(error="again")
-    assert store.state() == module.State(number, NOW + DAY, NOW + HOUR, "again")
+    assert store.state() == module.State(number, NOW + DAY, NOW + HOUR, "again", NOW + HOUR)
     store.note(succeeded=NOW + DAY, error=None)
-    assert store.state() == module.State(number, NOW + DAY, NOW + DAY, None)
+    assert store.state() == module.State(number, NOW + DAY, NOW + DAY, None, NOW + HOUR)
 
 
 def test_cities_in_one_database_do_not_meet(url) -> None:

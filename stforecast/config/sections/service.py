@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from stforecast.config.sections.section import Section
 
@@ -17,9 +17,14 @@ class Service(Section):
     """days for which a refresh keeps grids and their folders"""
     api_keys_file: str | None = None
     """file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in
-    STFORECAST_API_KEYS, parted by commas; without keys only this machine is served"""
+    STFORECAST_API_KEYS, parted by commas; without keys only this machine is served; the file is read again every
+    second, and where it is emptied or removed its keys are refused"""
     rate_limit: str = "500/second"
     """requests a client may make, such as 500/second or 1200/minute"""
+    hosts: list[str] = Field([])
+    """names by which the service may be asked for (the Host header), beside localhost and plain addresses"""
+    proxies: list[IPvAnyNetwork] = Field([])
+    """addresses or networks of reverse proxies, such as 127.0.0.1 or 10.0.0.0/8; only their X-Forwarded-For counts"""
 
 
 class Delivery(Section):

@@ -1,28 +1,26 @@
-"""The service as an application (`create_app`) and as a process (`serve`)."""
+"""The service as an application: what it answers. `server` runs it as a process."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stforecast import __version__
 from stforecast.config import Config
 from stforecast.delivery.api.docs import docs_pages
 from stforecast.delivery.api.gate import HEADERS, Gate, limit_of, problem
 from stforecast.delivery.api.keeper import Keeper
-from stforecast.delivery.api.keys import VARIABLE, digests, is_loopback
+from stforecast.delivery.api.keys import Keys
 from stforecast.delivery.api.routes import router
-from stforecast.delivery.store import Store
-from stforecast.errors import ConfigError
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
@@ -37,16 +35,16 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
     Raises:
         ConfigError: keys or rate limit cannot be used.
     """
-    accepted, rate = digests(config.service.api_keys_file), limit_of(config.service.rate_limit)
+    keys, rate = Keys(config.service.api_keys_file), limit_of(config.service.rate_limit)
     registry = CollectorRegistry()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(keeper.watch())
+        watching = [asyncio.create_task(one.watch()) for one in (keeper, keys)]
         yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for one in watching:
+            one.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         keeper.close()
 
     app = FastAPI(
@@ -56,40 +54,17 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header
     )
     app.state.keeper = keeper
-    app.add_middleware(Gate, accepted=accepted, rate=rate, registry=registry)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Gate, hosts=config.service.hosts, keys=keys, rate=rate, registry=registry)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*map(str, config.service.proxies)])
     app.include_router(router)
     _add_errors(app)
     _add_operations(app, keeper, registry)
     _add_pages(app)
     return app
-
-
-def serve(config: Config, database: str, host: str, port: int) -> None:
-    """Answer from the store at the URL `database` until stopped.
-
-    Raises:
-        ConfigError: the address is taken, or can be reached from elsewhere while there are no keys.
-    """
-    if not is_loopback(host) and not digests(config.service.api_keys_file):
-        raise ConfigError(
-            f"--host {host}: others than this machine are served only with API keys. "
-            f"Set service.api_keys_file or {VARIABLE}, or leave --host at 127.0.0.1."
-        )
-    app = create_app(config, Keeper(Store(database, config.city)))
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family)
-        # answers leave at once; asyncio sets this by itself only for sockets that it made, and it costs 40 ms a request
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}). Choose another --port.") from error
-    server = uvicorn.Server(uvicorn.Config(app, server_header=False, access_log=False))
-    with listening:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        print(f"serve: {address}/ shows the map; {address}/docs lists what programs can ask", flush=True)
-        server.run(sockets=[listening])
 
 
 def _add_errors(app: FastAPI) -> None:

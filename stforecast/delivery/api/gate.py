@@ -1,4 +1,4 @@
-"""What every request passes before and after its answer: rate limit, key, size of the body, headers, metrics."""
+"""What every request passes before and after its answer: host, rate limit, key, size of the body, headers, metrics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stforecast.delivery.api.keys import key_in, known
+from stforecast.delivery.api.clients import host_allowed, limited_as
+from stforecast.delivery.api.keys import Keys, key_in
 from stforecast.errors import ConfigError
 
 MAX_BODY = 16 * 1024
@@ -52,9 +54,9 @@ class Gate:
     """The outermost layer of the service; counts and times what passes by route, not by path: routes are few."""
 
     def __init__(
-        self, app: ASGIApp, accepted: tuple[str, ...], rate: list[RateLimitItem], registry: CollectorRegistry
+        self, app: ASGIApp, hosts: list[str], keys: Keys, rate: list[RateLimitItem], registry: CollectorRegistry
     ) -> None:
-        self.app, self.accepted, self.rate = app, accepted, rate
+        self.app, self.keys, self.rate, self.hosts = app, keys, rate, frozenset(map(str.lower, hosts))
         self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         labels = ["method", "route"]
         self.requests = Counter("stforecast_requests", "Requests answered", [*labels, "status"], registry=registry)
@@ -67,7 +69,8 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, headers = time.perf_counter(), 500, Headers(scope=scope)
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server leaves out the body
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -78,29 +81,31 @@ class Gate:
             await send(message)
 
         try:
-            refused = None if scope["path"] in OPEN else self._refused(scope)
+            refused = None if scope["path"] in OPEN else self._refused(scope, headers)
             received = receive
-            if refused is None and scope["method"] not in ("GET", "HEAD"):
-                body = await _body(scope, receive)
+            if refused is None and inner["method"] != "GET":
+                body = await _body(headers, receive)
                 if body is None:
                     refused = problem(413, f"the body is larger than {MAX_BODY} bytes, or did not arrive in time")
                 else:
                     received = _replayed(body, receive)
-            await (refused or self.app)(scope, received, sending)
+            await (refused or self.app)(inner, received, sending)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(inner.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
             self.requests.labels(method, route, str(status)).inc()
             self.seconds.labels(method, route).observe(time.perf_counter() - began)
 
-    def _refused(self, scope: Scope) -> Response | None:
-        client = scope["client"][0] if scope.get("client") else "unknown"
+    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
+        client = limited_as(scope["client"][0]) if scope.get("client") else "unknown"
         for item in self.rate:
             if not self.limiter.hit(item, client):
                 reset = self.limiter.get_window_stats(item, client).reset_time
                 wait = str(max(1, round(reset - time.time())))
                 return problem(429, f"more than {item} from this client: wait {wait} s", {"Retry-After": wait})
-        if self.accepted and not known(key_in(dict(scope["headers"])), self.accepted):
+        if not host_allowed(headers.get("host", ""), self.hosts):
+            return problem(421, "Host: the service is not known by this name; service.hosts lists its names")
+        if not self.keys.admit(key_in(headers)):
             asked = {"WWW-Authenticate": 'Basic realm="stforecast, the key as password", charset="UTF-8"'}
             return problem(401, "an API key is needed: in X-API-Key, or as bearer token", asked)
         return None
@@ -111,10 +116,10 @@ def problem(status: int, message: str, headers: Mapping[str, str] | None = None)
     return Response(json.dumps({"error": message}), status, headers, "application/json")
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
+async def _body(headers: Headers, receive: Receive) -> bytes | None:
     """The body; None where it is larger than allowed, or does not end."""
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > MAX_BODY:
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY:
         return None
     body = b""
     with suppress(TimeoutError):

@@ -1,7 +1,7 @@
 """The grid that is served now, and whether it can still be relied on.
 
 The store is looked at once a second in a thread of its own; requests are answered from what was found last. A store
-that cannot be read leaves the grid in memory as it is.
+that cannot be read, does not answer or was emptied leaves the grid in memory as it is, and is said.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from stforecast.delivery.store import State, Store
 
 SECONDS = 1.0
 """Between two looks at the store."""
+LATE = 3.0
+"""Seconds after which a look that has not ended is taken for one that failed."""
 UNFINISHED = pd.Timedelta(hours=1)
 """After which a refresh that did not report back counts as failed."""
 LOG = logging.getLogger("stforecast.service")
@@ -34,33 +36,43 @@ class Keeper:
         self.store, self.clock = store, clock
         self.served: Served | None = None
         self.state = State()
-        self.unreadable_since: pd.Timestamp | None = None
+        self.trouble: str | None = None
+        self.since = clock()
         self.look()
 
     def look(self) -> None:
         """Take up what is new in the store."""
         try:
-            state = self.store.state()
-            if state.current is not None and (self.served is None or state.current != self.served.stored.id):
-                self.served = Served.of(self.store.open(state.current), self.served)
+            state, served = self.store.state(), self.served
+            known = served and (served.stored.id, served.stored.created)
+            if state.current is not None and (state.current, state.created) != known:
+                self.served = Served.of(self.store.open(state.current), served)
                 LOG.info("grid %s, issued %s", state.current, self.served.grid.issue_time)
-            self.state, self.unreadable_since = state, None
-        except Exception:  # whatever it is, the grid in memory is whole and goes on being served
-            if self.unreadable_since is None:
-                LOG.exception("the store cannot be read")
-                self.unreadable_since = self.clock()
+            self.state = state
+            self._note("the store has held no grid" if served and state.current is None else None)
+        except Exception as error:  # whatever it is, the grid in memory is whole and goes on being served
+            self._note("the store has not been readable", error)
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         while True:
             await asyncio.sleep(SECONDS)
-            await asyncio.to_thread(self.look)
+            look = asyncio.create_task(asyncio.to_thread(self.look))
+            if not (await asyncio.wait([look], timeout=LATE))[0]:
+                self._note("the store has not answered")
+            await look
+
+    def _note(self, trouble: str | None, error: Exception | None = None) -> None:
+        if trouble is not None and self.trouble is None:
+            self.since = self.clock()
+            LOG.error("%s since %s", trouble, iso(self.since), exc_info=error)
+        self.trouble = trouble
 
     def stale_reason(self) -> str | None:
         """Why the grid cannot be relied on any more; None while it can."""
         now, state, reasons = self.clock(), self.state, []
-        if self.unreadable_since is not None:
-            reasons.append(f"the store has not been readable since {iso(self.unreadable_since)}")
+        if self.trouble is not None:
+            reasons.append(f"{self.trouble} since {iso(self.since)}")
         if state.attempted is not None:
             unfinished = state.succeeded is None or state.attempted > state.succeeded
             if state.error is not None:

@@ -26,6 +26,7 @@ MEANING = {
     401: "An API key is needed.",
     404: "The grid has no such time, category, hexagon or place.",
     413: "The body is too large.",
+    421: "The Host header names another service.",
     422: "A parameter is unknown, or its value is not allowed.",
     429: "Too many requests.",
     503: "There is no grid yet.",

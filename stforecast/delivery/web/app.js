@@ -234,9 +234,10 @@ async function follow() {
   const look = async () => {
     try {
       const latest = await get("v1/grids/latest");
-      if (known !== null && latest.grid_id !== known) return location.reload();
+      const grid = `${latest.grid_id} ${latest.created}`; // another store may give the same number
+      if (known !== null && grid !== known) return location.reload();
       if (known === null) start(await get("v1/view"));
-      known = latest.grid_id;
+      known = grid;
       warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
     } catch (error) {
       warn(known === null ? `No forecast to show (${error.message}). Trying again every minute.` : `The service does not answer (${error.message}). This forecast may be out of date.`);
