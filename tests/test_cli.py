@@ -150,7 +150,7 @@ def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, out, err = call("ingest", "quickstart", f"root={tmp_path / 'file'}")
     assert (code, out, err.count("\n")) == (5, "", 1)
-    assert f"{tmp_path / 'file'}/data/quickstart/bronze: cannot be read or written: Not a directory. Correct" in err
+    assert f"{tmp_path / 'file'}/data/quickstart/locks: cannot be read or written: Not a directory. Correct" in err
 
 
 @pytest.mark.parametrize(

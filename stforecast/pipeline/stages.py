@@ -88,6 +88,7 @@ class Stages(Preparation):
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
         whole = {name: self.whole(run, name) for name in order}
+        finished = False
         with self.forgiving():
             finished = run.finished and run.facts()["forecasters"] == names
         if finished and all(whole.values()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from stforecast.features.builder import FeatureBuilder
 from stforecast.features.climatology import SLOW
 from stforecast.features.scaling import Scales
 from stforecast.features.targets import outcomes
+from stforecast.files import read_json, write_json
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import patch_steps
@@ -227,7 +227,7 @@ def test_weights_of_another_network(uninterrupted: tuple[GCRN, Path], tmp_path: 
     """Truncated, foreign, of other shapes or types, or leading out of the graph: nothing is made of their sizes."""
     uninterrupted[0].save_fit(tmp_path)
     path, facts = tmp_path / "seed-0.safetensors", tmp_path / "settings.json"
-    whole, values = path.read_bytes(), json.loads(facts.read_text())
+    whole, values = path.read_bytes(), read_json(facts)
     tensors = safetensors.torch.load(whole)
     first, edges = tensors["encode.weight"], tensors["edges"]
     huge = b'{"edges":{"dtype":"I64","shape":[2,4000000000],"data_offsets":[0,64000000000]}}'
@@ -243,7 +243,7 @@ def test_weights_of_another_network(uninterrupted: tuple[GCRN, Path], tmp_path: 
         refused(r"seed-0\.safetensors: not the weights .*stforecast train", lambda: GCRN(settings()).load_fit(tmp_path))
     path.write_bytes(whole)
     values["model"]["hidden"] = 10**7
-    facts.write_text(json.dumps(values))
+    write_json(facts, values)
     refused(r"not the weights .*stforecast train", lambda: GCRN(settings()).load_fit(tmp_path))
 
 

@@ -28,7 +28,7 @@ class Persistence(st.Forecaster):
         return np.array(out, np.float32)
 
     def save_fit(self, folder: Path) -> None:
-        write_json(folder / "mean.json", self.mean.tolist())
+        write_json(folder / "mean.json", {"mean": self.mean.tolist()})
 
     def load_fit(self, folder: Path) -> None:
-        self.mean = np.array(read_json(folder / "mean.json"))
+        self.mean = np.array(read_json(folder / "mean.json")["mean"])

@@ -81,7 +81,7 @@ def test_fit_forecast_and_compare(cube: st.Cube, split: st.Split, model: st.Fore
     assert opened.spreads == forecast.spreads
     assert opened.complete_until == forecast.complete_until
     (tmp_path / "forecast" / "forecast.parquet").write_bytes(b"damaged")
-    with pytest.raises(ArtefactError, match="damaged forecast"):
+    with pytest.raises(ArtefactError, match=r"forecast\.parquet: damaged"):
         st.Forecast.load(tmp_path / "forecast")
     with pytest.raises(ArtefactError, match="no category 'nothing'"):
         forecast.plot("nothing")

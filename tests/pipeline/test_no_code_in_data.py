@@ -223,15 +223,24 @@ def test_files_of_earlier_versions_are_not_opened(name: str, home: Path, tmp_pat
         ("hist_gradient_boosting/seed-0.skops", ["skops"], ["forecast --model hist_gradient_boosting"]),
         ("gcrn/seed-0.safetensors", ["torch"], ["forecast", "report"]),
         ("gcrn/calibration.json", ["pickle"], ["forecast", "evaluate", "report"]),
-        ("predictions/gcrn/07.npy", ["pickle", "objects", "archive"], ["report", "analyse"]),
+        ("predictions/gcrn/07/intensity.npy", ["pickle", "objects", "archive"], ["report", "analyse"]),
     ],
 )
-def test_verbs_refuse_a_run_with_a_payload(file: str, kinds: list[str], verbs: list[str], home: Path) -> None:
+def test_verbs_refuse_a_payload_or_replace_it(
+    file: str, kinds: list[str], verbs: list[str], home: Path
+) -> None:
     for kind in kinds:
-        with replaced(run_of(home).folder / file, PAYLOADS[kind]()):
+        payload, path = PAYLOADS[kind](), run_of(home).folder / file
+        with replaced(path, payload):
             for verb in verbs:
                 first, *more = verb.split()
-                assert Path(file).name in refuses(first, home, *more), verb
+                code, said = call(first, home, *more)
+                if code == 0:
+                    assert path.read_bytes() != payload
+                    path.write_bytes(payload)
+                else:
+                    assert code == 5
+                    assert Path(file).name in said.splitlines()[-1], verb
 
 
 @pytest.mark.parametrize("kind", ["pickle", "torch", "old torch", "archive"])
@@ -249,7 +258,7 @@ def test_a_fit_in_progress_with_a_payload_is_refused(home: Path, tmp_path: Path)
         path.unlink()
     for name in ("last.ckpt", "best.ckpt"):
         for kind in ("pickle", "torch", "old torch"):
-            with replaced(run.place("gcrn") / "seed-0" / name, PAYLOADS[kind]()):
+            with replaced(run.place("gcrn") / "progress" / "seed-0" / name, PAYLOADS[kind]()):
                 assert name in refuses("train", tmp_path / "home")
 
 

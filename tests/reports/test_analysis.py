@@ -19,12 +19,12 @@ from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
 from stforecast.cube.store import save_cube
 from stforecast.events.schema import EventTable, save_rejects
-from stforecast.files import write_json
 from stforecast.pipeline.pages import analyse
 from stforecast.pipeline.stages import Stages
 from stforecast.reports import districts, drift, hotspots, quality, repeats, rhythm, trends
 from stforecast.reports.local import Local
 from stforecast.reports.page import Table, Text
+from stforecast.sealed import seal
 
 NORTH, WEST = 39.74, -104.99
 
@@ -113,10 +113,10 @@ def written(root: Path, events: EventTable) -> Path:
     """The page on a record whose silver and gold are there."""
     stages = Stages(settings(root), lambda line: None)
     place = stages.place
-    save_rejects(place.silver, pd.DataFrame(columns=["file", "line", "reason", "value"]))
+    save_rejects(place.silver / "rejects.parquet", pd.DataFrame(columns=["file", "line", "reason", "value"]))
     events.frame.to_parquet(place.silver / "events.parquet", index=False)
-    write_json(place.silver / "ingest.json", events.meta)
-    save_cube(build(events, stages.config), place.gold, stages.gold_stamp())
+    seal(place.silver / "ingest.json", events.meta)
+    save_cube(build(events, stages.config), place.gold, stages.gold_stamp(events))
     return analyse(stages)
 
 

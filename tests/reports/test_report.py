@@ -89,7 +89,9 @@ def test_predictions_are_made_once_and_again_after_another_fit(finished: Stages,
     run.forget("rolling_climatology")  # as before it is fitted anew
     write_json(run.folder / "scorecard.json", card)
     evaluated(finished)
-    changed = [path.parent.name for path, time in zip(files, before, strict=True) if path.stat().st_mtime_ns != time]
+    changed = [
+        path.parent.parent.name for path, time in zip(files, before, strict=True) if path.stat().st_mtime_ns != time
+    ]
     assert changed == ["rolling_climatology"]
 
 

@@ -26,7 +26,7 @@ import speed  # noqa: E402
 import timing  # noqa: E402
 import workers  # noqa: E402
 
-from stforecast.files import write_json  # noqa: E402
+from stforecast.files import read_json, write_json  # noqa: E402
 
 
 def small(script: str, folder: Path, *options: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def small(script: str, folder: Path, *options: str) -> dict[str, Any]:
     output = folder / f"{script}.json"
     done = CliRunner().invoke(import_module(script).main, ["--small", "--output", str(output), *options])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == json.loads(output.read_text())
+    assert json.loads(done.stdout) == read_json(output)
     return json.loads(done.stdout)
 
 
