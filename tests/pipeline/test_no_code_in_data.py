@@ -226,9 +226,7 @@ def test_files_of_earlier_versions_are_not_opened(name: str, home: Path, tmp_pat
         ("predictions/gcrn/07/intensity.npy", ["pickle", "objects", "archive"], ["report", "analyse"]),
     ],
 )
-def test_verbs_refuse_a_payload_or_replace_it(
-    file: str, kinds: list[str], verbs: list[str], home: Path
-) -> None:
+def test_verbs_refuse_a_payload_or_replace_it(file: str, kinds: list[str], verbs: list[str], home: Path) -> None:
     for kind in kinds:
         payload, path = PAYLOADS[kind](), run_of(home).folder / file
         with replaced(path, payload):

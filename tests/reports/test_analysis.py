@@ -77,7 +77,7 @@ def events_of(
     meta = {
         "schema": 1, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
         "merged": 0,
-        "rejected": {}, "left_out": {}, "corrected": {}, "at_midnight": 0.0, "at_noon": 0.0,
+        "stamp": "s", "due": 2**62, "rejected": {}, "left_out": {}, "corrected": {}, "at_midnight": 0.0, "at_noon": 0.0,
         "on_the_hour": float((seconds == 0).mean()), "sources": [{"file": "x.csv"}],
         "offences": [{"offence": "theft", "category": "theft", "rows": size}],
         "time_zone": "America/Denver",
