@@ -75,7 +75,7 @@ def events_of(
     frame = frame.iloc[order].reset_index(drop=True)
     seconds = frame["occurred_at"].dt.minute.to_numpy()
     meta = {
-        "schema": 1, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
+        "schema": 2, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
         "merged": 0,
         "stamp": "s", "due": 2**62, "rejected": {}, "left_out": {}, "corrected": {}, "at_midnight": 0.0, "at_noon": 0.0,
         "on_the_hour": float((seconds == 0).mean()), "sources": [{"file": "x.csv"}],
