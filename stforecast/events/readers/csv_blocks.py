@@ -84,6 +84,8 @@ def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> Csv
     if doubtful.any():
         columns = {field: texts.filter(pa.array(~doubtful)) for field, texts in columns.items()}
         plain[np.flatnonzero(plain)[doubtful]] = False
+    if np.count_nonzero(~plain) > max(1000, len(plain) // 4):  # one by one they would take long
+        return _by_line(block, layout, first, final)
     lines, apart = first + opens[:-1], Records()
     for at in np.flatnonzero(~plain).tolist():
         one = [block[edges[at] : edges[at + 1]].decode()]
