@@ -22,6 +22,7 @@ from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import EventTable
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json
+from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
 from stforecast.scoring.splits import Split
@@ -52,7 +53,7 @@ class Preparation:
 
         with self._forgiving(replace_damaged):
             facts = result.read()
-            if facts is not None and pd.Timestamp.now("UTC").value // 1000 < facts.get("due", 0):
+            if facts is not None and since_1970(pd.Timestamp.now("UTC")) < facts.get("due", 0):
                 # what is to be replaced is read as a whole: damage inside the file would show too late otherwise
                 found = EventTable.open(silver, whole=replace_damaged)
                 self.say(f"ingest: {silver} is up to date")
