@@ -90,7 +90,7 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1d\x1f\x7f\ufffd]")
 FREE = 64 << 20
 """Bytes that any file may unpack to; one of more, to `RATIO` times its size: reports are packed to a tenth or so."""
 RATIO = 100
-_STRIDE = 1 << 20  # bytes passed over at once
+_STRIDE = 1 << 20  # bytes read at once, within which going back does not begin anew
 _UNPACKERS: dict[str, Any] = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
 Members = Mapping[str, Callable[[], Any]]
 
@@ -170,7 +170,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def _bounded(stream: Any, origin: InputFile) -> IO[bytes]:
-    return cast(IO[bytes], io.BufferedReader(_Unpacked(stream, origin)))
+    return cast(IO[bytes], io.BufferedReader(_Unpacked(stream, origin), _STRIDE))
 
 
 def most_unpacked(origin: InputFile) -> int:

@@ -88,7 +88,10 @@ def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int,
                 out.used += 1
                 again += taken
                 if again > limit:
-                    raise csv.Error(f"the quote in line {first + out.used - 1} and many before it never close")
+                    raise csv.Error(
+                        f"the quote in line {first + out.used - 1} and many before it never close. Save it anew with a "
+                        "second quote before each quote inside a field."
+                    )
                 break
             blank = size == 1 and len(row) != len(header) and not text.strip()
             if not row or blank or [row[0].removeprefix(BOM), *row[1:]] == header:

@@ -15,7 +15,6 @@ from stforecast.events.readers.decoding import repair_utf8, utf8_blocks
 from stforecast.events.readers.header import TITLES, find_header, is_footer, printable
 
 LONGEST = 16 << 20  # bytes of a line, and of what may stand above the header
-BLANK = 200_000  # bytes of which a file of rows does not spend one of four on the ends of lines
 _FOOTERS = 4096  # bytes at the end of a file among which footers are sought
 
 
@@ -33,14 +32,10 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
             text = text[size:]
         if final:
             text = _without_footer(text, layout)
-        if len(text) > BLANK and text.count(b"\n") > len(text) // 4:
-            raise DataError(f"{origin}: little but blank lines from line {first:,} on. Download it again, or cut them.")
         try:
             table = parse_block(text, layout, first, final)
         except csv.Error as error:
-            raise DataError(
-                f"{origin}: {error}. Save it anew with a second quote before each quote inside a field, or as JSON."
-            ) from error
+            raise DataError(f"{origin}: {error}") from error
         yield origin.chunk(table.texts, table.lines, table.broken)
         rest = text[table.used :]
         first += table.passed
