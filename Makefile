@@ -24,8 +24,9 @@ demo: $(VENV)/.package  ## simulate a city, train, evaluate, write grid, map and
 test: $(VENV)/.dev $(if $(ROOM),,lint)  ## lint, types and the test suite; of one room alone: make test ROOM=events
 	$(BIN)/python -m pytest -n auto $(addprefix tests/,$(ROOM))
 
-proofs: $(VENV)/.dev  ## the property tests of reading files, on many more examples (minutes)
+proofs: $(VENV)/.dev  ## property tests of reading files on many more examples, and no verb calls anyone (minutes; strace)
 	$(BIN)/python -m pytest -n auto tests/events --hypothesis-profile=proofs
+	$(BIN)/python scripts/no_network.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
