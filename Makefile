@@ -24,11 +24,12 @@ demo: $(VENV)/.package  ## simulate a city, train, evaluate, write grid, map and
 test: $(VENV)/.dev $(if $(ROOM),,lint)  ## lint, types and the test suite; of one room alone: make test ROOM=events
 	$(BIN)/python -m pytest -n auto $(addprefix tests/,$(ROOM))
 
-proofs: $(VENV)/.dev  ## many more examples of files, and trials of damage, faults, kills and two at once (hours)
+proofs: $(VENV)/.dev  ## many more examples of files, and trials of damage, faults, kills and two at once (hours; strace)
 	$(BIN)/python -m pytest -n auto tests/events --hypothesis-profile=proofs
 	$(BIN)/python scripts/damage.py quickstart root=$(VENV)/proofs --small
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/kills.py
+	$(BIN)/python scripts/no_network.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

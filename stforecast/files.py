@@ -74,6 +74,9 @@ def _unfinished(target: Path, is_folder: bool) -> Iterator[Path]:
         os.close(owner)
     try:
         yield path
+    except OSError as error:
+        error.filename = error.filename or str(target)  # a full disk is told of without a name
+        raise
     finally:
         _remove(path)
         os.close(owner)

@@ -1,8 +1,12 @@
-"""Instants as callers write them, on the command line and in the service."""
+"""Instants: as callers write them, on the command line and in the service, and as numbers."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ASKED = "a time with Z or an offset from UTC"
 EXAMPLE = "2024-09-30T06:00Z"
@@ -28,3 +32,8 @@ def instant(text: str) -> dt.datetime:
     except (ValueError, OverflowError):  # no ISO 8601, or beyond the first or the last year once it is UTC
         pass
     raise ValueError(f"{text!r}: expected {ASKED}, such as {EXAMPLE}")
+
+
+def since_1970(time: pd.Timestamp) -> int:
+    """Microseconds since 1970 of a time in any year; its nanoseconds end in 2262."""
+    return int(time.as_unit("us").asm8.view("i8"))

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import os
 import subprocess
 import sys
 import time
@@ -225,3 +226,53 @@ def test_init_refuses_months_and_files_that_are_not_there(tmp_path: Path, monkey
     code, _, err = call("init", "absent.csv")
     assert code == 4
     assert "absent.csv names no file" in err
+
+
+def shell(line: str, folder: Path, **surroundings: str) -> subprocess.CompletedProcess[bytes]:
+    """A line of the shell in which `$S` is the command line."""
+    line = line.replace("$S", f"{sys.executable} -m stforecast")
+    paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    surroundings = {**os.environ, "PYTHONPATH": paths, **surroundings}
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=surroundings, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("streams", [">&- 2>&-", "<&- >&- 2>&-", "2>&-", "2> /dev/full"])
+def test_streams_that_are_closed_change_no_exit_code(streams: str, tmp_path: Path) -> None:
+    assert shell(f"$S doctor {streams.removesuffix('2> /dev/full')}", tmp_path).returncode == 0
+    assert shell(f"$S ingest denver nonsense=1 {streams}", tmp_path).returncode == 3
+
+
+def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    test = (
+        "from stforecast.cli.commands import prepare_surroundings as p; p(); print('x'); print(open('f', 'w').fileno())"
+    )
+    shell(f'{sys.executable} -c "{test}" <&- >&- 2>&-', tmp_path)
+    assert (tmp_path / "f").read_bytes() == b""
+
+
+LATIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("letters", ["latin-1", "ascii"])
+def test_letters_that_a_terminal_lacks_are_spelled_out(letters: str, tmp_path: Path) -> None:
+    rows = "".join(
+        f"{n},2024-01-{1 + n % 28:02} {n % 24:02}:{n % 60:02}:00,Daño,19.4,-99.1{n % 9}\n" for n in range(300)
+    )
+    (tmp_path / "a.csv").write_text("número,ocurrió,delito,lat,lon\n" + rows, encoding="latin-1")
+    found = shell("$S init a.csv", tmp_path, PYTHONIOENCODING=letters, **LATIN)
+    assert found.returncode == 0, found.stderr
+    assert "ocurrió" in (tmp_path / "configs/a.yaml").read_text("utf-8")
+
+
+def test_a_path_that_a_locale_cannot_name_is_one_line(tmp_path: Path) -> None:
+    found = shell("$S ingest denver root=cité", tmp_path, **LATIN)
+    assert found.returncode == 5
+    assert b"cannot be a path where names are ascii. Set LC_ALL=C.UTF-8" in found.stderr
+    assert found.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "module://nonsense"])
+def test_no_backend_of_a_screen_is_asked_for(backend: str, tmp_path: Path) -> None:
+    assert shell("$S doctor", tmp_path, MPLBACKEND=backend).returncode == 0
+    test = "from stforecast.cli.commands import prepare_surroundings as p; p(); import matplotlib.pyplot"
+    assert shell(f'{sys.executable} -c "{test}"', tmp_path, MPLBACKEND=backend).returncode == 0

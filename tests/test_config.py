@@ -147,6 +147,12 @@ def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def anchors(line: str, first: str) -> bytes:
+    """Lines of which each stands nine times for the one before."""
+    lines = [line.format(n, n, ", ".join([f"*a{n - 1}"] * 9) if n else first) for n in range(12)]
+    return "\n".join([*lines, "city: a"]).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -160,6 +166,15 @@ def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> N
         (b"- a\n- b\n", "expected `key: value` lines"),
         (b"", "expected `key: value` lines"),
         (b"seed: 1\n", "city: Field required"),
+        (b"city: " + b"[" * 5000 + b"]" * 5000, "values are nested more than 50 deep in line 1"),
+        ("".join(" " * depth + "a:\n" for depth in range(1000)).encode(), "values are nested more than 50 deep"),
+        (b"city: a\n? [1, 2]\n: 3\n", "a list or section stands as a key; write a word in line 2"),
+        (b"city: a\n? {b: 1}\n: 3\n", "a list or section stands as a key; write a word in line 2"),
+        (anchors("a{}: &a{} [{}]", "1, 1"), "anchors stand for more than 100,000 values"),
+        (anchors("a{}: &a{} {{<<: [{}]}}", "{x: 1}"), "anchors stand for more than 100,000 values"),
+        (b"city: &a [*a]\n", "an anchor stands within itself"),
+        (b"city: a\nseed: " + b"9" * 5000, "99999999 is no date or number"),
+        (b"city: a\nnote: " + b"y" * (1 << 20), "more than 1,048,576 letters"),
     ],
 )
 def test_a_bad_file_is_one_line_that_names_it(content: bytes, said: str, tmp_path: Path) -> None:
@@ -170,6 +185,7 @@ def test_a_bad_file_is_one_line_that_names_it(content: bytes, said: str, tmp_pat
     assert said in str(caught.value)
     assert "mine.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

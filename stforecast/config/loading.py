@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from stforecast.config.city import Config
-from stforecast.config.yamls import values_of
+from stforecast.config.yamls import LONGEST, values_of
 from stforecast.errors import ConfigError
 
 PACKAGED = Path(__file__).parents[1] / "configs"
@@ -40,7 +40,8 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
     """
     file = _find(Path(path))
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as handle:
+            text = handle.read(LONGEST + 1)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: cannot be read as YAML: {error}. Save it as UTF-8.") from error
     values = values_of(text, str(file))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import geopandas
 
 MOST_CELLS = 2_000_000
+MANY_VERTICES = 10_000
+"""Vertices of a polygon from which on H3, which looks at all of them for each cell, takes minutes."""
+MOST_CROSSINGS = 1000
+"""How often an outline may cross itself: a drawn one does a few times, and mending takes time by their square."""
 EQUAL_AREA = "EPSG:6933"
 TAKEN = ("hexagon", "latitude", "longitude", "area_km2", "district", "neighbours", "neighbour_order", "geometry")
 """Columns that a cube's hexagons have already."""
@@ -47,13 +51,24 @@ def area_cells(path: str | Path, resolution: int) -> np.ndarray:
             f"{path}: about {expected:.0f} hexagons of resolution {resolution}, more than {MOST_CELLS}. "
             "Lower grid.resolution or give a smaller grid.area."
         )
-    cells = {cell for polygon in frame.geometry for cell in h3.geo_to_cells(polygon, resolution)}
+    cells = {cell for polygon in frame.geometry for cell in _cells_in(polygon, resolution)}
     if not cells:
         raise DataError(
             f"{path}: its polygons ({square_km:.3g} km²) hold no hexagon centre of resolution {resolution}. "
             "Raise grid.resolution or give a larger grid.area."
         )
     return np.array(sorted(cells), np.int64)
+
+
+def _cells_in(polygon: shapely.Polygon, resolution: int) -> list[int]:
+    """The cells whose centre lies in a polygon."""
+    if shapely.get_num_coordinates(polygon) < MANY_VERTICES:
+        return list(h3.geo_to_cells(polygon, resolution))
+    around = np.array(h3.geo_to_cells(shapely.box(*polygon.bounds), resolution), np.int64)
+    latitude, longitude = hexgrid.centres(around).T
+    shapely.prepare(polygon)
+    found: list[int] = around[shapely.contains_xy(polygon, longitude, latitude)].tolist()
+    return found
 
 
 def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -167,6 +182,12 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     if frame.crs is None:
         raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
     frame = frame.to_crs("EPSG:4326")
+    for shape in frame.geometry[frame.geometry.notna() & ~frame.geometry.is_valid]:
+        if (crossings := _crossings(shape)) > MOST_CROSSINGS:
+            raise DataError(
+                f"{path}: an outline crosses itself about {crossings:,} times, so it is no polygon. Draw it anew, or "
+                "mend it in a GIS (QGIS: Fix geometries)."
+            )
     frame = frame.set_geometry(frame.geometry.map(_cut).make_valid())
     if parts:
         frame = frame.explode(ignore_index=True)
@@ -175,6 +196,16 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     if frame.empty:
         raise nothing
     return frame
+
+
+def _crossings(shape: shapely.Geometry) -> int:
+    """About how often the outlines of a shape cross: of some of their edges with all."""
+    places, line = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
+    edges = shapely.linestrings(np.stack([places[:-1], places[1:]], 1)[line[:-1] == line[1:]])
+    size = min(len(edges), max(10, 200_000 // max(len(edges), 1)))
+    some = edges[np.linspace(0, len(edges) - 1, size).astype(int)]
+    found = shapely.STRtree(edges).query(some, predicate="crosses").shape[1]
+    return found * len(edges) // (2 * max(size, 1))
 
 
 def _cut(shape: shapely.Geometry | None) -> shapely.Geometry | None:

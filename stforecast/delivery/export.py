@@ -25,10 +25,10 @@ from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.sealed import Sealed, seal, unseal
+from stforecast.spreadsheets import harmless
 
 AGAIN = "Run `stforecast forecast` again."
 FACTS, MAP = "grid.json", "map.html"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is run as a formula by a spreadsheet
 
 
 def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
@@ -105,7 +105,7 @@ def _spelled(column: pd.Series) -> np.ndarray:
     code, values = pd.factorize(column)
     if isinstance(values, pd.DatetimeIndex):
         return values.strftime("%Y-%m-%dT%H:%M:%SZ").to_numpy(object)[code]
-    return np.array([f"'{v}" if v.startswith(FORMULA) else v for v in values], dtype=object)[code]
+    return np.array([harmless(value) for value in values], dtype=object)[code]
 
 
 def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) -> None:

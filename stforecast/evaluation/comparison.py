@@ -25,6 +25,7 @@ from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import ALL, METRICS, poisson_losses, reported_to_expected, score
 from stforecast.scoring.ranking import rank
 from stforecast.scoring.splits import Split
+from stforecast.spreadsheets import harmless_table
 
 SHOWN = (
     *("poisson_deviance", "average_precision", "log_loss"),
@@ -167,7 +168,7 @@ def as_csv(result: Mapping[str, Any]) -> str:
         found = result["differences"].get(f"{first} - {name}", {})
         row |= {f"{key}_{part}": value for key in COMPARED for part, value in found.get(key, {}).items()}
         rows.append(row)
-    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
+    return harmless_table(pd.DataFrame(rows, dtype=object)).to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:

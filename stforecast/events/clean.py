@@ -33,6 +33,7 @@ from stforecast.events.row_audit import RowAudit
 from stforecast.events.rules import IngestRules
 from stforecast.events.sources import category_lookup
 from stforecast.events.time_formats import configured_format
+from stforecast.instants import since_1970
 
 KEYS = ("event_id", "incident_id", "district", "count")
 
@@ -89,7 +90,7 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
         audit.facts.count("offences", {offences[code]: number})
     audit.leave_out(np.array([category is None for category in categories], bool)[which], outcomes.NO_CATEGORY)
     time_format = time_format or configured_format(rules.source)
-    times = TimeColumns(audit, texts, present, rules.source, time_format, now.value // 1000)
+    times = TimeColumns(audit, texts, present, rules.source, time_format, since_1970(now))
     occurred, written = times.occurred()
     latitude, longitude = parse_places(audit, texts, rules.source)
     until = times.until(occurred, written)

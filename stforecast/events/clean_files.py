@@ -20,6 +20,7 @@ from stforecast.events.readers.read_file import read
 from stforecast.events.rules import IngestRules
 from stforecast.events.time_formats import guess_time_format, infer_time_formats
 from stforecast.files import fingerprint
+from stforecast.instants import since_1970
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
 
@@ -69,7 +70,7 @@ class FileCleaner:
         return guess_time_format(next(facts, Facts()), source)
 
     def _partition(self, path: Path, digest: str, time_format: TimeFormat) -> Partition:
-        instant, rules = self.now.value // 1000, self.rules
+        instant, rules = since_1970(self.now), self.rules
         key = fingerprint(VERSION, rules.settings, time_format._asdict(), rules.needed, str(path.resolve()), digest)
         known = Partition.open(self.known / key, key, instant)
         if known is not None:

@@ -163,7 +163,7 @@ def parse_point(text: str) -> tuple[float, float]:
 def _of_json(text: str) -> tuple[float, float]:
     try:
         values: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             values = ast.literal_eval(text)  # as Python prints it
         except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -25,6 +25,7 @@ from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import INGESTED, EventTable
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
+from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
 from stforecast.scoring.splits import Split
@@ -72,7 +73,7 @@ class Preparation:
         stamp = events_ingest.source_stamp(files, config)
         with self.forgiving(replace_damaged):
             found = EventTable.open(silver) if (silver / INGESTED).is_file() else None
-            if found and found.meta["stamp"] == stamp and pd.Timestamp.now("UTC").value // 1000 < found.meta["due"]:
+            if found and found.meta["stamp"] == stamp and since_1970(pd.Timestamp.now("UTC")) < found.meta["due"]:
                 self.say(f"ingest: {silver} is up to date")
                 return found
         with self.place.lock("ingest"):

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stforecast.delivery.export import FORMULA
 from stforecast.delivery.map import GREY, INK, OUTLINE
 from stforecast.delivery.riskgrid import NOTICE
 from stforecast.delivery.templates import render
 from stforecast.errors import ConfigError
 from stforecast.files import atomic_folder
+from stforecast.spreadsheets import harmless_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +178,7 @@ def write_page(page: Page, folder: Path) -> Path:
                 (temporary / f"{block.name}.png").write_bytes(image)
                 images[block.name] = base64.b64encode(image).decode("ascii")
             elif isinstance(block, Table):
-                _safe(block.frame).to_csv(temporary / f"{block.name}.csv", index=False, lineterminator="\n")
+                harmless_table(block.frame).to_csv(temporary / f"{block.name}.csv", index=False, lineterminator="\n")
         values = {"page": page, "images": images, "notice": NOTICE, "ink": INK, "grey": GREY, "outline": OUTLINE}
         html = render(Path(__file__).parent / "page.html", {"spaced": spaced}, **values)
         (temporary / f"{page.name}.html").write_text(html, encoding="utf-8")
@@ -198,8 +198,3 @@ def png(figure: Figure) -> bytes:
     figure.savefig(drawn, dpi=DPI, facecolor="white")
     Image.open(drawn).convert("RGB").quantize(256).save(small, format="PNG", optimize=True)
     return small.getvalue()
-
-
-def _safe(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value)

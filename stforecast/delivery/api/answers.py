@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from stforecast.delivery.api.served import Served, columns
-from stforecast.delivery.export import FORMULA
 from stforecast.delivery.riskgrid import iso
 from stforecast.scoring.intensity import risk
+from stforecast.spreadsheets import harmless
 
 
 def to_json(value: Any) -> bytes:
@@ -53,11 +53,10 @@ def risk_csv(about: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
     """A line a hexagon; text that a spreadsheet would run as a formula gets an apostrophe before it."""
     constant = {name: about[name] for name in ("valid_from", "valid_until", "category")}
     constant |= {name: about["grid"][name] for name in ("issue_time", "complete_until", "model")}
-    safe = {name: f"'{text}" if text.startswith(FORMULA) else text for name, text in constant.items()}
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*(rows[0] if rows else ()), *safe], lineterminator="\n")
+    writer = csv.DictWriter(out, [*(rows[0] if rows else ()), *constant], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row | safe for row in rows)
+    writer.writerows({name: harmless(value) for name, value in (row | constant).items()} for row in rows)
     return out.getvalue().encode()
 
 

@@ -16,6 +16,7 @@ from stforecast.cube.hexgrid import centres, from_names, resolution_of, rounded
 from stforecast.delivery.export import short
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
 from stforecast.delivery.store import Stored
+from stforecast.instants import since_1970
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class Served:
 
     @cached_property
     def tag(self) -> str:
-        return f"{self.stored.id}-{self.stored.created.value:x}"
+        return f"{self.stored.id}-{since_1970(self.stored.created):x}"
 
     @cached_property
     def facts(self) -> dict[str, Any]:

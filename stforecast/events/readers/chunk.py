@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -47,7 +47,7 @@ class InputFile:
 
     path, raw: the file itself, opened. name: that of the file and, behind slashes, of what is read inside it.
     columns: None for all columns, as they are. needed: the fields that it must have. block: bytes of text parsed at
-    once. rows_in: see `config.Source`.
+    once. rows_in: see `config.Source`. unpacked: bytes that came out of what is packed in the file, so far.
     """
 
     path: Path
@@ -58,6 +58,7 @@ class InputFile:
     block: int
     rows_in: str | None = None
     note: str = ""
+    unpacked: list[int] = field(default_factory=lambda: [0])
 
     def __str__(self) -> str:
         return str(self.path.parent / self.name)

@@ -98,7 +98,7 @@ def _geometry(schema: pa.Schema) -> Geometry | None:
         geo = json.loads((schema.metadata or {})[b"geo"])
         column = geo["primary_column"]
         facts = geo["columns"][column]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     if facts.get("encoding") != "WKB":
         return None

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import shutil
 import tarfile
@@ -86,6 +87,10 @@ _MARKUP = (
 )  # fmt: skip
 _JSON = re.compile(r'\{\s*["}]|\[\s*[\[{\]]')
 _CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1d\x1f\x7f\ufffd]")
+FREE = 64 << 20
+"""Bytes that any file may unpack to; one of more, to `RATIO` times its size: reports are packed to a tenth or so."""
+RATIO = 100
+_STRIDE = 1 << 20  # bytes read at once, within which going back does not begin anew
 _UNPACKERS: dict[str, Any] = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
 Members = Mapping[str, Callable[[], Any]]
 
@@ -120,9 +125,65 @@ def detect_format(head: bytes, origin: InputFile) -> str:
     return "json" if _JSON.match(text) else "text"
 
 
-def decompressed(kind: str, binary: IO[bytes]) -> IO[bytes] | None:
+def decompressed(kind: str, binary: IO[bytes], origin: InputFile) -> IO[bytes] | None:
     """The stream that is packed in one; None: this kind is not packed."""
-    return cast(IO[bytes], io.BufferedReader(_UNPACKERS[kind](binary))) if kind in _UNPACKERS else None
+    return _bounded(_UNPACKERS[kind](binary), origin) if kind in _UNPACKERS else None
+
+
+class _Unpacked(io.RawIOBase):
+    """What is packed in a stream. Every byte counts, also one that is passed over or read anew, so that neither zeros
+    without end nor files that share their bytes take more than a file of this size can need."""
+
+    def __init__(self, stream: Any, origin: InputFile) -> None:
+        self.stream, self.origin = stream, origin
+        self.limit = most_unpacked(origin)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size: int = self.stream.readinto(buffer)
+        self.origin.unpacked[0] += size
+        if self.origin.unpacked[0] > self.limit:
+            raise too_large(self.origin)
+        return size
+
+    def tell(self) -> int:
+        return int(self.stream.tell())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        while whence == io.SEEK_END and self.read(_STRIDE):
+            pass
+        target = offset if whence == io.SEEK_SET else offset + self.tell()
+        if target < self.tell():
+            self.stream.seek(0)
+        while (rest := target - self.tell()) > 0 and self.read(min(rest, _STRIDE)):
+            pass
+        return self.tell()
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
+
+
+def _bounded(stream: Any, origin: InputFile) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(_Unpacked(stream, origin), _STRIDE))
+
+
+def most_unpacked(origin: InputFile) -> int:
+    """Bytes that what is packed in a file may take."""
+    return max(FREE, RATIO * os.fstat(origin.raw.fileno()).st_size)
+
+
+def too_large(origin: InputFile) -> DataError:
+    """The error for what is far larger than the file that holds it."""
+    return DataError(
+        f"{origin}: unpacks to more than {RATIO} times the size of its file, as no table of reports does. Download it "
+        "again; if it is right, unpack it and name the files in it under source.path."
+    )
 
 
 @contextmanager
@@ -168,9 +229,16 @@ def is_workbook(archive: zipfile.ZipFile, origin: InputFile) -> bool:
         DataError: it is another document, or locked.
     """
     names = set(archive.namelist())
+    if any(name.startswith("xl/") or name == "content.xml" for name in names):  # read as a whole, and not by us
+        origin.unpacked[0] += sum(info.file_size for info in archive.infolist())
+        if origin.unpacked[0] > most_unpacked(origin):
+            raise too_large(origin)
     if any(info.flag_bits & 1 for info in archive.infolist()):
         raise DataError(f"{origin}: is locked with a password. {_UNPACK}")
-    kind = archive.read("mimetype")[:100] if "mimetype" in names else b""
+    kind = b""
+    if "mimetype" in names:
+        with archive.open("mimetype") as member:
+            kind = member.read(100)
     if kind.startswith(b"application/vnd.oasis") or not names.isdisjoint(("word/document.xml", "ppt/presentation.xml")):
         if not kind.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
             raise _refused(origin, "a text document or presentation", _EXPORT)
@@ -178,11 +246,16 @@ def is_workbook(archive: zipfile.ZipFile, origin: InputFile) -> bool:
     return any(name.startswith("xl/") for name in names)
 
 
-def members_of(archive: zipfile.ZipFile | tarfile.TarFile) -> Members:
+def members_of(archive: zipfile.ZipFile | tarfile.TarFile, origin: InputFile) -> Members:
     """The files in an archive: name → what opens it."""
+
+    def opened(info: Any) -> IO[bytes]:
+        member = archive.open(info) if isinstance(archive, zipfile.ZipFile) else archive.extractfile(info)
+        return _bounded(member, origin)
+
     if isinstance(archive, zipfile.ZipFile):
-        return {info.filename: partial(archive.open, info) for info in archive.infolist() if not info.is_dir()}
-    return {info.name: partial(archive.extractfile, info) for info in archive.getmembers() if info.isfile()}
+        return {info.filename: partial(opened, info) for info in archive.infolist() if not info.is_dir()}
+    return {info.name: partial(opened, info) for info in archive.getmembers() if info.isfile()}
 
 
 def no_readable_file(origin: InputFile, names: Sequence[str]) -> DataError:

@@ -19,6 +19,8 @@ import pyarrow.csv as arrow_csv
 
 from stforecast.events.readers.csv_records import BOM, QUOTE, Records, parse_lines
 
+BLANK = 200_000
+"""Bytes of which a file of rows does not spend one of four on the ends of lines."""
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 
@@ -57,10 +59,15 @@ def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> Csv
 
     Returns:
         The records that end in the block; `used` tells where the rest begins, which is for the next block.
+
+    Raises:
+        csv.Error: the lines are blank, or so many quotes never close that they are no CSV.
     """
     text = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(text == _NEWLINE) + 1
     starts = np.concatenate([[0], ends, [] if block.endswith(b"\n") else [len(block)]]).astype(np.int64)
+    if len(block) > BLANK and len(ends) > len(block) // 4:
+        raise csv.Error(f"little but blank lines from line {first:,} on. Cut them, or download it again.")
     quotes = np.flatnonzero(text == _QUOTE)
     opens = np.flatnonzero(np.searchsorted(quotes, starts) % 2 == 0)  # lines that begin outside of a quoted field
     edges = starts[opens]  # of the records; behind the last one there is at most an unfinished record
@@ -84,6 +91,8 @@ def parse_block(block: bytes, layout: CsvLayout, first: int, final: bool) -> Csv
     if doubtful.any():
         columns = {field: texts.filter(pa.array(~doubtful)) for field, texts in columns.items()}
         plain[np.flatnonzero(plain)[doubtful]] = False
+    if np.count_nonzero(~plain) > max(1000, len(plain) // 4):  # one by one they would take long
+        return _by_line(block, layout, first, final)
     lines, apart = first + opens[:-1], Records()
     for at in np.flatnonzero(~plain).tolist():
         one = [block[edges[at] : edges[at + 1]].decode()]

@@ -12,6 +12,10 @@ LONG = "long row"
 QUOTE = "unbalanced quote"
 CUT = "file cut short"
 
+LONGEST = 1 << 18
+"""Letters of a record; of one that goes on, a quote never closes."""
+AGAIN = 8
+"""How often as much as there is may be read again because quotes did not close."""
 BOM = "\ufeff"  # stands in the middle of files that were glued together
 
 
@@ -43,22 +47,31 @@ def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int,
         delimiter: between fields.
         first: the number of the first line in the file.
         final: the file ends with these lines.
+
+    Raises:
+        csv.Error: so many quotes never close that the lines are no CSV.
     """
     out = Records()
+    taken, again, limit = 0, 0, AGAIN * max(sum(map(len, lines)), LONGEST)
     ended = False  # whether the reader asked for one line more than there are: a quote is open
 
     def lines_from(start: int) -> Iterator[str]:
-        nonlocal ended
-        yield from islice(lines, start, None)
+        nonlocal ended, taken
+        for line in islice(lines, start, None):
+            taken += len(line)
+            if taken > LONGEST:
+                raise csv.Error
+            yield line
         ended = True
 
     while out.used < len(lines):
         start, ended = out.used, False
         reader = csv.reader(lines_from(start), delimiter=delimiter)
         while out.used < len(lines):
+            taken = 0
             try:
                 row = next(reader)
-            except csv.Error:  # a field beyond the limit: a quote that never closes
+            except csv.Error:  # a field or record beyond the limit: a quote that never closes
                 row = []
                 size = 2
             else:
@@ -70,8 +83,15 @@ def parse_lines(lines: list[str], header: list[str], delimiter: str, first: int,
             last = lines[out.used + (0 if is_open else size - 1)]
             unfinished = not last.endswith(("\n", "\r"))  # only the last line of a file has no end
             if is_open:  # the quote swallowed the lines behind it: refuse its line, read the others anew
-                out.broken.append((first + out.used, CUT if unfinished else QUOTE, text.strip()))
+                reason = CUT if unfinished else QUOTE if '"' in text else LONG
+                out.broken.append((first + out.used, reason, text.strip()))
                 out.used += 1
+                again += taken
+                if again > limit:
+                    raise csv.Error(
+                        f"the quote in line {first + out.used - 1} and many before it never close. Save it anew with a "
+                        "second quote before each quote inside a field."
+                    )
                 break
             blank = size == 1 and len(row) != len(header) and not text.strip()
             if not row or blank or [row[0].removeprefix(BOM), *row[1:]] == header:

@@ -170,16 +170,17 @@ class _Text:
         """The next value."""
         self.peek()
         while True:
+            tried = len(self.text) - self.at
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
             except ValueError:
-                if self.ended or len(self.text) - self.at > LARGEST:
+                if self.ended or tried > LARGEST:
                     raise
             else:
                 if self.text[end : end + 1] not in _NUMBER or self.ended:  # else it may go on
                     self.at = end
                     return value
-            self._more()
+            self._more(tried)  # a try costs as much as there is
 
     def items(self) -> Iterator[Any]:
         """The items of the array that comes."""
@@ -205,7 +206,12 @@ class _Text:
             if self.take(f",{brackets[1]}") == brackets[1]:
                 return
 
-    def _more(self) -> None:
-        more = next(self.blocks, None)
-        self.ended = more is None
-        self.text, self.at = self.text[self.at :] + (more or ""), 0
+    def _more(self, least: int = 1) -> None:
+        """Read on by so many letters or more."""
+        parts = [self.text[self.at :]]
+        while least > 0 and not self.ended:
+            more = next(self.blocks, None)
+            self.ended = more is None
+            parts.append(more or "")
+            least -= len(parts[-1])
+        self.text, self.at = "".join(parts), 0

@@ -7,7 +7,6 @@ shapefile (`vector`) and workbooks (`sheets`), as they are, packed (.gz, .xz, .b
 from __future__ import annotations
 
 import errno
-import io
 import lzma
 import tarfile
 import zipfile
@@ -81,7 +80,7 @@ def _read(origin: InputFile, binary: IO[bytes], depth: int = 1) -> Iterator[Chun
     if depth > DEPTH:
         raise DataError(f"{origin}: is packed more than {DEPTH} times. Unpack it.")
     kind = containers.detect_format(peek_head(binary), origin)
-    if packed := containers.decompressed(kind, binary):
+    if packed := containers.decompressed(kind, binary, origin):
         yield from _read(origin, packed, depth + 1)
     elif kind in _STREAMS:
         yield from _STREAMS[kind](origin, binary)
@@ -90,11 +89,11 @@ def _read(origin: InputFile, binary: IO[bytes], depth: int = 1) -> Iterator[Chun
             yield from _sound(origin, _FILES[kind], file)
     elif kind == "tar":
         with tarfile.open(fileobj=binary, mode="r:") as archive:
-            yield from _members(origin, containers.members_of(archive), depth)
+            yield from _members(origin, containers.members_of(archive, origin), depth)
     else:
         with zipfile.ZipFile(binary) as archive:
             if not containers.is_workbook(archive, origin):
-                yield from _members(origin, containers.members_of(archive), depth)
+                yield from _members(origin, containers.members_of(archive, origin), depth)
                 return
         binary.seek(0)
         yield from workbooks.chunks(origin, binary)
@@ -119,4 +118,4 @@ def _members(origin: InputFile, members: containers.Members, depth: int) -> Iter
                 yield from _sound(member, vector.shapefile, path)
         else:
             with members[name]() as binary:
-                yield from _read(member, io.BufferedReader(binary), depth + 1)
+                yield from _read(member, binary, depth + 1)

@@ -1,0 +1,20 @@
+"""Tables that a spreadsheet may open without running what stands in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What begins so is run as a formula by a spreadsheet."""
+
+
+def harmless(value: Any) -> Any:
+    """A value for a cell or header: text that would be run gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def harmless_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table with harmless cells and headers."""
+    return frame.map(harmless).rename(columns=harmless)
