@@ -56,6 +56,7 @@ def licence(name: str) -> str:
     except PackageNotFoundError:
         return f"{UNKNOWN} (not installed here)"
     classes = [line.rpartition(" :: ")[2] for line in facts.get_all("Classifier", []) if line.startswith("License ::")]
+    classes = [name for name in classes if name != "OSI Approved"]  # says nothing
     text = next((line.strip() for line in (facts["License"] or "").splitlines() if line.strip()), "")
     return facts["License-Expression"] or ", ".join(classes) or text[:60] or UNKNOWN
 

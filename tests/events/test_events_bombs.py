@@ -84,6 +84,18 @@ def test_a_workbook_is_not_opened_that_unpacks_to_far_more_than_its_file(tmp_pat
     assert "unpacks to more than" in refused(path)
 
 
+def test_a_workbook_with_a_cell_at_the_end_of_the_sheet_is_refused(tmp_path):
+    """Read as it is, it takes 400 GB, and the library ends the process."""
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(xlsx(("S", [["id", "when", "type", "lat", "lon"], [1, "2024-01-01", "a", 39.7, -104.9]])))
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", far)
+    path.write_bytes(zip_members(**parts))
+    assert "has cells until XFD1048576, 17,179,869,184 in all" in refused(path)
+
+
 @pytest.mark.parametrize("block", [1 << 18, 1 << 20])
 def test_a_line_without_end_is_refused(tmp_path, monkeypatch, block):
     monkeypatch.setattr(delimited, "LONGEST", 1 << 20)
