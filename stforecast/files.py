@@ -75,7 +75,8 @@ def _unfinished(target: Path, is_folder: bool) -> Iterator[Path]:
     try:
         yield path
     except OSError as error:
-        error.filename = error.filename or str(target)  # a full disk is told of without a name
+        if error.errno:  # a full disk is told of without a name
+            error.filename = error.filename or str(target)
         raise
     finally:
         _remove(path)
