@@ -30,8 +30,9 @@ class Excitation(nn.Module):
 
     def __init__(self, c: int, step_hours: int, graph: bool = True) -> None:
         super().__init__()
-        self.register_buffer("half_lives", torch.tensor(RECENT_HOURS) / step_hours, persistent=False)
-        start = torch.full((c, c), OTHER).fill_diagonal_(OWN).log() / SPEED
+        # on the CPU even in a network of shapes alone: their arithmetic would import SymPy, for half a second
+        self.register_buffer("half_lives", torch.tensor(RECENT_HOURS, device="cpu") / step_hours, persistent=False)
+        start = torch.full((c, c), OTHER, device="cpu").fill_diagonal_(OWN).log() / SPEED
         self.weight = nn.Parameter(start.expand(len(RECENT_HOURS), 1 + graph, c, c).clone())
 
     def forward(self, recent: Tensor, steps: int, ring: NeighbourSum | None) -> Tensor:

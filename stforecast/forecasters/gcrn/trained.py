@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path, check_archive, in_brief
@@ -74,7 +75,9 @@ def trained_of(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> Train
     """
     edges, n = weights["edges"], len(settings["hexagons"])
     own = {name: weight for name, weight in weights.items() if name != "edges"}
-    with torch.device("meta"):  # shapes alone: settings that are not ours allocate nothing
+    if settings["sizes"]["c"] != len(settings["categories"]):
+        raise ValueError("its categories are not those of a network with these settings")
+    with torch.device("meta"), _Undrawn():  # shapes alone: settings that are not ours allocate nothing
         expected = network_of(settings).state_dict()
     if _shapes(own) != _shapes(expected):
         raise ValueError("its weights are not those of a network with these settings")
@@ -84,6 +87,13 @@ def trained_of(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> Train
     network.load_state_dict(own)
     edges = edges.clone()  # they may be mapped from a file
     return Trained(settings, edges, network, Graph(settings["model"]["conv"], edges, n))
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights undrawn: to draw them without memory, PyTorch imports SymPy and more for half a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func is Tensor.uniform_ else func(*args, **(kwargs or {}))
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
