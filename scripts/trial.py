@@ -101,7 +101,7 @@ def verb(name: str, config: str, root: Path, *more: str, overrides: Iterable[str
     """A verb of the command line on the city of a configuration under `root`."""
 
     def work() -> None:
-        from stforecast.cli.commands import main
+        from stforecast.cli import main
 
         main([name, config, f"root={root}", *overrides, *more])
 

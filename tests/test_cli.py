@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stforecast.cli import cli, main
-from stforecast.cli.commands import instant
+from stforecast.cli.times import instant
 from stforecast.config import load
 from stforecast.errors import ArtefactError
 from stforecast.files import write_json
@@ -244,7 +244,7 @@ def test_streams_that_are_closed_change_no_exit_code(streams: str, tmp_path: Pat
 
 def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     test = (
-        "from stforecast.cli.commands import prepare_surroundings as p; p(); print('x'); print(open('f', 'w').fileno())"
+        "from stforecast.cli.entry import prepare_surroundings as p; p(); print('x'); print(open('f', 'w').fileno())"
     )
     shell(f'{sys.executable} -c "{test}" <&- >&- 2>&-', tmp_path)
     assert (tmp_path / "f").read_bytes() == b""
@@ -274,5 +274,5 @@ def test_a_path_that_a_locale_cannot_name_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", ["nonsense", "module://nonsense"])
 def test_no_backend_of_a_screen_is_asked_for(backend: str, tmp_path: Path) -> None:
     assert shell("$S doctor", tmp_path, MPLBACKEND=backend).returncode == 0
-    test = "from stforecast.cli.commands import prepare_surroundings as p; p(); import matplotlib.pyplot"
+    test = "from stforecast.cli.entry import prepare_surroundings as p; p(); import matplotlib.pyplot"
     assert shell(f'{sys.executable} -c "{test}"', tmp_path, MPLBACKEND=backend).returncode == 0

@@ -1,5 +1,6 @@
 """The command line: a thin layer over the Python API."""
 
-from stforecast.cli.commands import cli, main
+from stforecast.cli.commands import cli
+from stforecast.cli.entry import main
 
 __all__ = ["cli", "main"]
