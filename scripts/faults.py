@@ -112,10 +112,10 @@ def _last(outcome: Outcome) -> str:
 
 
 def chosen(operations: list[str], each: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Numbers of operations that are to fail, and how: the first of each kind in every way, others by turns."""
+    """Numbers of operations that are to fail: the first of each kind, and others at random; and how, by turns."""
     first = {site: number for number, site in reversed([*enumerate(operations, 1)])}
-    out = [(number, kind) for number in sorted(first.values()) for kind in range(len(KINDS))]
-    return out + [(rng.randint(1, len(operations)), i % len(KINDS)) for i in range(each)]
+    numbers = [*sorted(first.values()), *(rng.randint(1, len(operations)) for _ in range(each))]
+    return [(number, i % len(KINDS)) for i, number in enumerate(numbers)]
 
 
 @click.command()
