@@ -243,9 +243,7 @@ def test_streams_that_are_closed_change_no_exit_code(streams: str, tmp_path: Pat
 
 
 def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
-    test = (
-        "from stforecast.cli.entry import prepare_surroundings as p; p(); print('x'); print(open('f', 'w').fileno())"
-    )
+    test = "from stforecast.cli.entry import prepare_surroundings as p; p(); print('x'); print(open('f', 'w').fileno())"
     shell(f'{sys.executable} -c "{test}" <&- >&- 2>&-', tmp_path)
     assert (tmp_path / "f").read_bytes() == b""
 

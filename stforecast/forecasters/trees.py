@@ -9,6 +9,7 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -17,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ from stforecast.scoring.splits import Split
 
 FITS = "trees.json"
 """In the folder of saved trees: the scales, and all of each fit but its model."""
+_OBJECT = re.compile(r'("__id__": |": ")(\d+)(?=[,\s}]|\.np[yz]")')
+_OBJECT_FILE = re.compile(r"^\d+(?=\.np[yz]$)")
 TYPES = [
     "imblearn.ensemble._forest.BalancedRandomForestClassifier",
     "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
@@ -143,7 +146,7 @@ class Trees(LearnedForecaster):
         """A fitted estimator as the content of a file, in a form that holds data and no code."""
         import skops.io
 
-        return skops.io.dumps(model, compression=ZIP_DEFLATED, compresslevel=3)
+        return _canonical(skops.io.dumps(model))
 
     def unpack(self, saved: bytes, classes: bool) -> Any:
         """What forecasts, from what `pack` gave."""
@@ -257,6 +260,23 @@ class Trees(LearnedForecaster):
 
     def _file(self, folder: Path, i: int) -> Path:
         return folder / f"seed-{i}.{self.ending}"
+
+
+def _canonical(saved: bytes) -> bytes:
+    """A skops archive whose bytes follow from the estimator alone: skops names objects by where they lie in memory."""
+    numbers: dict[str, str] = {}
+
+    def counted(match: re.Match[str]) -> str:
+        return match[1] + numbers.setdefault(match[2], str(len(numbers)))
+
+    out = BytesIO()
+    with ZipFile(BytesIO(saved)) as old, ZipFile(out, "w", ZIP_DEFLATED, compresslevel=3) as new:
+        schema = _OBJECT.sub(counted, old.read("schema.json").decode())
+        members = {name: old.read(name) for name in old.namelist() if name != "schema.json"}
+        members = {_OBJECT_FILE.sub(lambda match: numbers[match[0]], name): data for name, data in members.items()}
+        for name, data in [("schema.json", schema.encode()), *sorted(members.items())]:
+            new.writestr(ZipInfo(name), data, ZIP_DEFLATED)
+    return out.getvalue()
 
 
 def _level(sample: Sample) -> float:

@@ -123,6 +123,8 @@ class CatBoost(Trees):
     }
 
     def pack(self, model: Any) -> bytes:
+        told = model.get_metadata()
+        told["train_finish_time"] = told["model_guid"] = ""  # or equal fits would differ in bytes
         with TemporaryDirectory() as folder:
             model.save_model(str(path := Path(folder) / "model.cbm"))
             return path.read_bytes()

@@ -272,7 +272,7 @@ def test_a_model_of_other_columns_says_so(busy: Cube, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("sampling", ["none", "smote"])
 def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_path: Path) -> None:
-    """As the file gives it, and as the library fitted it."""
+    """As the file gives it, as the library fitted it, and as another equal fit is saved."""
     sample, every, _ = world(20_000, density=3.0)
     fitted, models = tree(name, sampling), list[Any]()
     pack, none = fitted.pack, Standard([], [], [])
@@ -288,6 +288,8 @@ def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_p
     assert len(np.unique(found)) > 1000
     raw = models[0].predict(every) if one.odds is None else models[0].predict_proba(every)[:, 1]
     np.testing.assert_array_equal(opened.predicted(every, other), raw)
+    again = tree(name, sampling).fit_rows(sample)
+    assert again.saved == one.saved
 
 
 @pytest.mark.parametrize("name", ["hist_gradient_boosting", "balanced_random_forest"])
