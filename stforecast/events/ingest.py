@@ -54,7 +54,8 @@ def ingest(
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or absent(workspace.bronze)
     hashes = content_hashes(paths, workspace.hashes)
     refused, parts = silver.with_name("rejects.parquet"), silver.with_name("parts")
-    with atomic_folder(parts) as fresh:
+    # the parts change places first: a kill between the two costs nothing, the events are made from them again
+    with atomic_folder(silver) as made, atomic_folder(parts) as fresh:
         cleaner = FileCleaner(rules, now, parts, fresh)
         cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings)
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
@@ -80,14 +81,13 @@ def ingest(
             ],
             "doubts": findings.doubts,
         }
-        with atomic_folder(silver) as folder:
-            save_rejects(folder / "rejects.parquet", events.rejects)
-            partitions.write(folder / "events.parquet", events.selection)
-            seal(folder / INGESTED, meta)
+        save_rejects(made / "rejects.parquet", events.rejects)
+        partitions.write(made / "events.parquet", events.selection)
+        seal(made / INGESTED, meta)
+        refused.unlink(missing_ok=True)
         for folder in {partition.folder for partition in cleaned}:
             if folder.parent != fresh:
                 folder.rename(fresh / folder.name)
-    refused.unlink(missing_ok=True)
     pa.default_memory_pool().release_unused()
     return EventTable.open(silver)
 
