@@ -71,8 +71,8 @@ class Workspace:
         plain = re.fullmatch(r"\w[\w.-]*", name) and not folder.is_symlink()  # nothing that leads out of the folder
         if not plain or not folder.is_dir():
             raise ArtefactError(
-                f"{pointer}: {name!r} is no run in this folder. Run `stforecast train` again; of a link, put the folder "
-                "itself there."
+                f"{pointer}: {name!r} is no run in this folder. Run `stforecast train` again; of a link, put the "
+                "folder itself there."
             )
         return folder
 
