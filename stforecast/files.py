@@ -45,7 +45,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of `target` if the block succeeds."""
+    """Yield a temporary folder that takes the place of `target`, or of what a link there leads to, on success."""
+    target = target.resolve()  # or the old folder would stay behind the link
     with _unfinished(target, is_folder=True) as temporary:
         yield temporary
         for path in sorted(temporary.rglob("*")):
@@ -157,7 +158,7 @@ def read_json(path: Path, again: str = "Run the stage that writes it again.") ->
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         written = value.pop(CHECKSUM)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise ArtefactError(f"{path}: is absent. {again}") from None
     except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path}: damaged, not JSON ({error}). {again}") from error

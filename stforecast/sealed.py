@@ -39,7 +39,7 @@ class Sealed:
         try:
             size = path.stat().st_size
             whole = size == written["bytes"] and sha256_of(path) == written["sha256"]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ArtefactError(f"{path}: is absent. {self.again}") from None
         if not whole:
             raise ArtefactError(f"{path}: damaged, {size:,} bytes that are not what was written. {self.again}")

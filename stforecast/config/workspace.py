@@ -70,7 +70,10 @@ class Workspace:
         folder = self.runs / name
         plain = re.fullmatch(r"\w[\w.-]*", name) and not folder.is_symlink()  # nothing that leads out of the folder
         if not plain or not folder.is_dir():
-            raise ArtefactError(f"{pointer}: {name!r} is no run in this folder. Run `stforecast train` again.")
+            raise ArtefactError(
+                f"{pointer}: {name!r} is no run in this folder. Run `stforecast train` again; of a link, put the "
+                "folder itself there."
+            )
         return folder
 
     def set_latest(self, name: str) -> None:

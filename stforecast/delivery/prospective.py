@@ -29,7 +29,7 @@ import pandas as pd
 from stforecast.cube import Cube
 from stforecast.delivery.riskgrid import RiskGrid, iso
 from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path
+from stforecast.files import atomic_path, in_brief
 
 FIRST = "0" * 64
 RESTORE = "Restore it from a backup; what cannot be restored is no evidence."
@@ -110,7 +110,7 @@ class Record:
                 try:
                     entry = _entry(line, found.last)
                     named.add(entry["grid_sha256"])
-                    self._content(entry)
+                    self.open(entry)
                     found.entries.append(entry)
                 except ArtefactError as error:
                     found.faults.append(f"{self.path}, line {number}: {error}")
@@ -127,10 +127,17 @@ class Record:
             ArtefactError: it is missing, or not what was recorded.
         """
         head, _, body = self._content(entry).partition(b"\n")
-        facts = json.loads(head)
-        hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
-        intensity, usual = np.frombuffer(body, "<f4").reshape(2, -1, leaves, len(hexagons))
-        return RiskGrid.from_facts(facts, hexagons, intensity, usual)
+        try:
+            facts = json.loads(head)
+            hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
+            intensity, usual = np.frombuffer(body, "<f4").reshape(2, -1, leaves, len(hexagons))
+            grid = RiskGrid.from_facts(facts, hexagons, intensity, usual)
+            if (iso(grid.issue_time), grid.model) != (entry["issue_time"], entry["model"]):
+                raise ValueError(f"{grid.model} of {iso(grid.issue_time)}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # hashes that are right, of what is not ours
+            name = f"{entry['grid_sha256']}.forecast"
+            raise ArtefactError(f"{name}: not the forecast of its line ({in_brief(error)}). {RESTORE}") from error
+        return grid
 
     def _content(self, entry: Mapping[str, Any]) -> bytes:
         plain = self.folder / f"{entry['grid_sha256']}.forecast"
@@ -171,7 +178,8 @@ def _entry(line: bytes, previous: str) -> dict[str, Any]:
     """The entry of a line; an ArtefactError where it is not as it was written behind a line with that hash."""
     with suppress(ValueError, AttributeError):  # not JSON, or no object
         entry = {key: value for key, value in json.loads(line).items() if key != "hash"}
-        if _line(entry, previous) == line:
+        texts = all(isinstance(entry.get(key), str) for key in ("issue_time", "written_at", "model", "grid_sha256"))
+        if texts and _line(entry, previous) == line and pd.Timestamp(entry["written_at"]).tzinfo:
             return entry
     raise ArtefactError(f"it was changed, or lines before it were removed, added or moved. {RESTORE}")
 

@@ -225,7 +225,8 @@ class Store:
         except (SQLAlchemyError, ValueError, TypeError, OverflowError) as error:  # the latter from damaged values
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise ArtefactError(
-                f"{self.name}: cannot be used ({reason}). Is it there, whole, and yours to write?"
+                f"{self.name}: cannot be used ({reason}). Is it there, and yours to write? Where it is damaged, "
+                "`stforecast verify` with --repair makes it again."
             ) from error
 
 

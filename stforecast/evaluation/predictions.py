@@ -60,7 +60,7 @@ def predictions(
         out[name] = one.forecast(cube, issues, known={name: uncalibrated}).intensity
         if name in folders:
             with atomic_folder(folders[name]) as temporary:
-                np.save(temporary / "intensity.npy", out[name])
+                _save(out[name], temporary / "intensity.npy")
                 seal(temporary / "predictions.json", {"forecaster": name, "issues": len(issues)})
             out[name] = kept_predictions(folders[name])
     return {name: out[name] for name in forecasters}
@@ -73,6 +73,13 @@ def kept_predictions(folder: Path) -> np.ndarray:
         ArtefactError: it is damaged.
     """
     return unseal(folder / "predictions.json", "Remove the folder and run it again.", _intensity)
+
+
+def _save(values: np.ndarray, path: Path) -> None:
+    """`np.save`, but a full disk is the system's error: NumPy's own has no number and names no file."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+        file.write(np.ascontiguousarray(values).data)
 
 
 def _intensity(sealed: Sealed) -> np.ndarray:

@@ -66,9 +66,23 @@ class Scales:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Scales:
-        """Back from `dataclasses.asdict`."""
-        weather, future = (Standard(**values[key]) for key in ("weather", "future"))
-        return Scales(values["rate"], weather, future, values["until"])
+        """Back from `dataclasses.asdict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not those of scales.
+        """
+        weather, future = (_standard(**values[key]) for key in ("weather", "future"))
+        rate, until = float(values["rate"]), int(values["until"])
+        if not (0 <= rate < np.inf and until >= 0):
+            raise ValueError(f"rate {rate}, until {until}")
+        return Scales(rate, weather, future, until)
+
+
+def _standard(names: list[str], mean: list[float], spread: list[float]) -> Standard:
+    numbers = np.array([mean, spread], np.float64).reshape(2, len(names))
+    if not (np.isfinite(numbers).all() and (numbers[1] > 0).all()):
+        raise ValueError("mean and spread of a channel must be finite, and the spread positive")
+    return Standard([str(name) for name in names], *numbers.tolist())
 
 
 def axes_of(cube: Cube) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing, suppress
+from typing import Any
 
 import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
-from stforecast.errors import ConfigError, DataError
+from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.erase import erase, ids_in
 from stforecast.events.forgotten import KEYS, Forgotten, key_texts
 from stforecast.events.ingest import source_files
@@ -24,7 +25,6 @@ from stforecast.files import read_json
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 
-STAGES = ("ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
 DERIVED = ("*/state", "*/predictions", "*/report", "*/backtest/*/*/state", "*/backtest/*/*/predictions")
 """Folders of runs that were made from the record and can be made from what is left of it."""
 
@@ -41,9 +41,7 @@ def forget(stages: Stages, ids: Sequence[str]) -> None:
         DataError: a file cannot be rewritten, or ids were never in the record; all else is done by then.
         BusyError: another process works at a stage that writes what is to be erased; nothing is done.
     """
-    with ExitStack() as stack:
-        for stage in STAGES:
-            stack.enter_context(stages.place.lock(stage))
+    with stages.only_writer():
         _forget(stages, ids)
 
 
@@ -77,9 +75,11 @@ def remaining(stages: Stages) -> list[str]:
     """What still holds something of erased reports, in sentences."""
     lines = []
     for folder in sorted(path.parent for path in stages.place.runs.glob("*/config.yaml")):
-        facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+        facts: dict[str, Any] = {}
+        with suppress(ArtefactError):  # of an older version, damaged or unfinished
+            facts = read_json(folder / "run.json")
         if facts.get("made_from") != stages.gold_stamp():
-            until = facts.get("validation_until", "its training was stopped")
+            until = facts.get("validation_until", "a time that it does not say")
             lines.append(
                 f"run {folder.name} has learned from what was known until {until}, and cannot unlearn a report in it: "
                 f"train again, then remove {folder}"
@@ -118,7 +118,10 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     config, place = stages.config, stages.place
     derived = [path for pattern in DERIVED for path in place.runs.glob(pattern)]
     for folder in [place.parts, place.silver.parent / "analysis", *derived]:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # what cannot be removed is an error: it may hold what is to be erased
+            shutil.rmtree(folder.resolve())
+        if folder.is_symlink():
+            folder.unlink()
     place.silver.with_name("rejects.parquet").unlink(missing_ok=True)  # of an ingest that was stopped
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
     table = stages.ingest(replace_damaged=True)

@@ -6,7 +6,7 @@ A stage is done when its output carries the fingerprint of its inputs and settin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -34,6 +34,7 @@ Say = Callable[[str], None]
 City = TypeVar("City", bound="Preparation")
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
+STAGES = ("ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
 SIMULATE_AGAIN = "Remove it, and the city is simulated again."
@@ -62,6 +63,18 @@ class Preparation:
     @property
     def place(self) -> Workspace:
         return Workspace(self.config.root, self.config.city)
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Hold the locks of all stages.
+
+        Raises:
+            BusyError: another process works at one.
+        """
+        with ExitStack() as stack:
+            for stage in STAGES:
+                stack.enter_context(self.place.lock(stage))
+            yield
 
     def ingest(self, replace_damaged: bool = False) -> EventTable:
         """Bronze → silver. A table that cannot be opened is an error, unless it is to be replaced."""

@@ -81,7 +81,7 @@ def _check(stages: Stages, record: Record) -> Findings:
 
 def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table: EventTable) -> dict[str, Any]:
     """What became of the forecasts of a model, and the scores of those that count."""
-    if entries[0]["offences"] != stages.offences_stamp():
+    if entries[0].get("offences") != stages.offences_stamp():
         return {"counted": {OTHER: len(entries)}}
     issued, written = (pd.DatetimeIndex([entry[key] for entry in entries]) for key in ("issue_time", "written_at"))
     first = record.open(entries[0])

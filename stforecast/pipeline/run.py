@@ -88,7 +88,9 @@ class Run:
             raise ArtefactError(f"{self.folder}: training has not finished. Run `stforecast train` to go on with it.")
         path = self.folder / "run.json"
         facts = read_json(path, AGAIN)
-        if facts.get("schema") != SCHEMA or not facts.keys() >= FACTS:
+        names = facts.get("forecasters")
+        named = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+        if facts.get("schema") != SCHEMA or not facts.keys() >= FACTS or not named:
             raise ArtefactError(f"{path}: of another version. {AGAIN}")
         return facts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from stforecast.config.workspace import database
+from stforecast.config.workspace import Workspace, database
 from stforecast.delivery.export import FACTS
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError
@@ -24,6 +24,7 @@ from stforecast.forecasters.base import CALIBRATION
 from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.preparation import SIMULATE_AGAIN, SIMULATED
 from stforecast.pipeline.refresh import refresh
+from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 from stforecast.sealed import Sealed, unseal
 
@@ -41,10 +42,12 @@ def verify(stages: Stages, repair: bool = False) -> None:
 
     Raises:
         ArtefactError: some are damaged, or cannot be made again.
+        BusyError: another process works at a stage of the city; nothing is made again.
     """
     damaged = list(_damaged(stages))
     if damaged and repair:
-        _make_again(stages, damaged)
+        with stages.only_writer():
+            _make_again(stages, damaged)
         damaged = list(_damaged(stages))
     if damaged:
         todo = "Correct what is said above" if repair else "Run `stforecast verify` with --repair"
@@ -64,13 +67,16 @@ def _damaged(stages: Stages) -> Iterator[Artefact]:
 def _artefacts(stages: Stages) -> Iterator[Artefact]:
     place, again = stages.place, "Run `stforecast {}` again."
     ingest, build, forecast = (again.format(verb) for verb in ("ingest", "build", "forecast"))
-    for folder, facts, remedy in (
-        (place.silver, INGESTED, ingest),
-        (place.gold, "cube.json", build),
-        *((path, "part.json", ingest) for path in _within(place.parts)),
-        *((path, FACTS, forecast) for path in _within(place.grids)),
+    latest = place.runs / "latest"
+    trained = latest.exists() or any(place.runs.glob("*/run.json"))
+    built = trained or place.gold.exists()
+    for folder, facts, remedy, needed in (  # what a later stage was made from must be there
+        (place.silver, INGESTED, ingest, built),
+        (place.gold, "cube.json", build, trained),
+        *((path, "part.json", ingest, True) for path in _within(place.parts)),
+        *((path, FACTS, forecast, True) for path in _within(place.grids)),
     ):
-        if folder.is_dir():
+        if needed or folder.exists():
             yield _sealed(folder, facts, remedy)
     for path in sorted(place.runs.rglob("*.json")):
         if not any(part.startswith(UNFINISHED) for part in path.parts):
@@ -79,8 +85,8 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
         yield Artefact(place.bronze / SIMULATED, partial(read_json, place.bronze / SIMULATED, SIMULATE_AGAIN))
     if place.forgotten.is_file():
         yield Artefact(place.forgotten, partial(Forgotten.open, place.forgotten))
-    if (place.runs / "latest").is_file():
-        yield Artefact(place.runs / "latest", place.latest)
+    if trained:
+        yield Artefact(latest, partial(_check_latest, place))
     if stages.config.service.database or place.store.is_file():
         yield Artefact(place.store, partial(_check_store, stages))
 
@@ -88,11 +94,15 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
 def _of_run(path: Path) -> Iterator[Artefact]:
     """What a JSON below the folder of runs speaks for."""
     again = {CALIBRATION: "train", "run.json": "train", "backtest.json": "backtest"}.get(path.name, "evaluate")
-    remedy = f"Run `stforecast {again}` again."
+    remedy = f"Run `stforecast {again}` again; remove its run where that is of other settings or an older version."
     if path.name in (CALIBRATION, "predictions.json"):
         yield _sealed(path.parent, path.name, remedy)
     elif path.name == "run.json":
         yield Artefact(path, partial(unseal, path, remedy, Sealed.check))
+        with suppress(ArtefactError):  # said just now
+            for name in read_json(path)["forecasters"]:
+                if not (path.parent / name / CALIBRATION).is_file():
+                    yield _sealed(path.parent / name, CALIBRATION, remedy)
     elif path.name in ("scorecard.json", "backtest.json"):
         yield Artefact(path, partial(read_json, path, remedy))
 
@@ -105,6 +115,11 @@ def _sealed(folder: Path, facts: str, remedy: str) -> Artefact:
     return Artefact(folder, partial(unseal, folder / facts, remedy, Sealed.check))
 
 
+def _check_latest(place: Workspace) -> None:
+    if not Run(place.latest()).finished:
+        raise ArtefactError(f"{place.latest()}: run.json is absent. Run `stforecast train` to go on with it.")
+
+
 def _check_store(stages: Stages) -> None:
     with closing(Store(database(stages.config), stages.config.city)) as store:
         for number in store.numbers():
@@ -115,9 +130,9 @@ def _check_store(stages: Stages) -> None:
 def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     """Remove what is damaged, and run the stages that make it; a run of other settings is left to the user."""
     place, paths = stages.place, [artefact.path for artefact in damaged]
-    in_store = place.store in paths
+    in_store, latest = place.store in paths, place.runs / "latest"
     for path in paths:
-        if path.is_dir() and path.parent in (place.silver.parent, place.parts, place.grids):
+        if path in (place.silver, place.gold) or path.parent in (place.parts, place.grids):
             _remove(path)
     stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
@@ -128,7 +143,9 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
         _remove(run.joinpath(*parts))
     if any(parts[0] == "predictions" for parts in mine):
         _remove(run / "scorecard.json")
-    if mine or place.runs / "latest" in paths:
+    if mine or latest in paths:
+        if latest.is_dir():
+            _remove(latest)
         stages.train()
     if scored:
         stages.evaluate()
@@ -144,4 +161,4 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)

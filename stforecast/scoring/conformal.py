@@ -42,6 +42,8 @@ BORDERS = 2.0 ** np.arange(-5, 8, 2)
 the first half of Denver's validation slice, a single group left the intervals of the second half a fifth wider where
 λ ≥ 2, and twice as many groups changed nothing.)"""
 LEAST_CELLS = 500
+MOST = 10_000_000
+"""Events in a cell, far beyond any record: memory of that size is not asked for."""
 LEAST_DISPERSION = 1e-4
 """So near to Poisson that no interval differs, and no case of its own."""
 HIGHEST = 1 - 1e-9
@@ -79,6 +81,11 @@ class Spread:
         begin, end = (np.array(edges)[:, None] for edges in ((0.0, *self.borders), (*self.borders, np.inf)))
         size = 1 / self.dispersion
         most = nbdtrik(max(self.upper), size, size / (size + lam.max(initial=0.0)))
+        if not most < MOST:  # before it is allocated
+            raise ArtefactError(
+                f"spread: its intervals reach to {most:,.0f} events in a cell, beyond any record. Run `stforecast "
+                "train --fresh`."
+            )
         count = np.arange(math.ceil(most) + 2)
         # λ [g j] from which on the lowest, and the highest, count inside is above j: step functions of λ in each group,
         # widened between groups until they ascend (what a lower group reaches up to, a higher one does too)

@@ -244,3 +244,39 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         process.join()
     found = Record(tmp_path).check()
     assert (found.faults, len(found.entries)) == ([], 32)
+
+
+def forged(record: Record, content: bytes | None = None, **values: object) -> None:
+    """Another last line and forecast, with the hashes that they ask for."""
+    *lines, last = lines_of(record)
+    entry = {key: value for key, value in json.loads(last).items() if key != "hash"}
+    path = record.folder / f"{entry['grid_sha256']}.forecast"
+    if content is not None:
+        path.unlink()
+        entry["grid_sha256"] = hashlib.sha256(content).hexdigest()
+        (record.folder / f"{entry['grid_sha256']}.forecast").write_bytes(content)
+    entry |= values
+    previous = json.loads(lines[-1])["hash"]
+    own = hashlib.sha256((previous + json.dumps(entry)).encode()).hexdigest()
+    record.path.write_bytes(b"".join(lines) + json.dumps({**entry, "hash": own}).encode() + b"\n")
+
+
+@pytest.mark.parametrize("content", [b"junk", b"{}\n", b'{"hexagons": 5}\n1234', b"[]\n"])
+def test_what_is_no_forecast_is_a_fault_though_its_hashes_are_right(record: Record, content: bytes) -> None:
+    forged(record, content)
+    found = record.check()
+    assert len(found.entries) == 4
+    assert "not the forecast of its line" in found.faults[0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"written_at": "never"}, {"written_at": "2024-09-30"}, {"written_at": None}, {"grid_sha256": 3}),
+        *({"issue_time": "2024-09-01T06:00:00Z"}, {"model": "another"}),
+    ],
+)
+def test_a_line_that_does_not_fit_its_forecast_is_a_fault(record: Record, values: dict[str, object]) -> None:
+    forged(record, **values)
+    assert len(record.check().entries) == 4
+    assert record.check().faults

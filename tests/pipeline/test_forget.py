@@ -227,3 +227,23 @@ def test_a_copy_that_cannot_be_rewritten_is_an_error_when_all_else_is_done(root:
         forget(Stages(config_of(root, f"source.path={packed}"), lambda _: None), [event["event_id"]])
     assert holders(root, event) == []  # the grep does not look into what is packed
     assert event["event_id"] not in events_of(root).index
+
+
+def test_a_run_of_an_older_version_is_named_as_what_has_learned(root: Path) -> None:
+    lines: list[str] = []
+    stages, event = Stages(config_of(root), lines.append), findable(root, 700)
+    old = root / "checkpoints/quickstart/0123456789"
+    old.mkdir()
+    (old / "config.yaml").write_text("city: quickstart\n")
+    (old / "run.json").write_text('{"schema": 5}')
+    forget(stages, [event["event_id"]])
+    assert any("run 0123456789 has learned" in line and f"remove {old}" in line for line in lines)
+
+
+@pytest.mark.parametrize("folder", ["silver", "gold", "parts"])
+def test_nothing_is_left_where_a_link_leads_to(root: Path, tmp_path: Path, folder: str) -> None:
+    event, place, elsewhere = findable(root, 700), root / "data/quickstart" / folder, tmp_path / "disk"
+    shutil.move(place, elsewhere)
+    place.symlink_to(elsewhere)
+    forget(Stages(config_of(root), lambda _: None), [event["event_id"]])
+    assert not holders(tmp_path, event)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from stforecast.config import load
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, BusyError
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.verification import verify
@@ -115,3 +116,43 @@ def test_a_run_of_other_settings_is_left_as_it_is(root) -> None:
         with pytest.raises(ArtefactError, match="1 damaged"):
             verify(stages, repair)
     assert (other / "scorecard.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("data/quickstart/silver", "data/quickstart/gold", "checkpoints/quickstart/latest"),
+        *("checkpoints/quickstart/*/run.json", "checkpoints/quickstart/*/hexagon_mean"),
+    ],
+)
+@pytest.mark.parametrize("instead", ["nothing", "a file or a folder"])
+def test_what_is_missing_below_a_result_is_named_and_made_again(made, path, instead) -> None:
+    said: list[str] = []
+    stages, before = stages_of(made, said), contents(made)
+    gone = next(iter(sorted(made.glob(path))))
+    was_folder = gone.is_dir()
+    shutil.rmtree(gone) if was_folder else gone.unlink()
+    if instead != "nothing":
+        gone.touch() if was_folder else gone.mkdir()
+    with pytest.raises(ArtefactError, match="damaged, see above"):
+        verify(stages)
+    assert any(str(gone) in line or gone.name in line for line in said)
+    verify(stages, repair=True)
+    assert said[-1] == "verify: all files of quickstart are whole"
+    assert contents(made) == before
+
+
+def test_nothing_is_removed_while_another_works_at_a_stage(root) -> None:
+    stages = stages_of(root, [])
+    (stages.place.latest() / "scorecard.json").write_text("{}")
+    (stages.place.gold / "cube.json").write_text("{}")
+    before = contents(root)
+    with ThreadPoolExecutor(1) as other, stages.place.lock("train"), pytest.raises(BusyError):
+        other.submit(verify, stages, True).result()
+    assert contents(root) == before
+
+
+def test_a_city_without_anything_is_whole(tmp_path) -> None:
+    said: list[str] = []
+    verify(stages_of(tmp_path, said), repair=True)
+    assert said == ["verify: all files of quickstart are whole"]

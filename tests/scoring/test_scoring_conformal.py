@@ -215,3 +215,10 @@ def test_saved_values_read_back_and_damaged_ones_are_named():
     for damaged in ([], {}, earlier, other_lengths, crossed, *unlikely):
         with pytest.raises(ArtefactError, match="fit again"):
             Spread.from_dict(damaged)
+
+
+@pytest.mark.parametrize("lam", [1e12, np.inf, np.nan])
+def test_no_memory_is_asked_for_at_an_intensity_beyond_any_record(lam: float) -> None:
+    spread = Spread(0.9, 0.1, (), (0.05,), (0.95,))
+    with pytest.raises(ArtefactError, match="beyond any record"):
+        spread.interval(np.array([lam]))

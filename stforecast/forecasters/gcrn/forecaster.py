@@ -154,6 +154,8 @@ class GCRN(LearnedForecaster):
                 weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
                 self.fits.append(trained_of({**settings, "seed": seed}, weights).to(self.device))
             self.scales = Scales.from_dict(self.settings["scales"])
+            if not 1 <= self.settings["patch"] <= self.settings["horizons"]:
+                raise ValueError(f"patch {self.settings['patch']}")
         except Exception as error:  # whatever torch and safetensors raise at a damaged file
             raise ArtefactError(
                 f"{path}: not the weights of the network ({in_brief(error)}). Run `stforecast train --fresh`."
