@@ -212,9 +212,9 @@ class Forecaster(ABC):
         forecaster = cls(config, parts)
         try:
             forecaster.calibrated = ValidationFit.from_dict(sealed.facts)
+            forecaster.load_fit(sealed.path.parent)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtefactError(f"{sealed.path}: of another version ({error!r}). {AGAIN}") from error
-        forecaster.load_fit(sealed.path.parent)
         return forecaster
 
 
