@@ -242,4 +242,4 @@ class WithoutParameters(Forecaster):
         write_json(folder / "ends.json", {"ends": self.ends})
 
     def load_fit(self, folder: Path) -> None:
-        self.ends = tuple(read_json(folder / "ends.json", AGAIN)["ends"])
+        self.ends = tuple(map(int, read_json(folder / "ends.json", AGAIN)["ends"]))
