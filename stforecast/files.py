@@ -204,12 +204,14 @@ def fingerprint(*parts: Any) -> str:
 
 
 def file_fingerprint(path: Path) -> str:
-    """A hash of a file's content."""
-    digest = hashlib.sha256()
+    """A short hash of a file's content."""
+    return sha256_of(path)[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def contents(paths: Sequence[Path], known: Path) -> list[str]:

@@ -5,17 +5,18 @@ A file is held against it before it is opened, so that damage is an error that n
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from stforecast.errors import ArtefactError
-from stforecast.files import UNFINISHED, read_json, standing, write_json
+from stforecast.files import UNFINISHED, in_brief, read_json, sha256_of, standing, write_json
 
 FILES = "files"
 """Key of the sizes and hashes."""
+FOREIGN = (OSError, KeyError, TypeError, ValueError, AttributeError)
+"""What readers meet in files of another version."""
 Read = TypeVar("Read")
 
 
@@ -90,15 +91,12 @@ def unseal(path: Path, again: str, read: Callable[[Sealed], Read]) -> Read:
             raise ArtefactError(f"{path}: does not say what is in the folder: of an older version. {again}")
         try:
             found = read(Sealed(path, facts, again))
-        except Exception:
+        except Exception as error:
             if read_json(path, again) == facts:
+                if isinstance(error, FOREIGN):
+                    reason = f"damaged, or of another version ({in_brief(error)})"
+                    raise ArtefactError(f"{path.parent}: {reason}. {again}") from error
                 raise
         else:
             if read_json(path, again) == facts:
                 return found
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

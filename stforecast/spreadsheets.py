@@ -15,6 +15,6 @@ def harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def harmless_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table with harmless cells and headers."""
-    return frame.map(harmless).rename(columns=harmless)
+def to_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV with harmless cells and headers."""
+    return frame.map(harmless).rename(columns=harmless).to_csv(index=False, lineterminator="\n")

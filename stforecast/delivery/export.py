@@ -22,7 +22,6 @@ from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid, iso
 from stforecast.delivery.webmap import view_of, write_map
-from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.sealed import Sealed, seal, unseal
 from stforecast.spreadsheets import harmless
@@ -69,17 +68,14 @@ def open_grid(folder: Path) -> RiskGrid:
 
 def _read(sealed: Sealed) -> RiskGrid:
     facts = sealed.facts
-    try:
-        table = pd.read_parquet(sealed.file("risk.parquet")).drop(columns="geometry")
-        leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
-        table["place"] = pd.Categorical(table["category"], leaves).codes
-        table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
-        shape = (len(facts["valid_from"]), len(leaves), -1)
-        hexagons, intensity = (table[name].to_numpy().reshape(shape) for name in ("hexagon", "intensity"))
-        usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
-        return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{sealed.path.parent}: not a grid of this version ({error}). {AGAIN}") from error
+    table = pd.read_parquet(sealed.file("risk.parquet")).drop(columns="geometry")
+    leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
+    table["place"] = pd.Categorical(table["category"], leaves).codes
+    table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
+    shape = (len(facts["valid_from"]), len(leaves), -1)
+    hexagons, intensity = (table[name].to_numpy().reshape(shape) for name in ("hexagon", "intensity"))
+    usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
+    return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual)
 
 
 def short(values: np.ndarray) -> list[Any]:
@@ -109,23 +105,18 @@ def _spelled(column: pd.Series) -> np.ndarray:
 
 
 def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) -> None:
-    columns: dict[str, list[Any]] = {"hexagon": grid.hexagons.tolist()}
+    columns: dict[str, Any] = {"hexagon": grid.hexagons}
     for index, category in enumerate(grid.categories):
         prefix = "" if category == ALL else f"{category}_"  # flat: GDAL would read a nested object as one text
         columns[f"{prefix}risk_24h"] = short(grid.risk[DAY, index])
         columns[f"{prefix}intensity_24h"] = short(grid.intensity[DAY, index])
         columns[f"{prefix}rank_24h"] = grid.rank[DAY, index].tolist()
         columns[f"{prefix}risk_by_hour"] = short(grid.risk[:DAY, index].T)
-    constant = {"issue_time": iso(grid.issue_time), "model": grid.model}
-    rows = zip(grid.hexagons.tolist(), shapely.to_geojson(outlines), *columns.values(), strict=True)
+    columns |= {"issue_time": iso(grid.issue_time), "model": grid.model}
+    rows = zip(shapely.to_geojson(outlines), pd.DataFrame(columns).to_dict("records"), strict=True)
     features = [
-        {
-            "type": "Feature",
-            "id": cell,
-            "geometry": json.loads(geometry),
-            "properties": dict(zip(columns, values, strict=True)) | constant,
-        }
-        for cell, geometry, *values in rows
+        {"type": "Feature", "id": row["hexagon"], "geometry": json.loads(shape), "properties": row}
+        for shape, row in rows
     ]
     metadata = {key: value for key, value in grid.facts(city).items() if key not in ("spreads", "districts")}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}

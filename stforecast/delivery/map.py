@@ -19,7 +19,6 @@ import shapely
 
 from stforecast.cube.hexgrid import from_names, unbroken
 from stforecast.delivery.riskgrid import DAY, NOTICE, RiskGrid
-from stforecast.files import atomic_path
 from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
     _draw_day(main, grid, day)
     for below in strip:
         _draw_quarters(below, grid, quarters)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    figure.savefig(path, dpi=130)
 
 
 def draw_map(

@@ -4,8 +4,7 @@
                         for the first line) and of the line without it: no line can be changed, removed or moved
                         without a trace, but by someone who makes all that follow anew, or removes them. Either shows
                         where a later hash was noted elsewhere
-    <SHA-256>.forecast  the forecast of a line: a line of JSON (`RiskGrid.facts` and hexagons), then λ and the usual,
-                        float32 [2 k c n]
+    <SHA-256>.forecast  the forecast of a line, as `RiskGrid.to_bytes` has it
 
 `written_at` is by this machine's clock. A forecast is kept under a hidden name until its line is written: so what a
 killed writer left is told from a forecast whose line was removed, and a line has its forecast at every instant.
@@ -74,9 +73,7 @@ class Record:
         Returns:
             The hash of the last line.
         """
-        facts = json.dumps({**grid.facts(city), "hexagons": grid.hexagons.tolist()}).encode()
-        assert grid.usual is not None
-        content = facts + b"\n" + np.stack([grid.leaves(grid.intensity), grid.leaves(grid.usual)]).tobytes()
+        content = grid.to_bytes(city)
         digest = hashlib.sha256(content).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
@@ -126,12 +123,8 @@ class Record:
         Raises:
             ArtefactError: it is missing, or not what was recorded.
         """
-        head, _, body = self._content(entry).partition(b"\n")
         try:
-            facts = json.loads(head)
-            hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
-            intensity, usual = np.frombuffer(body, "<f4").reshape(2, -1, leaves, len(hexagons))
-            grid = RiskGrid.from_facts(facts, hexagons, intensity, usual)
+            grid = RiskGrid.from_bytes(self._content(entry))
             if (iso(grid.issue_time), grid.model) != (entry["issue_time"], entry["model"]):
                 raise ValueError(f"{grid.model} of {iso(grid.issue_time)}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # hashes that are right, of what is not ours

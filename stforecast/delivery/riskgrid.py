@@ -16,6 +16,7 @@ interval and category, ties in the order of hexagon ids; rows come in the order 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,6 +149,21 @@ class RiskGrid:
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
             "districts": None if self.districts is None else self.districts.tolist(),
         }
+
+    def to_bytes(self, city: str) -> bytes:
+        """The grid in one piece: `facts` and hexagons as a line of JSON, then λ and the usual, float32 [k c n] each."""
+        head = json.dumps({**self.facts(city), "hexagons": self.hexagons.tolist()}).encode()
+        values = [self.leaves(each) for each in (self.intensity, self.usual) if each is not None]
+        return head + b"\n" + np.stack(values).tobytes()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> RiskGrid:
+        """The grid that `to_bytes` wrote."""
+        head, _, body = content.partition(b"\n")
+        facts = json.loads(head)
+        hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
+        values = np.frombuffer(body, "<f4").reshape(-1, len(facts["valid_from"]), leaves, len(hexagons))
+        return cls.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None)
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
         """Values [i c n] without their sums over hours and categories: float32 [k c n]."""

@@ -22,15 +22,14 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid
-from stforecast.delivery.tables import GRIDS, INTENSITIES, METADATA, SCHEMA, STATE, VERSION
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.tables import GRIDS, METADATA, SCHEMA, STATE, VERSION
 from stforecast.delivery.usual import UsualWeek
 from stforecast.errors import ArtefactError, ConfigError
 
 AGAIN = "Run `stforecast refresh` again."
-COVERED = ("city", "issue_time", "model", "created", "complete_until", "facts")
-PART = ("valid_from", "model", "category", "intensity", "usual")
-"""Columns of a grid and of its rows of intensities that its digest covers; `facts` has the hash of `week`."""
+COVERED = ("city", "issue_time", "model", "created", "content", "facts")
+"""Columns of a grid that its digest covers; `facts` has the hash of `week`."""
 EXISTING = {"uri": "true", "mode": "rw"}
 """Without it SQLite makes an empty database where a store was deleted."""
 
@@ -116,23 +115,20 @@ class Store:
 
     def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
         """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
-        known = {"hexagons": grid.hexagons.tolist(), "months": usual.months.tolist(), **grid.facts(self.city)}
-        week = _packed(usual.week)
+        week = np.ascontiguousarray(usual.week, "<f4").tobytes()
         row = {
             "city": self.city,
             "issue_time": grid.issue_time,
             "model": grid.model,
             "created": now,
-            "complete_until": grid.complete_until,
-            "facts": {"grid": known, "more": facts, "week": sha256(week).hexdigest()},
+            "content": grid.to_bytes(self.city),
+            "facts": {"more": facts, "months": usual.months.tolist(), "week": sha256(week).hexdigest()},
         }
-        parts = _rows(grid)
-        digest = _digest(row, *parts)
         same = (GRIDS.c.city == self.city, GRIDS.c.issue_time == grid.issue_time, GRIDS.c.model == grid.model)
         with self._begin() as connection:
-            made = connection.execute(sa.insert(GRIDS).values(**row, week=week, digest=digest)).inserted_primary_key
+            added = sa.insert(GRIDS).values(**row, week=week, digest=_digest(row))
+            made = connection.execute(added).inserted_primary_key
             assert made is not None
-            connection.execute(sa.insert(INTENSITIES), [{"grid_id": made[0], **part} for part in parts])
             self._set(connection, current=made[0], succeeded=now, error=None)
             connection.execute(sa.delete(GRIDS).where(*same, GRIDS.c.id != made[0]))
             older = (GRIDS.c.city == self.city, GRIDS.c.id != made[0], GRIDS.c.week.is_not(None))
@@ -147,20 +143,16 @@ class Store:
         """
         with self._begin() as connection:
             row = connection.execute(sa.select(GRIDS).where(GRIDS.c.id == grid_id)).one_or_none()
-            parts = connection.execute(sa.select(INTENSITIES).where(INTENSITIES.c.grid_id == grid_id)).all()
         if row is None:
             raise ArtefactError(f"{self.name}: holds no grid {grid_id}. {AGAIN}")
         try:
-            week, known = row.week, row.facts["grid"]
-            ordered = sorted(parts, key=lambda part: (part.valid_from, known["categories"].index(part.category)))
-            covered = [{name: getattr(row, name) for name in COVERED}]
-            covered += [{name: getattr(part, name) for name in PART} for part in ordered]
-            if row.digest != _digest(*covered) or (week and sha256(week).hexdigest() != row.facts["week"]):
+            whole = row.digest == _digest({name: getattr(row, name) for name in COVERED})
+            if not whole or (row.week and sha256(row.week).hexdigest() != row.facts["week"]):
                 raise ValueError("not what was written")
-            grid = RiskGrid.from_facts(known, np.array(known["hexagons"]), *_arrays(parts, known))
-            months = np.array(known["months"])
-            week = week and np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
-            usual = None if week is None else UsualWeek(week, months)
+            grid, months, usual = RiskGrid.from_bytes(row.content), np.array(row.facts["months"]), None
+            if row.week is not None:
+                week = np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
+                usual = UsualWeek(week, months)
             return Stored(row.id, row.city, row.created, grid, row.facts["more"], usual)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error}). {AGAIN}") from error
@@ -236,10 +228,6 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _packed(values: np.ndarray) -> bytes:
-    return np.ascontiguousarray(values, "<f4").tobytes()
-
-
 def _digest(*values: Any) -> str:
     """Of what is written of a grid or of a state, as it is read again."""
 
@@ -247,33 +235,3 @@ def _digest(*values: Any) -> str:
         return value.hex() if isinstance(value, bytes) else value.floor("us").isoformat()
 
     return sha256(json.dumps(values, sort_keys=True, default=plain).encode()).hexdigest()
-
-
-def _rows(grid: RiskGrid) -> list[dict[str, Any]]:
-    """A row an hour and category but `all`."""
-    intensity = grid.leaves(grid.intensity)
-    usual = None if grid.usual is None else grid.leaves(grid.usual)
-    return [
-        {
-            "valid_from": time,
-            "model": grid.model,
-            "category": name,
-            "intensity": _packed(intensity[k, c]),
-            "usual": None if usual is None else _packed(usual[k, c]),
-        }
-        for k, time in enumerate(grid.starts[:DAY])
-        for c, name in enumerate(grid.categories[-intensity.shape[1] :])
-    ]
-
-
-def _arrays(rows: Any, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Intensity and usual of the rows that `_rows` made, float32 [k c n]."""
-    names = [name for name in facts["categories"] if name != ALL] or [ALL]
-    by_place = {(row.valid_from, row.category): row for row in rows}
-    times = [pd.Timestamp(time) for time in facts["valid_from"]]
-
-    def values(column: str) -> np.ndarray:
-        cells = (getattr(by_place[time, name], column) for time in times for name in names)
-        return np.array([np.frombuffer(cell, "<f4") for cell in cells]).reshape(len(times), len(names), -1)
-
-    return values("intensity"), None if any(row.usual is None for row in rows) else values("usual")

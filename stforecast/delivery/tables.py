@@ -1,12 +1,9 @@
 """The tables of the store, for SQLite and PostgreSQL alike.
 
-version      number of the schema
-grids        a row a grid: city, issue_time, model, created, complete_until, facts (JSON: hexagons, categories,
-             assumptions, the record and the run behind it …), week (float32 [168 n c], of the newest grid only), and
-             the digest of all of that and of the rows of intensities
-intensities  a row a grid, UTC hour, model and category: intensity and usual, float32 [n] in the order of the
-             grid's hexagons; `all` is left out where it is the sum of others
-state        a row a city: its current grid, how the last refresh went, and the digest of both
+version  number of the schema
+grids    a row a grid: city, issue_time, model, created, content (`RiskGrid.to_bytes`), facts (JSON: the record and
+         the run behind it, months), week (float32 [168 n c], of the newest grid only), and the digest of all of that
+state    a row a city: its current grid, how the last refresh went, and the digest of both
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ import sqlalchemy as sa
 
 from stforecast.cube.hours import utc
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Instant(sa.types.TypeDecorator[pd.Timestamp]):
@@ -44,21 +41,11 @@ GRIDS = sa.Table(
     sa.Column("issue_time", Instant, nullable=False),
     sa.Column("model", sa.String(200), nullable=False),
     sa.Column("created", Instant, nullable=False),
-    sa.Column("complete_until", Instant, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("week", sa.LargeBinary),
     sa.Column("digest", sa.String(64), nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice: readers tell grids apart by it
-)
-INTENSITIES = sa.Table(
-    "intensities",
-    METADATA,
-    sa.Column("grid_id", sa.ForeignKey("grids.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("valid_from", Instant, primary_key=True),
-    sa.Column("model", sa.String(200), primary_key=True),
-    sa.Column("category", sa.String(200), primary_key=True),
-    sa.Column("intensity", sa.LargeBinary, nullable=False),
-    sa.Column("usual", sa.LargeBinary),
 )
 STATE = sa.Table(
     "state",

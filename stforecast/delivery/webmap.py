@@ -20,7 +20,7 @@ import shapely
 from stforecast.cube.hexgrid import DIGITS, areas_km2, from_names, rounded, unbroken
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, day_label, local_text
 from stforecast.delivery.riskgrid import DAY, RiskGrid, iso
-from stforecast.files import atomic_path
+from stforecast.files import write_text
 
 PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
 """The page and what it links to by these names, relative to where it is served from."""
@@ -91,8 +91,7 @@ def write_map(view: dict[str, Any], path: Path) -> None:
     text = f'{before}<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{POLICY}">{after}'
     before, after = text.split("<noscript>")
     text = f'{before}<script id="view" type="application/json">{data}</script>\n<noscript>{after}'
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def page() -> dict[str, bytes]:

@@ -25,7 +25,7 @@ from stforecast.scoring.intensity import pool
 from stforecast.scoring.metrics import ALL, METRICS, poisson_losses, reported_to_expected, score
 from stforecast.scoring.ranking import rank
 from stforecast.scoring.splits import Split
-from stforecast.spreadsheets import harmless_table
+from stforecast.spreadsheets import to_csv
 
 SHOWN = (
     *("poisson_deviance", "average_precision", "log_loss"),
@@ -168,22 +168,19 @@ def as_csv(result: Mapping[str, Any]) -> str:
         found = result["differences"].get(f"{first} - {name}", {})
         row |= {f"{key}_{part}": value for key in COMPARED for part, value in found.get(key, {}).items()}
         rows.append(row)
-    return harmless_table(pd.DataFrame(rows, dtype=object)).to_csv(index=False, lineterminator="\n")
+    return to_csv(pd.DataFrame(rows, dtype=object))
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
     """The table that is printed: what was done in a sentence or two, then a line a forecaster."""
     first, found = next(iter(result["forecasters"])), result["differences"]
     table = [_cells(name, entry, found.get(f"{first} - {name}", {})) for name, entry in result["forecasters"].items()]
-    heads = [head for head in table[0] if any(line[head] for line in table)]
-    widths = [max(len(head), *(len(line[head]) for line in table)) for head in heads]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-
+    heads = [head for head in table[0] if any(cells[head] for cells in table)]
+    rows = [heads, *([cells[head] for head in heads] for cells in table)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *body = ("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    body = [line([cells[head] for head in heads]) for cells in table]
-    return "\n".join([sentence(result), "", line(heads), rule, *body]) + "\n"
+    return "\n".join([sentence(result), "", head, rule, *body]) + "\n"
 
 
 def sentence(result: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws
+from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws, ratio_draws
 from stforecast.scoring.diebold_mariano import UNTESTED, diebold_mariano
 from stforecast.scoring.hotspots import AREAS, top_count, top_hexagons
 from stforecast.scoring.intensity import pool
@@ -82,6 +82,4 @@ def _hit_rate_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Draw
     """Draws of the hit rate, a ratio of sums over days: lam, y [m k n]."""
     chosen = top_hexagons(lam.reshape(-1, lam.shape[-1]), top_count(AREAS[HIT_RATE], lam.shape[-1]))
     hits = np.take_along_axis(y.reshape(-1, y.shape[-1]), chosen, axis=1).reshape(len(y), -1).sum(axis=1)
-    events = y.reshape(len(y), -1).sum(axis=1)
-    with np.errstate(invalid="ignore"):  # a draw without an event: NaN
-        return Draws(float(hits.sum() / events.sum()), (weights @ hits) / (weights @ events))
+    return ratio_draws(hits, y.reshape(len(y), -1).sum(axis=1), weights)

@@ -83,8 +83,5 @@ def _save(values: np.ndarray, path: Path) -> None:
 
 
 def _intensity(sealed: Sealed) -> np.ndarray:
-    path = sealed.file("intensity.npy")
-    try:
-        return np.lib.format.open_memmap(path, mode="r")  # an array or nothing: no archive, no objects
-    except (OSError, ValueError, EOFError) as error:
-        raise ArtefactError(f"{path}: no array ({error}). {sealed.again}") from error
+    # an array or nothing: no archive, no objects
+    return np.lib.format.open_memmap(sealed.file("intensity.npy"), mode="r")

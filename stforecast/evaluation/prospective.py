@@ -20,7 +20,7 @@ from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import finite
 from stforecast.features.delay import SETTLED, arrived, windows
-from stforecast.scoring.bootstrap import Draws, block_count, day_weights, interval
+from stforecast.scoring.bootstrap import block_count, day_weights, interval, ratio_draws
 from stforecast.scoring.consistency import likelihood_test, number_test
 from stforecast.scoring.metrics import score
 
@@ -95,8 +95,7 @@ def by_month(
         weights, blocks = day_weights(len(rows), seed=seed), block_count(len(rows))
         samples = {name: Sample.of(one, came, weights), USUAL: Sample.of(usual[rows], came, weights)}
         expected, reported = (values.sum((1, 2, 3), dtype=np.float64) for values in (one, came))
-        ratio = Draws(reported.sum() / expected.sum(), (weights @ reported) / (weights @ expected))
-        draws = {**samples[name].draws, "reported_to_expected": ratio}
+        draws = {**samples[name].draws, "reported_to_expected": ratio_draws(reported, expected, weights)}
         return {
             "forecasts": len(rows),
             "expected": float(expected.sum()),

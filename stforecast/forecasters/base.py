@@ -210,11 +210,8 @@ class Forecaster(ABC):
     def _opened(cls, config: Config | None, parts: Mapping[str, Forecaster] | None, sealed: Sealed) -> Self:
         sealed.check()
         forecaster = cls(config, parts)
-        try:
-            forecaster.calibrated = ValidationFit.from_dict(sealed.facts)
-            forecaster.load_fit(sealed.path.parent)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtefactError(f"{sealed.path}: of another version ({error!r}). {AGAIN}") from error
+        forecaster.calibrated = ValidationFit.from_dict(sealed.facts)
+        forecaster.load_fit(sealed.path.parent)
         return forecaster
 
 

@@ -72,11 +72,8 @@ class Ensemble(Forecaster):
 
     def load_fit(self, folder: Path) -> None:
         kept = read_json(folder / "pool.json", AGAIN)
-        try:
-            weights: Mapping[str, float] = kept["weights"]
-            self.level, parts = float(kept["level"]), tuple(weights)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{folder / 'pool.json'}: damaged ({error!r}). Train it again.") from error
+        weights: Mapping[str, float] = kept["weights"]
+        self.level, parts = float(kept["level"]), tuple(weights)
         if parts != tuple(self.parts):
             raise ArtefactError(
                 f"{folder / 'pool.json'}: pools {', '.join(parts)}, and evaluation.ensemble names "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +71,6 @@ class Forecast:
     def risk(self) -> np.ndarray:
         """The probability of at least one event, 1 − exp(−λ): [m k n c]."""
         return risk(self.intensity)
-
-    def at(self, place: int) -> Forecast:
-        """The forecast of one of the issue times alone."""
-        one = slice(place, place + 1)
-        usual = None if self.usual is None else self.usual[one]
-        return replace(self, intensity=self.intensity[one], issue_times=self.issue_times[one], usual=usual)
 
     def to_frame(self) -> pd.DataFrame:
         """A row for every issue time, step ahead, hexagon and category.
@@ -180,24 +174,19 @@ class Forecast:
 
 def _read(sealed: Sealed) -> Forecast:
     facts = sealed.facts
-    try:
-        frame, shape = pd.read_parquet(sealed.file("forecast.parquet")), tuple(facts["shape"])
-        places = frame["hexagon"].to_numpy()[: shape[2] * shape[3] : shape[3]]
-        return Forecast(
-            frame["intensity"].to_numpy(np.float32).reshape(shape),
-            pd.DatetimeIndex(facts["issue_times"]),
-            places.astype(str),
-            tuple(facts["categories"]),
-            facts["step_hours"],
-            facts["time_zone"],
-            facts["model"],
-            pd.Timestamp(facts["complete_until"]),
-            tuple(facts["assumptions"]),
-            {name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
-            frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
-            None if facts["districts"] is None else np.array(facts["districts"], object),
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(
-            f"{sealed.path.parent}: not a forecast of this version ({error}). Make it again."
-        ) from error
+    frame, shape = pd.read_parquet(sealed.file("forecast.parquet")), tuple(facts["shape"])
+    places = frame["hexagon"].to_numpy()[: shape[2] * shape[3] : shape[3]]
+    return Forecast(
+        frame["intensity"].to_numpy(np.float32).reshape(shape),
+        pd.DatetimeIndex(facts["issue_times"]),
+        places.astype(str),
+        tuple(facts["categories"]),
+        facts["step_hours"],
+        facts["time_zone"],
+        facts["model"],
+        pd.Timestamp(facts["complete_until"]),
+        tuple(facts["assumptions"]),
+        {name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
+        frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
+        None if facts["districts"] is None else np.array(facts["districts"], object),
+    )

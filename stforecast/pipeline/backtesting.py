@@ -41,13 +41,7 @@ def backtest(stages: Stages) -> Path:
     made_with = {"run": run.name, "refit": options.refit, "patrol_area_km2": patrol, "issue_hours": [*hours]}
     result = Result(folder / "backtest.json", made_with, "backtest")
     runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
-    scores = None
-    with stages.forgiving():
-        fitted = all(one.has(name, stages.config) for one in runs for name in names)
-        scores = result.scores(names) if fitted else None
-    if scores is not None:
-        stages.say(f"backtest: {result.path} is up to date")
-    else:
+    if (scores := stages.kept_scores(result, names, runs)) is None:
         panel = Panel.of(cube, parts, hours)
         write_text(folder / "config.yaml", dump(stages.config))
         _fit_all(stages, cube, parts, runs, hours, order)

@@ -22,7 +22,9 @@ def machine() -> list[str]:
     import torch
 
     required = [line for line in importlib.metadata.requires("stforecast") or [] if "extra ==" not in line]
-    versions = ", ".join(f"{name} {_version(name)}" for name in (re.split("[^\\w-]", line)[0] for line in required))
+    installed = {one.name.lower().replace("_", "-"): one.version for one in importlib.metadata.distributions()}
+    names = (re.split("[^\\w-]", line)[0] for line in required)
+    versions = ", ".join(f"{name} {installed.get(name, 'missing')}" for name in names)
     lines = [
         f"python     {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"packages   {versions}",
@@ -75,10 +77,3 @@ def _source(stages: Stages) -> str:
     except DataError:
         return f"{where} (empty)"
     return f"{where} ({count:,} file{'s' if count > 1 else ''})"
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "missing"

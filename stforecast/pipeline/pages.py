@@ -1,4 +1,4 @@
-"""The stages behind `stforecast report` and `stforecast analyse`: they hand the pages what these read."""
+"""The stages behind `stforecast report` and `stforecast analyse`: what stands on the pages, and what they read."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from stforecast.errors import ArtefactError
+from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
 from stforecast.features.targets import outcomes
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.stages import Stages
-from stforecast.reports import analysis
-from stforecast.reports import report as reports
-from stforecast.reports.drift import Predictions
-from stforecast.reports.evaluated import EvaluatedRun, with_large_districts
-from stforecast.reports.local import Local
-from stforecast.reports.page import check_libraries, write_page
+from stforecast.reports import (
+    accuracy,
+    card,
+    comparison,
+    days,
+    districts,
+    drift,
+    hotspots,
+    importance,
+    quality,
+    repeats,
+    rhythm,
+    trends,
+)
+from stforecast.reports.evaluated import PERIODS, EvaluatedRun, with_large_districts
+from stforecast.reports.local import Local, city_facts, whole_days
+from stforecast.reports.page import Page, Section, check_libraries, said, words, write_page
 
 
 @one_writer
@@ -27,12 +39,23 @@ def report(stages: Stages) -> Path:
         ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
     """
     check_libraries()
-    page = reports.page_of(
-        evaluated(stages),
-        EventTable.open(stages.place.silver),
-        stages.simulated(),
-        stages.config.delivery.smallest_count,
-    )
+    run, events, least = evaluated(stages), EventTable.open(stages.place.silver), stages.config.delivery.smallest_count
+    cube, sexual = run.cube, sexual_categories(events.meta["offences"])
+    sections = [
+        Section("forecasters", "The forecasters compared", comparison.blocks(run)),
+        Section("quality", "The record", quality.blocks(events, cube.notes)),
+        Section("curves", "Reliability and ranking", accuracy.curves(run)),
+        Section("errors", "Where the forecast errs", accuracy.errors(run)),
+        Section("importance", "What the forecast rests on", importance.blocks(run)),
+        Section("days", "Three days: forecast and what was reported", days.blocks(run, sexual, least)),
+        Section("card", "Model card", card.blocks(run, events.meta, least)),
+    ]
+    spans = {name: " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span) for name, span in run.slices.items()}
+    facts = city_facts(cube, whole_days(cube), int(cube.weight.sum()), stages.simulated())
+    facts |= {PERIODS[name]: span for name, span in spans.items()}
+    facts["Model"] = f"{words(run.leader)} ({run.leader}), run {run.name}"
+    facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
+    page = Page("report", f"{words(cube.name).title()}: how well reported offences were forecast", facts, sections)
     path = write_page(page, stages.run().folder / "report")
     stages.say(f"report: wrote {path}")
     return path
@@ -50,11 +73,22 @@ def analyse(stages: Stages) -> Path:
     events, split, predictions = EventTable.open(stages.place.silver), stages.split(cube), None
     if run.finished:
         name = run.facts()["forecasters"][0]
-        predictions = Predictions(run.name, name, stages.predictions(run, cube, split, [name])[name])
+        predictions = drift.Predictions(run.name, name, stages.predictions(run, cube, split, [name])[name])
     local = Local.of(cube, events, config.seed)
-    severity, least = config.analysis.severity, config.delivery.smallest_count
-    page = analysis.page_of(local, events, split, severity, stages.simulated(), predictions, least)
-    path = write_page(page, stages.place.silver.parent / "analysis")
+    sections = [
+        Section("care", "How to read this page", [said("care")]),
+        Section("quality", "The record", quality.blocks(events, cube.notes)),
+        Section("trends", "Trend and season", trends.blocks(local)),
+        Section("severity", "Severity", trends.severity(local, config.analysis.severity)),
+        Section("rhythm", "Times of day and week", rhythm.blocks(local)),
+        Section("districts", "Districts", districts.blocks(local, config.delivery.smallest_count)),
+        Section("hotspots", "Hot spots", hotspots.blocks(local)),
+        Section("repeats", "Near repeats", repeats.blocks(local)),
+        Section("drift", drift.TITLE, drift.blocks(local, split, predictions)),
+    ]
+    facts = city_facts(cube, local.days, len(local.frame), stages.simulated())
+    title = f"{words(cube.name).title()}: what the record of reported offences shows"
+    path = write_page(Page("analysis", title, facts, sections), stages.place.silver.parent / "analysis")
     stages.say(f"analyse: wrote {path}")
     return path
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import INGESTED, EventTable
-from stforecast.files import contents, file_fingerprint, fingerprint, read_json, write_json
+from stforecast.files import contents, file_fingerprint, fingerprint, read_json
 from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
@@ -115,35 +115,24 @@ class Preparation:
         assert self.config.synthetic is not None
         city = simulate(self.config.synthetic, self.config.seed)
         write_city(city, self.place.bronze)
-        self._note_simulation(hash=file_fingerprint(self.place.bronze / "offences.csv"))
+        self._simulation.write({"hash": file_fingerprint(self.place.bronze / "offences.csv")})
         self.say(f"ingest: simulated {int(city.counts.sum()):,} events of a synthetic city into {self.place.bronze}")
 
     @property
-    def _simulation_stamp(self) -> str:
-        return fingerprint(self.config.synthetic and self.config.synthetic.model_dump(mode="json"), self.config.seed)
-
-    def _note_simulation(self, **facts: Any) -> None:
-        write_json(self.place.bronze / SIMULATED, {"stamp": self._simulation_stamp, **facts})
-
-    def _simulation(self) -> dict[str, Any]:
-        """What is noted of the simulated city in bronze; nothing where it is not the one that is described.
-
-        Raises:
-            ArtefactError: the note is damaged.
-        """
-        path = self.place.bronze / SIMULATED
-        facts = read_json(path, SIMULATE_AGAIN) if path.is_file() else {}
-        return facts if facts.get("stamp") == self._simulation_stamp else {}
+    def _simulation(self) -> Result:
+        """What is noted of the simulated city in bronze, if it is the one that is described."""
+        stamp = fingerprint(self.config.synthetic and self.config.synthetic.model_dump(mode="json"), self.config.seed)
+        return Result(self.place.bronze / SIMULATED, {"stamp": stamp}, "ingest", SIMULATE_AGAIN)
 
     def _simulation_due(self) -> bool:
         """Whether the configuration describes a simulated city that is not the one in bronze."""
         if not self.config.synthetic or self.config.source.path:
             return False
-        return not (self.place.bronze / "offences.csv").is_file() or not self._simulation()
+        return not (self.place.bronze / "offences.csv").is_file() or not self._simulation.read()
 
     def simulated(self) -> bool:
         """Whether the record is this configuration's simulated city and nothing else."""
-        if not self.config.synthetic or self.config.source.path or not (facts := self._simulation()):
+        if not self.config.synthetic or self.config.source.path or not (facts := self._simulation.read()):
             return False
         return [source["hash"] for source in self._events().meta["sources"]] == [facts["hash"]]
 
@@ -151,13 +140,14 @@ class Preparation:
     def rewriting_bronze(self) -> Iterator[None]:
         """Rewrite files of bronze; the simulated city there is known as it again, after a second attempt too."""
         path = self.place.bronze / "offences.csv"
-        facts = self._simulation() if path.is_file() else {}
-        ours = facts and ("rewriting" in facts or facts["hash"] == file_fingerprint(path))
-        if ours:
-            self._note_simulation(hash=facts["hash"], rewriting=True)
+        facts = self._simulation.read() if path.is_file() else None
+        if facts and "rewriting" not in facts and facts["hash"] != file_fingerprint(path):
+            facts = None  # another file lies there
+        if facts:
+            self._simulation.write({**facts, "rewriting": True})
         yield
-        if ours:
-            self._note_simulation(hash=file_fingerprint(path))
+        if facts:
+            self._simulation.write({"hash": file_fingerprint(path)})
 
     def build(self, replace_damaged: bool = False) -> Cube:
         """Silver → gold. A cube that cannot be opened is an error, unless it is to be replaced."""

@@ -12,11 +12,15 @@ from stforecast.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Result:
-    """The JSON file that a stage writes last: it says of which inputs and settings the stage's result is."""
+    """The JSON file that a stage writes last: it says of which inputs and settings the stage's result is.
+
+    again: what the user can do where it is damaged, unless the stage writes it again.
+    """
 
     path: Path
     made_with: Mapping[str, Any]
     stage: str
+    again: str = ""
 
     def read(self) -> dict[str, Any] | None:
         """What the file says; None where it is absent, or of other inputs or settings.
@@ -26,7 +30,7 @@ class Result:
         """
         if not self.path.is_file():
             return None
-        facts = read_json(self.path, f"Run `stforecast {self.stage}` again.")
+        facts = read_json(self.path, self.again or f"Run `stforecast {self.stage}` again.")
         return facts if facts.items() >= self.made_with.items() else None
 
     def scores(self, forecasters: Sequence[str] | None = None) -> dict[str, Any] | None:

@@ -27,13 +27,13 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
-from stforecast.files import read_json
+from stforecast.files import read_json, sha256_of
 from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
-from stforecast.sealed import Sealed, seal, sha256_of, unseal
+from stforecast.sealed import Sealed, seal, unseal
 
 SCHEMA = 6
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""

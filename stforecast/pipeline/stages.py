@@ -125,12 +125,7 @@ class Stages(Preparation):
         names, split = [*names_of(self.config)], self.split(cube)
         area = self.config.evaluation.patrol_area_km2
         result = Result(run.folder / "scorecard.json", {"patrol_area_km2": area, "run": run.name}, "evaluate")
-        values = None
-        with self.forgiving():
-            values = result.scores(names) if all(run.has(name, self.config) for name in names) else None
-        if values is not None:
-            self.say(f"evaluate: {result.path} is up to date")
-        else:
+        if (values := self.kept_scores(result, names, [run])) is None:
             found, oracle = self.predictions(run, cube, split, names), self.oracle(cube, split)
             fits = {name: run.open(name, self.config).fitted for name in names}
             values = result.write(score(cube, split, fits, found, "test", area, self.config.seed, oracle).values)
@@ -138,6 +133,15 @@ class Stages(Preparation):
         card = Scorecard(values)
         self.say(str(card))
         return card
+
+    def kept_scores(self, result: Result, names: list[str], runs: list[Run]) -> dict[str, Any] | None:
+        """The scores of forecasters that a stage wrote; None where they are of others, or damaged."""
+        with self.forgiving():
+            fitted = all(run.has(name, self.config) for run in runs for name in names)
+            if fitted and (scores := result.scores(names)) is not None:
+                self.say(f"{result.stage}: {result.path} is up to date")
+                return scores
+        return None
 
     def predictions(self, run: Run, cube: Cube, split: Split, names: list[str]) -> dict[str, np.ndarray]:
         """Calibrated λ [m k n c] of forecasters of a run on the test slice, from the files that it keeps."""

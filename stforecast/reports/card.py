@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from stforecast.delivery.map import TOP_SHARE, highest
-from stforecast.evaluation.scorecard import masked_words
+from stforecast.evaluation.scorecard import SETTLED, masked_words
 from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
-from stforecast.reports.page import Block, Table, Text, note, said, standing, words
+from stforecast.reports.page import Block, Table, Text, note, said, wording, words
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
@@ -20,20 +20,20 @@ WITHOUT = "without district"
 
 def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
     """The card of the forecaster that forecasts, with the `meta` of its events; counts are shown from `least` up."""
-    files, known = ", ".join(source["file"] for source in meta["sources"]), run.slices["validation"][1]
-    rows = {
-        "Forecaster": f"{words(run.leader)}, run {run.name}; calibrated on days that it did not learn from",
-        "Forecasts": "expected reports, and the risk of at least one, by hexagon, hour and category, 24 hours ahead",
-        "Data": f"{files}; learned from what was known by {known:%Y-%m-%d %H:%M}",
-        "Known time": f"events count as known {_known(run.cube.notes)}",
-        "Intended use": standing("card_for"),
-        "Prohibited use": standing("card_not_for"),
-        "What it does not know": standing("card_not_known"),
-        "Known limits": _limits(run),
-        "Small counts": standing("card_small_counts", least=least),
-        "Feedback": standing("card_feedback"),
+    entry = run.card["forecasters"][run.leader]
+    values = entry | {
+        "forecaster": words(run.leader),
+        "run": run.name,
+        "files": ", ".join(source["file"] for source in meta["sources"]),
+        "until": run.slices["validation"][1],
+        "known": _known(run.cube.notes),
+        "ratio": reported_to_expected(entry["bias"]) or np.nan,
+        "area": run.cube.hexagons["area_km2"].mean(),
+        "rest": _rest(run.card),
+        "least": least,
     }
-    table = Table("model_card", pd.DataFrame(rows.items(), columns=["about", "what there is to say"]))
+    rows = [(about, text.format(**values)) for about, text in wording()["card"].items()]
+    table = Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))
     return [table, *_offences(meta), *_exposure(run)]
 
 
@@ -45,15 +45,13 @@ def _known(notes: dict[str, Any]) -> str:
     return f"{embargo} hours after they occurred" + ("" if embargo else ", which is earlier than in real use")
 
 
-def _limits(run: EvaluatedRun) -> str:
-    entry = run.card["forecasters"][run.leader]
-    ratio, area = reported_to_expected(entry["bias"]) or np.nan, run.cube.hexagons["area_km2"].mean()
-    text = [standing("card_limits", ratio=ratio, area=area, **entry)]
-    text += [masked] if (masked := masked_words(run.card.get("masked"))) else []
-    share = run.card.get("reported_share")
-    if share is not None and share < 0.98:
-        text.append(f"an estimated {share:.0%} of the events of the test days were reported by the end of the record")
-    return "; ".join(text) + "."
+def _rest(card: dict[str, Any]) -> str:
+    """What limits a scorecard itself: hours that were not recorded, and reports that are still to come."""
+    text, share = masked_words(card.get("masked")), card.get("reported_share")
+    text = f"; {text}" if text else ""
+    if share is not None and share < SETTLED:
+        text += f"; an estimated {share:.0%} of the events of the test days were reported by the end of the record"
+    return text
 
 
 def _offences(meta: dict[str, Any]) -> list[Block]:

@@ -21,7 +21,7 @@ from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.targets import outcomes, scored
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Draws, block_count, day_weights, interval, of_blocks
+from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, block_count, day_weights, interval, of_blocks, ratio_draws
 from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.splits import Split
@@ -208,8 +208,7 @@ def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed
         if len(here) < LEAST_DAYS:
             continue
         came, expected = (v[here].sum(axis=(1, 2, 3), dtype=np.float64) for v in (counts, lam))
-        weights = day_weights(len(here), seed=seed)
-        found = interval(Draws(came.sum() / expected.sum(), (weights @ came) / (weights @ expected)))
+        found = interval(ratio_draws(came, expected, day_weights(len(here), seed=seed)))
         ratio, slope = (found.low, found.estimate, found.high), calibration_slope(pool(lam[here]), pool(counts[here]))
         rows.append((str(name), int(came.sum()), expected.sum(), *ratio, slope, block_count(len(here))))
     names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "weeks"]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stforecast.cube import Cube
 from stforecast.features.targets import scored
+from stforecast.forecasters.registry import BUILT_IN
 from stforecast.scoring.bootstrap import block_count, day_weights
 from stforecast.scoring.splits import Split
 
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from stforecast.forecasters.base import Forecaster
 
 NETWORK, REFERENCE = "gcrn", "rolling_climatology"
-TREES = (
-    *("hist_gradient_boosting", "xgboost", "lightgbm", "catboost"),
-    *("random_forest", "extra_trees", "balanced_random_forest"),
-)
+TREES = tuple(name for name, where in BUILT_IN.items() if ".zoo:" in where)
 BASELINES = ("rolling_climatology", "climatology", "hexagon_mean", "last_week")
 PERIODS = {"train": "Learned from", "validation": "Calibrated on", "test": "Tested on"}
 """What pages call the slices."""

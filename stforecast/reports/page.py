@@ -26,7 +26,7 @@ from stforecast.delivery.riskgrid import NOTICE
 from stforecast.delivery.templates import render
 from stforecast.errors import ConfigError
 from stforecast.files import atomic_folder
-from stforecast.spreadsheets import harmless_table
+from stforecast.spreadsheets import to_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +178,7 @@ def write_page(page: Page, folder: Path) -> Path:
                 (temporary / f"{block.name}.png").write_bytes(image)
                 images[block.name] = base64.b64encode(image).decode("ascii")
             elif isinstance(block, Table):
-                harmless_table(block.frame).to_csv(temporary / f"{block.name}.csv", index=False, lineterminator="\n")
+                (temporary / f"{block.name}.csv").write_text(to_csv(block.frame), encoding="utf-8")
         values = {"page": page, "images": images, "notice": NOTICE, "ink": INK, "grey": GREY, "outline": OUTLINE}
         html = render(Path(__file__).parent / "page.html", {"spaced": spaced}, **values)
         (temporary / f"{page.name}.html").write_text(html, encoding="utf-8")

@@ -77,6 +77,12 @@ def mean_draws(daily: np.ndarray, weights: np.ndarray) -> Draws:
     return Draws(float(daily.mean()), weights @ daily / weights.sum(axis=1))
 
 
+def ratio_draws(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> Draws:
+    """Draws of a ratio of sums over days, both [m]; NaN for a draw in which the whole is 0."""
+    with np.errstate(invalid="ignore"):
+        return Draws(float(part.sum() / whole.sum()), (weights @ part) / (weights @ whole))
+
+
 def average_precision_draws(lam: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Draws:
     """Draws of average precision over all cells of the days drawn: lam, y [m k n] of one view.
 

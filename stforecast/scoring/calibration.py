@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from stforecast.errors import ArtefactError
 from stforecast.scoring.intensity import FLOOR, compress, logit, risk
 from stforecast.scoring.ranking import Ranked
 
@@ -60,20 +59,12 @@ class Calibration:
         """Read `to_dict`'s values.
 
         Raises:
-            ArtefactError: they are not equally many finite intercepts and positive slopes.
+            KeyError, TypeError, ValueError: they are not equally many finite intercepts and positive slopes.
         """
-        try:
-            intercept, slope = (tuple(float(v) for v in values[key]) for key in ("intercept", "slope"))
-            if (
-                len(intercept) != len(slope)
-                or not np.isfinite([*intercept, *slope]).all()
-                or min(slope, default=1) <= 0
-            ):
-                raise ValueError("not equally many finite intercepts and positive slopes")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(
-                f"calibration: expected lists `intercept` and `slope` ({error!r}); fit again."
-            ) from error
+        intercept, slope = (tuple(float(v) for v in values[key]) for key in ("intercept", "slope"))
+        finite = np.isfinite([*intercept, *slope]).all()
+        if len(intercept) != len(slope) or not finite or min(slope, default=1) <= 0:
+            raise ValueError("calibration: not equally many finite intercepts and positive slopes")
         return cls(intercept, slope)
 
 

@@ -33,7 +33,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from stforecast.errors import ArtefactError
 from stforecast.scoring.intensity import FLOOR
 
 LEVEL = 0.9
@@ -119,18 +118,14 @@ class Spread:
         """Read `to_dict`'s values.
 
         Raises:
-            ArtefactError: they are not those of a spread.
+            KeyError, TypeError, ValueError: they are not those of a spread.
         """
-        try:
-            level, dispersion = float(values["level"]), float(values["dispersion"])
-            borders, lower, upper = (tuple(float(v) for v in values[key]) for key in ("borders", "lower", "upper"))
-            ascending = list(borders) == sorted(set(borders)) and len(lower) == len(upper) == len(borders) + 1
-            inside = 0 < level < 1 and 0 < dispersion < math.inf
-            if not (ascending and inside and all(0 <= a <= b < 1 for a, b in zip(lower, upper, strict=True))):
-                raise ValueError("not ascending borders with two quantiles for each group")
-        except (KeyError, TypeError, ValueError) as error:
-            expected = "`level`, `dispersion`, `borders`, `lower` and `upper`"
-            raise ArtefactError(f"spread: expected {expected} ({error!r}); fit again.") from error
+        level, dispersion = float(values["level"]), float(values["dispersion"])
+        borders, lower, upper = (tuple(float(v) for v in values[key]) for key in ("borders", "lower", "upper"))
+        ascending = list(borders) == sorted(set(borders)) and len(lower) == len(upper) == len(borders) + 1
+        inside = 0 < level < 1 and 0 < dispersion < math.inf
+        if not (ascending and inside and all(0 <= a <= b < 1 for a, b in zip(lower, upper, strict=True))):
+            raise ValueError("spread: not ascending borders with two quantiles for each group")
         return cls(level, dispersion, borders, lower, upper)
 
 

@@ -304,7 +304,7 @@ def test_a_store_that_is_replaced_restored_emptied_or_lost_is_seen(root, tmp_pat
     assert keeper.stale_reason() is None
 
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executescript("DELETE FROM state; DELETE FROM intensities; DELETE FROM grids")
+        connection.executescript("DELETE FROM state; DELETE FROM grids")
     keeper.look()
     assert keeper.stale_reason() == "the store has held no grid since 2024-09-30T07:00:00Z"
 

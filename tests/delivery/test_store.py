@@ -81,7 +81,7 @@ def test_old_grids_retire_but_not_the_current_one(store) -> None:
     assert store.state().current == numbers[-1]
     assert store.open(numbers[-1]).grid.issue_time == ISSUED + 2 * DAY
     with store.engine.connect() as connection:
-        assert connection.execute(sa.text("SELECT count(*) FROM intensities")).scalar() == 48
+        assert connection.execute(sa.text("SELECT count(*) FROM grids")).scalar() == 1
 
 
 def test_how_refreshes_went(store) -> None:
@@ -111,8 +111,11 @@ def test_cities_in_one_database_do_not_meet(url) -> None:
 
 def test_a_put_that_fails_leaves_the_old_grid(store, monkeypatch) -> None:
     number = store.put(grid(), usual(grid()), FACTS, NOW)
-    twice = module._rows(grid())
-    monkeypatch.setattr(module, "_rows", lambda found: [*twice, twice[0]])
+
+    def fail(*_, **__):
+        raise OverflowError("in the middle of a transaction")
+
+    monkeypatch.setattr(Store, "_set", fail)
     with pytest.raises(ArtefactError):
         store.put(grid(issued=ISSUED + DAY), usual(grid()), FACTS, NOW)
     assert store.state().current == number
@@ -180,14 +183,14 @@ def test_several_that_open_a_new_store_at_once_agree(url) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("damage", ["UPDATE version SET number = 7", "DELETE FROM version", "DROP TABLE intensities"])
+@pytest.mark.parametrize("damage", ["UPDATE version SET number = 7", "DELETE FROM version", "DROP TABLE grids"])
 def test_a_store_of_another_version_is_refused(tmp_path, damage) -> None:
     path = tmp_path / "forecasts.sqlite"
     Store(f"sqlite:///{path}", "denver").close()
     with sqlite3.connect(path) as connection:
         connection.execute(damage)
     connection.close()
-    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 2.*stforecast refresh"):
+    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 3.*stforecast refresh"):
         Store(f"sqlite:///{path}", "denver")
 
 
@@ -200,7 +203,7 @@ def test_a_file_that_is_no_database_and_a_damaged_grid_are_named(tmp_path) -> No
     store = Store(f"sqlite:///{path}", "denver")
     number = store.put(grid(), usual(grid()), FACTS, NOW)
     with store.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE intensities SET intensity = x'00'"))
+        connection.execute(sa.text("UPDATE grids SET content = x'00'"))
     with pytest.raises(ArtefactError, match=f"grid {number} is damaged"):
         store.open(number)
     store.close()

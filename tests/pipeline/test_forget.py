@@ -109,7 +109,7 @@ def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> No
         day, second = f"{newest['occurred_at']:%Y-%m-%d}", f"{newest['occurred_at']:%Y-%m-%d %H:%M:%S}"
         store.execute("UPDATE grids SET facts = replace(facts, ?, ?)", (f'"{day}"', f'"{second}"'))  # as once written
         store.execute("UPDATE grids SET facts = ? || facts", (" " * 1_000_000,))  # on pages that nothing else needs
-        names = "city, model, created, complete_until, facts, digest"
+        names = "city, model, created, content, facts, digest"
         store.execute(
             f"INSERT INTO grids (issue_time, {names}) SELECT '2022-07-01 00:00:00.000000', {names} FROM grids"
         )

@@ -90,7 +90,7 @@ def test_what_is_damaged_is_named_and_made_again(made, pattern) -> None:
     assert contents(made) == before
 
 
-@pytest.mark.parametrize("damage", ["UPDATE grids SET complete_until = created", "not a database"])
+@pytest.mark.parametrize("damage", ["UPDATE grids SET issue_time = created", "not a database"])
 def test_a_damaged_store_is_made_again_from_the_newest_run(root, damage) -> None:
     said: list[str] = []
     stages, path = stages_of(root, said), next(root.rglob("forecasts.sqlite"))

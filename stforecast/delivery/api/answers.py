@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from stforecast.delivery.api.served import Served, columns
 from stforecast.delivery.riskgrid import iso
 from stforecast.scoring.intensity import risk
-from stforecast.spreadsheets import harmless
+from stforecast.spreadsheets import to_csv
 
 
 def to_json(value: Any) -> bytes:
@@ -53,11 +52,7 @@ def risk_csv(about: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
     """A line a hexagon; text that a spreadsheet would run as a formula gets an apostrophe before it."""
     constant = {name: about[name] for name in ("valid_from", "valid_until", "category")}
     constant |= {name: about["grid"][name] for name in ("issue_time", "complete_until", "model")}
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*(rows[0] if rows else ()), *constant], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: harmless(value) for name, value in (row | constant).items()} for row in rows)
-    return out.getvalue().encode()
+    return to_csv(pd.DataFrame(rows).assign(**constant)).encode()
 
 
 def hexagon(served: Served, row: int) -> dict[str, Any]:

@@ -106,11 +106,7 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
 @router.get("/top", response_model=shapes.Risk)
 async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
     """The hexagons of the highest risk in an hour, or in the 24 hours."""
-    interval, category, about = _asked(now, question)
-    rows = now.served.grid.order[interval, category, : question.k]
-    return now.answer(
-        request, lambda: to_json({**about, "rows": answers.risk_rows(now.served, interval, category, rows)})
-    )
+    return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
 
 
 @router.get("/hexagons/{cell}", response_model=shapes.Hexagon)
@@ -167,7 +163,7 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
     return Response(to_json(body), media_type="application/json")
 
 
-def _asked(now: Now, question: TopQuestion | RiskQuestion) -> tuple[int, int, dict[str, Any]]:
+def _asked(now: Now, question: RiskQuestion) -> tuple[int, int, dict[str, Any]]:
     """Interval and category that are asked for, and what the answer says of them."""
     served = now.served
     interval = served.interval(question.time)
