@@ -33,6 +33,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from stforecast.errors import ArtefactError
 from stforecast.scoring.intensity import FLOOR
 
 LEVEL = 0.9

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
+from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import LEAST_CELLS, Spread, fit_spread
 from stforecast.scoring.intensity import risk
 
