@@ -14,15 +14,14 @@ from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.assemble import SelectedEvents
+from stforecast.events.clean_files import Partition
 from stforecast.events.coordinates import is_projected
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.hour_checks import check_times, doubts
-from stforecast.events.partitions import Partition
 from stforecast.events.place_checks import check_places, describe_default_places
 from stforecast.events.readers.csv_records import CUT
-from stforecast.events.rules import IngestRules
 from stforecast.events.schema import save_rejects
-from stforecast.events.sources import category_lookup
+from stforecast.events.sources import IngestRules, category_lookup
 
 MOST = 0.9
 MANY = 0.2

@@ -23,12 +23,7 @@ from stforecast.events.parsing.dates import NAT, ORDERS
 from stforecast.events.parsing.text_columns import is_empty, map_texts
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import BAD_OFFSET, BAD_TIME_OF_DAY, DAY, SECOND
-from stforecast.events.parsing.timestamp_columns import (
-    ParsedTimes,
-    TimeFormat,
-    parse_date_and_time,
-    parse_times,
-)
+from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
 from stforecast.events.parsing.timestamps import is_month
 from stforecast.events.row_audit import RowAudit
 from stforecast.events.time_formats import DAY_IN_UTC, OTHER_OFFSET

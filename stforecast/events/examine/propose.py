@@ -33,8 +33,7 @@ from stforecast.events.parsing.text_columns import to_arrow, to_numbers
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import locate, months_only_error
-from stforecast.events.rules import IngestRules
-from stforecast.events.sources import NEEDED, resolve
+from stforecast.events.sources import NEEDED, IngestRules, resolve
 from stforecast.events.time_formats import guess_time_format
 from stforecast.publishers import publisher
 
