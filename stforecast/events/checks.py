@@ -116,30 +116,27 @@ def _wrong_system(numbers: np.ndarray, source: Source) -> str:
     """What is wrong with pairs of coordinates [r] outside the bounds, and what to do; "" where nothing tells."""
     size, bounds, projected = np.abs(numbers), source.bounds, is_projected(source.crs)
     beyond = (size > 360).any(axis=1).mean()
-    exchanged = (size > (90, 180)).any(axis=1).mean() > MOST
-    rules = (
-        (
-            projected and beyond < 1 - MOST,
+    if projected and beyond < 1 - MOST:
+        return (
             f"is in degrees, but source.crs says {source.crs}. Leave source.crs out, or name the columns that hold "
-            "projected coordinates.",
-        ),
-        (
-            not projected and beyond > MOST,
+            "projected coordinates."
+        )
+    if not projected and beyond > MOST:
+        return (
             "is no latitude and longitude in degrees. Set source.crs to the coordinate system of the publisher (such "
-            "as EPSG:32610), or name the columns that hold degrees.",
-        ),
-        (
-            not projected and not bounds and exchanged,
+            "as EPSG:32610), or name the columns that hold degrees."
+        )
+    if not projected and not bounds and (size > (90, 180)).any(axis=1).mean() > MOST:
+        return (
             "is no latitude and longitude, but it is with latitude and longitude exchanged. Check which columns "
-            "source.columns.latitude and source.columns.longitude name.",
-        ),
-        (
-            not projected and bounds and _are_mirrored(numbers, bounds),
-            f"lies in {list(bounds or ())} only with another sign. Check the signs of the coordinates, or those of "
-            "source.bounds.",
-        ),
-    )
-    return next((what for applies, what in rules if applies), "")
+            "source.columns.latitude and source.columns.longitude name."
+        )
+    if not projected and bounds and _are_mirrored(numbers, bounds):
+        return (
+            f"lies in {list(bounds)} only with another sign. Check the signs of the coordinates, or those of "
+            "source.bounds."
+        )
+    return ""
 
 
 def _are_mirrored(numbers: np.ndarray, bounds: tuple[float, float, float, float]) -> bool:

@@ -11,7 +11,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -93,9 +93,7 @@ def is_projected(crs: str | None) -> bool:
     return crs is not None and not CRS.from_user_input(crs).is_geographic
 
 
-def in_bounds(
-    longitude: np.ndarray, latitude: np.ndarray, bounds: tuple[float, float, float, float] | None
-) -> np.ndarray:
+def in_bounds(longitude: np.ndarray, latitude: np.ndarray, bounds: Sequence[float] | None) -> np.ndarray:
     """Whether places lie within the bounds; without any, within the world. West of 180° may be east of it."""
     west, south, east, north = bounds or (-180, -90, 180, 90)
     after, before = longitude >= west, longitude <= east

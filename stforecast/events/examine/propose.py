@@ -112,13 +112,15 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
             f"{', '.join(sample.columns):.400}. Reports without places cannot be forecast on hexagons."
         )
     roles |= places.roles
-    roles |= _others(_without(columns, roles), columns, roles, places, sample)
+    occurred = _column_of("occurred", roles, columns)
+    roles |= _others(_without(columns, roles), occurred, places, sample.whole)
+    offence = _column_of("offence", roles, columns)
     placing, zone = place_entries(places, sample.whole)
-    draft = _source(roles, places, zone)
+    names = {field: role.names for field, role in roles.items()}
+    draft = Source.model_validate({"columns": names, "time_zone": zone or "UTC", "other": "any"})
     frame = sample.mapped(draft.columns)
     if not places.in_degrees:  # times are judged by rows that have a place
         frame = frame.assign(latitude="10", longitude="10")
-    occurred, offence = (_column_of(field, roles, columns) for field in ("occurred", "offence"))
     timing = infer_time_settings(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
     if not roles["occurred"].question:
         marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
@@ -162,28 +164,17 @@ def _known_time(reported: bool) -> ConfigEntry:
 
 
 def _others(
-    left: Sequence[Column],
-    columns: Sequence[Column],
-    roles: dict[str, ColumnRole],
-    places: PlaceColumns,
-    sample: Sample,
+    left: Sequence[Column], occurred: Column | None, places: PlaceColumns, whole: bool
 ) -> dict[str, ColumnRole]:
     """The roles of the columns that hold neither times nor places."""
-    occurred = _column_of("occurred", roles, columns)
     days = occurred.times // DAY if occurred and occurred.times is not None else None
     out = find_flag_columns(left)
     if offence := find_offence_column(left):
         out["offence"] = offence
-    out |= find_key_columns(_without(left, out), days, sample.whole)
+    out |= find_key_columns(_without(left, out), days, whole)
     if district := find_district_column(_without(left, out), places):
         out["district"] = district
     return out
-
-
-def _source(roles: dict[str, ColumnRole], places: PlaceColumns, zone: str) -> Source:
-    """The source as far as it is known, in one category."""
-    columns = {field: role.names for field, role in roles.items()}
-    return Source.model_validate({"columns": columns, "time_zone": zone or "UTC", "other": "any"})
 
 
 def _losses(cleaned: Cleaned) -> list[ConfigEntry]:
