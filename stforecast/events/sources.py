@@ -149,9 +149,8 @@ class IngestRules:
             ConfigError: as `of`.
             ArtefactError: the list of erased reports is damaged.
         """
-        return replace(
-            IngestRules.of(config.source), forgotten=Forgotten.open(Workspace(config.root, config.city).forgotten)
-        )
+        erased = Forgotten.open(Workspace(config.root, config.city).forgotten)
+        return replace(IngestRules.of(config.source), forgotten=erased)
 
     @property
     def category_names(self) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ import pandas as pd
 
 from stforecast.config import Config, parse
 from stforecast.config.sections import PRESETS, Columns, Source
+from stforecast.config.yamls import values_of
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
 from stforecast.events.coordinates import in_bounds, to_degrees
 from stforecast.events.examine.columns import Column, ColumnRole, columns_of
-from stforecast.events.examine.entries import ConfigEntry, category_entries
+from stforecast.events.examine.entries import ConfigEntry, category_entries, to_yaml
 from stforecast.events.examine.offence_columns import (
     find_district_column,
     find_flag_columns,
@@ -73,15 +74,8 @@ class Proposal:
     @property
     def config(self) -> Config:
         """What the written file is read as."""
-        values: dict[str, Any] = {}
-        for entry in self.entries:
-            if entry.value is not None:
-                *parents, name = entry.key.split(".")
-                node = values
-                for parent in parents:
-                    node = node.setdefault(parent, {})
-                node[name] = entry.value
-        return parse(values, "the proposed configuration")
+        origin = "the proposed configuration"
+        return parse(values_of(to_yaml(self.entries, ""), origin), origin)
 
 
 def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: pd.Timestamp) -> Proposal:

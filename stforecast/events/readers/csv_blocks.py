@@ -130,10 +130,7 @@ def _arrow(block: bytes, layout: CsvLayout) -> tuple[dict[str, pa.Array], list[i
         pa.py_buffer(block),
         arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
         arrow_csv.ParseOptions(
-            delimiter=layout.delimiter,
-            newlines_in_values=True,
-            ignore_empty_lines=False,
-            invalid_row_handler=note,
+            delimiter=layout.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
         ),
         arrow_csv.ConvertOptions(
             include_columns=wanted,
