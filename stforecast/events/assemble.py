@@ -1,7 +1,5 @@
 """Partitions of several files → the events among their rows → events.parquet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What stops an ingest, and what is doubtful in one that goes through: the rows of all files judged together."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path

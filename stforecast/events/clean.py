@@ -9,8 +9,6 @@ Stated rules, counted under `corrected` where they apply:
 - times: see `event_times`; places: see `coordinates`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -5,8 +5,6 @@ Stated rules, counted under `corrected` where they apply:
 - coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import math

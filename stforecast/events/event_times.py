@@ -7,8 +7,6 @@ Stated rules, counted under `corrected` where they apply:
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """Bronze → silver: read, clean and deduplicate the publisher's files of a city, and write the event table."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path

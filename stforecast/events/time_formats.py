@@ -1,7 +1,5 @@
 """How texts that can be read in more than one way are read: what all of them together tell, or the user says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import reduce
 from operator import and_

@@ -1,7 +1,5 @@
 """What a column of texts can be, by its values (numbers, times, times of day, words or keys), and what it is for."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files → a configuration of their city, written and explained by what it makes of their rows."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

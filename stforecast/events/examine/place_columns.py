@@ -1,7 +1,5 @@
 """Which columns hold the place: degrees first, then one column of both, then metres or feet of some system."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

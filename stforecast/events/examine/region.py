@@ -1,7 +1,5 @@
 """What follows from where the places are: time zone, bounds, holidays, and what their coordinate system may be."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

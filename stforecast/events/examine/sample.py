@@ -1,7 +1,5 @@
 """Rows from all parts of a publisher's files with all their columns, as a table of texts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

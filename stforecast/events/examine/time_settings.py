@@ -1,7 +1,5 @@
 """How the times of a table are read: order of dates, clock, local time or UTC, precision."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ Read are `M/D/YYYY`, `D/M/YYYY` and, with two digits of the year, `Y/M/D` (also 
 French or German: `5 January 2024`, `Jan 5, 2024`, `05-JAN-24`, `5 de enero de 2024`, `5. März 2024`.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Columns of text as Arrow arrays: work is done once a column or once a distinct text, never once a row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -7,8 +7,6 @@ The numbers are the day under each of `ORDERS`, the time of day, its offset from
 where there is none), what is wrong with the time of day, and what kinds of text it is (bits).
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from functools import lru_cache

@@ -1,8 +1,6 @@
 """Tables of typed columns (Parquet, GeoParquet, Arrow and Feather) → chunks, some rows at a time. A batch of an Arrow
 file is held as a whole; of Parquet no more than the pages at hand."""
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a publisher's file is, by its first bytes; the files inside it; and what is not read, in words."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

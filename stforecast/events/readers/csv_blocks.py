@@ -5,8 +5,6 @@ Records in which every quote opens or closes a whole field go through Arrow's re
 and so does the whole block where a quote is never closed; both ways agree on what both can read.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass

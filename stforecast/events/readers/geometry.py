@@ -1,7 +1,5 @@
 """Points of a file of places → latitude and longitude as texts [r]. What is no point is blank."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The header of a publisher's file → which of its columns holds what; titles above it and totals below the rows."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 

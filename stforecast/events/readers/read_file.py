@@ -4,8 +4,6 @@ Read are delimited text (`delimited`), JSON of several kinds (`jsons`), Parquet 
 shapefile (`vector`) and workbooks (`sheets`), as they are, packed (.gz, .xz, .bz2) or in an archive (.zip, .tar).
 """
 
-from __future__ import annotations
-
 import errno
 import lzma
 import tarfile

@@ -1,7 +1,5 @@
 """GeoPackage and shapefile → chunks, by way of GDAL and some rows at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 """Workbooks (.xlsx, .xlsb, .xls, .ods) → chunks. A sheet is held in memory as a whole, empty cells too: a million rows,
 the most that Excel has, of six columns take some 400 MB."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from collections.abc import Iterator
