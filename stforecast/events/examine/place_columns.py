@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from stforecast.events.coordinates import parse_point
+from stforecast.events.coordinates import is_blank_place, parse_point
 from stforecast.events.examine.columns import FEW, Column, ColumnRole
 from stforecast.events.examine.offence_words import has_word_for
 from stforecast.events.parsing.text_columns import to_numbers
@@ -160,7 +160,7 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _places(roles: dict[str, ColumnRole], x: np.ndarray, y: np.ndarray, in_degrees: bool) -> PlaceColumns | None:
-    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
+    blank = is_blank_place(x, y)
     x, y = (np.where(blank, np.nan, values) for values in (x, y))
     if in_degrees:
         x = np.where(x > 180, x - 360, x)

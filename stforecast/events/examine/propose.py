@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from stforecast.config import Config, parse
@@ -16,7 +15,7 @@ from stforecast.config.yamls import values_of
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
-from stforecast.events.coordinates import in_bounds, to_degrees
+from stforecast.events.coordinates import in_bounds, is_blank_place, to_degrees
 from stforecast.events.examine.columns import Column, ColumnRole, columns_of
 from stforecast.events.examine.entries import ConfigEntry, category_entries, to_yaml
 from stforecast.events.examine.offence_columns import (
@@ -210,7 +209,7 @@ def _match_publisher(sample: Sample) -> str | None:
         if not {"longitude", "latitude"} <= found.keys():
             continue
         x, y = (to_numbers(to_arrow(frame[field])) for field in ("longitude", "latitude"))
-        known = np.isfinite(x) & np.isfinite(y) & ((np.abs(x) > 1) | (np.abs(y) > 1))
+        known = ~is_blank_place(x, y)
         if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source.bounds).mean() >= IN_BOUNDS:
             return name
     return None

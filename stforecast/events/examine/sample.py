@@ -12,8 +12,7 @@ from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip, to_arrow
 from stforecast.events.readers.chunk import prefetch
-from stforecast.events.readers.geometry import has_coordinates
-from stforecast.events.readers.header import RAW_PREFIX, join_parts, locate
+from stforecast.events.readers.header import RAW_PREFIX, has_coordinates, join_parts, locate
 from stforecast.events.readers.read_file import read
 
 ROWS = 60_000

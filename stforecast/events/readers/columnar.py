@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
-from stforecast.events.readers.geometry import add_coordinates, has_coordinates, points_from_wkb
+from stforecast.events.readers.geometry import add_coordinates, points_from_wkb
+from stforecast.events.readers.header import has_coordinates
 
 _EXACT = 1e15  # up to there a float is one integer and no other
 

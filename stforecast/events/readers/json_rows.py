@@ -21,8 +21,8 @@ from stforecast.errors import DataError
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
 from stforecast.events.readers.columnar import value_as_text
 from stforecast.events.readers.decoding import texts
-from stforecast.events.readers.geometry import add_coordinates, crs_of_json, has_coordinates, points_from_json
-from stforecast.events.readers.header import names_by_field
+from stforecast.events.readers.geometry import add_coordinates, crs_of_json, points_from_json
+from stforecast.events.readers.header import has_coordinates, names_by_field
 
 ROWS_OF = ("features", "data")  # members of a document that hold its rows
 LARGEST = 64 << 20  # letters of one row; more is a string without end
