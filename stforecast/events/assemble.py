@@ -1,7 +1,5 @@
 """Partitions of several files → the events among their rows → events.parquet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,10 @@ from pyarrow.dataset import dataset
 
 from stforecast.events import outcomes
 from stforecast.events.clean import merge
+from stforecast.events.clean_files import Partition
 from stforecast.events.deduplicate import Hashes, Keys, Selection, select_events
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.text_columns import hash_texts
-from stforecast.events.partitions import Partition
 from stforecast.events.place_checks import (
     DefaultPlace,
     at_default_places,
@@ -25,8 +23,8 @@ from stforecast.events.place_checks import (
     pack_places,
     place_outliers,
 )
-from stforecast.events.rules import IngestRules
 from stforecast.events.schema import ARROW_SCHEMA, COLUMNS, REPEATED, TEXT
+from stforecast.events.sources import IngestRules
 from stforecast.files import atomic_path
 
 ROWS = 1 << 20  # rows of events.parquet made at once

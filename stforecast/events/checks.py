@@ -1,7 +1,5 @@
 """What stops an ingest, and what is doubtful in one that goes through: the rows of all files judged together."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,15 +12,14 @@ from stforecast.config.sections import Source
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.assemble import SelectedEvents
+from stforecast.events.clean_files import Partition
 from stforecast.events.coordinates import is_projected
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.hour_checks import check_times, doubts
-from stforecast.events.partitions import Partition
 from stforecast.events.place_checks import check_places, describe_default_places
 from stforecast.events.readers.csv_records import CUT
-from stforecast.events.rules import IngestRules
 from stforecast.events.schema import save_rejects
-from stforecast.events.sources import category_lookup
+from stforecast.events.sources import IngestRules, category_lookup
 
 MOST = 0.9
 MANY = 0.2
@@ -117,30 +114,27 @@ def _wrong_system(numbers: np.ndarray, source: Source) -> str:
     """What is wrong with pairs of coordinates [r] outside the bounds, and what to do; "" where nothing tells."""
     size, bounds, projected = np.abs(numbers), source.bounds, is_projected(source.crs)
     beyond = (size > 360).any(axis=1).mean()
-    exchanged = (size > (90, 180)).any(axis=1).mean() > MOST
-    rules = (
-        (
-            projected and beyond < 1 - MOST,
+    if projected and beyond < 1 - MOST:
+        return (
             f"is in degrees, but source.crs says {source.crs}. Leave source.crs out, or name the columns that hold "
-            "projected coordinates.",
-        ),
-        (
-            not projected and beyond > MOST,
+            "projected coordinates."
+        )
+    if not projected and beyond > MOST:
+        return (
             "is no latitude and longitude in degrees. Set source.crs to the coordinate system of the publisher (such "
-            "as EPSG:32610), or name the columns that hold degrees.",
-        ),
-        (
-            not projected and not bounds and exchanged,
+            "as EPSG:32610), or name the columns that hold degrees."
+        )
+    if not projected and not bounds and (size > (90, 180)).any(axis=1).mean() > MOST:
+        return (
             "is no latitude and longitude, but it is with latitude and longitude exchanged. Check which columns "
-            "source.columns.latitude and source.columns.longitude name.",
-        ),
-        (
-            not projected and bounds and _are_mirrored(numbers, bounds),
-            f"lies in {list(bounds or ())} only with another sign. Check the signs of the coordinates, or those of "
-            "source.bounds.",
-        ),
-    )
-    return next((what for applies, what in rules if applies), "")
+            "source.columns.latitude and source.columns.longitude name."
+        )
+    if not projected and bounds and _are_mirrored(numbers, bounds):
+        return (
+            f"lies in {list(bounds)} only with another sign. Check the signs of the coordinates, or those of "
+            "source.bounds."
+        )
+    return ""
 
 
 def _are_mirrored(numbers: np.ndarray, bounds: tuple[float, float, float, float]) -> bool:

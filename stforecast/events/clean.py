@@ -9,8 +9,6 @@ Stated rules, counted under `corrected` where they apply:
 - times: see `event_times`; places: see `coordinates`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,8 +28,7 @@ from stforecast.events.parsing.text_columns import factorize, is_empty, strip, t
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.row_audit import RowAudit
-from stforecast.events.rules import IngestRules
-from stforecast.events.sources import category_lookup
+from stforecast.events.sources import IngestRules, category_lookup
 from stforecast.events.time_formats import configured_format
 from stforecast.instants import since_1970
 

@@ -2,25 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from stforecast.errors import ArtefactError
 from stforecast.events import outcomes
-from stforecast.events.clean import Cleaned, clean
+from stforecast.events.clean import Cleaned, clean, merge
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.parsing.timestamp_columns import TimeFormat
-from stforecast.events.partitions import VERSION, Partition
 from stforecast.events.readers.chunk import prefetch
 from stforecast.events.readers.header import months_only_error
 from stforecast.events.readers.read_file import read
-from stforecast.events.rules import IngestRules
+from stforecast.events.schema import ARROW_SCHEMA
+from stforecast.events.sources import IngestRules
 from stforecast.events.time_formats import guess_time_format, infer_time_formats
 from stforecast.files import fingerprint
 from stforecast.instants import since_1970
+from stforecast.sealed import Sealed, seal, unseal
+
+VERSION = 7
+_SCHEMA = (
+    ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
+)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What became of the rows of one file, in a folder, so that a file that did not change is not read again.
+
+    In the folder are `events.arrow` (the cleaned rows in reading order; not compressed, since that took longer than all
+    else that is done with it), `rejects.parquet`, `withdrawals.parquet` and `part.json` (key, facts and the hashes of
+    the others). What is held in memory is a chunk of rows, whatever the size of the file.
+
+    key: what it is made of. source: name, bytes, hash and notes of the file, as they stand in ingest.json.
+    """
+
+    folder: Path
+    key: str
+    source: dict[str, Any]
+    facts: Facts
+
+    @staticmethod
+    def open(folder: Path, key: str, now: int) -> Partition | None:
+        """The partition of `key` in `folder`; None where it is absent, damaged, or time has made some of it untrue."""
+
+        def read(sealed: Sealed) -> Partition | None:
+            sealed.check()
+            part, facts = sealed.facts, Facts.from_dict(sealed.facts["facts"])
+            fits = part["key"] == key and part["now"] <= now < facts.due
+            return Partition(folder, key, part["source"], facts) if fits else None
+
+        try:
+            return unseal(folder / "part.json", "It will be made again.", read)
+        except ArtefactError:
+            return None
+
+    @staticmethod
+    def write(folder: Path, key: str, now: int, chunks: Iterable[Cleaned], source: dict[str, Any]) -> Partition:
+        """Write cleaned chunks as they come.
+
+        Args:
+            folder: of the partition.
+            key: what it is made of.
+            now: the instant (µs) after which events were refused.
+            chunks: of the file.
+            source: name, bytes, hash and notes of the file; read when all chunks came.
+        """
+        folder.mkdir(parents=True)
+        rest: list[Cleaned] = []
+        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as out:
+            for chunk in chunks:
+                out.write_table(chunk.events.cast(_SCHEMA))
+                rest.append(replace(chunk, events=chunk.events.schema.empty_table()))
+        total = merge(rest)
+        pq.write_table(total.rejects, folder / "rejects.parquet")
+        pq.write_table(total.withdrawals, folder / "withdrawals.parquet")
+        seal(folder / "part.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
+        return Partition(folder, key, source, total.facts)
+
+    @property
+    def events(self) -> Path:
+        """The file of the cleaned rows."""
+        return self.folder / "events.arrow"
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return str(self.source["file"])
+
+    def cleaned(self) -> Cleaned:
+        """All but the events."""
+        withdrawals, rejects = (pq.read_table(self.folder / f"{name}.parquet") for name in ("withdrawals", "rejects"))
+        return Cleaned(_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
+
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
 

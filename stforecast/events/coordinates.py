@@ -5,13 +5,11 @@ Stated rules, counted under `corrected` where they apply:
 - coordinates outside the bounds that lie inside when exchanged are exchanged (where most need it, `ingest` stops).
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -53,11 +51,9 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source)
         both = np.array([parse_point(text) for text in distinct.to_pylist()])[which]
         blank = is_empty(texts["latitude"]) & is_empty(texts["longitude"])
         x, y = np.where(blank, both[:, 0], x), np.where(blank, both[:, 1], y)
-    # within a degree (or a metre) of (0, 0), and Boston's (-1, -1), are blanks in disguise
-    unread = ~np.isfinite(x) | ~np.isfinite(y)
     written = ~is_empty(texts["latitude"]) & ~is_empty(texts["longitude"])
-    audit.refuse(unread & written, outcomes.UNREADABLE_PLACE, *shown)
-    audit.refuse(unread | ((np.abs(x) <= 1) & (np.abs(y) <= 1)), outcomes.NO_PLACE, *shown)
+    audit.refuse(written & ~(np.isfinite(x) & np.isfinite(y)), outcomes.UNREADABLE_PLACE, *shown)
+    audit.refuse(is_blank_place(x, y), outcomes.NO_PLACE, *shown)
     x, y = np.where(audit.open, x, np.nan), np.where(audit.open, y, np.nan)
     longitude, latitude = to_degrees(x, y, source.crs)
     beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
@@ -74,6 +70,11 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source)
     if source.default_places != "found":
         audit.leave_out(is_at_any(latitude, longitude, source.default_places), outcomes.DEFAULT_PLACE)
     return latitude, longitude
+
+
+def is_blank_place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rows [r] without a place: what is within a degree or a metre of (0, 0), or Boston's (-1, -1), is a blank too."""
+    return ~(np.isfinite(x) & np.isfinite(y)) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
 
 
 def to_degrees(x: np.ndarray, y: np.ndarray, crs: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -93,9 +94,7 @@ def is_projected(crs: str | None) -> bool:
     return crs is not None and not CRS.from_user_input(crs).is_geographic
 
 
-def in_bounds(
-    longitude: np.ndarray, latitude: np.ndarray, bounds: tuple[float, float, float, float] | None
-) -> np.ndarray:
+def in_bounds(longitude: np.ndarray, latitude: np.ndarray, bounds: Sequence[float] | None) -> np.ndarray:
     """Whether places lie within the bounds; without any, within the world. West of 180° may be east of it."""
     west, south, east, north = bounds or (-180, -90, 180, 90)
     after, before = longitude >= west, longitude <= east

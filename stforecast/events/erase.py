@@ -1,7 +1,5 @@
 """Rows of a publisher's file by their ids: which of some ids it holds, and the file without the rows to be erased."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from pathlib import Path
 

@@ -7,8 +7,6 @@ Stated rules, counted under `corrected` where they apply:
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -20,16 +18,10 @@ import pyarrow as pa
 from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.dates import NAT, ORDERS
-from stforecast.events.parsing.text_columns import is_empty, map_texts
+from stforecast.events.parsing.text_columns import is_empty, is_month
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import BAD_OFFSET, BAD_TIME_OF_DAY, DAY, SECOND
-from stforecast.events.parsing.timestamp_columns import (
-    ParsedTimes,
-    TimeFormat,
-    parse_date_and_time,
-    parse_times,
-)
-from stforecast.events.parsing.timestamps import is_month
+from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
 from stforecast.events.row_audit import RowAudit
 from stforecast.events.time_formats import DAY_IN_UTC, OTHER_OFFSET
 
@@ -168,7 +160,7 @@ class TimeColumns:
             (found.wrong == BAD_OFFSET, outcomes.BAD_OFFSET),
             (found.wrong == BAD_TIME_OF_DAY, outcomes.UNREADABLE_TIME_OF_DAY),
             (other, f"{outcomes.OTHER_ORDER} {order}"),
-            (map_texts(self.texts["occurred"], is_month).astype(bool), outcomes.MONTH_ONLY),
+            (is_month(self.texts["occurred"]), outcomes.MONTH_ONLY),
             (True, outcomes.UNREADABLE_TIME),
         ):
             self.audit.refuse(unread & which, reason, *columns)

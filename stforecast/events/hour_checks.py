@@ -6,8 +6,6 @@ PM; hours that are no city's, where UTC taken for local time would explain it, o
 reports against a stated limit; a difference that chance could make is none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal

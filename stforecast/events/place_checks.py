@@ -3,8 +3,6 @@
 A place is one number here: millionths of a degree of latitude and longitude (`pack_places`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta

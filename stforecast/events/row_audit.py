@@ -1,7 +1,5 @@
 """What becomes of each row of a chunk, and why: the bookkeeping of `clean`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -54,13 +54,6 @@ REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
 INGESTED = "ingest.json"
 AGAIN = "Run `stforecast ingest` again."
-# Arrow's columns are let go one by one as pandas takes them over
-TO_PANDAS: dict[str, Any] = {
-    "types_mapper": {pa.bool_(): pd.BooleanDtype()}.get,
-    "split_blocks": True,
-    "self_destruct": True,
-    "use_threads": False,
-}
 
 
 class EventTable:
@@ -122,7 +115,10 @@ def _open(sealed: Sealed) -> EventTable:
 def _read(file: pa.NativeFile, names: Sequence[str] | None) -> pd.DataFrame:
     repeated = None if names is None else [name for name in REPEATED if name in names]
     columns = None if names is None else list(names)
-    return pq.read_table(file, columns=columns, read_dictionary=repeated).to_pandas(**TO_PANDAS)
+    # Arrow's columns are let go one by one as pandas takes them over
+    return pq.read_table(file, columns=columns, read_dictionary=repeated).to_pandas(
+        types_mapper={pa.bool_(): pd.BooleanDtype()}.get, split_blocks=True, self_destruct=True, use_threads=False
+    )
 
 
 def _check(frame: pd.DataFrame) -> None:

@@ -1,14 +1,20 @@
-"""The effective source: a publisher's preset with the user's fields on top, checked."""
+"""The effective source: a publisher's preset with the user's fields on top, checked; and the rules of an ingest."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from stforecast.config import Config
 from stforecast.config.sections import PRESETS, Columns, Source
+from stforecast.config.workspace import Workspace
 from stforecast.errors import ConfigError
+from stforecast.events.forgotten import Forgotten
+from stforecast.files import fingerprint
 from stforecast.publishers import publisher
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
@@ -109,3 +115,51 @@ def _check(source: Source) -> None:
             )
     if source.first_day and source.last_day and source.first_day > source.last_day:
         raise ConfigError(f"source.first_day: {source.first_day} is after source.last_day {source.last_day}.")
+
+
+@dataclass(frozen=True)
+class IngestRules:
+    """The effective source section, with the preset's fields where the user says nothing.
+
+    needed: the fields that a file must have. own_categories: those that the user gave. forgotten: rows to pass over.
+    """
+
+    source: Source
+    needed: tuple[str, ...]
+    own_categories: Mapping[str, Sequence[str]]
+    forgotten: Forgotten = field(default_factory=Forgotten)
+
+    @staticmethod
+    def of(source: Source) -> IngestRules:
+        """The rules of a source section.
+
+        Raises:
+            ConfigError: the section does not say enough, or something unknown.
+        """
+        whole = resolve(source)
+        mapped = {name for name in source.columns.model_fields_set if getattr(source.columns, name)}
+        needed = {*NEEDED, *mapped, *(("offence",) if whole.categories else ())}
+        return IngestRules(whole, tuple(sorted(needed)), source.categories)
+
+    @staticmethod
+    def of_city(config: Config) -> IngestRules:
+        """The rules of a city, which pass over the reports that were erased there.
+
+        Raises:
+            ConfigError: as `of`.
+            ArtefactError: the list of erased reports is damaged.
+        """
+        erased = Forgotten.open(Workspace(config.root, config.city).forgotten)
+        return replace(IngestRules.of(config.source), forgotten=erased)
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """The categories in order, `other` last."""
+        return category_names(self.source)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Plain values of all that decides what becomes of a row, for fingerprints."""
+        settings = self.source.model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
+        hashes = sorted(self.forgotten.hashes)
+        return settings | ({"forgotten": fingerprint(hashes)} if hashes else {})

@@ -12,8 +12,6 @@ Hawkes process with exponential decay (Hawkes 1971, Biometrika 58:83-90). Being 
 the same recursion with y replaced by E[λ], which makes the oracle exact.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a publisher would make of a simulated city: a file of offences, with dirt, and weather."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import h3

@@ -1,7 +1,5 @@
 """How texts that can be read in more than one way are read: what all of them together tell, or the user says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import reduce
 from operator import and_
@@ -57,13 +55,12 @@ def infer_time_formats(files: Mapping[Path, Facts], source: Source, findings: Fi
     formats = {}
     for path, facts in files.items():
         _check_pair(path.name, facts, source)
-        hours = _are_hours(facts, path.name, source)
+        hours = _HOURS.get(source.clock) if source.clock else _are_hours(facts, path.name, source)
         if hours and not source.clock:
             such = ", ".join(text for text, _ in facts.of("numbers").most_common(3))
             findings.notes.append(f"{path.name}: numbers such as {such} are read as hours of the day")
         spans = _are_spans(facts.of("behind"), path.name, source)
         twelve_hour = facts.of("kinds")["AM or PM"] > facts.of("kinds")["after 12"]
-        hours = _HOURS.get(source.clock) if hours is None else hours
         formats[path] = TimeFormat(order, hours, spans, twelve_hour)
     return formats
 
@@ -186,8 +183,6 @@ def _are_hours(facts: Facts, file: str, source: Source) -> bool | None:
     odd = sum(rows for text, rows in low.items() if _is_odd(int(text)))
     alike = sum(rows for text, rows in numbers.items() if text not in low and _is_odd(int(text) % 100)) / 23  # an hour
     rows = sum(low.values())
-    if source.clock:
-        return _HOURS.get(source.clock) if rows else None
     if high and rows < LOW_NUMBERS * (rows + high) and odd <= alike + CHANCE * alike**0.5 + 1:
         return False
     if rows <= source.max_rejects * facts.of("rows")["filled"] and not high:

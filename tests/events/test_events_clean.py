@@ -19,12 +19,12 @@ from stforecast.errors import ArtefactError
 from stforecast.events import outcomes
 from stforecast.events.assemble import Partitions
 from stforecast.events.clean import clean, merge
+from stforecast.events.clean_files import Partition
 from stforecast.events.event_times import FLOOR
 from stforecast.events.facts import Facts
-from stforecast.events.partitions import Partition
 from stforecast.events.readers.header import FIELDS
-from stforecast.events.rules import IngestRules
 from stforecast.events.schema import COLUMNS, EventTable
+from stforecast.events.sources import IngestRules
 
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
 BASE = {"occurred": "5/1/2023 12:30:00 PM", "latitude": "39.7", "longitude": "-104.9", "offence": "Theft"}

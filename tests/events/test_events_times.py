@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stforecast.events.parsing.dates import NAT
+from stforecast.events.parsing.text_columns import is_month, to_arrow
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
-from stforecast.events.parsing.timestamps import is_month
 
 EPOCH = dt.datetime(1970, 1, 1)
 US = dt.timedelta(microseconds=1)
@@ -208,5 +208,4 @@ def test_dates_that_tell_no_order(text):
 
 
 def test_months():
-    assert is_month("2019-01")
-    assert not is_month("2019-01-02")
+    assert is_month(to_arrow(["2019-01", "2019-01-02"])).tolist() == [True, False]

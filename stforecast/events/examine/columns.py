@@ -1,7 +1,5 @@
 """What a column of texts can be, by its values (numbers, times, times of day, words or keys), and what it is for."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +14,9 @@ from stforecast.events.event_times import FLOOR
 from stforecast.events.examine.offence_words import has_word_for
 from stforecast.events.hour_checks import FEW_TIMES, LEAST, count_by_minute, rhythm_fit, values_needed
 from stforecast.events.parsing.dates import NAT, ORDERS
-from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
+from stforecast.events.parsing.text_columns import factorize, is_empty, is_month, to_numbers
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time, parse_times
-from stforecast.events.parsing.timestamps import is_month
 
 MOST = 0.95
 """Share of a column's values that have to be what it is taken for."""
@@ -90,8 +87,7 @@ class Column:
     @cached_property
     def is_month(self) -> bool:
         """Whether the values are months without a day."""
-        which, distinct = self.codes
-        return self._share_of(np.array([is_month(text) for text in distinct])[which]) >= MOST
+        return self._share_of(is_month(self.texts)) >= MOST
 
     @cached_property
     def times(self) -> np.ndarray | None:

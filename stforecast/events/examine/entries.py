@@ -1,7 +1,5 @@
 """The keys of a proposed configuration, those of its categories, and all of them as YAML with their reasons."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

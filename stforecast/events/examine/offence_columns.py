@@ -1,7 +1,5 @@
 """Which columns tell what was reported: the offence, the keys of report and incident, district, arrest and count."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

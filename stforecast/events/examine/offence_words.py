@@ -1,7 +1,5 @@
 """Offences and names of columns by their words, which `words.yaml` holds in five languages."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping

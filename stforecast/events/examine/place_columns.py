@@ -1,7 +1,5 @@
 """Which columns hold the place: degrees first, then one column of both, then metres or feet of some system."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from stforecast.events.coordinates import parse_point
+from stforecast.events.coordinates import is_blank_place, parse_point
 from stforecast.events.examine.columns import FEW, Column, ColumnRole
 from stforecast.events.examine.offence_words import has_word_for
 from stforecast.events.parsing.text_columns import to_numbers
@@ -26,6 +24,8 @@ PAIRS = 0.3
 """Share of the texts of a column that have to end in coordinates: addresses without a known place have none."""
 JOINT = 1.5
 """Pairs of coordinates for each single one: places repeat as pairs."""
+Pair = tuple[tuple[float, ...], Column, Column, bool]
+"""Rank of two columns, that of y, that of x, and whether it is sure which is which."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,8 @@ def _degrees(columns: Sequence[Column]) -> PlaceColumns | None:
         for y, x in (named or orders)[:1]:
             sure = bool(named) or len(orders) == 1
             found.append(((not named, -min(y.share, x.share), *_nearness(y, x)), y, x, sure))
-    if not found:
-        return None
-    _, y, x, sure = min(found, key=lambda pair: pair[0])
-    question = "" if sure else "latitude and longitude may be exchanged: check the ten rows"
-    why = "degrees of one city, around {:.3f}"
-    roles = {
-        "latitude": ColumnRole(y.name, why.format(np.median(_known(y))), question),
-        "longitude": ColumnRole(x.name, why.format(np.median(_known(x)))),
-    }
-    return _places(roles, x.numbers, y.numbers, True)
+    question = "latitude and longitude may be exchanged: check the ten rows"
+    return _best(found, "degrees of one city, around {:.3f}", question, True)
 
 
 def _both_in_one(columns: Sequence[Column]) -> PlaceColumns | None:
@@ -108,14 +100,19 @@ def _projected(columns: Sequence[Column]) -> PlaceColumns | None:
             continue
         y, x = (one, other) if _are_named(one, other) else (other, one)
         named = _are_named(y, x)
-        found.append(((not named, *_nearness(y, x)), x, y, named))
+        found.append(((not named, *_nearness(y, x)), y, x, named))
+    question = "easting and northing may be exchanged"
+    return _best(found, "metres or feet of one city, repeating in pairs", question, False)
+
+
+def _best(found: Sequence[Pair], why: str, question: str, in_degrees: bool) -> PlaceColumns | None:
+    """The places of the first of some pairs by rank."""
     if not found:
         return None
-    _, x, y, named = min(found, key=lambda pair: pair[0])
-    question = "" if named else "easting and northing may be exchanged"
-    why = "metres or feet of one city, repeating in pairs"
-    roles = {"latitude": ColumnRole(y.name, why, question), "longitude": ColumnRole(x.name, why)}
-    return _places(roles, x.numbers, y.numbers, False)
+    _, y, x, sure = min(found, key=lambda pair: pair[0])
+    y_role = ColumnRole(y.name, why.format(np.median(_known(y))), "" if sure else question)
+    roles = {"latitude": y_role, "longitude": ColumnRole(x.name, why.format(np.median(_known(x))))}
+    return _places(roles, x.numbers, y.numbers, in_degrees)
 
 
 def _are_named(y: Column, x: Column) -> bool:
@@ -163,7 +160,7 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _places(roles: dict[str, ColumnRole], x: np.ndarray, y: np.ndarray, in_degrees: bool) -> PlaceColumns | None:
-    blank = ~np.isfinite(x) | ~np.isfinite(y) | ((np.abs(x) <= 1) & (np.abs(y) <= 1))
+    blank = is_blank_place(x, y)
     x, y = (np.where(blank, np.nan, values) for values in (x, y))
     if in_degrees:
         x = np.where(x > 180, x - 360, x)

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from stforecast.config import Config, parse
 from stforecast.config.sections import PRESETS, Columns, Source
+from stforecast.config.yamls import values_of
 from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
-from stforecast.events.coordinates import in_bounds, to_degrees
+from stforecast.events.coordinates import in_bounds, is_blank_place, to_degrees
 from stforecast.events.examine.columns import Column, ColumnRole, columns_of
-from stforecast.events.examine.entries import ConfigEntry, category_entries
+from stforecast.events.examine.entries import ConfigEntry, category_entries, to_yaml
 from stforecast.events.examine.offence_columns import (
     find_district_column,
     find_flag_columns,
@@ -33,8 +33,7 @@ from stforecast.events.parsing.text_columns import to_arrow, to_numbers
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.readers.header import locate, months_only_error
-from stforecast.events.rules import IngestRules
-from stforecast.events.sources import NEEDED, resolve
+from stforecast.events.sources import NEEDED, IngestRules, resolve
 from stforecast.events.time_formats import guess_time_format
 from stforecast.publishers import publisher
 
@@ -74,15 +73,8 @@ class Proposal:
     @property
     def config(self) -> Config:
         """What the written file is read as."""
-        values: dict[str, Any] = {}
-        for entry in self.entries:
-            if entry.value is not None:
-                *parents, name = entry.key.split(".")
-                node = values
-                for parent in parents:
-                    node = node.setdefault(parent, {})
-                node[name] = entry.value
-        return parse(values, "the proposed configuration")
+        origin = "the proposed configuration"
+        return parse(values_of(to_yaml(self.entries, ""), origin), origin)
 
 
 def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: pd.Timestamp) -> Proposal:
@@ -113,13 +105,15 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
             f"{', '.join(sample.columns):.400}. Reports without places cannot be forecast on hexagons."
         )
     roles |= places.roles
-    roles |= _others(_without(columns, roles), columns, roles, places, sample)
+    occurred = _column_of("occurred", roles, columns)
+    roles |= _others(_without(columns, roles), occurred, places, sample.whole)
+    offence = _column_of("offence", roles, columns)
     placing, zone = place_entries(places, sample.whole)
-    draft = _source(roles, places, zone)
+    names = {field: role.names for field, role in roles.items()}
+    draft = Source.model_validate({"columns": names, "time_zone": zone or "UTC", "other": "any"})
     frame = sample.mapped(draft.columns)
     if not places.in_degrees:  # times are judged by rows that have a place
         frame = frame.assign(latitude="10", longitude="10")
-    occurred, offence = (_column_of(field, roles, columns) for field in ("occurred", "offence"))
     timing = infer_time_settings(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
     if not roles["occurred"].question:
         marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
@@ -163,28 +157,17 @@ def _known_time(reported: bool) -> ConfigEntry:
 
 
 def _others(
-    left: Sequence[Column],
-    columns: Sequence[Column],
-    roles: dict[str, ColumnRole],
-    places: PlaceColumns,
-    sample: Sample,
+    left: Sequence[Column], occurred: Column | None, places: PlaceColumns, whole: bool
 ) -> dict[str, ColumnRole]:
     """The roles of the columns that hold neither times nor places."""
-    occurred = _column_of("occurred", roles, columns)
     days = occurred.times // DAY if occurred and occurred.times is not None else None
     out = find_flag_columns(left)
     if offence := find_offence_column(left):
         out["offence"] = offence
-    out |= find_key_columns(_without(left, out), days, sample.whole)
+    out |= find_key_columns(_without(left, out), days, whole)
     if district := find_district_column(_without(left, out), places):
         out["district"] = district
     return out
-
-
-def _source(roles: dict[str, ColumnRole], places: PlaceColumns, zone: str) -> Source:
-    """The source as far as it is known, in one category."""
-    columns = {field: role.names for field, role in roles.items()}
-    return Source.model_validate({"columns": columns, "time_zone": zone or "UTC", "other": "any"})
 
 
 def _losses(cleaned: Cleaned) -> list[ConfigEntry]:
@@ -226,7 +209,7 @@ def _match_publisher(sample: Sample) -> str | None:
         if not {"longitude", "latitude"} <= found.keys():
             continue
         x, y = (to_numbers(to_arrow(frame[field])) for field in ("longitude", "latitude"))
-        known = np.isfinite(x) & np.isfinite(y) & ((np.abs(x) > 1) | (np.abs(y) > 1))
+        known = ~is_blank_place(x, y)
         if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source.bounds).mean() >= IN_BOUNDS:
             return name
     return None

@@ -1,13 +1,11 @@
 """What follows from where the places are: time zone, bounds, holidays, and what their coordinate system may be."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from stforecast.events.coordinates import to_degrees
+from stforecast.events.coordinates import in_bounds, to_degrees
 from stforecast.events.examine.entries import ConfigEntry
 from stforecast.events.examine.place_columns import PlaceColumns
 from stforecast.events.place_checks import row_of_zone, zone_at
@@ -43,9 +41,7 @@ def place_entries(places: PlaceColumns, whole: bool) -> tuple[list[ConfigEntry],
         return [ConfigEntry("source.crs", question=question), ConfigEntry("source.time_zone", question=zone_asks)], ""
     zone = zone_at(*places.middle)
     bounds = padded_bounds(places.x, places.y, whole)
-    west, south, east, north = bounds
-    inside = (places.x >= west) & (places.x <= east) & (places.y >= south) & (places.y <= north)
-    outside = int((np.isfinite(places.x) & ~inside).sum())
+    outside = int((np.isfinite(places.x) & ~in_bounds(places.x, places.y, bounds)).sum())
     around = f"around the middle 99 % of the places; {outside:,} of {np.isfinite(places.x).sum():,} lie outside"
     return [
         ConfigEntry("source.time_zone", zone, "where the places are"),

@@ -1,7 +1,5 @@
 """Rows from all parts of a publisher's files with all their columns, as a table of texts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +12,7 @@ from stforecast.config.sections import Columns
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip, to_arrow
 from stforecast.events.readers.chunk import prefetch
-from stforecast.events.readers.geometry import has_coordinates
-from stforecast.events.readers.header import RAW_PREFIX, join_parts, locate
+from stforecast.events.readers.header import RAW_PREFIX, has_coordinates, join_parts, locate
 from stforecast.events.readers.read_file import read
 
 ROWS = 60_000

@@ -4,8 +4,6 @@ The earliest of the times is the occurrence. The report comes after it, by hours
 lies between them. A time of much later, or of the same hour for all rows, is that of an update.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How the times of a table are read: order of dates, clock, local time or UTC, precision."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from stforecast.events.facts import Findings
 from stforecast.events.hour_checks import LEAST, likelier_clock
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
-from stforecast.events.rules import IngestRules
+from stforecast.events.sources import IngestRules
 from stforecast.events.time_formats import infer_time_formats
 
 HOURLY = 0.97

@@ -5,12 +5,11 @@ Read are `M/D/YYYY`, `D/M/YYYY` and, with two digits of the year, `Y/M/D` (also 
 French or German: `5 January 2024`, `Jan 5, 2024`, `05-JAN-24`, `5 de enero de 2024`, `5. März 2024`.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 
 from stforecast.config.sections import DateOrder
 
@@ -22,20 +21,7 @@ _EPOCH = dt.date(1970, 1, 1).toordinal()
 _YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})|([0-9]{4})([0-9]{2})([0-9]{2})")
 _NUMBERS = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{1,2})")
 _EIGHT = re.compile(r"([0-9]{2})([0-9]{2})((?:19|20)[0-9]{2})")
-_MONTHS = (
-    "january jan enero ene janeiro janvier janv januar janner",
-    "february feb febrero fevereiro fev fevrier fevr februar",
-    "march mar marzo marco mars marz maerz mrz",
-    "april apr abril abr avril avr",
-    "may mayo maio mai",
-    "june jun junio junho juin juni",
-    "july jul julio julho juillet juil juli",
-    "august aug agosto ago aout",
-    "september sep sept septiembre setiembre set setembro septembre",
-    "october oct octubre outubro out octobre oktober okt",
-    "november nov noviembre novembro novembre",
-    "december dec diciembre dic dezembro dez decembre dezember",
-)
+_MONTHS = Path(__file__).with_name("months.txt").read_text(encoding="utf-8").splitlines()  # a line a month
 _MONTH_OF = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
 _WORD = r"([a-z]{3,10})\.?"
 _YEAR = r"([0-9]{4}(?![0-9])|'?[0-9]{2}(?![0-9.:h]))"

@@ -1,8 +1,6 @@
 """Columns of text as Arrow arrays: work is done once a column or once a distinct text, never once a row."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,7 +93,6 @@ def to_numbers(texts: pa.Array) -> np.ndarray:
         return pd.to_numeric(pd.Series(texts.to_pylist(), dtype=object), errors="coerce").to_numpy(float).copy()
 
 
-def map_texts(texts: pa.Array, meaning: Callable[[str], int]) -> np.ndarray:
-    """int64 [r]: a number for each text, found once for each distinct one."""
-    which, distinct = factorize(texts)
-    return np.array([meaning(text) for text in distinct.to_pylist()], np.int64)[which]
+def is_month(texts: pa.Array) -> np.ndarray:
+    """Rows [r] that are a month without a day, such as 2019-01."""
+    return np.asarray(pc.match_substring_regex(texts, r"\A[0-9]{4}[-/][0-9]{1,2}\z"))

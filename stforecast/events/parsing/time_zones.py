@@ -4,8 +4,6 @@ Local time that is not unique follows one rule, `fold=0` of PEP 495: a time in t
 first (daylight-saving) pass; a time in the missing hour of spring is shifted forward by the gap.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Literal
 

@@ -5,8 +5,6 @@ the end of the day), the hour alone, a spreadsheet's fraction of a day (`0.60416
 such as `+00`, `-07:00` or `GMT-0700 (MST)`; and spans such as `14:30-15:30`.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -98,9 +98,7 @@ def parse_times(texts: pa.Array | Sequence[str], time_format: TimeFormat = DEFAU
 
 
 def parse_date_and_time(
-    days: pa.Array | Sequence[str],
-    clocks: pa.Array | Sequence[str],
-    time_format: TimeFormat = DEFAULT_FORMAT,
+    days: pa.Array | Sequence[str], clocks: pa.Array | Sequence[str], time_format: TimeFormat = DEFAULT_FORMAT
 ) -> tuple[ParsedTimes, ParsedTimes]:
     """Read a column of days and one of times of day.
 

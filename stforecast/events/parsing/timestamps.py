@@ -7,9 +7,6 @@ The numbers are the day under each of `ORDERS`, the time of day, its offset from
 where there is none), what is wrong with the time of day, and what kinds of text it is (bits).
 """
 
-from __future__ import annotations
-
-import datetime as dt
 import re
 import unicodedata
 from functools import lru_cache
@@ -40,12 +37,8 @@ _LEAD = re.compile(r"[, ]*(?:(?:at|a las|[aà]s?|um|-) +|t(?=[0-9]))?", re.IGNOR
 _WEEKDAY = re.compile(r"^[^\W0-9_]+\.?,? +(?=[0-9])")
 _POINTED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9]{2})\.([0-9]{2})\.([0-9]{2})")
 _YEAR_BEHIND = re.compile(r"((?:\w+,? )?\w+ [0-9]{1,2}) ([0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)(?: [A-Z]{3,4})? ([0-9]{4})")
-_MONTH = re.compile(r"[0-9]{4}[-/][0-9]{1,2}")
 _PLACEHOLDERS = {
-    (day - dt.date(1970, 1, 1)).days
-    for day in map(
-        dt.date.fromisoformat, ("1899-12-30", "1899-12-31", "1900-01-01", "1904-01-01", "1970-01-01", "2000-01-01")
-    )
+    parse_date(day)[0] for day in ("1899-12-30", "1899-12-31", "1900-01-01", "1904-01-01", "1970-01-01", "2000-01-01")
 }
 """Days that a time of day without one is given by spreadsheets and databases."""
 
@@ -148,14 +141,8 @@ def _of_digits(text: str) -> tuple[int, int] | None:
         return int(found[1]), 0
     if (found := _SERIAL.fullmatch(text)) and _SERIAL_DAYS[0] <= int(found[1]) <= _SERIAL_DAYS[1]:
         seconds = round(float(f"0.{found[2] or 0}") * DAY / SECOND)  # a spreadsheet rounds them too
-        first = (dt.date(1899, 12, 30) - dt.date(1970, 1, 1)).days
-        return (int(found[1]) + first) * DAY + seconds * SECOND, NAT
+        return (int(found[1]) + parse_date("1899-12-30")[0]) * DAY + seconds * SECOND, NAT
     return None
-
-
-def is_month(text: str) -> bool:
-    """Whether a text is a month without a day, such as 2019-01."""
-    return _MONTH.fullmatch(text) is not None
 
 
 def _micros(days: tuple[int, int, int]) -> tuple[int, ...]:

@@ -101,34 +101,34 @@ class InputFile:
         return DataError(f"{self}: {what}damaged or cut short ({words}). Download it again, or save it as CSV.")
 
 
-def with_columns(things: Iterable[Item], locate: Callable[[Item], object]) -> list[Item]:
-    """Of several sheets or layers those that have the needed columns.
+def first_with_columns(
+    origin: InputFile, thing: str, names: Iterable[str], locate: Callable[[str], object]
+) -> tuple[str, InputFile] | None:
+    """The first of several sheets or layers (`thing`) that has the needed columns; None where all are empty.
 
     Args:
-        things: the sheets or layers.
+        origin: the file, which notes what could have been read as well.
+        thing: what they are called.
+        names: of the sheets or layers.
         locate: finds the columns of one, or None where it is empty.
 
     Raises:
         DataError: none has them; what the first one lacks.
     """
     found, failures = [], []
-    for thing in things:
+    for name in names:
         try:
-            if locate(thing) is not None:
-                found.append(thing)
+            if locate(name) is not None:
+                found.append(name)
         except DataError as error:
             failures.append(error)
     if failures and not found:
         raise failures[0]
-    return found
-
-
-def other_choices(origin: InputFile, thing: str, name: str, others: Sequence[str]) -> str:
-    """The note on other sheets, layers or members that could have been read as well; "" where there are none."""
-    if not others:
-        return ""
-    rest = header.printable(", ".join(others))[:200]
-    return f"{origin}: of several the {thing} {header.printable(name)} is read, not {rest}; give those as own files"
+    if not found:
+        return None
+    shown, rest = header.printable(found[0]), header.printable(", ".join(found[1:]))[:200]
+    note = f"{origin}: of several the {thing} {shown} is read, not {rest}; give those as own files" if found[1:] else ""
+    return found[0], origin.inside(found[0], note)
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:

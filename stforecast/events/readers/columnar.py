@@ -1,8 +1,7 @@
 """Tables of typed columns (Parquet, GeoParquet, Arrow and Feather) → chunks, some rows at a time. A batch of an Arrow
 file is held as a whole; of Parquet no more than the pages at hand."""
 
-from __future__ import annotations
-
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
-from stforecast.events.readers.geometry import add_coordinates, has_coordinates, points_from_wkb
+from stforecast.events.readers.geometry import add_coordinates, points_from_wkb
+from stforecast.events.readers.header import has_coordinates
 
 _EXACT = 1e15  # up to there a float is one integer and no other
 
@@ -74,7 +74,7 @@ def as_text(column: pa.Array) -> pa.Array:
     """Values as CSV would have them: "" for null, 1 for 1.0, ISO times with their offset if they have one, JSON for
     what is nested, "" for bytes that are no text."""
     if pa.types.is_nested(column.type):
-        column = pa.array([value if value is None else compact(value) for value in column.to_pylist()], pa.string())
+        column = pa.array(map(value_as_text, column.to_pylist()), pa.large_string())
     if pa.types.is_floating(column.type):
         if pa.types.is_float16(column.type):
             column = pc.cast(column, pa.float32())
@@ -87,9 +87,24 @@ def as_text(column: pa.Array) -> pa.Array:
         return pa.repeat(pa.scalar("", pa.large_string()), len(column))
 
 
-def compact(value: Any) -> str:
-    """A nested value as JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+def value_as_text(value: Any) -> str:
+    """One value as CSV would have it: "" for none, 7 for 7.0, ISO for days and times, JSON for what is nested."""
+    match value:
+        case str():
+            return value
+        case None:
+            return ""
+        case float() if value.is_integer() and abs(value) < _EXACT:
+            return str(int(value))
+        case dt.datetime():
+            return value.isoformat(" ")
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case dt.timedelta() if dt.timedelta() <= value < dt.timedelta(days=1):
+            return (dt.datetime.min + value).time().isoformat()
+        case bool() | list() | dict():
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return str(value)
 
 
 def _geometry(schema: pa.Schema) -> Geometry | None:

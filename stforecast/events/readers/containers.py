@@ -1,7 +1,5 @@
 """What a publisher's file is, by its first bytes; the files inside it; and what is not read, in words."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io
@@ -13,78 +11,21 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import IO, Any, cast
 
+from stforecast.config.yamls import values_of
 from stforecast.errors import DataError
 from stforecast.events.readers.chunk import InputFile
 from stforecast.events.readers.decoding import utf16_encoding
 from stforecast.events.readers.header import printable
 from stforecast.events.readers.vector import SIBLINGS
 
-TABLES = (".csv", ".tsv", ".parquet", ".geoparquet", ".feather", ".arrow", ".zip", ".tar", ".tgz")
-PREFERENCE = (
-    TABLES,
-    (".gpkg",),
-    (".shp",),
-    (".geojson", ".geojsonl", ".geojsons", ".jsonl", ".ndjson"),
-    (".xlsx", ".xlsb", ".xls", ".ods"),
-    (".json",),
-    (".txt",),
-)
-"""Endings of files with rows. In a folder or an archive the first of these kinds that is there is read: beside a .csv
-a .txt, .json or .xlsx says what is in it, and a .geojson may be of districts."""
 PACKED = (".gz", ".xz", ".bz2")  # behind any of them
 
-_EXPORT = "Export the reports as CSV, GeoJSON or Parquet."
-_UNPACK = "Unpack it and name the files in it under source.path."
-_IN_R = "Write its table with write.csv in R."
-# byte at which a kind of file has one of some marks, those marks, and the kind
-_READ: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
-    (0, (b"PAR1",), "parquet"),
-    (0, (b"ARROW1\x00\x00",), "arrow"),
-    (0, (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"), "zip"),
-    (0, (b"\x1f\x8b",), "gzip"),
-    (0, (b"\xfd7zXZ\x00",), "xz"),
-    (4, (b"1AY&SY",), "bzip2"),
-    (257, (b"ustar",), "tar"),
-    (0, (b"\x00\x00\x27\x0a",), "shapefile"),
-    (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",), "workbook"),  # of Excel 97, or locked
-)
-# the same of what is not read, with its name and what to do
-_REFUSED = (
-    (0, (b"\x28\xb5\x2f\xfd",), "a Zstandard archive (.zst)", _UNPACK),
-    (0, (b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive (.7z)", _UNPACK),
-    (0, (b"Rar!\x1a\x07",), "a RAR archive (.rar)", _UNPACK),
-    (0, (b"\x04\x22\x4d\x18",), "an LZ4 archive (.lz4)", _UNPACK),
-    (0, (b"\x1f\x9d",), "a compressed file (.Z)", _UNPACK),
-    (0, (b"%PDF",), "a PDF", _EXPORT),
-    (0, (b"{\\rtf",), "a text document (.rtf)", _EXPORT),
-    (0, (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n"), "an R workspace (.RData)", _IN_R),
-    (0, (b"X\n\x00\x00\x00",), "an R object (.rds)", _IN_R),
-    (0, (b"SQLite format 3\x00",), "an SQLite database and no GeoPackage", _EXPORT),
-    (4, (b"Standard Jet DB",), "an Access database (.mdb)", _EXPORT),
-    (4, (b"Standard ACE DB",), "an Access database (.accdb)", _EXPORT),
-    (0, (b"FEA1",), "Feather of version 1", "Write it anew as Feather 2 or Parquet."),
-    (0, (b"Obj\x01",), "Avro", _EXPORT),
-    (0, (b"\x89HDF\r\n\x1a\n",), "HDF5", _EXPORT),
-    (0, (b"CDF\x01",), "NetCDF", _EXPORT),
-    (0, (b"$FL2",), "an SPSS file (.sav)", _EXPORT),
-    (0, (b"<stata_dta>",), "a Stata file (.dta)", _EXPORT),
-    (84, (b"SAS FILE",), "a SAS file (.sas7bdat)", _EXPORT),
-    (0, (b"fgb\x03",), "FlatGeobuf", _EXPORT),
-    (0, (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"), "an image", _EXPORT),
-    (0, (b"\x80\x04\x95", b"\x80\x05\x95"), "a Python pickle", _EXPORT),
-)
-_MARKUP = (
-    (re.compile(r"<(!doctype\s+html|html|head|body|script)\b", re.I), "a web page (HTML), maybe of a login or an error",
-     "Open its address in a browser, and download the export itself as CSV or GeoJSON."),
-    (re.compile(r"<kml\b", re.I), "KML", _EXPORT),
-    (re.compile(r"<gpx\b", re.I), "GPX", _EXPORT),
-    (re.compile(r"<\?xml\b|<!--|<[a-z][\w:.-]*[\s/>]", re.I), "XML", _EXPORT),
-)  # fmt: skip
+_FORMATS = Path(__file__).with_name("formats.yaml")
 _JSON = re.compile(r'\{\s*["}]|\[\s*[\[{\]]')
 _CONTROL = re.compile("[\x00-\x08\x0e-\x19\x1b-\x1d\x1f\x7f\ufffd]")
 FREE = 64 << 20
@@ -105,23 +46,22 @@ def detect_format(head: bytes, origin: InputFile) -> str:
         raise DataError(f"{origin}: the file is empty. Download it again, or remove it.")
     if head.startswith(b"SQLite format 3\x00") and head[68:70] == b"GP":
         return "geopackage"
-    for at, magic, kind in _READ:
-        if head.startswith(magic, at):
-            return kind
-    for at, magic, what, todo in _REFUSED:
-        if head.startswith(magic, at):
-            raise _refused(origin, what, todo)
+    for one in _formats()["binary"]:
+        if head.startswith(tuple(mark.encode("latin-1") for mark in one["marks"]), one.get("at", 0)):
+            if "kind" not in one:
+                raise _refused(origin, one["is"], one.get("todo"))
+            return str(one["kind"])
     encoding = utf16_encoding(head)
     text = head[: len(head) // 2 * 2].decode(encoding, "replace") if encoding else head.decode("latin-1")
     if len(_CONTROL.findall(text)) > len(text) / 20:
         if origin.name.lower().endswith(".dbf"):
             raise _refused(origin, "a dBASE table", "Name the .shp that it belongs to, or save it as CSV.")
-        raise _refused(origin, "ORC" if head.startswith(b"ORC") else "a binary file of an unknown format", _EXPORT)
+        raise _refused(origin, "ORC" if head.startswith(b"ORC") else "a binary file of an unknown format")
     text = text.removeprefix("\ufeff").removeprefix("ï»¿").lstrip("\x1e \t\r\n")
     if text.startswith("<"):
-        for pattern, what, todo in _MARKUP:
-            if pattern.search(text):
-                raise _refused(origin, what, todo)
+        for one in _formats()["markup"]:
+            if re.search(one["pattern"], text, re.IGNORECASE):
+                raise _refused(origin, one["is"], one.get("todo"))
     return "json" if _JSON.match(text) else "text"
 
 
@@ -213,9 +153,9 @@ def shapefile_of(members: Members, name: str) -> Iterator[Path]:
 
 
 def files_with_rows(names: Sequence[str]) -> list[str]:
-    """Of the files in a folder or an archive those with rows: all of the first of the kinds in `PREFERENCE`."""
+    """Of the files in a folder or an archive those with rows: all of the first of the kinds in `formats.yaml`."""
     seen = [name for name in names if not PurePosixPath(name).name.startswith(".") and "__MACOSX" not in name]
-    for endings in PREFERENCE:
+    for endings in _formats()["endings"]:
         wanted = tuple(ending + packing for ending in endings for packing in ("", *PACKED))
         if found := [name for name in seen if name.lower().endswith(wanted)]:
             return found
@@ -234,14 +174,14 @@ def is_workbook(archive: zipfile.ZipFile, origin: InputFile) -> bool:
         if origin.unpacked[0] > most_unpacked(origin):
             raise too_large(origin)
     if any(info.flag_bits & 1 for info in archive.infolist()):
-        raise DataError(f"{origin}: is locked with a password. {_UNPACK}")
+        raise DataError(f"{origin}: is locked with a password. {_formats()['unpack']}")
     kind = b""
     if "mimetype" in names:
         with archive.open("mimetype") as member:
             kind = member.read(100)
     if kind.startswith(b"application/vnd.oasis") or not names.isdisjoint(("word/document.xml", "ppt/presentation.xml")):
         if not kind.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
-            raise _refused(origin, "a text document or presentation", _EXPORT)
+            raise _refused(origin, "a text document or presentation")
         return True
     return any(name.startswith("xl/") for name in names)
 
@@ -261,10 +201,14 @@ def members_of(archive: zipfile.ZipFile | tarfile.TarFile, origin: InputFile) ->
 def no_readable_file(origin: InputFile, names: Sequence[str]) -> DataError:
     """The error for an archive without a file that is read."""
     found = printable(", ".join(names))[:200] or "nothing"
-    return DataError(
-        f"{origin}: holds no file that is read ({found}). Expected one of {', '.join(sum(PREFERENCE, ()))}."
-    )
+    expected = ", ".join(map(", ".join, _formats()["endings"]))
+    return DataError(f"{origin}: holds no file that is read ({found}). Expected one of {expected}.")
 
 
-def _refused(origin: InputFile, what: str, todo: str) -> DataError:
-    return DataError(f"{origin}: is {what}, which is not read. {todo}")
+def _refused(origin: InputFile, what: str, todo: str | None = None) -> DataError:
+    return DataError(f"{origin}: is {what}, which is not read. {todo or _formats()['export']}")
+
+
+@lru_cache(maxsize=1)
+def _formats() -> dict[str, Any]:
+    return values_of(_FORMATS.read_text(encoding="utf-8"), str(_FORMATS))

@@ -5,8 +5,6 @@ Records in which every quote opens or closes a whole field go through Arrow's re
 and so does the whole block where a quote is never closed; both ways agree on what both can read.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass
@@ -130,10 +128,7 @@ def _arrow(block: bytes, layout: CsvLayout) -> tuple[dict[str, pa.Array], list[i
         pa.py_buffer(block),
         arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
         arrow_csv.ParseOptions(
-            delimiter=layout.delimiter,
-            newlines_in_values=True,
-            ignore_empty_lines=False,
-            invalid_row_handler=note,
+            delimiter=layout.delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
         ),
         arrow_csv.ConvertOptions(
             include_columns=wanted,

@@ -1,8 +1,6 @@
 """Bytes of a text → UTF-8. A text may be UTF-8 (with its mark or not), UTF-16, or Windows-1252; a byte that is not
 UTF-8 is read as Windows-1252, so that files glued together from both survive."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterator
 from typing import IO

@@ -1,7 +1,5 @@
 """Delimited text (CSV, with commas, semicolons, tabs or bars) → chunks, block by block."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator

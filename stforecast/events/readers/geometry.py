@@ -1,9 +1,7 @@
 """Points of a file of places → latitude and longitude as texts [r]. What is no point is blank."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +13,6 @@ from stforecast.errors import DataError
 from stforecast.events.readers.chunk import InputFile
 
 Points = tuple[np.ndarray, np.ndarray]  # x, y [r]; NaN where there is none
-
-
-def has_coordinates(fields: Collection[str]) -> bool:
-    """Whether columns name the place, which then count and not the points."""
-    return "location" in fields or {"latitude", "longitude"} <= set(fields)
 
 
 def add_coordinates(

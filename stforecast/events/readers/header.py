@@ -1,7 +1,5 @@
 """The header of a publisher's file → which of its columns holds what; titles above it and totals below the rows."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
@@ -90,7 +88,7 @@ def locate(
     if "latitude" in found and found["latitude"] == found.get("longitude"):
         found["location"] = found.pop("latitude")  # one column that is named for both holds both
         del found["longitude"]
-    placed = geometry or "location" in found or {"latitude", "longitude"} <= found.keys()
+    placed = geometry or has_coordinates(found)
     for field in (field for field in wanted if field not in found):
         place = field in ("latitude", "longitude", "location")
         if field.partition(".")[0] not in needed or (place and placed):
@@ -108,6 +106,11 @@ def locate(
             "source.columns, or one that holds both under source.columns.location."
         )
     return found
+
+
+def has_coordinates(fields: Collection[str]) -> bool:
+    """Whether columns name the place, which then count and not the points beside them."""
+    return "location" in fields or {"latitude", "longitude"} <= set(fields)
 
 
 def every(header: Sequence[str], origin: str, geometry: bool = False) -> dict[str, int]:

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from stforecast.errors import DataError
 from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
-from stforecast.events.readers.columnar import compact
+from stforecast.events.readers.columnar import value_as_text
 from stforecast.events.readers.decoding import texts
-from stforecast.events.readers.geometry import add_coordinates, crs_of_json, has_coordinates, points_from_json
-from stforecast.events.readers.header import names_by_field
+from stforecast.events.readers.geometry import add_coordinates, crs_of_json, points_from_json
+from stforecast.events.readers.header import has_coordinates, names_by_field
 
 ROWS_OF = ("features", "data")  # members of a document that hold its rows
 LARGEST = 64 << 20  # letters of one row; more is a string without end
@@ -98,19 +98,11 @@ def _names(members: dict[str, Any]) -> list[str]:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    found = [value if isinstance(value, str) else _as_text(value) for value in values]
+    found = list(map(value_as_text, values))
     try:
         return pa.array(found, pa.large_string())
     except UnicodeEncodeError:  # half of a letter that was escaped as two
         return pa.array([text.encode("utf-8", "replace").decode() for text in found], pa.large_string())
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else compact(value)
 
 
 def _rows(text: _Text, members: dict[str, Any], rows_in: Collection[str]) -> Iterator[Any]:

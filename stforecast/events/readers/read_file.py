@@ -4,8 +4,6 @@ Read are delimited text (`delimited`), JSON of several kinds (`jsons`), Parquet 
 shapefile (`vector`) and workbooks (`sheets`), as they are, packed (.gz, .xz, .bz2) or in an archive (.zip, .tar).
 """
 
-from __future__ import annotations
-
 import errno
 import lzma
 import tarfile
@@ -26,11 +24,7 @@ from stforecast.events.readers.decoding import peek_head
 BLOCK = 8 << 20  # bytes of text parsed at once
 DEPTH = 4  # of things packed in one another
 Reader = Callable[[InputFile, IO[bytes]], Iterator[Chunk]]
-_STREAMS: dict[str, Reader] = {
-    "text": delimited.chunks,
-    "json": json_rows.chunks,
-    "workbook": workbooks.chunks,
-}
+_STREAMS: dict[str, Reader] = {"text": delimited.chunks, "json": json_rows.chunks, "workbook": workbooks.chunks}
 _FILES: dict[str, Reader] = {  # which are read to and fro
     "parquet": columnar.parquet,
     "arrow": columnar.arrow,
@@ -41,11 +35,7 @@ _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.Tar
 
 
 def read(
-    path: Path,
-    columns: Columns | None,
-    needed: Collection[str] = (),
-    block: int = BLOCK,
-    rows_in: str | None = None,
+    path: Path, columns: Columns | None, needed: Collection[str] = (), block: int = BLOCK, rows_in: str | None = None
 ) -> Iterator[Chunk]:
     """Read one file, whatever its format: its first bytes tell it.
 

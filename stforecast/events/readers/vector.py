@@ -1,7 +1,5 @@
 """GeoPackage and shapefile → chunks, by way of GDAL and some rows at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import pyarrow as pa
 
 from stforecast.config.sections import Columns
 from stforecast.errors import DataError
-from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices, with_columns
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, first_with_columns
 from stforecast.events.readers.columnar import Geometry
 from stforecast.events.readers.columnar import chunks as columnar
 from stforecast.events.readers.header import names_by_field, normalise_name
@@ -50,14 +48,15 @@ def geopackage(origin: InputFile, path: Path) -> Iterator[Chunk]:
     """The rows of the first layer that has the needed columns."""
     import pyogrio
 
-    layers = [_info(path, str(name)) for name in pyogrio.list_layers(path)[:, 0]]
-    found = with_columns(layers, lambda facts: origin.locate(_fields(facts), facts["geometry_type"] is not None))
-    if not found:
+    layers = {str(name): _info(path, str(name)) for name in pyogrio.list_layers(path)[:, 0]}
+
+    def locate(name: str) -> object:
+        return origin.locate(_fields(layers[name]), layers[name]["geometry_type"] is not None)
+
+    if not (found := first_with_columns(origin, "layer", layers, locate)):
         raise origin.damaged("no layer")
-    if len(layers) > 1:
-        name, *others = [facts["layer_name"] for facts in found]
-        origin = origin.inside(name, other_choices(origin, "layer", name, others))
-    yield from _chunks(origin, path, found[0], _fields(found[0]))
+    name, inside = found
+    yield from _chunks(inside if len(layers) > 1 else origin, path, layers[name], _fields(layers[name]))
 
 
 def _info(path: Path, layer: str | None = None) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 """Workbooks (.xlsx, .xlsb, .xls, .ods) → chunks. A sheet is held in memory as a whole, empty cells too: a million rows,
 the most that Excel has, of six columns take some 400 MB."""
 
-from __future__ import annotations
-
-import datetime as dt
 import re
 import zipfile
 from collections.abc import Iterator
@@ -14,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from stforecast.errors import DataError
-from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, other_choices, with_columns
+from stforecast.events.readers.chunk import ROWS, Chunk, InputFile, first_with_columns
+from stforecast.events.readers.columnar import value_as_text
 from stforecast.events.readers.header import TITLES, find_header, is_footer
 
 CELLS = 50_000_000  # of a sheet, 1.2 GB: a million rows of 48 columns
@@ -38,11 +36,9 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
         def header(name: str) -> object:
             return find_header(islice(_texts(book.get_sheet_by_name(name)), TITLES), origin.inside(name).locate)
 
-        found = with_columns(tables, header)
-        if not found:
+        if not (found := first_with_columns(origin, "sheet", tables, header)):
             raise DataError(f"{origin}: its sheets are empty. Save the reports anew, or as CSV.")
-        name, *others = found
-        inside = origin.inside(name, other_choices(origin, "sheet", name, others))
+        name, inside = found
         yield from _rows(book.get_sheet_by_name(name), inside)
     except calamine.PasswordError as error:
         raise DataError(f"{origin}: is locked with a password. Save it without one, or as CSV.") from error
@@ -93,20 +89,4 @@ def _rows(sheet: Any, origin: InputFile) -> Iterator[Chunk]:
 
 
 def _texts(sheet: Any) -> Iterator[list[str]]:
-    return ([_text(cell) for cell in row] for row in sheet.iter_rows())
-
-
-def _text(cell: Any) -> str:
-    """A cell as CSV would have it: 7 for 7.0, ISO for days and times."""
-    match cell:
-        case bool():
-            return str(cell).lower()
-        case float() if cell.is_integer() and abs(cell) < 1e15:
-            return str(int(cell))
-        case dt.datetime():
-            return cell.isoformat(" ")
-        case dt.date() | dt.time():
-            return cell.isoformat()
-        case dt.timedelta() if dt.timedelta() <= cell < dt.timedelta(days=1):
-            return (dt.datetime.min + cell).time().isoformat()
-    return str(cell)
+    return (list(map(value_as_text, row)) for row in sheet.iter_rows())
