@@ -1,6 +1,6 @@
 """Partitions of several files → the events among their rows → events.parquet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.dataset import dataset
 
 from stforecast.events import outcomes
 from stforecast.events.clean import merge
-from stforecast.events.clean_files import Partition
+from stforecast.events.clean_files import PART_SCHEMA, Partition
 from stforecast.events.deduplicate import Hashes, Keys, Selection, select_events
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.text_columns import hash_texts
@@ -64,7 +63,6 @@ class Partitions:
 
     def __init__(self, partitions: Sequence[Partition], rules: IngestRules) -> None:
         self._partitions, self._rules = partitions, rules
-        self._events = dataset([str(partition.events) for partition in partitions], format="ipc")
 
     def select(self) -> SelectedEvents:
         """The events: deduplicated, without rows that are far from all others or at a default place to be left out."""
@@ -125,30 +123,44 @@ class Partitions:
 
     def _take(self, rows: np.ndarray, columns: list[str], renamed: Mapping[int, str]) -> pa.Table:
         """Some columns of some rows, in their order."""
-        table = self._events.take(pa.array(rows), columns=columns)
+        table = self._rows(rows, columns)
         if renamed:
             ids = table.column("event_id").to_pylist()
             ids = [renamed.get(row, name) for row, name in zip(rows.tolist(), ids, strict=True)]
             table = table.set_column(columns.index("event_id"), "event_id", [pa.array(ids, pa.large_string())])
         return table
 
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return (batch for partition in self._partitions for batch in partition.batches(columns))
+
+    def _rows(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
+        """Some columns of some rows, in their order; of each batch those rows alone are held in memory."""
+        order, first, found = np.argsort(rows, kind="stable"), 0, []
+        ascending = np.asarray(rows)[order]
+        for batch in self._batches(columns):
+            here = slice(*np.searchsorted(ascending, [first, first + len(batch)]))
+            found.append(batch.take(pa.array(ascending[here] - first)))
+            first += len(batch)
+        schema = pa.schema([PART_SCHEMA.field(name) for name in columns])
+        return pa.Table.from_batches(found, schema).combine_chunks().take(pa.array(np.argsort(order)))
+
     def _column(self, names: list[str], kind: type, values: Callable[..., np.ndarray]) -> np.ndarray:
         """A value for each of all rows [r], made from some columns batch by batch."""
-        batches = self._events.to_batches(columns=names)
+        batches = self._batches(names)
         # copied, since a view of a column keeps the whole batch
         return np.concatenate([np.zeros(0, kind), *(values(*batch.columns).copy() for batch in batches)])
 
     def _codes(self, name: str) -> tuple[np.ndarray, pa.Array]:
         """For each of all rows which of the distinct texts of a column it bears [r], and those."""
         nothing = pa.array([], pa.large_string()).dictionary_encode()
-        batches = (batch.column(0).dictionary_encode() for batch in self._events.to_batches(columns=[name]))
+        batches = (batch.column(0).dictionary_encode() for batch in self._batches([name]))
         texts = pa.chunked_array([nothing, *batches]).unify_dictionaries()
         return np.concatenate([chunk.indices.to_numpy() for chunk in texts.chunks]), texts.chunk(0).dictionary
 
     def _hashes(self, name: str) -> Hashes:
         return Hashes.of(
             lambda key: self._column([name], np.uint64, lambda texts: hash_texts(texts, key)),
-            lambda rows: self._events.take(pa.array(rows), columns=[name]).column(0),
+            lambda rows: self._rows(rows, [name]).column(0),
         )
 
     def _places(self) -> np.ndarray:

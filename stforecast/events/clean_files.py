@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
 
 VERSION = 7
-_SCHEMA = (
+PART_SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
 
@@ -77,9 +77,9 @@ class Partition:
         """
         folder.mkdir(parents=True)
         rest: list[Cleaned] = []
-        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as out:
+        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PART_SCHEMA) as out:
             for chunk in chunks:
-                out.write_table(chunk.events.cast(_SCHEMA))
+                out.write_table(chunk.events.cast(PART_SCHEMA))
                 rest.append(replace(chunk, events=chunk.events.schema.empty_table()))
         total = merge(rest)
         pq.write_table(total.rejects, folder / "rejects.parquet")
@@ -87,10 +87,15 @@ class Partition:
         seal(folder / "part.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
         return Partition(folder, key, source, total.facts)
 
-    @property
-    def events(self) -> Path:
-        """The file of the cleaned rows."""
-        return self.folder / "events.arrow"
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The cleaned rows, some columns of them, batch by batch."""
+        fields = pa.ipc.IpcReadOptions(included_fields=[PART_SCHEMA.get_field_index(name) for name in columns])
+        with (
+            pa.OSFile(str(self.folder / "events.arrow")) as file,
+            pa.ipc.open_file(file, options=fields) as reader,
+        ):
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number).select(columns)
 
     @property
     def file(self) -> str:
@@ -100,7 +105,7 @@ class Partition:
     def cleaned(self) -> Cleaned:
         """All but the events."""
         withdrawals, rejects = (pq.read_table(self.folder / f"{name}.parquet") for name in ("withdrawals", "rejects"))
-        return Cleaned(_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
+        return Cleaned(PART_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
 
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
