@@ -135,7 +135,7 @@ def made(config: str, overrides: tuple[str, ...], root: Path) -> None:
 @click.argument("overrides", nargs=-1, metavar="root=FOLDER [KEY=VALUE]...")
 @click.option("--each", default=30, show_default=True, help="Damages a file.")
 @click.option("--small", is_flag=True, help="The settings of a city that every verb is done with within seconds.")
-@click.option("--quick", is_flag=True, help="One file of each name, two damages each.")
+@click.option("--quick", is_flag=True, help="One file of each name, damaged once.")
 @click.option("--seed", default=0, show_default=True)
 def main(config: str, overrides: tuple[str, ...], each: int, small: bool, quick: bool, seed: int) -> None:
     """Damage every file of a city; exit code 1 where something came out wrong."""
@@ -154,7 +154,7 @@ def main(config: str, overrides: tuple[str, ...], each: int, small: bool, quick:
         city = City(config, rest, base, work)
         found = {reading: city.files(reading) for reading in READINGS}
         if quick:
-            each, deepest = 2, sorted((file for files in found.values() for file in files), key=lambda f: -len(f.parts))
+            each, deepest = 1, sorted((file for files in found.values() for file in files), key=lambda f: -len(f.parts))
             chosen = {*{file.name: file for file in deepest}.values()}
             found = {reading: [file for file in files if file in chosen] for reading, files in found.items()}
         for reading, files in found.items():

@@ -160,6 +160,7 @@ def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "/srv/data"), "/srv/data: cannot be read or written: Perm"),
         (OSError(errno.ENOSPC, "No space left on device"), "error: cannot be written: No space left on device. Make"),
         (OSError(errno.ENOSPC, "No space left on device", "/srv/data"), "/srv/data: cannot be written: No space left"),
+        (OSError("Error reading bytes. Detail: [errno 5] Input/output error"), "cannot be read or written: Input/out"),
     ],
 )
 def test_what_the_system_refuses_is_the_users_to_mend(

@@ -7,6 +7,7 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Any
@@ -76,7 +77,9 @@ def main(arguments: list[str] | None = None) -> Any:
             ArtefactError.exit_code,
         )
     except OSError as error:
-        if error.errno is None:  # a library's own, not the system's: a defect, to be traced
+        told = re.search(r"\[errno (\d+)\]", str(error))  # as Arrow hands on what the system says
+        if error.errno is None and told is None:  # a library's own, not the system's: a defect, to be traced
             raise
-        fail(f"error: {refused(error)}", ArtefactError.exit_code)
+        system = OSError(int(told[1]), os.strerror(int(told[1]))) if told else error
+        fail(f"error: {refused(system)}", ArtefactError.exit_code)
     sys.exit(0)

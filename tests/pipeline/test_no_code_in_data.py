@@ -338,4 +338,4 @@ def test_latest_names_a_run_of_the_folder(name: str, home: Path, tmp_path: Path)
     for verb in ("forecast", "refresh"):
         said = refuses(verb, tmp_path / "home")
         assert said.startswith(f"error: {runs / 'latest'}: ")
-        assert "Run `stforecast train` again." in said
+        assert "Run `stforecast train` again" in said
