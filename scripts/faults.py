@@ -91,14 +91,20 @@ class Trial:
             return f"ended with {first.code}: {_last(first)}"
         if first.code == 0 and (other := self.differing(name)):
             return f"ended well, and not with the result: {other}"
+        return self.wrong_again(name)
+
+    def wrong_again(self, name: str) -> str | None:
+        """What is wrong after a verb is run again."""
         again = tried(self.work(name))
         if again.code:
             return f"run again it ended with {again.code}: {_last(again)}"
+        return (reason := self.wrong_now(name)) and f"run again it {reason}"
+
+    def wrong_now(self, name: str) -> str | None:
+        """What is not as the verb leaves it undisturbed."""
         if other := self.differing(name):
-            return f"run again it gave another result: {other}"
-        if left := leftovers(self.root):
-            return f"run again it left {left[0]}"
-        return None
+            return f"gave another {other}"
+        return f"left {left[0]}" if (left := leftovers(self.root)) else None
 
     def differing(self, name: str) -> str | None:
         """The first file that is not what the verb gives undisturbed."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 from faults import CONFIG, VERBS, Trial
-from trial import SMALL, copied, finish, import_all, leftovers, start, tried
+from trial import SMALL, copied, finish, import_all, start, tried
 
 
 def killed(trial: Trial, name: str, rng: random.Random, took: dict[str, float]) -> str | None:
@@ -30,18 +30,7 @@ def killed(trial: Trial, name: str, rng: random.Random, took: dict[str, float]) 
         took[name] = time.monotonic() - began
         copied(trial.before[name], trial.root)
     tried(trial.work(name), kill_after=rng.uniform(0.01, took[name]))
-    return _rest(trial, name)
-
-
-def _rest(trial: Trial, name: str) -> str | None:
-    again = tried(trial.work(name))
-    if again.code:
-        return f"run again it ended with {again.code}: {again.errors.strip()}"
-    if other := trial.differing(name):
-        return f"run again it gave another {other}"
-    if left := leftovers(trial.root):
-        return f"run again it left {left[0]}"
-    return None
+    return trial.wrong_again(name)
 
 
 def together(trial: Trial, name: str, spaces: bool, rng: random.Random) -> str | None:
@@ -73,11 +62,7 @@ def together(trial: Trial, name: str, spaces: bool, rng: random.Random) -> str |
         return f"ended with {codes}: {errors}"
     if 6 in codes and "is at work" not in errors[codes.index(6)]:
         return f"did not say who is at work: {errors}"
-    if other := trial.differing(name):
-        return f"gave another {other}"
-    if left := leftovers(trial.root):
-        return f"left {left[0]}"
-    return None
+    return trial.wrong_now(name)
 
 
 @click.command()

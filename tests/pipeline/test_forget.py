@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -17,48 +16,28 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
+from tiny_city import SMALL, config_of, trained_at
 
 from stforecast.cli import main
-from stforecast.config import Config, load
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.forgotten import Forgotten
 from stforecast.pipeline.forget import forget
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 
-SMALL = (
-    *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
-    *("weather.path=null", "weather.forecast_path=null", "weather.channels={}"),
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, one_thread) -> Path:
     """A city with everything that holds reports: a run, its scores, a map with counts, a served grid, an analysis."""
-    root = tmp_path_factory.mktemp("forget")
-    stages = Stages(config_of(root), lambda _: None)
-    stages.ingest()
-    stages.build()
-    stages.train()
+    stages = trained_at(tmp_path_factory.mktemp("forget"))
     stages.evaluate()
     last = stages.cube().end
     stages.forecast([last - pd.Timedelta(days=1)])
     stages.map()
     refresh(stages, last + pd.Timedelta(days=400))
-    return root
-
-
-def config_of(root: Path, *more: str) -> Config:
-    return load("configs/quickstart.yaml", [f"root={root}", *SMALL, *more])
+    return stages.config.root
 
 
 @pytest.fixture

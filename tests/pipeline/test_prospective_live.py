@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_city import SMALL
 
 from stforecast.cli import main
 from stforecast.config import load
@@ -22,16 +23,13 @@ from stforecast.delivery.riskgrid import NOTICE
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 
-SMALL = (
-    *("synthetic.hexagons=19", "synthetic.days=150", "evaluation.forecasters=[hexagon_mean, rolling_climatology]"),
-    *("weather.path=null", "weather.forecast_path=null", "weather.channels={}"),
-)
+SETTINGS = (*SMALL, "synthetic.days=150", "evaluation.forecasters=[hexagon_mean, rolling_climatology]")
 BEGIN = pd.Timestamp("2022-07-31T14:10Z")
 DAYS = 16
 
 
 def settings(root: Path) -> list[str]:
-    return [f"root={root}", f"source.path={root / 'offences.csv'}", *SMALL]
+    return [f"root={root}", f"source.path={root / 'offences.csv'}", *SETTINGS]
 
 
 def call(verb: str, root: Path, *more: str) -> tuple[int, str, str]:
@@ -50,7 +48,7 @@ class City:
     """The publisher's file as of a time, and what runs at that time."""
 
     def __init__(self, root: Path) -> None:
-        simulated = load("configs/quickstart.yaml", [f"root={root}", *SMALL])
+        simulated = load("configs/quickstart.yaml", [f"root={root}", *SETTINGS])
         Stages(simulated, lambda _: None).ingest()
         self.stages = stages_of(root)
         self.path = root / "offences.csv"

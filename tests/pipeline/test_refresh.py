@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from tiny_city import SMALL, config_of, trained_at
 
 from stforecast.cli import main
-from stforecast.config import Config, load
 from stforecast.config.workspace import database
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.store import Store
@@ -28,36 +27,14 @@ from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
-SMALL = (
-    *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
-    "weather.path=null",
-    *("weather.forecast_path=null", "weather.channels={}"),
-)
+pytestmark = pytest.mark.usefixtures("one_thread")
 END = pd.Timestamp("2022-07-10T07:00Z")
 LATER = END + pd.Timedelta(days=400)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """A city so small is done sooner by one thread, the more so beside other tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, one_thread) -> Path:
-    root = tmp_path_factory.mktemp("refresh")
-    stages = Stages(config_of(root), lambda _: None)
-    stages.ingest()
-    stages.build()
-    stages.train()
-    return root
-
-
-def config_of(root: Path, *more: str) -> Config:
-    return load("configs/quickstart.yaml", [f"root={root}", *SMALL, *more])
+    return trained_at(tmp_path_factory.mktemp("refresh")).config.root
 
 
 @pytest.fixture

@@ -8,39 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
+from tiny_city import config_of, trained_at
 
-from stforecast.config import load
 from stforecast.errors import ArtefactError, BusyError
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.verification import verify
 
-SMALL = (
-    *("synthetic.hexagons=19", "synthetic.days=100", "evaluation.forecasters=[rolling_climatology, hexagon_mean]"),
-    *("weather.path=null", "weather.forecast_path=null", "weather.channels={}"),
-)
 MADE_AT = ("simulated.json", "ingest.json", "part.json", "hashes.json", "forecasts.sqlite")
 """Files that say when they were made."""
 
 
 def stages_of(root: Path, said: list[str]) -> Stages:
-    return Stages(load("configs/quickstart.yaml", [f"root={root}", *SMALL]), said.append)
+    return Stages(config_of(root), said.append)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("verify")
-    stages = stages_of(root, [])
-    stages.ingest()
-    stages.build()
-    stages.train()
+def made(tmp_path_factory, one_thread) -> Path:
+    stages = trained_at(tmp_path_factory.mktemp("verify"))
     stages.evaluate()
     refresh(stages)
-    torch.set_num_threads(threads)
-    return root
+    return stages.config.root
 
 
 @pytest.fixture
