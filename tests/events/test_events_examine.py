@@ -149,6 +149,15 @@ def test_days_without_times_are_called_that():
     assert "ingest will stop: reports.csv: 455 of 455 dates bear no time of day" in said[-1]
 
 
+def test_where_ingest_will_stop_the_refused_rows_are_listed_and_no_folder_that_is_gone():
+    frame = record()[["occurred", "offence", "lat", "lon"]].astype(str)
+    frame.loc[::10, "occurred"] = "2099-05-01 10:17"
+    _, _, said = look(frame)
+    assert "rows refused" in said[-1]
+    assert "rejects.parquet" not in said[-1]
+    assert any("2099-05-01 10:17" in line for line in said if line.startswith("  in the future: "))
+
+
 def test_an_open_order_of_dates_is_a_question_at_its_key():
     frame = record()
     day = pd.to_datetime(frame["occurred"])

@@ -100,13 +100,14 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
     with TemporaryDirectory(prefix="stforecast-") as folder:
         there = config.model_copy(update={"root": Path(folder)})
         silver = Workspace(there.root, there.city).silver
+        refused = silver.with_name("rejects.parquet")  # of an ingest that stopped
         meta: dict[str, Any] = {"events_by_category": {}, "offences": [], "notes": [], "doubts": []}
         stop = ""
         try:
             meta = ingest(there, files).meta
         except StforecastError as error:
-            stop = str(error).partition(f" See {silver}")[0]
-        path = silver / "rejects.parquet"
+            stop = str(error).partition(f" See {refused}")[0]
+        path = refused if stop else silver / "rejects.parquet"
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
         offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
         return Trial(meta["events_by_category"], offences, rejects, [*meta["notes"], *meta["doubts"]], stop)
@@ -119,9 +120,9 @@ def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Itera
     some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))].reset_index(drop=True)
     given = [name for name in FIELDS if name in some]
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
-    rules = IngestRules.of(source.model_copy(update={"other": source.other or "left out"}))
-    cleaned = clean(read, rules, now, proposal.time_format)
-    events, rejects = cleaned.events.to_pandas(), cleaned.rejects.to_pandas()
+    shown = source.model_copy(update={"other": source.other or "left out"})
+    events = clean(read, IngestRules.of(shown), now, proposal.time_format).events.to_pandas()
+    rejects = clean(read, IngestRules.of(source), now, proposal.time_format).rejects.to_pandas()
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
     yield f"  {' | '.join(given)}"
