@@ -24,6 +24,8 @@ class Workspace:
         self.grids, self._locks = data / "grids", data / "locks"
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
+        self.refused = data / "rejects.parquet"
+        """The refused rows of an ingest that stopped at them; those of a finished one lie in `silver`."""
         self.parts = data / "parts"
         """What was read of each of the publisher's files, so that none is read twice; may be removed at any time."""
         self.forgotten = data / "forgotten.json"

@@ -122,7 +122,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
             shutil.rmtree(folder.resolve())
         if folder.is_symlink():
             folder.unlink()
-    place.silver.with_name("rejects.parquet").unlink(missing_ok=True)  # of an ingest that was stopped
+    place.refused.unlink(missing_ok=True)
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)

@@ -149,6 +149,17 @@ def test_days_without_times_are_called_that():
     assert "ingest will stop: reports.csv: 455 of 455 dates bear no time of day" in said[-1]
 
 
+def test_what_stops_an_ingest_is_shown_and_no_file_named_that_is_removed():
+    record().to_csv("cut.csv", index=False)
+    with Path("cut.csv").open("a") as file:
+        file.write("401,2024-01-02 03")
+    said = []
+    init(["cut.csv"], None, said.append, NOW)
+    assert "ingest will stop: cut.csv: line 602: the file ends in the middle of a row" in said[-1]
+    assert "rejects.parquet" not in said[-1]
+    assert any(line.startswith("  file cut short: 1 (such as cut.csv line 602") for line in said)
+
+
 def test_an_open_order_of_dates_is_a_question_at_its_key():
     frame = record()
     day = pd.to_datetime(frame["occurred"])
