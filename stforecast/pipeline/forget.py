@@ -73,12 +73,12 @@ def _forget(stages: Stages, ids: Sequence[str]) -> None:
 
 def remaining(stages: Stages) -> list[str]:
     """What still holds something of erased reports, in sentences."""
-    lines = []
+    lines, now = [], stages.gold_stamp()
     for folder in sorted(path.parent for path in stages.place.runs.glob("*/config.yaml")):
         facts: dict[str, Any] = {}
         with suppress(ArtefactError):  # of an older version, damaged or unfinished
             facts = read_json(folder / "run.json")
-        if facts.get("made_from") != stages.gold_stamp():
+        if facts.get("made_from") != now:
             until = facts.get("validation_until", "a time that it does not say")
             lines.append(
                 f"run {folder.name} has learned from what was known until {until}, and cannot unlearn a report in it: "
