@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stforecast.errors import ArtefactError
-from stforecast.files import UNFINISHED, in_brief, read_json, sha256_of, standing, write_json
+from stforecast.errors import ArtefactError, in_brief
+from stforecast.files import UNFINISHED, read_json, sha256_of, standing, write_json
 
 FILES = "files"
 """Key of the sizes and hashes."""

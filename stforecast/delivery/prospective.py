@@ -27,8 +27,8 @@ import pandas as pd
 
 from stforecast.cube import Cube
 from stforecast.delivery.riskgrid import RiskGrid, iso
-from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path, in_brief
+from stforecast.errors import ArtefactError, in_brief
+from stforecast.files import atomic_path
 
 FIRST = "0" * 64
 RESTORE = "Restore it from a backup; what cannot be restored is no evidence."
