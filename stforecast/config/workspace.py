@@ -34,7 +34,11 @@ class Workspace:
         """The SQLite file that the service reads, unless `service.database` names another."""
         self.prospective = data / "prospective"
         """The record of published forecasts, see `delivery.prospective`."""
+        self.analysis = data / "analysis"
+        """The page about the record."""
         self.runs = root / "checkpoints" / city
+        self.pointer = self.runs / "latest"
+        """The file that names the newest finished run."""
 
     def lock(self, stage: str) -> AbstractContextManager[None]:
         """Hold the lock of a stage: of the processes that would write its results one does, the others leave.
@@ -65,7 +69,7 @@ class Workspace:
         Raises:
             ArtefactError: no run has finished yet.
         """
-        pointer = self.runs / "latest"
+        pointer = self.pointer
         if not pointer.is_file():
             raise ArtefactError(f"{pointer}: no finished run of {self.city}. Run `stforecast train` first.")
         name = pointer.read_bytes()[:100].decode(errors="replace").strip()
@@ -80,7 +84,7 @@ class Workspace:
 
     def set_latest(self, name: str) -> None:
         """Point `latest` at a finished run."""
-        write_text(self.runs / "latest", name + "\n")
+        write_text(self.pointer, name + "\n")
 
 
 def database(config: Config) -> str:

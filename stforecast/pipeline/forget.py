@@ -117,7 +117,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     """Make again what is made from the record; say whether events of the same incidents stay."""
     config, place = stages.config, stages.place
     derived = [path for pattern in DERIVED for path in place.runs.glob(pattern)]
-    for folder in [place.parts, place.silver.parent / "analysis", *derived]:
+    for folder in [place.parts, place.analysis, *derived]:
         if folder.exists():  # what cannot be removed is an error: it may hold what is to be erased
             shutil.rmtree(folder.resolve())
         if folder.is_symlink():
@@ -129,7 +129,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     for path in place.grids.glob("[0-9]*Z/map.html"):
         if '"reported":null' not in path.read_text(encoding="utf-8"):
             stages.map(open_grid(path.parent).issue_time)
-    if (place.runs / "latest").is_file() and (config.service.database or place.store.is_file()):
+    if place.pointer.is_file() and (config.service.database or place.store.is_file()):
         refresh(stages)
         with closing(Store(database(config), config.city)) as store:
             store.retire(pd.Timestamp.max.floor("D").tz_localize("UTC"))
