@@ -33,3 +33,8 @@ class BusyError(StforecastError):
     """Another process does the same work at this moment."""
 
     exit_code = 6
+
+
+def in_brief(error: Exception) -> str:
+    """What an error of a library says, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -192,11 +192,6 @@ def check_archive(archive: Path | BytesIO, ratio: int = 100) -> None:
             raise ValueError(f"{broken} is not what was written")
 
 
-def in_brief(error: Exception) -> str:
-    """What an error of a library says, in one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def fingerprint(*parts: Any) -> str:
     """A short hash of plain values: equal inputs and settings give equal fingerprints."""
     text = json.dumps(parts, sort_keys=True, default=str)

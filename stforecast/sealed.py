@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stforecast.errors import ArtefactError
-from stforecast.files import UNFINISHED, in_brief, read_json, sha256_of, standing, write_json
+from stforecast.errors import ArtefactError, in_brief
+from stforecast.files import UNFINISHED, read_json, sha256_of, standing, write_json
 
 FILES = "files"
 """Key of the sizes and hashes."""
@@ -91,6 +91,8 @@ def unseal(path: Path, again: str, read: Callable[[Sealed], Read]) -> Read:
             raise ArtefactError(f"{path}: does not say what is in the folder: of an older version. {again}")
         try:
             found = read(Sealed(path, facts, again))
+        except PermissionError:  # nothing is damaged
+            raise
         except Exception as error:
             if read_json(path, again) == facts:
                 if isinstance(error, FOREIGN):

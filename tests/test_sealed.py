@@ -54,6 +54,16 @@ def test_a_file_that_nobody_speaks_for_and_an_older_folder_are_refused(tmp_path:
         unseal(tmp_path / "cube" / "facts.json", AGAIN, read)
 
 
+def test_what_the_system_forbids_is_not_called_damage(tmp_path: Path) -> None:
+    seal(tmp_path / "facts.json", {})
+
+    def forbidden(sealed: Sealed) -> None:
+        raise PermissionError(13, "Permission denied", str(sealed.path))
+
+    with pytest.raises(PermissionError):
+        unseal(tmp_path / "facts.json", "Run it again.", forbidden)
+
+
 def test_a_reader_beside_a_writer_has_the_old_folder_or_the_new_one(tmp_path: Path) -> None:
     write(tmp_path / "cube", "000")
     child = os.fork()

@@ -24,6 +24,8 @@ class Workspace:
         self.grids, self._locks = data / "grids", data / "locks"
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
+        self.refused = data / "rejects.parquet"
+        """The refused rows of an ingest that stopped at them; those of a finished one lie in `silver`."""
         self.parts = data / "parts"
         """What was read of each of the publisher's files, so that none is read twice; may be removed at any time."""
         self.forgotten = data / "forgotten.json"
@@ -32,7 +34,11 @@ class Workspace:
         """The SQLite file that the service reads, unless `service.database` names another."""
         self.prospective = data / "prospective"
         """The record of published forecasts, see `delivery.prospective`."""
+        self.analysis = data / "analysis"
+        """The page about the record."""
         self.runs = root / "checkpoints" / city
+        self.pointer = self.runs / "latest"
+        """The file that names the newest finished run."""
 
     def lock(self, stage: str) -> AbstractContextManager[None]:
         """Hold the lock of a stage: of the processes that would write its results one does, the others leave.
@@ -63,7 +69,7 @@ class Workspace:
         Raises:
             ArtefactError: no run has finished yet.
         """
-        pointer = self.runs / "latest"
+        pointer = self.pointer
         if not pointer.is_file():
             raise ArtefactError(f"{pointer}: no finished run of {self.city}. Run `stforecast train` first.")
         name = pointer.read_bytes()[:100].decode(errors="replace").strip()
@@ -78,7 +84,7 @@ class Workspace:
 
     def set_latest(self, name: str) -> None:
         """Point `latest` at a finished run."""
-        write_text(self.runs / "latest", name + "\n")
+        write_text(self.pointer, name + "\n")
 
 
 def database(config: Config) -> str:

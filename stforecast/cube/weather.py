@@ -14,7 +14,7 @@ import pandas as pd
 
 from stforecast.config.sections import Weather
 from stforecast.cube.axis import HOUR
-from stforecast.errors import ConfigError, DataError
+from stforecast.errors import ConfigError, DataError, in_brief
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def _read(path: Path, time: str, names: tuple[str, ...]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skip_blank_lines=False, index_col=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: cannot be read as CSV ({reason}). Download it again.") from error
+        raise DataError(f"{path}: cannot be read as CSV ({in_brief(error)}). Download it again.") from error
     if missing := [name for name in (time, *names) if name not in table]:
         raise DataError(
             f"{path}: no column {', '.join(missing)}. Its columns are: {', '.join(table.columns)}. "

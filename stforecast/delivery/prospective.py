@@ -27,8 +27,8 @@ import pandas as pd
 
 from stforecast.cube import Cube
 from stforecast.delivery.riskgrid import RiskGrid, iso
-from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path, in_brief
+from stforecast.errors import ArtefactError, in_brief
+from stforecast.files import atomic_path
 
 FIRST = "0" * 64
 RESTORE = "Restore it from a backup; what cannot be restored is no evidence."
@@ -36,9 +36,11 @@ RESTORE = "Restore it from a backup; what cannot be restored is no evidence."
 
 @dataclass
 class Findings:
-    """What is in a record. entries: of lines that are as they were written, and whose forecast is too, oldest first.
-    faults: sentences, none where the record is whole. torn: whether a killed writer left a piece of a line at its end,
-    which the next one removes. last: the hash of the last line.
+    """What is in a record.
+
+    entries: of lines that are as they were written, and whose forecast is too, oldest first. faults: sentences, none
+    where the record is whole. torn: whether a killed writer left a piece of a line at its end, which the next one
+    removes. last: the hash of the last line.
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)

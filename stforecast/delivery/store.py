@@ -36,8 +36,11 @@ EXISTING = {"uri": "true", "mode": "rw"}
 
 @dataclass(frozen=True)
 class State:
-    """Of a city: its current grid, when a refresh last began and last succeeded, why the last one failed, and when the
-    current grid was made: another store may give its number to another grid."""
+    """How things stand for a city.
+
+    current: its grid. attempted, succeeded: when a refresh last began, and last succeeded. error: why the last one
+    failed. created: when the current grid was made; another store may give its number to another grid.
+    """
 
     current: int | None = None
     attempted: pd.Timestamp | None = None

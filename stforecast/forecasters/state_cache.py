@@ -19,9 +19,10 @@ import torch
 
 from stforecast import __version__
 from stforecast.cube import Cube
+from stforecast.errors import in_brief
 from stforecast.features.builder import State, clone_state
 from stforecast.features.observed import agreeing, last_known
-from stforecast.files import atomic_path, check_archive, fingerprint, in_brief
+from stforecast.files import atomic_path, check_archive, fingerprint
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import PastForecasts, steps_needed
 from stforecast.forecasters.streaming import StreamingForecaster, beyond_of

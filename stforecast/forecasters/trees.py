@@ -25,14 +25,14 @@ import torch
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError
+from stforecast.errors import ArtefactError, ConfigError, in_brief
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
 from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
-from stforecast.files import atomic_path, check_archive, fingerprint, in_brief, read_json, write_json
+from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import LearnedForecaster

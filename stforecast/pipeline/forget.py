@@ -73,12 +73,12 @@ def _forget(stages: Stages, ids: Sequence[str]) -> None:
 
 def remaining(stages: Stages) -> list[str]:
     """What still holds something of erased reports, in sentences."""
-    lines = []
+    lines, now = [], stages.gold_stamp()
     for folder in sorted(path.parent for path in stages.place.runs.glob("*/config.yaml")):
         facts: dict[str, Any] = {}
         with suppress(ArtefactError):  # of an older version, damaged or unfinished
             facts = read_json(folder / "run.json")
-        if facts.get("made_from") != stages.gold_stamp():
+        if facts.get("made_from") != now:
             until = facts.get("validation_until", "a time that it does not say")
             lines.append(
                 f"run {folder.name} has learned from what was known until {until}, and cannot unlearn a report in it: "
@@ -117,19 +117,19 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     """Make again what is made from the record; say whether events of the same incidents stay."""
     config, place = stages.config, stages.place
     derived = [path for pattern in DERIVED for path in place.runs.glob(pattern)]
-    for folder in [place.parts, place.silver.parent / "analysis", *derived]:
+    for folder in [place.parts, place.analysis, *derived]:
         if folder.exists():  # what cannot be removed is an error: it may hold what is to be erased
             shutil.rmtree(folder.resolve())
         if folder.is_symlink():
             folder.unlink()
-    place.silver.with_name("rejects.parquet").unlink(missing_ok=True)  # of an ingest that was stopped
+    place.refused.unlink(missing_ok=True)
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
     for path in place.grids.glob("[0-9]*Z/map.html"):
         if '"reported":null' not in path.read_text(encoding="utf-8"):
             stages.map(open_grid(path.parent).issue_time)
-    if (place.runs / "latest").is_file() and (config.service.database or place.store.is_file()):
+    if place.pointer.is_file() and (config.service.database or place.store.is_file()):
         refresh(stages)
         with closing(Store(database(config), config.city)) as store:
             store.retire(pd.Timestamp.max.floor("D").tz_localize("UTC"))

@@ -88,7 +88,7 @@ def analyse(stages: Stages) -> Path:
     ]
     facts = city_facts(cube, local.days, len(local.frame), stages.simulated())
     title = f"{words(cube.name).title()}: what the record of reported offences shows"
-    path = write_page(Page("analysis", title, facts, sections), stages.place.silver.parent / "analysis")
+    path = write_page(Page("analysis", title, facts, sections), stages.place.analysis)
     stages.say(f"analyse: wrote {path}")
     return path
 

@@ -152,13 +152,14 @@ class Preparation:
     def build(self, replace_damaged: bool = False) -> Cube:
         """Silver → gold. A cube that cannot be opened is an error, unless it is to be replaced."""
         table, gold = self._events(), self.place.gold
+        stamp = self.gold_stamp(table)
         with self.forgiving(replace_damaged):
-            if (found := self._current_cube()) is not None:
+            if (found := self._current_cube(stamp)) is not None:
                 self.say(f"build: {gold} is up to date")
                 return found
         cube = build_cube(table, self.config)
         with self.place.lock("build"):
-            save_cube(cube, gold, self.gold_stamp(table))
+            save_cube(cube, gold, stamp)
         self.say(
             f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {gold}"
@@ -196,9 +197,9 @@ class Preparation:
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
         return fingerprint((facts["stamp"], facts["due"]), parts, period, str(config.split.train), hashes)
 
-    def _current_cube(self) -> Cube | None:
-        """The gold cube, if it is of the events and settings at hand."""
-        result = Result(self.place.gold / "cube.json", {"stamp": self.gold_stamp()}, "build")
+    def _current_cube(self, stamp: str) -> Cube | None:
+        """The gold cube, if it bears this `gold_stamp`."""
+        result = Result(self.place.gold / "cube.json", {"stamp": stamp}, "build")
         return open_cube(self.place.gold) if result.read() else None
 
     def cube(self) -> Cube:
@@ -208,8 +209,8 @@ class Preparation:
             ArtefactError: it was not built, or from other events or settings.
         """
         if (self.place.gold / "cube.json").is_file():
-            self._events()
-            if (cube := self._current_cube()) is not None:
+            cube = self._current_cube(self.gold_stamp(self._events()))
+            if cube is not None:
                 return cube
         raise ArtefactError(f"{self.place.gold}: no cube of these events and settings. Run `stforecast build` first.")
 

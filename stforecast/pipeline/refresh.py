@@ -53,15 +53,15 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     run = Run(stages.place.latest())
     table = stages.ingest(replace_damaged=True)
-    cube = stages.newest(run)
+    cube = stages.newest(run, table)
     issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
     trained = (run.folder / "run.json").stat().st_mtime_ns
     made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time))
     with stages.place.lock("forecast"):
         if (current := store.state().current) is not None:
             with suppress(ArtefactError):  # a damaged grid is replaced
-                check_grid(stages.place.grid(issue_time))
                 if store.open(current).facts.get("made_from") == made_from:
+                    check_grid(stages.place.grid(issue_time))
                     store.note(succeeded=now, error=None)
                     stages.say(f"refresh: nothing is new since grid {current}")
                     return current

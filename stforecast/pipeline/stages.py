@@ -24,6 +24,7 @@ from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.examine.offence_words import sexual_categories
+from stforecast.events.schema import EventTable
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint, standing, write_text
 from stforecast.forecasters.base import Forecaster
@@ -165,7 +166,7 @@ class Stages(Preparation):
         """Write the grid of each issue time (default: the end of the record) from the newest run; their folders."""
         run = Run(self.place.latest())
         fitted = run.open(model or run.facts()["forecasters"][0], self.config)
-        cube = self.newest(run)
+        cube = self.newest(run, self.ingest())
         return [self.place.grid(grid.issue_time) for grid in self.grids(run, fitted, cube, issue_times or [cube.end])]
 
     def grids(self, run: Run, fitted: Forecaster, cube: Cube, times: list[pd.Timestamp]) -> Iterator[RiskGrid]:
@@ -208,7 +209,8 @@ class Stages(Preparation):
     def _reported(self, grid: RiskGrid) -> dict[str, Any] | None:
         """What may be shown of the reports in the hours of a grid; None where the record does not hold them."""
         try:
-            cube = self.newest(Run(self.place.latest()))
+            run, table = Run(self.place.latest()), self.ingest()
+            cube = self.newest(run, table)
             first = cube.step_of(grid.issue_time)
         except StforecastError as error:
             self.say(f"map: no reported counts: {error}")
@@ -220,14 +222,14 @@ class Stages(Preparation):
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these hours and hexagons")
             return None
         counts = cube.dense(first, last).numpy()[:, place][:, :, which].sum(0).T
-        sexual = sexual_categories(self._events().meta["offences"])
+        sexual = sexual_categories(table.meta["offences"])
         never = np.array([name in sexual for name in categories])
         return reported_view(counts, never, self.config.delivery.smallest_count)
 
-    def newest(self, run: Run) -> Cube:
+    def newest(self, run: Run, table: EventTable) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""
-        table, facts = self.ingest(), run.facts()
-        if facts["made_from"] == self.gold_stamp() and (cube := self._current_cube()) is not None:
+        facts, stamp = run.facts(), self.gold_stamp(table)
+        if facts["made_from"] == stamp and (cube := self._current_cube(stamp)) is not None:
             return cube
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
         cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())

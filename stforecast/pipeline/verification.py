@@ -67,8 +67,7 @@ def _damaged(stages: Stages) -> Iterator[Artefact]:
 def _artefacts(stages: Stages) -> Iterator[Artefact]:
     place, again = stages.place, "Run `stforecast {}` again."
     ingest, build, forecast = (again.format(verb) for verb in ("ingest", "build", "forecast"))
-    latest = place.runs / "latest"
-    trained = latest.exists() or any(place.runs.glob("*/run.json"))
+    trained = place.pointer.exists() or any(place.runs.glob("*/run.json"))
     built = trained or place.gold.exists()
     for folder, facts, remedy, needed in (  # what a later stage was made from must be there
         (place.silver, INGESTED, ingest, built),
@@ -86,7 +85,7 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
     if place.forgotten.is_file():
         yield Artefact(place.forgotten, partial(Forgotten.open, place.forgotten))
     if trained:
-        yield Artefact(latest, partial(_check_latest, place))
+        yield Artefact(place.pointer, partial(_check_latest, place))
     if stages.config.service.database or place.store.is_file():
         yield Artefact(place.store, partial(_check_store, stages))
 
@@ -130,7 +129,7 @@ def _check_store(stages: Stages) -> None:
 def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     """Remove what is damaged, and run the stages that make it; a run of other settings is left to the user."""
     place, paths = stages.place, [artefact.path for artefact in damaged]
-    in_store, latest = place.store in paths, place.runs / "latest"
+    in_store = place.store in paths
     for path in paths:
         if path in (place.silver, place.gold) or path.parent in (place.parts, place.grids):
             _remove(path)
@@ -143,9 +142,9 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
         _remove(run.joinpath(*parts))
     if any(parts[0] == "predictions" for parts in mine):
         _remove(run / "scorecard.json")
-    if mine or latest in paths:
-        if latest.is_dir():
-            _remove(latest)
+    if mine or place.pointer in paths:
+        if place.pointer.is_dir():
+            _remove(place.pointer)
         stages.train()
     if scored:
         stages.evaluate()

@@ -158,6 +158,17 @@ def test_where_ingest_will_stop_the_refused_rows_are_listed_and_no_folder_that_i
     assert any("2099-05-01 10:17" in line for line in said if line.startswith("  in the future: "))
 
 
+def test_what_stops_an_ingest_is_shown_and_no_file_named_that_is_removed():
+    record().to_csv("cut.csv", index=False)
+    with Path("cut.csv").open("a") as file:
+        file.write("401,2024-01-02 03")
+    said = []
+    init(["cut.csv"], None, said.append, NOW)
+    assert "ingest will stop: cut.csv: line 602: the file ends in the middle of a row" in said[-1]
+    assert "rejects.parquet" not in said[-1]
+    assert any(line.startswith("  file cut short: 1 (such as cut.csv line 602") for line in said)
+
+
 def test_an_open_order_of_dates_is_a_question_at_its_key():
     frame = record()
     day = pd.to_datetime(frame["occurred"])

@@ -90,8 +90,10 @@ class Server(uvicorn.Server):
 
 
 class Waiting(dict["Connection", None]):
-    """So many connections at most, in the order in which they were last answered: the first is cut off for a new one,
-    so that a new client is heard whoever holds the others."""
+    """So many connections at most, in the order in which they were last answered.
+
+    The first is cut off for a new one, so that a new client is heard whoever holds the others.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()

@@ -99,15 +99,14 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
     """Ingest the files into a folder that is removed again."""
     with TemporaryDirectory(prefix="stforecast-") as folder:
         there = config.model_copy(update={"root": Path(folder)})
-        silver = Workspace(there.root, there.city).silver
-        refused = silver.with_name("rejects.parquet")  # of an ingest that stopped
+        place = Workspace(there.root, there.city)
         meta: dict[str, Any] = {"events_by_category": {}, "offences": [], "notes": [], "doubts": []}
         stop = ""
         try:
             meta = ingest(there, files).meta
         except StforecastError as error:
-            stop = str(error).partition(f" See {refused}")[0]
-        path = refused if stop else silver / "rejects.parquet"
+            stop = str(error).partition(f" See {place.refused}")[0]
+        path = place.refused if stop else place.silver / place.refused.name
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
         offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
         return Trial(meta["events_by_category"], offences, rejects, [*meta["notes"], *meta["doubts"]], stop)

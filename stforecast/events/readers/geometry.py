@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.errors import DataError
+from stforecast.errors import DataError, in_brief
 from stforecast.events.readers.chunk import InputFile
 
 Points = tuple[np.ndarray, np.ndarray]  # x, y [r]; NaN where there is none
@@ -30,9 +30,9 @@ def add_coordinates(
         try:
             x, y = _transformer(crs).transform(x, y)
         except Exception as error:  # pyproj has several
-            words = " ".join(str(error).split())[:120]
             raise DataError(
-                f"{origin}: its coordinate system is not known ({words}). Save it in EPSG:4326 (longitude, latitude)."
+                f"{origin}: its coordinate system is not known ({in_brief(error)}). Save it in EPSG:4326 (longitude, "
+                "latitude)."
             ) from error
     return {**texts, "latitude": _texts(y), "longitude": _texts(x)}, crs is not None
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError
+from stforecast.errors import ArtefactError, ConfigError, in_brief
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
 from stforecast.features.scaling import Scales, axes_of
-from stforecast.files import atomic_path, fingerprint, in_brief, read_json, write_json
+from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
 from stforecast.forecasters.gcrn.trained import Trained, trained_of

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from stforecast.errors import ArtefactError
-from stforecast.files import atomic_path, check_archive, in_brief
+from stforecast.errors import ArtefactError, in_brief
+from stforecast.files import atomic_path, check_archive
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph
 
