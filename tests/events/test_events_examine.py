@@ -13,7 +13,7 @@ from stforecast.config import load, parse
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.examine.columns import Column
 from stforecast.events.examine.entries import ConfigEntry, to_yaml
-from stforecast.events.examine.init import init
+from stforecast.events.examine.init import describe_refusals, init, trial_ingest
 from stforecast.events.examine.offence_columns import find_offence_column
 from stforecast.events.examine.offence_words import LEFT_OUT, offence_group
 from stforecast.events.examine.region import candidate_systems, padded_bounds, subdivisions_of
@@ -167,6 +167,19 @@ def test_an_open_order_of_dates_is_a_question_at_its_key():
     assert "source.date_order" in said[-1]
     there = load("configs/reports.yaml", ["source.date_order=day_first"])
     assert len(ingest(there, [Path("reports.csv")], Path("silver"), NOW).frame) > 300
+
+
+def test_a_trial_that_stops_tells_the_refused_rows_and_no_folder_that_is_gone():
+    frame = record()
+    frame.loc[::5, "lat"] = np.nan
+    frame.to_csv("reports.csv", index=False)
+    names = {"occurred": ["occurred"], "latitude": ["lat"], "longitude": ["lon"], "offence": ["offence"]}
+    source = {"columns": names, "time_zone": "America/Denver", "other": "any"}
+    trial = trial_ingest(parse({"city": "here", "source": source}, "test"), [Path("reports.csv")])
+    assert "120 of 600 rows refused" in trial.stop
+    assert "rejects.parquet" not in trial.stop
+    assert len(trial.rejects) == 120
+    assert any(line.startswith("  no coordinates: 120 ") for line in describe_refusals(trial))
 
 
 @pytest.mark.parametrize(

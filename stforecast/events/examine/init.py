@@ -99,14 +99,14 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
     """Ingest the files into a folder that is removed again."""
     with TemporaryDirectory(prefix="stforecast-") as folder:
         there = config.model_copy(update={"root": Path(folder)})
-        silver = Workspace(there.root, there.city).silver
+        path = Workspace(there.root, there.city).silver / "rejects.parquet"
         meta: dict[str, Any] = {"events_by_category": {}, "offences": [], "notes": [], "doubts": []}
         stop = ""
         try:
             meta = ingest(there, files).meta
         except StforecastError as error:
-            stop = str(error).partition(f" See {silver}")[0]
-        path = silver / "rejects.parquet"
+            path = path.parent.with_name(path.name)  # where a stopped ingest leaves them
+            stop = str(error).partition(f" See {path}")[0]
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
         offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
         return Trial(meta["events_by_category"], offences, rejects, [*meta["notes"], *meta["doubts"]], stop)
