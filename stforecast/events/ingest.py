@@ -21,7 +21,7 @@ from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
-from stforecast.events.schema import INGESTED, SCHEMA, EventTable, save_rejects
+from stforecast.events.schema import INGESTED, REJECTS, SCHEMA, EventTable, save_rejects, stopped_rejects
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal
@@ -53,7 +53,7 @@ def ingest(
     rules, findings = IngestRules.of_city(config), Findings()
     paths = list(source_files(config, workspace.bronze) if paths is None else paths) or _absent(workspace.bronze)
     hashes = _content_hashes(paths, workspace.hashes)
-    refused, parts = silver.with_name("rejects.parquet"), silver.with_name("parts")
+    refused, parts = stopped_rejects(silver), silver.with_name("parts")
     # the parts change places first: a kill between the two costs nothing, the events are made from them again
     with atomic_folder(silver) as made, atomic_folder(parts) as fresh:
         cleaner = FileCleaner(rules, now, parts, fresh)
@@ -81,7 +81,7 @@ def ingest(
             ],
             "doubts": findings.doubts,
         }
-        save_rejects(made / "rejects.parquet", events.rejects)
+        save_rejects(made / REJECTS, events.rejects)
         partitions.write(made / "events.parquet", events.selection)
         seal(made / INGESTED, meta)
         refused.unlink(missing_ok=True)

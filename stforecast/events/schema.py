@@ -52,7 +52,7 @@ ARROW_SCHEMA = pa.Schema.from_pandas(
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
-INGESTED = "ingest.json"
+INGESTED, REJECTS = "ingest.json", "rejects.parquet"
 AGAIN = "Run `stforecast ingest` again."
 
 
@@ -139,6 +139,11 @@ def _check(frame: pd.DataFrame) -> None:
     for column in ("occurred_until", "reported_at"):
         if (frame[column] < frame["occurred_at"]).any():
             raise ArtefactError(f"event table: {column} before occurred_at.")
+
+
+def stopped_rejects(silver: Path) -> Path:
+    """Where an ingest that stops leaves the rows that it refused: beside the folder, which it does not touch."""
+    return silver.with_name(REJECTS)
 
 
 def save_rejects(path: Path, rejects: pd.DataFrame) -> None:

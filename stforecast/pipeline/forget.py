@@ -20,6 +20,7 @@ from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.erase import erase, ids_in
 from stforecast.events.forgotten import KEYS, Forgotten, key_texts
 from stforecast.events.ingest import source_files
+from stforecast.events.schema import stopped_rejects
 from stforecast.events.sources import resolve
 from stforecast.files import read_json
 from stforecast.pipeline.refresh import refresh
@@ -122,7 +123,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
             shutil.rmtree(folder.resolve())
         if folder.is_symlink():
             folder.unlink()
-    place.silver.with_name("rejects.parquet").unlink(missing_ok=True)  # of an ingest that was stopped
+    stopped_rejects(place.silver).unlink(missing_ok=True)
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)

@@ -20,6 +20,7 @@ from stforecast.events.examine.sample import Sample, sample_files
 from stforecast.events.ingest import ingest, source_files
 from stforecast.events.parsing.dates import normalise
 from stforecast.events.readers.header import FIELDS, printable
+from stforecast.events.schema import REJECTS, stopped_rejects
 from stforecast.events.sources import IngestRules
 from stforecast.files import atomic_path
 
@@ -99,13 +100,14 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
     """Ingest the files into a folder that is removed again."""
     with TemporaryDirectory(prefix="stforecast-") as folder:
         there = config.model_copy(update={"root": Path(folder)})
-        path = Workspace(there.root, there.city).silver / "rejects.parquet"
+        silver = Workspace(there.root, there.city).silver
+        path = silver / REJECTS
         meta: dict[str, Any] = {"events_by_category": {}, "offences": [], "notes": [], "doubts": []}
         stop = ""
         try:
             meta = ingest(there, files).meta
         except StforecastError as error:
-            path = path.parent.with_name(path.name)  # where a stopped ingest leaves them
+            path = stopped_rejects(silver)
             stop = str(error).partition(f" See {path}")[0]
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
         offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
