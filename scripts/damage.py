@@ -39,7 +39,7 @@ class Reading:
 
 
 READINGS = (
-    Reading("cleaned files", "data/{city}/parts", ("data/{city}/silver",), ("ingest",)),
+    Reading("partitions", "data/{city}/partitions", ("data/{city}/silver",), ("ingest",)),
     Reading("events", "data/{city}/silver", ("data/{city}/gold",), ("build",)),
     Reading("cube", "data/{city}/gold", ("data/{city}/grids", "{run}/state"), ("forecast",)),
     Reading("grids", "data/{city}/grids", (), ("map",)),

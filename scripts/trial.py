@@ -28,7 +28,7 @@ TYPED = (3, 4, 5, 6)
 """Exit codes of errors that are told in a line."""
 COMPARED = ("*.parquet", "*.json", "*.safetensors", "*.npy", "*.csv", "*.geojson")
 """Files whose bytes are the result of a stage: the same again after any rerun."""
-VOLATILE = ("ingest.json", "simulated.json", "hashes.json", "part.json")
+VOLATILE = ("ingest.json", "simulated.json", "hashes.json", "partition.json")
 """Files that say when they were made; their folder's other files are compared."""
 
 

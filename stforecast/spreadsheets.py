@@ -20,5 +20,5 @@ def to_csv(frame: pd.DataFrame) -> str:
     safe = frame.rename(columns=harmless)
     for place, kind in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, safe.iloc[:, place].map(harmless))
+            safe.isetitem(place, safe.iloc[:, place].map(harmless).array)
     return safe.to_csv(index=False, lineterminator="\n")

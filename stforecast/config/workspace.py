@@ -26,7 +26,7 @@ class Workspace:
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
         self.refused = data / "rejects.parquet"
         """The refused rows of an ingest that stopped at them; those of a finished one lie in `silver`."""
-        self.parts = data / "parts"
+        self.partitions = data / "partitions"
         """What was read of each of the publisher's files, so that none is read twice; may be removed at any time."""
         self.forgotten = data / "forgotten.json"
         """The deny list of reports that were erased, see `events.forgotten`."""

@@ -188,7 +188,7 @@ def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Se
 
 def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
     """Observed channels of the axis, and channels known in advance for as long as forecasts may be issued after it."""
-    settings, beyond = config.weather, axis.steps + HORIZONS + 24 * AHEAD_DAYS
+    settings, end = config.weather, axis.steps + HORIZONS + 24 * AHEAD_DAYS
     if settings.observed_as_forecast and (settings.path is None or settings.forecast_path is not None):
         raise ConfigError("weather.observed_as_forecast: needs weather.path, and no weather.forecast_path beside it.")
     ahead = settings.path if settings.observed_as_forecast else settings.forecast_path
@@ -196,7 +196,7 @@ def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
     def read(path: str | None, steps: int) -> Series:
         return Series() if path is None else read_weather(config.input(path), settings, axis.start, steps)
 
-    return read(settings.path, axis.steps), read(ahead, beyond)
+    return read(settings.path, axis.steps), read(ahead, end)
 
 
 def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]:

@@ -49,7 +49,7 @@ def predictions(
                 out[name] = kept_predictions(kept)
         except ArtefactError as error:
             say(f"making it again: {error}")
-    left = sorted({*forecasters} - {*out}, key=lambda name: (bool(forecasters[name].parts), [*forecasters].index(name)))
+    left = sorted((name for name in forecasters if name not in out), key=lambda name: bool(forecasters[name].parts))
     read = {part for name in left for part in forecasters[name].parts}
     steps, raw = steps_needed(cube, issues) if left else issues, dict[str, np.ndarray]()
     for name in tqdm(left, desc="forecasts", unit="forecaster", disable=None):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from stforecast.events import outcomes
 from stforecast.events.clean import merge
-from stforecast.events.clean_files import PART_SCHEMA, Partition
+from stforecast.events.clean_files import PARTITION_SCHEMA, Partition
 from stforecast.events.deduplicate import Hashes, Keys, Selection, select_events
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.text_columns import hash_texts
@@ -134,15 +134,21 @@ class Partitions:
         return (batch for partition in self._partitions for batch in partition.batches(columns))
 
     def _rows(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
-        """Some columns of some rows, in their order; of each batch those rows alone are held in memory."""
-        order, first, found = np.argsort(rows, kind="stable"), 0, []
-        ascending = np.asarray(rows)[order]
-        for batch in self._batches(columns):
-            here = slice(*np.searchsorted(ascending, [first, first + len(batch)]))
-            found.append(batch.take(pa.array(ascending[here] - first)))
-            first += len(batch)
-        schema = pa.schema([PART_SCHEMA.field(name) for name in columns])
-        return pa.Table.from_batches(found, schema).combine_chunks().take(pa.array(np.argsort(order)))
+        """Some columns of some rows, in their order; one column at a time, so that no two are held twice."""
+        schema = pa.schema([PARTITION_SCHEMA.field(name) for name in columns])
+        if not len(rows):
+            return schema.empty_table()
+        order = np.argsort(rows, kind="stable")
+        ascending, place = np.asarray(rows)[order], pa.array(np.argsort(order))
+        found = []
+        for name in columns:
+            first, parts = 0, []
+            for batch in self._batches([name]):
+                here = slice(*np.searchsorted(ascending, [first, first + len(batch)]))
+                parts.append(batch.column(0).take(pa.array(ascending[here] - first)))
+                first += len(batch)
+            found.append(pa.concat_arrays(parts).take(place))
+        return pa.table(found, schema=schema)
 
     def _column(self, names: list[str], kind: type, values: Callable[..., np.ndarray]) -> np.ndarray:
         """A value for each of all rows [r], made from some columns batch by batch."""

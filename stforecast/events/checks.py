@@ -113,13 +113,13 @@ def _check_degrees(events: SelectedEvents, source: Source) -> None:
 def _wrong_system(numbers: np.ndarray, source: Source) -> str:
     """What is wrong with pairs of coordinates [r] outside the bounds, and what to do; "" where nothing tells."""
     size, bounds, projected = np.abs(numbers), source.bounds, is_projected(source.crs)
-    beyond = (size > 360).any(axis=1).mean()
-    if projected and beyond < 1 - MOST:
+    no_degrees = (size > 360).any(axis=1).mean()
+    if projected and no_degrees < 1 - MOST:
         return (
             f"is in degrees, but source.crs says {source.crs}. Leave source.crs out, or name the columns that hold "
             "projected coordinates."
         )
-    if not projected and beyond > MOST:
+    if not projected and no_degrees > MOST:
         return (
             "is no latitude and longitude in degrees. Set source.crs to the coordinate system of the publisher (such "
             "as EPSG:32610), or name the columns that hold degrees."

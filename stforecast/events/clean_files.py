@@ -28,7 +28,7 @@ from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
 
 VERSION = 7
-PART_SCHEMA = (
+PARTITION_SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
 
@@ -38,8 +38,8 @@ class Partition:
     """What became of the rows of one file, in a folder, so that a file that did not change is not read again.
 
     In the folder are `events.arrow` (the cleaned rows in reading order; not compressed, since that took longer than all
-    else that is done with it), `rejects.parquet`, `withdrawals.parquet` and `part.json` (key, facts and the hashes of
-    the others). What is held in memory is a chunk of rows, whatever the size of the file.
+    else that is done with it), `rejects.parquet`, `withdrawals.parquet` and `partition.json` (key, facts and the hashes
+    of the others). What is held in memory is a chunk of rows, whatever the size of the file.
 
     key: what it is made of. source: name, bytes, hash and notes of the file, as they stand in ingest.json.
     """
@@ -60,7 +60,7 @@ class Partition:
             return Partition(folder, key, part["source"], facts) if fits else None
 
         try:
-            return unseal(folder / "part.json", "It will be made again.", read)
+            return unseal(folder / "partition.json", "It will be made again.", read)
         except ArtefactError:
             return None
 
@@ -77,19 +77,19 @@ class Partition:
         """
         folder.mkdir(parents=True)
         rest: list[Cleaned] = []
-        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PART_SCHEMA) as out:
+        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PARTITION_SCHEMA) as out:
             for chunk in chunks:
-                out.write_table(chunk.events.cast(PART_SCHEMA))
+                out.write_table(chunk.events.cast(PARTITION_SCHEMA))
                 rest.append(replace(chunk, events=chunk.events.schema.empty_table()))
         total = merge(rest)
         pq.write_table(total.rejects, folder / "rejects.parquet")
         pq.write_table(total.withdrawals, folder / "withdrawals.parquet")
-        seal(folder / "part.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
+        seal(folder / "partition.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
         return Partition(folder, key, source, total.facts)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The cleaned rows, some columns of them, batch by batch."""
-        fields = pa.ipc.IpcReadOptions(included_fields=[PART_SCHEMA.get_field_index(name) for name in columns])
+        fields = pa.ipc.IpcReadOptions(included_fields=[PARTITION_SCHEMA.get_field_index(name) for name in columns])
         with (
             pa.OSFile(str(self.folder / "events.arrow")) as file,
             pa.ipc.open_file(file, options=fields) as reader,
@@ -105,7 +105,7 @@ class Partition:
     def cleaned(self) -> Cleaned:
         """All but the events."""
         withdrawals, rejects = (pq.read_table(self.folder / f"{name}.parquet") for name in ("withdrawals", "rejects"))
-        return Cleaned(PART_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
+        return Cleaned(PARTITION_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
 
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read

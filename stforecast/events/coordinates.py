@@ -56,8 +56,8 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source)
     audit.refuse(is_blank_place(x, y), outcomes.NO_PLACE, *shown)
     x, y = np.where(audit.open, x, np.nan), np.where(audit.open, y, np.nan)
     longitude, latitude = to_degrees(x, y, source.crs)
-    beyond = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
-    longitude = np.where(beyond, longitude - 360, longitude)
+    wrapped = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
+    longitude = np.where(wrapped, longitude - 360, longitude)
     outside = audit.open & ~in_bounds(longitude, latitude, source.bounds)
     if outside.any() and source.bounds:
         other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
@@ -66,7 +66,7 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source)
         outside &= ~exchanged
         audit.correct(exchanged, outcomes.EXCHANGED)
     audit.refuse(outside, outcomes.OUTSIDE, *shown)
-    audit.correct(beyond, "longitude above 180")
+    audit.correct(wrapped, "longitude above 180")
     if source.default_places != "found":
         audit.leave_out(is_at_any(latitude, longitude, source.default_places), outcomes.DEFAULT_PLACE)
     return latitude, longitude

@@ -21,7 +21,7 @@ from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
-from stforecast.events.schema import INGESTED, SCHEMA, EventTable, save_rejects
+from stforecast.events.schema import INGESTED, REJECTS, SCHEMA, EventTable, save_rejects
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal
@@ -29,15 +29,14 @@ from stforecast.sealed import seal
 KINDS = "CSV, GeoJSON, JSON, Parquet, GeoPackage, shapefile, Excel; also packed as .zip, .tar, .gz, .xz or .bz2"
 
 
-def ingest(
-    config: Config, paths: Sequence[Path] | None = None, silver: Path | None = None, now: pd.Timestamp | None = None
-) -> EventTable:
+def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestamp | None = None) -> EventTable:
     """Read the publisher's files and write the folder of the event table, whole or not at all.
+
+    What was read of each file is kept in `Workspace.partitions`.
 
     Args:
         config: of the city.
         paths: the files; default `source_files`.
-        silver: the folder to write; default the city's. What was read of each file is kept beside it, in `parts`.
         now: later events are refused; default the present.
 
     Returns:
@@ -45,23 +44,21 @@ def ingest(
 
     Raises:
         ConfigError: the source section does not say enough.
-        DataError: a file cannot be used, too many rows are refused (rejects.parquet beside the folder holds them), no
-            event is left, or the publisher gives only months or days.
+        DataError: a file cannot be used, too many rows are refused (`Workspace.refused` holds them), no event is
+            left, or the publisher gives only months or days.
     """
-    workspace = Workspace(config.root, config.city)
-    silver, now = silver or workspace.silver, now or pd.Timestamp.now("UTC")
+    place, now = Workspace(config.root, config.city), now or pd.Timestamp.now("UTC")
     rules, findings = IngestRules.of_city(config), Findings()
-    paths = list(source_files(config, workspace.bronze) if paths is None else paths) or _absent(workspace.bronze)
-    hashes = _content_hashes(paths, workspace.hashes)
-    refused, parts = silver.with_name("rejects.parquet"), silver.with_name("parts")
-    # the parts change places first: a kill between the two costs nothing, the events are made from them again
-    with atomic_folder(silver) as made, atomic_folder(parts) as fresh:
-        cleaner = FileCleaner(rules, now, parts, fresh)
+    paths = list(source_files(config, place.bronze) if paths is None else paths) or _absent(place.bronze)
+    hashes = _content_hashes(paths, place.hashes)
+    # the partitions change places first: a kill between the two costs nothing, the events are made from them again
+    with atomic_folder(place.silver) as made, atomic_folder(place.partitions) as fresh:
+        cleaner = FileCleaner(rules, now, place.partitions, fresh)
         cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings)
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
         partitions = Partitions(cleaned[::-1], rules)  # of an id the last file's row counts
         events = partitions.select()
-        check(events, rules, cleaned, refused, findings)
+        check(events, rules, cleaned, place.refused, findings)
         summary = summarise(events, rules)
         sources = [partition.source for partition in cleaned]
         order = rules.source.date_order or (formats[paths[0]].order if events.facts.orders() else None)
@@ -81,15 +78,15 @@ def ingest(
             ],
             "doubts": findings.doubts,
         }
-        save_rejects(made / "rejects.parquet", events.rejects)
+        save_rejects(made / REJECTS, events.rejects)
         partitions.write(made / "events.parquet", events.selection)
         seal(made / INGESTED, meta)
-        refused.unlink(missing_ok=True)
+        place.refused.unlink(missing_ok=True)
         for folder in {partition.folder for partition in cleaned}:
             if folder.parent != fresh:
                 folder.rename(fresh / folder.name)
     pa.default_memory_pool().release_unused()
-    return EventTable.open(silver)
+    return EventTable.open(place.silver)
 
 
 def summarise(events: SelectedEvents, rules: IngestRules) -> dict[str, Any]:

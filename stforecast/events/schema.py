@@ -52,7 +52,7 @@ ARROW_SCHEMA = pa.Schema.from_pandas(
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
-INGESTED = "ingest.json"
+INGESTED, REJECTS = "ingest.json", "rejects.parquet"
 AGAIN = "Run `stforecast ingest` again."
 
 

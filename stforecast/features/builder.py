@@ -65,7 +65,7 @@ class FeatureBuilder:
         scales: of the training slice; the rate sets the pseudo-counts κ.
         patch: steps from issue to issue.
         device: where tensors lie.
-        beyond: steps after the cube's end up to which issues may come.
+        past_end: steps after the cube's end up to which issues may come.
         since: the issue from which a state goes on, see `EventStream`.
     """
 
@@ -75,11 +75,11 @@ class FeatureBuilder:
         scales: Scales,
         patch: int,
         device: torch.device | str = "cpu",
-        beyond: int = 0,
+        past_end: int = 0,
         since: int = 0,
     ) -> None:
         self.cube, self.scales, self.patch, self.device = cube, scales, patch, torch.device(device)
-        self.events = EventStream(cube, patch, beyond, device, since)
+        self.events = EventStream(cube, patch, past_end, device, since)
         self.covariates = Covariates.of(self.events, scales)
         self.climatology, self.seasonal = Climatology(self.events), SeasonalSums(self.events)
         per_day = 24 / cube.step_hours

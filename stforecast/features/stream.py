@@ -60,7 +60,7 @@ class EventStream:
     Args:
         cube: the record.
         patch: steps of a patch.
-        beyond: steps after the cube's end that the calendar must cover (beside horizons and a patch).
+        past_end: steps after the cube's end that the calendar must cover (beside horizons and a patch).
         device: where the tensors lie.
         since: the issue from which on a state goes on; then only the events that are new from there on are held, and
             the calendar of these and of the patches whose reports are still due.
@@ -73,7 +73,7 @@ class EventStream:
     """
 
     def __init__(
-        self, cube: Cube, patch: int, beyond: int = 0, device: torch.device | str = "cpu", since: int = 0
+        self, cube: Cube, patch: int, past_end: int = 0, device: torch.device | str = "cpu", since: int = 0
     ) -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
         self.per_day, self.segment = day_steps(cube), segment_length(cube)
@@ -88,7 +88,7 @@ class EventStream:
         self._asked: tuple[int, int] | None = None
         due = since - LAGS_DAYS[-1] * self.per_day - patch
         self.origin = patch - max(0, min(due, int(events.hour.min(initial=due))))
-        last = cube.steps + cube.horizons + patch + beyond
+        last = cube.steps + cube.horizons + patch + past_end
         self.calendar = cube.calendar(-self.origin, last)
         self.observed: Tensor | None = None
         if cube.masked is not None:

@@ -13,7 +13,7 @@ from stforecast.features.climatology import ROLLING, Climatology
 from stforecast.features.stream import EventStream, day_steps
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
-from stforecast.forecasters.streaming import StreamingForecaster, as_array, beyond_of, by_phase
+from stforecast.forecasters.streaming import StreamingForecaster, as_array, by_phase, steps_past_end
 
 
 class RollingClimatology(StreamingForecaster, WithoutParameters):
@@ -25,8 +25,8 @@ class RollingClimatology(StreamingForecaster, WithoutParameters):
     def fingerprint(self) -> tuple[int, str]:
         return self.ends[0], fingerprint(self.name, self.ends[0], self.half_lives)
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Climatology:
-        return Climatology(EventStream(cube, self.patch(cube), beyond, since=since), self.half_lives)
+    def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> Climatology:
+        return Climatology(EventStream(cube, self.patch(cube), past_end, since=since), self.half_lives)
 
     def init_state(self, reader: Climatology, phase: int) -> State:
         # reporting delays and rhythms as they were known when training ended
@@ -54,7 +54,7 @@ class FixedClimatology(WithoutParameters):
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         patch = min(day_steps(cube), cube.horizons)
-        climatology = Climatology(EventStream(cube, patch, beyond_of(cube, issues)), (math.inf, math.inf))
+        climatology = Climatology(EventStream(cube, patch, steps_past_end(cube, issues)), (math.inf, math.inf))
         out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         for phase, served in by_phase(issues, patch, cube.steps).items():
             state, first = climatology.learned_state(self.ends[0], phase), phase

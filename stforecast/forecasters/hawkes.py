@@ -34,7 +34,7 @@ from stforecast.features.graph import Neighbours
 from stforecast.features.stream import EventStream, day_steps
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
-from stforecast.forecasters.streaming import beyond_of, by_phase
+from stforecast.forecasters.streaming import by_phase, steps_past_end
 from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
@@ -109,7 +109,7 @@ class Hawkes(Forecaster):
         return parts, category, events, totals.numpy()
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        excitation = ExcitationSums(cube, beyond_of(cube, issues))
+        excitation = ExcitationSums(cube, steps_past_end(cube, issues))
         p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         climatology, aged = Climatology(excitation.events), MATURE_DAYS * excitation.events.per_day
         # the share of the events of each age that are not yet reported, [t c] from the step before the issue on
@@ -184,9 +184,9 @@ class ExcitationSums:
     half_lives: in steps, [h]. fade: what a step leaves of each sum, [h].
     """
 
-    def __init__(self, cube: Cube, beyond: int = 0) -> None:
+    def __init__(self, cube: Cube, past_end: int = 0) -> None:
         self.cube, self.week = cube, 7 * day_steps(cube)
-        self.events = EventStream(cube, min(day_steps(cube), cube.horizons), beyond + self.week)
+        self.events = EventStream(cube, min(day_steps(cube), cube.horizons), past_end + self.week)
         self.half_lives = np.array(HALF_LIFE_HOURS) / cube.step_hours
         self.fade = torch.as_tensor(np.exp2(-1 / self.half_lives), dtype=torch.float32)
         self.gain = (1 - self.fade).repeat_interleave(cube.c)  # [h·c]

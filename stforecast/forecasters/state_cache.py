@@ -25,7 +25,7 @@ from stforecast.features.observed import agreeing, last_known
 from stforecast.files import atomic_path, check_archive, fingerprint
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import PastForecasts, steps_needed
-from stforecast.forecasters.streaming import StreamingForecaster, beyond_of
+from stforecast.forecasters.streaming import StreamingForecaster, steps_past_end
 
 SCHEMA = 5
 """To be raised whenever a forecaster comes to carry something else."""
@@ -81,7 +81,7 @@ class StateCache:
         before = wanted[wanted <= last]
         if found and not np.isin(before, found.past.steps).all():
             found = None
-        reader = forecaster.reader(known, beyond_of(cube, steps) + ahead, last + patch if found else 0)
+        reader = forecaster.reader(known, steps_past_end(cube, steps) + ahead, last + patch if found else 0)
         state = (
             clone_state(found.state, reader.events.device) if found else forecaster.init_state(reader, newest % patch)
         )

@@ -38,8 +38,8 @@ class StreamingForecaster(Forecaster):
         """The step up to which it learned from the record, and a hash of everything that it learned."""
 
     @abstractmethod
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> Any:
-        """The cube, ready to be read up to `beyond` steps after its end; on from the issue `since`.
+    def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> Any:
+        """The cube, ready to be read up to `past_end` steps after its end; on from the issue `since`.
 
         Its `events` are the `EventStream` that it reads.
         """
@@ -67,7 +67,7 @@ class StreamingForecaster(Forecaster):
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         """λ by replay of the record up to each issue: what a carried state gives, at any issue hour."""
-        reader = self.reader(cube, beyond_of(cube, issues))
+        reader = self.reader(cube, steps_past_end(cube, issues))
         out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         for phase, served in by_phase(issues, self.patch(cube), cube.steps).items():
             state = self.init_state(reader, phase)
@@ -86,8 +86,8 @@ class LearnedForecaster(StreamingForecaster):
     device = torch.device("cpu")
     """Where it forecasts."""
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> FeatureBuilder:
-        return FeatureBuilder(cube, self.scales, self.patch(cube), self.device, beyond, since)
+    def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> FeatureBuilder:
+        return FeatureBuilder(cube, self.scales, self.patch(cube), self.device, past_end, since)
 
     @abstractmethod
     def forecast_features(
@@ -104,7 +104,7 @@ def as_array(rate: Tensor) -> np.ndarray:
     return rate.permute(1, 2, 0).cpu().numpy()
 
 
-def beyond_of(cube: Cube, issues: np.ndarray) -> int:
+def steps_past_end(cube: Cube, issues: np.ndarray) -> int:
     """Steps by which the last of the issues lies after the record's end."""
     return max(0, int(issues.max(initial=0)) - cube.steps)
 

@@ -117,7 +117,7 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     """Make again what is made from the record; say whether events of the same incidents stay."""
     config, place = stages.config, stages.place
     derived = [path for pattern in DERIVED for path in place.runs.glob(pattern)]
-    for folder in [place.parts, place.analysis, *derived]:
+    for folder in [place.partitions, place.analysis, *derived]:
         if folder.exists():  # what cannot be removed is an error: it may hold what is to be erased
             shutil.rmtree(folder.resolve())
         if folder.is_symlink():

@@ -90,7 +90,7 @@ class Preparation:
                 self.say(f"ingest: {silver} is up to date")
                 return found
         with self.place.lock("ingest"):
-            table = events_ingest.ingest(config, files, silver)
+            table = events_ingest.ingest(config, files)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")

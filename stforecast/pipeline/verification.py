@@ -72,7 +72,7 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
     for folder, facts, remedy, needed in (  # what a later stage was made from must be there
         (place.silver, INGESTED, ingest, built),
         (place.gold, "cube.json", build, trained),
-        *((path, "part.json", ingest, True) for path in _within(place.parts)),
+        *((path, "partition.json", ingest, True) for path in _within(place.partitions)),
         *((path, FACTS, forecast, True) for path in _within(place.grids)),
     ):
         if needed or folder.exists():
@@ -131,7 +131,7 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     place, paths = stages.place, [artefact.path for artefact in damaged]
     in_store = place.store in paths
     for path in paths:
-        if path in (place.silver, place.gold) or path.parent in (place.parts, place.grids):
+        if path in (place.silver, place.gold) or path.parent in (place.partitions, place.grids):
             _remove(path)
     stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)

@@ -15,7 +15,7 @@ are none. Pooled is the sum over categories: intensities add.
     risk_bias, risk_bias_day                   Σ risk / positives, hourly and over all horizons: they part where events
                                                are clumped
 
-The scorecard adds, of whole days (`evaluation.days`):
+The scorecard adds, of whole days (`evaluation.scorecard.day_figures`):
 
     coverage, interval_width                   of the intervals of daily counts, see `conformal`
     hot_label_*                                share of hot days, and how they are foreseen, see `labels`

@@ -13,7 +13,7 @@ from stforecast.config import load, parse
 from stforecast.errors import ConfigError, DataError
 from stforecast.events.examine.columns import Column
 from stforecast.events.examine.entries import ConfigEntry, to_yaml
-from stforecast.events.examine.init import init
+from stforecast.events.examine.init import describe_refusals, init, trial_ingest
 from stforecast.events.examine.offence_columns import find_offence_column
 from stforecast.events.examine.offence_words import LEFT_OUT, offence_group
 from stforecast.events.examine.region import candidate_systems, padded_bounds, subdivisions_of
@@ -104,7 +104,7 @@ def test_columns_are_found_by_their_values_whatever_the_header(language):
     assert values["source"]["time_zone"] == "America/Denver"
     assert values["grid"] == {"country": "US"}
     assert sum("→" in line for line in said) == 10
-    events = ingest(parse(values, "test"), [Path("reports.csv")], Path("silver"), NOW).frame
+    events = ingest(parse(values, "test"), [Path("reports.csv")], NOW).frame
     assert set(events["category"]) == {"person", "vehicle", "property"}
     assert len(events) == record()["offence"].isin(KINDS[:5]).sum()
 
@@ -149,15 +149,6 @@ def test_days_without_times_are_called_that():
     assert "ingest will stop: reports.csv: 455 of 455 dates bear no time of day" in said[-1]
 
 
-def test_where_ingest_will_stop_the_refused_rows_are_listed_and_no_folder_that_is_gone():
-    frame = record()[["occurred", "offence", "lat", "lon"]].astype(str)
-    frame.loc[::10, "occurred"] = "2099-05-01 10:17"
-    _, _, said = look(frame)
-    assert "rows refused" in said[-1]
-    assert "rejects.parquet" not in said[-1]
-    assert any("2099-05-01 10:17" in line for line in said if line.startswith("  in the future: "))
-
-
 def test_what_stops_an_ingest_is_shown_and_no_file_named_that_is_removed():
     record().to_csv("cut.csv", index=False)
     with Path("cut.csv").open("a") as file:
@@ -186,7 +177,20 @@ def test_an_open_order_of_dates_is_a_question_at_its_key():
     assert "ingest will stop" in said[-1]
     assert "source.date_order" in said[-1]
     there = load("configs/reports.yaml", ["source.date_order=day_first"])
-    assert len(ingest(there, [Path("reports.csv")], Path("silver"), NOW).frame) > 300
+    assert len(ingest(there, [Path("reports.csv")], NOW).frame) > 300
+
+
+def test_a_trial_that_stops_tells_the_refused_rows_and_no_folder_that_is_gone():
+    frame = record()
+    frame.loc[::5, "lat"] = np.nan
+    frame.to_csv("reports.csv", index=False)
+    names = {"occurred": ["occurred"], "latitude": ["lat"], "longitude": ["lon"], "offence": ["offence"]}
+    source = {"columns": names, "time_zone": "America/Denver", "other": "any"}
+    trial = trial_ingest(parse({"city": "here", "source": source}, "test"), [Path("reports.csv")])
+    assert "120 of 600 rows refused" in trial.stop
+    assert "rejects.parquet" not in trial.stop
+    assert len(trial.rejects) == 120
+    assert any(line.startswith("  no coordinates: 120 ") for line in describe_refusals(trial))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,7 @@ def test_metres_are_an_open_question_unless_degrees_stand_beside_them():
     assert "EPSG:2232 would be at 39.7" in text
     assert "ingest will stop: source.time_zone: not given" in said[-1]
     there = load("configs/reports.yaml", ["source.crs=EPSG:2232", "source.time_zone=America/Denver"])
-    events = ingest(there, [Path("reports.csv")], Path("silver"), NOW).frame
+    events = ingest(there, [Path("reports.csv")], NOW).frame
     assert events["latitude"].between(39.6, 39.9).all()
 
 
@@ -348,11 +352,9 @@ def test_samples_of_publishers_give_the_events_of_their_preset(preset, sample):
     if preset == "st_louis":
         values["source"] |= {"crs": "ESRI:102696", "time_zone": "America/Chicago"}
     everything = {"categories": {"any": ["*"]}, "other": None, "max_rejects": 0.5}
-    own = ingest(
-        parse(values | {"source": values["source"] | everything}, "own"), [Path("plain.csv")], Path("own"), NOW
-    )
+    own = ingest(parse(values | {"source": values["source"] | everything}, "own"), [Path("plain.csv")], NOW)
     theirs = {"city": "theirs", "source": {"preset": preset, **everything}}
-    known = ingest(parse(theirs, "theirs"), [path], Path("theirs"), NOW)
+    known = ingest(parse(theirs, "theirs"), [path], NOW)
     assert abs(len(own.frame) - len(known.frame)) <= 0.01 * len(known.frame)
     times = [sample.frame["occurred_at"].value_counts() for sample in (own, known)]
     assert times[0].reindex(times[1].index, fill_value=0).clip(upper=times[1]).sum() >= 0.99 * len(known.frame)

@@ -106,7 +106,7 @@ def day(number, *more):
 
 def test_only_new_and_changed_files_are_read(tmp_path, seen):
     one, two, three = (write(tmp_path / f"{n}.csv", day(n)) for n in (1, 2, 3))
-    parts = tmp_path / "data/town/parts"
+    parts = tmp_path / "data/town/partitions"
     assert taken_in(tmp_path, [one, two], seen) == (2, ["1.csv", "2.csv"])
     assert taken_in(tmp_path, [one, two, three], seen) == (3, ["3.csv"])
     assert taken_in(tmp_path, [three, one], seen) == (2, [])
@@ -167,7 +167,7 @@ def test_what_a_killed_ingest_left_is_removed(tmp_path):
         (place / name).mkdir(parents=True)
         (place / name / "events.arrow").write_bytes(b"x")
     ingest(settings_of(tmp_path, [write(tmp_path / "1.csv", [GOOD, FIGHT])]), now=NOW)
-    assert sorted(path.name for path in place.iterdir()) == [".keep", "hashes.json", "parts", "silver"]
+    assert sorted(path.name for path in place.iterdir()) == [".keep", "hashes.json", "partitions", "silver"]
 
 
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
@@ -177,4 +177,4 @@ def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
     with pytest.raises(DataError, match="refused"):
         taken_in(tmp_path, [one, bad], seen, max_rejects=0.01)
     assert taken_in(tmp_path, [one], seen) == (2, [])
-    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "parts", "silver"]
+    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "partitions", "silver"]

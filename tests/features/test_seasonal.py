@@ -80,7 +80,7 @@ def test_segments_and_a_kept_state_do_not_matter() -> None:
 
 def test_a_later_issue_has_forgotten_a_period() -> None:
     cube = city(days=40)
-    events, rate = EventStream(cube, 24, beyond=48), torch.full((cube.c, 24, cube.n), 0.03)
+    events, rate = EventStream(cube, 24, past_end=48), torch.full((cube.c, 24, cube.n), 0.03)
     s = 40 * 24
     state, _ = rolled(events, 0, 41)
     now, later = (SeasonalSums(events).forecast(state, s, issue, rate).exp() for issue in (s, s + 24))

@@ -219,7 +219,7 @@ def test_a_run_of_an_older_version_is_named_as_what_has_learned(root: Path) -> N
     assert any("run 0123456789 has learned" in line and f"remove {old}" in line for line in lines)
 
 
-@pytest.mark.parametrize("folder", ["silver", "gold", "parts"])
+@pytest.mark.parametrize("folder", ["silver", "gold", "partitions"])
 def test_nothing_is_left_where_a_link_leads_to(root: Path, tmp_path: Path, folder: str) -> None:
     event, place, elsewhere = findable(root, 700), root / "data/quickstart" / folder, tmp_path / "disk"
     shutil.move(place, elsewhere)

@@ -15,7 +15,7 @@ from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.verification import verify
 
-MADE_AT = ("simulated.json", "ingest.json", "part.json", "hashes.json", "forecasts.sqlite")
+MADE_AT = ("simulated.json", "ingest.json", "partition.json", "hashes.json", "forecasts.sqlite")
 """Files that say when they were made."""
 
 
@@ -41,7 +41,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in files
-        if not {"locks", "state", "parts"} & {*path.parts} and "sqlite" not in path.name
+        if not {"locks", "state", "partitions"} & {*path.parts} and "sqlite" not in path.name
     }
 
 
@@ -57,7 +57,7 @@ def test_a_whole_city_is_said_to_be_whole_and_nothing_is_written(made) -> None:
     "pattern",
     [
         *("data/*/silver/events.parquet", "data/*/silver/rejects.parquet", "data/*/silver/ingest.json"),
-        *("data/*/parts/*/events.arrow", "data/*/gold/hours.parquet", "data/*/gold/cube.json"),
+        *("data/*/partitions/*/events.arrow", "data/*/gold/hours.parquet", "data/*/gold/cube.json"),
         *("data/*/grids/*/risk.csv", "data/*/grids/*/grid.json", "checkpoints/*/*/rolling_climatology/ends.json"),
         *("checkpoints/*/*/run.json", "checkpoints/*/*/config.yaml", "checkpoints/*/*/scorecard.json"),
         *("checkpoints/*/*/predictions/*/*/intensity.npy", "checkpoints/*/latest"),

@@ -20,6 +20,7 @@ from stforecast.events.examine.sample import Sample, sample_files
 from stforecast.events.ingest import ingest, source_files
 from stforecast.events.parsing.dates import normalise
 from stforecast.events.readers.header import FIELDS, printable
+from stforecast.events.schema import REJECTS
 from stforecast.events.sources import IngestRules
 from stforecast.files import atomic_path
 
@@ -106,7 +107,7 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
             meta = ingest(there, files).meta
         except StforecastError as error:
             stop = str(error).partition(f" See {place.refused}")[0]
-        path = place.refused if stop else place.silver / place.refused.name
+        path = place.refused if stop else place.silver / REJECTS
         rejects = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"reason": []})
         offences = {row["offence"]: row["rows"] for row in meta["offences"] if row["offence"]}
         return Trial(meta["events_by_category"], offences, rejects, [*meta["notes"], *meta["doubts"]], stop)

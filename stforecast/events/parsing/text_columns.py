@@ -64,8 +64,8 @@ def hash_texts(texts: pa.Array, key: int) -> np.ndarray:
     rows = np.arange(len(texts))
     for at in range(0, int(length.max(initial=0)), 8):
         rows = rows[length[rows] > at]
-        beyond = 8 * np.maximum(at + 8 - length[rows], 0).astype(np.uint64)  # bits of the next text
-        found[rows] = _mixed(found[rows] ^ (eights[begin[rows] + at] << beyond))
+        surplus = 8 * np.maximum(at + 8 - length[rows], 0).astype(np.uint64)  # bits of the next text
+        found[rows] = _mixed(found[rows] ^ (eights[begin[rows] + at] << surplus))
     found[found == 0] = 1
     found[np.asarray(texts.is_null())] = 0
     return found

@@ -1,7 +1,8 @@
 """Publisher's files → chunks of text in bounded memory, whatever they are packed in.
 
-Read are delimited text (`delimited`), JSON of several kinds (`jsons`), Parquet and Arrow (`columnar`), GeoPackage and
-shapefile (`vector`) and workbooks (`sheets`), as they are, packed (.gz, .xz, .bz2) or in an archive (.zip, .tar).
+Read are delimited text (`delimited`), JSON of several kinds (`json_rows`), Parquet and Arrow (`columnar`), GeoPackage
+and shapefile (`vector`) and workbooks (`workbooks`), as they are, packed (.gz, .xz, .bz2) or in an archive (.zip,
+.tar).
 """
 
 import errno

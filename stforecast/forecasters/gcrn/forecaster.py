@@ -99,14 +99,14 @@ class GCRN(LearnedForecaster):
             raise ArtefactError("gcrn: not fitted. Run `stforecast train`, or call fit(cube, split), first.")
         return self.fits[0].settings
 
-    def reader(self, cube: Cube, beyond: int = 0, since: int = 0) -> FeatureBuilder:
+    def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> FeatureBuilder:
         for key, own in axes_of(cube).items():
             if self.settings[key] != own:
                 raise ArtefactError(
                     f"gcrn: the cube's {key} are not those of the trained network. Run `stforecast build` and "
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
-        builder = super().reader(cube, beyond, since)
+        builder = super().reader(cube, past_end, since)
         if asdict(sizes_of(builder)) != self.settings["sizes"]:
             raise ArtefactError(
                 "gcrn: what is read of the cube is not what the network was trained on. Run `stforecast train --fresh`."
