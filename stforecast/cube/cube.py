@@ -26,7 +26,8 @@ from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
-from stforecast.cube.hours import Calendar, calendar, standard_offset, utc
+from stforecast.cube.hours import Calendar, calendar, standard_offset
+from stforecast.cube.steps import LENGTHS, Step, Unit, utc
 from stforecast.cube.weather import Series
 from stforecast.errors import ArtefactError
 from stforecast.instants import instant
@@ -63,6 +64,7 @@ class Cube:
     until_hour: np.ndarray | None = None
     time_zone: str = "UTC"
     step_hours: int = 1
+    step_unit: Unit = "hour"
     horizons: int = 24
     resolution: int | None = None
     country: str | None = None
@@ -106,6 +108,15 @@ class Cube:
         """The instant after the last step."""
         return self.time_of(self.steps)
 
+    @cached_property
+    def step(self) -> Step:
+        """What a step of the axis is."""
+        return Step(self.step_unit, self.step_hours, self.time_zone)
+
+    def exposure(self, first: int, last: int) -> np.ndarray | None:
+        """The length of steps first … last − 1 in usual ones, float32 [t]; None where all are alike."""
+        return self.step.exposure(self.start, first, last)
+
     @property
     def axis(self) -> Axis:
         """The axis in hours."""
@@ -137,16 +148,16 @@ class Cube:
 
     def time_of(self, step: int) -> pd.Timestamp:
         """The instant at which `step` begins (UTC)."""
-        return self.start + pd.Timedelta(hours=int(step) * self.step_hours)
+        return self.step.times(self.start, [int(step)])[0]
 
     def times_of(self, steps: np.ndarray) -> pd.DatetimeIndex:
         """The instants at which `steps` begin (UTC)."""
-        return pd.DatetimeIndex(self.start + pd.to_timedelta(np.asarray(steps) * self.step_hours, unit="h"))
+        return self.step.times(self.start, steps)
 
     def calendar(self, first: int, last: int) -> Calendar:
         """The local calendar of steps first … last − 1, on the axis or off it."""
         times = self.times_of(np.arange(first, last))
-        return calendar(times, self.step_hours, self.time_zone, self.country, self.subdivision)
+        return calendar(times, self.step, self.country, self.subdivision)
 
     def step_of(self, time: pd.Timestamp) -> int:
         """The step that begins at `time`.
@@ -154,10 +165,10 @@ class Cube:
         Raises:
             ArtefactError: `time` is not on the axis' grid.
         """
-        step, rest = divmod(pd.Timestamp(time) - self.start, pd.Timedelta(hours=self.step_hours))
-        if rest != pd.Timedelta(0):
-            raise ArtefactError(f"{time}: not a step of the cube (steps of {self.step_hours} h from {self.start}).")
-        return int(step)
+        step = int(self.step.since(self.start, [pd.Timestamp(time)])[0])
+        if self.time_of(step) != time:
+            raise ArtefactError(f"{time}: not a step of the cube ({self.step} from {self.start}).")
+        return step
 
     def steps_of(self, times: Any) -> np.ndarray:
         """The steps that begin at times, int64 [m].
@@ -255,7 +266,8 @@ class Cube:
         edge_index: np.ndarray | None = None,
         coordinates: np.ndarray | None = None,
         start: str | pd.Timestamp = "2000-01-01",
-        step_hours: int = 1,
+        step_hours: int | None = None,
+        step_unit: Unit = "hour",
         horizons: int = 24,
         categories: tuple[str, ...] | None = None,
         time_zone: str = "UTC",
@@ -280,7 +292,8 @@ class Cube:
             steps=len(counts),
             categories=categories or tuple(f"category_{i}" for i in range(c)),
             time_zone=time_zone,
-            step_hours=step_hours,
+            step_hours=step_hours or LENGTHS[step_unit],
+            step_unit=step_unit,
             horizons=horizons,
             **rest,
         )

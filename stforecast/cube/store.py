@@ -17,10 +17,21 @@ from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 AGAIN = "Run `stforecast build` again."
 GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
-PLAIN = ("name", "steps", "step_hours", "horizons", "time_zone", "resolution", "country", "subdivision", "notes")
+PLAIN = (
+    "name",
+    "steps",
+    "step_hours",
+    "step_unit",
+    "horizons",
+    "time_zone",
+    "resolution",
+    "country",
+    "subdivision",
+    "notes",
+)
 # prefix of a series' columns in hours.parquet, and ending of its mask
 SERIES = {"weather": "observed", "future": "known"}
 

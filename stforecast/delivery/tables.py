@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from stforecast.cube.hours import utc
+from stforecast.cube.steps import utc
 
 SCHEMA = 3
 

@@ -59,7 +59,7 @@ def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: 
     today = climatology.forecast(cube, np.array([issue]), states).intensity[0]
     week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = cube.calendar(issue, issue + steps)
-    _, first = np.unique(local.slot_of_week, return_index=True)
+    _, first = np.unique(local.slot, return_index=True)
     order = np.argsort(cube.cells)
     return UsualWeek(week[first][:, order], month_factors(cube, issue))
 

@@ -53,7 +53,7 @@ class Rhythms:
         seen = (cube.hour < known_before) & (cube.known_hour < known_before)
         hour = cube.hour[seen]
         first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
-        slot = cube.calendar(first, last).slot_of_week[hour - first]
+        slot = cube.calendar(first, last).slot[hour - first]
         weight, hexagon = cube.weight[seen], cube.hexagon[seen]
         busiest = np.argsort(-np.bincount(hexagon, weight, minlength=cube.n), kind="stable")[:BUSIEST]
         row = np.full(cube.n, -1)

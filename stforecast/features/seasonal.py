@@ -78,7 +78,7 @@ class _Period:
     def __init__(self, events: EventStream, half_lives: tuple[float, ...], slots: int, spread: tuple[int, ...]) -> None:
         device, cube = events.device, events.cube
         self.events, self.slots, self.weekly = events, slots, slots > events.per_day
-        self.local = events.calendar.slot_of_week if self.weekly else events.calendar.slot_of_day
+        self.local = events.calendar.slot if self.weekly else events.calendar.slot_of_day
         self.runs: dict[bytes, list[slice]] = {}
         self.left = torch.exp2(-1 / torch.tensor(half_lives, device=device))  # of each mean after a period
         self.share = 1 - self.left  # of a visit

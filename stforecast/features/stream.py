@@ -66,7 +66,7 @@ class EventStream:
             the calendar of these and of the patches whose reports are still due.
 
     Attributes:
-        calendar: local calendar of the steps −`origin` …; `slot_of_week` and `slot_of_day` are read by step.
+        calendar: local calendar of the steps −`origin` …; `slot` and `slot_of_day` are read by step.
         observed: 1 where a step of the calendar was recorded and 0 where it is masked, by category, [t c]; None where
             all steps were recorded.
         segment: patches to read at a time.
@@ -96,7 +96,7 @@ class EventStream:
             first = max(0, -self.origin)
             observed[first + self.origin : cube.steps + self.origin] = ~cube.masked[first:]
             self.observed = as_tensor(observed, torch.float32)
-        self.slot_of_week = as_tensor(self.calendar.slot_of_week, torch.int64)
+        self.slot = as_tensor(self.calendar.slot, torch.int64)
         self.slot_of_day = as_tensor(self.calendar.slot_of_day, torch.int64)
 
     def at(self, step: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class EventStream:
 
     def slots(self, steps: Tensor) -> tuple[Tensor, Tensor]:
         """Local slots of the week and of the day of steps."""
-        return self.slot_of_week[self.at(steps)], self.slot_of_day[self.at(steps)]
+        return self.slot[self.at(steps)], self.slot_of_day[self.at(steps)]
 
     def arrivals(self, first: int, count: int) -> Arrivals:
         """Events that are new at the `count` issues first, first + p, …; all sums of a segment ask for the same."""

@@ -158,6 +158,7 @@ class Forecaster(ABC):
             hexagons=cube.cells,
             categories=cube.categories,
             step_hours=cube.step_hours,
+            step_unit=cube.step_unit,
             time_zone=cube.time_zone,
             model=self.name,
             complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),

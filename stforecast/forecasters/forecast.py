@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from stforecast.cube.steps import Step, Unit
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.scoring.conformal import Spread
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from xarray import Dataset
 
-FACTS = ("categories", "step_hours", "time_zone", "model", "assumptions")
+FACTS = ("categories", "step_hours", "step_unit", "time_zone", "model", "assumptions")
 """What `forecast.json` holds as it is."""
 
 
@@ -33,7 +34,7 @@ class Forecast:
         issue_times: [m], UTC.
         hexagons: ids of the cells, [n].
         categories: names, [c].
-        step_hours: hours of a step.
+        step_hours: hours of a step; of days and months the usual number.
         time_zone: of the city.
         model: the forecaster.
         complete_until: the instant up to which the record was used.
@@ -42,6 +43,7 @@ class Forecast:
             that was not calibrated.
         usual: what the rolling climatology has for the same cells, at the city's recent level; None where unknown.
         districts: the district of each hexagon, None where it has none.
+        step_unit: whether steps are hours, or local days or months.
     """
 
     intensity: np.ndarray
@@ -56,6 +58,7 @@ class Forecast:
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     usual: np.ndarray | None = None
     districts: np.ndarray | None = None
+    step_unit: Unit = "hour"
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -66,6 +69,11 @@ class Forecast:
             raise ArtefactError("forecast: intensities must be finite and not negative.")
         if self.usual is not None and self.usual.shape != self.intensity.shape:
             raise ArtefactError(f"forecast: usual {self.usual.shape} is not shaped as {self.intensity.shape}.")
+
+    @property
+    def step(self) -> Step:
+        """What a step is."""
+        return Step(self.step_unit, self.step_hours, self.time_zone)
 
     @property
     def risk(self) -> np.ndarray:
@@ -79,12 +87,12 @@ class Forecast:
             Columns issue_time, time (begin of the step, UTC), hexagon, category, intensity (expected events) and risk.
         """
         m, k, n, c = self.intensity.shape
-        ahead = pd.to_timedelta(np.arange(k) * self.step_hours, unit="h")
+        begins = np.array([self.step.times(time, np.arange(k)).as_unit("us").asi8 for time in self.issue_times])
         issue = self.issue_times.repeat(k * n * c)
         return pd.DataFrame(
             {
                 "issue_time": issue,
-                "time": issue + np.tile(ahead.to_numpy().repeat(n * c), m),
+                "time": pd.DatetimeIndex(begins.ravel().view("M8[us]"), tz="UTC").as_unit(issue.unit).repeat(n * c),
                 "hexagon": np.tile(np.repeat(self.hexagons, c), m * k),
                 "category": np.tile(np.array(self.categories, object), m * k * n),
                 "intensity": self.intensity.ravel(),
@@ -93,7 +101,7 @@ class Forecast:
         )
 
     def to_xarray(self) -> Dataset:
-        """λ and risk as a Dataset with dimensions issue_time, step, hexagon and category (step in hours ahead).
+        """λ and risk as a Dataset with dimensions issue_time, step, hexagon and category (step: hours, days or months).
 
         Raises:
             ImportError: xarray is not installed; `pip install "stforecast[xarray]"` does.
@@ -101,10 +109,11 @@ class Forecast:
         import xarray
 
         dims = ("issue_time", "step", "hexagon", "category")
-        steps = np.arange(self.intensity.shape[1]) * self.step_hours
+        hourly = self.step_unit == "hour"
+        steps = np.arange(self.intensity.shape[1]) * (self.step_hours if hourly else 1)
         coordinates = {
             "issue_time": self.issue_times.tz_convert(None),
-            "step": ("step", steps, {"units": "hours after the issue time"}),
+            "step": ("step", steps, {"units": f"{self.step_unit}s after the issue time"}),
             "hexagon": self.hexagons.astype(str),
             "category": list(self.categories),
         }
@@ -139,8 +148,9 @@ class Forecast:
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = shapes.plot("expected", ax=figure.subplots(), legend=True, legend_kwds={"label": "expected reports"})
         axes.set(xlabel="longitude", ylabel="latitude")
-        hours = self.intensity.shape[1] * self.step_hours
-        axes.set_title(f"{category or 'all categories'}: {hours} h from {self.issue_times[place]:%Y-%m-%d %H:%M} UTC")
+        k, unit = self.intensity.shape[1], self.step_unit
+        length = f"{k * self.step_hours} h" if unit == "hour" else f"{k} {unit}{'s' if k > 1 else ''}"
+        axes.set_title(f"{category or 'all categories'}: {length} from {self.issue_times[place]:%Y-%m-%d %H:%M} UTC")
         return figure
 
     def save(self, folder: str | Path) -> Path:
@@ -189,4 +199,5 @@ def _read(sealed: Sealed) -> Forecast:
         {name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
         frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
         None if facts["districts"] is None else np.array(facts["districts"], object),
+        facts["step_unit"],
     )

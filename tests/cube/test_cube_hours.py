@@ -54,7 +54,7 @@ def test_calendar_equals_timestamps_one_by_one(first: int, count: int, zone: str
     for i in range(count):
         local = (START + pd.Timedelta(hours=first + i)).tz_convert(zone)
         assert (found.weekday[i], found.hour[i]) == (local.weekday(), local.hour)
-        assert found.slot_of_week[i] == local.weekday() * 24 + local.hour
+        assert found.slot[i] == local.weekday() * 24 + local.hour
         naive = local.tz_localize(None).normalize()
         assert found.holiday[i] == (naive.date() in free)
         assert found.day_before_holiday[i] == ((naive + day).date() in free)
@@ -90,8 +90,8 @@ def test_slots_of_longer_steps(step_hours: int) -> None:
     found = calendar_of(START, step_hours, -per_day, 9 * per_day, "America/Denver")
     assert (found.slot_of_day == found.hour // step_hours).all()
     assert found.slot_of_day.max() == per_day - 1
-    assert (found.slot_of_week == found.weekday * per_day + found.slot_of_day).all()
-    assert set(found.slot_of_week) == set(range(7 * per_day))
+    assert (found.slot == found.weekday * per_day + found.slot_of_day).all()
+    assert set(found.slot) == set(range(7 * per_day))
     assert found.weekday[per_day] == 4  # 1 January 2021 was a Friday
 
 
@@ -128,4 +128,4 @@ def test_fifty_thousand_hours_are_quick() -> None:
     before = time.process_time()
     found = calendar_of(*arguments)
     assert time.process_time() - before < 0.1
-    assert np.unique(found.slot_of_week).size == 168
+    assert np.unique(found.slot).size == 168

@@ -48,9 +48,9 @@ class Direct:
             return mine, old
         hour, hexagon, category, weight, age = self.events(s)
         counts, visits = np.zeros((c, 168, n)), np.zeros(168)
-        np.add.at(counts, (category, self.local.slot_of_week[hour], hexagon), weight * 2 ** (-age / 365))
+        np.add.at(counts, (category, self.local.slot[hour], hexagon), weight * 2 ** (-age / 365))
         for first, a in self.patches(s):
-            np.add.at(visits, self.local.slot_of_week[first : first + self.p], 2 ** (-a / 365))
+            np.add.at(visits, self.local.slot[first : first + self.p], 2 ** (-a / 365))
         loadings = np.zeros_like(mine)
         for i in range(n):
             expected = self.shape.T @ mine[:, i]
@@ -90,7 +90,7 @@ class Direct:
         days = sum(self.days * 2 ** (-a / 365) for _, a in self.patches(s))
         mean = (rate.sum(0) / n + 1e-3) / (days + 1)
         rate = (rate + 3 * mean) / (days + 3)
-        slots = self.local.slot_of_week[s : s + count]
+        slots = self.local.slot[s : s + count]
         return rate / 24 * self.profile(s)[1][:, slots].transpose(1, 2, 0) + 1e-7
 
     def features(self, s: int) -> dict[str, np.ndarray]:

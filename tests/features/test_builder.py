@@ -66,7 +66,7 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
         np.add.at(seen, (hexagon, category), weight * 2 ** (-age / half_life))
         np.testing.assert_allclose(state["daily"][0, at].T.numpy(), seen, rtol=1e-4, atol=1e-5)
     seen = np.zeros((cube.c, 168, cube.n))
-    np.add.at(seen, (category, direct.local.slot_of_week[hour], hexagon), weight * 2 ** (-age / 365))
+    np.add.at(seen, (category, direct.local.slot[hour], hexagon), weight * 2 ** (-age / 365))
     carried = state["climatology"]
     table = carried["table"] / 2 ** (int(carried["newest"]) * patch / 24 / 365)
     np.testing.assert_allclose(table.view_as(torch.as_tensor(seen)).numpy(), seen, rtol=1e-4, atol=1e-5)

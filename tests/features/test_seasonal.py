@@ -31,7 +31,7 @@ def direct(cube: Cube, patch: int, phase: int, issue: int, rate: np.ndarray) -> 
     """[k h n c] at one issue, event by event."""
     record = EventStream(cube, patch)
     kinds = [(half, 24, (1, 2, 3, 2, 1), record.slot_of_day) for half in DAYS]
-    kinds += [(half, 168, (1, 2, 1), record.slot_of_week) for half in WEEKS]
+    kinds += [(half, 168, (1, 2, 1), record.slot) for half in WEEKS]
     issues = list(range(phase, issue + 1, patch))
     out = np.zeros((24, len(kinds), cube.n, cube.c))
     for h, (half, period, kernel, table) in enumerate(kinds):
