@@ -31,6 +31,8 @@ class Config(sections.Section):
     """UTC hour of daily issue times; default local midnight in winter"""
     source: sections.Source = sections.Source()
     """offence reports"""
+    time: sections.Time = sections.Time()
+    """steps of the time axis"""
     grid: sections.Grid = sections.Grid()
     """hexagons and calendar"""
     weather: sections.Weather = sections.Weather()
@@ -65,9 +67,9 @@ class Config(sections.Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _holidays(cls, values: Any) -> Any:
-        """Write into `grid` whose public holidays count, so that what a cube is built from shows in the configuration:
-        those of the preset's publisher, unless told otherwise."""
+    def _of_preset(cls, values: Any) -> Any:
+        """Write into `grid` whose public holidays count, and into `time` the step, so that what a cube is built from
+        shows in the configuration: those of the preset's publisher, unless told otherwise."""
         source, grid = values.get("source"), values.get("grid", {})
         if not (isinstance(source, dict) and isinstance(source.get("preset"), str) and isinstance(grid, dict)):
             return values
@@ -75,7 +77,15 @@ class Config(sections.Section):
         place = {key: preset.get(key) for key in ("country", "subdivision")}
         if grid.get("country", place["country"]) != place["country"]:
             del place["subdivision"]  # of another country
-        return values | {"grid": place | grid}
+        values = values | {"grid": place | grid}
+        if "step" in preset and isinstance(time := values.get("time", {}), dict):
+            values["time"] = {"step": preset["step"]} | time
+        return values
+
+    @property
+    def horizons(self) -> int:
+        """Steps that a forecast is of."""
+        return self.time.horizons or sections.HORIZONS[self.time.step]
 
     def input(self, path: str) -> str:
         """A configured input file: `data/…` lies below the root, any other path is as given."""

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Unit
 from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, spread
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.cube.hours import Calendar, calendar, standard_offset
-from stforecast.cube.steps import LENGTHS, Step, Unit, utc
+from stforecast.cube.steps import LENGTHS, Step, utc
 from stforecast.cube.weather import Series
 from stforecast.errors import ArtefactError
 from stforecast.instants import instant

@@ -7,19 +7,17 @@ proportion to its length.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Unit
 from stforecast.errors import ConfigError
 
-Unit = Literal["hour", "day", "month"]
-LENGTHS: dict[str, int] = {"hour": 1, "day": 24, "month": 730}
+LENGTHS: dict[Unit, int] = {"hour": 1, "day": 24, "month": 730}
 """Hours of a step of each unit, of days and months as they are on average."""
-HORIZONS: dict[str, int] = {"hour": 24, "day": 7, "month": 1}
-"""Steps of a forecast, unless told otherwise."""
 
 
 @dataclass(frozen=True)

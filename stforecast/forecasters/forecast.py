@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stforecast.cube.steps import Step, Unit
+from stforecast.config.sections import Unit
+from stforecast.cube.steps import Step
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.scoring.conformal import Spread

@@ -7,4 +7,5 @@ from stforecast.config.sections.section import Section
 from stforecast.config.sections.service import Delivery, Service
 from stforecast.config.sections.source import Columns, DateOrder, DateParts, Flags, Gap, Source
 from stforecast.config.sections.synthetic import Synthetic, SyntheticCategory, SyntheticType
+from stforecast.config.sections.time import HORIZONS, Time, Unit
 from stforecast.config.sections.training import Model, Split, Training, Trees
