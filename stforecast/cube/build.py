@@ -16,15 +16,15 @@ import pandas as pd
 import pyarrow as pa
 
 from stforecast.config import Config
-from stforecast.cube import hexgrid, hours, places, recorded
-from stforecast.cube.axis import HOUR, SPAN_HOURS, Axis, choose_axis
+from stforecast.cube import hexgrid, places, recorded
+from stforecast.cube.axis import SPANS, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
+from stforecast.cube.steps import utc
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
 from stforecast.events.schema import EventTable
 
-HORIZONS = 24
 READ = ("occurred_at", "occurred_until", "reported_at", "latitude", "longitude", "category", "district")
 """Columns of the event table that a cube is made of."""
 AHEAD_DAYS = 7
@@ -49,7 +49,7 @@ def build(
         raise DataError(f"{config.city}: no event. Correct source.path, or source.first_day and source.last_day.")
     time_zone = str(sources.resolve(config.source).time_zone)
     reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
-    axis = choose_axis(frame, config, time_zone)
+    axis = choose_axis(frame, config, time_zone, events.precision)
     hour, until, known, length = axis.event_steps(frame, config.grid.spans, config.embargo_hours, reported)
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
@@ -65,7 +65,7 @@ def build(
     if not keep.any():
         raise DataError(
             f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
-            f"{axis.start} and {axis.start + axis.steps * HOUR}. Correct grid.area, source.first_day or "
+            f"{axis.start} and {axis.end}. Correct grid.area, source.first_day or "
             "source.last_day."
         )
     hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
@@ -89,11 +89,13 @@ def build(
         "known_in_same_step": round(float((known[keep] == hour[keep]).mean()), 4),
         "spans": {
             "rule": config.grid.spans,
-            "over_1_hour": round(float((length[keep] > 1).mean()), 4),
-            f"over_{SPAN_HOURS}_hours": round(float((length[keep] > SPAN_HOURS).mean()), 4),
+            "longest": axis.step.words(SPANS[axis.step.unit]),
+            "over_1_step": round(float((length[keep] > 1).mean()), 4),
+            "too_long": round(float((length[keep] > SPANS[axis.step.unit]).mean()), 4),
         },
-        "train_until": (axis.start + train * HOUR).isoformat(),
+        "train_until": axis.time_of(train).isoformat(),
         "study_area": rule,
+        "precision": events.precision,
         "issue_hour": int(axis.start.hour),
         "weather_coverage": coverage(weather, axis.steps),
         "future_coverage": coverage(future, axis.steps),
@@ -111,7 +113,9 @@ def build(
         hexagons=hexagons,
         edges=hexgrid.edges(area),
         time_zone=time_zone,
-        horizons=HORIZONS,
+        step_hours=axis.step.hours,
+        step_unit=axis.step.unit,
+        horizons=config.horizons,
         resolution=config.grid.resolution,
         country=config.grid.country,
         subdivision=config.grid.subdivision,
@@ -126,15 +130,15 @@ def build(
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:
     """The step after the training slice."""
     if train_until is not None:
-        step = int((hours.utc(train_until) - axis.start) // HOUR)
+        step = int(axis.step.since(axis.start, [utc(train_until)])[0])
     elif isinstance(config.split.train, float):
         # 1e-9 of a day takes back what a decimal share loses in binary
-        step = int(config.split.train * (axis.steps // 24) + 1e-9) * 24
+        step = int(config.split.train * (axis.steps // axis.step.per_day) + 1e-9) * axis.step.per_day
     else:
         step = axis.day_step(config.split.train)
     if step <= 0:
         raise ConfigError(
-            f"split.train: the training slice ends {axis.start + step * HOUR}, and the data begin {axis.start}. "
+            f"split.train: the training slice ends {axis.time_of(step)}, and the data begin {axis.start}. "
             "Give a larger share of the days or a later date."
         )
     return min(step, axis.steps)
@@ -188,13 +192,13 @@ def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Se
 
 def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
     """Observed channels of the axis, and channels known in advance for as long as forecasts may be issued after it."""
-    settings, end = config.weather, axis.steps + HORIZONS + 24 * AHEAD_DAYS
+    settings, end = config.weather, axis.steps + config.horizons + axis.step.in_days(AHEAD_DAYS)
     if settings.observed_as_forecast and (settings.path is None or settings.forecast_path is not None):
         raise ConfigError("weather.observed_as_forecast: needs weather.path, and no weather.forecast_path beside it.")
     ahead = settings.path if settings.observed_as_forecast else settings.forecast_path
 
     def read(path: str | None, steps: int) -> Series:
-        return Series() if path is None else read_weather(config.input(path), settings, axis.start, steps)
+        return Series() if path is None else read_weather(config.input(path), settings, axis, steps)
 
     return read(settings.path, axis.steps), read(ahead, end)
 
@@ -203,7 +207,7 @@ def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]
     """What was assumed, in plain sentences."""
     messages = []
     unknown = int(frame["reported_at"].isna().sum())
-    later = f"{config.embargo_hours} hours after the hour it occurred in"
+    later = f"{config.embargo_hours} hours after the {config.time.step} it occurred in"
     if config.known_time == "reported" and not reported:
         messages.append(f"No report time in the table: each event counts as known {later}.")
     if reported and unknown:

@@ -120,8 +120,8 @@ class Cube:
 
     @property
     def axis(self) -> Axis:
-        """The axis in hours."""
-        return Axis(self.start, self.steps, standard_offset(self.time_zone, self.start).ceil("h"))
+        """The time axis."""
+        return Axis(self.start, self.steps, self.step, standard_offset(self.time_zone, self.start).ceil("h"))
 
     @cached_property
     def cells(self) -> np.ndarray:
@@ -197,11 +197,8 @@ class Cube:
         Raises:
             ConfigError: a slice has no room for one forecast.
         """
-        day, gap = max(1, 24 // self.step_hours), gap_hours // self.step_hours
-        axis = self.axis
-        return make_split(
-            self.steps, day, 0, train, validation, gap, self.horizons, lambda date: axis.day_step(date) * day // 24
-        )
+        gap, step_of_date = gap_hours // self.step_hours, self.axis.day_step
+        return make_split(self.steps, self.step.per_day, 0, train, validation, gap, self.horizons, step_of_date)
 
     def dense(
         self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"

@@ -2,9 +2,10 @@
 
 A silence is tested by what the same hours held before it. In each of the observed weeks of the half year before it,
 take the reports of the same hours of the week that were known at the same age; a silence longer than a week takes each
-week again. Half of the least of these sums is what was to be expected at the least, and a silence is a hole where
-that many are missing by chance with a probability below LEVEL. The least and the half allow for counts that come in
-clumps and for seasons. A silence that begins before FEWEST weeks were recorded is held against as many weeks after it.
+week again. (Where steps are months, a month stands for the week.) Half of the least of these sums is what was to be
+expected at the least, and a silence is a hole where that many are missing by chance with a probability below LEVEL. The
+least and the half allow for counts that come in clumps and for seasons. A silence that begins before FEWEST weeks were
+recorded is held against as many weeks after it.
 
 All categories together are tested, and each alone. A hole is masked: nobody learns from it and nothing is scored in it.
 It counts at an issue only as far as reports known then show it: a hole is *evident* from the first step at which the
@@ -76,7 +77,7 @@ def find(cube: Cube) -> tuple[Hole, ...]:
     """All holes of a cube: those that its gaps name, those of all categories together, then those of each."""
     named = [gap for gap in cube.gaps if not gap.denied]
     found = [Hole(gap.first, gap.last, gap.category, 0, gap.last, NEVER, given=True) for gap in named]
-    week = 7 * max(1, 24 // cube.step_hours)
+    week = 1 if cube.step_unit == "month" else cube.step.slots
     for category in (None, *(range(cube.c) if cube.c > 1 else ())):
         mine = slice(None) if category is None else cube.category == category
         reports = _Reports(cube.hour[mine], cube.known_hour[mine], cube.steps, week)

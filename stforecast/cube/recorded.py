@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config
-from stforecast.cube.axis import Axis, choose_axis
+from stforecast.cube.axis import HOUR, Axis, choose_axis
 from stforecast.cube.cube import Cube
 from stforecast.cube.holes import NEVER, Gap
 from stforecast.errors import ConfigError, DataError
@@ -18,8 +18,8 @@ from stforecast.events.sources import resolve
 
 DAY = 24
 """Hours beyond all other holes from which a hole is listed."""
-WEEK, NEAR, YEAR = 168, 8, 52
-"""Hours of a week; weeks before and after a change that differ at once, and that stay apart."""
+WEEKLY, MONTHLY = (8, 4, 52), (2, 1, 12)
+"""Weeks, or months, before and after a change that differ at once, that are taken together, and that stay apart."""
 AT_ONCE = 1.5
 """Factor by which the weeks before and after a change differ."""
 CHANCE = 5.0
@@ -38,8 +38,7 @@ def gaps_of(config: Config, axis: Axis, categories: tuple[str, ...]) -> tuple[Ga
             raise ConfigError(
                 f"source.gaps.{i}.categories: no category {unknown[0]!r}. Name some of {', '.join(categories)}."
             )
-        ends = axis.day_step(gap.first), axis.day_step(gap.last) + 24
-        first, last = (min(max(step, 0), axis.steps) for step in ends)
+        first, last = (min(max(step, 0), axis.steps) for step in axis.span(gap.first, gap.last))
         numbers: list[int | None] = [categories.index(name) for name in gap.categories]
         out += [Gap(first, last, number, gap.denied) for number in numbers or [None] if first < last]
     return tuple(out)
@@ -70,7 +69,9 @@ def hole_list(cube: Cube) -> list[dict[str, Any]]:
         if new or not seen[place].any():
             entry: dict[str, Any] = {key: cube.time_of(getattr(hole, key)).isoformat() for key in ("first", "last")}
             entry["category"] = None if hole.category is None else cube.categories[hole.category]
-            out.append(entry | {"hours": (hole.last - hole.first) * cube.step_hours, "given": hole.given})
+            length = cube.time_of(hole.last) - cube.time_of(hole.first)
+            masked = cube.step.words(hole.last - hole.first)
+            out.append(entry | {"hours": length // HOUR, "steps": masked, "given": hole.given})
         seen[place] = True
     return sorted(out, key=lambda entry: entry["first"])
 
@@ -83,8 +84,7 @@ def hole_messages(cube: Cube) -> Iterator[str]:
         of = f" of category {hole['category']}" if hole["category"] else ""
         why = " by source.gaps" if hole["given"] else ", which chance does not explain"
         yield (
-            f"No report{of} from {begin} to {end}{why}: {hole['hours']:,} hours are masked, neither learned from nor "
-            "scored."
+            f"No report{of} from {begin} to {end}{why}: {hole['steps']} are masked, neither learned from nor scored."
         )
     yield from level_changes(cube)
 
@@ -94,10 +94,10 @@ def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
     frame = events.columns(("occurred_at", "reported_at", "category"))
     time_zone = str(resolve(config.source).time_zone)
     try:
-        axis = choose_axis(frame, config, time_zone)
+        axis = choose_axis(frame, config, time_zone, events.precision)
     except (ConfigError, DataError):  # which the build will say
         return []
-    hour = axis.step(frame["occurred_at"])
+    hour = axis.steps_of(frame["occurred_at"])
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes.astype(np.int64)
     gaps = gaps_of(config, axis, events.categories)
     keep = (hour >= 0) & (hour < axis.steps) & ~in_gaps(gaps, hour, category)
@@ -105,14 +105,22 @@ def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
     np.add.at(counts, (hour[keep], 0, category[keep]), 1)
     nowhere, names = np.zeros((2, 0), np.int64), events.categories
     cube = Cube.from_dense(
-        counts, edge_index=nowhere, start=axis.start, categories=names, time_zone=time_zone, gaps=gaps
+        counts,
+        edge_index=nowhere,
+        start=axis.start,
+        step_unit=axis.step.unit,
+        categories=names,
+        time_zone=time_zone,
+        gaps=gaps,
     )
     return list(hole_messages(cube))
 
 
 def level_changes(cube: Cube) -> Iterator[str]:
     """A sentence for every category whose level fell or rose at once, by more than chance, and stayed there."""
-    week, masked = WEEK // cube.step_hours, cube.masked_before()
+    monthly, masked = cube.step_unit == "month", cube.masked_before()
+    lengths = MONTHLY if monthly else WEEKLY
+    week, days = (1, 1) if monthly else (cube.step.slots, 7)
     weeks = cube.steps // week
     for category, name in enumerate(cube.categories):
         mine = (cube.category == category) & (cube.hour < weeks * week)
@@ -120,30 +128,32 @@ def level_changes(cube: Cube) -> Iterator[str]:
         kept = np.arange(weeks)
         if masked is not None:
             kept = kept[~masked[: weeks * week, category].reshape(weeks, week).any(1)]
-        found = level_change(counts[kept])
+        found = level_change(counts[kept], *lengths)
         if found is not None:
             place, before, after = found
+            unit, of = ("month", "months") if monthly else ("day", "weeks")
             yield (
-                f"Category {name}: {before / 7:,.1f} reports a day in the {NEAR} weeks before "
-                f"{cube.time_of(int(kept[place]) * week).tz_convert(cube.time_zone):%Y-%m-%d}, {after / 7:,.1f} in the "
-                f"{NEAR} after, and the years before and after stay apart: another way of recording? Nothing is masked."
+                f"Category {name}: {before / days:,.1f} reports a {unit} in the {lengths[0]} {of} before "
+                f"{cube.time_of(int(kept[place]) * week).tz_convert(cube.time_zone):%Y-%m-%d}, {after / days:,.1f} in "
+                f"the {lengths[0]} after, and the years before and after stay apart: another way of recording? Nothing "
+                "is masked."
             )
 
 
-def level_change(counts: np.ndarray) -> tuple[int, float, float] | None:
-    """Where weekly counts change their level most, and their means before and after; None where they do not.
+def level_change(counts: np.ndarray, near: int, few: int, year: int) -> tuple[int, float, float] | None:
+    """Where counts by week or month change their level most, and their means before and after; None if they do not.
 
-    Every four weeks of the year after lie above, or below, every four weeks of the year before, which chance does once
-    in five million; and the eight weeks on either side differ by AT_ONCE and CHANCE, which a trend or season does not.
+    Every `few` weeks of the year after lie above, or below, every few of the year before, which chance does once in
+    millions; and those `near` on either side differ by AT_ONCE and CHANCE, which a trend or season does not.
     """
     best, found = np.log(AT_ONCE), None
-    for place in range(YEAR, len(counts) - YEAR + 1):
+    for place in range(year, len(counts) - year + 1):
         before, after = (
-            counts[part].reshape(-1, 4).sum(1) for part in (slice(place - YEAR, place), slice(place, place + YEAR))
+            counts[part].reshape(-1, few).sum(1) for part in (slice(place - year, place), slice(place, place + year))
         )
         if before.max() >= after.min() and after.max() >= before.min():
             continue
-        old, new = float(counts[place - NEAR : place].sum()), float(counts[place : place + NEAR].sum())
+        old, new = float(counts[place - near : place].sum()), float(counts[place : place + near].sum())
         if min(old, new) > 0 and abs(new - old) > CHANCE * np.sqrt(old + new) and abs(np.log(new / old)) > best:
-            best, found = abs(np.log(new / old)), (place, old / NEAR, new / NEAR)
+            best, found = abs(np.log(new / old)), (place, old / near, new / near)
     return found

@@ -6,6 +6,7 @@ proportion to its length.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,6 +42,11 @@ class Step:
     def __str__(self) -> str:
         return f"steps of {self.hours} h" if self.unit == "hour" else f"{self.unit}s of {self.time_zone}"
 
+    def words(self, count: int) -> str:
+        """So many steps in words."""
+        count, unit = (count * self.hours, "hour") if self.unit == "hour" else (count, self.unit)
+        return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+
     @property
     def per_day(self) -> int:
         """Steps from one time of issue to the next: those of a day, or one."""
@@ -57,8 +63,8 @@ class Step:
         return self.hours / 24
 
     def in_days(self, days: float) -> int:
-        """How many steps so many days are, at least one."""
-        return max(1, round(days / self.days))
+        """How many steps so many days are, rounded."""
+        return round(days / self.days)
 
     def times(self, start: pd.Timestamp, steps: Any) -> pd.DatetimeIndex:
         """The instants (UTC) at which `steps` [t] begin, counted from the step that begins at `start`."""
@@ -69,11 +75,16 @@ class Step:
         return self._begin(first + steps.astype(np.int64))
 
     def since(self, start: pd.Timestamp, times: Any) -> np.ndarray:
-        """The steps, counted from the one that begins at `start`, that hold instants [t]: int64 [t]."""
+        """The steps, counted from the one that begins at `start`, that hold instants [t]: int64 [t]; of null none."""
         times = pd.DatetimeIndex(times)
         if self.unit == "hour":
-            return np.asarray((times - start) // pd.Timedelta(hours=self.hours), np.int64)
+            since = times.tz_convert(None).to_numpy("datetime64[us]") - np.datetime64(start.tz_convert(None), "us")
+            return since.astype(np.int64) // (3_600_000_000 * self.hours)
         return self._number(times) - self._number(pd.DatetimeIndex([start]))[0]
+
+    def midnight(self, day: dt.date) -> pd.Timestamp:
+        """The instant (UTC) at which a local day begins."""
+        return _instants(pd.DatetimeIndex([pd.Timestamp(day)]), self.time_zone)[0]
 
     def exposure(self, start: pd.Timestamp, first: int, last: int) -> np.ndarray | None:
         """The length of steps first … last − 1 in usual ones, float32 [t]; None where all are alike."""
@@ -88,11 +99,14 @@ class Step:
         return local.astype("datetime64[D]" if self.unit == "day" else "datetime64[M]").astype(np.int64)
 
     def _begin(self, number: np.ndarray) -> pd.DatetimeIndex:
-        """When local days or months since 1970 begin; a day whose midnight is skipped begins when the clock goes on."""
+        """When local days or months since 1970 begin."""
         local = pd.DatetimeIndex(number.astype("datetime64[D]" if self.unit == "day" else "datetime64[M]"))
-        first = np.ones(len(local), bool)  # of two midnights, the one in summer time
-        there = local.as_unit("us").tz_localize(zone(self.time_zone), nonexistent="shift_forward", ambiguous=first)
-        return there.tz_convert("UTC")
+        return _instants(local, self.time_zone)
+
+
+def step_of(unit: Unit, time_zone: str) -> Step:
+    """An hour, a local day or a local month as a step."""
+    return Step(unit, LENGTHS[unit], time_zone)
 
 
 def zone(time_zone: str) -> ZoneInfo:
@@ -107,6 +121,13 @@ def zone(time_zone: str) -> ZoneInfo:
         raise ConfigError(
             f"source.time_zone: no time zone {time_zone!r}. Give an IANA name such as America/Denver."
         ) from error
+
+
+def _instants(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
+    """Local midnights in UTC; of one that a clock change skips when the clock goes on, of two the first."""
+    first = np.ones(len(local), bool)
+    there = local.as_unit("us").tz_localize(zone(time_zone), nonexistent="shift_forward", ambiguous=first)
+    return there.tz_convert("UTC")
 
 
 def utc(time: str | pd.Timestamp) -> pd.Timestamp:

@@ -1,4 +1,5 @@
-"""Hourly weather from a CSV in UTC: units are declared, converted and checked; gaps stay gaps.
+"""Hourly weather from a CSV in UTC: units are declared, converted and checked; gaps stay gaps. Of days and months it is
+the mean.
 
 Channels leave in degC, mm, hPa, m/s and, for percentages, as a fraction of one.
 """
@@ -13,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Weather
-from stforecast.cube.axis import HOUR
+from stforecast.cube.axis import Axis
 from stforecast.errors import ConfigError, DataError, in_brief
 
 
 @dataclass(frozen=True)
 class Series:
-    """Named hourly channels with gaps: values [t w] float32, NaN where nothing was observed."""
+    """Named channels by step, with gaps: values [t w] float32, NaN where nothing was observed."""
 
     names: tuple[str, ...] = ()
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -49,6 +50,10 @@ class Unit:
     high: float
 
 
+OBSERVED = 0.75
+"""Share of the hours of a day or month that must have been observed."""
+
+
 def _kind(into: str, low: float, high: float, **factors: tuple[float, float]) -> dict[str, Unit]:
     return {name: Unit(factor, offset, into, low, high) for name, (factor, offset) in factors.items()}
 
@@ -65,10 +70,11 @@ UNITS: dict[str, Unit] = {
 }
 
 
-def read_weather(path: str | Path, settings: Weather, start: pd.Timestamp, steps: int) -> Series:
-    """The declared channels of a CSV(.gz) on the hours start … start + steps − 1, as [t w] float32.
+def read_weather(path: str | Path, settings: Weather, axis: Axis, steps: int) -> Series:
+    """The declared channels of a CSV(.gz) on the first `steps` steps of an axis, as [t w] float32.
 
-    The file may begin and end anywhere. An hour that it lacks or leaves blank is NaN.
+    The file may begin and end anywhere. An hour that it lacks or leaves blank is NaN; a longer step is the mean of its
+    hours, and NaN where less than OBSERVED of them are there.
 
     Raises:
         ConfigError: no channel is declared, or with a unit that is not known.
@@ -85,12 +91,24 @@ def read_weather(path: str | Path, settings: Weather, start: pd.Timestamp, steps
         if unit not in UNITS:
             raise ConfigError(f"weather.channels.{name}: unit {unit!r} is not known. Use one of: {', '.join(UNITS)}.")
     table = _read(path, settings.time, names)
-    index = (_hours(table[settings.time], path, settings.time) - start) // HOUR
-    inside = index.between(0, steps - 1)
+    hours = _hours(table[settings.time], path, settings.time)
+    index = axis.steps_of(hours)
+    inside = (index >= 0) & (index < steps)
     values = np.full((steps, len(names)), np.nan, np.float32)
     for column, name in enumerate(names):
-        values[index[inside].to_numpy(), column] = _convert(table[name], path, name, settings.channels[name])[inside]
+        found = _convert(table[name], path, name, settings.channels[name])[inside]
+        values[:, column] = _means(index[inside], found, axis, steps)
     return Series(names, values)
+
+
+def _means(step: np.ndarray, value: np.ndarray, axis: Axis, steps: int) -> np.ndarray:
+    """The mean of hourly values [h] by step [t]."""
+    seen = np.isfinite(value)
+    count = np.bincount(step[seen], minlength=steps)
+    length = axis.step.exposure(axis.start, 0, steps)
+    enough = np.maximum(1, OBSERVED * axis.step.hours * (1.0 if length is None else length))
+    total = np.bincount(step[seen], value[seen].astype(np.float64), minlength=steps)
+    return np.divide(total, count, out=np.full(steps, np.nan), where=count >= enough)
 
 
 def coverage(series: Series, steps: int) -> dict[str, float]:

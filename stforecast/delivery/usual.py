@@ -66,7 +66,7 @@ def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: 
 
 def month_factors(cube: Cube, issue: int) -> np.ndarray:
     """Factor of each month on the level at the step `issue`, [12 c]; 1 where a year of the record is not at hand."""
-    from stforecast.forecasters.recalibration import HALF_LIFE_DAYS, WINDOW_DAYS
+    from stforecast.forecasters.recalibration import DAILY
 
     day = 24 // cube.step_hours
     days = min(issue, cube.steps) // day - (SETTLED_DAYS if cube.late else 0)
@@ -83,8 +83,8 @@ def month_factors(cube: Cube, issue: int) -> np.ndarray:
     prior = counts.mean(0) * MONTH
     season = np.divide(had + prior, expected + prior, out=np.ones_like(had), where=expected + prior > 0)
     # the level holds the season of the weeks before the issue time
-    last = _months(cube.time_of(issue) - pd.Timedelta(days=WINDOW_DAYS), WINDOW_DAYS, cube.time_zone)
-    weight = 0.5 ** (np.arange(WINDOW_DAYS)[::-1] / HALF_LIFE_DAYS)
+    last = _months(cube.time_of(issue) - pd.Timedelta(days=DAILY.window), DAILY.window, cube.time_zone)
+    weight = 0.5 ** (np.arange(DAILY.window)[::-1] / DAILY.half_life)
     return season / np.average(season[last - 1], axis=0, weights=weight)
 
 

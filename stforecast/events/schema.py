@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -54,6 +54,9 @@ REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("offence", "category", "district")  # few distinct texts
 INGESTED, REJECTS = "ingest.json", "rejects.parquet"
 AGAIN = "Run `stforecast ingest` again."
+
+Precision = Literal["time", "day", "month"]
+"""What a publisher gives of when an event occurred: the time, or the day or month alone."""
 
 
 class EventTable:
@@ -92,6 +95,11 @@ class EventTable:
     def categories(self) -> tuple[str, ...]:
         """The configuration's categories in its order, with or without events."""
         return tuple(self.meta["categories"])
+
+    @property
+    def precision(self) -> Precision:
+        """What the publisher gives of when an event occurred."""
+        return self.meta.get("precision", "time")
 
     @staticmethod
     def open(folder: Path) -> EventTable:

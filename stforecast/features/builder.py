@@ -21,7 +21,7 @@ from stforecast.features.graph import NeighbourSum
 from stforecast.features.scaling import Scales
 from stforecast.features.seasonal import SeasonalSums
 from stforecast.features.stream import EventStream
-from stforecast.features.table import HALF_LIVES_DAYS, LATE_PATCHES, LOG_RATIOS, RECENT_HOURS
+from stforecast.features.table import LATE_PATCHES, TABLES
 
 FILL_DAYS = 60
 """Age from which steps that were not recorded count for nothing in the sums of recent events."""
@@ -82,22 +82,23 @@ class FeatureBuilder:
         self.events = EventStream(cube, patch, past_end, device, since)
         self.covariates = Covariates.of(self.events, scales)
         self.climatology, self.seasonal = Climatology(self.events), SeasonalSums(self.events)
-        per_day = 24 / cube.step_hours
-        self.recent = DecayedSums([hours / cube.step_hours for hours in RECENT_HOURS]).to(self.device)
-        self.daily = DecayedSums([days * per_day for days in HALF_LIVES_DAYS], patch).to(self.device)
+        self.table, per_day = TABLES[cube.step_unit], cube.step.per_day
+        self.recent = DecayedSums([hours / cube.step_hours for hours in self.table.recent_hours]).to(self.device)
+        self.daily = DecayedSums([days * per_day for days in self.table.half_lives], patch).to(self.device)
         self.edges = torch.tensor(cube.edges, device=self.device)
         self.ring = NeighbourSum(torch.tensor(cube.edges), cube.n, 1.0).to(self.device)
-        self.scale = max(scales.rate, 1e-6)
+        self.scale = max(scales.rate, 1e-6) * (cube.step.days * per_day)  # of a month where steps are months
         self._places, self._kappa = self._priors()
 
     def _priors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Of each family the places of its half-lives among the sums, and κ, [h] each."""
         places, kappa = {}, {}
-        for family in LOG_RATIOS:
+        half_lives = self.table.half_lives
+        for family in self.table.log_ratios:
             size = family.prior * (1.0 if family.place == "city" else self.scale)
             size /= self.cube.c if family.by_category and family.place != "city" else 1
             days = torch.tensor(family.half_lives, dtype=torch.float32)
-            places[family.name] = torch.tensor([HALF_LIVES_DAYS.index(d) for d in family.half_lives]).to(self.device)
+            places[family.name] = torch.tensor([half_lives.index(d) for d in family.half_lives]).to(self.device)
             kappa[family.name] = (size / (1 - 0.5 ** (1 / days))).to(self.device)
         return places, kappa
 
@@ -173,7 +174,7 @@ class FeatureBuilder:
     def _features(self, sums: Tensor, rate: Tensor) -> Tensor:
         """Log-ratios of sums [l 2 h c n], and the level of λ₀ [l c k n]: [l f n]."""
         pooled, n, out = sums.sum(3), sums.shape[-1], []
-        for family in LOG_RATIOS:
+        for family in self.table.log_ratios:
             read = (sums if family.by_category else pooled).index_select(2, self._places[family.name])
             if family.place == "ring":
                 read = self.ring(read)
@@ -204,7 +205,7 @@ class FeatureBuilder:
         masked, p, k = self.cube.masked, self.patch, rate.shape[2]
         if masked is None:
             return
-        reach = int(FILL_DAYS * self.events.per_day)
+        reach = self.cube.step.in_days(FILL_DAYS)
         for i, issue in enumerate(issues):
             at, category = np.nonzero(masked[max(issue - reach, 0) : issue])
             if not at.size:

@@ -51,8 +51,8 @@ class Climatology:
 
     def __init__(self, events: EventStream, half_lives: tuple[float, float] = SLOW) -> None:
         self.events, self.p, self.n, self.c = events, events.patch, events.cube.n, events.cube.c
-        self.slots, self.step_days = 7 * events.per_day, events.cube.step_hours / 24
-        self.week = max(1, self.slots // self.p)  # patches
+        self.slots, self.step_days = events.cube.step.slots, events.cube.step.days
+        self.week = max(1, round(7 / self.step_days / self.p))  # patches
         self.half_lives, self.lags = half_lives, lags_of(events.cube, self.p)
         self._lags = torch.tensor(self.lags, device=events.device)
 
@@ -98,15 +98,16 @@ class Climatology:
         steps = (begun + torch.arange(self.p, device=issues.device)).clamp(min=-self.events.origin)
         passed = self.events.slots(steps)[0]  # [l j p]
         exposure = (of_count[..., None] * share).float().repeat_interleave(self.p, 1)  # [l j·p c]
-        if self.events.observed is None:
+        if self.events.observed is None and self.events.length is None:
             sums[:, self.c * self.n :] += (of_rate @ share.double()) * (self.p * self.step_days)
         else:
-            observed = self.events.observed[self.events.at(steps)]  # [l j p c]
-            days = of_rate[..., None] * share.double() * observed.sum(2).double()
+            seen = self._seen(steps)  # [l j p c]
+            days = of_rate[..., None] * share.double() * seen.sum(2).double()
             sums[:, self.c * self.n :] += days.sum(1) * self.step_days
-            exposure *= observed.flatten(1, 2)
+            exposure *= seen.flatten(1, 2)
         place = (new.category * self.slots + self.events.slots(new.hour)[0]) * self.n + new.hexagon
-        ahead = self.events.slots(issues[:, None] + torch.arange(self.events.cube.horizons, device=issues.device))[0]
+        ahead_steps = issues[:, None] + torch.arange(self.events.cube.horizons, device=issues.device)
+        ahead = self.events.slots(ahead_steps)[0]
         out = torch.empty(count, self.c, ahead.shape[1], self.n, device=sums.device)
         by_count, start = by_count.float(), 0
         for i, end in enumerate(new.ends):
@@ -118,7 +119,10 @@ class Climatology:
                 self._follow(state, now)
             torch.index_select(self._by_slot(state["profile"]), 1, ahead[i], out=out[i])
         state["sums"], state["newest"] = sums[-1].clone(), torch.tensor(now)
-        return out.mul_(self._rate(sums, newest)[:, :, None]).add_(FLOOR)
+        out.mul_(self._rate(sums, newest)[:, :, None])
+        if (length := self.events.length) is not None:
+            out.mul_(length[self.events.at(ahead_steps)][:, None, :, None])
+        return out.add_(FLOOR)
 
     def advance(self, state: dict[str, Tensor], first: int, until: int) -> int:
         """Take in the patches before the issues first, first + p, … up to `until`: the first issue after it."""
@@ -130,14 +134,24 @@ class Climatology:
 
     def forecast(self, state: dict[str, Tensor], s: int, count: int) -> Tensor:
         """λ₀ of steps s … s + count − 1 from the state as it stands, [c k n]."""
-        slots = self.events.slots(s + torch.arange(count, device=self.events.device))[0]
+        steps = s + torch.arange(count, device=self.events.device)
+        slots = self.events.slots(steps)[0]
         newest = torch.full((1,), int(state["newest"]), device=self.events.device)
-        return self._by_slot(state["profile"])[:, slots] * self._rate(state["sums"][None], newest)[0, :, None] + FLOOR
+        rate = self._rate(state["sums"][None], newest)[0, :, None]
+        if (length := self.events.length) is not None:
+            rate = rate * length[self.events.at(steps)][:, None]
+        return self._by_slot(state["profile"])[:, slots] * rate + FLOOR
+
+    def _seen(self, steps: Tensor) -> Tensor:
+        """How much of steps [… p] was recorded of each category, in usual steps, [… p c]."""
+        at, (observed, length) = self.events.at(steps), (self.events.observed, self.events.length)
+        seen = torch.ones(*at.shape, self.c, device=at.device) if observed is None else observed[at]
+        return seen if length is None else seen * length[at][..., None]
 
     @cached_property
     def near(self) -> dict[int, Neighbours]:
         """The smoothing over slots of the week as sparse products, for the rows of one category or of all."""
-        matrix = smoothing(self.events.per_day)
+        matrix = smoothing(self.events.cube.step)
         edges = matrix.nonzero().T
         return {
             copies * self.slots: Neighbours(
@@ -203,20 +217,20 @@ class Climatology:
         alike = lambda x: x * (events / x.sum(1, keepdim=True).clamp(min=FLOOR))  # noqa: E731
         seen, likely = self._smooth(counts), alike(likely)
         seen_all, likely_all = seen.sum(0), self._smooth(likely.sum(0))
-        prior = SHRINK_RATIO * _shrunken(_by_hour(seen_all), _by_hour(likely_all))
+        prior = SHRINK_RATIO * _shrunken(self._by_hour(seen_all), self._by_hour(likely_all))
         week = (seen_all + prior) / (likely_all + SHRINK_RATIO)
         if self.c == 1:  # which would count the same events twice
             return week
-        return week * _shrunken(_by_hour(seen), _by_hour(self._smooth(alike(likely * week))))
+        return week * _shrunken(self._by_hour(seen), self._by_hour(self._smooth(alike(likely * week))))
+
+    def _by_hour(self, x: Tensor) -> Tensor:
+        """Sums over the days of the week (or the months) of [… slots n], given at every slot."""
+        per_day = self.events.per_day
+        return x.unflatten(-2, (-1, per_day)).sum(-3).repeat(*[1] * (x.dim() - 2), self.slots // per_day, 1)
 
     def _by_slot(self, x: Tensor) -> Tensor:
         """[c·slots n] as [c slots n]."""
         return x.view(self.c, self.slots, -1)
-
-
-def _by_hour(x: Tensor) -> Tensor:
-    """Sums over the days of the week of [… slots n], given at every slot of the week."""
-    return x.unflatten(-2, (7, -1)).sum(-3).repeat(*[1] * (x.dim() - 2), 7, 1)
 
 
 def _shrunken(seen: Tensor, expected: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from torch import Tensor
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream, issue_range
 
-WEEKDAYS = 7
 HOLIDAYS = 3
 """Columns: a holiday, the day before one, the day after one."""
 
@@ -20,7 +19,7 @@ HOLIDAYS = 3
 class Covariates:
     """Covariates by step of the stream's calendar.
 
-    target: weekday, slot of the day, holidays and channels known in advance with their masks, [t g].
+    target: weekday (or month), slot of the day, holidays and channels known in advance with their masks, [t g].
     weather: observed channels with their masks, [t w].
     """
 
@@ -38,7 +37,7 @@ class Covariates:
         local, cube, first = events.calendar, events.cube, -events.origin
         last = first + len(local.hour)
         columns = [
-            np.eye(WEEKDAYS)[local.weekday],
+            np.eye(cube.step.slots // events.per_day)[local.slot // events.per_day],
             np.eye(events.per_day)[local.slot_of_day],
             np.stack([local.holiday, local.day_before_holiday, local.day_after_holiday], -1),
             scales.future.window(cube.future, first, last),
@@ -48,9 +47,14 @@ class Covariates:
         return Covariates(events, target, weather)
 
     @property
+    def cycle(self) -> int:
+        """How many of these are of the weekday, or of the month where steps are months; they come first of all."""
+        return self.events.cube.step.slots // self.events.per_day
+
+    @property
     def calendar(self) -> int:
         """How many of the columns of `target` are the calendar's; they come first."""
-        return WEEKDAYS + self.events.per_day + HOLIDAYS
+        return self.cycle + self.events.per_day + HOLIDAYS
 
     def weather_before(self, issues: list[int]) -> Tensor:
         """Weather of the patch before each issue: [l p w]."""

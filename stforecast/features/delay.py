@@ -44,7 +44,7 @@ def arrived(cube: Cube, first: int, last: int, known_before: int) -> np.ndarray:
     share = np.ones((last - first, cube.c), np.float32)
     if not late(cube, known_before):
         return share
-    horizon = MATURE_DAYS * max(1, 24 // cube.step_hours)
+    horizon = cube.step.in_days(MATURE_DAYS)
     settled = max(known_before - horizon, known_before // 2)
     age = np.minimum(known_before - 1 - np.arange(first, last), horizon)
     for category in range(cube.c):
@@ -82,7 +82,7 @@ def late(cube: Cube, known_before: int) -> bool:
 
 def lags_of(cube: Cube, patch: int) -> tuple[int, ...]:
     """`LAGS_DAYS` in patches."""
-    return tuple(sorted({round(days * max(1, 24 // cube.step_hours) / patch) for days in LAGS_DAYS}))
+    return tuple(sorted({round(days / cube.step.days / patch) for days in LAGS_DAYS}))
 
 
 def delay_shares(cube: Cube, patch: int, known_before: int, phase: int = 0) -> Tensor:
@@ -95,9 +95,8 @@ def delay_shares(cube: Cube, patch: int, known_before: int, phase: int = 0) -> T
     cube = cube.inputs
     if not late(cube, known_before):
         return torch.ones(1, cube.c)
-    per_patch = max(1, 24 // cube.step_hours) / patch
     lags = np.array(lags_of(cube, patch))
-    settled = known_before - round(MATURE_DAYS * per_patch) * patch
+    settled = known_before - round(MATURE_DAYS / cube.step.days / patch) * patch
     mature = (cube.hour < max(settled, known_before // 2)) & (cube.known_hour < known_before)
     delay = (cube.known_hour[mature] - phase) // patch - (cube.hour[mature] - phase) // patch
     delay = np.minimum(delay, lags[-1])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 
 COUNT, STEPS = 12, 60
 """Rhythms, and iterations to find them."""
@@ -31,9 +32,9 @@ def circulant(slots: int, kernel: Sequence[float]) -> Tensor:
     return sum((w * one.roll(i - reach, 0) for i, w in enumerate(kernel)), torch.zeros_like(one))
 
 
-def smoothing(per_day: int) -> Tensor:
+def smoothing(step: Step) -> Tensor:
     """Over slots of the week, where they are short enough: [slots slots]."""
-    return circulant(7 * per_day, [w / 9 for w in (1, 2, 3, 2, 1)] if per_day >= 8 else [1])
+    return circulant(step.slots, [w / 9 for w in (1, 2, 3, 2, 1)] if step.per_day >= 8 else [1])
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Rhythms:
     @staticmethod
     def of(cube: Cube, known_before: int) -> Rhythms:
         """From the record as known at a step."""
-        per_day, cube = max(1, 24 // cube.step_hours), cube.inputs
+        slots, smooth, cube = cube.step.slots, smoothing(cube.step).double(), cube.inputs
         seen = (cube.hour < known_before) & (cube.known_hour < known_before)
         hour = cube.hour[seen]
         first, last = int(hour.min(initial=0)), int(hour.max(initial=0)) + 1
@@ -59,10 +60,10 @@ class Rhythms:
         row = np.full(cube.n, -1)
         row[busiest] = np.arange(len(busiest))
         kept = row[hexagon] >= 0
-        width = cube.c * 7 * per_day
-        place = row[hexagon[kept]] * width + cube.category[seen][kept].astype(np.int64) * 7 * per_day + slot[kept]
+        width = cube.c * slots
+        place = row[hexagon[kept]] * width + cube.category[seen][kept].astype(np.int64) * slots + slot[kept]
         counts = np.bincount(place, weight[kept], minlength=len(busiest) * width).reshape(len(busiest), width)
-        return Rhythms.fitted(torch.as_tensor(counts, dtype=torch.float64), cube.c, smoothing(per_day).double())
+        return Rhythms.fitted(torch.as_tensor(counts, dtype=torch.float64), cube.c, smooth)
 
     @staticmethod
     def fitted(counts: Tensor, c: int, smooth: Tensor) -> Rhythms:

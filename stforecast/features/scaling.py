@@ -60,7 +60,7 @@ class Scales:
         """From the record as known at the step `until`."""
         seen = (cube.hour < until) & (cube.known_hour < until)
         recorded = 1.0 if cube.masked is None else float((~cube.masked[:until]).mean())
-        days = max(until * recorded * cube.step_hours / 24, 1)
+        days = max(until * recorded * cube.step.days, 1)
         rate = float(cube.weight[seen].sum()) / (days * cube.n)
         return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
 
@@ -91,5 +91,6 @@ def axes_of(cube: Cube) -> dict[str, Any]:
         "hexagons": cube.cells.tolist(),
         "categories": list(cube.categories),
         "step_hours": cube.step_hours,
+        "step_unit": cube.step_unit,
         "horizons": cube.horizons,
     }

@@ -34,7 +34,7 @@ class SeasonalSums:
         per_day = events.per_day
         self.periods = {
             "day": _Period(events, SEASONAL_DAYS, per_day, SPREAD_DAY),
-            "week": _Period(events, SEASONAL_WEEKS, 7 * per_day, SPREAD_WEEK),
+            "week": _Period(events, SEASONAL_WEEKS, events.cube.step.slots, SPREAD_WEEK),
         }
         self.prior = PRIOR * torch.cat([period.share for period in self.periods.values()])[:, None, None, None]
 

@@ -49,11 +49,6 @@ def issue_range(issues: list[int], device: torch.device) -> Tensor:
     return torch.arange(issues[0], issues[-1] + 1, apart, device=device)
 
 
-def day_steps(cube: Cube) -> int:
-    """Steps of a day, at least 1."""
-    return max(1, 24 // cube.step_hours)
-
-
 class EventStream:
     """A cube's `inputs` on a device, in the order in which they became known, and its local calendar.
 
@@ -69,6 +64,7 @@ class EventStream:
         calendar: local calendar of the steps −`origin` …; `slot` and `slot_of_day` are read by step.
         observed: 1 where a step of the calendar was recorded and 0 where it is masked, by category, [t c]; None where
             all steps were recorded.
+        length: of each step of the calendar in usual ones, [t]; None where all are alike.
         segment: patches to read at a time.
     """
 
@@ -76,7 +72,7 @@ class EventStream:
         self, cube: Cube, patch: int, past_end: int = 0, device: torch.device | str = "cpu", since: int = 0
     ) -> None:
         self.cube, self.patch, self.device = cube, patch, torch.device(device)
-        self.per_day, self.segment = day_steps(cube), segment_length(cube)
+        self.per_day, self.segment = cube.step.per_day, segment_length(cube)
         newer = slice(np.searchsorted(cube.known_hour, since - patch), None)
         events = (cube.with_events(newer) if since else cube).inputs
         self._known_hour = events.known_hour.astype(np.int64)
@@ -86,7 +82,7 @@ class EventStream:
         )
         self._weight = as_tensor(events.weight, torch.float32)
         self._asked: tuple[int, int] | None = None
-        due = since - LAGS_DAYS[-1] * self.per_day - patch
+        due = since - cube.step.in_days(LAGS_DAYS[-1]) - patch
         self.origin = patch - max(0, min(due, int(events.hour.min(initial=due))))
         last = cube.steps + cube.horizons + patch + past_end
         self.calendar = cube.calendar(-self.origin, last)
@@ -96,6 +92,8 @@ class EventStream:
             first = max(0, -self.origin)
             observed[first + self.origin : cube.steps + self.origin] = ~cube.masked[first:]
             self.observed = as_tensor(observed, torch.float32)
+        length = cube.exposure(-self.origin, last)
+        self.length = None if length is None else as_tensor(length, torch.float32)
         self.slot = as_tensor(self.calendar.slot, torch.int64)
         self.slot_of_day = as_tensor(self.calendar.slot_of_day, torch.int64)
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
-from stforecast.features.covariates import WEEKDAYS, Covariates
+from stforecast.features.covariates import Covariates
 from stforecast.features.decayed import decay
-from stforecast.features.table import LEVEL, LOG_RATIOS, layout
+from stforecast.features.table import LEVEL
 
 LOG_RATE, CATEGORY = 0, 3
 """Columns of a row that hold log λ₀ and the category."""
@@ -77,20 +77,20 @@ def tabular_rows(
     issue, lead, hexagon, category = at
     steps = torch.tensor(batch.issues)[issue] + lead
     slots = events.slot_of_day[events.at(steps)]
-    target = covariates.target[events.at(steps)]
+    target, cycle = covariates.target[events.at(steps)], covariates.cycle
     columns = [
         batch.log_rate[issue, category, lead, hexagon],
         batch.log_rate.exp().sum(1)[issue, lead, hexagon].log(),
         lead.float(),
         category.float(),
         slots.float(),
-        target[:, :WEEKDAYS].argmax(1).float(),
+        target[:, :cycle].argmax(1).float(),
     ]
     return torch.cat(
         [
             torch.stack(columns, 1),
-            *_log_ratios(batch.features[issue, :, hexagon], category, builder.cube.c),
-            target[:, WEEKDAYS + events.per_day :],
+            *_log_ratios(builder, batch.features[issue, :, hexagon], category),
+            target[:, cycle + events.per_day :],
             covariates.weather_before(batch.issues).mean(1)[issue],
             *_recent(builder, batch.recent, at),
             batch.seasonal[issue, :, category, lead, hexagon],
@@ -99,10 +99,11 @@ def tabular_rows(
     )
 
 
-def _log_ratios(features: Tensor, category: Tensor, c: int) -> list[Tensor]:
+def _log_ratios(builder: FeatureBuilder, features: Tensor, category: Tensor) -> list[Tensor]:
     """Of features [r f] those of all categories together, and those of the row's own."""
-    places, out = layout(c), []
-    for family in LOG_RATIOS:
+    c, out = builder.cube.c, []
+    places = builder.table.layout(c)
+    for family in builder.table.log_ratios:
         place = places[family.name]
         if family.by_category:
             out.append(features.gather(1, torch.arange(place.start, place.stop, c) + category[:, None]))

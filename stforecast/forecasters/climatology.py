@@ -10,7 +10,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.features.builder import State
 from stforecast.features.climatology import ROLLING, Climatology
-from stforecast.features.stream import EventStream, day_steps
+from stforecast.features.stream import EventStream
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
 from stforecast.forecasters.streaming import StreamingForecaster, as_array, by_phase, steps_past_end
@@ -53,7 +53,7 @@ class FixedClimatology(WithoutParameters):
     name = "climatology"
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        patch = min(day_steps(cube), cube.horizons)
+        patch = min(cube.step.per_day, cube.horizons)
         climatology = Climatology(EventStream(cube, patch, steps_past_end(cube, issues)), (math.inf, math.inf))
         out = np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         for phase, served in by_phase(issues, patch, cube.steps).items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.features.stream import day_steps
 from stforecast.forecasters.base import WithoutParameters
 
 
@@ -21,12 +20,14 @@ class HexagonMean(WithoutParameters):
 
 
 class LastWeek(WithoutParameters):
-    """Events of the last seven recorded days in the hexagon, spread evenly: the hot-spot map of many departments."""
+    """Events of the last seven recorded days (or of the last month) in the hexagon, spread evenly: the hot-spot map of
+    many departments.
+    """
 
     name = "last_week"
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        week = 7 * day_steps(cube)
+        week = max(1, cube.step.in_days(7))
         served = np.minimum(issues, cube.steps)
         rates = np.stack([mean_rate(cube, last_observed(cube, week, s), s) for s in served.tolist()])
         return np.repeat(rates[:, None], cube.horizons, axis=1)

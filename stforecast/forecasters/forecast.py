@@ -149,8 +149,7 @@ class Forecast:
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = shapes.plot("expected", ax=figure.subplots(), legend=True, legend_kwds={"label": "expected reports"})
         axes.set(xlabel="longitude", ylabel="latitude")
-        k, unit = self.intensity.shape[1], self.step_unit
-        length = f"{k * self.step_hours} h" if unit == "hour" else f"{k} {unit}{'s' if k > 1 else ''}"
+        length = self.step.words(self.intensity.shape[1])
         axes.set_title(f"{category or 'all categories'}: {length} from {self.issue_times[place]:%Y-%m-%d %H:%M} UTC")
         return figure
 

@@ -31,14 +31,14 @@ from stforecast.features.climatology import Climatology
 from stforecast.features.decayed import sums_at
 from stforecast.features.delay import MATURE_DAYS, arrived, settled_until
 from stforecast.features.graph import Neighbours
-from stforecast.features.stream import EventStream, day_steps
+from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import by_phase, steps_past_end
 from stforecast.scoring.splits import Split
 
-HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
-"""Half-lives of the excitation; how much each holds is fitted."""
+HALF_LIFE_HOURS, OF_MONTHS = (6.0, 24.0, 120.0, 720.0), (730.0, 2190.0, 8760.0)
+"""Half-lives of the excitation, and those where steps are months; how much each holds is fitted."""
 SEGMENT = 7
 """Patches that are read at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
 MOST, LEAST_GAIN = 1000, 1e-7
@@ -57,7 +57,7 @@ class Hawkes(Forecaster):
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.train_end = split.train_end
-        warm_up = max(1, min(self.config.training.warm_up_days * split.day, split.train_end // 3))
+        warm_up = max(1, min(cube.step.in_days(self.config.training.warm_up_days), split.train_end // 3))
         parts, category, events, totals = self._parts(ExcitationSums(cube.as_known(split.train_end)), split, warm_up)
         of = [category == c for c in range(cube.c)]
         self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
@@ -111,7 +111,7 @@ class Hawkes(Forecaster):
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
         excitation = ExcitationSums(cube, steps_past_end(cube, issues))
         p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
-        climatology, aged = Climatology(excitation.events), MATURE_DAYS * excitation.events.per_day
+        climatology, aged = Climatology(excitation.events), cube.step.in_days(MATURE_DAYS)
         # the share of the events of each age that are not yet reported, [t c] from the step before the issue on
         missing = 1 - arrived(cube, self.train_end - aged, self.train_end, self.train_end)[::-1]
         usually_unseen = _unseen(excitation, missing)
@@ -149,7 +149,6 @@ class Hawkes(Forecaster):
     def save_fit(self, folder: Path) -> None:
         values = {
             "train_end": self.train_end,
-            "half_life_hours": HALF_LIFE_HOURS,
             "branching_ratio": self.branching_ratio,
             "branching": self.branching.tolist(),
             "weights": self.weights.tolist(),
@@ -185,9 +184,10 @@ class ExcitationSums:
     """
 
     def __init__(self, cube: Cube, past_end: int = 0) -> None:
-        self.cube, self.week = cube, 7 * day_steps(cube)
-        self.events = EventStream(cube, min(day_steps(cube), cube.horizons), past_end + self.week)
-        self.half_lives = np.array(HALF_LIFE_HOURS) / cube.step_hours
+        self.cube, self.week = cube, cube.step.slots
+        self.events = EventStream(cube, min(cube.step.per_day, cube.horizons), past_end + self.week)
+        hours = OF_MONTHS if cube.step_unit == "month" else HALF_LIFE_HOURS
+        self.half_lives = np.array(hours) / cube.step_hours
         self.fade = torch.as_tensor(np.exp2(-1 / self.half_lives), dtype=torch.float32)
         self.gain = (1 - self.fade).repeat_interleave(cube.c)  # [h·c]
         self.f = 2 * len(self.gain)

@@ -56,7 +56,8 @@ class Kernel(Forecaster):
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         self.city.learn(cube, split)
-        found = likelihoods(cube, split, min(self.config.training.warm_up_days * split.day, split.train_end // 3))
+        warm_up = min(cube.step.in_days(self.config.training.warm_up_days), split.train_end // 3)
+        found = likelihoods(cube, split, warm_up)
         best = [np.unravel_index(found[..., i].argmax(), found.shape[:2]) for i in range(cube.c)]
         self.half_lives = [float(HALF_LIVES[h]) for h, _ in best]
         self.bandwidths = [float(BANDWIDTHS[b]) for _, b in best]

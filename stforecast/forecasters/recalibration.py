@@ -24,13 +24,26 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.features.delay import completeness
-from stforecast.features.stream import day_steps
 from stforecast.scoring.intensity import FLOOR, risk
 
-HALF_LIFE_DAYS, WINDOW_DAYS, PRIOR_DAYS = 14, 56, 7
-"""Of the sums behind the level, of the forecasts looked back on, and how many days of expected events κ is worth."""
-CONTRAST_HALF_LIFE_DAYS, PRIOR_INFORMATION = 28, 1000.0
-"""Of the sums behind the contrast; and the prior's information: about that of 500 events."""
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast forecasts follow the city, in days (of months, in months).
+
+    half_life: of the sums behind the level. contrast: of those behind the contrast. window: of the forecasts looked
+    back on. prior: how many days of expected events κ is worth.
+    """
+
+    half_life: float
+    contrast: float
+    window: int
+    prior: float
+
+
+DAILY, MONTHLY = Pace(14, 28, 56, 7), Pace(3, 12, 12, 1)
+PRIOR_INFORMATION = 1000.0
+"""Of the contrast: about that of 500 events."""
 LEAST, MOST = 0.5, 2.0
 """Limits of b."""
 
@@ -73,6 +86,11 @@ class PastForecasts:
         return cls(steps, intensity, moments)
 
 
+def pace_of(cube: Cube) -> Pace:
+    """That of a cube's steps."""
+    return MONTHLY if cube.step_unit == "month" else DAILY
+
+
 def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
     """The issue steps [m] and those of the forecasts that are looked back on, ascending."""
     earlier, usable = _earlier(cube, issues)
@@ -81,7 +99,7 @@ def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
 
 def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndarray:
     """λ [m k n c] at `issues` as the weeks before each would have it, from the forecasts of `steps_needed`."""
-    k, day = cube.horizons, day_steps(cube)
+    k, day, pace = cube.horizons, cube.step.per_day, pace_of(cube)
     earlier, usable = _earlier(cube, issues)
     row = np.searchsorted(past.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
     sums = np.zeros((3, *earlier.shape, k, cube.c))
@@ -103,11 +121,11 @@ def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndar
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
     expected, kept = sums.sum(3), np.maximum((usable[..., None] * seen).sum(1), 1)
-    kappa = expected[0].sum(1) / kept * (PRIOR_DAYS * day / k)
-    weight = 0.5 ** (age / HALF_LIFE_DAYS)
+    kappa = expected[0].sum(1) / kept * (pace.prior * day / k)
+    weight = 0.5 ** (age / pace.half_life)
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))
     factor = np.divide(above, below, out=np.ones_like(above), where=below > 0)
-    power = _contrast(known, expected, 0.5 ** (age / CONTRAST_HALF_LIFE_DAYS))
+    power = _contrast(known, expected, 0.5 ** (age / pace.contrast))
     return _changed(past.intensity[np.searchsorted(past.steps, issues)], factor, power)
 
 
@@ -144,8 +162,8 @@ def _log(intensity: np.ndarray) -> np.ndarray:
 
 def _earlier(cube: Cube, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Issues of the forecasts before each, newest first, and whether all their steps are over and recorded: [m j]."""
-    day, k = day_steps(cube), cube.horizons
-    earlier = issues[:, None] - k * np.arange(1, -(-WINDOW_DAYS * day // k) + 1)
+    day, k = cube.step.per_day, cube.horizons
+    earlier = issues[:, None] - k * np.arange(1, -(-pace_of(cube).window * day // k) + 1)
     return earlier, (earlier >= day) & (earlier + k <= cube.steps)
 
 

@@ -15,7 +15,6 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
 from stforecast.features.scaling import Scales
-from stforecast.features.stream import day_steps
 from stforecast.forecasters.base import Forecaster
 
 CELLS = 2_500
@@ -31,7 +30,7 @@ class StreamingForecaster(Forecaster):
 
     def patch(self, cube: Cube) -> int:
         """Steps from issue to issue."""
-        return min(day_steps(cube), cube.horizons)
+        return min(cube.step.per_day, cube.horizons)
 
     @abstractmethod
     def fingerprint(self) -> tuple[int, str]:

@@ -163,7 +163,7 @@ class Trees(LearnedForecaster):
         end, cube = split.train_end, cube.as_known(split.train_end)
         builder = FeatureBuilder(cube, self.scales, self.patch(cube))
         state = builder.init_state(split.first % builder.patch)
-        warm = min(self.config.training.warm_up_days * split.day, end // 3) // builder.patch
+        warm = min(cube.step.in_days(self.config.training.warm_up_days), end // 3) // builder.patch
         builder.skip(state, max(1, warm))
         last = settled_until(cube, end) - cube.horizons  # later hours would teach that recent hours are quiet
         first = int(state["next_issue"])

@@ -19,7 +19,7 @@ from stforecast.cube import Cube
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.builder import FeatureBatch, clone_state
 from stforecast.features.covariates import Covariates
-from stforecast.features.table import LEVEL, layout
+from stforecast.features.table import LEVEL, TABLES
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun
@@ -38,7 +38,8 @@ def over_hexagons(*fields: str, families: tuple[str, ...] = ()) -> Shuffle:
     def shuffle(covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator) -> Shuffled:
         order = torch.as_tensor(rng.permutation(batch.log_rate.shape[-1]), device=batch.log_rate.device)
         changed = {name: getattr(batch, name)[..., order] for name in fields}
-        features, places = batch.features.clone(), layout(batch.log_rate.shape[1])
+        features, unit = batch.features.clone(), covariates.events.cube.step_unit
+        places = TABLES[unit].layout(batch.log_rate.shape[1])
         for place in (places[name] for name in families):
             features[:, place] = batch.features[:, place, order]
         return covariates, replace(batch, features=features, **changed)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stforecast.cube.axis import SPAN_HOURS
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
 from stforecast.reports.page import Block, Picture, Table, Text, standing, words
@@ -18,7 +17,7 @@ SETTLED_DAYS = 60
 """Events this much older than the record's end count as fully reported."""
 SPANS = {
     "start": "they count at its start",
-    "aoristic": f"they count at its start, and forecasters read those of up to {SPAN_HOURS} hours as spread over it",
+    "aoristic": "they count at its start, and forecasters read those of up to {longest} as spread over it",
 }
 """What becomes of events with a span, by `grid.spans`."""
 AT_CHANCE = 1 / 60
@@ -70,7 +69,7 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
         ("span of more than 24 hours", day, np.nan),
     ]
     known = (
-        standing("spans", share=long, rule=SPANS[notes["spans"]["rule"]])
+        standing("spans", share=long, rule=SPANS[notes["spans"]["rule"]].format(**notes["spans"]))
         if span.notna().any()
         else standing("no_spans")
     )

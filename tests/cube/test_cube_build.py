@@ -240,7 +240,7 @@ def test_spans_enter_the_inputs_in_equal_parts_that_are_known_when_they_have_end
     np.testing.assert_array_equal(cube.dense(), plain.dense())
     assert plain.inputs is plain
     assert inputs.inputs is inputs
-    assert cube.notes["spans"]["over_1_hour"] == plain.notes["spans"]["over_1_hour"] > 0.3
+    assert cube.notes["spans"]["over_1_step"] == plain.notes["spans"]["over_1_step"] > 0.3
 
 
 def test_a_publisher_without_report_times_falls_back_and_says_so(table, settings) -> None:

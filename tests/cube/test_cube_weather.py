@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from stforecast.config.sections import Weather
+from stforecast.cube.axis import Axis
+from stforecast.cube.steps import Step
 from stforecast.cube.weather import UNITS, coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 
@@ -24,13 +26,17 @@ def write(folder: Path, text: str, name: str = "weather.csv") -> Path:
     return path
 
 
+def axis_from(start: pd.Timestamp, step: Step = Step()) -> Axis:
+    return Axis(start, 1, step, pd.Timedelta(0))
+
+
 def read(path: Path, start: pd.Timestamp = START, steps: int = 5, **channels: str) -> np.ndarray:
-    return read_weather(path, Weather(channels=channels or UNITS_OF), start, steps).values
+    return read_weather(path, Weather(channels=channels or UNITS_OF), axis_from(start), steps).values
 
 
 def test_gaps_stay_gaps(tmp_path: Path) -> None:
     nan = np.nan
-    found = read_weather(write(tmp_path, HEADER + ROWS), Weather(channels=UNITS_OF), START, 5)
+    found = read_weather(write(tmp_path, HEADER + ROWS), Weather(channels=UNITS_OF), axis_from(START), 5)
     assert found.names == ("t", "rain")
     assert found.values.dtype == np.float32
     np.testing.assert_array_equal(found.values, [[1, 0.5], [nan, 0], [nan, nan], [3, nan], [nan, nan]])
@@ -107,13 +113,13 @@ def test_rows_that_are_refused(tmp_path: Path, rows: str, message: str) -> None:
 def test_settings_and_columns_that_do_not_fit(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + ROWS)
     with pytest.raises(ConfigError, match="declare which columns"):
-        read_weather(path, Weather(), START, 5)
+        read_weather(path, Weather(), axis_from(START), 5)
     with pytest.raises(ConfigError, match=r"channels\.t: unit 'celsius' is not known. Use one of: degC"):
         read(path, t="celsius")
     with pytest.raises(DataError, match=r"no column snow\. Its columns are: time_utc, t, rain, wind"):
         read(path, t="degC", snow="mm")
     with pytest.raises(DataError, match="no column hour"):
-        read_weather(path, Weather(time="hour", channels=UNITS_OF), START, 5)
+        read_weather(path, Weather(time="hour", channels=UNITS_OF), axis_from(START), 5)
     with pytest.raises(DataError, match="no such weather file"):
         read(tmp_path / "absent.csv")
 
@@ -146,4 +152,4 @@ def test_real_files() -> None:
     assert coverage(series, 365 * 24)["temperature_2m"] == pytest.approx(324 / 365, abs=0.01)
     assert np.nanmax(series.values[:, 2]) < 30
     with pytest.raises(DataError, match="is that its unit"):
-        read_weather(path, Weather(channels={"relativehumidity_2m": "fraction"}), START, 10)
+        read_weather(path, Weather(channels={"relativehumidity_2m": "fraction"}), axis_from(START), 10)

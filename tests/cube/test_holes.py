@@ -11,7 +11,7 @@ import pytest
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.holes import Gap
-from stforecast.cube.recorded import hole_list, hole_messages, level_change
+from stforecast.cube.recorded import WEEKLY, hole_list, hole_messages, level_change
 from stforecast.errors import ConfigError
 
 DAY, WEEK = 24, 168
@@ -160,10 +160,10 @@ def test_a_change_of_level_is_a_note() -> None:
     assert cube.holes == ()
     assert all("Nothing is masked" in line for line in hole_messages(cube))
     assert {line[:11] for line in hole_messages(cube)} == {"Category a:", "Category b:"}
-    place, before, after = level_change(np.r_[np.full(60, 70), np.full(60, 30)])
+    place, before, after = level_change(np.r_[np.full(60, 70), np.full(60, 30)], *WEEKLY)
     assert (place, before, after) == (60, 70, 30)
-    assert level_change(np.r_[np.full(60, 70), np.full(40, 30)]) is None  # less than a year
-    assert level_change(np.linspace(50, 150, 200).round()) is None  # a trend
+    assert level_change(np.r_[np.full(60, 70), np.full(40, 30)], *WEEKLY) is None  # less than a year
+    assert level_change(np.linspace(50, 150, 200).round(), *WEEKLY) is None  # a trend
 
 
 def test_gaps_of_the_configuration(table, settings) -> None:

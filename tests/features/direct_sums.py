@@ -8,7 +8,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.features.rhythms import Rhythms
-from stforecast.features.table import LOG_RATIOS
+from stforecast.features.table import BY_DAY
 
 SCALE = 0.7
 
@@ -117,7 +117,7 @@ class Direct:
             return {"hexagon": values, "ring": around @ values, "city": np.full(n, values.sum())}[place]
 
         out: dict[str, np.ndarray] = {}
-        for family in LOG_RATIOS:
+        for family in BY_DAY.log_ratios:
             size = family.prior * (1 if family.place == "city" else SCALE / (c if family.by_category else 1))
             for d in family.half_lives:
                 where = "" if family.place == "hexagon" else f"{family.place} "

@@ -18,7 +18,7 @@ from stforecast.features.delay import LAGS_DAYS, completeness, delay_shares, lag
 from stforecast.features.rhythms import Rhythms
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
-from stforecast.features.table import HALF_LIVES_DAYS, LOG_RATIOS
+from stforecast.features.table import BY_DAY
 
 
 def begun(cube: Cube, patch: int, phase: int = 0, until: int = 0) -> tuple[FeatureBuilder, State]:
@@ -61,7 +61,7 @@ def test_late_reports_enter_at_their_decayed_weight(patch: int, phase: int) -> N
     direct, issue = direct_sums(cube, patch, phase, state), batch.issues[-1]
     hour, hexagon, category, weight, age = direct.events(issue)
     assert 0 < len(hour) < ((cube.hour < issue) & (cube.hour >= phase)).sum()
-    for at, half_life in enumerate(HALF_LIVES_DAYS):
+    for at, half_life in enumerate(BY_DAY.half_lives):
         seen = np.zeros((cube.n, cube.c))
         np.add.at(seen, (hexagon, category), weight * 2 ** (-age / half_life))
         np.testing.assert_allclose(state["daily"][0, at].T.numpy(), seen, rtol=1e-4, atol=1e-5)
@@ -116,7 +116,7 @@ def test_expected_sums_are_unbiased(patch: int) -> None:
     step = builder.climatology.step
     builder.climatology.step = lambda *given: torch.full_like(step(*given), 0.5)  # type: ignore[method-assign]
     builder.skip(state, 199 * 24 // patch)
-    ratios, features, pooled = [], [], LOG_RATIOS[0].size(cube.c)
+    ratios, features, pooled = [], [], BY_DAY.log_ratios[0].size(cube.c)
     for _ in range(20):
         features.append(builder.step(state, 3 * 24 // patch).features[:, :pooled].mean((0, 2)).numpy())
         ratios.append((state["daily"][0].sum((1, 2)) / state["daily"][1].sum((1, 2))).numpy())

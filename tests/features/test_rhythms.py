@@ -13,6 +13,7 @@ from small_cities import city
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 from stforecast.features.climatology import Climatology
 from stforecast.features.delay import delay_shares
 from stforecast.features.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
@@ -36,7 +37,7 @@ def divergence(truth: Tensor, guess: Tensor) -> float:
 @pytest.mark.parametrize("events", [60.0, 600.0])
 def test_planted_rhythms_are_found(events: float) -> None:
     counts, truth = planted(events)
-    smooth = smoothing(24).double()
+    smooth = smoothing(Step()).double()
     rhythms = Rhythms.fitted(counts, 1, smooth)
     mine = rhythms.start(len(counts))
     for _ in range(30):

@@ -12,7 +12,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
-from stforecast.features.table import RECENT_HOURS
+from stforecast.features.table import BY_DAY
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Inputs, Network
 from stforecast.forecasters.gcrn.parts import BOUND, KNOT
@@ -74,7 +74,7 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
                 response = (network.by_season[..., c, None] * bends).sum((0, 1))
                 excited = torch.zeros(cube.n)
                 for place, over in enumerate((torch.eye(cube.n), ring)):
-                    for j, half_life in enumerate(RECENT_HOURS):
+                    for j, half_life in enumerate(BY_DAY.recent_hours):
                         left = np.log(2) / half_life * 0.5 ** ((k + 1) / half_life)
                         for source in range(cube.c):
                             excited = excited + left * theta[j, place, source, c] * (over @ x.recent[i, j, source])

@@ -9,13 +9,10 @@ from small_cities import another_future, city
 from stforecast.cube import Cube
 from stforecast.features.delay import completeness
 from stforecast.forecasters.recalibration import (
-    CONTRAST_HALF_LIFE_DAYS,
-    HALF_LIFE_DAYS,
+    DAILY,
     LEAST,
     MOST,
-    PRIOR_DAYS,
     PRIOR_INFORMATION,
-    WINDOW_DAYS,
     PastForecasts,
     recalibrated,
     steps_needed,
@@ -42,7 +39,7 @@ def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarr
     out = rates(cube, np.array([issue]), rate, spread)[0].astype(float)
     for c in range(cube.c):
         cells = []  # days back, λ, share, whether an event is known
-        for j in range(WINDOW_DAYS):
+        for j in range(DAILY.window):
             first = issue - 24 * (j + 1)
             if first < 24:
                 break
@@ -53,10 +50,10 @@ def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarr
             seen = {*zip((cube.hour[here] - first).tolist(), cube.hexagon[here].tolist(), strict=True)}
             cells += [(j, lam[k, n], share[first + k, c], (k, n) in seen) for k in range(24) for n in range(cube.n)]
         back, lam, part, event = (np.array(column) for column in zip(*cells, strict=True))
-        p, weight = part * -np.expm1(-lam), 0.5 ** ((back + 0.5) / HALF_LIFE_DAYS)
-        kappa = p.sum() / len({*back}) * PRIOR_DAYS
+        p, weight = part * -np.expm1(-lam), 0.5 ** ((back + 0.5) / DAILY.half_life)
+        kappa = p.sum() / len({*back}) * DAILY.prior
         factor = ((weight * event).sum() + kappa) / ((weight * p).sum() + kappa)
-        weight = 0.5 ** ((back + 0.5) / CONTRAST_HALF_LIFE_DAYS)
+        weight = 0.5 ** ((back + 0.5) / DAILY.contrast)
         u = np.log(lam) - (weight * p * np.log(lam)).sum() / (weight * p).sum()
         power = 1 + (weight * event * u).sum() / ((weight * p * u**2).sum() + PRIOR_INFORMATION)
         now = out[..., c]

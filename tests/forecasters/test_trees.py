@@ -20,7 +20,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales, Standard
-from stforecast.features.table import RECENT_HOURS
+from stforecast.features.table import BY_DAY
 from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
 from stforecast.features.targets import outcomes
 from stforecast.forecasters import resampling, zoo
@@ -185,7 +185,7 @@ def test_rows_by_hand() -> None:
     hexagon = int(np.bincount(cube.hexagon).argmax())
     issue, weather = batch.issues[-1], cube.weather.values[:, 0]
     series, again = weather[issue - 24 : issue], batch.seasonal.shape[1]
-    recent = -again - 2 * 2 * len(RECENT_HOURS)
+    recent = -again - 2 * 2 * len(BY_DAY.recent_hours)
     for lead in (0, 9, 23):
         at = tuple(torch.tensor([place]) for place in (24, lead, hexagon, category))
         row = tabular_rows(builder, batch, at)[0].numpy()
@@ -193,7 +193,7 @@ def test_rows_by_hand() -> None:
         own = here & (cube.category == category)
         slot = int(builder.events.slot_of_day[builder.events.at(torch.tensor(issue + lead))])
         assert row[2:5].tolist() == [lead, category, slot]
-        fades = np.log(2) / np.array(RECENT_HOURS)
+        fades = np.log(2) / np.array(BY_DAY.recent_hours)
         age = issue + lead - cube.hour[own]
         expected = (cube.weight[own] * fades[:, None] * np.exp(-fades[:, None] * age)).sum(1)
         np.testing.assert_allclose(row[recent:][: len(fades)], expected, rtol=1e-4)

@@ -23,7 +23,7 @@ from stforecast.delivery.small_counts import hides_each
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
 from stforecast.features.builder import clone_state
-from stforecast.features.table import layout
+from stforecast.features.table import BY_DAY
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.pipeline.pages import evaluated, report
@@ -374,7 +374,7 @@ def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -
     shuffles = importance.groups(cube, issues)
     assert "weather" in shuffles
     _, moved = shuffles["past reports of its neighbours"](own, batch, rng)
-    at = layout(cube.c)
+    at = BY_DAY.layout(cube.c)
     changed = (moved.features != batch.features).any(2)[0].nonzero()[:, 0].tolist()
     assert changed
     assert set(changed) <= {*range(at["ring"].start, at["ring each"].stop)}

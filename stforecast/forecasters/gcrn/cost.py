@@ -6,7 +6,7 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.features import rhythms, seasonal, table
 from stforecast.features.delay import lags_of
-from stforecast.features.stream import day_steps, segment_length
+from stforecast.features.stream import segment_length
 from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.network import QUERY
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
@@ -25,17 +25,18 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     are alive at once.
     """
     n, c, k, model = cube.n, cube.c, cube.horizons, config.model
-    slots, length = day_steps(cube), config.training.truncation
+    slots, length, read = cube.step.per_day, config.training.truncation, table.TABLES[cube.step_unit]
     ahead = length * max(1, segment_length(cube) // length)
     p = patch_steps(config, cube)
     own = config.training.streams // config.training.devices
-    day, recent = len(table.HALF_LIVES_DAYS) * c, len(table.RECENT_HOURS) * c
-    features = table.layout(c)[table.LEVEL].stop
+    day, recent = len(read.half_lives) * c, len(read.recent_hours) * c
+    features = read.layout(c)[table.LEVEL].stop
     nodes = p * c + ((len(table.LATE_PATCHES) + 1) * c if cube.late else 0) + features
     lags = lags_of(cube, p)[-1] if cube.late else 0
     # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
     # reports are still due
-    memory = 14 * slots * c + rhythms.COUNT + (len(table.SEASONAL_DAYS) + 7 * len(table.SEASONAL_WEEKS)) * c * slots
+    season = cube.step.slots
+    memory = (2 + len(table.SEASONAL_WEEKS)) * season * c + len(table.SEASONAL_DAYS) * slots * c + rhythms.COUNT
     memory += 2 * day + recent + (2 * (lags + 1) + ahead) * c
     # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
     leaves = c * k
@@ -44,7 +45,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
     once = 2 * seasonal.COUNT * leaves  # of one issue at a time
-    read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
+    features_read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
     segment = own * length * (layers + gradients) + once
     # of the days, the validation slice; where it is given by date, as by default
     share = config.split.validation if isinstance(config.split.validation, float) else 0.08
@@ -54,7 +55,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
         "PyTorch and Lightning at work": LIBRARIES,
         "events of the cube, and on the device": cube.hour.size * EVENT,
         "state of the features": (own + 1) * n * memory * FLOAT,
-        "what is read of a segment": n * read * FLOAT,
+        "what is read of a segment": n * features_read * FLOAT,
         "a segment of training, or the forecasts of the validation slice": n * max(segment, 5 * checked) * FLOAT,
         "counts of the validation slice": n * checked * FLOAT,
         "a year of daily forecasts": 365 * n * leaves * FLOAT * 3,

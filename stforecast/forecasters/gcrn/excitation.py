@@ -8,13 +8,13 @@ learned with the rest: half-life × own hexagon or ring × from category × to c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from stforecast.features.decayed import decay
 from stforecast.features.graph import NeighbourSum
-from stforecast.features.table import RECENT_HOURS
 
 SPEED = 15.0
 """θ = exp(SPEED · parameter): a weight may have to change a hundredfold, and Adam moves a parameter by small steps."""
@@ -24,16 +24,16 @@ LEAST = 1e-9
 
 
 class Excitation(nn.Module):
-    """Excitation at the K steps after l issues. Without a graph, only of the hexagon itself."""
+    """Excitation at the K steps after l issues; half-lives in steps. Without a graph, only of the hexagon itself."""
 
     half_lives: Tensor
 
-    def __init__(self, c: int, step_hours: int, graph: bool = True) -> None:
+    def __init__(self, c: int, half_lives: Sequence[float], graph: bool = True) -> None:
         super().__init__()
         # on the CPU even in a network of shapes alone: their arithmetic would import SymPy, for half a second
-        self.register_buffer("half_lives", torch.tensor(RECENT_HOURS, device="cpu") / step_hours, persistent=False)
+        self.register_buffer("half_lives", torch.tensor([*half_lives], device="cpu"), persistent=False)
         start = torch.full((c, c), OTHER, device="cpu").fill_diagonal_(OWN).log() / SPEED
-        self.weight = nn.Parameter(start.expand(len(RECENT_HOURS), 1 + graph, c, c).clone())
+        self.weight = nn.Parameter(start.expand(len(half_lives), 1 + graph, c, c).clone())
 
     def forward(self, recent: Tensor, steps: int, ring: NeighbourSum | None) -> Tensor:
         """Sums of recent events [l h c n] → the intensity that they add in the next `steps`, [l c k n]."""

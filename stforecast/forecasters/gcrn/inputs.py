@@ -10,14 +10,14 @@ from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import late
 from stforecast.features.seasonal import COUNT
-from stforecast.features.table import LATE_PATCHES, LEVEL, layout
+from stforecast.features.table import LATE_PATCHES, LEVEL
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.gcrn.parts import BOUND
 
 
 def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariates | None = None) -> Inputs:
     """What the network reads at the issues of `batch`; `covariates`: others than the record's own."""
-    covariates, level = covariates or builder.covariates, layout(builder.cube.c)[LEVEL]
+    covariates, level = covariates or builder.covariates, builder.table.layout(builder.cube.c)[LEVEL]
     features = torch.cat([batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level]], 1)
     return Inputs(
         nodes=torch.cat([batch.patch.flatten(1, 2).log1p(), batch.late.flatten(1, 2).log1p(), features], 1),
@@ -32,7 +32,7 @@ def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariat
 
 def sizes_of(builder: FeatureBuilder) -> Sizes:
     """Widths of what `inputs_of` gives."""
-    cube, features = builder.cube, layout(builder.cube.c)[LEVEL].stop
+    cube, features = builder.cube, builder.table.layout(builder.cube.c)[LEVEL].stop
     delayed = (len(LATE_PATCHES) + 1) * cube.c if late(cube.inputs, builder.scales.until) else 0
     return Sizes(
         c=cube.c,
@@ -41,7 +41,7 @@ def sizes_of(builder: FeatureBuilder) -> Sizes:
         seasonal=COUNT,
         city=builder.patch * builder.covariates.weather.shape[1],
         target=builder.covariates.target.shape[1] + cube.horizons,
-        step_hours=cube.step_hours,
+        recent=[hours / cube.step_hours for hours in builder.table.recent_hours],
     )
 
 

@@ -57,7 +57,7 @@ def joined(parts: Sequence[Inputs]) -> Inputs:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths that follow from the cube."""
+    """Widths that follow from the cube, and the half-lives of the sums of recent events in steps."""
 
     c: int
     nodes: int
@@ -65,7 +65,7 @@ class Sizes:
     seasonal: int
     city: int
     target: int
-    step_hours: int
+    recent: list[float]
 
 
 class Network(nn.Module):
@@ -95,7 +95,7 @@ class Network(nn.Module):
         self.key = nn.Linear(64, rank * sizes.c)
         self.by_hexagon, self.by_target = nn.Linear(state, sizes.c), nn.Linear(64, sizes.c)
         self.by_season = nn.Parameter(torch.zeros(2, sizes.seasonal, sizes.c))
-        self.excitation = Excitation(sizes.c, sizes.step_hours, conv != "none")
+        self.excitation = Excitation(sizes.c, sizes.recent, conv != "none")
         for layer in (self.key, self.by_hexagon, self.by_target):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)

@@ -102,7 +102,7 @@ class Stream:
         self.epoch = 0
         end = split.train_end
         self.targets = Targets(cube, end, builder.device)
-        warm = min(config.training.warm_up_days * split.day, end // 3) // builder.patch
+        warm = min(cube.step.in_days(config.training.warm_up_days), end // 3) // builder.patch
         total = (end - cube.horizons - builder.patch) // builder.patch - max(1, warm) + 1
         self.streams = config.training.streams
         self.each = total // self.streams  # issues of a stream

@@ -202,7 +202,7 @@ class Validation:
         self.builder, self.length, patch = builder, length, builder.patch
         self.start = builder.init_state(int(issues[0]) % patch)
         before = int(issues[0]) // patch
-        builder.skip(self.start, before - min(self.WARM_UP_DAYS * split.day // patch, before))
+        builder.skip(self.start, before - min(cube.step.in_days(self.WARM_UP_DAYS) // patch, before))
         self.counts, self.share = outcomes(cube, split, "validation"), known_share(cube, split)
         self.categories, self.plot = cube.categories, plot
 
