@@ -5,37 +5,43 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
+from stforecast.config.sections import HORIZONS, Unit
 from stforecast.cube import Cube
 from stforecast.cube.cells import add_up
 from stforecast.forecasters.base import Forecaster
 
 
-def small_city(days: int = 100, late: bool = False, seed: int = 0) -> Cube:
-    """A simulated city of 12 places in a ring and two categories, by the hour.
+def small_city(days: int = 100, late: bool = False, seed: int = 0, step: Unit = "hour") -> Cube:
+    """A simulated city of 12 places in a ring and two categories, by the hour, local day or month.
 
     Args:
-        days: length of the record.
-        late: whether half of the events are reported up to a week late.
+        days: length of the record, in months where steps are months.
+        late: whether half of the events are reported up to a week (or two months) late.
         seed: of the draws.
+        step: what a step is.
     """
-    rng, n = np.random.default_rng(seed), 12
-    rhythm = (1 + 0.8 * np.sin(np.arange(days * 24) * np.pi / 12))[:, None, None]
-    counts = rng.poisson(rhythm * rng.gamma(2, 0.02, (1, n, 2)))
+    rng, n, per_day = np.random.default_rng(seed), 12, 24 if step == "hour" else 1
+    rhythm = (1 + 0.8 * np.sin(np.arange(days * per_day) * np.pi / 12))[:, None, None]
+    counts = rng.poisson(rhythm * rng.gamma(2, 0.48 / per_day, (1, n, 2)))
     here = np.arange(n)
     edges = np.stack([np.r_[here, here], np.r_[(here + 1) % n, (here - 1) % n]])
-    cube = Cube.from_dense(counts, edge_index=edges, name="small", start="2024-01-01 06:00")
+    zone = "UTC" if step == "hour" else "America/Denver"
+    axis: dict[str, Any] = {"step_unit": step, "time_zone": zone, "horizons": HORIZONS[step]}
+    cube = Cube.from_dense(counts, edge_index=edges, name="small", start="2024-01-01 07:00", **axis)
     if not late:
         return cube
-    delay = np.where(rng.random(len(cube.hour)) < 0.5, 0, rng.integers(1, 7 * 24, len(cube.hour)))
+    longest = 2 if step == "month" else 7 * per_day
+    delay = np.where(rng.random(len(cube.hour)) < 0.5, 0, rng.integers(1, longest + 1, len(cube.hour)))
     return replace(cube, **add_up(cube.hour, cube.hexagon, cube.category, cube.hour + delay, cube.weight))
 
 
 def check_forecaster(kind: type[Forecaster], parts: Mapping[str, Forecaster] | None = None, **settings: Any) -> None:
-    """Try a forecaster on small simulated cities.
+    """Try a forecaster on small simulated cities of hours, days and months.
 
     It must learn, give finite intensities above 0 of the right shape (past the record's end too), give the same for an
     issue whatever else is asked, know nothing that becomes known at or after the issue time (bit for bit), and give the
@@ -55,8 +61,8 @@ def check_forecaster(kind: type[Forecaster], parts: Mapping[str, Forecaster] | N
         >>> check_forecaster(st.HexagonMean)
     """
     assert isinstance(getattr(kind, "name", None), str), f"{kind.__name__}: give it a `name`."
-    for late in (False, True):
-        cube = small_city(late=late)
+    for step, late in product(HORIZONS, (False, True)):
+        cube = small_city(late=late, step=step)
         split = cube.split(0.6, 0.15)
         test = split.issues("test")
         t0, name = int(test[3]), kind.name

@@ -124,13 +124,13 @@ def another_future(cube: Cube, t0: int, late: bool, seed: int = 9) -> Cube:
         weight=rng.integers(1, 5, count).astype(np.float32),
     )
     values = cube.weather.values.copy()
-    values[t0:] = 50
+    values[t0:] = 50  # where there is weather
     return replace(changed, weather=replace(cube.weather, values=values))
 
 
 def split_of(cube: Cube, train: float = 0.6, validation: float = 0.15) -> Split:
     """Slices with a gap of one horizon."""
-    day = max(1, 24 // cube.step_hours)
+    day = cube.step.per_day
     return make_split(cube.steps, day, 0, train, validation, cube.horizons, cube.horizons, lambda date: 0)
 
 

@@ -26,8 +26,8 @@ def write(folder: Path, text: str, name: str = "weather.csv") -> Path:
     return path
 
 
-def axis_from(start: pd.Timestamp, step: Step = Step()) -> Axis:
-    return Axis(start, 1, step, pd.Timedelta(0))
+def axis_from(start: pd.Timestamp) -> Axis:
+    return Axis(start, 1, Step(), pd.Timedelta(0))
 
 
 def read(path: Path, start: pd.Timestamp = START, steps: int = 5, **channels: str) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_real_files() -> None:
     denver = {"temperature_2m": "degC", "precipitation": "mm", "windspeed_10m": "km/h"}
     path = DATA / "denver/weather_2022.csv.gz"
     settings = Weather(channels=denver)
-    series = read_weather(path, settings, pd.Timestamp("2022-01-01", tz="UTC"), 365 * 24)
+    series = read_weather(path, settings, axis_from(pd.Timestamp("2022-01-01", tz="UTC")), 365 * 24)
     assert coverage(series, 365 * 24)["temperature_2m"] == pytest.approx(324 / 365, abs=0.01)
     assert np.nanmax(series.values[:, 2]) < 30
     with pytest.raises(DataError, match="is that its unit"):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from small_cities import another_future, city, fitted, places, settings, split_of, with_events, with_small_trees
 
+from stforecast.config.sections import Unit
 from stforecast.cube import Cube, Series
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.forecasters.controls import mean_rate
 from stforecast.forecasters.registry import BUILT_IN, forecaster_class
+from stforecast.testing import small_city
 
 NAMES = sorted(BUILT_IN)
 
@@ -44,6 +46,28 @@ def test_the_future_does_not_reach_a_forecast(name: str, late: bool, late_after:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("step", ["day", "month"])
+@pytest.mark.parametrize("late", [False, True])
+def test_days_and_months_know_nothing_later_either(name: str, step: Unit, late: bool) -> None:
+    cube = small_city(120, late, step=step)
+    t0 = int(split_of(cube).issues("test")[3])
+    forecaster, changed = fitted(name, cube), another_future(cube, t0, late)
+    alone = forecaster.raw(cube, np.array([t0]))
+    assert alone.min() > 0
+    np.testing.assert_array_equal(alone, forecaster.raw(changed, np.array([t0])))
+    np.testing.assert_array_equal(alone, fitted(name, changed).raw(changed, np.array([t0])))
+    ends = cube.steps + np.array([0, 1, 3])
+    raw = forecaster.raw(cube, ends)
+    np.testing.assert_array_equal(forecaster.raw(cube, ends[::-1])[::-1], raw)
+    longer = replace(cube, steps=cube.steps + 2 * cube.horizons)
+    np.testing.assert_array_equal(raw[:1], forecaster.raw(longer, ends[:1]))
+    truncated = replace(with_events(cube, cube.hour < t0), steps=t0)
+    truncated = with_events(truncated, truncated.known_hour < t0)
+    np.testing.assert_array_equal(forecaster.raw(truncated, np.array([t0])), alone)
+    assert forecaster.forecast(cube, ends).complete_until == cube.end
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_forecasts_go_past_the_end(name: str) -> None:
     cube = city(days=60, late=True, weather=True)
     forecaster = fitted(name, cube)
@@ -70,6 +94,8 @@ def axes() -> dict[str, Cube]:
     one = none["hexagons"][:1]
     return {
         "daily": Cube.from_dense(rng.poisson(1.5, (90, 12, 2)), coordinates=square, step_hours=24, horizons=1),
+        "local days": small_city(120, True, step="day"),
+        "months": small_city(90, step="month"),
         "hour ahead": Cube.from_dense(rng.poisson(0.1, (40 * 24, 12, 2)), coordinates=square, horizons=1),
         "four hours": Cube.from_dense(rng.poisson(0.3, (60 * 6, 12)), coordinates=square, step_hours=4, horizons=6),
         "no event": Cube.from_events(nothing, nothing, nothing, **none),
