@@ -18,7 +18,7 @@ from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
 from stforecast.evaluation.scorecard import describe, difference_text, finite, masked_words, shown_metrics
 from stforecast.features.targets import masked_share
-from stforecast.scoring.bootstrap import of_blocks
+from stforecast.scoring.bootstrap import Blocks, of_blocks
 from stforecast.scoring.calibration import calibration_slope, reliability
 from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import pool
@@ -66,7 +66,12 @@ def compare(
         entries[0][name]["calibration"] = calibration(lam, panel.counts, cube.categories)
         entries[0][name]["curves"] = curves(lam, panel.counts)
     results = [
-        {"blocks": part.blocks, "forecasters": entry, "differences": _differences(sample, part.blocks)}
+        {
+            "blocks": part.blocks.count,
+            "block": part.week.name,
+            "forecasters": entry,
+            "differences": _differences(sample, part.blocks),
+        }
         for part, entry, sample in zip(panels, entries, samples, strict=True)
     ]
     slices = [
@@ -78,6 +83,7 @@ def compare(
         {
             "city": cube.name,
             "known_time": cube.notes.get("known_time", "occurred"),
+            "step": cube.step_unit,
             "issue_hours": np.unique(panel.hour).tolist(),
             "hexagons": cube.n,
             "categories": list(cube.categories),
@@ -149,7 +155,7 @@ def curves(lam: np.ndarray, y: np.ndarray) -> dict[str, dict[str, list[float]]]:
     }
 
 
-def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: int) -> dict[str, Any]:
+def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: Blocks) -> dict[str, Any]:
     """The differences of each pair overall, and those of deviance in every view under the view's group and name."""
     out = differences({name: found[()] for name, found in samples.items()}, blocks)
     for key in next(iter(samples.values())):
@@ -188,8 +194,11 @@ def sentence(result: Mapping[str, Any]) -> str:
     parts, first = result["folds"], next(iter(result["forecasters"]))
     span = f"{parts[0]['test'][:10]} – {parts[-1]['test'].split(' / ')[1][:10]}"
     hours = ", ".join(f"{hour:02d}:00" for hour in result["issue_hours"])
+    monthly, hourly = result["step"] == "month", result["step"] == "hour"
+    issued = f"daily at {hours} UTC" if hourly else "every month" if monthly else "every day"
     text = (
-        f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test days, {span}, issued daily at {hours} UTC, "
+        f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test {'months' if monthly else 'days'}, {span}, "
+        f"issued {issued}, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
     if masked := masked_words(result.get("masked")):
@@ -198,7 +207,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         text += " Forecasters are fitted on the first fold only and calibrated anew on each."
     if len(result["forecasters"]) == 1:
         return text
-    text += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'])}"
+    text += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'], result['block'])}"
     return f"{text}; DM p: Diebold–Mariano test of the deviance."
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stforecast.scoring.bootstrap import Draws, average_precision_draws, difference, mean_draws, ratio_draws
+from stforecast.scoring.bootstrap import Blocks, Draws, average_precision_draws, difference, mean_draws, ratio_draws
 from stforecast.scoring.diebold_mariano import UNTESTED, diebold_mariano
 from stforecast.scoring.hotspots import AREAS, top_count, top_hexagons
 from stforecast.scoring.intensity import pool
@@ -53,12 +53,12 @@ def by_day(losses: np.ndarray, day: np.ndarray | None) -> np.ndarray:
     return np.bincount(place, weights=losses) / count
 
 
-def differences(samples: Mapping[str, Sample], blocks: int) -> dict[str, Any]:
+def differences(samples: Mapping[str, Sample], blocks: Blocks) -> dict[str, Any]:
     """The first forecaster minus each other one.
 
     Args:
         samples: of each forecaster, under the same draws.
-        blocks: how many weekly blocks of days the draws are of.
+        blocks: of issues, that the draws are of.
 
     Returns:
         By pair and metric the paired 95 % interval (`low`, `estimate`, `high`) with its `blocks`, and of mean losses
@@ -68,12 +68,12 @@ def differences(samples: Mapping[str, Sample], blocks: int) -> dict[str, Any]:
     return {f"{first} - {other}": _pair(samples[first], samples[other], blocks) for other in others}
 
 
-def _pair(a: Sample, b: Sample, blocks: int) -> dict[str, dict[str, float]]:
+def _pair(a: Sample, b: Sample, blocks: Blocks) -> dict[str, dict[str, float]]:
     out: dict[str, dict[str, float]] = {}
     for key, draws in a.draws.items():
-        out[key] = asdict(difference(draws, b.draws[key])) | {"blocks": blocks}
+        out[key] = asdict(difference(draws, b.draws[key])) | {"blocks": blocks.count}
         if key in a.daily:
-            test = diebold_mariano(a.daily[key], b.daily[key]) if blocks > 1 else UNTESTED
+            test = diebold_mariano(a.daily[key], b.daily[key], blocks.length) if blocks.count > 1 else UNTESTED
             out[key] |= {"diebold_mariano": test.statistic, "p_value": test.p_value}
     return out
 

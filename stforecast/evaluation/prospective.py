@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Unit
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import finite
 from stforecast.features.delay import SETTLED, arrived, windows
-from stforecast.scoring.bootstrap import block_count, day_weights, interval, ratio_draws
+from stforecast.scoring.bootstrap import Blocks, interval, ratio_draws
 from stforecast.scoring.consistency import likelihood_test, number_test
 from stforecast.scoring.metrics import score
 
@@ -30,27 +32,35 @@ WAITING, UNRECORDED = "waiting", "not recorded"
 USUAL = "rolling_climatology"
 
 
-def choose(issued: pd.DatetimeIndex, written: pd.DatetimeIndex, step_hours: int, steps: int) -> tuple[np.ndarray, int]:
+def choose(issued: pd.DatetimeIndex, written: pd.DatetimeIndex, step: Step, steps: int) -> tuple[np.ndarray, int]:
     """Which forecasts of one model count, by the times of their issue and writing alone.
 
     Args:
         issued: issue times, [m].
         written: when each was put on record, [m].
-        step_hours: of their steps.
+        step: what a step of theirs is.
         steps: that each covers.
 
     Returns:
         SCORED, BACK_DATED or OVERLAPPING of each, [m]; and how many of their first steps are not scored, 0 or 1.
     """
-    step = pd.Timedelta(hours=step_hours)
-    begun = np.maximum(np.ceil(np.asarray((written - issued) / step)), 0)
+    begun = np.array([_begun(step, at, by) for at, by in zip(issued, written, strict=True)], np.int64)
     ahead = begun <= min(1, steps - 1)
     skipped = int(begun[ahead].max(initial=0))
     out, free = np.where(ahead, OVERLAPPING, BACK_DATED).astype(object), pd.Timestamp.min.tz_localize("UTC")
     for i in np.lexsort([written, issued]):
-        if ahead[i] and issued[i] + skipped * step >= free:
-            out[i], free = SCORED, issued[i] + steps * step
+        first, end = step.times(issued[i], [skipped, steps])
+        if ahead[i] and first >= free:
+            out[i], free = SCORED, end
     return out, skipped
+
+
+def _begun(step: Step, issued: pd.Timestamp, written: pd.Timestamp) -> int:
+    """How many steps of a forecast had begun when it was written."""
+    if written <= issued:
+        return 0
+    held = int(step.since(issued, [written])[0])
+    return held + int(step.times(issued, [held])[0] < written)
 
 
 def settle(cube: Cube, issues: np.ndarray, steps: int) -> np.ndarray:
@@ -72,6 +82,7 @@ def by_month(
     areas: np.ndarray,
     patrol_area: float,
     seed: int,
+    unit: Unit = "hour",
 ) -> dict[str, Any]:
     """How the forecasts of a model did in all, and under `months` in each month.
 
@@ -84,6 +95,7 @@ def by_month(
         areas: km² [n].
         patrol_area: km².
         seed: of all draws.
+        unit: of a step.
 
     Returns:
         The metrics of the scorecard, `intervals` of some with their number of `blocks`, `differences` to the rolling
@@ -92,7 +104,8 @@ def by_month(
 
     def entry(rows: np.ndarray) -> dict[str, Any]:
         one, came = lam[rows], counts[rows]
-        weights, blocks = day_weights(len(rows), seed=seed), block_count(len(rows))
+        blocks = Blocks.of(len(rows), unit, lam.shape[1])
+        weights = blocks.weights(len(rows), seed)
         samples = {name: Sample.of(one, came, weights), USUAL: Sample.of(usual[rows], came, weights)}
         expected, reported = (values.sum((1, 2, 3), dtype=np.float64) for values in (one, came))
         draws = {**samples[name].draws, "reported_to_expected": ratio_draws(reported, expected, weights)}
@@ -100,7 +113,8 @@ def by_month(
             "forecasts": len(rows),
             "expected": float(expected.sum()),
             **score(one, came, None, areas, patrol_area),
-            "blocks": blocks,
+            "blocks": blocks.count,
+            "block": blocks.name,
             "intervals": {key: asdict(interval(values)) for key, values in draws.items()},
             "differences": differences(samples, blocks),
             "consistency": consistency(one, came, seed),

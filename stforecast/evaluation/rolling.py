@@ -20,7 +20,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.features.targets import outcomes, scored
-from stforecast.scoring.bootstrap import block_count, day_weights
+from stforecast.scoring.bootstrap import Blocks, block_count
 from stforecast.scoring.splits import Split
 
 
@@ -67,13 +67,15 @@ def offsets(cube: Cube, split: Split, hours: Sequence[int] | None) -> dict[int, 
 class Panel:
     """The issues of all folds, ordered by fold, hour of issue and time, with what came of them.
 
-    fold, hour (UTC), day: int64 [m]; days count through the test slices. counts: [m k n c], final.
+    fold, hour (UTC), day: int64 [m]; days count through the test slices. counts: [m k n c], final. week: what a block
+    of the draws is, a week as a rule.
     """
 
     fold: np.ndarray
     hour: np.ndarray
     day: np.ndarray
     counts: np.ndarray
+    week: Blocks
 
     @staticmethod
     def of(cube: Cube, parts: Sequence[Split], hours: dict[int, int]) -> Panel:
@@ -95,7 +97,8 @@ class Panel:
                 fold_and_hour = (np.full(issues.size, value) for value in (fold, hour))
                 day = (issues - parts[0].test_start) // part.day
                 found.append((*fold_and_hour, day, outcomes(cube, moved, "test")))
-        return Panel(*map(np.concatenate, zip(*found, strict=True)))
+        arrays = map(np.concatenate, zip(*found, strict=True))
+        return Panel(*arrays, week=Blocks.of(1, cube.step_unit, cube.horizons))
 
     def rows(self, fold: int) -> slice:
         """The rows of a fold."""
@@ -104,14 +107,14 @@ class Panel:
 
     def part(self, rows: slice) -> Panel:
         """The panel of some rows."""
-        return Panel(self.fold[rows], self.hour[rows], self.day[rows], self.counts[rows])
+        return Panel(self.fold[rows], self.hour[rows], self.day[rows], self.counts[rows], self.week)
 
     @property
-    def blocks(self) -> int:
-        """How many weekly blocks the draws are of; one where a block holds a fold, since they are drawn inside them."""
+    def blocks(self) -> Blocks:
+        """Those that the draws are of; one where a block holds a fold, since they are drawn inside them."""
         days = [np.unique(self.day[self.fold == fold]).size for fold in np.unique(self.fold)]
-        each = [block_count(count) for count in days]
-        return sum(each) if min(each) > 1 else 1
+        each = [block_count(count, self.week.length) for count in days]
+        return replace(self.week, count=sum(each) if min(each) > 1 else 1)
 
     def weights(self, seed: int = 0) -> np.ndarray:
         """How often each draw takes each issue, [r m]: blocks of a week inside the folds, hours of a day together."""
@@ -119,5 +122,5 @@ class Panel:
         for fold in np.unique(self.fold).tolist():
             here = self.fold == fold
             place = self.day[here] - self.day[here].min()
-            drawn.append(day_weights(int(place.max()) + 1, seed=seed + fold)[:, place])
+            drawn.append(self.week.weights(int(place.max()) + 1, seed + fold)[:, place])
         return np.concatenate(drawn, axis=1)

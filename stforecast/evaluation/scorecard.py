@@ -18,7 +18,7 @@ from stforecast.features.delay import reported_share
 from stforecast.features.targets import counts_needed, day_sums, masked_share, outcomes, scored
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
-from stforecast.scoring.bootstrap import block_count, day_weights, of_blocks
+from stforecast.scoring.bootstrap import Blocks, of_blocks
 from stforecast.scoring.conformal import interval_figures
 from stforecast.scoring.labels import label_figures
 from stforecast.scoring.metrics import ALL, METRICS, poisson_deviance, reported_to_expected, scorecard_entry, skill
@@ -98,7 +98,7 @@ class Scorecard:
         lines.append(text.rename_axis(None).to_string())
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())
-            lines.append(f"{pair}: {found} ({of_blocks(card['blocks'])})")
+            lines.append(f"{pair}: {found} ({of_blocks(card['blocks'], card['block'])})")
         return "\n".join(lines)
 
 
@@ -159,7 +159,8 @@ def score(
     issues = scored(cube, split, which)
     counts, needed = outcomes(cube, split, which), counts_needed(cube, issues)
     areas = cube.hexagons["area_km2"].to_numpy(float)
-    weights, blocks = day_weights(len(counts), seed=seed), block_count(len(counts))
+    blocks = Blocks.of(len(counts), cube.step_unit, cube.horizons)
+    weights = blocks.weights(len(counts), seed)
     entries: dict[str, dict[str, Any]] = {}
     samples: dict[str, Sample] = {}
     for name, fit in fits.items():
@@ -179,7 +180,10 @@ def score(
         "masked": masked_share(cube, split, which),
         "notes": cube.notes,
         "forecasters": entries,
-        "blocks": blocks,
+        "step": cube.step_unit,
+        "horizons": cube.horizons,
+        "blocks": blocks.count,
+        "block": blocks.name,
         "differences": differences(samples, blocks),
     }
     if oracle is not None:

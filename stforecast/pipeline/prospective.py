@@ -86,7 +86,7 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
     issued, written = (pd.DatetimeIndex([entry[key] for entry in entries]) for key in ("issue_time", "written_at"))
     first = record.open(entries[0])
     steps = len(first.intensity) - 1
-    became, skipped = choose(issued, written, first.step_hours, steps)
+    became, skipped = choose(issued, written, first.step, steps)
     area = stages.config.grid.model_copy(update={"resolution": int(resolution_of(from_names(first.hexagons.tolist())))})
     config = stages.config.model_copy(update={"grid": area, "weather": type(stages.config.weather)()})
     cube = build(table, config, first.hexagons.tolist())  # for its counts alone
@@ -113,4 +113,5 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
         cube.hexagons["area_km2"].to_numpy(float),
         config.evaluation.patrol_area_km2,
         config.seed,
+        cube.step_unit,
     )

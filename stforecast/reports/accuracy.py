@@ -11,7 +11,7 @@ from stforecast.delivery import figures
 from stforecast.delivery.figures import Curve, label, lines, new_figure
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import block_count, difference, mean_draws, of_blocks
+from stforecast.scoring.bootstrap import block_count, difference, mean_draws
 from stforecast.scoring.calibration import reliability
 from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import FLOOR, pool
@@ -76,7 +76,7 @@ def errors(run: EvaluatedRun) -> list[Block]:
     terms = {name: deviance_terms(run.intensity[name], run.counts) for name in names}
     text = standing("errors")
     if len(terms) > 1:
-        text += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {of_blocks(run.blocks)}."
+        text += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {run.blocks}."
     blocks: list[Block] = [Text(text)]
     for key, (title, names, of) in cuts(run).items():
         if names:
@@ -146,7 +146,7 @@ def _by_group(
             "deviance × 10³": float(daily[leader].mean()) * 1e3,
         }
         for who in others:
-            weeks, base = block_count(int(present.sum())), float(daily[who].mean()) / 100
+            weeks, base = block_count(int(present.sum()), run.blocks.length), float(daily[who].mean()) / 100
             weights = run.weights[:, present] if weeks > 1 else run.weights[:0, present]
             gain = difference(mean_draws(daily[who], weights), mean_draws(daily[leader], weights))
             row |= {"from": gain.low / base, "saved (%)": gain.estimate / base, "to": gain.high / base, "weeks": weeks}

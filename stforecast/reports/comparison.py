@@ -13,7 +13,7 @@ from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun
 from stforecast.reports.page import Block, Picture, Table, Text, listed, note, standing, wording, words
-from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, of_blocks
+from stforecast.scoring.bootstrap import ENOUGH_BLOCKS
 from stforecast.scoring.metrics import METRICS, reported_to_expected
 
 JUDGE = "poisson_deviance"
@@ -24,9 +24,9 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
     out: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), note("forecasters")]
-    if pairs and run.blocks > 1:
+    if pairs and run.blocks.count > 1:
         out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
-        out.append(note("differences", weeks=of_blocks(run.blocks), count=sum(map(len, pairs.values()))))
+        out.append(note("differences", weeks=str(run.blocks), count=sum(map(len, pairs.values()))))
     return out
 
 
@@ -42,11 +42,11 @@ def _patrolled(run: EvaluatedRun) -> str:
 
 def _verdict(run: EvaluatedRun) -> str:
     """The verdict, as far as the weeks of the test slice allow one, and how much of the slice is masked."""
-    rest, masked = of_blocks(run.blocks), masked_words(run.card.get("masked"))
-    if run.blocks < 2:
+    rest, masked = str(run.blocks), masked_words(run.card.get("masked"))
+    if run.blocks.count < 2:
         text = f"The test days are {rest}. No difference between the forecasters can be told from chance."
     else:
-        text = verdict(run) + ("" if run.blocks >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
+        text = verdict(run) + ("" if run.blocks.count >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
     return text + (f" {masked.capitalize()}." if masked else "")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from stforecast.cube import Cube
 from stforecast.features.targets import scored
 from stforecast.forecasters.registry import BUILT_IN
-from stforecast.scoring.bootstrap import block_count, day_weights
+from stforecast.scoring.bootstrap import Blocks
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class EvaluatedRun:
     @cached_property
     def weights(self) -> np.ndarray:
         """How often each draw takes each day, [r m]."""
-        return day_weights(len(self.counts), seed=self.seed)
+        return self.blocks.weights(len(self.counts), self.seed)
 
     @property
-    def blocks(self) -> int:
-        """How many weeks the draws are of."""
-        return block_count(len(self.counts))
+    def blocks(self) -> Blocks:
+        """The weeks (or what else a block is) that the draws are of."""
+        return Blocks.of(len(self.counts), self.cube.step_unit, self.cube.horizons)
 
     @cached_property
     def local_hour(self) -> np.ndarray:

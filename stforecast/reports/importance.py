@@ -24,7 +24,7 @@ from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import BLOCK_DAYS, Interval, block_count, day_weights, interval, mean_draws, of_blocks
+from stforecast.scoring.bootstrap import Interval, block_count, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
 MOST_ISSUES, REPEATS = 28, 3
@@ -92,7 +92,7 @@ def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int
     """
     every, calibration = run.issues, model.fitted.calibration
     cube = run.cube.as_known(int(every[-1]))
-    chosen, block = drawn_issues(len(every))
+    chosen, block = drawn_issues(len(every), run.blocks.length)
     shuffles, rng = groups(cube, every), np.random.default_rng(seed)
     builder = model.reader(cube)
     state = model.init_state(builder, int(every[0]) % builder.patch)
@@ -117,10 +117,10 @@ def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int
     return {group: interval(mean_draws(np.array(gains), weights)) for group, gains in rows.items()}
 
 
-def drawn_issues(count: int) -> tuple[np.ndarray, int]:
-    """The issues that are shuffled, evenly spread over `count` of them, and how many of these a week holds."""
+def drawn_issues(count: int, block: int) -> tuple[np.ndarray, int]:
+    """The issues that are shuffled, evenly spread over `count` of them, and how many of these a block of so many holds."""
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_ISSUES)).round().astype(int))
-    return chosen, max(1, round(BLOCK_DAYS * len(chosen) / count))
+    return chosen, max(1, round(block * len(chosen) / count))
 
 
 def blocks(run: EvaluatedRun) -> list[Block]:
@@ -135,7 +135,7 @@ def blocks(run: EvaluatedRun) -> list[Block]:
         assert isinstance(model, LearnedForecaster)
         found[name] = importance(run, name, model, run.seed)
     listed = list(found[names[0]])
-    chosen, block = drawn_issues(len(run.issues))
+    chosen, block = drawn_issues(len(run.issues), run.blocks.length)
     weeks = block_count(len(chosen), block)
     figure, axes = new_figure(1, len(found), height=0.9 + 0.3 * len(listed), sharey=True)
     parts, rows = [], []
@@ -154,7 +154,11 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     none = [group for group, gain in gains.items() if not gain.low > 0]
     added = {"most": most, "second": second, "rise": gains[most].estimate, "next": gains[second].estimate}
     base = 1e3 * run.card["forecasters"][names[0]]["poisson_deviance"]
-    clear = f"No clear effect: {', '.join(none)} ({of_blocks(weeks)})." if none else f"{of_blocks(weeks)}."
+    clear = (
+        f"No clear effect: {', '.join(none)} ({of_blocks(weeks, run.blocks.name)})."
+        if none
+        else f"{of_blocks(weeks, run.blocks.name)}."
+    )
     text = f"{standing('importance_found', forecaster=words(names[0]), base=base, **added)} {clear}"
     columns = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=columns))

@@ -35,7 +35,9 @@ def _blocks(key: str, found: Mapping[str, Any]) -> list[Block]:
     if "months" not in found:
         return [*out, Text("None of them was made in advance and is settled yet.")]
     rows, (first, last) = {**found["months"], "all": found}, found["hours"]
-    out.append(Text(f"Steps {first} to {last} of each are scored. In all: {of_blocks(found['blocks'])}."))
+    out.append(
+        Text(f"Steps {first} to {last} of each are scored. In all: {of_blocks(found['blocks'], found['block'])}.")
+    )
     out += [_picture(key, rows), _scores(key, rows), note("prospective_scores")]
     for pair, metrics in found["differences"].items():
         told = "; ".join(f"{METRICS[name].heading} {difference_text(name, one)}" for name, one in metrics.items())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stforecast.config.sections import Unit
 from stforecast.scoring.ranking import average_precision, rank
 
 BINS = 4096
@@ -43,17 +44,52 @@ class Draws:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of neighbouring issues that a draw takes as a whole.
+
+    count: how many a draw takes. length: issues of a block. name: what a block is: a week, a month, so many days.
+    """
+
+    count: int
+    length: int = BLOCK_DAYS
+    name: str = "week"
+
+    @staticmethod
+    def of(issues: int, unit: Unit, horizons: int) -> Blocks:
+        """A week of daily issues; two horizons where each issue is of many days, which overlap; of months a horizon.
+
+        Args:
+            issues: how many there are.
+            unit: of a step.
+            horizons: steps of a forecast.
+        """
+        length = {"hour": BLOCK_DAYS, "day": max(BLOCK_DAYS, 2 * horizons), "month": horizons}[unit]
+        whole = "month" if unit == "month" else "week"
+        alone = length == (1 if unit == "month" else BLOCK_DAYS)
+        name = whole if alone else f"{length} {'months' if unit == 'month' else 'days'}"
+        return Blocks(block_count(issues, length), length, name)
+
+    def weights(self, issues: int, seed: int = 0) -> np.ndarray:
+        """`day_weights` of so many issues."""
+        return day_weights(issues, block_days=self.length, seed=seed)
+
+    def __str__(self) -> str:
+        return of_blocks(self.count, self.name)
+
+
 def block_count(days: int, block_days: int = BLOCK_DAYS) -> int:
     """How many blocks each draw of so many days takes, the last of them cut to fit."""
     return -(-days // block_days)
 
 
-def of_blocks(blocks: int) -> str:
-    """What intervals rest on, in words for a reader, who is told of weeks: a block is one."""
+def of_blocks(blocks: int, name: str = "week") -> str:
+    """What intervals rest on, in words for a reader: so many weeks, or what else a block is."""
+    one = name in ("week", "month")
     if blocks < 2:
-        return "one week: no interval"
+        return f"one {name}: no interval" if one else f"{name}: no interval"
     few = "" if blocks >= ENOUGH_BLOCKS else ", too few to be trusted"
-    return f"95 % intervals from {blocks} weeks{few}"
+    return f"95 % intervals from {blocks} {f'{name}s' if one else f'blocks of {name}'}{few}"
 
 
 def day_weights(days: int, draws: int = 500, block_days: int = BLOCK_DAYS, seed: int = 0) -> np.ndarray:
