@@ -34,7 +34,7 @@ from stforecast.config import Config, parse
 from stforecast.config.workspace import database
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
-from stforecast.delivery.usual import UsualWeek
+from stforecast.delivery.usual import UsualCycle
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
@@ -111,7 +111,7 @@ async def hours_of_geojson(port: int, issued: pd.Timestamp) -> dict[str, Any]:
     return {"p50_ms": round(float(np.median(took)), 1), "max_ms": round(max(took), 1), "bytes": size}
 
 
-def simulated(hexagons: int, seed: int) -> tuple[RiskGrid, UsualWeek]:
+def simulated(hexagons: int, seed: int) -> tuple[RiskGrid, UsualCycle]:
     rng = np.random.default_rng(seed)
     middle, rings = h3.latlng_to_cell(39.74, -104.99, 8), 0
     while len(cells := h3.grid_disk(middle, rings)) < hexagons:
@@ -131,7 +131,7 @@ def simulated(hexagons: int, seed: int) -> tuple[RiskGrid, UsualWeek]:
         spreads=dict.fromkeys(("all", *CATEGORIES), Spread(0.9, 0.3, (0.5,), (0.05, 0.05), (0.95, 0.95))),
     )
     week = rng.gamma(0.5, 0.05, (168, hexagons, len(CATEGORIES))).astype(np.float32)
-    return RiskGrid.of(forecast), UsualWeek(week, np.ones((12, len(CATEGORIES))))
+    return RiskGrid.of(forecast), UsualCycle(week, np.ones((12, len(CATEGORIES))))
 
 
 def put(root: str, hexagons: int, seed: int, ready: Any = None, wanted: Any = None) -> None:

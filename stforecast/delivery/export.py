@@ -1,11 +1,11 @@
 """A risk grid as files that a GIS, a spreadsheet, a data frame and a browser open.
 
-risk.parquet, risk_day.parquet   GeoParquet 1.0, EPSG:4326, a row as in `riskgrid` plus the hexagon's outline
-risk.csv, risk_day.csv           the same rows; geometry as WKT, times as 2024-09-30T06:00:00Z
-risk.geojson                     RFC 7946, a feature a hexagon, its hours as lists
-map.png                          the 24 hours as a map
-map.html                         the same by hour, category and measure, for a browser
-grid.json                        what `open_grid` needs beside risk.parquet to give the grid back
+risk.parquet, risk_horizon.parquet   GeoParquet 1.0, EPSG:4326, a row as in `riskgrid` plus the hexagon's outline
+risk.csv, risk_horizon.csv           the same rows; geometry as WKT, times as 2024-09-30T06:00:00Z
+risk.geojson                         RFC 7946, a feature a hexagon, its steps as lists
+map.png                              the horizon as a map
+map.html                             the same by step, category and measure, for a browser
+grid.json                            what `open_grid` needs beside risk.parquet to give the grid back
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import shapely
 
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import map_png
-from stforecast.delivery.riskgrid import ALL, DAY, RiskGrid, iso
+from stforecast.delivery.riskgrid import ALL, HORIZON, RiskGrid, iso
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.files import atomic_folder
 from stforecast.sealed import Sealed, seal, unseal
@@ -39,7 +39,10 @@ def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
     short = rounded(grid.outlines)
     text = shapely.to_wkt(short, rounding_precision=DIGITS)
     with atomic_folder(folder) as temporary:
-        for name, table, order in (("risk", grid.hours, grid.order[:DAY]), ("risk_day", grid.day, grid.order[DAY])):
+        for name, table, order in (
+            ("risk", grid.steps, grid.order[:HORIZON]),
+            ("risk_horizon", grid.horizon, grid.order[HORIZON]),
+        ):
             _write_geoparquet(temporary / f"{name}.parquet", table, grid.outlines[order.ravel()])
             _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
@@ -108,10 +111,10 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
     columns: dict[str, Any] = {"hexagon": grid.hexagons}
     for index, category in enumerate(grid.categories):
         prefix = "" if category == ALL else f"{category}_"  # flat: GDAL would read a nested object as one text
-        columns[f"{prefix}risk_24h"] = short(grid.risk[DAY, index])
-        columns[f"{prefix}intensity_24h"] = short(grid.intensity[DAY, index])
-        columns[f"{prefix}rank_24h"] = grid.rank[DAY, index].tolist()
-        columns[f"{prefix}risk_by_hour"] = short(grid.risk[:DAY, index].T)
+        columns[f"{prefix}risk_horizon"] = short(grid.risk[HORIZON, index])
+        columns[f"{prefix}intensity_horizon"] = short(grid.intensity[HORIZON, index])
+        columns[f"{prefix}rank_horizon"] = grid.rank[HORIZON, index].tolist()
+        columns[f"{prefix}risk_by_step"] = short(grid.risk[:HORIZON, index].T)
     columns |= {"issue_time": iso(grid.issue_time), "model": grid.model}
     rows = zip(shapely.to_geojson(outlines), pd.DataFrame(columns).to_dict("records"), strict=True)
     features = [

@@ -13,6 +13,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.delivery.map import GREY, INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
+from stforecast.delivery.words import length_of
 from stforecast.scoring.calibration import reliability
 from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import pool
@@ -78,9 +79,9 @@ def diagonal(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:
 
 
 def plot_reliability(axes: Axes, curves: Mapping[str, Curve]) -> None:
-    """Observed share of hexagon-hours with a report against their forecast risk, on logarithmic axes."""
+    """Observed share of hexagons and steps with a report against their forecast risk, on logarithmic axes."""
     lines(axes, curves)
-    label(axes, "Reliability", "forecast risk of a hexagon and hour", "observed share with a report")
+    label(axes, "Reliability", "forecast risk of a hexagon and step", "observed share with a report")
     seen = np.concatenate([np.concatenate(curve) for curve in curves.values()])
     limits = [max(float(seen[seen > 0].min(initial=1)), 1e-5) * 0.8, float(seen.max()) * 1.25]
     diagonal(axes, *limits)
@@ -189,7 +190,7 @@ def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) ->
     plot_hit_rate(out["hit rate"][1][0], {"": hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))})
     drawn = {name: figure for name, (figure, _) in out.items()}
     if cube.resolution is not None:
-        title = "Expected reported offences a day, validation slice"
+        title = f"Expected reported offences in the {length_of(cube.step, lam.shape[1])}, validation slice"
         drawn["map"] = figure_of_values(cube.cells, lam.sum(1).mean(0), title)
     return drawn
 
@@ -206,10 +207,10 @@ def backtest_figure(result: Mapping[str, Any]) -> Figure:
         reliable[name] = (curves["reliability"]["mean_risk"], curves["reliability"]["observed"])
         hits[name] = (curves["hit_rate"]["area"], curves["hit_rate"]["events"])
         loss[name] = np.array([view["poisson_deviance"] for view in entry["by_horizon"].values()])
-    hours = np.arange(1, len(loss[reference]) + 1)
+    ahead = np.arange(1, len(loss[reference]) + 1)
     plot_reliability(left, reliable)
     plot_hit_rate(middle, hits)
-    lines(right, {name: (hours, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
-    label(right, f"Deviance skill against {reference}", "horizon (h)", "deviance saved (%)")
+    lines(right, {name: (ahead, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
+    label(right, f"Deviance skill against {reference}", "step ahead", "deviance saved (%)")
     legend_below(figure, left, 6)
     return figure

@@ -1,4 +1,4 @@
-"""Maps of hexagon values, and the next 24 hours as a PNG.
+"""Maps of hexagon values, and a risk grid as a PNG.
 
 matplotlib is imported on first use and through `Figure` alone: no display, no global state, no start-up time.
 Colours are ColorBrewer's YlGnBu from light (few) to dark (many), which colour-blind readers see too (Harrower and
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import shapely
 
 from stforecast.cube.hexgrid import from_names, unbroken
-from stforecast.delivery.riskgrid import DAY, NOTICE, RiskGrid
+from stforecast.delivery.riskgrid import HORIZON, NOTICE, RiskGrid
+from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
@@ -34,18 +34,21 @@ WIDTH = 10.0  # of the page, inches
 
 
 def map_png(grid: RiskGrid, path: Path, city: str) -> None:
-    """Draw a grid as a picture: the 24 hours of all categories, and their quarters below.
+    """Draw a grid as a picture: the horizon of all categories, and equal parts of it below.
+
+    Parts are the quarters of 24 hours, the days of a week, the months of a season; none of a single step.
 
     Raises:
         ArtefactError: the hexagons are not H3 cells.
     """
     from matplotlib.figure import Figure
 
-    hourly, day = grid.intensity[:DAY, 0], grid.intensity[DAY, 0]  # of the category `all`
-    quarters = hourly.reshape(4, -1, len(day)).sum(1) if len(hourly) % 4 == 0 else hourly[:0]
+    steps, whole = grid.intensity[:HORIZON, 0], grid.intensity[HORIZON, 0]  # of the category `all`
+    most = 4 if grid.step.unit == "hour" else 7
+    count = max(count for count in range(1, most + 1) if len(steps) % count == 0)
     low, high, shrink = _extent(_rings(grid.hexagons))
     tall = (high[1] - low[1]) / (high[0] - low[0]) / shrink
-    heights = [np.clip(6.9 * tall, 4, 9) + 0.3, np.clip(2.3 * tall, 1.3, 3) + 0.75][: 1 + bool(len(quarters))]
+    heights = [np.clip(6.9 * tall, 4, 9) + 0.3, np.clip(9.2 / count * tall, 1.3, 3) + 0.75][: 1 + (count > 1)]
     foot = _footer(grid)
     figure = Figure((WIDTH, sum(heights) + 1.1 + 0.19 * len(foot)), facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.12)
@@ -53,9 +56,9 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
     figure.suptitle(heading, x=0.04, ha="left", fontsize=18, fontweight="bold", color=INK)
     figure.supxlabel("\n".join(foot), x=0.04, ha="left", fontsize=8.5, color=GREY, linespacing=1.5, parse_math=False)
     main, *strip = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
-    _draw_day(main, grid, day)
+    _draw_horizon(main, grid, whole)
     for below in strip:
-        _draw_quarters(below, grid, quarters)
+        _draw_parts(below, grid, steps.reshape(count, -1, len(whole)).sum(1))
     figure.savefig(path, dpi=130)
 
 
@@ -142,11 +145,11 @@ def highest(values: np.ndarray, share: float) -> np.ndarray:
     return np.argsort(-values, kind="stable")[: top_count(share, len(values))]
 
 
-def _draw_day(figure: SubFigure, grid: RiskGrid, values: np.ndarray) -> None:
-    """The map of the 24 hours [n]; its classes with their numbers of hexagons, and what the outlined ones hold."""
+def _draw_horizon(figure: SubFigure, grid: RiskGrid, values: np.ndarray) -> None:
+    """The map of the horizon [n]; its classes with their numbers of hexagons, and what the outlined ones hold."""
     axes, bounds, top = figure.subplots(), class_bounds(values), highest(values, TOP_SHARE)
     draw_map(axes, grid.hexagons, colours_of(values, bounds), top)
-    line = f"{day_label(grid)}, {grid.time_zone} time. {values.sum():,.0f} reports are expected in these hexagons."
+    line = f"{horizon_label(grid)}, {grid.time_zone} time. {values.sum():,.0f} reports are expected in these hexagons."
     figure.suptitle(line, x=0.04, ha="left", fontsize=11, color=GREY)
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
     handles = class_patches([f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)])[::-1]
@@ -154,21 +157,28 @@ def _draw_day(figure: SubFigure, grid: RiskGrid, values: np.ndarray) -> None:
     label = f"top {100 * TOP_SHARE:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
     handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
     handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
-    title = "Reports expected in each\nhexagon in the next 24 hours\n(number of hexagons)"
+    title = f"Reports expected in each\nhexagon in the next {horizon_length(grid)}\n(number of hexagons)"
     spaces = {"labelspacing": 0.55, "handlelength": 1.5, "handleheight": 1.2, "alignment": "left"}
     figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=9.5, **spaces)
 
 
-def _draw_quarters(figure: SubFigure, grid: RiskGrid, quarters: np.ndarray) -> None:
-    """Four six-hour maps in a row, [4 n], with classes of their own."""
-    bounds = class_bounds(quarters.ravel(), most=6)
-    for index, (axes, values) in enumerate(zip(figure.subplots(1, 4), quarters, strict=True)):
-        begin, end = (grid.issue_time + pd.Timedelta(hours=6 * i) for i in (index, index + 1))
+def _draw_parts(figure: SubFigure, grid: RiskGrid, parts: np.ndarray) -> None:
+    """Maps of equal parts of the horizon in a row, [p n], with classes of their own."""
+    bounds, size = class_bounds(parts.ravel(), most=6), grid.horizons // len(parts)
+    for index, (axes, values) in enumerate(zip(figure.subplots(1, len(parts)), parts, strict=True)):
         draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
-        when = f"{begin.tz_convert(grid.time_zone):%a %H:%M} to {end.tz_convert(grid.time_zone):%H:%M}"
-        axes.set_title(f"{when}: {values.sum():,.0f} expected", fontsize=9)
-    handles, title = class_patches(class_labels(bounds)), "Per hexagon in 6 hours"
+        axes.set_title(f"{_when(grid, size * index, size)}{values.sum():,.0f} expected", fontsize=9)
+    handles, title = class_patches(class_labels(bounds)), f"Per hexagon and {length_of(grid.step, size)}"
     figure.legend(handles=handles, title=title, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+
+
+def _when(grid: RiskGrid, first: int, size: int) -> str:
+    """What stands before the reports of so many steps from one on: short, and in lines where maps are narrow."""
+    if grid.step.unit == "hour":
+        begin, end = (time.tz_convert(grid.time_zone) for time in (grid.starts[first], grid.ends[first + size - 1]))
+        return f"{begin:%a %H:%M} to {end:%H:%M}: "
+    labels = step_labels(grid)[first : first + size]
+    return "\nto ".join(dict.fromkeys((labels[0], labels[-1]))) + "\n"
 
 
 def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray, shrink: float) -> None:
@@ -187,14 +197,3 @@ def _footer(grid: RiskGrid) -> list[str]:
     source = [f"Model {grid.model}", f"record used until {local_text(grid.complete_until, grid.time_zone)}"]
     words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
     return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
-
-
-def day_label(grid: RiskGrid) -> str:
-    """From when to when the 24 hours last, in local time."""
-    return " to ".join(local_text(times[DAY], grid.time_zone) for times in (grid.starts, grid.ends))
-
-
-def local_text(time: pd.Timestamp, time_zone: str) -> str:
-    """An instant in local time, such as Mon 30 Sep 2024 00:00."""
-    local = time.tz_convert(time_zone)
-    return f"{local:%a} {local.day} {local:%b %Y %H:%M}"

@@ -51,7 +51,8 @@ class Findings:
 
 def cube_digest(cube: Cube) -> str:
     """The SHA-256 of what a forecast is made from: a cube's axis, names, hexagons, events and covariates."""
-    names = [cube.start.isoformat(), cube.steps, cube.step_hours, *cube.categories, *cube.cells.tolist()]
+    step = cube.step_hours if cube.step_unit == "hour" else str(cube.step)  # of hours as on older lines
+    names = [cube.start.isoformat(), cube.steps, step, *cube.categories, *cube.cells.tolist()]
     found = hashlib.sha256(json.dumps([*names, *cube.weather.names, *cube.future.names]).encode())
     for values in (*(getattr(cube, name) for name in cube.event_columns), cube.weather.values, cube.future.values):
         found.update(np.ascontiguousarray(values).tobytes())

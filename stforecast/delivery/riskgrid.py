@@ -1,17 +1,17 @@
 """One issue of a Forecast: arrays for maps, store and service, and the same as tables for files.
 
-Arrays are [i c n]: intervals (the steps, and last the 24 hours as a whole), categories (first `all`, their sum) and
-hexagons in the order of their ids. Tables have a row a hexagon, interval and category:
+Arrays are [i c n]: intervals (the steps, and last the horizon: all of them together), categories (first `all`, their
+sum) and hexagons in the order of their ids. Tables have a row a hexagon, interval and category:
 
-    hours   hexagon, valid_from, valid_until, local_hour, category, intensity, risk, rank, usual, issue_time, model,
-            complete_until
-    day     the same of the 24 hours, without local_hour; low and high after intensity where the forecast is calibrated
+    steps     hexagon, valid_from, valid_until, local_hour (of days and months local_date, the first of the month),
+              category, intensity, risk, rank, usual, issue_time, model, complete_until
+    horizon   the same of the horizon, without local time; low and high after intensity where the forecast is calibrated
 
 Times are UTC instants; an interval is [valid_from, valid_until). `intensity` is the expected number of events in the
 interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
-the count of the day (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is above
-5 %), `usual` what the rolling climatology expects, where the forecast carries it. Rank 1 is the highest risk within its
-interval and category, ties in the order of hexagon ids; rows come in the order of interval, category, rank.
+the count over the horizon (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is
+above 5 %), `usual` what the rolling climatology expects, where the forecast carries it. Rank 1 is the highest risk
+within its interval and category, ties in the order of hexagon ids; rows come in the order of interval, category, rank.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stforecast.config.sections import Unit
 from stforecast.cube.hexgrid import from_names, polygons
+from stforecast.cube.steps import Step
 from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from stforecast.forecasters.forecast import Forecast
 
 ALL = "all"
-DAY = -1
-"""The interval of the 24 hours as a whole."""
+HORIZON = -1
+"""The interval of all steps together."""
 NOTICE = (
     "Forecasts of reported offences, by place and never by person; "
     "they follow what is reported and recorded, which is not all that happens."
@@ -45,11 +47,11 @@ NOTICE = (
 
 @dataclass(frozen=True, eq=False)
 class RiskGrid:
-    """The next 24 hours of a city.
+    """The next hours, days or months of a city, as far as a forecast goes: its horizon.
 
     intensity: expected events, float64 [i c n]. usual: the same of the rolling climatology; None where the forecast
     does not carry it. hexagons: [n], sorted. categories: [c]. complete_until: the record was used up to here (never
-    after the issue time). spreads: of the counts of the 24 hours about their λ, by category; empty for a forecast that
+    after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for a forecast that
     was not calibrated. districts: [n], None where a hexagon has none.
     """
 
@@ -58,6 +60,7 @@ class RiskGrid:
     categories: tuple[str, ...]
     issue_time: pd.Timestamp
     step_hours: int
+    step_unit: Unit
     time_zone: str
     model: str
     complete_until: pd.Timestamp
@@ -75,28 +78,28 @@ class RiskGrid:
             issue: the index of the issue in it.
 
         Raises:
-            ArtefactError: the horizon is not 24 hours, a hexagon occurs twice, or a category is named `all`
-                beside others.
+            ArtefactError: no local day or month begins at the issue time, where steps are these; a hexagon occurs
+                twice; or a category is named `all` beside others.
         """
-        steps = forecast.intensity.shape[1]
-        if steps * forecast.step_hours != 24:
-            raise ArtefactError(
-                f"forecast: a risk grid is of 24 hours, this horizon is {steps} × {forecast.step_hours} h. "
-                "Build the cube with a step and a horizon that make 24 hours."
-            )
+        step, issue_time = forecast.step, forecast.issue_times[issue]
+        if step.times(issue_time, [0])[0] != issue_time:
+            what = f"no {step.unit} of {step.time_zone} begins at the issue time {iso(issue_time)}"
+            raise ArtefactError(f"forecast: {what}. Take an issue time at which one does.")
         hexagons, order = np.unique(np.asarray(forecast.hexagons, dtype=str), return_index=True)
         if len(hexagons) != len(forecast.hexagons):
             raise ArtefactError("forecast: a hexagon occurs twice. Build the cube again.")
-        categories = forecast.categories
+        categories, districts = forecast.categories, forecast.districts
         if categories != (ALL,):
             if ALL in categories:
                 raise ArtefactError(f"category {ALL!r} is the sum of the others. Rename it in source.categories.")
             categories = (ALL, *categories)
 
+        if districts is not None:
+            districts = np.array([None if pd.isna(name) else str(name) for name in districts[order]], object)
+
         def summed(values: np.ndarray) -> np.ndarray:
             return with_sums(values[issue].transpose(0, 2, 1)[..., order], categories)
 
-        issue_time = forecast.issue_times[issue]
         return cls(
             intensity=summed(forecast.intensity),
             hexagons=hexagons,
@@ -104,10 +107,10 @@ class RiskGrid:
             issue_time=issue_time,
             complete_until=min(forecast.complete_until, issue_time),
             usual=None if forecast.usual is None else summed(forecast.usual),
-            districts=None if forecast.districts is None else _named(forecast.districts[order]),
-            **{
-                name: getattr(forecast, name) for name in ("step_hours", "time_zone", "model", "assumptions", "spreads")
-            },
+            districts=districts,
+            assumptions=forecast.assumptions,
+            spreads=forecast.spreads,
+            **{name: getattr(forecast, name) for name in ("step_hours", "step_unit", "time_zone", "model")},
         )
 
     @classmethod
@@ -130,6 +133,9 @@ class RiskGrid:
             spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
             usual=None if usual is None else with_sums(usual, categories),
             districts=np.array(facts["districts"], object) if facts["districts"] else None,
+            step_unit=facts.get(
+                "step_unit", "hour"
+            ),  # a prospective record keeps forecasts of before there were others
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -139,7 +145,8 @@ class RiskGrid:
             "city": city,
             "time_zone": self.time_zone,
             "issue_time": iso(self.issue_time),
-            "valid_from": [iso(time) for time in self.starts[:DAY]],
+            "valid_from": [iso(time) for time in self.starts[:HORIZON]],
+            "step_unit": self.step_unit,
             "step_hours": self.step_hours,
             "categories": list(self.categories),
             "model": self.model,
@@ -166,25 +173,36 @@ class RiskGrid:
         return cls.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None)
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
-        """Values [i c n] without their sums over hours and categories: float32 [k c n]."""
-        return values[:DAY, len(self.categories) > 1 :].astype("<f4")
+        """Values [i c n] without their sums over steps and categories: float32 [k c n]."""
+        return values[:HORIZON, len(self.categories) > 1 :].astype("<f4")
+
+    @property
+    def horizons(self) -> int:
+        """Number of steps."""
+        return len(self.intensity) - 1
+
+    @property
+    def step(self) -> Step:
+        """What a step is."""
+        return Step(self.step_unit, self.step_hours, self.time_zone)
 
     @cached_property
     def starts(self) -> pd.DatetimeIndex:
         """When each interval begins, UTC, [i]."""
-        steps = pd.date_range(self.issue_time, periods=len(self.intensity) - 1, freq=f"{self.step_hours}h")
-        return pd.DatetimeIndex([*steps, self.issue_time]).as_unit("us")
+        return self.step.times(self.issue_time, [*range(self.horizons), 0]).as_unit("us")
 
     @cached_property
     def ends(self) -> pd.DatetimeIndex:
         """When each interval ends, UTC, [i]."""
-        steps = self.starts[:DAY] + pd.Timedelta(hours=self.step_hours)
-        return pd.DatetimeIndex([*steps, steps[DAY]]).as_unit("us")
+        return self.step.times(self.issue_time, [*range(1, self.horizons + 1), self.horizons]).as_unit("us")
 
     @cached_property
-    def local_hours(self) -> np.ndarray:
-        """The local hour in which each interval begins, int32 [i]."""
-        return np.asarray(self.starts.tz_convert(self.time_zone).hour, np.int32)
+    def local(self) -> tuple[str, np.ndarray]:
+        """`local_hour` and the local hour in which each step begins, int32 [k]; else `local_date` and its date, [k]."""
+        begins = self.starts[:HORIZON].tz_convert(self.time_zone)
+        if self.step_unit == "hour":
+            return "local_hour", np.asarray(begins.hour, np.int32)
+        return "local_date", np.asarray(begins.date)
 
     @cached_property
     def risk(self) -> np.ndarray:
@@ -203,11 +221,11 @@ class RiskGrid:
 
     @cached_property
     def bounds(self) -> np.ndarray | None:
-        """`low` and `high` of the counts of the 24 hours, int32 [2, c, n]; None where the forecast has no spreads."""
+        """`low` and `high` of the counts over the horizon, int32 [2, c, n]; None where the forecast has no spreads."""
         if not self.spreads:
             return None
-        pairs = zip(self.categories, self.intensity[DAY], strict=True)
-        return np.array([self.spreads[name].interval(day) for name, day in pairs]).swapaxes(0, 1)
+        pairs = zip(self.categories, self.intensity[HORIZON], strict=True)
+        return np.array([self.spreads[name].interval(expected) for name, expected in pairs]).swapaxes(0, 1)
 
     @cached_property
     def outlines(self) -> np.ndarray:
@@ -221,20 +239,19 @@ class RiskGrid:
         return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))
 
     @cached_property
-    def hours(self) -> pd.DataFrame:
-        """The table of hexagon-hour-categories (k · c · n rows)."""
-        table = self._table(slice(None, DAY))
-        table.insert(3, "local_hour", self.local_hours[:DAY].repeat(self.intensity[DAY].size))
+    def steps(self) -> pd.DataFrame:
+        """The table of hexagons, steps and categories (k · c · n rows)."""
+        table, (name, local) = self._table(slice(None, HORIZON)), self.local
+        table.insert(3, name, local.repeat(self.intensity[HORIZON].size))
         return table
 
     @cached_property
-    def day(self) -> pd.DataFrame:
-        """The table of 24-hour sums (c · n rows), with the intervals of the counts."""
-        table = self._table(slice(DAY, None))
+    def horizon(self) -> pd.DataFrame:
+        """The table of sums over the steps (c · n rows), with the intervals of the counts."""
+        table = self._table(slice(HORIZON, None))
         if self.bounds is not None:
-            low, high = np.take_along_axis(self.bounds, self.order[DAY:], axis=-1)
-            table.insert(5, "low", low.ravel())
-            table.insert(6, "high", high.ravel())
+            for at, name, bound in zip((5, 6), ("low", "high"), self.bounds, strict=True):
+                table.insert(at, name, np.take_along_axis(bound, self.order[HORIZON], axis=-1).ravel())
         return table
 
     def _table(self, at: slice) -> pd.DataFrame:
@@ -262,24 +279,19 @@ class RiskGrid:
 
 
 def with_sums(values: np.ndarray, categories: tuple[str, ...]) -> np.ndarray:
-    """Values of steps and single categories as a grid holds them: `all` before these, the 24 hours behind the steps.
+    """Values of steps and single categories as a grid holds them: `all` before these, the horizon behind the steps.
 
     Args:
         values: [k, c, n], in the order of `categories` without `all` where there are others.
         categories: of the grid.
 
     Returns:
-        float64 [k + 1, c, n]. Categories are added in their order, then hours: every reader has the same last digit.
+        float64 [k + 1, c, n]. Categories are added in their order, then steps: every reader has the same last digit.
     """
     each = values.astype(np.float64)
     if len(categories) > 1:
         each = np.concatenate([each.sum(1, keepdims=True), each], axis=1)
     return np.concatenate([each, each.sum(0, keepdims=True)])
-
-
-def _named(districts: np.ndarray) -> np.ndarray:
-    """Districts as text, None where there is none."""
-    return np.array([None if pd.isna(name) else str(name) for name in districts], object)
 
 
 def iso(time: pd.Timestamp) -> str:

@@ -1,4 +1,4 @@
-"""Past counts as maps and pages show them: of a hexagon and day from a stated count up, and of no sexual offence."""
+"""Past counts as maps and pages show them: of a hexagon from a stated count up, and of no sexual offence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reported_view(counts: np.ndarray, never: np.ndarray, least: int) -> dict[str
     """What the map shows of reports, as plain values for JSON.
 
     Args:
-        counts: of the 24 hours, [c n].
+        counts: of the horizon, [c n].
         never: categories whose counts are not shown, bool [c].
         least: the smallest count that is shown.
 

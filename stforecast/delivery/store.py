@@ -24,12 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.tables import GRIDS, METADATA, SCHEMA, STATE, VERSION
-from stforecast.delivery.usual import UsualWeek
+from stforecast.delivery.usual import UsualCycle
 from stforecast.errors import ArtefactError, ConfigError
 
 AGAIN = "Run `stforecast refresh` again."
 COVERED = ("city", "issue_time", "model", "created", "content", "facts")
-"""Columns of a grid that its digest covers; `facts` has the hash of `week`."""
+"""Columns of a grid that its digest covers; `facts` has the hash of `usual`."""
 EXISTING = {"uri": "true", "mode": "rw"}
 """Without it SQLite makes an empty database where a store was deleted."""
 
@@ -62,7 +62,7 @@ class Stored:
     created: pd.Timestamp
     grid: RiskGrid
     facts: dict[str, Any]
-    usual: UsualWeek | None
+    usual: UsualCycle | None
 
 
 class Store:
@@ -116,26 +116,26 @@ class Store:
         with self._begin() as connection:
             self._set(connection, **values)
 
-    def put(self, grid: RiskGrid, usual: UsualWeek, facts: dict[str, Any], now: pd.Timestamp) -> int:
+    def put(self, grid: RiskGrid, usual: UsualCycle, facts: dict[str, Any], now: pd.Timestamp) -> int:
         """Add a grid and make it current, in one transaction; its id. `facts` come back with it."""
-        week = np.ascontiguousarray(usual.week, "<f4").tobytes()
+        slots = np.ascontiguousarray(usual.slots, "<f4").tobytes()
         row = {
             "city": self.city,
             "issue_time": grid.issue_time,
             "model": grid.model,
             "created": now,
             "content": grid.to_bytes(self.city),
-            "facts": {"more": facts, "months": usual.months.tolist(), "week": sha256(week).hexdigest()},
+            "facts": {"more": facts, "months": usual.months.tolist(), "usual": sha256(slots).hexdigest()},
         }
         same = (GRIDS.c.city == self.city, GRIDS.c.issue_time == grid.issue_time, GRIDS.c.model == grid.model)
         with self._begin() as connection:
-            added = sa.insert(GRIDS).values(**row, week=week, digest=_digest(row))
+            added = sa.insert(GRIDS).values(**row, usual=slots, digest=_digest(row))
             made = connection.execute(added).inserted_primary_key
             assert made is not None
             self._set(connection, current=made[0], succeeded=now, error=None)
             connection.execute(sa.delete(GRIDS).where(*same, GRIDS.c.id != made[0]))
-            older = (GRIDS.c.city == self.city, GRIDS.c.id != made[0], GRIDS.c.week.is_not(None))
-            connection.execute(sa.update(GRIDS).where(*older).values(week=None))
+            older = (GRIDS.c.city == self.city, GRIDS.c.id != made[0], GRIDS.c.usual.is_not(None))
+            connection.execute(sa.update(GRIDS).where(*older).values(usual=None))
         return int(made[0])
 
     def open(self, grid_id: int) -> Stored:
@@ -150,12 +150,12 @@ class Store:
             raise ArtefactError(f"{self.name}: holds no grid {grid_id}. {AGAIN}")
         try:
             whole = row.digest == _digest({name: getattr(row, name) for name in COVERED})
-            if not whole or (row.week and sha256(row.week).hexdigest() != row.facts["week"]):
+            if not whole or (row.usual and sha256(row.usual).hexdigest() != row.facts["usual"]):
                 raise ValueError("not what was written")
             grid, months, usual = RiskGrid.from_bytes(row.content), np.array(row.facts["months"]), None
-            if row.week is not None:
-                week = np.frombuffer(row.week, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
-                usual = UsualWeek(week, months)
+            if row.usual is not None:
+                slots = np.frombuffer(row.usual, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
+                usual = UsualCycle(slots, months)
             return Stored(row.id, row.city, row.created, grid, row.facts["more"], usual)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error}). {AGAIN}") from error

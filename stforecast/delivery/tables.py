@@ -2,7 +2,7 @@
 
 version  number of the schema
 grids    a row a grid: city, issue_time, model, created, content (`RiskGrid.to_bytes`), facts (JSON: the record and
-         the run behind it, months), week (float32 [168 n c], of the newest grid only), and the digest of all of that
+         the run behind it, months), usual (`UsualCycle.slots`, of the newest grid only), and the digest of all of that
 state    a row a city: its current grid, how the last refresh went, and the digest of both
 """
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from stforecast.cube.steps import utc
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class Instant(sa.types.TypeDecorator[pd.Timestamp]):
@@ -43,7 +43,7 @@ GRIDS = sa.Table(
     sa.Column("created", Instant, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("facts", sa.JSON, nullable=False),
-    sa.Column("week", sa.LargeBinary),
+    sa.Column("usual", sa.LargeBinary),
     sa.Column("digest", sa.String(64), nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice: readers tell grids apart by it
 )

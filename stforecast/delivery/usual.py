@@ -1,9 +1,10 @@
-"""What is usual of an hour of the week in a month: for questions about no particular date.
+"""What is usual of an hour of the week, a weekday or a month: for questions about no particular date.
 
-The week is the rolling climatology at its latest, calibrated as in the run and changed as the weeks before the issue
-time would have it (`forecasters.level`). What it leaves out, the season, is a factor of the month on the whole city:
-the reports of the month over those of the 365 days around it, drawn to 1 as if the month had once more come out as the
-year around it. With a single year behind it a factor goes half of the way, with six years six sevenths.
+It is one cycle of the rolling climatology at its latest, calibrated as in the run and changed as the weeks before the
+issue time would have it (`forecasters.recalibration`): a week of hours or days, or a year of months. What a week leaves
+out, the season, is a factor of the month on the whole city: the reports of the month over those of the 365 days around
+it, drawn to 1 as if the month had once more come out as the year around it. With a single year behind it a factor goes
+half of the way, with six years six sevenths.
 """
 
 from __future__ import annotations
@@ -28,23 +29,30 @@ SETTLED_DAYS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class UsualWeek:
-    """week: expected events by local hour of the week, Monday 00:00 first, float32 [168 n c]; months: factors [12 c].
+class UsualCycle:
+    """slots: expected events by `Calendar.slot`, float32 [s n c]; months: factors [12 c], of monthly steps all 1.
 
-    Hexagons as in the RiskGrid that it is kept with; categories too, without `all`. For steps of several hours the
-    week has as many slots as steps.
+    The slots are the steps of a week, Monday's first, or the months of a year. Hexagons as in the RiskGrid that it is
+    kept with; categories too, without `all`.
     """
 
-    week: np.ndarray
+    slots: np.ndarray
     months: np.ndarray
 
-    def intensity(self, weekday: int, hour: int, month: int) -> np.ndarray:
-        """Expected events a step at an hour 0 … 23 of a weekday 0 (Monday) … 6 in a month 1 … 12, [n c]."""
-        slot = (24 * weekday + hour) * len(self.week) // 168
-        return self.week[slot].astype(np.float64) * self.months[month - 1]
+    def intensity(self, month: int, weekday: int = 0, hour: int = 0) -> np.ndarray:
+        """Expected events a step in a month 1 … 12, [n c].
+
+        Args:
+            month: 1 … 12.
+            weekday: 0 (Monday) … 6; counts where steps are hours or days.
+            hour: 0 … 23; counts where steps are hours.
+        """
+        count = len(self.slots)
+        slot = month - 1 if count == 12 else (24 * weekday + hour) * count // 168
+        return self.slots[slot].astype(np.float64) * self.months[month - 1]
 
 
-def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: StateCache) -> UsualWeek:
+def usual_cycle(cube: Cube, issue: int, climatology: RollingClimatology, states: StateCache) -> UsualCycle:
     """What is usual, from the record as known at an issue.
 
     Args:
@@ -53,22 +61,23 @@ def usual_week(cube: Cube, issue: int, climatology: RollingClimatology, states: 
         climatology: the calibrated rolling climatology of the run.
         states: its kept states.
     """
-    steps = 2 * 7 * 24 // cube.step_hours  # a slot that a clock change skips comes again
+    steps = 2 * cube.step.slots  # a slot that a clock change skips comes again
     reader, state = states.state(climatology, cube, issue, steps)
     ahead = climatology.fitted.calibration.apply(climatology.forecast_from_state(reader, state, issue, steps))
     today = climatology.forecast(cube, np.array([issue]), states).intensity[0]
-    week = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
+    slots = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
     local = cube.calendar(issue, issue + steps)
     _, first = np.unique(local.slot, return_index=True)
     order = np.argsort(cube.cells)
-    return UsualWeek(week[first][:, order], month_factors(cube, issue))
+    months = np.ones((12, cube.c)) if cube.step.unit == "month" else month_factors(cube, issue)
+    return UsualCycle(slots[first][:, order], months)
 
 
 def month_factors(cube: Cube, issue: int) -> np.ndarray:
     """Factor of each month on the level at the step `issue`, [12 c]; 1 where a year of the record is not at hand."""
     from stforecast.forecasters.recalibration import DAILY
 
-    day = 24 // cube.step_hours
+    day = cube.step.per_day
     days = min(issue, cube.steps) // day - (SETTLED_DAYS if cube.late else 0)
     if days < YEAR:
         return np.ones((12, cube.c))

@@ -18,15 +18,16 @@ import pandas as pd
 import shapely
 
 from stforecast.cube.hexgrid import DIGITS, areas_km2, from_names, rounded, unbroken
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, day_label, local_text
-from stforecast.delivery.riskgrid import DAY, RiskGrid, iso
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
+from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.files import write_text
 
 PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
 """The page and what it links to by these names, relative to where it is served from."""
 FACTS = (
     *("city", "notice", "model", "time_zone", "issue_time", "complete_until"),
-    *("assumptions", "categories", "districts"),
+    *("step_unit", "assumptions", "categories", "districts"),
 )
 """What the page shows of `RiskGrid.facts`."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -39,7 +40,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
     Args:
         grid: of H3 hexagons.
         city: its name.
-        reported: reports in the 24 hours, of the categories without `all`, as `small_counts.reported_view` gives them.
+        reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
 
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
@@ -56,11 +57,13 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
-        "hours": [
+        "steps": [
             {"start": iso(start), "label": label}
-            for start, label in zip(grid.starts[:DAY], hour_labels(grid), strict=True)
+            for start, label in zip(grid.starts[:HORIZON], step_labels(grid), strict=True)
         ],
-        "day_label": day_label(grid),
+        "step_length": length_of(grid.step),
+        "horizon_length": horizon_length(grid),
+        "horizon_label": horizon_label(grid),
         "hexagons": grid.hexagons.tolist(),
         "outlines": _rings(outlines),
         "area_km2": areas_km2(cells).round(DIGITS).tolist(),
@@ -73,7 +76,9 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),
-        "classes": {name: {"hour": _classes(one[:DAY]), "day": _classes(one[DAY:])} for name, one in values.items()},
+        "classes": {
+            name: {"step": _classes(one[:HORIZON]), "horizon": _classes(one[HORIZON:])} for name, one in values.items()
+        },
     }
 
 
@@ -101,16 +106,6 @@ def page() -> dict[str, bytes]:
     """
     folder = files("stforecast.delivery") / "web"
     return {name: (folder / name).read_bytes() for name in PARTS}
-
-
-def hour_labels(grid: RiskGrid) -> list[str]:
-    """A label a step in local time, [k]: distinct where a clock change repeats an hour, because the zone is named."""
-    begins, ends = (times[:DAY].tz_convert(grid.time_zone) for times in (grid.starts, grid.ends))
-    clock = "%H:%M %Z" if begins[0].utcoffset() != ends[-1].utcoffset() else "%H:%M"
-    return [
-        f"{begin:%a} {begin.day} {begin:%b} {begin.strftime(clock)} to {end.strftime(clock)}"
-        for begin, end in zip(begins, ends, strict=True)
-    ]
 
 
 def _packed(values: np.ndarray) -> str:

@@ -24,8 +24,9 @@ from stforecast.scoring.bootstrap import Blocks, block_count
 from stforecast.scoring.splits import Split
 
 
-def folds(split: Split, count: int, test_days: int | None) -> list[Split]:
-    """`count` folds with `test_days` days each (default: the configured test slice in equal parts), oldest first.
+def folds(split: Split, count: int, test_days: int | None, unit: str = "day") -> list[Split]:
+    """`count` folds with `test_days` days (or months) each, oldest first; default the configured test slice in equal
+    parts.
 
     Raises:
         ConfigError: they do not fit into the configured test slice.
@@ -34,8 +35,8 @@ def folds(split: Split, count: int, test_days: int | None) -> list[Split]:
     days = test_days or room // count
     if not 0 < count * days <= room:
         raise ConfigError(
-            f"backtest.folds, backtest.test_days: {count} test slices of {max(days, 1)} days do not fit into the "
-            f"{room} days of the configured test slice. Choose fewer or shorter ones, or a smaller split.train."
+            f"backtest.folds, backtest.test_days: {count} test slices of {max(days, 1)} {unit}s do not fit into the "
+            f"{room} {unit}s of the configured test slice. Choose fewer or shorter ones, or a smaller split.train."
         )
     bounds = ("train_end", "validation_start", "validation_end", "test_start")
     out = []
@@ -97,8 +98,10 @@ class Panel:
                 fold_and_hour = (np.full(issues.size, value) for value in (fold, hour))
                 day = (issues - parts[0].test_start) // part.day
                 found.append((*fold_and_hour, day, outcomes(cube, moved, "test")))
-        arrays = map(np.concatenate, zip(*found, strict=True))
-        return Panel(*arrays, week=Blocks.of(1, cube.step_unit, cube.horizons))
+        arrays = dict(
+            zip(("fold", "hour", "day", "counts"), map(np.concatenate, zip(*found, strict=True)), strict=True)
+        )
+        return Panel(**arrays, week=Blocks.of(1, cube.step_unit, cube.horizons))
 
     def rows(self, fold: int) -> slice:
         """The rows of a fold."""

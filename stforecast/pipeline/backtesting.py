@@ -34,7 +34,10 @@ def backtest(stages: Stages) -> Path:
     names = [*names_of(stages.config)]
     cube, run = stages.cube(), stages.run()
     split = stages.split(cube)
-    parts, hours = folds(split, options.folds, options.test_days), offsets(cube, split, options.issue_hours)
+    wanted, unit = options.test_days, "month" if cube.step_unit == "month" else "day"
+    if wanted and unit == "month":
+        wanted = max(1, cube.step.in_days(wanted))
+    parts, hours = folds(split, options.folds, wanted, unit), offsets(cube, split, options.issue_hours)
     days = (parts[0].steps - parts[0].test_start) // split.day
     folder = run.backtest(options.folds, days, options.refit)
     patrol = stages.config.evaluation.patrol_area_km2

@@ -85,7 +85,7 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
         return {"counted": {OTHER: len(entries)}}
     issued, written = (pd.DatetimeIndex([entry[key] for entry in entries]) for key in ("issue_time", "written_at"))
     first = record.open(entries[0])
-    steps = len(first.intensity) - 1
+    steps = first.horizons
     became, skipped = choose(issued, written, first.step, steps)
     area = stages.config.grid.model_copy(update={"resolution": int(resolution_of(from_names(first.hexagons.tolist())))})
     config = stages.config.model_copy(update={"grid": area, "weather": type(stages.config.weather)()})

@@ -16,7 +16,7 @@ from stforecast.config.workspace import database
 from stforecast.cube import Cube
 from stforecast.delivery.export import check_grid
 from stforecast.delivery.store import Store
-from stforecast.delivery.usual import usual_week
+from stforecast.delivery.usual import usual_cycle
 from stforecast.errors import ArtefactError, StforecastError
 from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json
@@ -68,7 +68,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
         fitted = run.open(run.facts()["forecasters"][0], stages.config)
         (grid,) = stages.grids(run, fitted, cube, [issue_time])
         climatology = run.climatology(cube, stages.config)
-        usual = usual_week(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
+        usual = usual_cycle(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
         facts = {
             "made_from": made_from,
             "record": record_facts(table, cube),

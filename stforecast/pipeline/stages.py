@@ -197,7 +197,7 @@ class Stages(Preparation):
             yield grid
 
     def map(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
-        """Draw the map of the newest written grid, or of that of an issue time, with what was reported in its hours."""
+        """Draw the map of the newest written grid, or of that of an issue time, with what was reported since."""
         folder = self.place.grid(issue_time) if issue_time is not None else self.place.newest_grid()
         if not standing(folder):
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
@@ -207,7 +207,7 @@ class Stages(Preparation):
         return path
 
     def _reported(self, grid: RiskGrid) -> dict[str, Any] | None:
-        """What may be shown of the reports in the hours of a grid; None where the record does not hold them."""
+        """What may be shown of the reports in the horizon of a grid; None where the record does not hold them."""
         try:
             run, table = Run(self.place.latest()), self.ingest()
             cube = self.newest(run, table)
@@ -215,11 +215,12 @@ class Stages(Preparation):
         except StforecastError as error:
             self.say(f"map: no reported counts: {error}")
             return None
-        last, categories = first + len(grid.intensity) - 1, grid.categories[1:] or grid.categories
+        last, categories = first + grid.horizons, grid.categories[1:] or grid.categories
         place = pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons))
         which = pd.Index(cube.categories).get_indexer(pd.Index(categories))
-        if cube.step_hours != grid.step_hours or min(first, *place, *which) < 0 or last > cube.steps:
-            self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these hours and hexagons")
+        if cube.step != grid.step or min(first, *place, *which) < 0 or last > cube.steps:
+            what = f"{grid.step_unit}s and hexagons"
+            self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these {what}")
             return None
         counts = cube.dense(first, last).numpy()[:, place][:, :, which].sum(0).T
         sexual = sexual_categories(table.meta["offences"])

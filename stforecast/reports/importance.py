@@ -118,7 +118,7 @@ def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int
 
 
 def drawn_issues(count: int, block: int) -> tuple[np.ndarray, int]:
-    """The issues that are shuffled, evenly spread over `count` of them, and how many of these a block of so many holds."""
+    """The issues that are shuffled, evenly spread over `count`, and how many of these a block of so many holds."""
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_ISSUES)).round().astype(int))
     return chosen, max(1, round(block * len(chosen) / count))
 
@@ -154,11 +154,8 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     none = [group for group, gain in gains.items() if not gain.low > 0]
     added = {"most": most, "second": second, "rise": gains[most].estimate, "next": gains[second].estimate}
     base = 1e3 * run.card["forecasters"][names[0]]["poisson_deviance"]
-    clear = (
-        f"No clear effect: {', '.join(none)} ({of_blocks(weeks, run.blocks.name)})."
-        if none
-        else f"{of_blocks(weeks, run.blocks.name)}."
-    )
+    rest = of_blocks(weeks, run.blocks.name)
+    clear = f"No clear effect: {', '.join(none)} ({rest})." if none else f"{rest}."
     text = f"{standing('importance_found', forecaster=words(names[0]), base=base, **added)} {clear}"
     columns = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
     table = Table("importance", pd.DataFrame(rows, columns=columns))

@@ -9,14 +9,19 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config import Config
+from stforecast.config.sections.time import HORIZONS, Unit
 from stforecast.config.workspace import database
+from stforecast.cube.steps import LENGTHS
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.store import Store
-from stforecast.delivery.usual import UsualWeek
+from stforecast.delivery.usual import UsualCycle
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")
+MONTH = pd.Timestamp("2024-10-01T06:00Z")
+"""Midnight in Denver; of the first of a month."""
+UNITS: tuple[Unit, ...] = ("hour", "day", "month")
 FACTS = {
     "made_from": "0",
     "record": {"until": "2024-09-30T05:00:00+00:00", "events": 12, "reporting_lag": None},
@@ -32,18 +37,27 @@ FACTS = {
 }
 
 
-def grid(rings: int = 3, seed: int = 0, issued: pd.Timestamp = ISSUED, **changes: Any) -> RiskGrid:
-    """A grid of two categories around the middle of Denver, with usual, spreads and districts."""
+def forecast(
+    rings: int = 3,
+    seed: int = 0,
+    issued: pd.Timestamp | None = None,
+    unit: Unit = "hour",
+    horizons: int | None = None,
+    **changes: Any,
+) -> Forecast:
+    """A forecast of two categories around the middle of Denver, with usual, spreads and districts."""
+    issued = issued or (MONTH if unit == "month" else ISSUED)
     rng = np.random.default_rng(seed)
     cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), rings)
-    shape = (1, 24, len(cells), 2)
+    shape = (1, horizons or HORIZONS[unit], len(cells), 2)
     values: dict[str, Any] = {
         "intensity": rng.gamma(0.5, 0.1, shape).astype(np.float32),
         "usual": rng.gamma(0.5, 0.1, shape).astype(np.float32),
         "issue_times": pd.DatetimeIndex([issued]),
         "hexagons": np.array(cells),
         "categories": ("theft", "violence"),
-        "step_hours": 1,
+        "step_hours": LENGTHS[unit],
+        "step_unit": unit,
         "time_zone": "America/Denver",
         "model": "gcrn-ab12",
         "complete_until": issued - pd.Timedelta(hours=1),
@@ -51,7 +65,12 @@ def grid(rings: int = 3, seed: int = 0, issued: pd.Timestamp = ISSUED, **changes
         "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
         "districts": np.array(["North", None, "=South"] + ["South"] * (len(cells) - 3), object),
     }
-    return RiskGrid.of(Forecast(**values | changes))
+    return Forecast(**values | changes)
+
+
+def grid(*arguments: Any, **options: Any) -> RiskGrid:
+    """The grid of such a forecast."""
+    return RiskGrid.of(forecast(*arguments, **options))
 
 
 def store_of(config: Config) -> Store:
@@ -59,10 +78,9 @@ def store_of(config: Config) -> Store:
     return Store(database(config), config.city)
 
 
-def usual(grid: RiskGrid, seed: int = 0) -> UsualWeek:
-    """A week and months of random numbers."""
+def usual(grid: RiskGrid, seed: int = 0) -> UsualCycle:
+    """A cycle and months of random numbers."""
     rng = np.random.default_rng(seed)
     leaves = len(grid.categories) - 1
-    return UsualWeek(
-        rng.gamma(0.5, 0.1, (168, len(grid.hexagons), leaves)).astype(np.float32), rng.uniform(0.5, 2, (12, leaves))
-    )
+    slots = rng.gamma(0.5, 0.1, (grid.step.slots, len(grid.hexagons), leaves)).astype(np.float32)
+    return UsualCycle(slots, rng.uniform(0.5, 2, (12, leaves)) if grid.step_unit != "month" else np.ones((12, leaves)))

@@ -94,7 +94,7 @@ def test_the_latest_grid(client) -> None:
 @pytest.mark.parametrize("time", [None, "2024-09-30T06:00Z", "2024-09-30 12:59:59Z", "2024-10-01T07:59+02:00"])
 def test_risk_is_that_of_the_grid(client, category, time) -> None:
     found = asked(client, "/v1/risk", category=category, **({"time": time} if time else {}))
-    table = grid().day if time is None else grid().hours
+    table = grid().horizon if time is None else grid().steps
     table = table[table["category"] == category]
     if time is not None:
         begin = pd.Timestamp(time).floor("h")
@@ -158,11 +158,11 @@ def test_top_and_a_hexagon_agree_with_the_table(client) -> None:
     best = asked(client, "/v1/top", k=3, category="theft", time="2024-09-30T08:00Z")["rows"]
     assert [row["rank"] for row in best] == [1, 2, 3]
     found = asked(client, f"/v1/hexagons/{best[0]['hexagon']}")
-    assert [hour["local_hour"] for hour in found["hours"]] == [*range(24)]
-    of_hour = {one["category"]: one for one in found["hours"][2]["categories"]}
+    assert [hour["local_hour"] for hour in found["steps"]] == [*range(24)]
+    of_hour = {one["category"]: one for one in found["steps"][2]["categories"]}
     assert of_hour["theft"].items() <= best[0].items() | {("category", "theft")}
-    day = grid().day.set_index(["hexagon", "category"]).loc[found["hexagon"]]
-    for one in found["day"]["categories"]:
+    day = grid().horizon.set_index(["hexagon", "category"]).loc[found["hexagon"]]
+    for one in found["horizon"]["categories"]:
         row = day.loc[one["category"]]
         assert (one["rank"], one["low"], one["high"]) == (row["rank"], row["low"], row["high"])
         assert one["risk"] == pytest.approx(row["risk"], abs=1e-8)
@@ -182,7 +182,7 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
     when = {"hour": 22, "weekday": 4, "month": 7}
     point = client.post("/v1/predict", json={**when, "latitude": 39.74, "longitude": -104.99}).json()
     cell = h3.latlng_to_cell(39.74, -104.99, 8)
-    lam = week.week[4 * 24 + 22, found.hexagons.tolist().index(cell)] * week.months[6]
+    lam = week.slots[4 * 24 + 22, found.hexagons.tolist().index(cell)] * week.months[6]
     given = {one["category"]: (one["intensity"], one["risk"]) for one in point["categories"]}
     for category, value in {"all": lam.sum(), "theft": lam[0], "violence": lam[1]}.items():
         assert given[category] == pytest.approx((value, 1 - np.exp(-value)), abs=1e-7)
@@ -190,7 +190,7 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
     assert "no forecast of a date" in point["basis"]
     district = client.post("/v1/predict", json={**when, "district": "South"}).json()
     rows = found.districts == "South"
-    total = (week.week[4 * 24 + 22, rows] * week.months[6]).sum()
+    total = (week.slots[4 * 24 + 22, rows] * week.months[6]).sum()
     assert district["categories"][0]["intensity"] == pytest.approx(total, abs=1e-6)
     assert district["place"]["hexagons"] == rows.sum()
 

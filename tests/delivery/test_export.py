@@ -14,6 +14,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from small_grids import UNITS, grid
 
 from stforecast.delivery.export import _spelled, open_grid, write_grid
 from stforecast.delivery.riskgrid import RiskGrid
@@ -21,7 +22,7 @@ from stforecast.errors import ArtefactError
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
-FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_day.parquet", "risk_day.csv"}
+FILES = {"grid.json", "risk.parquet", "risk.csv", "risk.geojson", "risk_horizon.parquet", "risk_horizon.csv"}
 FILES |= {"map.png", "map.html"}
 
 
@@ -64,14 +65,14 @@ def test_a_written_grid_opens_as_it_was(tmp_path):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
     for name in ("categories", "issue_time", "step_hours", "time_zone", "model", "complete_until", "assumptions"):
         assert getattr(found, name) == getattr(written, name)
-    pd.testing.assert_frame_equal(found.hours, written.hours)
-    pd.testing.assert_frame_equal(found.day, written.day)
+    pd.testing.assert_frame_equal(found.steps, written.steps)
+    pd.testing.assert_frame_equal(found.horizon, written.horizon)
     (tmp_path / "grid" / "risk.parquet").write_bytes(b"PAR1")
     with pytest.raises(ArtefactError, match="stforecast forecast"):
         open_grid(tmp_path / "grid")
 
 
-@pytest.mark.parametrize("name", ["risk", "risk_day"])
+@pytest.mark.parametrize("name", ["risk", "risk_horizon"])
 def test_geoparquet_has_the_table_types_and_outlines(forecast, folder, name):
     path = folder / f"{name}.parquet"
     schema = pq.read_schema(path)
@@ -80,7 +81,7 @@ def test_geoparquet_has_the_table_types_and_outlines(forecast, folder, name):
     types |= {"category": pa.string(), "intensity": pa.float64(), "low": pa.int32(), "high": pa.int32()}
     types |= {"risk": pa.float64(), "rank": pa.int32()}
     types |= {"issue_time": utc, "model": pa.string(), "complete_until": utc}
-    for absent in ("local_hour",) if name == "risk_day" else ("low", "high"):
+    for absent in ("local_hour",) if name == "risk_horizon" else ("low", "high"):
         del types[absent]
     assert schema.names == [*types, "geometry"]
     assert {key: schema.field(key).type for key in types} == types
@@ -92,14 +93,14 @@ def test_geoparquet_has_the_table_types_and_outlines(forecast, folder, name):
 
     frame = geopandas.read_parquet(path)
     assert frame.crs.to_epsg() == 4326
-    table = RiskGrid.of(forecast).hours if name == "risk" else RiskGrid.of(forecast).day
+    table = RiskGrid.of(forecast).steps if name == "risk" else RiskGrid.of(forecast).horizon
     pd.testing.assert_frame_equal(pd.DataFrame(frame.drop(columns="geometry")), table, check_dtype=False)
     centres = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
     found = [h3.latlng_to_cell(latitude, longitude, 8) for longitude, latitude in centres]
     assert found == frame["hexagon"].tolist()
 
 
-@pytest.mark.parametrize("name", ["risk", "risk_day"])
+@pytest.mark.parametrize("name", ["risk", "risk_horizon"])
 def test_csv_reads_back_as_the_parquet_file(folder, name):
     frame = geopandas.read_parquet(folder / f"{name}.parquet")
     table = pd.read_csv(folder / f"{name}.csv", float_precision="round_trip")
@@ -136,23 +137,49 @@ def test_geojson_follows_rfc_7946_and_opens_in_gdal(forecast, folder):
 
     frame = geopandas.read_file(folder / "risk.geojson")
     assert frame.crs.to_epsg() == 4326
-    assert frame["rank_24h"].dtype.kind == "i"
+    assert frame["rank_horizon"].dtype.kind == "i"
     assert frame["issue_time"].iloc[0] == forecast.issue_times[0]
     for category, prefix in (("all", ""), ("theft", "theft_"), ("violence", "violence_")):
-        day = grid.day[grid.day["category"] == category].set_index("hexagon").loc[frame["hexagon"]]
-        np.testing.assert_allclose(frame[f"{prefix}risk_24h"], day["risk"], atol=1e-8)
-        np.testing.assert_allclose(frame[f"{prefix}intensity_24h"], day["intensity"], atol=1e-8)
-        assert frame[f"{prefix}rank_24h"].tolist() == day["rank"].tolist()
-        hours = grid.hours[grid.hours["category"] == category].set_index(["hexagon", "valid_from"])["risk"]
+        day = grid.horizon[grid.horizon["category"] == category].set_index("hexagon").loc[frame["hexagon"]]
+        np.testing.assert_allclose(frame[f"{prefix}risk_horizon"], day["risk"], atol=1e-8)
+        np.testing.assert_allclose(frame[f"{prefix}intensity_horizon"], day["intensity"], atol=1e-8)
+        assert frame[f"{prefix}rank_horizon"].tolist() == day["rank"].tolist()
+        hours = grid.steps[grid.steps["category"] == category].set_index(["hexagon", "valid_from"])["risk"]
         expected = hours.unstack().loc[frame["hexagon"]].to_numpy()
-        np.testing.assert_allclose(np.stack(frame[f"{prefix}risk_by_hour"]), expected, atol=1e-8)
+        np.testing.assert_allclose(np.stack(frame[f"{prefix}risk_by_step"]), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_grid_of_every_step_opens_as_it_was_and_its_names_are_true(unit, tmp_path):
+    written = grid(unit=unit, assumptions=())
+    write_grid(written, tmp_path / "grid", "denver")
+    assert {path.name for path in (tmp_path / "grid").iterdir()} == FILES
+    found = open_grid(tmp_path / "grid")
+    pd.testing.assert_frame_equal(found.steps, written.steps)
+    pd.testing.assert_frame_equal(found.horizon, written.horizon)
+    for name, table in (("risk", written.steps), ("risk_horizon", written.horizon)):
+        text = pd.read_csv(tmp_path / "grid" / f"{name}.csv", float_precision="round_trip")
+        assert list(text) == [*table, "geometry"] == pq.read_schema(tmp_path / "grid" / f"{name}.parquet").names
+        np.testing.assert_array_equal(text["intensity"], table["intensity"])
+        assert pd.to_datetime(text["valid_until"]).tolist() == table["valid_until"].tolist()
+    if unit != "hour":
+        schema, text = pq.read_schema(tmp_path / "grid" / "risk.parquet"), pd.read_csv(tmp_path / "grid" / "risk.csv")
+        assert schema.field("local_date").type == pa.date32()
+        assert text["local_date"].iloc[0] == {"day": "2024-09-30", "month": "2024-10-01"}[unit]
+    collection = json.loads((tmp_path / "grid" / "risk.geojson").read_text("utf-8"))
+    assert collection["metadata"]["step_unit"] == unit
+    for feature, risk in zip(collection["features"], written.risk[-1, 0], strict=True):
+        assert feature["properties"]["risk_horizon"] == pytest.approx(risk, abs=1e-8)
+        assert len(feature["properties"]["risk_by_step"]) == written.horizons
+    for path in (tmp_path / "grid").iterdir():
+        assert unit == "hour" or "24" not in "".join(re.findall(r"[\w ]*hours", path.read_bytes().decode("latin-1")))
 
 
 def test_names_that_a_spreadsheet_would_run_are_defused(tmp_path):
     cells = h3.grid_disk(h3.latlng_to_cell(39.74, -104.99, 8), 1)
     forecast = forecast_of(cells, categories=("=1+1", "@home"), spreads={}, model='+cmd|" /C calc"!A0')
     write_grid(RiskGrid.of(forecast), tmp_path / "grid", "denver")
-    for name in ("risk.csv", "risk_day.csv"):
+    for name in ("risk.csv", "risk_horizon.csv"):
         with (tmp_path / "grid" / name).open(newline="", encoding="utf-8") as handle:
             rows = list(csv.reader(handle))
         assert not any(cell[:1] in tuple("=+-@\t\r") for row in rows for cell in row)

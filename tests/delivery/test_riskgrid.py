@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from small_grids import UNITS
+from small_grids import forecast as forecast_by
 
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
@@ -44,19 +46,19 @@ def intensities(m=1, k=24, n=7, c=2, seed=0) -> np.ndarray:
 def test_what_is_usual_stands_beside_each_row():
     intensity = intensities(n=5, c=2)
     grid = RiskGrid.of(forecast_of(intensity, usual=2 * intensity), 0)
-    assert list(grid.hours) == [*HOURS[:8], "usual", *HOURS[8:]]
-    for table in (grid.hours, grid.day):
+    assert list(grid.steps) == [*HOURS[:8], "usual", *HOURS[8:]]
+    for table in (grid.steps, grid.horizon):
         np.testing.assert_allclose(table["usual"], 2 * table["intensity"], rtol=1e-6)
 
 
 def test_columns_rows_and_values_against_a_plain_loop():
     forecast = forecast_of(intensities(m=2, n=5, c=2))
     grid = RiskGrid.of(forecast, 1)
-    assert list(grid.hours) == HOURS
-    assert list(grid.day) == [name for name in HOURS if name != "local_hour"]
-    assert len(grid.hours) == 24 * 5 * 3
-    assert len(grid.day) == 5 * 3
-    found = grid.hours.set_index(["valid_from", "hexagon", "category"])
+    assert list(grid.steps) == HOURS
+    assert list(grid.horizon) == [name for name in HOURS if name != "local_hour"]
+    assert len(grid.steps) == 24 * 5 * 3
+    assert len(grid.horizon) == 5 * 3
+    found = grid.steps.set_index(["valid_from", "hexagon", "category"])
     for k in range(24):
         begin = pd.Timestamp("2024-10-01 06:00", tz="UTC") + pd.Timedelta(hours=k)
         for n, hexagon in enumerate(forecast.hexagons):
@@ -67,8 +69,8 @@ def test_columns_rows_and_values_against_a_plain_loop():
                 assert row["risk"] == pytest.approx(1 - np.exp(-expected), rel=1e-9)
                 assert row["valid_until"] == begin + pd.Timedelta(hours=1)
                 assert row["local_hour"] == begin.tz_convert("America/Denver").hour
-    assert (grid.hours["issue_time"] == forecast.issue_times[1]).all()
-    assert (grid.day["valid_until"] - grid.day["valid_from"] == pd.Timedelta(hours=24)).all()
+    assert (grid.steps["issue_time"] == forecast.issue_times[1]).all()
+    assert (grid.horizon["valid_until"] - grid.horizon["valid_from"] == pd.Timedelta(hours=24)).all()
 
 
 def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
@@ -79,10 +81,10 @@ def test_the_day_of_a_calibrated_forecast_has_the_interval_of_each_count():
     }
     forecast = forecast_of(4 * intensities(), spreads=spreads)
     grid = RiskGrid.of(forecast)
-    assert list(grid.hours) == HOURS
+    assert list(grid.steps) == HOURS
     columns = [name for name in HOURS if name != "local_hour"]
-    assert list(grid.day) == [*columns[:5], "low", "high", *columns[5:]]
-    found = grid.day.set_index(["hexagon", "category"])
+    assert list(grid.horizon) == [*columns[:5], "low", "high", *columns[5:]]
+    found = grid.horizon.set_index(["hexagon", "category"])
     for n, hexagon in enumerate(forecast.hexagons):
         leaf = forecast.intensity[0, :, n].astype(float).sum(0)
         for name, expected in zip(("theft", "violence", "all"), (*leaf, leaf.sum()), strict=True):
@@ -97,7 +99,7 @@ def test_no_row_has_a_risk_above_5_percent_beside_0_to_0():
     loose = Spread(0.9, 3.0, (), (0.05,), (0.9,))
     daily = np.linspace(0.02, 0.2, 61)[:, None] * np.array([1.0, 0.5])
     intensity = np.broadcast_to(daily / 24, (1, 24, 61, 2))
-    day = RiskGrid.of(forecast_of(intensity, spreads=dict.fromkeys(("all", "theft", "violence"), loose))).day
+    day = RiskGrid.of(forecast_of(intensity, spreads=dict.fromkeys(("all", "theft", "violence"), loose))).horizon
     for _, rows in day.groupby("category"):
         likely = rows["risk"] > 0.05
         assert 0 < likely.sum() < len(rows)
@@ -115,7 +117,7 @@ def test_no_row_has_a_risk_above_5_percent_beside_0_to_0():
 )
 def test_risks_combine_ranks_are_permutations_and_tables_agree(intensity):
     grid = RiskGrid.of(forecast_of(intensity))
-    for table in (grid.hours, grid.day):
+    for table in (grid.steps, grid.horizon):
         leaves = table[table["category"] != "all"]
         survival = (1 - leaves["risk"]).groupby([leaves["valid_from"], leaves["hexagon"]]).prod()
         whole = table[table["category"] == "all"].set_index(["valid_from", "hexagon"])["risk"]
@@ -126,13 +128,13 @@ def test_risks_combine_ranks_are_permutations_and_tables_agree(intensity):
             assert ordered["rank"].is_monotonic_increasing
             assert group.sort_values("rank")["risk"].is_monotonic_decreasing
     keys = ["hexagon", "category"]
-    sums = grid.hours.groupby(keys)["intensity"].sum()
-    np.testing.assert_allclose(grid.day.set_index(keys)["intensity"].sort_index(), sums.sort_index(), rtol=1e-12)
+    sums = grid.steps.groupby(keys)["intensity"].sum()
+    np.testing.assert_allclose(grid.horizon.set_index(keys)["intensity"].sort_index(), sums.sort_index(), rtol=1e-12)
 
 
 def test_ties_rank_in_the_order_of_hexagon_ids():
     grid = RiskGrid.of(forecast_of(np.full((1, 24, 6, 1), 0.25)))
-    first = grid.hours[(grid.hours["category"] == "all") & (grid.hours["valid_from"] == grid.issue_time)]
+    first = grid.steps[(grid.steps["category"] == "all") & (grid.steps["valid_from"] == grid.issue_time)]
     assert first.sort_values("rank")["hexagon"].is_monotonic_increasing
 
 
@@ -141,10 +143,58 @@ def test_ties_rank_in_the_order_of_hexagon_ids():
 )
 def test_local_hours_across_a_clock_change(issue, repeated):
     forecast = forecast_of(intensities(n=1), issue_times=pd.DatetimeIndex([issue], tz="UTC"))
-    table = RiskGrid.of(forecast).hours
+    table = RiskGrid.of(forecast).steps
     hours = table[table["category"] == "all"]["local_hour"].tolist()
     assert hours[1:3] == repeated
     assert table["valid_from"].nunique() == 24
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_at_every_step_the_horizon_is_the_sum_of_its_steps(unit):
+    forecast = forecast_by(unit=unit)
+    grid = RiskGrid.of(forecast)
+    k, n, c = forecast.intensity.shape[1:]
+    assert (len(grid.steps), len(grid.horizon)) == (k * n * (c + 1), n * (c + 1))
+    local = {"hour": "local_hour"}.get(unit, "local_date")
+    assert list(grid.steps) == [*HOURS[:3], local, *HOURS[4:8], "usual", *HOURS[8:]]
+    assert {"local_hour", "local_date"}.isdisjoint(grid.horizon)
+    keys = ["hexagon", "category"]
+    for column in ("intensity", "usual"):
+        sums = grid.steps.groupby(keys)[column].sum()
+        np.testing.assert_allclose(grid.horizon.set_index(keys)[column].sort_index(), sums.sort_index(), rtol=1e-12)
+    np.testing.assert_array_equal(grid.starts[:k], forecast.step.times(grid.issue_time, np.arange(k)).as_unit("us"))
+    np.testing.assert_array_equal(grid.starts[1:k], grid.ends[: k - 1])
+    assert (grid.starts[-1], grid.ends[-1]) == (grid.issue_time, grid.ends[k - 1])
+
+
+def test_days_end_with_the_local_day_and_months_with_the_local_month():
+    """A week with a day of 25 hours, and three months with the change of the clock in the second."""
+    week = RiskGrid.of(forecast_by(unit="day", issued=pd.Timestamp("2024-10-31T06:00Z")))
+    hours = (week.ends - week.starts) / pd.Timedelta(hours=1)
+    assert hours.tolist() == [24, 24, 24, 25, 24, 24, 24, 169]
+    assert week.ends[-1] == pd.Timestamp("2024-11-07T07:00Z")
+    first = week.steps[(week.steps["category"] == "all") & (week.steps["rank"] == 1)]
+    assert first["local_date"].astype(str).tolist() == [*["2024-10-31"], *(f"2024-11-0{day}" for day in range(1, 7))]
+    months = RiskGrid.of(forecast_by(unit="month", horizons=3))
+    assert [time.isoformat() for time in months.ends] == [
+        *("2024-11-01T06:00:00+00:00", "2024-12-01T07:00:00+00:00", "2025-01-01T07:00:00+00:00"),
+        "2025-01-01T07:00:00+00:00",
+    ]
+    assert [str(date) for date in months.local[1]] == ["2024-10-01", "2024-11-01", "2024-12-01"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_bytes_keep_a_grid_whole(unit):
+    grid = RiskGrid.of(forecast_by(unit=unit))
+    found = RiskGrid.from_bytes(grid.to_bytes("denver"))
+    pd.testing.assert_frame_equal(found.steps, grid.steps)
+    pd.testing.assert_frame_equal(found.horizon, grid.horizon)
+    assert found.facts("denver") == grid.facts("denver")
+
+
+def test_a_forecast_of_two_days_in_hours_is_a_grid():
+    grid = RiskGrid.of(forecast_by(horizons=48))
+    assert (grid.ends[-1] - grid.starts[-1]) == pd.Timedelta(hours=48)
 
 
 def test_the_record_is_never_complete_after_the_issue_time():
@@ -156,15 +206,22 @@ def test_the_record_is_never_complete_after_the_issue_time():
 
 def test_one_category_named_all_stands_for_itself():
     grid = RiskGrid.of(forecast_of(intensities(c=1), categories=("all",)))
-    assert set(grid.hours["category"]) == {"all"}
-    assert len(grid.day) == 7
+    assert set(grid.steps["category"]) == {"all"}
+    assert len(grid.horizon) == 7
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"categories": ("all", "theft")}, "Rename it"),
-        ({"step_hours": 2}, "24 × 2 h"),
+        (
+            {"step_hours": 24, "step_unit": "day", "time_zone": "UTC"},
+            "no day of UTC begins at the issue time 2024-09-30T0",
+        ),
+        (
+            {"step_hours": 730, "step_unit": "month"},
+            "no month of America/Denver begins at the issue time 2024-09-30T06",
+        ),
         ({"hexagons": np.array(["88268cdaa9fffff"] * 7)}, "occurs twice"),
     ],
 )
@@ -177,5 +234,5 @@ def test_a_forecast_that_makes_no_grid_says_why(changes, words):
 def test_three_thousand_hexagons_take_under_a_second():
     forecast = forecast_of(intensities(n=3000, c=4))
     begin = time.perf_counter()
-    assert len(RiskGrid.of(forecast).hours) == 360_000
+    assert len(RiskGrid.of(forecast).steps) == 360_000
     assert time.perf_counter() - begin < 1

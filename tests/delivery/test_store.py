@@ -47,10 +47,10 @@ def test_what_comes_back_is_what_was_put(store) -> None:
     found = store.open(number)
     for name in ("intensity", "hexagons", "usual", "districts"):
         np.testing.assert_array_equal(getattr(found.grid, name), getattr(written, name))
-    pd.testing.assert_frame_equal(found.grid.hours, written.hours)
-    pd.testing.assert_frame_equal(found.grid.day, written.day)
+    pd.testing.assert_frame_equal(found.grid.steps, written.steps)
+    pd.testing.assert_frame_equal(found.grid.horizon, written.horizon)
     assert (found.facts, found.created, found.city) == (FACTS, NOW, "denver")
-    np.testing.assert_array_equal(found.usual.week, week.week)
+    np.testing.assert_array_equal(found.usual.slots, week.slots)
     np.testing.assert_array_equal(found.usual.months, week.months)
     state = store.state()
     assert (state.current, state.succeeded, state.error) == (number, NOW, None)
@@ -190,7 +190,7 @@ def test_a_store_of_another_version_is_refused(tmp_path, damage) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(damage)
     connection.close()
-    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 3.*stforecast refresh"):
+    with pytest.raises(ArtefactError, match=r"forecasts\.sqlite: not a store of schema version 4.*stforecast refresh"):
         Store(f"sqlite:///{path}", "denver")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stforecast.cube import Cube
-from stforecast.delivery.usual import UsualWeek, month_factors
+from stforecast.delivery.usual import UsualCycle, month_factors
 from stforecast.scoring.calibration import Calibration
 
 
@@ -85,8 +85,19 @@ def test_a_city_without_contrast_keeps_its_level() -> None:
 
 
 def test_slots_begin_on_monday_and_steps_may_be_longer() -> None:
-    week = UsualWeek(np.arange(168, dtype=np.float32)[:, None, None], np.arange(1.0, 13)[:, None])
-    assert week.intensity(0, 0, 1).item() == 0
-    assert week.intensity(6, 23, 2).item() == 2 * 167
-    daily = UsualWeek(np.arange(7, dtype=np.float32)[:, None, None], np.ones((12, 1)))
-    assert [daily.intensity(6, hour, 1).item() for hour in (0, 23)] == [6, 6]
+    week = UsualCycle(np.arange(168, dtype=np.float32)[:, None, None], np.arange(1.0, 13)[:, None])
+    assert week.intensity(month=1, weekday=0, hour=0).item() == 0
+    assert week.intensity(month=2, weekday=6, hour=23).item() == 2 * 167
+    six_hours = UsualCycle(np.arange(28, dtype=np.float32)[:, None, None], np.ones((12, 1)))
+    assert [six_hours.intensity(month=1, weekday=6, hour=hour).item() for hour in (0, 5, 6, 23)] == [24, 24, 25, 27]
+    daily = UsualCycle(np.arange(7, dtype=np.float32)[:, None, None], np.arange(1.0, 13)[:, None])
+    assert daily.intensity(month=3, weekday=6).item() == 3 * 6
+    monthly = UsualCycle(np.arange(12, dtype=np.float32)[:, None, None], np.ones((12, 1)))
+    assert [monthly.intensity(month=month).item() for month in (1, 12)] == [0, 11]
+
+
+def test_the_factors_of_days_are_those_of_hours() -> None:
+    hourly = yearly(4 * 365, {7: 2.0})
+    daily = replace(hourly, steps=4 * 365, step_unit="day", step_hours=24, hour=hourly.hour // 24)
+    daily = replace(daily, known_hour=daily.hour)
+    np.testing.assert_allclose(month_factors(daily, daily.steps), month_factors(hourly, hourly.steps))

@@ -71,7 +71,7 @@ def test_numbers_survive_the_way_through_json() -> None:
     assert view["assumptions"] == ["no weather for 24 of 24 hours"]
     assert view["level"] == 0.9
     for index, category in enumerate(grid.categories):
-        day = grid.day[grid.day["category"] == category].set_index("hexagon").loc[grid.hexagons]
+        day = grid.horizon[grid.horizon["category"] == category].set_index("hexagon").loc[grid.hexagons]
         assert view["low"][index] == day["low"].tolist()
         assert view["high"][index] == day["high"].tolist()
 
@@ -90,9 +90,9 @@ def test_classes_are_those_of_the_picture() -> None:
     classes = view_of(grid, "denver")["classes"]
     percent = -100 * np.expm1(-grid.intensity)
     for measure, span, values in (
-        ("expected", "hour", grid.intensity[:-1]),
-        ("expected", "day", grid.intensity[-1:]),
-        ("risk", "hour", percent[:-1]),
+        ("expected", "step", grid.intensity[:-1]),
+        ("expected", "horizon", grid.intensity[-1:]),
+        ("risk", "step", percent[:-1]),
     ):
         for index, found in enumerate(classes[measure][span]):
             bounds = class_bounds(values[:, index].ravel())
@@ -111,7 +111,7 @@ def test_classes_are_those_of_the_picture() -> None:
 )
 def test_no_two_hours_read_alike_when_the_clock_changes(issue: str, labels: list[str]) -> None:
     times = pd.DatetimeIndex([issue], tz="UTC")
-    hours = view_of(grid_of(issue_times=times, complete_until=times[0]), "denver")["hours"]
+    hours = view_of(grid_of(issue_times=times, complete_until=times[0]), "denver")["steps"]
     assert [hour["label"] for hour in hours[1:3]] == labels
     assert len({hour["label"] for hour in hours}) == 24
     starts = pd.DatetimeIndex([hour["start"] for hour in hours])

@@ -20,7 +20,7 @@ from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.map import TOP_SHARE, highest
-from stforecast.delivery.riskgrid import DAY, RiskGrid
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 from stforecast.delivery.small_counts import hides_each, reported_view
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
@@ -73,7 +73,7 @@ LEAST = 2
 
 
 def reported(of: RiskGrid) -> np.ndarray:
-    """Counts of the 24 hours, [c n]."""
+    """Counts of the horizon, [c n]."""
     return np.random.default_rng(1).poisson(of.leaves(of.intensity).sum(0))
 
 
@@ -151,7 +151,7 @@ def window(browser, folder) -> Iterator[Window]:
 
 def at(window: Window, **choice: object) -> Window:
     """Choose through the address; what is not named is as at the start."""
-    fields = {"hour": "day", "category": "all", "measure": "expected", "area": 3, "reported": 0} | choice
+    fields = {"step": "all", "category": "all", "measure": "expected", "area": 3, "reported": 0} | choice
     window.page.evaluate("(hash) => { location.hash = hash }", "&".join(f"{k}={v}" for k, v in fields.items()))
     window.drawing()
     return window
@@ -169,16 +169,16 @@ def test_the_file_of_a_forecast_asks_for_nothing_outside_itself(browser, folder)
 
 
 @pytest.mark.parametrize("category", [0, 1, 2])
-@pytest.mark.parametrize("hour", [None, 0, 17])
-def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, hour: int | None, category: int) -> None:
-    table = pd.read_parquet(folder / ("risk_day.parquet" if hour is None else "risk.parquet"))
-    day = pd.read_parquet(folder / "risk_day.parquet")
+@pytest.mark.parametrize("step", [None, 0, 17])
+def test_the_figures_of_a_hexagon_are_those_of_the_tables(window, folder, step: int | None, category: int) -> None:
+    table = pd.read_parquet(folder / ("risk_horizon.parquet" if step is None else "risk.parquet"))
+    day = pd.read_parquet(folder / "risk_horizon.parquet")
     of = open_grid(folder)
     name = of.categories[category]
     category_rows = table[(table["category"] == name)]
-    if hour is not None:
-        category_rows = category_rows[category_rows["valid_from"] == of.starts[hour]]
-    at(window, hour="day" if hour is None else hour, category=name.replace("<", "%3C"))
+    if step is not None:
+        category_rows = category_rows[category_rows["valid_from"] == of.starts[step]]
+    at(window, step="all" if step is None else step, category=name.replace("<", "%3C"))
     for hexagon in (0, 7, 30):
         window.hover(hexagon, of.hexagons[hexagon])
         row = category_rows[category_rows["hexagon"] == of.hexagons[hexagon]].iloc[0]
@@ -210,7 +210,7 @@ def test_reports_are_laid_over_the_day_alone_and_no_small_ones(window, folder) -
         at(window, category=category, reported=1)
         assert window.text("#reported-hits") == f"Reported in the 24 hours: {words}. Hexagons show {LEAST} and more"
         assert window.page.evaluate("() => city.counts.getLayers().length") == discs
-    at(window, hour=5, category="theft", reported=1)
+    at(window, step=5, category="theft", reported=1)
     assert window.text("#reported-hits") == ""
     assert window.page.evaluate("() => city.counts.getLayers().length") == 0
 
@@ -233,12 +233,12 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
         seen.append(window.drawing())
         assert len(set(seen)) == len(seen)
 
-    page.locator("#hour").fill("5")
+    page.locator("#step").fill("5")
     changed()
     assert re.fullmatch(
         r"Mon 30 Sep 05:00 to 06:00: [\d.]+ reports expected in these \d+ hexagons", window.text("#when")
     )
-    assert not page.locator("#day").is_checked()
+    assert not page.locator("#horizon").is_checked()
     page.locator("#category").select_option("1")
     changed()
     for measure in ("risk", "rank", "usual"):
@@ -251,7 +251,7 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
     page.locator("#area").fill("20")
     changed()
     assert window.text("#hits") != before
-    page.locator("#day").check()
+    page.locator("#horizon").check()
     changed()
     page.locator("#reported").check()
     changed()
@@ -259,24 +259,24 @@ def test_every_choice_changes_the_drawing_and_the_words(window) -> None:
     page.evaluate("() => { const { total } = grid; grid.total = () => 1304; draw(); grid.total = total; }")
     assert ": 1300 reports expected" in window.text("#when")
     page.evaluate("() => { for (let i = 0; i < 500; i++) choose({ area: i / 100 }); }")  # as a dragged slider does
-    page.wait_for_url("**/reported.html#hour=day&category=theft&measure=usual&area=4.99&reported=1")
+    page.wait_for_url("**/reported.html#step=all&category=theft&measure=usual&area=4.99&reported=1")
 
 
 def test_without_a_choice_the_top_is_that_of_the_picture(browser, folder) -> None:
     of = open_grid(folder)
     with Window(browser, (folder / "map.html").as_uri()) as opened:
-        top = highest(of.intensity[DAY, 0], TOP_SHARE)
+        top = highest(of.intensity[HORIZON, 0], TOP_SHARE)
         covered = areas_km2(from_names(of.hexagons.tolist()))[top].sum()
         assert opened.text("#hits").startswith(f"Top 5 % of hexagons: {len(top)} hexagons, {covered:.3g} km²")
         assert opened.page.locator("#list button.top").count() == len(top)
         assert "area=" not in opened.page.url
 
 
-@pytest.mark.parametrize(("hour", "area"), [(None, 7.0), (8, 0.1), (8, 15.0), (3, 0.0), (3, 1e4)])
-def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, area: float) -> None:
-    at(window, hour="day" if hour is None else hour, area=area, reported=1)
+@pytest.mark.parametrize(("step", "area"), [(None, 7.0), (8, 0.1), (8, 15.0), (3, 0.0), (3, 1e4)])
+def test_the_top_is_what_fits_into_the_area(window, folder, step: int | None, area: float) -> None:
+    at(window, step="all" if step is None else step, area=area, reported=1)
     of = open_grid(folder)
-    lam = of.intensity[DAY if hour is None else hour, 0]
+    lam = of.intensity[HORIZON if step is None else step, 0]
     order = np.argsort(-lam, kind="stable")
     areas = areas_km2(from_names(of.hexagons.tolist()))[order]
     taken = order[: max(1, int((areas.cumsum() <= area).sum()))] if area else order[:0]
@@ -293,7 +293,7 @@ def test_the_top_is_what_fits_into_the_area(window, folder, hour: int | None, ar
 
 def test_legend_counts_every_hexagon_once(window, folder) -> None:
     for measure in ("expected", "risk", "rank", "usual"):
-        at(window, hour=4, measure=measure)
+        at(window, step=4, measure=measure)
         sizes = [int(text) for text in window.page.locator("#legend small").all_inner_texts()]
         assert sum(sizes) == len(open_grid(folder).hexagons)
         assert sum(size > 0 for size in sizes) > 2
@@ -314,7 +314,7 @@ def test_the_keyboard_does_everything(browser, folder) -> None:
             assert ring not in ("none", ""), reached[-1]
             if reached[-1] == "BUTTON":
                 break
-        assert {"map", "play", "hour", "day", "category", "measure", "area", "area-number"} <= {*reached}
+        assert {"map", "play", "step", "horizon", "category", "measure", "area", "area-number"} <= {*reached}
         before = page.evaluate("city.map.getCenter()")
         page.keyboard.press("Enter")
         best = page.locator("#list button").first.get_attribute("data-hexagon")
@@ -325,16 +325,16 @@ def test_the_keyboard_does_everything(browser, folder) -> None:
         page.locator("#status", has_text="Rank 1 of").wait_for(state="attached")
         page.keyboard.press("Escape")
         assert page.locator("#tip").is_hidden()
-        page.locator("#hour").focus()
+        page.locator("#step").focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         assert opened.text("#when").startswith("Mon 30 Sep 02:00 to 03:00:")
-        assert page.locator("#hour").get_attribute("aria-valuetext") == "Mon 30 Sep 02:00 to 03:00"
+        assert page.locator("#step").get_attribute("aria-valuetext") == "Mon 30 Sep 02:00 to 03:00"
         page.locator("#status", has_text="Mon 30 Sep 02:00 to 03:00. all.").wait_for(state="attached")
 
 
 def test_play_goes_through_the_hours_until_it_is_paused(browser, folder) -> None:
-    with Window(browser, (folder / "map.html").as_uri() + "#hour=22", clock=True) as opened:
+    with Window(browser, (folder / "map.html").as_uri() + "#step=22", clock=True) as opened:
         page = opened.page
         shown = []
         page.locator("#play").click()
@@ -365,7 +365,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(browser, folder, width:
 
 
 def test_words_stand_out_from_their_ground(window, folder) -> None:
-    at(window, hour=3)
+    at(window, step=3)
     window.hover(3, open_grid(folder).hexagons[3])
     weak = window.page.evaluate(
         """() => {
@@ -407,7 +407,7 @@ def test_a_large_city_is_ready_at_once(browser, tmp_path) -> None:
     with Window(browser, (tmp_path / "map.html").as_uri()) as opened:
         milliseconds = opened.ready()
         began = time.perf_counter()
-        opened.page.evaluate("() => choose({ hour: 5, category: 1 })")
+        opened.page.evaluate("() => choose({ step: 5, category: 1 })")
         opened.drawing()
         print(
             f"3,000 hexagons: ready in {milliseconds:.0f} ms, redrawn in {1000 * (time.perf_counter() - began):.0f} ms"
@@ -440,7 +440,7 @@ def service(tmp_path) -> Iterator[tuple[str, Store]]:
 
 def test_the_served_page_follows_the_service(browser, service) -> None:
     address, store = service
-    with Window(browser, address + "#hour=3&measure=usual", clock=True) as opened:
+    with Window(browser, address + "#step=3&measure=usual", clock=True) as opened:
         page = opened.page
         assert all(url.startswith((address, "data:")) for url in opened.requests)
         policy = page.request.get(address).headers["content-security-policy"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 from stforecast.evaluation.prospective import by_month, choose, consistency, settle
 from stforecast.scoring.consistency import likelihood_test, number_test
 from stforecast.scoring.metrics import score
@@ -19,7 +20,7 @@ def chosen(*times: tuple[str, str]) -> tuple[list[str], int]:
     issued, written = (
         pd.DatetimeIndex([DAY + pd.Timedelta(one) for one in column]) for column in zip(*times, strict=True)
     )
-    became, skipped = choose(issued, written, 1, 24)
+    became, skipped = choose(issued, written, Step(), 24)
     return became.tolist(), skipped
 
 
@@ -46,8 +47,8 @@ def test_where_first_hours_are_not_scored_the_next_forecast_may_begin_within_the
 
 def test_a_forecast_of_one_long_step_counts_if_it_was_written_before_it_began() -> None:
     times = pd.DatetimeIndex([DAY])
-    assert choose(times, times, 24, 1)[0].tolist() == ["scored"]
-    assert choose(times, times + pd.Timedelta("1s"), 24, 1)[0].tolist() == ["back-dated"]
+    assert choose(times, times, Step("hour", 24), 1)[0].tolist() == ["scored"]
+    assert choose(times, times + pd.Timedelta("1s"), Step("hour", 24), 1)[0].tolist() == ["back-dated"]
 
 
 def test_of_one_issue_time_the_forecast_that_was_written_first_counts() -> None:

@@ -137,7 +137,7 @@ def test_blocks_are_counted_inside_folds_and_one_gives_no_interval(
 ) -> None:
     parts, hours = folds(split_of(), count, days), {7: 0}
     panel = Panel.of(cube, parts, hours)
-    assert panel.blocks == blocks
+    assert panel.blocks.count == blocks
     made = {kind.name: np.full(panel.counts.shape, 0.1 * (1 + i), np.float32) for i, kind in enumerate(KINDS)}
     result = compare(cube, parts, panel, list(made), made.__getitem__, 2.0)
     assert json.loads(json.dumps(result, allow_nan=False)) == result

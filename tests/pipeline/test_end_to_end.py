@@ -151,7 +151,7 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     assert (home.run / FIT / "best.ckpt").is_file()
     assert (home.run / FIT / "last.ckpt").is_file()
     written = sorted(path.name for path in home.grid("20220730T070000Z").iterdir())
-    tables = ["risk.csv", "risk.geojson", "risk.parquet", "risk_day.csv", "risk_day.parquet"]
+    tables = ["risk.csv", "risk.geojson", "risk.parquet", "risk_horizon.csv", "risk_horizon.parquet"]
     assert written == ["grid.json", "map.html", "map.png", *tables]
     assert not [path for path in home.root.rglob("*") if path.name.startswith(".")]
     last = said.splitlines()[-1]
@@ -191,11 +191,11 @@ def test_scorecard_holds_the_promised_metrics(finished: tuple[Home, str]) -> Non
 def test_risk_grid_is_what_the_contract_says(finished: tuple[Home, str]) -> None:
     home, _ = finished
     folder = home.grid("20220730T070000Z")
-    hours, day = (geopandas.read_parquet(folder / f"{name}.parquet") for name in ("risk", "risk_day"))
+    hours, day = (geopandas.read_parquet(folder / f"{name}.parquet") for name in ("risk", "risk_horizon"))
     assert hours.crs.to_epsg() == day.crs.to_epsg() == 4326
     of_day = [c for c in HOURS if c != "local_hour"]
     of_day[5:5] = ["low", "high"]
-    for table, name, columns in ((hours, "risk", HOURS), (day, "risk_day", of_day)):
+    for table, name, columns in ((hours, "risk", HOURS), (day, "risk_horizon", of_day)):
         assert list(table.columns) == columns
         text = pd.read_csv(folder / f"{name}.csv")
         assert list(text.columns) == columns
@@ -233,7 +233,7 @@ def test_geojson_opens_in_gdal_with_a_feature_a_hexagon(finished: tuple[Home, st
     frame = geopandas.read_file(path)
     assert len(frame) == frame["hexagon"].nunique() == 30
     feature = json.loads(path.read_text())["features"][0]["properties"]
-    assert len(feature["risk_by_hour"]) == 24
+    assert len(feature["risk_by_step"]) == 24
     assert (path.parent / "map.png").read_bytes().startswith(b"\x89PNG")
 
 

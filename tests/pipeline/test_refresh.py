@@ -99,10 +99,10 @@ def test_the_usual_week_goes_on_from_the_calibrated_climatology(stages, store) -
     order = np.argsort(cube.cells)
     local = found.grid.starts[:-1].tz_convert(cube.time_zone)
     for k, time_ in enumerate(local):
-        lam = found.usual.week[24 * time_.weekday() + time_.hour]
+        lam = found.usual.slots[24 * time_.weekday() + time_.hour]
         np.testing.assert_allclose(lam, day[k][order], rtol=1e-3)
-    assert found.usual.week.shape == (168, cube.n, cube.c)
-    weekly = found.usual.week.sum((0, 1)) / 7
+    assert found.usual.slots.shape == (168, cube.n, cube.c)
+    weekly = found.usual.slots.sum((0, 1)) / 7
     np.testing.assert_allclose(weekly, day.sum((0, 1)), rtol=0.35)  # days of a week differ, but not by so much
 
 
@@ -173,7 +173,7 @@ def test_without_a_run_it_says_to_train(root, stages, store) -> None:
 
 
 def test_a_defect_is_recorded_by_name_alone(stages, store, monkeypatch) -> None:
-    monkeypatch.setattr("stforecast.pipeline.refresh.usual_week", lambda *_: 1 / 0)
+    monkeypatch.setattr("stforecast.pipeline.refresh.usual_cycle", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         refresh(stages, LATER)
     assert store.state().error == "ZeroDivisionError, see its log"

@@ -23,6 +23,7 @@ def latest(served: Served) -> dict[str, Any]:
     """What there is to say of the grid beside `Served.facts`."""
     grid, names = served.grid, ("time_zone", "step_hours", "categories", "assumptions")
     return {name: getattr(grid, name) for name in names} | {
+        "step": grid.step_unit,
         "created": iso(served.stored.created),
         "hexagons": len(grid.hexagons),
         "resolution": served.places.resolution,
@@ -56,28 +57,28 @@ def risk_csv(about: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
 
 
 def hexagon(served: Served, row: int) -> dict[str, Any]:
-    """Everything the grid says of one hexagon: the 24 hours and each hour, by category."""
-    grid, places, day = served.grid, served.places, served.day
-    hours = _by_category(grid.categories, columns(served, np.s_[:day, :, row]))
-    of_day = _by_category(grid.categories, columns(served, np.s_[day:, :, row], np.s_[None, :, row]))
+    """Everything the grid says of one hexagon: the whole horizon and each step, by category."""
+    grid, places, whole, (name, local) = served.grid, served.places, served.whole, served.grid.local
+    steps = _by_category(grid.categories, columns(served, np.s_[:whole, :, row]))
+    together = _by_category(grid.categories, columns(served, np.s_[whole:, :, row], np.s_[None, :, row]))
     latitude, longitude = places.centres[row].round(6).tolist()
     return {
         "hexagon": places.names[row],
         "latitude": latitude,
         "longitude": longitude,
         "district": None if grid.districts is None else grid.districts[row],
-        "day": {**served.spans[day], "categories": of_day[0]},
-        "hours": [
-            {**span, "local_hour": hour, "categories": values}
-            for span, hour, values in zip(served.spans[:day], grid.local_hours[:day].tolist(), hours, strict=True)
+        "horizon": {**served.spans[whole], "categories": together[0]},
+        "steps": [
+            {**span, name: at if name == "local_hour" else str(at), "categories": values}
+            for span, at, values in zip(served.spans[:whole], local.tolist(), steps, strict=True)
         ],
     }
 
 
-def usual(served: Served, rows: np.ndarray, weekday: int, hour: int, month: int) -> list[dict[str, Any]]:
-    """Expected events and risk of an hour of the week in a month over the hexagons at `rows`, by category."""
+def usual(served: Served, rows: np.ndarray, **asked: int) -> list[dict[str, Any]]:
+    """Expected events and risk of a step at `rows` together, by category; `asked` as in `UsualCycle.intensity`."""
     assert served.stored.usual is not None
-    leaves = served.stored.usual.intensity(weekday, hour, month)[rows].sum(0)
+    leaves = served.stored.usual.intensity(**asked)[rows].sum(0)
     names = served.grid.categories
     lam = np.concatenate([[leaves.sum()], leaves]) if len(names) > len(leaves) else leaves
     return [
@@ -87,7 +88,7 @@ def usual(served: Served, rows: np.ndarray, weekday: int, hour: int, month: int)
 
 
 def _at(served: Served, interval: int, category: int, rows: np.ndarray) -> dict[str, list[Any]]:
-    return columns(served, (interval, category, rows), (category, rows) if interval == served.day else None)
+    return columns(served, (interval, category, rows), (category, rows) if interval == served.whole else None)
 
 
 def _by_category(categories: tuple[str, ...], found: dict[str, list[Any]]) -> list[list[dict[str, Any]]]:

@@ -49,7 +49,7 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
 
     app = FastAPI(
         title=f"stforecast: {config.city}",
-        description="Reported offences expected in every hexagon of the city in each of the next 24 hours.",
+        description="Reported offences expected in every hexagon of the city in the next hours, days or months.",
         version=__version__,
         lifespan=lifespan,
         docs_url=None,

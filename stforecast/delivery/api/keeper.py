@@ -15,6 +15,7 @@ import pandas as pd
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State, Store
+from stforecast.delivery.words import horizon_length
 
 SECONDS = 1.0
 """Between two looks at the store."""
@@ -80,7 +81,7 @@ class Keeper:
             elif unfinished and now - state.attempted > UNFINISHED:
                 reasons.append(f"the refresh of {iso(state.attempted)} has not ended")
         if self.served is not None and now >= self.served.until:
-            reasons.append(f"its 24 hours ended {iso(self.served.until)}")
+            reasons.append(f"its {horizon_length(self.served.grid)} ended {iso(self.served.until)}")
         return "; ".join(reasons) or None
 
     def close(self) -> None:

@@ -42,12 +42,12 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Question(BaseModel):
-    """A hexagon's hour, or its 24 hours."""
+    """A step (an hour, a day or a month), or the whole horizon."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     time: Instant | None = Field(
-        None, description=f"{ASKED}, such as {EXAMPLE}: the hour that holds it; without one the 24 hours"
+        None, description=f"{ASKED}, such as {EXAMPLE}: the step that holds it; without one the whole horizon"
     )
     category: Name = Field("all", description="a category of the grid, or `all`: their sum")
 
@@ -67,12 +67,14 @@ class RiskQuestion(Question):
 
 
 class UsualQuestion(BaseModel):
-    """An hour of the week in a month, at a point or in a district."""
+    """A step, at a point or in a district: by hour, weekday and month, or as the grid has days or months."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hour: int = Field(strict=True, ge=0, le=23, description="local hour")
-    weekday: int = Field(strict=True, ge=0, le=6, description="0 is Monday, 6 is Sunday")
+    hour: int | None = Field(None, strict=True, ge=0, le=23, description="local hour; only of a grid of hours")
+    weekday: int | None = Field(
+        None, strict=True, ge=0, le=6, description="0 is Monday, 6 is Sunday; only of a grid of hours or days"
+    )
     month: int = Field(strict=True, ge=1, le=12, description="1 is January")
     latitude: float | None = Field(None, ge=-90, le=90, description="of a point, in degrees; with longitude")
     longitude: float | None = Field(None, ge=-180, le=180, description="of a point, in degrees; with latitude")

@@ -19,7 +19,9 @@ from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
 
-BASIS = "What is usual at such an hour and month, with as many reports as the city had lately; no forecast of a date."
+BASIS = "What is usual at such a time, with as many reports as the city had lately; no forecast of a date."
+ASKED_BY = {"hour": ("hour", "weekday", "month"), "day": ("weekday", "month"), "month": ("month",)}
+"""What a question about the usual says, by the step of the grid."""
 MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 MEANING = {
     400: "The body is not JSON.",
@@ -85,7 +87,7 @@ async def view(request: Request, now: Kept) -> Response:
 
 @router.get("/risk", response_model=shapes.Risk, responses={200: {"content": {kind: {} for kind in MEDIA.values()}}})
 async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Query()]) -> Response:
-    """Intensity and risk of many hexagons in an hour, or in the 24 hours, by rank: JSON, GeoJSON or CSV."""
+    """Intensity and risk of many hexagons in a step, or over the whole horizon, by rank: JSON, GeoJSON or CSV."""
     interval, category, about = _asked(now, question)
     rows = now.served.grid.order[interval, category]
     if question.bbox is not None:
@@ -105,13 +107,13 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
 
 @router.get("/top", response_model=shapes.Risk)
 async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
-    """The hexagons of the highest risk in an hour, or in the 24 hours."""
+    """The hexagons of the highest risk in a step, or over the whole horizon."""
     return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
 
 
 @router.get("/hexagons/{cell}", response_model=shapes.Hexagon)
 async def hexagon(request: Request, now: Kept, cell: Annotated[str, Path(max_length=20)]) -> Response:
-    """Everything the grid says of one hexagon: the 24 hours and each hour, by category."""
+    """Everything the grid says of one hexagon: the whole horizon and each step, by category."""
     row = now.served.places.row.get(cell)
     if row is None:
         raise HTTPException(404, "cell: not a hexagon of this grid; names are such as 88268cd8ddfffff")
@@ -138,12 +140,16 @@ async def data_status(request: Request, now: Kept) -> Response:
 
 @router.post("/predict", response_model=shapes.Prediction)
 async def predict(now: Kept, question: UsualQuestion) -> Response:
-    """What is usual at an hour of the week in a month, at a point or in a district, whatever the date.
+    """What is usual at a point or in a district, whatever the date.
 
-    Expected reports and their calibrated risk, by category: the average of past weeks (rolling climatology) with as
-    many reports as the city had lately, times the month's factor on the whole city. A district is taken as a whole: the
-    risk of at least one report in it.
+    Asked by hour, weekday and month where the grid's steps are hours, by weekday and month where they are days, by
+    month where they are months. Expected reports of such a step and their calibrated risk, by category: the average of
+    the past (rolling climatology) with as many reports as the city had lately; of hours and days times the month's
+    factor on the whole city. A district is taken as a whole: the risk of at least one report in it.
     """
+    unit, asked = now.served.grid.step_unit, question.model_dump(include={*ASKED_BY["hour"]}, exclude_none=True)
+    if {*asked} != {*ASKED_BY[unit]}:
+        raise HTTPException(422, f"this grid is of {unit}s: ask by {', '.join(ASKED_BY[unit])}, and by nothing finer")
     served, place = now.served, question.model_dump(include={"latitude", "longitude", "district"}, exclude_none=True)
     if question.district is not None:
         districts = served.grid.districts
@@ -156,8 +162,7 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
             raise HTTPException(404, "latitude, longitude: in no hexagon of this grid")
         rows, place["hexagon"] = np.array([served.places.row[cell]]), cell
     if served.stored.usual is None:
-        raise HTTPException(503, "this grid came without its usual week: run `stforecast refresh`")
-    asked = question.model_dump(include={"weekday", "hour", "month"})
+        raise HTTPException(503, "this grid came without what is usual: run `stforecast refresh`")
     found = answers.usual(served, rows, **asked)
     body = {"grid": now.facts, "basis": BASIS, "place": {**place, "hexagons": len(rows)}, **asked, "categories": found}
     return Response(to_json(body), media_type="application/json")

@@ -70,14 +70,14 @@ class Served:
         return self.stored.grid
 
     @property
-    def day(self) -> int:
-        """The interval of the 24 hours as a whole."""
-        return len(self.grid.starts) - 1
+    def whole(self) -> int:
+        """The interval of all steps together."""
+        return self.grid.horizons
 
     @property
     def until(self) -> pd.Timestamp:
-        """When the last hour ends."""
-        return self.grid.ends[self.day]
+        """When the last step ends."""
+        return self.grid.ends[self.whole]
 
     @cached_property
     def spans(self) -> list[dict[str, str]]:
@@ -111,19 +111,20 @@ class Served:
         return json.dumps(view_of(self.grid, self.stored.city), separators=(",", ":"), allow_nan=False).encode()
 
     def interval(self, time: dt.datetime | None) -> int | None:
-        """The interval that holds an instant (without one, the 24 hours); None outside of them."""
+        """The step that holds an instant (without one, the whole horizon); None outside of it."""
         if time is None:
-            return self.day
-        at = (time - self.grid.issue_time) // pd.Timedelta(hours=self.grid.step_hours)
-        return int(at) if 0 <= at < self.day else None
+            return self.whole
+        if not self.grid.issue_time <= time < self.until:
+            return None
+        return int(self.grid.ends[: self.whole].searchsorted(pd.Timestamp(time), "right"))
 
 
-def columns(served: Served, at: Any, of_day: Any = None) -> dict[str, list[Any]]:
+def columns(served: Served, at: Any, together: Any = None) -> dict[str, list[Any]]:
     """rank, intensity, risk and usual at an index of [interval, category, hexagon]; low and high at one of [c n]."""
     grid = served.grid
     found = {"rank": grid.rank[at].tolist(), "intensity": short(grid.intensity[at]), "risk": short(grid.risk[at])}
     if grid.usual is not None:
         found["usual"] = short(grid.usual[at])
-    if of_day is not None and grid.bounds is not None:
-        found |= {name: bound[of_day].tolist() for name, bound in zip(("low", "high"), grid.bounds, strict=True)}
+    if together is not None and grid.bounds is not None:
+        found |= {name: bound[together].tolist() for name, bound in zip(("low", "high"), grid.bounds, strict=True)}
     return found

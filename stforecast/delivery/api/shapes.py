@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from stforecast.config.sections import Unit
+
 
 class Problem(BaseModel):
     error: str = Field(description="what is wrong, in one line")
@@ -15,8 +17,8 @@ class Problem(BaseModel):
 class GridFacts(BaseModel):
     grid_id: int
     city: str
-    issue_time: dt.datetime = Field(description="begin of the first hour")
-    valid_until: dt.datetime = Field(description="end of the last hour")
+    issue_time: dt.datetime = Field(description="begin of the first step")
+    valid_until: dt.datetime = Field(description="end of the last step")
     complete_until: dt.datetime = Field(description="reports were used up to here")
     model: str
     notice: str
@@ -30,7 +32,8 @@ class Latest(GridFacts):
     hexagons: int
     resolution: int
     time_zone: str
-    step_hours: int
+    step: Unit = Field(description="whether steps are hours, or local days or months")
+    step_hours: int = Field(description="of days and months the usual number")
     assumptions: list[str] = Field(description="what was missing when the grid was made")
 
 
@@ -38,9 +41,9 @@ class Values(BaseModel):
     rank: int = Field(description="1 is the highest intensity of the interval and category, in the whole city")
     intensity: float = Field(description="expected number of reported offences")
     risk: float = Field(description="probability of at least one")
-    usual: float | None = Field(None, description="expected number at such an hour by the average of past weeks")
-    low: int | None = Field(None, description="of the 24 hours: the count is lower one time in twenty at most")
-    high: int | None = Field(None, description="of the 24 hours: the count is higher one time in twenty at most")
+    usual: float | None = Field(None, description="expected number at such a time by the average of the past")
+    low: int | None = Field(None, description="of the whole horizon: the count is lower one time in twenty at most")
+    high: int | None = Field(None, description="of the whole horizon: the count is higher one time in twenty at most")
 
 
 class Row(Values):
@@ -67,8 +70,11 @@ class Interval(BaseModel):
     categories: list[OfCategory]
 
 
-class Hour(Interval):
-    local_hour: int
+class Step(Interval):
+    local_hour: int | None = Field(None, description="of a grid of hours: the local hour in which it begins")
+    local_date: dt.date | None = Field(
+        None, description="of a grid of days or months: the local date on which it begins"
+    )
 
 
 class Hexagon(BaseModel):
@@ -77,8 +83,8 @@ class Hexagon(BaseModel):
     latitude: float
     longitude: float
     district: str | None
-    day: Interval
-    hours: list[Hour]
+    horizon: Interval = Field(description="all steps together")
+    steps: list[Step]
 
 
 class Model(BaseModel):
@@ -103,7 +109,7 @@ class DataStatus(BaseModel):
 
 class Usual(BaseModel):
     category: str
-    intensity: float = Field(description="expected number of reported offences in such an hour")
+    intensity: float = Field(description="expected number of reported offences in such a step")
     risk: float = Field(description="calibrated probability of at least one")
 
 
@@ -111,7 +117,7 @@ class Prediction(BaseModel):
     grid: GridFacts
     basis: str
     place: dict[str, Any]
-    weekday: int
-    hour: int
+    hour: int | None = None
+    weekday: int | None = None
     month: int
     categories: list[Usual]

@@ -5,13 +5,13 @@
 const LISTED = 20, REST = 400, MINUTE = 60000;
 const byId = (id) => document.getElementById(id);
 let grid, city;
-const chosen = { hour: null, category: 0, measure: "expected", area: null, reported: true };
+const chosen = { step: null, category: 0, measure: "expected", area: null, reported: true };
 let playing = null, lastSaid, lastWritten;
 
 function start(view) {
   grid = new Grid(view);
   byId("title").textContent = document.title = `${view.title}: reported offences expected`;
-  byId("span").textContent = `${view.day_label}, ${view.time_zone} time`;
+  byId("span").textContent = `${view.horizon_label}, ${view.time_zone} time`;
   byId("notice").textContent = view.notice;
   setAbout(view);
   setControls(view);
@@ -35,15 +35,17 @@ function setAbout(view) {
 
 function setControls(view) {
   byId("category").replaceChildren(...view.categories.map((name, index) => new Option(name.replaceAll("_", " "), index)));
-  byId("hour").max = grid.hours - 1;
-  byId("time").classList.toggle("one-step", grid.hours === 1);
+  byId("step").max = grid.steps - 1;
+  byId("step").setAttribute("aria-label", view.step_length.replace(/^[a-z]/, (first) => first.toUpperCase()));
+  byId("horizon-length").textContent = `All ${view.horizon_length}`;
+  byId("time").classList.toggle("one-step", grid.steps === 1);
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
   byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("reported");
-  const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // fine enough for one hexagon, and a round number
+  const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // km², fine enough for one hexagon, and a round number
   for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
   byId("area-number").step = "any";
-  byId("profile").style.setProperty("--hours", grid.hours);
-  byId("profile").replaceChildren(...view.hours.map(() => element("span")));
+  byId("axis").style.setProperty("--steps", grid.steps);
+  byId("profile").replaceChildren(...view.steps.map(() => element("span")));
   const listed = Math.min(LISTED, grid.n);
   byId("list").replaceChildren(...Array.from({ length: listed }, () => {
     const item = element("li"), button = element("button");
@@ -55,8 +57,8 @@ function setControls(view) {
 }
 
 function listen() {
-  byId("hour").addEventListener("input", () => choose({ hour: Number(byId("hour").value) }));
-  byId("day").addEventListener("change", () => choose({ hour: byId("day").checked ? null : Number(byId("hour").value) }));
+  byId("step").addEventListener("input", () => choose({ step: Number(byId("step").value) }));
+  byId("horizon").addEventListener("change", () => choose({ step: byId("horizon").checked ? null : Number(byId("step").value) }));
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
@@ -84,18 +86,18 @@ function choose(changes) {
 }
 
 function writeAddress() {
-  const { hour, category, measure, area, reported } = chosen;
+  const { step, category, measure, area, reported } = chosen;
   const patrol = area === null ? {} : { area };
-  const fields = { hour: hour ?? "day", category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
+  const fields = { step: step ?? "all", category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
 /** Take over what the address chooses, as far as this forecast has it. */
 function readAddress() {
   const fields = new URLSearchParams(location.hash.slice(1));
-  const hour = Number(fields.get("hour") ?? NaN), area = Number(fields.get("area") ?? NaN);
-  if (fields.get("hour") === "day") chosen.hour = null;
-  if (Number.isInteger(hour) && hour >= 0 && hour < grid.hours) chosen.hour = hour;
+  const step = Number(fields.get("step") ?? NaN), area = Number(fields.get("area") ?? NaN);
+  if (fields.get("step") === "all") chosen.step = null;
+  if (Number.isInteger(step) && step >= 0 && step < grid.steps && grid.steps > 1) chosen.step = step;
   if (grid.view.categories.includes(fields.get("category"))) chosen.category = grid.view.categories.indexOf(fields.get("category"));
   if (area >= 0) chosen.area = area;
   if (fields.has("reported")) chosen.reported = fields.get("reported") !== "0";
@@ -105,23 +107,23 @@ function readAddress() {
 
 /** Everything on the page that follows from the choice. */
 function draw() {
-  const { hour, category, measure, area } = chosen;
-  byId("day").checked = hour === null;
-  if (hour !== null) byId("hour").value = hour;
-  byId("time").classList.toggle("whole", hour === null);
-  byId("hour").setAttribute("aria-valuetext", grid.view.hours[byId("hour").value].label);
+  const { step, category, measure, area } = chosen;
+  byId("horizon").checked = step === null;
+  if (step !== null) byId("step").value = step;
+  byId("time").classList.toggle("whole", step === null);
+  byId("step").setAttribute("aria-valuetext", grid.view.steps[byId("step").value].label);
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
   byId("reported").checked = chosen.reported;
 
-  const scale = grid.scale(measure, hour, category), values = grid.shown(measure, hour, category);
+  const scale = grid.scale(measure, step, category), values = grid.shown(measure, step, category);
   const classes = Array.from(values, (value) => classOf(value, scale.bounds));
   city.paint(classes.map((index) => scale.colours[index]));
-  const top = grid.top(hour, category, area);
+  const top = grid.top(step, category, area);
   city.outline(top);
   const patrolled = area ?? areaOf(top);
   for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
-  const counts = chosen.reported && hour === null && grid.has("reported") ? grid.reported(category) : null;
+  const counts = chosen.reported && step === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank");
   drawProfile();
@@ -142,19 +144,19 @@ function drawLegend(scale, classes, highestFirst) {
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
 }
 
-/** Bars of what is expected in all hexagons, hour by hour, above the slider. */
+/** Bars of what is expected in all hexagons, step by step, above the slider. */
 function drawProfile() {
-  const totals = grid.view.hours.map((_, hour) => grid.total("intensity", hour, chosen.category));
+  const totals = grid.view.steps.map((_, step) => grid.total("intensity", step, chosen.category));
   const most = Math.max(...totals, 1e-12);
-  [...byId("profile").children].forEach((bar, hour) => {
-    bar.style.height = `${(100 * totals[hour]) / most}%`;
-    bar.classList.toggle("now", hour === chosen.hour);
+  [...byId("profile").children].forEach((bar, step) => {
+    bar.style.height = `${(100 * totals[step]) / most}%`;
+    bar.classList.toggle("now", step === chosen.step);
   });
 }
 
 function drawList(outlined) {
-  const { hour, category, measure } = chosen;
-  const order = grid.order(hour, category), lam = grid.values("intensity", hour, category);
+  const { step, category, measure } = chosen;
+  const order = grid.order(step, category), lam = grid.values("intensity", step, category);
   [...byId("list").children].forEach((item, place) => {
     const button = item.firstChild, hexagon = order[place];
     const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}` }[measure];
@@ -171,21 +173,21 @@ function drawList(outlined) {
 }
 
 function drawSentences(top, counts) {
-  const { hour, category } = chosen;
-  const lam = grid.values("intensity", hour, category), total = grid.total("intensity", hour, category);
+  const { step, category } = chosen;
+  const lam = grid.values("intensity", step, category), total = grid.total("intensity", step, category);
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const hexagons = `${top.length} ${top.length === 1 ? "hexagon" : "hexagons"}`;
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of hexagons: ` : "";
   const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
   byId("hits").textContent = hits;
-  const found = counts ? `Reported in the 24 hours: ${grid.reportedWords(category)}. Hexagons show ${grid.view.reported.least} and more` : "";
+  const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. Hexagons show ${grid.view.reported.least} and more` : "";
   byId("reported-hits").textContent = found;
-  byId("when").textContent = `${grid.label(hour)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} hexagons`;
-  if (!playing) say([grid.label(hour), byId("category").selectedOptions[0].text, hits, found].join(". "));
+  byId("when").textContent = `${grid.label(step)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} hexagons`;
+  if (!playing) say([grid.label(step), byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 
 function ratioOf(hexagon) {
-  return grid.shown("usual", chosen.hour, chosen.category)[hexagon];
+  return grid.shown("usual", chosen.step, chosen.category)[hexagon];
 }
 
 function areaOf(hexagons) {
@@ -199,7 +201,7 @@ function percent(value) {
 function play() {
   if (playing) clearInterval(playing);
   const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;
-  const next = () => choose({ hour: chosen.hour === null ? 0 : (chosen.hour + 1) % grid.hours });
+  const next = () => choose({ step: chosen.step === null ? 0 : (chosen.step + 1) % grid.steps });
   playing = playing ? null : setInterval(next, pause);
   if (playing) next();
   else draw();

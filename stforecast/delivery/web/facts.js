@@ -5,37 +5,37 @@ let pinned = null;
 
 /** The figures of a hexagon as words and numbers. */
 function factsOf(hexagon) {
-  const { hour, category } = chosen, { view } = grid;
-  const lam = grid.values("intensity", hour, category)[hexagon];
-  const drivers = grid.drivers(hexagon, hour, category);
+  const { step, category } = chosen, { view } = grid;
+  const lam = grid.values("intensity", step, category)[hexagon];
+  const drivers = grid.drivers(hexagon, step, category);
   const rows = [
     ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
     ["Expected reports", digits(lam), "expected"],
     ["Risk of at least one", percent(risk(lam)), "risk"],
-    ["Rank", `${grid.ranks(hour, category)[hexagon]} of ${grid.n}`, "rank"],
+    ["Rank", `${grid.ranks(step, category)[hexagon]} of ${grid.n}`, "rank"],
   ];
   if (view.low) {
     const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
-    rows.push([`Range of the day's count, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
+    rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
   }
   if (drivers) {
-    rows.push(["Usual here: average of past weeks", digits(drivers.usual), "usual"]);
+    rows.push([`Usual here: average of past ${view.step_unit === "month" ? "years" : "weeks"}`, digits(drivers.usual), "usual"]);
     rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
     rows.push(["Beyond that, this hexagon", factor(drivers.rest), "rest"]);
   }
-  if (grid.has("reported")) rows.push(["Reported in the 24 hours", grid.reportedWords(category, hexagon), "reported"]);
+  if (grid.has("reported")) rows.push([`Reported in the ${view.horizon_length}`, grid.reportedWords(category, hexagon), "reported"]);
   return rows;
 }
 
 function showFacts(hexagon) {
-  const { hour, category } = chosen, id = grid.view.hexagons[hexagon];
+  const { step, category } = chosen, id = grid.view.hexagons[hexagon];
   const list = element("dl");
   for (const [term, words, name] of factsOf(hexagon)) {
     const value = element("dd", words);
     value.dataset.fact = name;
     list.append(element("dt", term), value);
   }
-  const when = `${grid.label(hour)}, ${byId("category").options[category].text}`;
+  const when = `${grid.label(step)}, ${byId("category").options[category].text}`;
   byId("facts").replaceChildren(element("h2", `Hexagon ${id}`), element("p", when), list);
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;

@@ -1,6 +1,6 @@
 "use strict";
-/* The numbers of a view: sums, risks, ranks, classes and words for an hour (or the whole day: hour = null), a category
-   and a measure. Nothing is drawn here. Sums run in double precision and in the order of risk.parquet's. */
+/* The numbers of a view: sums, risks, ranks, classes and words for a step (or the whole horizon: step = null), a
+   category and a measure. Nothing is drawn here. Sums run in double precision and in the order of risk.parquet's. */
 
 const TOP_BANDS = [0.01, 0.05, 0.1, 0.25];
 const AGAINST_USUAL = {
@@ -14,7 +14,7 @@ const BAND_COLOURS = ["#081d58", "#225ea8", "#41b6c4", "#c7e9b4", "#fcfdd3"];
 class Grid {
   constructor(view) {
     this.view = view;
-    this.hours = view.hours.length;
+    this.steps = view.steps.length;
     this.n = view.hexagons.length;
     this.leaves = Math.max(1, view.categories.length - 1);
     this.arrays = {};
@@ -29,15 +29,15 @@ class Grid {
   }
 
   /** λ, or what is usual, of every hexagon: Float64Array [n]. */
-  values(kind, hour, category) {
-    return this.once(`${kind} ${hour} ${category}`, () => {
+  values(kind, step, category) {
+    return this.once(`${kind} ${step} ${category}`, () => {
       const out = new Float64Array(this.n);
-      if (hour === null) {
-        for (let h = 0; h < this.hours; h++) add(out, this.values(kind, h, category));
+      if (step === null) {
+        for (let each = 0; each < this.steps; each++) add(out, this.values(kind, each, category));
         return out;
       }
       for (const leaf of this.leavesOf(category)) {
-        const first = (leaf * this.hours + hour) * this.n;
+        const first = (leaf * this.steps + step) * this.n;
         add(out, this.arrays[kind].subarray(first, first + this.n));
       }
       return out;
@@ -50,7 +50,7 @@ class Grid {
     return several && category === 0 ? [...Array(this.leaves).keys()] : [Math.max(0, category - several)];
   }
 
-  /** Reports of the 24 hours of every hexagon, of several categories those that are shown; NaN where none is: [n]. */
+  /** Reports of the horizon of every hexagon, of several categories those that are shown; NaN where none is: [n]. */
   reported(category) {
     return this.once(`reported ${category}`, () => {
       const parts = this.leavesOf(category).map((leaf) => this.arrays.reported.subarray(leaf * this.n, (leaf + 1) * this.n));
@@ -61,7 +61,7 @@ class Grid {
     });
   }
 
-  /** The reports of a hexagon, or (without one) of the city, in the 24 hours, as words. */
+  /** The reports of a hexagon, or (without one) of the city, in the horizon, as words. */
   reportedWords(category, hexagon) {
     const { totals, never, least } = this.view.reported, leaves = this.leavesOf(category);
     if (hexagon === undefined) {
@@ -73,31 +73,31 @@ class Grid {
     return several || never[leaves[0]] ? "not shown" : `fewer than ${least}`;
   }
 
-  total(kind, hour, category) {
-    return this.once(`total ${kind} ${hour} ${category}`, () => sum(this.values(kind, hour, category)));
+  total(kind, step, category) {
+    return this.once(`total ${kind} ${step} ${category}`, () => sum(this.values(kind, step, category)));
   }
 
   /** Hexagons from the highest λ to the lowest; equal ones in the order of their ids, as in risk.parquet. */
-  order(hour, category) {
-    return this.once(`order ${hour} ${category}`, () => {
-      const lam = this.values("intensity", hour, category);
+  order(step, category) {
+    return this.once(`order ${step} ${category}`, () => {
+      const lam = this.values("intensity", step, category);
       return [...lam.keys()].sort((a, b) => lam[b] - lam[a] || a - b);
     });
   }
 
   /** Rank of every hexagon, from 1. */
-  ranks(hour, category) {
-    return this.once(`ranks ${hour} ${category}`, () => {
+  ranks(step, category) {
+    return this.once(`ranks ${step} ${category}`, () => {
       const ranks = new Int32Array(this.n);
-      this.order(hour, category).forEach((hexagon, place) => (ranks[hexagon] = place + 1));
+      this.order(step, category).forEach((hexagon, place) => (ranks[hexagon] = place + 1));
       return ranks;
     });
   }
 
   /** The hexagons that fit into an area, from the top, at least one of them where the area is not 0. Without an area
       (null) the top share of the hexagons, as map.png outlines it. */
-  top(hour, category, area) {
-    const order = this.order(hour, category), chosen = [];
+  top(step, category, area) {
+    const order = this.order(step, category), chosen = [];
     if (area === null) return order.slice(0, topCount(this.view.top_share, this.n));
     let covered = 0;
     for (const hexagon of order) {
@@ -109,17 +109,17 @@ class Grid {
   }
 
   /** What a measure shows of every hexagon: numbers [n]. */
-  shown(measure, hour, category) {
-    if (measure === "rank") return this.ranks(hour, category);
-    const lam = this.values("intensity", hour, category);
+  shown(measure, step, category) {
+    if (measure === "rank") return this.ranks(step, category);
+    const lam = this.values("intensity", step, category);
     if (measure === "risk") return lam.map((value) => 100 * risk(value));
-    if (measure === "usual") return lam.map((value, i) => ratio(value, this.values("usual", hour, category)[i]));
+    if (measure === "usual") return lam.map((value, i) => ratio(value, this.values("usual", step, category)[i]));
     return lam;
   }
 
   /** The classes of a measure by ascending value: {title, bounds, labels, colours}. */
-  scale(measure, hour, category) {
-    const span = hour === null ? "in the 24 hours" : "in the hour";
+  scale(measure, step, category) {
+    const span = `in the ${step === null ? this.view.horizon_length : this.view.step_length}`;
     if (measure === "usual") return { title: "Expected ÷ usual reports", ...AGAINST_USUAL };
     if (measure === "rank") {
       const ends = [...new Set(TOP_BANDS.map((share) => topCount(share, this.n)))];
@@ -127,20 +127,22 @@ class Grid {
       return { title: "Rank by expected reports", bounds: ends.map((end) => end + 1), labels: [...names, "the rest"], colours: BAND_COLOURS };
     }
     const title = { expected: `Reports expected ${span}`, risk: `Risk of at least one report ${span}, %` }[measure];
-    return { title, ...this.view.classes[measure][hour === null ? "day" : "hour"][category] };
+    return { title, ...this.view.classes[measure][step === null ? "horizon" : "step"][category] };
   }
 
   /** What makes λ of a hexagon: usual × expected ÷ usual of the whole city × the rest, which is the hexagon's own (what
-      was reported there, weather, weekday). null where nothing usual is known. */
-  drivers(hexagon, hour, category) {
+      was reported there, weather, calendar). null where nothing usual is known. */
+  drivers(hexagon, step, category) {
     if (!this.has("usual")) return null;
-    const usual = this.values("usual", hour, category)[hexagon];
-    const city = ratio(this.total("intensity", hour, category), this.total("usual", hour, category));
-    return { usual, city, rest: ratio(this.values("intensity", hour, category)[hexagon], usual * city) };
+    const usual = this.values("usual", step, category)[hexagon];
+    const city = ratio(this.total("intensity", step, category), this.total("usual", step, category));
+    return { usual, city, rest: ratio(this.values("intensity", step, category)[hexagon], usual * city) };
   }
 
-  label(hour) {
-    return hour === null ? `24 hours from ${this.view.hours[0].label.split(" to ")[0]}` : this.view.hours[hour].label;
+  label(step) {
+    const { steps, horizon_length } = this.view;
+    if (step === null && this.steps > 1) return `${horizon_length} from ${steps[0].label.split(" to ")[0]}`;
+    return steps[step ?? 0].label;
   }
 
   /** The district of a hexagon, as words; empty where it has none. */

@@ -1,0 +1,47 @@
+"""Steps and horizons in words and in local time, for maps, pages and the service."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from stforecast.cube.steps import Step
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid
+
+
+def length_of(step: Step, count: int = 1) -> str:
+    """So many steps in words that stand behind "the": hour, 24 hours, day, 7 days, month."""
+    number = count * (step.hours if step.unit == "hour" else 1)
+    return step.unit if number == 1 else f"{number} {step.unit}s"
+
+
+def horizon_length(grid: RiskGrid) -> str:
+    """How long the horizon is, as `length_of` says it."""
+    return length_of(grid.step, grid.horizons)
+
+
+def step_labels(grid: RiskGrid) -> list[str]:
+    """A label a step in local time, [k]: distinct where a clock change repeats an hour, because the zone is named."""
+    begins, ends = (times[:HORIZON].tz_convert(grid.time_zone) for times in (grid.starts, grid.ends))
+    if grid.step.unit == "month":
+        return [f"{begin:%B %Y}" for begin in begins]
+    if grid.step.unit == "day":
+        return [f"{begin:%a} {begin.day} {begin:%b %Y}" for begin in begins]
+    clock = "%H:%M %Z" if begins[0].utcoffset() != ends[-1].utcoffset() else "%H:%M"
+    return [
+        f"{begin:%a} {begin.day} {begin:%b} {begin.strftime(clock)} to {end.strftime(clock)}"
+        for begin, end in zip(begins, ends, strict=True)
+    ]
+
+
+def horizon_label(grid: RiskGrid) -> str:
+    """From when to when the horizon lasts, in local time; of days and months the first and the last."""
+    if grid.step.unit == "hour":
+        return " to ".join(local_text(times[HORIZON], grid.time_zone) for times in (grid.starts, grid.ends))
+    labels = step_labels(grid)
+    return " to ".join(dict.fromkeys((labels[0], labels[-1])))
+
+
+def local_text(time: pd.Timestamp, time_zone: str) -> str:
+    """An instant in local time, such as Mon 30 Sep 2024 00:00."""
+    local = time.tz_convert(time_zone)
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M}"
