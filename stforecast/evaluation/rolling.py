@@ -98,9 +98,8 @@ class Panel:
                 fold_and_hour = (np.full(issues.size, value) for value in (fold, hour))
                 day = (issues - parts[0].test_start) // part.day
                 found.append((*fold_and_hour, day, outcomes(cube, moved, "test")))
-        arrays = dict(
-            zip(("fold", "hour", "day", "counts"), map(np.concatenate, zip(*found, strict=True)), strict=True)
-        )
+        names = ("fold", "hour", "day", "counts")
+        arrays = {name: np.concatenate(each) for name, each in zip(names, zip(*found, strict=True), strict=True)}
         return Panel(**arrays, week=Blocks.of(1, cube.step_unit, cube.horizons))
 
     def rows(self, fold: int) -> slice:

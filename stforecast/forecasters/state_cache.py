@@ -141,7 +141,7 @@ class _Key:
     def __init__(self, forecaster: StreamingForecaster, cube: Cube) -> None:
         self.cube, (self.until, learned) = cube, forecaster.fingerprint()
         fixed = [SCHEMA, __version__, learned, forecaster.fitted.calibration.to_dict()]
-        fixed += [cube.cells.tolist(), cube.categories, cube.start, cube.step_hours, cube.horizons, cube.time_zone]
+        fixed += [cube.cells.tolist(), cube.categories, cube.start, str(cube.step), cube.horizons, cube.time_zone]
         fixed += [cube.country, cube.subdivision, cube.weather.names, cube.future.names]
         self.fixed = fingerprint(*fixed, sha256(cube.edges.tobytes()).hexdigest())
         self.arrays = {name: getattr(cube, name) for name in cube.event_columns}

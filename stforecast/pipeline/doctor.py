@@ -49,8 +49,8 @@ def city(stages: Stages) -> list[str]:
     except StforecastError as error:
         return [*lines, f"cube       {error}", "cost       known after `stforecast build`: it depends on the cube"]
     lines.append(
-        f"cube       {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories from {cube.start:%Y-%m-%d}, "
-        f"{int(cube.weight.sum()):,} events, {place.gold}"
+        f"cube       {cube.step.words(cube.steps)} × {cube.n:,} hexagons × {cube.c} categories from "
+        f"{cube.start:%Y-%m-%d}, {int(cube.weight.sum()):,} events, {place.gold}"
     )
     try:
         lines.append(f"latest     {place.latest()}")

@@ -35,6 +35,8 @@ City = TypeVar("City", bound="Preparation")
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 STAGES = ("ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
+STAMPED = {"known_time", "embargo_hours", "issue_hour", "time", "grid", "weather"}
+"""Keys of the configuration that a cube is made from, beside those of its source."""
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
 SIMULATE_AGAIN = "Remove it, and the city is simulated again."
@@ -161,7 +163,7 @@ class Preparation:
         with self.place.lock("build"):
             save_cube(cube, gold, stamp)
         self.say(
-            f"build: wrote {cube.steps:,} hours × {cube.n:,} hexagons × {cube.c} categories, "
+            f"build: wrote {cube.step.words(cube.steps)} × {cube.n:,} hexagons × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {gold}"
         )
         for line in built(cube):
@@ -188,7 +190,7 @@ class Preparation:
     def gold_stamp(self, events: EventTable | None = None) -> str:
         """A fingerprint of the events (default: those at hand) and settings that a cube is made from."""
         config, facts = self.config, events.meta if events else read_json(self.place.silver / INGESTED, INGEST_AGAIN)
-        parts = config.model_dump(mode="json", include={"known_time", "embargo_hours", "issue_hour", "grid", "weather"})
+        parts = config.model_dump(mode="json", include=STAMPED)
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]

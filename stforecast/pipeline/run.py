@@ -35,10 +35,10 @@ from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA = 6
+SCHEMA = 7
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
-FACTS |= {"forecasters", "categories", "weather", "future"}
+FACTS |= {"forecasters", "categories", "weather", "future", "step", "horizons"}
 """What a forecast needs of `run.json`."""
 
 
@@ -158,6 +158,8 @@ class Run:
                 "schema": SCHEMA,
                 "made_from": made_from,
                 "start": cube.start.isoformat(),
+                "step": cube.step_unit,
+                "horizons": cube.horizons,
                 "known_time": cube.notes["known_time"],
                 "embargo_hours": cube.notes["embargo_hours"],
                 "forecasters": forecasters,

@@ -65,7 +65,7 @@ class Stages(Preparation):
         for other in self._auxiliary():
             theirs = other.cube()
             slices = other.split(theirs)
-            last = int((end - theirs.start) // pd.Timedelta(hours=theirs.step_hours))
+            last = int(theirs.step.since(theirs.start, [end])[0])
             if last < slices.day:
                 raise ConfigError(
                     f"training.cities: the record of {theirs.name} begins {theirs.start}, and the training slice of "
@@ -232,6 +232,11 @@ class Stages(Preparation):
         facts, stamp = run.facts(), self.gold_stamp(table)
         if facts["made_from"] == stamp and (cube := self._current_cube(stamp)) is not None:
             return cube
+        if (asked := (self.config.time.step, self.config.horizons)) != (facts["step"], facts["horizons"]):
+            raise ConfigError(
+                f"time.step, time.horizons: {', '.join(map(str, asked))}, but the run was trained with "
+                f"{facts['step']}, {facts['horizons']}. Set them so, or train again."
+            )
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
         cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
         if cube.notes["known_time"] != facts["known_time"] or self.config.embargo_hours != facts["embargo_hours"]:
@@ -276,9 +281,9 @@ class Stages(Preparation):
         return self.config.model_copy(update={"weather": left})
 
     def _issue_step(self, cube: Cube, time: pd.Timestamp) -> int:
-        step = cube.step_of(time)
-        earliest, latest = cube.time_of(28 * 24), cube.end + pd.Timedelta(days=7)
-        if not earliest <= time <= latest:
+        step, fewest, most = cube.step_of(time), cube.step.in_days(28), max(1, cube.step.in_days(7))
+        if not fewest <= step <= cube.steps + most:
+            earliest, latest = cube.time_of(fewest), cube.time_of(cube.steps + most)
             raise DataError(
                 f"issue time {time}: the record of {self.config.city} allows {earliest} to {latest}. "
                 "Choose another time, or ingest newer reports."

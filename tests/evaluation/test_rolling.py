@@ -146,7 +146,7 @@ def test_blocks_are_counted_inside_folds_and_one_gives_no_interval(
     for found in (pair["average_precision"], pair["by_horizon"]["1"]["poisson_deviance"]):
         assert found["blocks"] == blocks
         assert (found["low"] is None) == (found["high"] is None) == (blocks == 1)
-    assert {f["blocks"] for f in result["folds"]} == {Panel.of(cube, parts[:1], hours).blocks}
+    assert {f["blocks"] for f in result["folds"]} == {Panel.of(cube, parts[:1], hours).blocks.count}
     text = as_markdown(result)
     assert ("one week: no interval" in text) == (blocks == 1)
     assert (f"95 % intervals from {blocks} weeks, too few to be trusted" in text) == (blocks > 1)
