@@ -5,6 +5,10 @@ from stforecast.errors import StforecastError as StforecastError
 from stforecast.evaluation.scorecard import Scorecard as Scorecard
 from stforecast.evaluation.scorecard import evaluate as evaluate
 from stforecast.forecasters.base import Forecaster as Forecaster
+from stforecast.forecasters.baselines import EWMA as EWMA
+from stforecast.forecasters.baselines import LastYear as LastYear
+from stforecast.forecasters.baselines import MeanOfLast12 as MeanOfLast12
+from stforecast.forecasters.baselines import SeasonalNaive as SeasonalNaive
 from stforecast.forecasters.climatology import FixedClimatology as FixedClimatology
 from stforecast.forecasters.climatology import RollingClimatology as RollingClimatology
 from stforecast.forecasters.controls import HexagonMean as HexagonMean

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 NETWORK, REFERENCE = "gcrn", "rolling_climatology"
 TREES = tuple(name for name, where in BUILT_IN.items() if ".zoo:" in where)
-BASELINES = ("rolling_climatology", "climatology", "hexagon_mean", "last_week")
+BASELINES = (
+    *("rolling_climatology", "climatology", "hexagon_mean", "last_week"),
+    *("mean_of_last_12", "last_year", "seasonal_naive", "ewma"),
+)
 PERIODS = {"train": "Learned from", "validation": "Calibrated on", "test": "Tested on"}
 """What pages call the slices."""
 

@@ -68,7 +68,9 @@ def test_a_hole_that_shows_later_reaches_no_forecast(name: str, late: bool) -> N
     np.testing.assert_allclose(several[-1], alone[0], rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["rolling_climatology", "hexagon_mean", "kernel", "last_week", "hawkes"])
+@pytest.mark.parametrize(
+    "name", ["rolling_climatology", "hexagon_mean", "kernel", "last_week", "mean_of_last_12", "ewma", "hawkes"]
+)
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("at", ["shown", "over"])
 def test_an_unrecorded_stretch_is_not_taken_for_a_quiet_one(name: str, late: bool, at: str) -> None:
