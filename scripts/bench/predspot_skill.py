@@ -13,7 +13,8 @@ climatology, which knows the weekday; EVENTS of a year are spread evenly, so tha
 
 Every forecaster is scored `as_given` and `calibrated` on the validation slice by the same map a category (`raw` and
 `fit_calibration`; none follows the level of the last weeks). PAI is at 5 % of the cells, all categories together.
-Differences are of the calibrated ones, with paired 95 % intervals by blocks of a week.
+Differences are of the calibrated ones, with paired 95 % intervals by blocks of a week
+(of two horizons where these are longer).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, in_order
 from stforecast.pipeline.stages import Stages
-from stforecast.scoring.bootstrap import block_count, day_weights
+from stforecast.scoring.bootstrap import Blocks
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.hotspots import AREAS, top_count
 from stforecast.scoring.splits import Split
@@ -50,7 +51,6 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """λ [m k n c] at issue steps [m], not calibrated."""
 EVENTS = 1.0
 """A year that predspot's maps spread evenly over the city, in each category."""
-BLOCK_DAYS = 7
 SMALL: dict[str, Any] = {"hexagons": 19, "days": 300, "rate": 1.0}
 OURS = ["rolling_climatology", "mean_of_last_12", "ewma"]
 """Forecasters of the small city."""
@@ -123,7 +123,7 @@ def area(y: np.ndarray) -> float:
     return top_count(AREAS[HIT_RATE], y.shape[2]) / y.shape[2]
 
 
-def differences_of(samples: dict[str, Sample], blocks: int, share: float) -> dict[str, Any]:
+def differences_of(samples: dict[str, Sample], blocks: Blocks, share: float) -> dict[str, Any]:
     """The first forecaster minus each other one, with intervals: average precision, deviance and PAI."""
     scale = {"average_precision": 1.0, "poisson_deviance": 1.0, f"hit_rate_{HIT_RATE}": 1 / share}
     names = {f"hit_rate_{HIT_RATE}": f"pai_{HIT_RATE}"}
@@ -140,8 +140,10 @@ def compared(sides: dict[str, Predict], cube: Cube, split: Split, every: int) ->
     """Every side on the test slice, and what it takes to forecast one day."""
     issues = {which: scored(cube, split, which)[::every] for which in ("validation", "test")}  # type: ignore[arg-type]
     known, came = (outcomes(cube, split, which)[::every] for which in ("validation", "test"))  # type: ignore[arg-type]
-    share, block = known_share(cube, split)[::every], max(1, BLOCK_DAYS // every)
-    weights = day_weights(len(came), block_days=block)
+    share, week = known_share(cube, split)[::every], Blocks.of(len(came), "day", cube.horizons)
+    length = max(1, week.length // every)
+    blocks = replace(week, count=-(-len(came) // length), length=length)
+    weights = blocks.weights(len(came))
     found: dict[str, Any] = {"days_scored": len(came), "forecasters": {}}
     samples: dict[str, Sample] = {}
     for name, predict in sides.items():
@@ -154,7 +156,7 @@ def compared(sides: dict[str, Predict], cube: Cube, split: Split, every: int) ->
         better, samples[name] = figures(calibration.apply(given), came, weights)
         found["forecasters"][name] = {"calibrated": better, "as_given": plain, "seconds_a_day": significant(one_day)}
         click.echo(f"{name}: {found['forecasters'][name]}", err=True)
-    return found | {"differences": differences_of(samples, block_count(len(came), block), area(came))}
+    return found | {"differences": differences_of(samples, blocks, area(came))}
 
 
 @click.command()

@@ -25,6 +25,7 @@ def predictions(
     which: Slice = "test",
     folder: Callable[[str], Path] | None = None,
     say: Callable[[str], None] = print,
+    calibrated: bool = True,
 ) -> dict[str, np.ndarray]:
     """Calibrated λ of every forecaster at the scored issues of a slice.
 
@@ -37,12 +38,13 @@ def predictions(
         which: the slice.
         folder: of each forecaster; what is there, whole, is not made again. Default: nothing is kept on disk.
         say: told of what is damaged and made again.
+        calibrated: false for what the forecasters give before calibration and level; nothing of that is kept on disk.
 
     Returns:
         λ [m k n c] by name, in the order of `forecasters`; mapped from the files where they are kept.
     """
     issues, out = scored(cube, split, which), dict[str, np.ndarray]()
-    folders = {name: folder(name) for name in forecasters} if folder else {}
+    folders = {name: folder(name) for name in forecasters} if folder and calibrated else {}
     for name, kept in folders.items():
         try:
             if kept.exists():
@@ -51,13 +53,14 @@ def predictions(
             say(f"making it again: {error}")
     left = sorted((name for name in forecasters if name not in out), key=lambda name: bool(forecasters[name].parts))
     read = {part for name in left for part in forecasters[name].parts}
-    steps, raw = steps_needed(cube, issues) if left else issues, dict[str, np.ndarray]()
+    steps, raw = steps_needed(cube, issues) if left and calibrated else issues, dict[str, np.ndarray]()
     for name in tqdm(left, desc="forecasts", unit="forecaster", disable=None):
         one = forecasters[name]
         uncalibrated = one.raw(cube, steps, raw)
         if name in read:
             raw[name] = uncalibrated
-        out[name] = one.forecast(cube, issues, known={name: uncalibrated}).intensity
+        known = {name: uncalibrated}
+        out[name] = one.forecast(cube, issues, known=known).intensity if calibrated else uncalibrated
         if name in folders:
             with atomic_folder(folders[name]) as temporary:
                 _save(out[name], temporary / "intensity.npy")

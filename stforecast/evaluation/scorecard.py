@@ -19,6 +19,7 @@ from stforecast.features.targets import counts_needed, day_sums, masked_share, o
 from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.calibrated import ValidationFit
 from stforecast.scoring.bootstrap import Blocks, of_blocks
+from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.conformal import interval_figures
 from stforecast.scoring.labels import label_figures
 from stforecast.scoring.metrics import ALL, METRICS, poisson_deviance, reported_to_expected, scorecard_entry, skill
@@ -109,6 +110,7 @@ def evaluate(
     which: Slice = "test",
     patrol_area_km2: float = PATROL_AREA_KM2,
     seed: int = 0,
+    calibrated: bool = True,
 ) -> Scorecard:
     """Score forecasters on a slice; those that are not fitted yet are fitted first.
 
@@ -119,6 +121,8 @@ def evaluate(
         which: the slice that is scored.
         patrol_area_km2: area of the hot-spot metrics beside 1, 5 and 10 % of the hexagons.
         seed: of the draws of days behind the intervals.
+        calibrated: false scores what the forecasters give before calibration and level, as the field uses its
+            baselines; F1 and the intervals of daily counts, which come from the validation slice, are left out.
 
     Raises:
         ArtefactError: two forecasters have the same name.
@@ -129,8 +133,10 @@ def evaluate(
     for one in named.values():
         if one.calibrated is None:
             one.fit(cube, split)
-    fits = {name: one.fitted for name, one in named.items()}
-    return score(cube, split, fits, predictions(cube, split, named, which), which, patrol_area_km2, seed)
+    plain = ValidationFit(Calibration.identity(cube.c))
+    fits = {name: one.fitted if calibrated else plain for name, one in named.items()}
+    found = predictions(cube, split, named, which, calibrated=calibrated)
+    return score(cube, split, fits, found, which, patrol_area_km2, seed)
 
 
 def score(

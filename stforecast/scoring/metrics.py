@@ -101,14 +101,14 @@ def scorecard_entry(
 ) -> dict[str, Any]:
     """Pooled metrics, and those of each category under `by_category`.
 
-    lam: float32 [m k n c]. y: counts [m k n c]. thresholds: risk, by category and for `all`. areas: km² [n].
-    patrol_area: km².
+    lam: float32 [m k n c]. y: counts [m k n c]. thresholds: risk, by category and for `all`; without one F1 is left
+    out. areas: km² [n]. patrol_area: km².
     """
     leaves = {
-        name: score(lam[..., i, None], y[..., i, None], thresholds[name], areas, patrol_area)
+        name: score(lam[..., i, None], y[..., i, None], thresholds.get(name), areas, patrol_area)
         for i, name in enumerate(categories)
     }
-    return score(lam, y, thresholds[ALL], areas, patrol_area) | {"by_category": leaves}
+    return score(lam, y, thresholds.get(ALL), areas, patrol_area) | {"by_category": leaves}
 
 
 def score(

@@ -22,6 +22,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.pipeline.run import Run
 from stforecast.scoring.calibration import fit_calibration
+from stforecast.scoring.metrics import poisson_deviance
 from stforecast.scoring.splits import Split, make_split
 
 N, C, DAYS = 12, 2, 80
@@ -95,6 +96,20 @@ def test_who_knows_wins(card: dict) -> None:
     for other in ("flat", "backwards"):
         for better, sign in (("average_precision", 1), ("roc_auc", 1), ("hit_rate_10", 1), ("log_loss", -1)):
             assert sign * entries["knows"][better] > sign * entries[other][better]
+
+
+def test_forecasters_are_scored_as_the_field_uses_them(
+    cube: Cube, split: Split, fitted: dict[str, Forecaster], card: dict
+) -> None:
+    """What a forecaster gives is scored as it is: three times too much stays that."""
+    plain = evaluate(cube, split, [*fitted.values()], patrol_area_km2=2.0, calibrated=False).values
+    entries, usual = plain["forecasters"], card["forecasters"]
+    assert entries["biased"]["bias"] == pytest.approx(3 * entries["knows"]["bias"])
+    assert usual["biased"]["bias"] == pytest.approx(usual["knows"]["bias"], rel=0.02)
+    counts, lam = outcomes(cube, split, "test"), windows(3 * truth(), scored(cube, split, "test"), cube.horizons)
+    assert entries["biased"]["poisson_deviance"] == pytest.approx(poisson_deviance(lam, counts), rel=1e-5)
+    assert not {"f1", "coverage"} & {*entries["knows"]}
+    assert {"f1", "coverage"} <= {*usual["knows"]}
 
 
 def test_differences_are_the_first_minus_the_others(card: dict) -> None:
