@@ -66,8 +66,9 @@ def usual_cycle(cube: Cube, issue: int, climatology: RollingClimatology, states:
     ahead = climatology.fitted.calibration.apply(climatology.forecast_from_state(reader, state, issue, steps))
     today = climatology.forecast(cube, np.array([issue]), states).intensity[0]
     slots = Calibration.between(ahead[: len(today)], today).apply(ahead)  # at the level and contrast of today
-    local = cube.calendar(issue, issue + steps)
-    _, first = np.unique(local.slot, return_index=True)
+    if cube.step.unit == "day" and (length := cube.exposure(issue, issue + steps)) is not None:
+        slots = slots / length[:, None, None]  # of a day of 24 hours, where the clock changes too
+    _, first = np.unique(cube.calendar(issue, issue + steps).slot, return_index=True)
     order = np.argsort(cube.cells)
     months = np.ones((12, cube.c)) if cube.step.unit == "month" else month_factors(cube, issue)
     return UsualCycle(slots[first][:, order], months)

@@ -10,8 +10,7 @@ from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 
 def length_of(step: Step, count: int = 1) -> str:
     """So many steps in words that stand behind "the": hour, 24 hours, day, 7 days, month."""
-    number = count * (step.hours if step.unit == "hour" else 1)
-    return step.unit if number == 1 else f"{number} {step.unit}s"
+    return step.words(count).removeprefix("1 ")
 
 
 def horizon_length(grid: RiskGrid) -> str:

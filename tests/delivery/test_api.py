@@ -26,9 +26,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from small_grids import FACTS, ISSUED, grid, store_of, usual
+from small_grids import FACTS, ISSUED, UNITS, grid, store_of, usual
 
 from stforecast.config import Config, parse
+from stforecast.config.sections import Unit
 from stforecast.config.workspace import database
 from stforecast.delivery.api import gate, routes
 from stforecast.delivery.api.app import create_app
@@ -195,6 +196,65 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
     assert district["place"]["hexagons"] == rows.sum()
 
 
+def client_of_unit(unit: Unit, folder: Path, clock: Callable[[], pd.Timestamp], **options: Any) -> TestClient:
+    """A client of a service with a grid of hours, days or months."""
+    config, store = config_of(folder), store_of(config_of(folder))
+    store.put(grid(unit=unit, **options), usual(grid(unit=unit)), FACTS, ISSUED)
+    store.close()
+    return client_of(config, clock)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_service_of_every_step(unit, tmp_path) -> None:
+    of, week = grid(unit=unit), usual(grid(unit=unit))
+    with client_of_unit(unit, tmp_path, Clock()) as client:
+        found = asked(client, "/v1/grids/latest")
+        assert (found["step"], found["step_hours"]) == (unit, {"hour": 1, "day": 24, "month": 730}[unit])
+        assert pd.Timestamp(found["valid_until"]) == of.ends[-1]
+        for step in (0, of.horizons - 1):
+            table = of.steps[(of.steps["category"] == "theft") & (of.steps["valid_from"] == of.starts[step])]
+            for time in (of.starts[step], of.ends[step] - pd.Timedelta(seconds=1)):
+                found = asked(client, "/v1/risk", category="theft", time=time.isoformat())
+                assert (pd.Timestamp(found["valid_from"]), pd.Timestamp(found["valid_until"])) == (
+                    of.starts[step],
+                    of.ends[step],
+                )
+                np.testing.assert_allclose([row["risk"] for row in found["rows"]], table["risk"], atol=1e-8)
+        for time in (of.starts[0] - pd.Timedelta(seconds=1), of.ends[-1]):
+            assert client.get("/v1/risk", params={"time": time.isoformat()}).status_code == 404
+        found = asked(client, f"/v1/hexagons/{of.hexagons[0]}")
+        assert [step["valid_until"] for step in found["steps"]] == [
+            iso_of.strftime("%Y-%m-%dT%H:%M:%SZ") for iso_of in of.ends[:-1]
+        ]
+        name, local = of.local
+        assert [str(step[name]) for step in found["steps"]] == [*map(str, local)]
+        assert {"local_hour", "local_date"} & {*found["steps"][0]} == {name}
+        questions = {"hour": {"hour": 22, "weekday": 4}, "day": {"weekday": 4}, "month": {}}
+        for other, when in questions.items():
+            answer = client.post("/v1/predict", json={**when, "month": 7, "district": "South"})
+            if other != unit:
+                assert answer.status_code == 422
+                assert f"this grid is of {unit}s: ask by " in answer.json()["error"]
+                continue
+            slot = {"hour": 4 * 24 + 22, "day": 4, "month": 6}[unit]
+            lam = (week.slots[slot, of.districts == "South"] * week.months[6]).sum()
+            assert answer.json()["categories"][0]["intensity"] == pytest.approx(lam, abs=1e-6)
+            assert answer.json().items() >= {**when, "month": 7}.items()
+            assert {"hour", "weekday"} & {*answer.json()} == {*when}
+
+
+def test_a_week_is_out_of_date_when_its_last_local_day_ends(tmp_path) -> None:
+    """It has 169 hours where the clock is set back in it."""
+    clock = Clock()
+    with client_of_unit("day", tmp_path, clock, issued=pd.Timestamp("2024-10-31T06:00Z")) as client:
+        clock.now = pd.Timestamp("2024-11-07T06:59:59Z")
+        assert asked(client, "/v1/grids/latest")["stale"] is False
+        clock.now = pd.Timestamp("2024-11-07T07:00Z")
+        assert asked(client, "/v1/grids/latest")["stale_reason"] == "its 7 days ended 2024-11-07T07:00:00Z"
+    with client_of_unit("month", tmp_path / "month", clock) as client:
+        assert asked(client, "/v1/grids/latest")["stale_reason"] == "its month ended 2024-11-01T06:00:00Z"
+
+
 WHEN = {"hour": 1, "weekday": 1, "month": 1}
 
 
@@ -210,6 +270,7 @@ WHEN = {"hour": 1, "weekday": 1, "month": 1}
         ({**WHEN, "hour": True, "district": "South"}, 422, "hour"),
         ({**WHEN, "hour": "1", "district": "South"}, 422, "hour"),
         ({**WHEN, "district": "South", "person": "x"}, 422, "person"),
+        ({"month": 1, "district": "South"}, 422, "this grid is of hours: ask by hour, weekday, month"),
         ("[", 422, ""),
         ('{"hour": 1, "weekday": 1, "month": 1, "latitude": NaN, "longitude": 1}', 422, "latitude"),
         ('{"district": "\\ud800", "hour": 1, "weekday": 1, "month": 1}', 422, "district"),
@@ -497,10 +558,10 @@ def test_metrics_count_by_route_and_not_by_path(client) -> None:
     assert "stforecast_grid_age_seconds 3600.0" in text
 
 
-def test_no_question_that_can_be_made_up_fails(root) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
     """Questions from the OpenAPI document, valid and not: no 5xx, and every answer is as it says."""
-    config = config_of(root)
-    app = create_app(config, Keeper(store_of(config), Clock()))
+    app = client_of_unit(unit, tmp_path, Clock()).app
     checks = (not_a_server_error, response_schema_conformance, status_code_conformance, content_type_conformance)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     asked_for = set()

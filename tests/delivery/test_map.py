@@ -1,5 +1,6 @@
 """Maps of hexagon values."""
 
+import re
 import subprocess
 import sys
 import time
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from small_grids import grid as grid_by
 
 from stforecast.delivery.figures import figure_of_values
 from stforecast.delivery.map import (
@@ -84,6 +87,32 @@ def test_map_is_a_picture_whatever_the_step(tmp_path, k):
     assert width == 1300
     assert 800 < height < 2000
     assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "horizons", "count", "titles"),
+    [
+        ("hour", 24, 4, ["Mon 00:00 to 06:00", "Mon 06:00 to 12:00", "Mon 12:00 to 18:00", "Mon 18:00 to 00:00"]),
+        ("hour", 7, 0, []),
+        ("day", 7, 7, ["Mon 30 Sep 2024", "Tue 1 Oct 2024", "Wed 2 Oct 2024", "Thu 3 Oct 2024", "Fri 4 Oct 2024"]),
+        ("day", 10, 5, ["Mon 30 Sep 2024\nto Tue 1 Oct 2024", "Wed 2 Oct 2024\nto Thu 3 Oct 2024"]),
+        ("day", 1, 0, []),
+        ("month", 3, 3, ["October 2024", "November 2024", "December 2024"]),
+        ("month", 1, 0, []),
+    ],
+)
+def test_equal_parts_of_the_horizon_stand_below_it(tmp_path, monkeypatch, unit, horizons, count, titles):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    grid = grid_by(unit=unit, horizons=horizons)
+    map_png(grid, tmp_path / "map.png", "denver")
+    _, *parts = drawn[0].findobj(Axes)
+    said = [re.fullmatch(r"(.*?):?\s([\d,]+) expected", part.get_title(), re.DOTALL) for part in parts]
+    assert [one[1] for one in said][: len(titles)] == titles
+    assert len(said) == count
+    if said:
+        total = sum(int(one[2].replace(",", "")) for one in said)
+        assert total == pytest.approx(grid.intensity[-1, 0].sum(), abs=0.5 * count)
 
 
 @pytest.mark.parametrize("cells", [CELLS[:1], h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)])

@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_grids import ISSUED, grid
+from small_grids import ISSUED, UNITS, grid
 
+from stforecast.config.sections import Unit
+from stforecast.cube import Cube
 from stforecast.delivery import prospective
 from stforecast.delivery.prospective import FIRST, Record
+from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 
 FROM = {"forecaster": "gcrn", "offences": "0", "model_sha256": "1" * 64, "cube_sha256": "2" * 64}
@@ -49,6 +52,37 @@ def test_what_was_recorded_can_be_read_again(record: Record) -> None:
     np.testing.assert_array_equal(opened.intensity, first.intensity)
     np.testing.assert_array_equal(opened.usual, first.usual)
     assert opened.facts("denver") == first.facts("denver")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_forecasts_of_every_step_are_recorded(record: Record, unit: Unit) -> None:
+    written = grid(1, unit=unit, model="another")
+    record.append(written, "denver", FROM)
+    found = record.check()
+    assert (found.faults, len(found.entries)) == ([], 6)
+    opened = record.open(found.entries[-1])
+    assert opened.facts("denver") == written.facts("denver")
+    np.testing.assert_array_equal(opened.ends, written.ends)
+
+
+def test_a_forecast_of_before_there_were_days_and_months_is_one_of_hours(tmp_path: Path) -> None:
+    head, _, body = grid(1).to_bytes("denver").partition(b"\n")
+    facts = {key: value for key, value in json.loads(head).items() if key != "step_unit"}
+    opened = RiskGrid.from_bytes(json.dumps(facts).encode() + b"\n" + body)
+    assert opened.facts("denver") == grid(1).facts("denver")
+
+
+def test_the_digest_of_a_cube_tells_days_from_hours() -> None:
+    counts, places = np.ones((48, 2, 1)), np.array([[0.0, 0.0], [0.0, 1.0]])
+    cubes = [
+        Cube.from_dense(counts, coordinates=places, **axis)
+        for axis in (
+            {"step_hours": 24},
+            {"step_unit": "day"},
+            {"step_unit": "day", "time_zone": "America/Denver", "start": "2000-01-01T07:00Z"},
+        )
+    ]
+    assert len({prospective.cube_digest(cube) for cube in cubes}) == 3
 
 
 def test_anyone_can_follow_the_chain(record: Record) -> None:

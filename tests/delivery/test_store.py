@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from small_grids import FACTS, ISSUED, grid, usual
+from small_grids import FACTS, ISSUED, UNITS, grid, usual
 
 from stforecast.delivery import store as module
 from stforecast.delivery.store import Store
@@ -40,8 +40,9 @@ def store(url) -> Iterator[Store]:
     opened.close()
 
 
-def test_what_comes_back_is_what_was_put(store) -> None:
-    written = grid()
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_comes_back_is_what_was_put(store, unit) -> None:
+    written = grid(unit=unit)
     week = usual(written)
     number = store.put(written, week, FACTS, NOW)
     found = store.open(number)

@@ -7,9 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_grids import UNITS
 
+from stforecast.config.sections.time import HORIZONS
 from stforecast.cube import Cube
-from stforecast.delivery.usual import UsualCycle, month_factors
+from stforecast.cube.steps import LENGTHS, Step
+from stforecast.delivery.usual import UsualCycle, month_factors, usual_cycle
+from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.forecasters.state_cache import StateCache
 from stforecast.scoring.calibration import Calibration
 
 
@@ -101,3 +106,34 @@ def test_the_factors_of_days_are_those_of_hours() -> None:
     daily = replace(hourly, steps=4 * 365, step_unit="day", step_hours=24, hour=hourly.hour // 24)
     daily = replace(daily, known_hour=daily.hour)
     np.testing.assert_allclose(month_factors(daily, daily.steps), month_factors(hourly, hourly.steps))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_cycle_of_a_climatology_has_a_slot_of_every_step_and_its_place(unit, tmp_path) -> None:
+    """A Saturday, an hour or a month of many reports is where its slot is, though a day of 25 hours comes next."""
+    steps, start = {"hour": (24 * 120, "2024-07-04T06:00Z"), "day": (400, "2023-09-28T06:00Z")}.get(
+        unit, (84, "2017-11-01T06:00Z")
+    )
+    axis = Step(unit, LENGTHS[unit], "America/Denver")
+    local = axis.times(pd.Timestamp(start), np.arange(steps)).tz_convert("America/Denver")
+    busy = {"hour": local.hour == 22, "day": local.dayofweek == 5, "month": local.month == 7}[unit]
+    counts = np.where(busy, 12, 2)[:, None, None] * np.array([1, 1, 2])[:, None]
+    cube = Cube.from_dense(
+        counts,
+        coordinates=np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]),
+        start=start,
+        step_unit=unit,
+        horizons=HORIZONS[unit],
+        time_zone="America/Denver",
+    )
+    climatology = RollingClimatology(ends=(cube.split().train_end,)).uncalibrated(cube)
+    found = usual_cycle(cube, cube.steps, climatology, StateCache(tmp_path, print))
+    assert found.slots.shape == (axis.slots, cube.n, cube.c)
+    place = {"hour": np.arange(168) % 24 == 22, "day": np.arange(7) == 5, "month": np.arange(12) == 6}[unit]
+    total = found.slots.sum((1, 2))
+    assert total[place].min() > 1.3 * total[~place].max()  # neighbouring slots share some of it
+    assert total.mean() == pytest.approx(4 * np.where(busy, 12, 2).mean(), rel=0.15)
+    if unit == "day":  # the horizon holds 3 November 2024, a Sunday of 25 hours
+        assert total[6] == pytest.approx(total[0], rel=0.02)
+    if unit == "month":
+        np.testing.assert_array_equal(found.months, np.ones((12, cube.c)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from small_grids import grid as grid_by
 
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, highest
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid
@@ -117,6 +118,28 @@ def test_no_two_hours_read_alike_when_the_clock_changes(issue: str, labels: list
     starts = pd.DatetimeIndex([hour["start"] for hour in hours])
     assert (np.diff(starts) == np.timedelta64(1, "h")).all()
     assert starts[0] == times[0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "horizons", "labels", "whole"),
+    [
+        ("hour", 24, ["Mon 30 Sep 00:00 to 01:00", "Mon 30 Sep 23:00 to 00:00"], "Mon 30 Sep 2024 00:00 to Tue 1 Oct "),
+        ("day", 7, ["Mon 30 Sep 2024", "Sun 6 Oct 2024"], "Mon 30 Sep 2024 to Sun 6 Oct 2024"),
+        ("day", 1, ["Mon 30 Sep 2024", "Mon 30 Sep 2024"], "Mon 30 Sep 2024"),
+        ("month", 3, ["October 2024", "December 2024"], "October 2024 to December 2024"),
+        ("month", 1, ["October 2024", "October 2024"], "October 2024"),
+    ],
+)
+def test_every_step_and_horizon_is_said_as_it_is(unit, horizons, labels, whole) -> None:
+    grid = grid_by(unit=unit, horizons=horizons)
+    view = json.loads(json.dumps(view_of(grid, "denver"), allow_nan=False))
+    assert [view["steps"][at]["label"] for at in (0, -1)] == labels
+    assert view["horizon_label"].startswith(whole)
+    one, several = {"hour": ("hour", "24 hours"), "day": ("day", "7 days"), "month": ("month", "3 months")}[unit]
+    assert (view["step_unit"], view["step_length"]) == (unit, one)
+    assert view["horizon_length"] == (one if horizons == 1 else several)
+    packed = np.frombuffer(base64.b64decode(view["intensity"]), "<f4").reshape(2, horizons, -1)
+    np.testing.assert_array_equal(packed.transpose(1, 0, 2), grid.intensity[:-1, 1:])
 
 
 def test_outlines_areas_and_borders_are_those_of_the_hexagons() -> None:

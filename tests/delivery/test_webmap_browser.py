@@ -4,7 +4,8 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import h3
@@ -15,6 +16,7 @@ import uvicorn
 from small_grids import FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import load
+from stforecast.config.sections import Unit
 from stforecast.cube.hexgrid import areas_km2, from_names
 from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
@@ -346,6 +348,75 @@ def test_play_goes_through_the_hours_until_it_is_paused(browser, folder) -> None
         page.clock.run_for(5000)
         assert opened.text("#when") == paused
         assert shown == ["Mon 30 Sep 23", "Mon 30 Sep 00", "Mon 30 Sep 01"]
+
+
+@pytest.fixture(scope="module")
+def of_unit(tmp_path_factory) -> Callable[[Unit], tuple[RiskGrid, Path]]:
+    """A grid of each step, and its map with reported counts."""
+
+    @cache
+    def made(unit: Unit) -> tuple[RiskGrid, Path]:
+        one, path = grid(unit=unit, rings=4, assumptions=()), tmp_path_factory.mktemp(unit) / "map.html"
+        write_map(view_of(one, "denver", reported_view(reported(one), np.array([False, True]), LEAST)), path)
+        return one, path
+
+    return made
+
+
+def test_days_have_a_slider_of_days_and_words_of_their_own(browser, of_unit) -> None:
+    of, path = of_unit("day")
+    with Window(browser, path.as_uri()) as opened:
+        page = opened.page
+        assert opened.text("#span") == "Mon 30 Sep 2024 to Sun 6 Oct 2024, America/Denver time"
+        assert opened.text("#when").startswith("7 days from Mon 30 Sep 2024: ")
+        assert opened.text("#legend-title") == "Reports expected in the 7 days (hexagons)"
+        assert opened.text("#reported-hits").startswith("Reported in the 7 days: ")
+        assert page.locator("#time .tick").inner_text().strip() == "All 7 days"
+        slider = page.locator("#step")
+        assert (slider.get_attribute("max"), slider.get_attribute("aria-label")) == ("6", "Day")
+        slider.focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        assert slider.get_attribute("aria-valuetext") == "Wed 2 Oct 2024"
+        page.locator("#status", has_text="Wed 2 Oct 2024. all.").wait_for(state="attached")
+        page.locator("[name=measure][value=risk]").check()
+        assert opened.text("#legend-title") == "Risk of at least one report in the day, % (hexagons)"
+        assert opened.text("#reported-hits") == ""
+        opened.hover(5, of.hexagons[5])
+        assert float(opened.facts()["expected"]) == float(f"{of.intensity[2, 0, 5]:.2g}")
+        terms = page.locator("#tip dt").all_inner_texts()
+        assert {"Range of the count in the 7 days, 90 %", "Usual here: average of past weeks"} <= {*terms}
+        bars, thumb = page.locator("#profile span"), page.locator("#step").bounding_box()
+        assert bars.count() == 7
+        for step in (0, 6):  # the middle of a bar is where the thumb stands
+            bar = bars.nth(step).bounding_box()
+            where = thumb["x"] + 8 + (thumb["width"] - 16) * step / 6
+            assert bar["x"] + bar["width"] / 2 == pytest.approx(where, abs=1)
+        page.wait_for_url("**/map.html#step=2&category=all&measure=risk&reported=1")
+        assert {url for url in opened.requests if not url.startswith("data:")} == {path.as_uri()}
+
+
+def test_a_month_has_no_slider_and_nothing_to_play(browser, of_unit) -> None:
+    of, path = of_unit("month")
+    with Window(browser, path.as_uri() + "#step=0") as opened:
+        page = opened.page
+        assert opened.text("#span") == "October 2024, America/Denver time"
+        assert opened.text("#when").startswith("October 2024: ")
+        assert opened.text("#legend-title") == "Reports expected in the month (hexagons)"
+        assert opened.text("#reported-hits").startswith("Reported in the month: ")
+        assert not any(page.locator(name).is_visible() for name in ("#play", "#step", "#horizon", "#profile"))
+        page.locator("#status", has_text="October 2024. all.").wait_for(state="attached")
+        reached = set()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.id"))
+        assert "category" in reached
+        assert reached.isdisjoint({"play", "step", "horizon"})
+        opened.hover(5, of.hexagons[5])
+        assert float(opened.facts()["expected"]) == float(f"{of.intensity[0, 0, 5]:.2g}")
+        terms = page.locator("#tip dt").all_inner_texts()
+        assert {"Range of the count in the month, 90 %", "Usual here: average of past years"} <= {*terms}
+        assert "hour" not in page.locator("body").inner_text().lower()
 
 
 @pytest.mark.parametrize("width", [320, 390, 480])

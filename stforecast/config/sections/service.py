@@ -31,5 +31,5 @@ class Delivery(Section):
     """What maps and pages show of past reports."""
 
     smallest_count: int = Field(5, ge=1)
-    """smallest past count of a hexagon and day that is shown; below it none and a few look alike. Counts of sexual
-    offences are never shown"""
+    """smallest past count of a hexagon that is shown, over a day or a forecast's horizon; below it none and a few look
+    alike. Counts of sexual offences are never shown"""
