@@ -150,9 +150,14 @@ class Polygons:
         return min(GAP_M, SHARE_OF_WIDTH * float(np.median(np.sqrt(shapely.area(self.shapes)))))
 
     @cached_property
+    def tree(self) -> shapely.STRtree:
+        """Of their shapes."""
+        return shapely.STRtree(self.shapes)
+
+    @cached_property
     def near(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of pairs that lie within a gap of each other, each pair once."""
-        one, other = shapely.STRtree(self.shapes).query(self.shapes, predicate="dwithin", distance=self.gap)
+        one, other = self.tree.query(self.shapes, predicate="dwithin", distance=self.gap)
         return one[one < other], other[one < other]
 
     @cached_property
@@ -185,14 +190,13 @@ class Polygons:
         forth = pyproj.Transformer.from_crs(DEGREES, self.plane, always_xy=True)
         x, y = forth.transform(points.real, points.imag)
         found = np.full(len(points) + 1, -1, np.int64)  # and one more for what is not known
-        tree = shapely.STRtree(self.shapes)
         for first in range(0, len(points), CHUNK):
             some = shapely.points(x[first : first + CHUNK], y[first : first + CHUNK])
             row = np.full(len(some), -1, np.int64)
             holder, held = shapely.STRtree(some).query(self.shapes, predicate="intersects")
             row[held[::-1]] = holder[::-1]
             free = np.flatnonzero(row < 0)
-            point, nearest = tree.query_nearest(some[free], max_distance=self.gap)
+            point, nearest = self.tree.query_nearest(some[free], max_distance=self.gap)
             row[free[point[::-1]]] = nearest[::-1]
             found[first : first + len(row)] = row
         return found[place]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from stforecast.config import Config
 from stforecast.cube import hexgrid, places
-from stforecast.cube.geometry import Geometry, Hexagons, Polygons
+from stforecast.cube.geometry import Geometry, Hexagons
 from stforecast.errors import ConfigError, DataError
 
 NAMED = 5
@@ -93,11 +93,11 @@ def _polygons(frame: pd.DataFrame, seen: np.ndarray, config: Config, names: Sequ
     return StudyArea(cells.take(chosen), place[row], rule, (*messages, *odd), notes)
 
 
-def placed(cells: Polygons, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """The polygon of each event: the one that holds its point or, where it has none, the one of its own area code.
+def placed(cells: Geometry, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+    """The cell of each event: the one that holds its point or, where it has none, the one of its own area code.
 
     Args:
-        cells: the polygons.
+        cells: polygons, or hexagons.
         frame: columns latitude, longitude and perhaps area, [e].
 
     Returns:
