@@ -70,6 +70,15 @@ def open_grid(folder: Path) -> RiskGrid:
     return unseal(folder / FACTS, AGAIN, _read)
 
 
+def city_of(folder: Path) -> str:
+    """The city of the grid in `folder`.
+
+    Raises:
+        ArtefactError: its files are absent or damaged.
+    """
+    return unseal(folder / FACTS, AGAIN, lambda sealed: str(sealed.facts["city"]))
+
+
 def _read(sealed: Sealed) -> RiskGrid:
     facts = sealed.facts
     table = pd.read_parquet(sealed.file("risk.parquet"))
