@@ -1,6 +1,7 @@
 """What `import stforecast` offers, and where each lives; `__init__.py` imports it when it is first asked for."""
 
 from stforecast.cube import Cube as Cube
+from stforecast.delivery.convert import convert as convert
 from stforecast.errors import StforecastError as StforecastError
 from stforecast.evaluation.scorecard import Scorecard as Scorecard
 from stforecast.evaluation.scorecard import evaluate as evaluate

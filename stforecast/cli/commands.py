@@ -235,6 +235,40 @@ def forget(stages: Stages, ids: tuple[str, ...], file: Path | None) -> str:
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--polygons", type=click.Path(path_type=Path), help="Polygon file (beats, wards…) whose areas to forecast."
+)
+@click.option("--key", help="Attribute of the file that names a polygon.")
+@click.option("--resolution", type=click.IntRange(0, 15), help="Of H3 hexagons, in place of a file.")
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+def convert(folder: Path, polygons: Path | None, key: str | None, resolution: int | None, output: Path) -> None:
+    """Write a grid, or a saved forecast, in other cells: expected reports are shared out by area.
+
+    FOLDER is that of a grid (with grid.json) or of a saved forecast (with forecast.json).
+    """
+    if (polygons is None) == (resolution is None) or (polygons is None) != (key is None):
+        raise click.UsageError("give either --polygons and --key, or --resolution.")
+    from stforecast.delivery import export
+    from stforecast.delivery.convert import convert as shared_out
+    from stforecast.forecasters.forecast import Forecast
+
+    to = resolution if polygons is None else polygons
+    assert to is not None
+    if (folder / export.FACTS).is_file():
+        grid = shared_out(export.open_grid(folder), to, key)
+        export.write_grid(grid, output, export.city_of(folder))
+        lines, following = grid.assumptions, f"open {output / export.MAP}"
+    else:
+        forecast = shared_out(Forecast.load(folder), to, key)
+        lines, following = forecast.assumptions, f"stforecast.Forecast.load({str(output)!r})"
+        forecast.save(output)
+    for line in lines:
+        say(f"convert: {line}")
+    click.echo(f"next: {following}")
+
+
+@cli.command()
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need API keys.")

@@ -11,21 +11,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from stforecast.config import Config
-from stforecast.cube import hexgrid, places, recorded
+from stforecast.cube import recorded
 from stforecast.cube.axis import SPANS, Axis, choose_axis
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.steps import utc
+from stforecast.cube.study_area import cell_table, study_area
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
-from stforecast.events.schema import EventTable
+from stforecast.events.schema import COLUMNS, EventTable
 
-READ = ("occurred_at", "occurred_until", "reported_at", "latitude", "longitude", "category", "district")
+PLACE = ("latitude", "longitude", "area", "district")
+READ = tuple(name for name in ("occurred_at", "occurred_until", "reported_at", *PLACE, "category") if name in COLUMNS)
 """Columns of the event table that a cube is made of."""
 AHEAD_DAYS = 7
 """How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
@@ -34,15 +35,15 @@ AHEAD_DAYS = 7
 def build(
     events: EventTable, config: Config, cells: Sequence[str] | None = None, train_until: pd.Timestamp | None = None
 ) -> Cube:
-    """Bin the events into hours, hexagons and categories, and attach graph, districts and weather.
+    """Bin the events into steps, cells and categories, and attach graph, districts and weather.
 
-    `cells` are the hexagons of a trained run; without them the study area is `grid.area`, else the hexagons with
+    `cells` are those of a trained run, by name; without them the study area is `grid.area`, else the cells with
     `grid.min_events` events in the training slice, which ends at `train_until`, else at `split.train`.
 
     Raises:
-        ConfigError: the source, a date, a unit or the trained run's resolution does not fit.
+        ConfigError: the source, a date, a unit or the trained run's cells do not fit.
         DataError: the study area is empty, or a weather or polygon file cannot be used.
-        ArtefactError: `cells` are not H3 cells of one resolution.
+        ArtefactError: `cells` are to be H3 cells of one resolution, and are not.
     """
     frame = events.columns(READ)
     if frame.empty:
@@ -54,22 +55,21 @@ def build(
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
-    cell = hexgrid.cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), config.grid.resolution)
-    area, rule = _area(cell[seen], config, cells)
-    row = pd.Index(area).get_indexer(cell).astype(np.int32)
+    area = study_area(frame, seen, config, cells)
+    row, geometry = area.row, area.geometry
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     gaps = recorded.gaps_of(config, axis, events.categories)
     unrecorded = recorded.in_gaps(gaps, hour, category)
     keep = on_axis & (row >= 0) & ~unrecorded
-    del cell
     if not keep.any():
         raise DataError(
-            f"{config.city}: none of {len(frame)} events lies in the study area ({rule}, {len(area)} hexagons) between "
-            f"{axis.start} and {axis.end}. Correct grid.area, source.first_day or "
-            "source.last_day."
+            f"{config.city}: none of {len(frame)} events lies in the study area ({area.rule}, {len(geometry.names)} "
+            f"{geometry.word}s) between {axis.start} and {axis.end}. Correct grid.area or grid.polygons, "
+            "source.first_day or source.last_day."
         )
-    hexagons = _hexagons(area, config, row[seen & keep], frame["district"][seen & keep])
-    fallbacks = [*events.meta.get("doubts", []), *_fallbacks(config, frame, reported), *axis.warnings(config, hour)]
+    hexagons = cell_table(area, config, seen & keep, frame["district"])
+    fallbacks = [*events.meta.get("doubts", []), *area.messages, *_fallbacks(config, frame, reported)]
+    fallbacks += axis.warnings(config, hour)
     total = len(frame)
     del frame  # its memory is wanted for the cells
     pa.default_memory_pool().release_unused()
@@ -94,7 +94,8 @@ def build(
             "too_long": round(float((length[keep] > SPANS[axis.step.unit]).mean()), 4),
         },
         "train_until": axis.time_of(train).isoformat(),
-        "study_area": rule,
+        "study_area": area.rule,
+        **area.notes,
         "precision": events.precision,
         "issue_hour": int(axis.start.hour),
         "weather_coverage": coverage(weather, axis.steps),
@@ -111,12 +112,13 @@ def build(
         steps=axis.steps,
         categories=events.categories,
         hexagons=hexagons,
-        edges=hexgrid.edges(area),
+        edges=geometry.edges,
+        polygons=geometry.polygons,
         time_zone=time_zone,
         step_hours=axis.step.hours,
         step_unit=axis.step.unit,
         horizons=config.horizons,
-        resolution=config.grid.resolution,
+        resolution=geometry.resolution,
         country=config.grid.country,
         subdivision=config.grid.subdivision,
         weather=weather,
@@ -142,52 +144,6 @@ def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) ->
             "Give a larger share of the days or a later date."
         )
     return min(step, axis.steps)
-
-
-def _area(seen: np.ndarray, config: Config, cells: Sequence[str] | None) -> tuple[np.ndarray, str]:
-    """The hexagons in ascending order, and in words how they were chosen; `seen` are the cells of training events."""
-    grid = config.grid
-    if cells is not None:
-        area = np.unique(hexgrid.from_names(cells))
-        if (found := hexgrid.resolution_of(area)) != grid.resolution:
-            raise ConfigError(f"grid.resolution: {grid.resolution}, but the run was trained at {found}. Train again.")
-        return area, "hexagons of the trained run"
-    if grid.area is not None:
-        return places.area_cells(config.input(grid.area), grid.resolution), f"polygons of {grid.area}"
-    found_cells, counts = np.unique(seen, return_counts=True)
-    area = found_cells[counts >= grid.min_events]
-    if not area.size:
-        raise DataError(
-            f"{config.city}: no hexagon has {grid.min_events} events in the training slice ({len(seen)} events known "
-            f"by its end, at most {counts.max(initial=0)} in a hexagon). Lower grid.min_events or grid.resolution, "
-            "or raise split.train."
-        )
-    events = "event" if grid.min_events == 1 else "events"
-    return area, f"hexagons with at least {grid.min_events} {events} by the end of the period that is learned from"
-
-
-def _hexagons(area: np.ndarray, config: Config, row: np.ndarray, district: pd.Series) -> pd.DataFrame:
-    latitude, longitude = hexgrid.centres(area).T
-    if config.grid.districts is not None:
-        path, key = config.input(config.grid.districts), config.grid.district_key
-        names = places.district_of_centres(path, key, latitude, longitude)
-    else:
-        names = places.district_of_events(row, district, len(area))
-    columns, statics = config.grid.static_columns, pd.DataFrame(index=range(len(area)))
-    if columns:
-        if config.grid.statics is None:
-            raise ConfigError("grid.static_columns: name the polygon file that holds them as grid.statics.")
-        statics = places.statics_of(config.input(config.grid.statics), columns, area)
-    hexagons = pd.DataFrame(
-        {
-            "hexagon": pd.Series(hexgrid.to_names(area), dtype="str"),
-            "latitude": latitude,
-            "longitude": longitude,
-            "area_km2": hexgrid.areas_km2(area),
-            "district": pd.Series(names, dtype="str"),
-        }
-    )
-    return hexagons.join(statics)
 
 
 def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:

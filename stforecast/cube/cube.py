@@ -25,6 +25,7 @@ import pandas as pd
 from stforecast.config.sections import Unit
 from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, spread
+from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
 from stforecast.cube.hours import Calendar, calendar, standard_offset
@@ -46,6 +47,8 @@ class Cube:
     until_hour: as long as these, or None where events have no span; forecasters read `inputs`.
     hexagons: one row a hexagon, in the order of the index `hexagon`; columns as in `hexagons.parquet`.
     edges: int64 [2, e], from row to row of `hexagons`; both directions of an undirected graph.
+    polygons: outlines in longitude and latitude, [n], where cells are polygons of a file; None of H3 cells, and of
+        places that have no outline.
     weather: observed channels (past only). future: channels that are known in advance for every step.
     gaps: holes that the user names or denies. masked: steps and categories that count as not observed, bool [t c], of
         the record `as_known` at an issue; None where all is observed.
@@ -75,6 +78,7 @@ class Cube:
     notes: dict[str, Any] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     masked: np.ndarray | None = None
+    polygons: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(getattr(self, name)) for name in self.event_columns}
@@ -127,6 +131,20 @@ class Cube:
     def cells(self) -> np.ndarray:
         """Identifiers of the hexagons, as strings."""
         return self.hexagons["hexagon"].to_numpy(dtype=str)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the cells lie on the earth and have outlines: H3 cells and polygons do."""
+        return self.resolution is not None or self.polygons is not None
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Where the cells lie, and what a reader calls one.
+
+        Raises:
+            ArtefactError: they have no outlines.
+        """
+        return geometry_of(self.cells, self.polygons)
 
     @property
     def late(self) -> bool:

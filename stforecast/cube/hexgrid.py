@@ -94,13 +94,16 @@ def polygons(cells: np.ndarray) -> np.ndarray:
 
 def unbroken(cells: np.ndarray) -> np.ndarray:
     """Outlines [n] as polygons whose longitudes run on past ±180°, for maps: none is cut and neighbours touch."""
-    outlines = _outlines(cells)
+    return near(_outlines(cells))
+
+
+def near(outlines: Sequence[shapely.Geometry] | np.ndarray) -> np.ndarray:
+    """Shapes [n] with longitudes within 180° of the first corner's, so that those past ±180° lie beside the others."""
     first = shapely.get_coordinates(outlines[0])[0, 0]
-
-    def near(places: np.ndarray) -> np.ndarray:
-        return np.column_stack([first + (places[:, 0] - first + 180) % 360 - 180, places[:, 1]])
-
-    return shapely.transform(outlines, near)
+    return shapely.transform(
+        outlines,
+        lambda places: np.column_stack([first + (places[:, 0] - first + 180) % 360 - 180, places[:, 1]]),
+    )
 
 
 def rounded(outlines: np.ndarray) -> np.ndarray:

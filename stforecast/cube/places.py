@@ -1,4 +1,4 @@
-"""Polygon files and hexagons: the study area, the district of each hexagon, and what is known of its people."""
+"""Polygon files and cells: the study area, the cells, the district of each, and what is known of its people."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 
 from stforecast.cube import hexgrid
+from stforecast.cube.geometry import Polygons
 from stforecast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ MOST_CROSSINGS = 1000
 EQUAL_AREA = "EPSG:6933"
 TAKEN = ("hexagon", "latitude", "longitude", "area_km2", "district", "neighbours", "neighbour_order", "geometry")
 """Columns that a cube's hexagons have already."""
+
+PARQUET = (".parquet", ".geoparquet")
+OVERLAP = 0.01
+"""Share of the smaller of two polygons from which on it is said that they overlap."""
 
 UNKNOWN = frozenset(
     (
@@ -71,6 +76,42 @@ def _cells_in(polygon: shapely.Polygon, resolution: int) -> list[int]:
     return found
 
 
+def polygon_cells(path: str | Path, key: str) -> tuple[Polygons, list[str]]:
+    """The polygons of a file as cells, in ascending order of their attribute `key`, and what is odd about them.
+
+    Raises:
+        DataError: the file cannot be read, has no polygon, no CRS or no such attribute; or a code is missing or stands
+            at two polygons, or a row has no polygon.
+    """
+    frame = _read(path, parts=False)
+    _check_attributes(path, frame, [key], "grid.polygon_key")
+    names = pd.Series(_labels(frame[key]), dtype=object).str.strip().replace("", None)
+    if missing := int(names.isna().sum()):
+        raise DataError(f"{path}: {missing} of {len(names)} polygons have no {key}. Give them one, or leave them out.")
+    if (again := names[names.duplicated()].unique()).size:
+        raise DataError(
+            f"{path}: {key} {again[0]} stands at several polygons, as do {again.size - 1} others. Dissolve them by "
+            f"{key} in a GIS (QGIS: Dissolve), or name an attribute that differs as grid.polygon_key."
+        )
+    if frame.attrs["without"]:
+        raise DataError(f"{path}: {frame.attrs['without']} of its rows have no polygon. Remove them, or draw them.")
+    order = np.argsort(names.to_numpy(str), kind="stable")
+    cells = Polygons(names.to_numpy(str)[order], frame.geometry.to_numpy()[order])
+    messages = []
+    if repaired := frame.attrs["repaired"]:
+        messages.append(f"{repaired} of {len(names)} polygons in {path} crossed themselves and were repaired.")
+    one, other = cells.near
+    area = shapely.area(cells.shapes)
+    shared = shapely.area(shapely.intersection(cells.shapes[one], cells.shapes[other]))
+    if (over := np.flatnonzero(shared > OVERLAP * np.minimum(area[one], area[other]))).size:
+        pair = f"{cells.names[one[over[0]]]} and {cells.names[other[over[0]]]}"
+        messages.append(
+            f"{over.size} pairs of polygons in {path} overlap, such as {pair}: what lies in both counts in the first "
+            "alone."
+        )
+    return cells, messages
+
+
 def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """The attribute `key` of the first polygon that holds each point [n] in degrees; None where none does or where it
     is no name (`named`).
@@ -88,7 +129,7 @@ def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longit
     joined = points.sjoin(labelled, how="left", predicate="within")["district"]
     joined = joined[~joined.index.duplicated()].sort_index()
     if joined.isna().all():
-        raise DataError(f"{path}: no hexagon of the study area lies in its polygons. Is it another city's file?")
+        raise DataError(f"{path}: no cell of the study area lies in its polygons. Is it another city's file?")
     return _labels(named(joined))
 
 
@@ -124,8 +165,8 @@ def _is_name(text: str) -> bool:
     return bool(words.strip("0 ")) and words not in UNKNOWN
 
 
-def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) -> pd.DataFrame:
-    """Attributes of polygons, interpolated by area to the hexagons `cells` [n]: one column each, NaN off the polygons.
+def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarray) -> pd.DataFrame:
+    """Attributes of polygons, interpolated by area to cells of these `outlines` [n]: one column each, NaN off them.
 
     columns: `sum` shares a count out by area, `mean` weighs a rate by it (areal weighting, Goodchild and Lam 1980).
 
@@ -135,26 +176,48 @@ def statics_of(path: str | Path, columns: Mapping[str, str], cells: np.ndarray) 
     """
     import geopandas
 
-    if taken := sorted({*columns} & {*TAKEN}):
-        raise ConfigError(f"grid.static_columns: {', '.join(taken)} has a meaning already. Rename it in {path}.")
+    _check_names(path, columns)
     frame = _read(path, parts=False)
-    _check_attributes(path, frame, columns, "grid.static_columns")
-    for name in columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise DataError(f"{path}: attribute {name!r} is not numeric. Correct it, or leave it out.")
+    _check_numbers(path, frame, columns)
     frame = frame[[*columns, frame.geometry.name]].to_crs(EQUAL_AREA)
     frame = frame.assign(polygon_area=frame.area)
-    hexagons = geopandas.GeoDataFrame({"row": np.arange(len(cells))}, geometry=hexgrid.polygons(cells), crs="EPSG:4326")
+    hexagons = geopandas.GeoDataFrame({"row": np.arange(len(outlines))}, geometry=outlines, crs="EPSG:4326")
     pieces = hexagons.to_crs(EQUAL_AREA).overlay(frame, how="intersection", keep_geom_type=True)
     if pieces.empty:
-        raise DataError(f"{path}: no hexagon of the study area meets its polygons. Is it another city's file?")
+        raise DataError(f"{path}: no cell of the study area meets its polygons. Is it another city's file?")
     out, overlap = {}, pieces.area
     for name, how in columns.items():
         weight = overlap.where(pieces[name].notna())
         part = pieces[name] * weight / (pieces["polygon_area"] if how == "sum" else 1)
         summed = part.groupby(pieces["row"]).sum(min_count=1)
         out[name] = summed if how == "sum" else summed / weight.groupby(pieces["row"]).sum(min_count=1)
-    return pd.DataFrame(out).reindex(range(len(cells)))
+    return pd.DataFrame(out).reindex(range(len(outlines)))
+
+
+def statics_by_code(path: str | Path, columns: Iterable[str], key: str, names: np.ndarray) -> pd.DataFrame:
+    """Attributes of the very polygons that are the cells, by their codes `names` [n] in the attribute `key`.
+
+    Raises:
+        ConfigError: a column has a name that cells have already.
+        DataError: the file cannot be read, lacks an attribute or holds text in it.
+    """
+    _check_names(path, columns)
+    frame = _read(path, parts=False)
+    _check_numbers(path, frame, columns)
+    codes = pd.Series(_labels(frame[key]), dtype=object).str.strip()
+    return pd.DataFrame(frame[[*columns]]).set_axis(codes).loc[names].reset_index(drop=True)
+
+
+def _check_names(path: str | Path, columns: Iterable[str]) -> None:
+    if taken := sorted({*columns} & {*TAKEN}):
+        raise ConfigError(f"grid.static_columns: {', '.join(taken)} has a meaning already. Rename it in {path}.")
+
+
+def _check_numbers(path: str | Path, frame: geopandas.GeoDataFrame, columns: Iterable[str]) -> None:
+    _check_attributes(path, frame, columns, "grid.static_columns")
+    for name in columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise DataError(f"{path}: attribute {name!r} is not numeric. Correct it, or leave it out.")
 
 
 def _check_attributes(path: str | Path, frame: geopandas.GeoDataFrame, names: Iterable[str], key: str) -> None:
@@ -169,33 +232,46 @@ def _labels(column: pd.Series) -> np.ndarray:
 
 
 def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
-    """The polygons of a file in longitude and latitude; one part a row, unless `parts` are to stay together."""
+    """The polygons of a file in longitude and latitude; one part a row, unless `parts` are to stay together.
+
+    Its attrs tell how many were `repaired`, and how many rows are `without` a polygon and left out.
+    """
     import geopandas
 
+    reader = geopandas.read_parquet if str(path).lower().endswith(PARQUET) else geopandas.read_file
     try:
-        frame = geopandas.read_file(path)
+        frame = reader(path)
     except Exception as error:  # pyogrio, fiona and GDAL raise classes of their own
         raise DataError(f"{path}: cannot be read as polygons ({' '.join(str(error).split())}).") from error
-    nothing = DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage or Shapefile of polygons.")
+    nothing = DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage, Shapefile or GeoParquet of polygons.")
     if not isinstance(frame, geopandas.GeoDataFrame) or frame.empty:
         raise nothing
     if frame.crs is None:
         raise DataError(f"{path}: names no coordinate system. Save it with one (EPSG:4326 for degrees).")
     frame = frame.to_crs("EPSG:4326")
-    for shape in frame.geometry[frame.geometry.notna() & ~frame.geometry.is_valid]:
+    broken = frame.geometry.notna() & ~frame.geometry.is_valid
+    for shape in frame.geometry[broken]:
         if (crossings := _crossings(shape)) > MOST_CROSSINGS:
             raise DataError(
                 f"{path}: an outline crosses itself about {crossings:,} times, so it is no polygon. Draw it anew, or "
                 "mend it in a GIS (QGIS: Fix geometries)."
             )
-    frame = frame.set_geometry(frame.geometry.map(_cut).make_valid())
+    frame = frame.set_geometry(frame.geometry.map(_cut).make_valid().map(_areal))
     if parts:
         frame = frame.explode(ignore_index=True)
-    kinds = ["Polygon"] if parts else ["Polygon", "MultiPolygon"]
-    frame = frame[frame.geom_type.isin(kinds) & ~frame.geometry.is_empty].reset_index(drop=True)
-    if frame.empty:
+    whole = frame.geom_type.isin(["Polygon", "MultiPolygon"]) & ~frame.geometry.is_empty
+    if not whole.any():
         raise nothing
+    frame = frame[whole].reset_index(drop=True)
+    frame.attrs = {"repaired": int(broken.sum()), "without": int((~whole).sum())}
     return frame
+
+
+def _areal(shape: shapely.Geometry | None) -> shapely.Geometry | None:
+    """The polygons of a collection, which mending an outline may leave lines and points beside; others as they are."""
+    if not isinstance(shape, shapely.GeometryCollection):
+        return shape
+    return shapely.union_all([part for part in shapely.get_parts(shape) if shapely.get_dimensions(part) == 2])
 
 
 def _crossings(shape: shapely.Geometry) -> int:

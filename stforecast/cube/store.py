@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stforecast.cube import hexgrid
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError
@@ -51,6 +50,7 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
             **{name: getattr(cube, name) for name in PLAIN},
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
+            "polygons": cube.polygons is not None,
             "gaps": [asdict(gap) for gap in cube.gaps],
             **{kind: {"channels": list(one.names), "hours": len(one.values)} for kind, one in series.items()},
         }
@@ -73,7 +73,8 @@ def _read(sealed: Sealed) -> Cube:
             f"{sealed.path}: schema version {facts.get('schema_version')}, expected {SCHEMA_VERSION}. {AGAIN}"
         )
     events = pd.read_parquet(sealed.file("events.parquet"))
-    hexagons, edges = _read_hexagons(sealed.file("hexagons.parquet"))
+    place = sealed.file("hexagons.parquet")
+    hexagons, edges = _read_hexagons(place)
     hours = pd.read_parquet(sealed.file("hours.parquet"))
     parts: dict[str, Any] = {name: facts[name] for name in PLAIN}
     parts |= {str(name): column.to_numpy(copy=True) for name, column in events.items()}
@@ -85,11 +86,12 @@ def _read(sealed: Sealed) -> Cube:
         gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
         hexagons=hexagons,
         edges=edges,
+        polygons=_polygons(place) if facts["polygons"] else None,
     )
 
 
 def _write_hexagons(cube: Cube, path: Path) -> None:
-    """GeoParquet with outlines of H3 cells; other places are points, or null where they have no coordinates.
+    """GeoParquet with the outlines of cells; places without one are points, or null without coordinates.
 
     `neighbours` lists rows of the table. Edges that are not sorted by row have `neighbour_order` beside it: the
     position of each in the cube's `edges`.
@@ -103,8 +105,8 @@ def _write_hexagons(cube: Cube, path: Path) -> None:
     frame["neighbours"] = _lists(cube.edges[1, order], ends)
     if (order != np.arange(order.size)).any():
         frame["neighbour_order"] = _lists(order, ends)
-    if cube.resolution is not None:
-        geometry, crs = hexgrid.polygons(hexgrid.from_names(cube.cells.tolist())), "EPSG:4326"
+    if cube.drawn:
+        geometry, crs = cube.geometry.outlines, "EPSG:4326"
     else:
         points = frame[["longitude", "latitude"]].to_numpy(np.float64)
         places = [shapely.Point(point) if np.isfinite(point).all() else None for point in points]
@@ -120,6 +122,12 @@ def _read_hexagons(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
     if "neighbour_order" in names:
         edges = edges[:, np.argsort(_flat(table["neighbour_order"]))]
     return table.drop(columns=[name for name in GRAPH_COLUMNS if name in table]), edges
+
+
+def _polygons(path: Path) -> np.ndarray:
+    import shapely
+
+    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def _lists(values: np.ndarray, ends: np.ndarray) -> pd.Series:

@@ -34,16 +34,17 @@ def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
     """Write a grid into `folder`, whole or not at all; an older folder is replaced.
 
     Raises:
-        ArtefactError: the hexagons are not H3 cells.
+        ArtefactError: the hexagons have no outlines.
     """
-    short = rounded(grid.outlines)
+    outlines = grid.geometry.outlines
+    short = rounded(outlines)
     text = shapely.to_wkt(short, rounding_precision=DIGITS)
     with atomic_folder(folder) as temporary:
         for name, table, order in (
             ("risk", grid.steps, grid.order[:HORIZON]),
             ("risk_horizon", grid.horizon, grid.order[HORIZON]),
         ):
-            _write_geoparquet(temporary / f"{name}.parquet", table, grid.outlines[order.ravel()])
+            _write_geoparquet(temporary / f"{name}.parquet", table, outlines[order.ravel()])
             _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
@@ -69,16 +70,27 @@ def open_grid(folder: Path) -> RiskGrid:
     return unseal(folder / FACTS, AGAIN, _read)
 
 
+def city_of(folder: Path) -> str:
+    """The city of the grid in `folder`.
+
+    Raises:
+        ArtefactError: its files are absent or damaged.
+    """
+    return unseal(folder / FACTS, AGAIN, lambda sealed: str(sealed.facts["city"]))
+
+
 def _read(sealed: Sealed) -> RiskGrid:
     facts = sealed.facts
-    table = pd.read_parquet(sealed.file("risk.parquet")).drop(columns="geometry")
+    table = pd.read_parquet(sealed.file("risk.parquet"))
     leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
     table["place"] = pd.Categorical(table["category"], leaves).codes
     table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
     shape = (len(facts["valid_from"]), len(leaves), -1)
     hexagons, intensity = (table[name].to_numpy().reshape(shape) for name in ("hexagon", "intensity"))
+    first = table["geometry"].to_numpy(object)[: hexagons.shape[-1]]
+    polygons = shapely.from_wkb(first) if facts.get("cells") == "polygons" else None
     usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
-    return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual)
+    return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual, polygons)
 
 
 def short(values: np.ndarray) -> list[Any]:

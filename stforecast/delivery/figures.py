@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stforecast.cube import Cube
+from stforecast.cube.geometry import Geometry
 from stforecast.delivery.map import GREY, INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
 from stforecast.delivery.words import length_of
 from stforecast.scoring.calibration import reliability
@@ -134,17 +135,13 @@ def colour_bar(figure: Figure, axes: Axes, image: Any) -> None:
 
 
 def maps(
-    cells: np.ndarray,
+    cells: Geometry,
     fills: Mapping[str, Sequence[str]],
     rest: float,
     outlined: np.ndarray | None = None,
     scale_bar: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """A map of each title with a colour for each hexagon [n]; `rest` inches are left for titles and legends.
-
-    Raises:
-        ArtefactError: a cell is not an H3 cell.
-    """
+    """A map of each title with a colour for each cell [n]; `rest` inches are left for titles and legends."""
     figure, axes = panels(fills, 3.4)
     for one, colours in zip(axes, fills.values(), strict=True):
         draw_map(one, cells, colours, outlined, scale_bar)
@@ -160,12 +157,8 @@ def class_legend(axes: Axes, labels: Sequence[str], title: str) -> None:
     axes.legend(handles=class_patches(labels), title=title, fontsize=8.5, title_fontsize=9, **place)
 
 
-def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figure:
-    """Non-negative values of hexagons [n] as a map.
-
-    Raises:
-        ArtefactError: a cell is not an H3 cell.
-    """
+def figure_of_values(cells: Geometry, values: np.ndarray, title: str) -> Figure:
+    """Non-negative values of cells [n] as a map."""
     bounds = class_bounds(values)
     figure, (axes,) = maps(cells, {title: colours_of(values, bounds)}, rest=0.75)
     class_legend(axes, class_labels(bounds), "")
@@ -173,7 +166,7 @@ def figure_of_values(cells: np.ndarray, values: np.ndarray, title: str) -> Figur
 
 
 def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) -> dict[str, Figure]:
-    """Reliability, hit rate and, of hexagons, a map.
+    """Reliability, hit rate and, where cells have outlines, a map.
 
     Args:
         cube: the record.
@@ -189,9 +182,9 @@ def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) ->
     plot_reliability(out["reliability"][1][0], {"": (found.mean_risk, found.observed)})
     plot_hit_rate(out["hit rate"][1][0], {"": hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))})
     drawn = {name: figure for name, (figure, _) in out.items()}
-    if cube.resolution is not None:
+    if cube.drawn:
         title = f"Expected reported offences in the {length_of(cube.step, lam.shape[1])}, validation slice"
-        drawn["map"] = figure_of_values(cube.cells, lam.sum(1).mean(0), title)
+        drawn["map"] = figure_of_values(cube.geometry, lam.sum(1).mean(0), title)
     return drawn
 
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from stforecast.cube.hexgrid import from_names, unbroken
+from stforecast.cube.geometry import Geometry
 from stforecast.delivery.riskgrid import HORIZON, NOTICE, RiskGrid
 from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.scoring.hotspots import top_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import SubFigure
     from matplotlib.patches import Patch
 
@@ -39,14 +40,14 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
     Parts are the quarters of 24 hours, the days of a week, the months of a season; none of a single step.
 
     Raises:
-        ArtefactError: the hexagons are not H3 cells.
+        ArtefactError: the hexagons have no outlines.
     """
     from matplotlib.figure import Figure
 
     steps, whole = grid.intensity[:HORIZON, 0], grid.intensity[HORIZON, 0]  # of the category `all`
     most = 4 if grid.step.unit == "hour" else 7
     count = max(count for count in range(1, most + 1) if len(steps) % count == 0)
-    low, high, shrink = _extent(_rings(grid.hexagons))
+    low, high, shrink = _extent(grid.geometry)
     tall = (high[1] - low[1]) / (high[0] - low[0]) / shrink
     heights = [np.clip(6.9 * tall, 4, 9) + 0.3, np.clip(9.2 / count * tall, 1.3, 3) + 0.75][: 1 + (count > 1)]
     foot = _footer(grid)
@@ -64,20 +65,17 @@ def map_png(grid: RiskGrid, path: Path, city: str) -> None:
 
 def draw_map(
     axes: Axes,
-    cells: Sequence[str] | np.ndarray,
+    cells: Geometry,
     colours: Sequence[str],
     outlined: np.ndarray | None = None,
     scale_bar: bool = True,
 ) -> None:
-    """Fill hexagons [n] with a colour each; `outlined` are the indices of those that are outlined."""
-    from matplotlib.collections import PolyCollection
-
-    rings = _rings(cells)
-    axes.add_collection(PolyCollection(rings, facecolors=list(colours), edgecolors="#ffffff", linewidths=0.3))
+    """Fill cells [n] with a colour each; `outlined` are the indices of those that are outlined."""
+    axes.add_collection(_collection(cells.unbroken, facecolors=list(colours), edgecolors="#ffffff", linewidths=0.3))
     if outlined is not None:
-        around = [rings[i] for i in np.sort(outlined)]
-        axes.add_collection(PolyCollection(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
-    low, high, shrink = _extent(rings)
+        around = cells.unbroken[np.sort(outlined)]
+        axes.add_collection(_collection(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
+    low, high, shrink = _extent(cells)
     margin = 0.02 * (high - low)
     axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
     axes.set_ylim(low[1] - margin[1] * (4 if scale_bar else 1), high[1] + margin[1])
@@ -128,15 +126,27 @@ def class_patches(labels: Sequence[str]) -> list[Patch]:
     return patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
 
 
-def _rings(cells: Sequence[str] | np.ndarray) -> list[np.ndarray]:
-    """Corners of the outline of each cell, [corners 2]."""
-    return [shapely.get_coordinates(outline) for outline in unbroken(from_names([str(cell) for cell in cells]))]
+def _collection(shapes: np.ndarray, **options: Any) -> PolyCollection:
+    """Shapes [n] as matplotlib draws them, with their parts and holes."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.path import Path as Outline
+
+    corners, codes = list[Any](), list[Any]()
+    for shape in shapely.orient_polygons(shapes):  # holes run the other way round, or they are filled
+        places, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
+        code = np.full(len(places), Outline.LINETO)
+        code[np.diff(ring, prepend=-1) > 0] = Outline.MOVETO
+        code[np.diff(ring, append=len(places)) > 0] = Outline.CLOSEPOLY
+        corners.append(places)
+        codes.append(code)
+    drawn = PolyCollection([], **options)
+    drawn.set_verts_and_codes(corners, codes)
+    return drawn
 
 
-def _extent(rings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+def _extent(cells: Geometry) -> tuple[np.ndarray, np.ndarray, float]:
     """South-west and north-east corner, and a degree of longitude in degrees of latitude."""
-    corners = np.concatenate(rings)
-    low, high = corners.min(0), corners.max(0)
+    low, high = np.split(shapely.total_bounds(cells.unbroken), 2)
     return low, high, float(np.cos(np.deg2rad((low[1] + high[1]) / 2)))
 
 
@@ -148,16 +158,17 @@ def highest(values: np.ndarray, share: float) -> np.ndarray:
 def _draw_horizon(figure: SubFigure, grid: RiskGrid, values: np.ndarray) -> None:
     """The map of the horizon [n]; its classes with their numbers of hexagons, and what the outlined ones hold."""
     axes, bounds, top = figure.subplots(), class_bounds(values), highest(values, TOP_SHARE)
-    draw_map(axes, grid.hexagons, colours_of(values, bounds), top)
-    line = f"{horizon_label(grid)}, {grid.time_zone} time. {values.sum():,.0f} reports are expected in these hexagons."
+    word = grid.geometry.word
+    draw_map(axes, grid.geometry, colours_of(values, bounds), top)
+    line = f"{horizon_label(grid)}, {grid.time_zone} time. {values.sum():,.0f} reports are expected in these {word}s."
     figure.suptitle(line, x=0.04, ha="left", fontsize=11, color=GREY)
     count = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
     handles = class_patches([f"{label}  ({n:,})" for label, n in zip(class_labels(bounds), count, strict=True)])[::-1]
     share = values[top].sum() / max(values.sum(), 1e-12)
-    label = f"top {100 * TOP_SHARE:.0f} % of hexagons ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
+    label = f"top {100 * TOP_SHARE:.0f} % of {word}s ({len(top):,}):\n{100 * share:.0f} % of the expected reports"
     handles += patches({label: "none"}, edgecolor=OUTLINE, linewidth=1.7)
     handles += patches({"no colour: not forecast": "none"}, edgecolor="none")
-    title = f"Reports expected in each\nhexagon in the next {horizon_length(grid)}\n(number of hexagons)"
+    title = f"Reports expected in each\n{word} in the next {horizon_length(grid)}\n(number of {word}s)"
     spaces = {"labelspacing": 0.55, "handlelength": 1.5, "handleheight": 1.2, "alignment": "left"}
     figure.legend(handles=handles, title=title, loc="outside right center", frameon=False, fontsize=9.5, **spaces)
 
@@ -166,9 +177,9 @@ def _draw_parts(figure: SubFigure, grid: RiskGrid, parts: np.ndarray) -> None:
     """Maps of equal parts of the horizon in a row, [p n], with classes of their own."""
     bounds, size = class_bounds(parts.ravel(), most=6), grid.horizons // len(parts)
     for index, (axes, values) in enumerate(zip(figure.subplots(1, len(parts)), parts, strict=True)):
-        draw_map(axes, grid.hexagons, colours_of(values, bounds), scale_bar=False)
+        draw_map(axes, grid.geometry, colours_of(values, bounds), scale_bar=False)
         axes.set_title(f"{_when(grid, size * index, size)}{values.sum():,.0f} expected", fontsize=9)
-    handles, title = class_patches(class_labels(bounds)), f"Per hexagon and {length_of(grid.step, size)}"
+    handles, title = class_patches(class_labels(bounds)), f"Per {grid.geometry.word} and {length_of(grid.step, size)}"
     figure.legend(handles=handles, title=title, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
 
 

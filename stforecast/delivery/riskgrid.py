@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ import pandas as pd
 import shapely
 
 from stforecast.config.sections import Unit
-from stforecast.cube.hexgrid import from_names, polygons
+from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.steps import Step
 from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import Spread
@@ -50,9 +51,10 @@ class RiskGrid:
     """The next hours, days or months of a city, as far as a forecast goes: its horizon.
 
     intensity: expected events, float64 [i c n]. usual: the same of the rolling climatology; None where the forecast
-    does not carry it. hexagons: [n], sorted. categories: [c]. complete_until: the record was used up to here (never
-    after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for a forecast that
-    was not calibrated. districts: [n], None where a hexagon has none.
+    does not carry it. hexagons: ids of the cells, [n], sorted. categories: [c]. complete_until: the record was used up
+    to here (never after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for
+    a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
+    are polygons of a file, [n], simplified if they have many corners; None of H3 hexagons.
     """
 
     intensity: np.ndarray
@@ -68,6 +70,7 @@ class RiskGrid:
     spreads: Mapping[str, Spread]
     usual: np.ndarray | None = None
     districts: np.ndarray | None = None
+    polygons: np.ndarray | None = None
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -108,6 +111,7 @@ class RiskGrid:
             complete_until=min(forecast.complete_until, issue_time),
             usual=None if forecast.usual is None else summed(forecast.usual),
             districts=districts,
+            polygons=None if forecast.drawn is None else forecast.drawn[order],
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
             **{name: getattr(forecast, name) for name in ("step_hours", "step_unit", "time_zone", "model")},
@@ -115,9 +119,14 @@ class RiskGrid:
 
     @classmethod
     def from_facts(
-        cls, facts: Mapping[str, Any], hexagons: np.ndarray, intensity: np.ndarray, usual: np.ndarray | None
+        cls,
+        facts: Mapping[str, Any],
+        hexagons: np.ndarray,
+        intensity: np.ndarray,
+        usual: np.ndarray | None,
+        polygons: np.ndarray | None = None,
     ) -> RiskGrid:
-        """The grid with these `facts` and the numbers of `leaves`, [k c n].
+        """The grid with these `facts`, the numbers of `leaves`, [k c n], and perhaps `polygons`.
 
         Raises:
             KeyError, TypeError, ValueError: the facts are not those of this version.
@@ -133,6 +142,7 @@ class RiskGrid:
             spreads={name: Spread.from_dict(spread) for name, spread in facts["spreads"].items()},
             usual=None if usual is None else with_sums(usual, categories),
             districts=np.array(facts["districts"], object) if facts["districts"] else None,
+            polygons=polygons,
             step_unit=facts.get(
                 "step_unit", "hour"
             ),  # a prospective record keeps forecasts of before there were others
@@ -141,7 +151,7 @@ class RiskGrid:
 
     def facts(self, city: str) -> dict[str, Any]:
         """Everything about the grid but its hexagons and numbers, as plain values."""
-        return {
+        return ({} if self.polygons is None else {"cells": "polygons"}) | {
             "city": city,
             "time_zone": self.time_zone,
             "issue_time": iso(self.issue_time),
@@ -158,10 +168,15 @@ class RiskGrid:
         }
 
     def to_bytes(self, city: str) -> bytes:
-        """The grid in one piece: `facts` and hexagons as a line of JSON, then λ and the usual, float32 [k c n] each."""
-        head = json.dumps({**self.facts(city), "hexagons": self.hexagons.tolist()}).encode()
+        """The grid in one piece: `facts` and hexagons as a line of JSON, then λ and the usual, float32 [k c n] each.
+
+        Polygons follow as WKB, whose lengths the line tells.
+        """
+        facts = {**self.facts(city), "hexagons": self.hexagons.tolist()}
+        shapes = [] if self.polygons is None else shapely.to_wkb(self.polygons).tolist()
+        head = json.dumps(facts | ({"wkb": [*map(len, shapes)]} if shapes else {})).encode()
         values = [self.leaves(each) for each in (self.intensity, self.usual) if each is not None]
-        return head + b"\n" + np.stack(values).tobytes()
+        return b"".join([head, b"\n", np.stack(values).tobytes(), *shapes])
 
     @classmethod
     def from_bytes(cls, content: bytes) -> RiskGrid:
@@ -169,8 +184,11 @@ class RiskGrid:
         head, _, body = content.partition(b"\n")
         facts = json.loads(head)
         hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
-        values = np.frombuffer(body, "<f4").reshape(-1, len(facts["valid_from"]), leaves, len(hexagons))
-        return cls.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None)
+        ends = len(body) - sum(lengths := facts.get("wkb", [])) + np.cumsum([0, *lengths])
+        values = np.frombuffer(body[: ends[0]], "<f4").reshape(-1, len(facts["valid_from"]), leaves, len(hexagons))
+        shapes = [body[first:last] for first, last in pairwise(ends.tolist())]
+        polygons = shapely.from_wkb(np.array(shapes, object)) if shapes else None
+        return cls.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None, polygons)
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
         """Values [i c n] without their sums over steps and categories: float32 [k c n]."""
@@ -228,15 +246,13 @@ class RiskGrid:
         return np.array([self.spreads[name].interval(expected) for name, expected in pairs]).swapaxes(0, 1)
 
     @cached_property
-    def outlines(self) -> np.ndarray:
-        """Outlines of the hexagons in longitude and latitude, [n], counter-clockwise as RFC 7946 wants.
+    def geometry(self) -> Geometry:
+        """Where the hexagons lie, and what a reader calls one.
 
         Raises:
-            ArtefactError: the hexagons are not H3 cells.
+            ArtefactError: they are neither polygons nor H3 cells.
         """
-        outlines = polygons(from_names(self.hexagons.tolist()))
-        first = shapely.get_exterior_ring(shapely.get_geometry(outlines, 0))  # one cut at 180° may not be
-        return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))
+        return geometry_of(self.hexagons, self.polygons)
 
     @cached_property
     def steps(self) -> pd.DataFrame:

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import DIGITS, areas_km2, from_names, rounded, unbroken
+from stforecast.cube.geometry import Geometry
+from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
@@ -38,7 +39,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
     """What the page shows of a grid, as plain values for JSON.
 
     Args:
-        grid: of H3 hexagons.
+        grid: of cells with outlines.
         city: its name.
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
 
@@ -48,10 +49,9 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         last digit. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
 
     Raises:
-        ArtefactError: the hexagons are not H3 cells.
+        ArtefactError: the hexagons have no outlines.
     """
-    cells = from_names(grid.hexagons.tolist())
-    outlines = rounded(unbroken(cells))
+    cells = grid.geometry
     facts, low_high = grid.facts(city), [None, None] if grid.bounds is None else grid.bounds.tolist()
     values = {"expected": grid.intensity, "risk": 100 * grid.risk}
     return {name: facts[name] for name in FACTS} | {
@@ -65,11 +65,12 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "horizon_length": horizon_length(grid),
         "horizon_label": horizon_label(grid),
         "hexagons": grid.hexagons.tolist(),
-        "outlines": _rings(outlines),
-        "area_km2": areas_km2(cells).round(DIGITS).tolist(),
+        "cell": cells.word,
+        "outlines": [_rings(outline) for outline in rounded(cells.unbroken)],
+        "area_km2": cells.areas_km2.round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
-        "border": _rings(shapely.coverage_union_all(outlines)),
-        "district_borders": [] if grid.districts is None else _district_borders(outlines, grid.districts),
+        "border": _rings(cells.union()),
+        "district_borders": [] if grid.districts is None else _district_borders(cells, grid.districts),
         "intensity": _packed(grid.leaves(grid.intensity)),
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
         "reported": reported,
@@ -119,10 +120,9 @@ def _classes(values: np.ndarray) -> list[dict[str, Any]]:
     return [{"bounds": b.tolist(), "labels": class_labels(b), "colours": class_colours(len(b) + 1)} for b in bounds]
 
 
-def _district_borders(outlines: np.ndarray, districts: np.ndarray) -> list[Any]:
+def _district_borders(cells: Geometry, districts: np.ndarray) -> list[Any]:
     names = pd.Series(districts, dtype=object)
-    parts = [outlines[rows] for rows in names.groupby(names).indices.values()]
-    return _rings(np.array([shapely.coverage_union_all(part) for part in parts]))
+    return _rings(np.array([cells.union(rows) for rows in names.groupby(names).indices.values()]))
 
 
 def _rings(shapes: shapely.Geometry | np.ndarray) -> list[Any]:

@@ -164,6 +164,7 @@ class Forecaster(ABC):
             complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
             spreads=fit.spreads,
             districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
+            polygons=cube.polygons,
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Unit
+from stforecast.cube.geometry import Geometry, geometry_of, simplified
 from stforecast.cube.steps import Step
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 FACTS = ("categories", "step_hours", "step_unit", "time_zone", "model", "assumptions")
 """What `forecast.json` holds as it is."""
+CELLS = "cells.parquet"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Forecast:
         usual: what the rolling climatology has for the same cells, at the city's recent level; None where unknown.
         districts: the district of each hexagon, None where it has none.
         step_unit: whether steps are hours, or local days or months.
+        polygons: outlines of the cells in longitude and latitude, [n]; None where they are H3's.
     """
 
     intensity: np.ndarray
@@ -60,6 +64,7 @@ class Forecast:
     usual: np.ndarray | None = None
     districts: np.ndarray | None = None
     step_unit: Unit = "hour"
+    polygons: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -75,6 +80,20 @@ class Forecast:
     def step(self) -> Step:
         """What a step is."""
         return Step(self.step_unit, self.step_hours, self.time_zone)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Where the cells lie.
+
+        Raises:
+            ArtefactError: they are neither polygons nor cells of H3.
+        """
+        return geometry_of(self.hexagons, self.polygons)
+
+    @cached_property
+    def drawn(self) -> np.ndarray | None:
+        """The polygons as files, maps and the service have them: see `geometry.simplified`."""
+        return None if self.polygons is None else simplified(self.geometry.outlines)
 
     @property
     def risk(self) -> np.ndarray:
@@ -132,20 +151,16 @@ class Forecast:
             place: which issue time; default the last.
 
         Raises:
-            ArtefactError: there is no such category, or the places are not cells of H3.
+            ArtefactError: there is no such category, or the places have no outlines.
         """
         import geopandas
         from matplotlib.figure import Figure
-
-        from stforecast.cube.hexgrid import from_names, polygons
 
         if category is not None and category not in self.categories:
             raise ArtefactError(f"forecast: no category {category!r}; there are {', '.join(self.categories)}.")
         chosen = slice(None) if category is None else [self.categories.index(category)]
         expected = self.intensity[place][..., chosen].sum((0, 2), dtype=np.float64)
-        shapes = geopandas.GeoDataFrame(
-            {"expected": expected}, geometry=polygons(from_names(self.hexagons.tolist())), crs="EPSG:4326"
-        )
+        shapes = geopandas.GeoDataFrame({"expected": expected}, geometry=self.geometry.outlines, crs="EPSG:4326")
         figure = Figure(figsize=(7, 6), layout="constrained")
         axes = shapes.plot("expected", ax=figure.subplots(), legend=True, legend_kwds={"label": "expected reports"})
         axes.set(xlabel="longitude", ylabel="latitude")
@@ -154,13 +169,18 @@ class Forecast:
         return figure
 
     def save(self, folder: str | Path) -> Path:
-        """Write `forecast.parquet` (see `to_frame`) and `forecast.json`, whole or not at all; the folder."""
+        """Write `forecast.parquet` (see `to_frame`) and `forecast.json`, whole or not at all; the folder.
+
+        Where cells are polygons, `cells.parquet` beside them is GeoParquet of their outlines.
+        """
         folder = Path(folder)
         with atomic_folder(folder) as temporary:
             frame = self.to_frame().drop(columns="risk")
             if self.usual is not None:
                 frame["usual"] = self.usual.ravel()
             frame.to_parquet(temporary / "forecast.parquet", index=False)
+            if self.polygons is not None:
+                _write_cells(self, temporary / CELLS)
             facts: dict[str, Any] = {key: getattr(self, key) for key in FACTS}
             facts |= {
                 "shape": self.intensity.shape,
@@ -168,6 +188,7 @@ class Forecast:
                 "complete_until": self.complete_until.isoformat(),
                 "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
                 "districts": None if self.districts is None else self.districts.tolist(),
+                "polygons": self.polygons is not None,
             }
             seal(temporary / "forecast.json", facts)
         return folder
@@ -180,6 +201,19 @@ class Forecast:
             ArtefactError: it is absent or damaged.
         """
         return unseal(Path(folder) / "forecast.json", "Make it again.", _read)
+
+
+def _write_cells(forecast: Forecast, path: Path) -> None:
+    import geopandas
+
+    frame = {"hexagon": np.asarray(forecast.hexagons, object)}
+    geopandas.GeoDataFrame(frame, geometry=forecast.geometry.outlines, crs="EPSG:4326").to_parquet(path, index=False)
+
+
+def _read_cells(path: Path) -> np.ndarray:
+    import shapely
+
+    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def _read(sealed: Sealed) -> Forecast:
@@ -200,4 +234,5 @@ def _read(sealed: Sealed) -> Forecast:
         frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
         None if facts["districts"] is None else np.array(facts["districts"], object),
         facts["step_unit"],
+        _read_cells(sealed.file(CELLS)) if facts["polygons"] else None,
     )

@@ -142,9 +142,9 @@ class Spreading:
 
 
 def positions(cube: Cube) -> np.ndarray:
-    """Hexagon centres on the unit sphere [n 3], whose chords are short arcs; or a cube's own plane [n 2]."""
+    """Cell centres on the unit sphere [n 3], whose chords are short arcs; or a cube's own plane [n 2]."""
     longitude, latitude = cube.hexagons[["longitude", "latitude"]].to_numpy(np.float64).T
-    if cube.resolution is None:
+    if not cube.drawn:
         return np.stack([longitude, latitude], 1)
     longitude, latitude = np.radians(longitude), np.radians(latitude)
     level = np.cos(latitude)

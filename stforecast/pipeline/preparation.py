@@ -193,7 +193,7 @@ class Preparation:
         parts = config.model_dump(mode="json", include=STAMPED)
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
-        inputs = [weather.path, weather.forecast_path, grid.area, grid.districts, grid.statics]
+        inputs = [weather.path, weather.forecast_path, grid.polygons, grid.area, grid.districts, grid.statics]
         paths = [Path(config.input(name)) for name in inputs if name]
         found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder

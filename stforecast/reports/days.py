@@ -21,8 +21,8 @@ COUNTS = np.array([1, 2, 3, 5, 10, 20])
 
 def blocks(run: EvaluatedRun, sexual: Collection[str], least: int) -> list[Block]:
     """Three days as pairs of maps, without the categories of sexual offences; counts below `least` look alike."""
-    if run.cube.resolution is None:
-        return [Text("The places are not H3 hexagons, so that there is no map.")]
+    if not run.cube.drawn:
+        return [Text("The places have no outlines, so that there is no map.")]
     kept = [at for at, name in enumerate(run.cube.categories) if name not in sexual]
     if not kept:
         return [Text("All categories are of sexual offences, of which no count of a hexagon is shown.")]
@@ -89,7 +89,7 @@ def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray
         f"Expected: {lam.sum():,.0f}": colours_of(lam, bounds),
         f"Reported: {y.sum():,.0f}" if summed else "Reported": colours_of(y, counts),
     }
-    figure, axes = maps(cube.cells, fills, 0.75, top)
+    figure, axes = maps(cube.geometry, fills, 0.75, top)
     class_legend(axes[0], class_labels(bounds), "Expected reports of a hexagon in 24 hours")
     class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
     held = float(y[top].sum() / max(y.sum(), 1))

@@ -202,7 +202,7 @@ def _maps(
 ) -> list[Block]:
     """A map of each category, and a table, from the class of each hexagon [n]; label and colour of each class."""
     fills = {words(name): [legend[one][1] for one in of.tolist()] for name, of in classes.items()}
-    figure, _ = maps(local.cube.cells, fills, rest=0.5, scale_bar=False)
+    figure, _ = maps(local.cube.geometry, fills, rest=0.5, scale_bar=False)
     handles = patches(dict(legend.values()), edgecolor=GREY, linewidth=0.4)
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
     table = pd.DataFrame({"hexagon": local.cube.cells} | {words(name): of for name, of in classes.items()})

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.cube.hexgrid import cells_of, from_names
 from stforecast.cube.places import named
+from stforecast.cube.study_area import placed
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
@@ -34,12 +34,9 @@ class Local:
     @staticmethod
     def of(cube: Cube, events: EventTable, seed: int = 0) -> Local:
         frame = events.frame
-        assert cube.resolution is not None, "a cube of events is one of H3 hexagons"
-        cells = from_names(cube.cells.tolist())
-        found = cells_of(frame["latitude"].to_numpy(), frame["longitude"].to_numpy(), cube.resolution)
-        row = np.minimum(np.searchsorted(cells, found), len(cells) - 1)
+        row = placed(cube.geometry, frame)[0]
         inside = frame["occurred_at"].between(cube.start, cube.end, inclusive="left").to_numpy()
-        keep = inside & (cells[row] == found)
+        keep = inside & (row >= 0)
         frame, notes = frame[keep].reset_index(drop=True), cube.notes
         reported = notes["known_time"] == "reported"
         step, _, known, _ = cube.axis.event_steps(frame, notes["spans"]["rule"], notes["embargo_hours"], reported)
@@ -122,7 +119,7 @@ def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool)
     return {
         "City": words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else ""),
         "Record": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {events:,} events",
-        "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "places"),
+        "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "areas"),
         "Categories": ", ".join(map(words, cube.categories)),
         "Local time": cube.time_zone,
     }

@@ -143,7 +143,7 @@ def test_counts_are_shared_out_and_rates_are_weighed(tmp_path: Path) -> None:
         rent=[9, np.nan],
     )
     cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 16)))
-    found = places.statics_of(path, {"people": "sum", "poverty": "mean", "rent": "mean"}, cells)
+    found = places.statics_of(path, {"people": "sum", "poverty": "mean", "rent": "mean"}, hexgrid.polygons(cells))
     assert found["people"].sum() == pytest.approx(4000, rel=1e-3)  # every tract lies within the hexagons
     outline = geopandas.GeoSeries(hexgrid.polygons(cells), crs=4326).to_crs("EPSG:6933")
     tracts = geopandas.GeoSeries([west, east], crs=4326).to_crs("EPSG:6933")
@@ -168,7 +168,7 @@ def test_statics_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ({"district": "mean"}, ConfigError, "has a meaning already"),
     ):
         with pytest.raises(error, match=match):
-            places.statics_of(path, columns, cells)
+            places.statics_of(path, columns, hexgrid.polygons(cells))
     far = np.array([h3.latlng_to_cell(10, 10, 8)])
     with pytest.raises(DataError, match="another city"):
-        places.statics_of(path, {"people": "sum"}, far)
+        places.statics_of(path, {"people": "sum"}, hexgrid.polygons(far))

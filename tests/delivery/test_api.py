@@ -302,7 +302,7 @@ def test_what_predict_refuses(client, body, status, said) -> None:
         ("/v1/risk?limit=5", 422, "limit"),
         ("/v1/top?k=five", 422, "k: "),
         ("/v1/hexagons/88268cd8ddfffff0", 404, "cell"),
-        ("/v1/hexagons/" + "8" * 30, 422, "cell"),
+        ("/v1/hexagons/" + "8" * 201, 422, "cell"),
         ("/v1/grids", 404, ""),
         ("/etc/passwd", 404, ""),
         ("/..%2f..%2fpyproject.toml", 404, ""),

@@ -9,16 +9,19 @@ import h3
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from small_grids import grid as grid_by
 
+from stforecast.cube.geometry import Hexagons, Polygons
 from stforecast.delivery.figures import figure_of_values
 from stforecast.delivery.map import (
     OUTLINE,
@@ -71,7 +74,7 @@ def test_class_labels_read_as_ranges():
 def test_the_highest_hexagons_are_outlined_and_every_hexagon_is_filled():
     values = values_of(len(CELLS))
     axes = Figure().add_subplot()
-    draw_map(axes, CELLS, colours_of(values, class_bounds(values)), highest(values, 0.05))
+    draw_map(axes, Hexagons(CELLS), colours_of(values, class_bounds(values)), highest(values, 0.05))
     fill, top = (item for item in axes.collections if isinstance(item, PolyCollection))
     assert len(fill.get_paths()) == len(CELLS)
     assert len(top.get_paths()) == round(0.05 * len(CELLS))
@@ -118,16 +121,34 @@ def test_equal_parts_of_the_horizon_stand_below_it(tmp_path, monkeypatch, unit, 
 @pytest.mark.parametrize("cells", [CELLS[:1], h3.grid_disk(h3.latlng_to_cell(-16.8, 180.0, 6), 2)])
 def test_one_hexagon_and_a_city_across_the_antimeridian_are_drawn(cells):
     axes = Figure().add_subplot()
-    draw_map(axes, cells, ["#ffffff"] * len(cells), np.array([0]))
+    draw_map(axes, Hexagons(np.array(cells)), ["#ffffff"] * len(cells), np.array([0]))
     low, high = axes.get_xlim()
     assert high - low < 1
 
 
+def test_holes_are_not_filled_and_parts_are():
+    ring = shapely.box(0, 0, 3, 3) - shapely.box(1, 1, 2, 2)
+    shapes = np.array([shapely.reverse(ring), shapely.MultiPolygon([shapely.box(4, 0, 5, 1), shapely.box(6, 0, 7, 1)])])
+    canvas = FigureCanvasAgg(figure := Figure())
+    axes = figure.add_subplot()
+    draw_map(axes, Polygons(np.array(["a", "b"]), shapes), ["#ff0000", "#0000ff"], scale_bar=False)
+    canvas.draw()
+    seen = np.asarray(canvas.buffer_rgba())
+
+    def colour(x: float, y: float) -> list[int]:
+        column, row = axes.transData.transform((x, y)).round().astype(int)
+        return seen[len(seen) - row, column, :3].tolist()
+
+    assert colour(0.5, 0.5) == [255, 0, 0]
+    assert colour(1.5, 1.5) == [255, 255, 255]
+    assert colour(4.5, 0.5) == colour(6.5, 0.5) == [0, 0, 255]
+
+
 def test_figure_for_tensorboard_is_quick_and_needs_no_pyplot():
     values = values_of(len(CELLS))
-    figure_of_values(CELLS, values, "warm up")
+    figure_of_values(Hexagons(CELLS), values, "warm up")
     begin = time.perf_counter()
-    figure = figure_of_values(CELLS, values, "Validation: expected events in 24 hours, epoch 3")
+    figure = figure_of_values(Hexagons(CELLS), values, "Validation: expected events in 24 hours, epoch 3")
     figure.canvas.draw()
     assert time.perf_counter() - begin < 0.5
     assert isinstance(figure, Figure)
@@ -135,7 +156,7 @@ def test_figure_for_tensorboard_is_quick_and_needs_no_pyplot():
 
 def test_cells_that_are_not_h3_are_refused():
     with pytest.raises(ArtefactError, match="not an H3 cell"):
-        figure_of_values(["0", "1"], np.ones(2), "grid")
+        Hexagons(np.array(["0", "1"]))
 
 
 def test_matplotlib_is_not_imported_before_a_map_is_drawn():

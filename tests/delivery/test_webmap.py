@@ -146,12 +146,13 @@ def test_outlines_areas_and_borders_are_those_of_the_hexagons() -> None:
     names = np.array([f"D{index % 2}" for index in range(len(CELLS) - 1)] + [None], object)
     grid = grid_of(districts=names)
     view = view_of(grid, "denver")
-    for cell, ring, area in zip(view["hexagons"], view["outlines"], view["area_km2"], strict=True):
+    assert view["cell"] == "hexagon"
+    for cell, (ring,), area in zip(view["hexagons"], view["outlines"], view["area_km2"], strict=True):
         assert area == pytest.approx(h3.cell_area(cell, "km^2"), abs=1e-6)
         latitude, longitude = np.mean(ring[:-1], axis=0)
         assert h3.latlng_to_cell(latitude, longitude, 8) == cell
     assert max(len(number) for number in re.findall(r"\.(\d+)", json.dumps(view["outlines"]))) <= 6
-    whole = sum(shapely.Polygon(ring).area for ring in view["outlines"])
+    whole = sum(shapely.Polygon(ring).area for (ring,) in view["outlines"])
     assert shapely.Polygon(view["border"][0]).area == pytest.approx(whole, rel=1e-9)
     assert len(view["border"]) == 1
     assert view["districts"].count(None) == 1

@@ -1,29 +1,35 @@
-"""Hexagons, calendar and weather: what a cube holds beside the reports."""
+"""Cells, calendar and weather: what a cube holds beside the reports."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stforecast.config.sections.section import Section
 
 
 class Grid(Section):
-    """The hexagons and the time axis."""
+    """The cells and the time axis."""
 
+    cells: Literal["h3", "polygons"] = "h3"
+    """what events are counted in: H3 hexagons, or the polygons of a file (beats, wards, census areas)"""
     resolution: int = Field(8, ge=0, le=15)
-    """H3 resolution (8 is about 0.74 km² a hexagon)"""
-    min_events: int = Field(20, ge=1)
-    """events of the training slice that a hexagon needs to be kept"""
+    """H3 resolution (8 is about 0.74 km² a hexagon); not of polygons"""
+    polygons: str | None = None
+    """polygon file (GeoJSON, GeoPackage, shapefile or GeoParquet, zipped or not) whose polygons are the cells"""
+    polygon_key: str | None = None
+    """attribute of `polygons` with the code or name of each, by which events without a point are placed too"""
+    min_events: int = Field(20, ge=0)
+    """events of the training slice that a cell needs to be kept; 0 keeps every polygon"""
     area: str | None = None
-    """polygon file (GeoJSON, GeoPackage…) of the study area, in place of `min_events`"""
+    """polygon file (GeoJSON, GeoPackage…) of the study area, in place of `min_events`; not with polygons as cells"""
     districts: str | None = None
-    """polygon file whose `district_key` is attached to each hexagon"""
+    """polygon file whose `district_key` is attached to each cell whose centre it holds"""
     district_key: str = "name"
     """attribute of `districts` that names a polygon"""
     statics: str | None = None
-    """polygon file (census tracts…) whose `static_columns` are attached to each hexagon"""
+    """polygon file (census tracts…) whose `static_columns` are attached to each cell"""
     static_columns: dict[str, Literal["sum", "mean"]] = Field({})
     """attributes of `statics`: sum for counts (population), shared out by area, mean for rates and indices
     (deprivation); shown in the report, read by no forecaster"""
@@ -34,6 +40,20 @@ class Grid(Section):
     """country code of the public holidays; default that of the preset's publisher, else none"""
     subdivision: str | None = None
     """state or province code of the public holidays; default that of the preset's publisher, else none"""
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Grid:
+        if self.cells == "h3":
+            if self.polygons is not None or self.polygon_key is not None:
+                raise ValueError("polygons, polygon_key: set cells to polygons, or leave them out")
+            if self.min_events == 0:
+                raise ValueError("min_events: at least 1 for hexagons; 0 keeps every polygon where cells are polygons")
+        else:
+            if self.polygons is None or self.polygon_key is None:
+                raise ValueError("cells are polygons: name their file as polygons, and its attribute as polygon_key")
+            if self.area is not None:
+                raise ValueError("area: the polygons are the study area; leave out of their file what is not of it")
+        return self
 
 
 class Weather(Section):

@@ -26,7 +26,8 @@ def latest(served: Served) -> dict[str, Any]:
         "step": grid.step_unit,
         "created": iso(served.stored.created),
         "hexagons": len(grid.hexagons),
-        "resolution": served.places.resolution,
+        "cell": served.places.geometry.word,
+        "resolution": served.places.geometry.resolution,
     }
 
 

@@ -91,7 +91,7 @@ class Gate:
                     received = _replayed(body, receive)
             await (refused or self.app)(inner, received, sending)
         finally:
-            route = getattr(inner.get("route"), "path", "none")
+            route = getattr(inner.get("route"), "path_format", "none")
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
             self.requests.labels(method, route, str(status)).inc()
             self.seconds.labels(method, route).observe(time.perf_counter() - began)

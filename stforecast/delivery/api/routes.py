@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import h3.api.basic_str as h3
 import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
@@ -94,7 +93,9 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
         rows = rows[now.served.places.inside(*corners(question.bbox))[rows]]
     rows = rows[: question.top_k]
     if len(rows) > MAX_ROWS:
-        raise HTTPException(422, f"{len(rows)} hexagons are more than {MAX_ROWS}: give bbox or top_k")
+        raise HTTPException(
+            422, f"{len(rows)} {now.served.places.geometry.word}s are more than {MAX_ROWS}: give bbox or top_k"
+        )
 
     def make() -> bytes:
         if question.format == "geojson":
@@ -111,12 +112,13 @@ async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Quer
     return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
 
 
-@router.get("/hexagons/{cell}", response_model=shapes.Hexagon)
-async def hexagon(request: Request, now: Kept, cell: Annotated[str, Path(max_length=20)]) -> Response:
+@router.get("/hexagons/{cell:path}", response_model=shapes.Hexagon)
+async def hexagon(request: Request, now: Kept, cell: Annotated[str, Path(max_length=200)]) -> Response:
     """Everything the grid says of one hexagon: the whole horizon and each step, by category."""
     row = now.served.places.row.get(cell)
     if row is None:
-        raise HTTPException(404, "cell: not a hexagon of this grid; names are such as 88268cd8ddfffff")
+        word, names = now.served.places.geometry.word, now.served.places.names
+        raise HTTPException(404, f"cell: no {word} of this grid; names are such as {names[0]}")
     return now.answer(request, lambda: to_json({"grid": now.facts, **answers.hexagon(now.served, row)}))
 
 
@@ -157,10 +159,11 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
         if not len(rows):
             raise HTTPException(404, "district: the grid holds none of that name")
     else:
-        cell = h3.latlng_to_cell(question.latitude, question.longitude, served.places.resolution)
-        if cell not in served.places.row:
-            raise HTTPException(404, "latitude, longitude: in no hexagon of this grid")
-        rows, place["hexagon"] = np.array([served.places.row[cell]]), cell
+        cells = served.places.geometry
+        rows = cells.rows(np.array([question.latitude], float), np.array([question.longitude], float))
+        if rows[0] < 0:
+            raise HTTPException(404, f"latitude, longitude: in no {cells.word} of this grid")
+        place["hexagon"] = served.places.names[rows[0]]
     if served.stored.usual is None:
         raise HTTPException(503, "this grid came without what is usual: run `stforecast refresh`")
     found = answers.usual(served, rows, **asked)

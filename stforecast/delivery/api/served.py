@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.cube.hexgrid import centres, from_names, resolution_of, rounded
+from stforecast.cube.geometry import Geometry
+from stforecast.cube.hexgrid import rounded
 from stforecast.delivery.export import short
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
 from stforecast.delivery.store import Stored
@@ -25,28 +26,26 @@ class Places:
 
     names: tuple[str, ...]
     row: dict[str, int]
-    resolution: int
+    geometry: Geometry
     centres: np.ndarray
-    outlines: np.ndarray
     features: tuple[str, ...]
 
     @classmethod
     def of(cls, grid: RiskGrid) -> Self:
         """The places of a grid's hexagons."""
-        names, cells, outlines = tuple(grid.hexagons.tolist()), from_names(grid.hexagons.tolist()), grid.outlines
-        shapely.prepare(outlines)
-        shapes = shapely.to_geojson(rounded(outlines)).tolist()
+        names, cells = tuple(grid.hexagons.tolist()), grid.geometry
+        shapely.prepare(cells.outlines)
+        shapes = shapely.to_geojson(rounded(cells.outlines)).tolist()
         features = tuple(
-            f'{{"type":"Feature","id":"{name}","geometry":{shape},"properties":{{"hexagon":"{name}",'
-            for name, shape in zip(names, shapes, strict=True)
+            f'{{"type":"Feature","id":{name},"geometry":{shape},"properties":{{"hexagon":{name},'
+            for name, shape in zip(map(json.dumps, names), shapes, strict=True)
         )
-        row = {name: row for row, name in enumerate(names)}
-        return cls(names, row, resolution_of(cells), centres(cells), outlines, features)
+        return cls(names, {name: row for row, name in enumerate(names)}, cells, cells.centres, features)
 
     def inside(self, west: float, south: float, east: float, north: float) -> np.ndarray:
         """Which hexagons meet a box in degrees, [n]; west > east is a box across the antimeridian."""
         if west <= east:
-            return shapely.intersects(self.outlines, shapely.box(west, south, east, north))
+            return shapely.intersects(self.geometry.outlines, shapely.box(west, south, east, north))
         return self.inside(west, south, 180, north) | self.inside(-180, south, east, north)
 
 
@@ -60,7 +59,7 @@ class Served:
     @classmethod
     def of(cls, stored: Stored, before: Served | None = None) -> Served:
         """From the store; the outlines of the grid before are taken over where the hexagons are the same."""
-        same = before is not None and before.places.names == tuple(stored.grid.hexagons.tolist())
+        same = before is not None and _same_places(before.grid, stored.grid)
         served = cls(stored, before.places if before and same else Places.of(stored.grid))
         _ = served.grid.rank, served.grid.risk, served.grid.bounds  # made now, not while the first request waits
         return served
@@ -117,6 +116,12 @@ class Served:
         if not self.grid.issue_time <= time < self.until:
             return None
         return int(self.grid.ends[: self.whole].searchsorted(pd.Timestamp(time), "right"))
+
+
+def _same_places(one: RiskGrid, other: RiskGrid) -> bool:
+    if not np.array_equal(one.hexagons, other.hexagons) or (one.polygons is None) != (other.polygons is None):
+        return False
+    return one.polygons is None or bool(shapely.equals_exact(one.polygons, other.polygons).all())
 
 
 def columns(served: Served, at: Any, together: Any = None) -> dict[str, list[Any]]:

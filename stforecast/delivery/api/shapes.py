@@ -30,7 +30,8 @@ class Latest(GridFacts):
     created: dt.datetime
     categories: list[str]
     hexagons: int
-    resolution: int
+    cell: str = Field(description="what stands in `hexagon`: the H3 name of a hexagon, or the code of an area")
+    resolution: int | None = Field(description="of H3; null where cells are areas of the city's own")
     time_zone: str
     step: Unit = Field(description="whether steps are hours, or local days or months")
     step_hours: int = Field(description="of days and months the usual number")

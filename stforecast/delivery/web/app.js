@@ -140,7 +140,7 @@ function drawLegend(scale, classes, highestFirst) {
     row.append(patch, element("span", label), element("small", String(sizes[index])));
     return row;
   });
-  byId("legend-title").textContent = `${scale.title} (hexagons)`;
+  byId("legend-title").textContent = `${scale.title} (${grid.view.cell}s)`;
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
 }
 
@@ -163,26 +163,26 @@ function drawList(outlined) {
     button.dataset.hexagon = hexagon;
     button.classList.toggle("top", place < outlined);
     button.setAttribute("aria-pressed", String(hexagon === pinned));
-    const id = grid.view.hexagons[hexagon].replace(/f+$/, "");
+    const name = grid.view.hexagons[hexagon], id = grid.view.cell === "hexagon" ? name.replace(/f+$/, "") : name;
     const where = [grid.district(hexagon), id].filter(Boolean).join(", ");
     const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
     words.forEach((text, index) => (button.children[index].textContent = text));
   });
   const figure = { risk: "risk", usual: "expected ÷ usual reports" }[measure] ?? "expected reports";
-  byId("list-title").textContent = `Top hexagons and their ${figure}`;
+  byId("list-title").textContent = `Top ${grid.view.cell}s and their ${figure}`;
 }
 
 function drawSentences(top, counts) {
   const { step, category } = chosen;
   const lam = grid.values("intensity", step, category), total = grid.total("intensity", step, category);
   const held = sum(top.map((hexagon) => lam[hexagon]));
-  const hexagons = `${top.length} ${top.length === 1 ? "hexagon" : "hexagons"}`;
-  const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of hexagons: ` : "";
+  const hexagons = `${top.length} ${grid.view.cell}${top.length === 1 ? "" : "s"}`;
+  const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of ${grid.view.cell}s: ` : "";
   const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
   byId("hits").textContent = hits;
   const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. Hexagons show ${grid.view.reported.least} and more` : "";
   byId("reported-hits").textContent = found;
-  byId("when").textContent = `${grid.label(step)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} hexagons`;
+  byId("when").textContent = `${grid.label(step)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} ${grid.view.cell}s`;
   if (!playing) say([grid.label(step), byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 
@@ -213,6 +213,10 @@ function play() {
 function say(words) {
   clearTimeout(lastSaid);
   lastSaid = setTimeout(() => (byId("status").textContent = words), REST);
+}
+
+function capital(word) {
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 function element(name, text = "") {

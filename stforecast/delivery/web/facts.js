@@ -21,7 +21,7 @@ function factsOf(hexagon) {
   if (drivers) {
     rows.push([`Usual here: average of past ${view.step_unit === "month" ? "years" : "weeks"}`, digits(drivers.usual), "usual"]);
     rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
-    rows.push(["Beyond that, this hexagon", factor(drivers.rest), "rest"]);
+    rows.push([`Beyond that, this ${view.cell}`, factor(drivers.rest), "rest"]);
   }
   if (grid.has("reported")) rows.push([`Reported in the ${view.horizon_length}`, grid.reportedWords(category, hexagon), "reported"]);
   return rows;
@@ -36,7 +36,7 @@ function showFacts(hexagon) {
     list.append(element("dt", term), value);
   }
   const when = `${grid.label(step)}, ${byId("category").options[category].text}`;
-  byId("facts").replaceChildren(element("h2", `Hexagon ${id}`), element("p", when), list);
+  byId("facts").replaceChildren(element("h2", `${capital(grid.view.cell)} ${id}`), element("p", when), list);
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
@@ -71,7 +71,7 @@ function pin(hexagon) {
   } else {
     showFacts(hexagon);
     placeTip(city.beside(hexagon));
-    say([`Hexagon ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+    say([`${capital(grid.view.cell)} ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
   }
   for (const button of byId("list").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));

@@ -37,9 +37,9 @@ class CityMap {
     this.map.fitBounds(extent, { animate: false, padding: [8, 8] });
     this.map.setMinZoom(this.map.getZoom() - 1);
     this.map.setMaxBounds(extent.pad(0.5));
-    this.hexagons = view.outlines.map((ring, index) => {
+    this.hexagons = view.outlines.map((rings, index) => {
       const style = { weight: 0.5, color: "#ffffff", fillOpacity: 1, smoothFactor: 0 };
-      return Object.assign(L.polygon(ring, style), { index });
+      return Object.assign(L.polygon(rings, style), { index });
     });
     const group = L.featureGroup(this.hexagons).addTo(this.map);
     const line = { interactive: false, fill: false, smoothFactor: 0 };
@@ -69,7 +69,7 @@ class CityMap {
   }
 
   outline(hexagons) {
-    const rings = hexagons.map((index) => [this.ring(index)]);
+    const rings = hexagons.map((index) => this.rings(index));
     this.halo.setLatLngs(rings);
     this.top.setLatLngs(rings);
   }
@@ -83,23 +83,27 @@ class CityMap {
   }
 
   highlight(hexagon) {
-    this.mark.setLatLngs(hexagon === null ? [] : [this.ring(hexagon)]);
+    this.mark.setLatLngs(hexagon === null ? [] : this.rings(hexagon));
   }
 
   /** Lay the counts [n] over the hexagons that have any; null clears them. */
   report(counts) {
     this.counts.clearLayers();
+    const radius = this.room();
     (counts || []).forEach((count, index) => {
       if (!count) return;
-      const style = { count, radius: this.room(), weight: 1, color: "#ffffff", fillColor: INK, fillOpacity: 1 };
+      const style = { count, radius, weight: 1, color: "#ffffff", fillColor: INK, fillOpacity: 1 };
       new Count(this.centre(index), { ...style, interactive: false }).addTo(this.counts);
     });
   }
 
   /** The radius of a disc that leaves some of its hexagon in view, in pixels. */
   room() {
-    const bounds = this.hexagons[0].getBounds(), zoom = this.map.getZoom();
-    const width = this.map.project(bounds.getNorthEast(), zoom).x - this.map.project(bounds.getSouthWest(), zoom).x;
+    const zoom = this.map.getZoom(), widths = this.hexagons.map((hexagon) => {
+      const bounds = hexagon.getBounds();
+      return this.map.project(bounds.getNorthEast(), zoom).x - this.map.project(bounds.getSouthWest(), zoom).x;
+    });
+    const width = widths.sort((a, b) => a - b)[widths.length >> 1];
     return Math.min(9, Math.max(3, 0.37 * width));
   }
 
@@ -118,7 +122,8 @@ class CityMap {
     return this.hexagons[hexagon].getBounds().getCenter();
   }
 
-  ring(hexagon) {
-    return this.hexagons[hexagon].getLatLngs()[0];
+  /** The rings of its parts and holes, one of a hexagon; where they nest, every second one is a hole. */
+  rings(hexagon) {
+    return this.hexagons[hexagon].getLatLngs();
   }
 }

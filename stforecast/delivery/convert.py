@@ -1,0 +1,102 @@
+"""A forecast in other cells, shared out by area: hexagons read by beat, and beats by hexagon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from stforecast.cube.geometry import Geometry
+from stforecast.cube.overlap import hexagons_over, shares
+from stforecast.cube.places import polygon_cells
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.errors import ConfigError, DataError
+from stforecast.forecasters.forecast import Forecast
+
+FULL = 0.99
+"""Share of a cell's area that must be forecast, or it is said that part of it is not."""
+Converted = TypeVar("Converted", Forecast, RiskGrid)
+
+
+def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -> Converted:
+    """A forecast in the polygons of a file or in H3 hexagons, with its expected reports shared out by area.
+
+    Expected reports are shared as if they lay evenly over a cell (areal weighting), so that their sum stays what it was
+    within the new cells; risk is 1 − exp(−λ) of what arrives. New cells of which nothing was forecast are left out.
+    What lies outside them, and which of them are forecast in part, stands in the `assumptions`. Intervals and districts
+    are of the old cells and are left out.
+
+    Args:
+        forecast: a forecast, or one issue of it as a grid.
+        to: a polygon file, or the resolution of H3 hexagons, 0 to 15.
+        key: attribute of the file that names its polygons.
+
+    Raises:
+        ConfigError: `key` is not given with a file, or the resolution does not fit.
+        DataError: the file cannot be used, or lies elsewhere.
+        ArtefactError: the forecast's cells have no outlines.
+
+    Example:
+        >>> by_beat = st.convert(forecast, "beats.geojson", key="beat")
+    """
+    source = forecast.geometry
+    target, words = _target(source, to, key)
+    share = shares(source, target)
+    met = np.flatnonzero(share.sum(0) > 0)
+    if not met.size:
+        raise DataError(f"{to}: no cell of it meets the forecast's {source.word}s. Is it another city's file?")
+    share = share[:, met]
+    axis = -1 if isinstance(forecast, RiskGrid) else -2
+    lam, usual = forecast.intensity, forecast.usual
+    expected = np.moveaxis(lam, axis, -1).reshape(-1, len(source.names)).sum(0, dtype=np.float64)
+    said: list[str] = _said(source, target, met, share, expected, words)
+    return replace(
+        forecast,
+        intensity=_shared(lam, share, axis),
+        usual=None if usual is None else _shared(usual, share, axis),
+        hexagons=target.names[met],
+        polygons=None if target.polygons is None else target.outlines[met],
+        districts=None,
+        spreads={},
+        assumptions=(*forecast.assumptions, *said),
+    )
+
+
+def _target(source: Geometry, to: str | Path | int, key: str | None) -> tuple[Geometry, str]:
+    """The new cells, and what they are in words."""
+    if isinstance(to, int):
+        if not 0 <= to <= 15:
+            raise ConfigError(f"resolution: {to} is none of H3. Give 0 to 15.")
+        return hexagons_over(source, to), f"hexagons of H3 resolution {to}"
+    if key is None:
+        raise ConfigError(f"key: name the attribute of {to} that holds the code or name of a polygon.")
+    return polygon_cells(to, key)[0], f"areas of {Path(to).name}"
+
+
+def _shared(values: np.ndarray, share: csr_array, axis: int) -> np.ndarray:
+    """Values with the cells of `axis` shared out."""
+    last = np.moveaxis(values, axis, -1)
+    shared = (last.reshape(-1, last.shape[-1]).astype(np.float64) @ share).reshape(*last.shape[:-1], share.shape[1])
+    return np.ascontiguousarray(np.moveaxis(shared, -1, axis), values.dtype)
+
+
+def _said(
+    source: Geometry, target: Geometry, met: np.ndarray, share: csr_array, expected: np.ndarray, words: str
+) -> list[str]:
+    lines = [
+        f"Shared out by area from {len(source.names):,} {source.word}s to {len(met):,} {words}, as if the reports of "
+        f"each {source.word} lay evenly over it."
+    ]
+    outside = 1 - (expected @ share).sum() / max(expected.sum(), 1e-300)
+    if outside > 1e-6:
+        lines.append(f"{outside:.2%} of the expected reports lie outside these {target.word}s and are left out.")
+    part = (source.areas_km2 @ share) / target.areas_km2[met] < FULL
+    if part.any():
+        lines.append(
+            f"{int(part.sum()):,} of these {target.word}s are forecast in part: what is to be expected in the rest of "
+            "them is not in their figures."
+        )
+    return lines
