@@ -15,7 +15,8 @@ from stforecast.events.assemble import SelectedEvents
 from stforecast.events.clean_files import Partition
 from stforecast.events.coordinates import is_projected
 from stforecast.events.facts import Facts, Findings
-from stforecast.events.hour_checks import check_times, doubts
+from stforecast.events.hour_checks import check_times, doubts, rhythm_doubts
+from stforecast.events.parsing.timestamps import Precision
 from stforecast.events.place_checks import check_places, describe_default_places
 from stforecast.events.readers.csv_records import CUT
 from stforecast.events.schema import save_rejects
@@ -28,7 +29,7 @@ MANY = 0.2
 
 def check(
     events: SelectedEvents, rules: IngestRules, partitions: Sequence[Partition], refused: Path, findings: Findings
-) -> None:
+) -> Precision:
     """Stop where the events cannot be right.
 
     Args:
@@ -38,6 +39,9 @@ def check(
         refused: the file to write where too many rows are refused, so that one can look.
         findings: takes what is doubtful, to stand wherever a number made from these events does, and what most often
             is right.
+
+    Returns:
+        How exact the dates are, in the file where they are coarsest.
 
     Raises:
         DataError: places are no degrees or have their axes exchanged, a file is cut short, too many rows are refused,
@@ -49,7 +53,7 @@ def check(
     _check_axes(events, source)
     _check_rejects(events, source, refused)
     files = {partition.file: partition.facts for partition in partitions}
-    check_times(files, source)
+    precision = check_times(files, source, rules.step)
     for facts in files.values():
         _check_optional(facts, source.max_rejects)
     _check_events(events.facts, len(events), list(files))
@@ -57,9 +61,13 @@ def check(
     check_places(events.place, source, findings)
     if (early := events.facts.of("corrected")[outcomes.EARLY]) > MANY * len(events):
         findings.doubts.append(f"{early:,} reports are dated before they occurred: check source.columns.reported.")
-    findings.doubts += doubts(events.occurred, events.category, names, source)
+    if precision == "time" and rules.step == "hour":
+        findings.doubts += doubts(events.occurred, events.category, names, source)
+    elif precision == "time":
+        findings.doubts += rhythm_doubts(events.occurred, source)
     if source.default_places != "found":
         findings.doubts += describe_default_places(events.default_places, names)
+    return precision
 
 
 def notes(

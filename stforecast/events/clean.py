@@ -87,7 +87,7 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
         audit.facts.count("offences", {offences[code]: number})
     audit.leave_out(np.array([category is None for category in categories], bool)[which], outcomes.NO_CATEGORY)
     time_format = time_format or configured_format(rules.source)
-    times = TimeColumns(audit, texts, present, rules.source, time_format, since_1970(now))
+    times = TimeColumns(audit, texts, present, rules.source, time_format, since_1970(now), rules.step)
     occurred, written = times.occurred()
     latitude, longitude = parse_places(audit, texts, rules.source)
     until = times.until(occurred, written)

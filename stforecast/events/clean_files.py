@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from stforecast.errors import ArtefactError
-from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean, merge
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.precision import check_precision
 from stforecast.events.readers.chunk import prefetch
-from stforecast.events.readers.header import months_only_error
 from stforecast.events.readers.read_file import read
 from stforecast.events.schema import ARROW_SCHEMA
 from stforecast.events.sources import IngestRules
@@ -27,7 +26,7 @@ from stforecast.files import fingerprint
 from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
 
-VERSION = 7
+VERSION = 8
 PARTITION_SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
@@ -142,7 +141,7 @@ class FileCleaner:
         guess = self._guess(next(iter(files)))
         partitions = {path: self._partition(path, digest, guess) for path, digest in files.items()}
         facts = {path: partition.facts for path, partition in partitions.items()}
-        formats = infer_time_formats(facts, self.rules.source, findings)
+        formats = infer_time_formats(facts, self.rules, findings)
         for path, digest in files.items():
             if formats[path] != guess:
                 partitions[path] = self._partition(path, digest, formats[path])
@@ -153,7 +152,7 @@ class FileCleaner:
         source = self.rules.source
         chunks = read(path, source.columns, self.rules.needed, GLANCE, source.rows_in)
         facts = (clean(chunk.frame, self.rules, self.now).facts for chunk in chunks)
-        return guess_time_format(next(facts, Facts()), source)
+        return guess_time_format(next(facts, Facts()), self.rules)
 
     def _partition(self, path: Path, digest: str, time_format: TimeFormat) -> Partition:
         instant, rules = since_1970(self.now), self.rules
@@ -175,7 +174,7 @@ class FileCleaner:
                 if chunk.note and chunk.note not in notes:
                     notes.append(chunk.note)
                 cleaned = clean(chunk.frame, in_degrees if chunk.in_degrees else rules, self.now, time_format)
-                if cleaned.rejects["reason"].to_pylist().count(outcomes.MONTH_ONLY) > len(chunk.frame) / 2:
-                    raise months_only_error(str(path))
+                if cleaned.facts.of("rows")["months"] > len(chunk.frame) / 2:
+                    check_precision(str(path), cleaned.facts, "month", rules.step)
                 yield cleaned
                 bar.update(chunk.position - bar.n)

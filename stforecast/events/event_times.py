@@ -2,6 +2,8 @@
 
 Stated rules, counted under `corrected` where they apply:
 - repeated and missing hours: see `parsing.time_zones`;
+- where a file gives days or months, an offence occurred when its local day or month began: the day as it is written, or
+  the local day of an instant that is no midnight as it is written;
 - a report dated exactly at local midnight, however written, is a day without a time: known at the end of that day;
 - reported before it occurred: reported_at becomes occurred_at (a clerk's slip must not make an event known early);
 - an end before the start is dropped, and so is an end or a report time that cannot be read or is impossible.
@@ -15,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stforecast.config.sections import Source
+from stforecast.config.sections import Source, Unit
 from stforecast.events import outcomes
-from stforecast.events.parsing.dates import NAT, ORDERS
-from stforecast.events.parsing.text_columns import is_empty, is_month
+from stforecast.events.parsing.dates import NAT, ORDERS, parse_month
+from stforecast.events.parsing.text_columns import factorize, is_empty
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import BAD_OFFSET, BAD_TIME_OF_DAY, DAY, SECOND
 from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
@@ -38,7 +40,7 @@ def day_start(day: dt.date, time_zone: str) -> int:
 
 
 def day_end(day: dt.date, time_zone: str) -> int:
-    """The instant (µs) at which a day of the axis ends: midnight in standard time, that is 01:00 in summer."""
+    """The instant (µs) at which a day of an hourly axis ends: midnight in standard time, that is 01:00 in summer."""
     end = _micros(day) + DAY
     midnights = end + np.arange(366) * DAY
     return end - int((midnights - _local_to_utc(midnights, time_zone)).min())
@@ -49,7 +51,7 @@ class TimeColumns:
     """The columns of times of a chunk of rows [r]; what is read of them, and what is wrong, is noted in an audit.
 
     texts: field → stripped texts [r], "" for blank; every field is there. present: the fields that the file has.
-    limit: the present (µs), after which nothing can have occurred.
+    limit: the present (µs), after which nothing can have occurred. step: of the axis.
     """
 
     audit: RowAudit
@@ -58,6 +60,7 @@ class TimeColumns:
     source: Source
     time_format: TimeFormat
     limit: int
+    step: Unit = "hour"
 
     def occurred(self) -> tuple[np.ndarray, np.ndarray]:
         """Instants of occurrence (µs) [r], `NAT` where the row is refused, and the ends of spans written with them."""
@@ -66,18 +69,31 @@ class TimeColumns:
         for column in columns:
             audit.refuse(is_empty(column), outcomes.NO_TIME, *columns)
         found = self._parse(columns, audit.open)
-        wall, offset = found.wall, found.offset
-        self._note_evidence(found)
-        self._refuse_unread(found, columns)
+        months = self._months(found, columns)
+        days = np.where(months == NAT, self._local_days(found), months)
+        self._note_evidence(found, months, days)
+        if self.step == "month":
+            found = found._replace(wall=np.where(months == NAT, found.wall, months))
+        self._refuse_unread(found, months != NAT, columns)
+        dated = self.time_format.precision != "time"
+        wall, offset = (days, np.full(len(days), NAT)) if dated else (found.wall, found.offset)
+        if self.time_format.precision == "month":
+            wall = _month_of(wall)
         audit.refuse(wall < _micros(min(FLOOR, source.first_day or FLOOR)), outcomes.TOO_OLD, *columns)
         self._refuse_future(wall, 2 * DAY, columns)  # before the conversion, which ends with the year 9999
         wall = np.where(audit.open, wall, NAT)
-        occurred, repeated, missing = to_utc(wall, offset, zone, source.times_are)
+        occurred, repeated, missing = to_utc(wall, offset, zone, "local" if dated else source.times_are)
+        if self.step == "month" and not dated:  # whatever a time beside them means
+            occurred = np.where(audit.open & (months != NAT), _local_to_utc(months, zone), occurred)
         self._refuse_future(occurred, 0, columns)
         if source.first_day:
             audit.leave_out(occurred < day_start(source.first_day, zone), outcomes.OTHER_PERIOD)
         if source.last_day:
-            audit.leave_out(occurred >= day_end(source.last_day, zone), outcomes.OTHER_PERIOD)
+            hourly, after = self.step == "hour", source.last_day + dt.timedelta(days=1)
+            end = day_end(source.last_day, zone) if hourly else day_start(after, zone)
+            audit.leave_out(occurred >= end, outcomes.OTHER_PERIOD)
+        if dated:
+            return occurred, np.full(len(occurred), NAT)
         audit.correct(found.timeless, "occurred on a day without time")
         rows = np.flatnonzero((offset != NAT) & (offset != 0) & audit.open)
         if source.times_are is None and rows.size:
@@ -96,7 +112,8 @@ class TimeColumns:
         """
         found = self._parse_optional(self._columns("occurred_until"), outcomes.UNREAD_END)
         # the last instant of an end that is a day
-        wall = np.where(found.timeless & (found.wall != NAT), found.wall + DAY - 1, found.wall)
+        is_day = found.timeless | ((self.time_format.precision != "time") & (found.wall % DAY == 0))
+        wall = np.where(is_day & (found.wall != NAT), found.wall + DAY - 1, found.wall)
         until = to_utc(wall, found.offset, self.source.zone, self.source.times_are)[0]
         until = np.where(until == NAT, written, until)
         backwards = (until != NAT) & (until < occurred)
@@ -137,20 +154,43 @@ class TimeColumns:
         out[rows] = True
         return out
 
-    def _note_evidence(self, found: ParsedTimes) -> None:
+    def _months(self, found: ParsedTimes, columns: tuple[pa.Array, ...]) -> np.ndarray:
+        """The beginnings of the months [r] (µs) that texts without a day name, `NAT` where one is anything else."""
+        out = np.full(len(found.wall), NAT)
+        unread = np.flatnonzero(self.audit.open & (found.wall == NAT))
+        if unread.size:
+            which, distinct = factorize(columns[0].take(pa.array(unread)))
+            first = np.array([parse_month(text) for text in distinct.to_pylist()], np.int64)
+            out[unread] = np.where(first == NAT, NAT, first * DAY)[which]
+        return out
+
+    def _local_days(self, found: ParsedTimes) -> np.ndarray:
+        """The days [r] (µs) that dates stand for if these are days: as they are written; or, of an instant that is no
+        midnight as it is written, the local one."""
+        times_are, known = self.source.times_are, found.wall != NAT
+        days = np.where(known, found.wall // DAY * DAY, NAT)
+        in_utc = found.offset != NAT if times_are is None else np.full(len(known), times_are == "utc")
+        rows = np.flatnonzero(known & in_utc & (found.wall % DAY != 0))
+        offset = np.where(found.offset[rows] == NAT, 0, found.offset[rows])
+        days[rows] = to_local(found.wall[rows] - offset, self.source.zone) // DAY * DAY
+        return days
+
+    def _note_evidence(self, found: ParsedTimes, months: np.ndarray, days: np.ndarray) -> None:
         """Count what times of occurrence tell of how they are to be read."""
         facts, read = self.audit.facts, self.audit.open & (found.wall != NAT)
         timeless = int((found.timeless & (found.wall != NAT)).sum())
         orders = found.orders[self.audit.open]
+        first_of_month = days[read & (_month_of(days) == days)]
         of_rows = {
-            "rows": {"filled": int(self.audit.open.sum()), "timeless": timeless},
+            "rows": {"filled": int(self.audit.open.sum()), "timeless": timeless, "months": int((months != NAT).sum())},
             "orders": _frequencies(orders[orders != 0]),
             "minutes": _frequencies(found.wall[read] % DAY // (60 * SECOND)),
+            "firsts": _frequencies(np.clip(first_of_month // DAY, 0, None)),
         }
         for name, counts in {**of_rows, **found.evidence}.items():
             facts.count(name, counts)
 
-    def _refuse_unread(self, found: ParsedTimes, columns: tuple[pa.Array, ...]) -> None:
+    def _refuse_unread(self, found: ParsedTimes, months: np.ndarray, columns: tuple[pa.Array, ...]) -> None:
         unread = self.audit.open & (found.wall == NAT)
         if not unread.any():
             return
@@ -160,7 +200,7 @@ class TimeColumns:
             (found.wrong == BAD_OFFSET, outcomes.BAD_OFFSET),
             (found.wrong == BAD_TIME_OF_DAY, outcomes.UNREADABLE_TIME_OF_DAY),
             (other, f"{outcomes.OTHER_ORDER} {order}"),
-            (is_month(self.texts["occurred"]), outcomes.MONTH_ONLY),
+            (months, outcomes.MONTH_ONLY),
             (True, outcomes.UNREADABLE_TIME),
         ):
             self.audit.refuse(unread & which, reason, *columns)
@@ -223,6 +263,12 @@ class TimeColumns:
 
 def _micros(day: dt.date) -> int:
     return (day - _EPOCH).days * DAY
+
+
+def _month_of(days: np.ndarray) -> np.ndarray:
+    """The beginnings of the months of days [r] (µs); `NAT` stays."""
+    months = (days // DAY).astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return np.where(days == NAT, NAT, months * DAY)
 
 
 def _local_to_utc(wall: np.ndarray, time_zone: str) -> np.ndarray:

@@ -28,9 +28,9 @@ class Facts:
     rows: how many were read.
     due: the first instant (µs) at which the same rows may come out differently, since they tell of what was to come.
     counts: rows by kind, under these names: `left_out` and `corrected`, by reason; `offences`; `rows`, whose time is
-    filled or timeless; those of `ParsedTimes.evidence`; `orders`, as in the examples; `minutes` of the day as written;
-    `beside`, minutes of other times of day that stand behind the days of a pair of columns; an optional time that is
-    filled or unread.
+    filled, timeless or a month without a day; `firsts`, days that are the first of a month, by days since 1970; those
+    of `ParsedTimes.evidence`; `orders`, as in the examples; `minutes` of the day as written; `beside`, minutes of other
+    times of day that stand behind the days of a pair of columns; an optional time that is filled or unread.
     examples: the first row of a kind, which is the bits of the `ORDERS` that a day allows, where they lead to different
     days, or a name such as `time_formats.DAY_IN_UTC`.
     """

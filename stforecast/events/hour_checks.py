@@ -1,9 +1,9 @@
 """Whether the times of day of a record can be what they seem: the hours as a whole, by file and by category.
 
-What cannot be (`check_times`): a time of day that is the same for all, or one of a few; a clock that lost its AM and
-PM; hours that are no city's, where UTC taken for local time would explain it, or local time for UTC. What is doubtful
+What cannot be (`check_times`): days or months where times are needed (see `precision`); a clock that lost AM and PM;
+hours that are no city's, where UTC taken for local time would explain it, or local time for UTC. What is doubtful
 (`doubts`): default times, a category whose hours are not known, hours that are no city's. Each is a share of the
-reports against a stated limit; a difference that chance could make is none.
+reports against a stated limit; a difference that chance could make is none. Of days nothing of this is asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,20 +13,27 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from stforecast.config.sections import Source
+from stforecast.config.sections import Source, Unit
 from stforecast.errors import DataError
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
+from stforecast.events.parsing.timestamps import Precision
+from stforecast.events.precision import (
+    FEW_TIMES,
+    LEAST,
+    MINUTES,
+    check_precision,
+    clock,
+    coarsest,
+    minutes_of_day,
+    precisions,
+    values_needed,
+)
 
-MINUTES = 1440
-LEAST, LEAST_OF_ONE, LEAST_OF_DAYS, LEAST_OF_HALVES = 50, 8, 3, 20
-"""Reports from which times of day are judged, from which it is said that all are the same, from which all at midnight
-are days, and from which a clock without any time after 12:59 is half a clock: of fewer, chance could make them so."""
-MOST = 0.9
-FEW_TIMES = 4
-"""A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
-hours are recorded, it takes 18 or more.)"""
+LEAST_OF_ONE, LEAST_OF_HALVES = 8, 20
+"""Reports from which it is said that all are at one time of day, and from which a clock without any time after 12:59 is
+half a clock: of fewer, chance could make them so."""
 AFTERNOON = 0.1
 """Share of the reports from 13:00 on below which a clock has lost its AM and PM. (In cities it is 53 to 67 %.)"""
 DEFAULT = 0.04
@@ -48,20 +55,30 @@ CHANCE = 5.0
 """Standard errors beyond which a difference is none of chance."""
 
 
-def check_times(files: Mapping[str, Facts], source: Source) -> None:
+def check_times(files: Mapping[str, Facts], source: Source, step: Unit = "hour") -> Precision:
     """Stop where the times of day cannot be right, in a file or in all of them together.
 
     Args:
         files: what the texts of each file tell.
         source: effective source section.
+        step: of the axis.
+
+    Returns:
+        How exact the dates are, in the file where they are coarsest.
 
     Raises:
-        DataError: days without times, a clock that lost AM and PM, or times that seem to be UTC and not local.
+        DataError: days or months where the step needs more, a clock that lost AM and PM, or times that seem to be UTC
+            and not local.
     """
-    names = list(files)
+    names, (found, record) = list(files), precisions(files)
     together = " … ".join(dict.fromkeys((names[0], names[-1])))
-    for name, facts in [*files.items(), (together, Facts.total(files.values()))]:
-        _check_days(name, facts, source)
+    whole = (together, Facts.total(files.values()), record)
+    for name, facts, precision in [*((name, files[name], found[name]) for name in names), whole]:
+        check_precision(name, facts, precision, step)
+        if precision != "time":
+            continue
+        if step == "hour":
+            _check_halves(name, facts, source)
         if source.times_are is None and (how := likelier_clock(facts, source)):
             marked = "local time, although they bear a mark of UTC"
             raise DataError(
@@ -69,6 +86,7 @@ def check_times(files: Mapping[str, Facts], source: Source) -> None:
                 f"{marked if how == 'local' else 'UTC than as local time'}. Set source.times_are to utc or to local, "
                 "as the publisher writes its times."
             )
+    return coarsest([*found.values(), record])
 
 
 def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], source: Source) -> Iterator[str]:
@@ -84,16 +102,10 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
     known = dict(_defaults(everything))
     for minute, share in known.items():
         yield (
-            f"{share:.0%} of the reports are at {_clock(minute)} exactly, far more than around it: there it stands for "
+            f"{share:.0%} of the reports are at {clock(minute)} exactly, far more than around it: there it stands for "
             "an unknown time, and the hour's risk is too high by as much."
         )
-    fits = [rhythm_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
-    best = int(np.argmax(fits))
-    if values_needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
-        yield (
-            f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
-            "so: check source.time_zone and source.times_are."
-        )
+    yield from rhythm_doubts(occurred, source)
     for number, name in enumerate(names):
         minutes = count_by_minute(local[category == number])
         total, few = minutes.sum(), values_needed(minutes)
@@ -101,38 +113,39 @@ def doubts(occurred: np.ndarray, category: np.ndarray, names: Sequence[str], sou
         if total >= LEAST_OF_ONE and (few == 1 or (total >= LEAST and (few <= FEW_TIMES or hour_alone))):
             most = int(minutes.argmax())
             yield (
-                f"Category {name}: {minutes[most] / total:.0%} of its reports are at {_clock(most)} exactly. "
+                f"Category {name}: {minutes[most] / total:.0%} of its reports are at {clock(most)} exactly. "
                 "Their hours are not known, and its forecast by hour says nothing."
             )
         elif len(names) > 1:
             for minute, share in _defaults(minutes):
                 if minute not in known:
                     yield (
-                        f"Category {name}: {share:.0%} of its reports are at {_clock(minute)} exactly, far more than "
+                        f"Category {name}: {share:.0%} of its reports are at {clock(minute)} exactly, far more than "
                         "around it: there it stands for an unknown time."
                     )
 
 
-def _check_days(file: str, facts: Facts, source: Source) -> None:
-    """Stop where a publisher gives days, parts of the day, or half a clock."""
-    minutes = _minutes_of_day(facts)
-    total, few = int(minutes.sum()), values_needed(minutes)
-    advice = (
-        "an hourly forecast is not possible. If a column holds the time, name it under source.columns.occurred_time."
-    )
-    timeless = facts.of("rows")["timeless"]
-    if total and timeless >= MOST * total:
-        raise DataError(f"{file}: {timeless:,} of {total:,} dates bear no time of day, so {advice}")
-    midnight = few == 1 and minutes.argmax() == 0 and total >= LEAST_OF_DAYS
-    if midnight or (total >= LEAST and few <= FEW_TIMES):
-        most = np.argsort(-minutes, kind="stable")[:few]
-        share, times = minutes[most].sum() / total, ", ".join(_clock(minute) for minute in sorted(most.tolist()))
-        what = "days without times" if few <= 2 else "parts of the day and no times"
-        raise DataError(
-            f"{file}: {share:.0%} of the times of day are {'one of ' if few > 1 else ''}{times}, as they are "
-            f"written, so the publisher gives {what} and {advice}"
+def rhythm_doubts(occurred: np.ndarray, source: Source) -> Iterator[str]:
+    """A sentence where the hours of a record are those of no city.
+
+    Args:
+        occurred: instants of the events (µs) [e].
+        source: names the time zone.
+    """
+    everything = count_by_minute(to_local(occurred, source.zone))
+    fits = [rhythm_fit(np.roll(everything, 60 * shift)) for shift in range(24)]
+    best = int(np.argmax(fits))
+    if values_needed(everything) > FEW_TIMES and _is_better(fits[best] - fits[0], everything.sum()):
+        yield (
+            f"The hours of the day are those of no usual city; about {(best + 12) % 24 - 12:+d} hours would make them "
+            "so: check source.time_zone and source.times_are."
         )
-    after = int(minutes[13 * 60 :].sum())
+
+
+def _check_halves(file: str, facts: Facts, source: Source) -> None:
+    """Stop where a publisher gives half a clock."""
+    minutes = minutes_of_day(facts)
+    total, after = int(minutes.sum()), int(minutes[13 * 60 :].sum())
     if total >= LEAST_OF_HALVES and after < AFTERNOON * total and source.clock != "24_hour":
         raise DataError(
             f"{file}: of {total:,} times of day {after:,} are after 12:59, so AM and PM are lost. Export the file with "
@@ -147,7 +160,7 @@ def likelier_clock(facts: Facts, source: Source) -> Literal["UTC", "local"] | No
         facts: what their texts tell.
         source: names the time zone.
     """
-    minutes = _minutes_of_day(facts)
+    minutes = minutes_of_day(facts)
     january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.zone))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
     if abs(ahead) < LEAST_AHEAD:
@@ -160,12 +173,6 @@ def likelier_clock(facts: Facts, source: Source) -> Literal["UTC", "local"] | No
 
 def _is_better(gain: float, reports: int) -> bool:
     return gain > BETTER and gain * reports > EVIDENCE
-
-
-def _minutes_of_day(facts: Facts) -> np.ndarray:
-    """Times as they are written by minute of the day [1440]."""
-    found = facts.of("minutes")
-    return np.array([found[str(minute)] for minute in range(MINUTES)], np.int64)
 
 
 def count_by_minute(wall: np.ndarray) -> np.ndarray:
@@ -181,11 +188,6 @@ def rhythm_fit(minutes: np.ndarray) -> float:
     return float(hours @ np.log(USUAL_RHYTHM / USUAL_RHYTHM.sum()) / max(hours.sum(), 1))
 
 
-def values_needed(counts: np.ndarray) -> int:
-    """How many of the values hold MOST of the counts."""
-    return int(np.searchsorted(np.cumsum(np.sort(counts)[::-1]), MOST * counts.sum())) + 1
-
-
 def _defaults(minutes: np.ndarray) -> list[tuple[int, float]]:
     """Minutes of the day with more reports than the same minute of the three hours before and behind leads to expect,
     and the share of all reports that stand there."""
@@ -195,7 +197,3 @@ def _defaults(minutes: np.ndarray) -> list[tuple[int, float]]:
     more = (hours - around).ravel()
     found = np.flatnonzero((more > DEFAULT * total) & (more > CHANCE * np.sqrt(around.ravel() + 1)))
     return [(minute, float(minutes[minute] / total)) for minute in found.tolist()] if total >= LEAST else []
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02d}:{minute % 60:02d}"

@@ -45,7 +45,7 @@ def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestam
     Raises:
         ConfigError: the source section does not say enough.
         DataError: a file cannot be used, too many rows are refused (`Workspace.refused` holds them), no event is
-            left, or the publisher gives only months or days.
+            left, or the publisher gives only days or months where `time.step` needs more.
     """
     place, now = Workspace(config.root, config.city), now or pd.Timestamp.now("UTC")
     rules, findings = IngestRules.of_city(config), Findings()
@@ -58,7 +58,7 @@ def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestam
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
         partitions = Partitions(cleaned[::-1], rules)  # of an id the last file's row counts
         events = partitions.select()
-        check(events, rules, cleaned, place.refused, findings)
+        precision = check(events, rules, cleaned, place.refused, findings)
         summary = summarise(events, rules)
         sources = [partition.source for partition in cleaned]
         order = rules.source.date_order or (formats[paths[0]].order if events.facts.orders() else None)
@@ -70,6 +70,7 @@ def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestam
             "sources": sources,
             "time_zone": rules.source.time_zone,
             "date_order": order,
+            "precision": precision,
             **summary,
             "notes": [
                 *(note for source in sources for note in source["notes"]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stforecast.config import Config
-from stforecast.config.sections import PRESETS, Columns, Source
+from stforecast.config.sections import PRESETS, Columns, Source, Unit
 from stforecast.config.workspace import Workspace
 from stforecast.errors import ConfigError
 from stforecast.events.forgotten import Forgotten
@@ -121,17 +121,19 @@ def _check(source: Source) -> None:
 class IngestRules:
     """The effective source section, with the preset's fields where the user says nothing.
 
-    needed: the fields that a file must have. own_categories: those that the user gave. forgotten: rows to pass over.
+    needed: the fields that a file must have. own_categories: those that the user gave. step: of the axis, which
+    says how exact dates have to be. forgotten: rows to pass over.
     """
 
     source: Source
     needed: tuple[str, ...]
     own_categories: Mapping[str, Sequence[str]]
+    step: Unit = "hour"
     forgotten: Forgotten = field(default_factory=Forgotten)
 
     @staticmethod
-    def of(source: Source) -> IngestRules:
-        """The rules of a source section.
+    def of(source: Source, step: Unit = "hour") -> IngestRules:
+        """The rules of a source section, for an axis of some step.
 
         Raises:
             ConfigError: the section does not say enough, or something unknown.
@@ -139,7 +141,7 @@ class IngestRules:
         whole = resolve(source)
         mapped = {name for name in source.columns.model_fields_set if getattr(source.columns, name)}
         needed = {*NEEDED, *mapped, *(("offence",) if whole.categories else ())}
-        return IngestRules(whole, tuple(sorted(needed)), source.categories)
+        return IngestRules(whole, tuple(sorted(needed)), source.categories, step)
 
     @staticmethod
     def of_city(config: Config) -> IngestRules:
@@ -150,7 +152,7 @@ class IngestRules:
             ArtefactError: the list of erased reports is damaged.
         """
         erased = Forgotten.open(Workspace(config.root, config.city).forgotten)
-        return replace(IngestRules.of(config.source), forgotten=erased)
+        return replace(IngestRules.of(config.source, config.time.step), forgotten=erased)
 
     @property
     def category_names(self) -> tuple[str, ...]:
@@ -162,4 +164,4 @@ class IngestRules:
         """Plain values of all that decides what becomes of a row, for fingerprints."""
         settings = self.source.model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
         hashes = sorted(self.forgotten.hashes)
-        return settings | ({"forgotten": fingerprint(hashes)} if hashes else {})
+        return settings | {"step": self.step} | ({"forgotten": fingerprint(hashes)} if hashes else {})

@@ -6,6 +6,8 @@ from operator import and_
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from stforecast.config.sections import DateOrder, Source
 from stforecast.errors import DataError
 from stforecast.events.facts import Example, Facts, Findings
@@ -13,6 +15,8 @@ from stforecast.events.parsing.dates import ORDERS
 from stforecast.events.parsing.time_zones import offsets_of
 from stforecast.events.parsing.times_of_day import parse_time_of_day, to_minutes
 from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.precision import MINUTES, clock, coarsest, minutes_of_day, precisions, values_needed
+from stforecast.events.sources import IngestRules
 
 DAY_IN_UTC, OTHER_OFFSET = "day in UTC", "clock of another offset"
 _ANY = Path("any file")
@@ -37,12 +41,12 @@ def configured_format(source: Source) -> TimeFormat:
     return TimeFormat(source.date_order or "month_first", _HOURS.get(source.clock))
 
 
-def infer_time_formats(files: Mapping[Path, Facts], source: Source, findings: Findings) -> dict[Path, TimeFormat]:
+def infer_time_formats(files: Mapping[Path, Facts], rules: IngestRules, findings: Findings) -> dict[Path, TimeFormat]:
     """How the texts of each of some files are read.
 
     Args:
         files: what the texts of each tell.
-        source: effective source section.
+        rules: of the configuration.
         findings: takes what is for the user to know of it, or to doubt the events for.
 
     Returns:
@@ -51,7 +55,8 @@ def infer_time_formats(files: Mapping[Path, Facts], source: Source, findings: Fi
     Raises:
         DataError: the texts allow more than one reading, or contradict each other or what the source section states.
     """
-    order = _order(files, source, findings)
+    source = rules.source
+    order, (precision, record) = _order(files, source, findings), precisions(files)
     formats = {}
     for path, facts in files.items():
         _check_pair(path.name, facts, source)
@@ -61,16 +66,20 @@ def infer_time_formats(files: Mapping[Path, Facts], source: Source, findings: Fi
             findings.notes.append(f"{path.name}: numbers such as {such} are read as hours of the day")
         spans = _are_spans(facts.of("behind"), path.name, source)
         twelve_hour = facts.of("kinds")["AM or PM"] > facts.of("kinds")["after 12"]
-        formats[path] = TimeFormat(order, hours, spans, twelve_hour)
+        # an hourly axis takes times alone, which the checks of the whole record see to
+        exact = coarsest([precision[path], record]) if rules.step != "hour" else "time"
+        if exact == "day":
+            _check_local_midnights(path.name, facts, source)
+        formats[path] = TimeFormat(order, hours, spans, twelve_hour, exact)
     return formats
 
 
-def guess_time_format(facts: Facts, source: Source) -> TimeFormat:
+def guess_time_format(facts: Facts, rules: IngestRules) -> TimeFormat:
     """How texts are likely read by what some of them tell: the others of a file may tell more."""
     try:
-        return infer_time_formats({_ANY: facts}, source, Findings())[_ANY]
+        return infer_time_formats({_ANY: facts}, rules, Findings())[_ANY]
     except DataError:
-        return configured_format(source)
+        return configured_format(rules.source)
 
 
 def _check_pair(file: str, facts: Facts, source: Source) -> None:
@@ -88,6 +97,20 @@ def _check_pair(file: str, facts: Facts, source: Source) -> None:
             f"{file}: {beside.total():,} times of day under source.columns.occurred_time differ from those behind the "
             "days under source.columns.occurred. Name the column that is right under `occurred`, and leave "
             "`occurred_time` out."
+        )
+
+
+def _check_local_midnights(file: str, facts: Facts, source: Source) -> None:
+    """Stop where days may be local midnights written in UTC, which east of Greenwich is the day before."""
+    minutes = minutes_of_day(facts)
+    most = np.argsort(-minutes, kind="stable")[: values_needed(minutes)].tolist()
+    midnights = {-ahead % MINUTES for ahead in offsets_of(source.zone) if ahead > 0}
+    if source.times_are is None and not facts.of("kinds")["in UTC"] and set(most) <= midnights:
+        times = " and ".join(map(clock, sorted(most)))
+        raise DataError(
+            f"{file}: the times of day are {times}, as they are written. In UTC that is the midnight at which the next "
+            f"day begins in {source.zone}. Set source.times_are to utc if the days are meant so, or to local if they "
+            "are right as they are written."
         )
 
 

@@ -37,6 +37,9 @@ class Publisher(Section):
         None, description="state or province code of the public holidays; default of grid.subdivision"
     )
     precision: str = Field(description="how exact times of occurrence and of report are, in words")
+    step: Literal["day", "month"] | None = Field(
+        None, description="the shortest step that can be had, where the publisher gives only days or months"
+    )
     quirks: list[str] = Field(min_length=1, description="what a reader of the files has to know, in words")
     verified: Literal["rows tried", "documentation only"] = Field(
         description="whether the format was tried on rows of the publisher, or comes from its documentation alone"

@@ -145,8 +145,8 @@ def test_keys_are_no_times_and_times_since_1970_are():
 
 def test_days_without_times_are_called_that():
     _, text, said = look(record()[["day", "offence", "lat", "lon"]])
-    assert "an hourly forecast is not possible with days" in text
-    assert "ingest will stop: reports.csv: 455 of 455 dates bear no time of day" in said[-1]
+    assert "step: day  # the dates bear no time of day" in text
+    assert "will stop" not in said[-1]
 
 
 def test_what_stops_an_ingest_is_shown_and_no_file_named_that_is_removed():

@@ -340,9 +340,10 @@ def test_header_without_rows(tmp_path):
 
 def test_months_and_days_are_refused(tmp_path):
     rows = "\n".join(["Month,Lat,Lon,Crime type,Id", *["2019-01,39.7,-104.9,Theft,1"] * 10]) + "\n"
-    stops(tmp_path, rows, "only the month", False)
+    stops(tmp_path, rows, "no column 'When' for `occurred`; found: Month", False)
     named = {"columns": {**COLUMNS, "occurred": ["Month"], "offence": ["Crime type"], "event_id": ["Id"]}}
-    stops(tmp_path, rows, "only the month", False, **named)
+    message = r"a\.csv: 10 of 10 dates \(100%\) are months without a day, so an hourly forecast is not possible"
+    stops(tmp_path, rows, message, False, **named)
     days = [f"2023-05-{day:02d},39.7,-104.9,Theft,{day}-{n}" for day in range(1, 21) for n in range(3)]
     stops(tmp_path, "\n".join([HEADER, *days]) + "\n", "bear no time of day", False)
 
@@ -383,8 +384,10 @@ def test_samples(name, preset, events, rejected, at, tmp_path):
 
 @needs_data
 def test_monthly_sample_is_refused(tmp_path):
-    with pytest.raises(DataError, match="hourly forecast is not possible"):
-        sample("london_met_street_2019-01_2000rows.csv", "chicago", tmp_path)
+    columns = {"occurred": ["Month"], "latitude": ["Latitude"], "longitude": ["Longitude"], "offence": ["Crime type"]}
+    text = (DATA / "samples" / "london_met_street_2019-01_2000rows.csv").read_text()
+    message = r"\(100%\) are months without a day, so an hourly forecast is not possible\. Set time\.step to month"
+    stops(tmp_path, text, message, False, columns=columns, time_zone="Europe/London", other="any")
 
 
 @needs_data

@@ -13,6 +13,7 @@ from stforecast.errors import DataError
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.ingest import ingest
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time
+from stforecast.events.sources import IngestRules
 from stforecast.events.time_formats import infer_time_formats
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")
@@ -255,7 +256,7 @@ def test_facts_of_chunks_add():
 
 def test_nothing_told_is_read_month_first():
     path = Path("f")
-    assert infer_time_formats({path: Facts()}, Source(), Findings()) == {path: TimeFormat()}
+    assert infer_time_formats({path: Facts()}, IngestRules(Source(), (), {}), Findings()) == {path: TimeFormat()}
 
 
 def test_days_in_utc_of_which_no_event_may_be_are_not_asked_for(tmp_path):

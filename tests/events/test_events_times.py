@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stforecast.events.parsing.dates import NAT
-from stforecast.events.parsing.text_columns import is_month, to_arrow
 from stforecast.events.parsing.time_zones import to_local, to_utc
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import ParsedTimes, TimeFormat, parse_date_and_time, parse_times
@@ -205,7 +204,3 @@ def test_day_and_month_in_either_order(moment, mark, year):
 @pytest.mark.parametrize("text", ["2024-02-01", "20240201", "x", "", "30/2/2024", "13/13/2024", "1706745600000"])
 def test_dates_that_tell_no_order(text):
     assert parse_times([text]).orders.tolist() == [0]
-
-
-def test_months():
-    assert is_month(to_arrow(["2019-01", "2019-01-02"])).tolist() == [True, False]

@@ -20,17 +20,19 @@ class DateParts(Section):
     """column of the year"""
     month: str
     """column of the month"""
-    day: str
-    """column of the day of the month"""
+    day: str | None = None
+    """column of the day of the month; without it the dates are months"""
     hour: str | None = None
     """column of the hour, 0 to 23"""
     minute: str | None = None
     """column of the minute; needs `hour`"""
 
     @model_validator(mode="after")
-    def _hour_first(self) -> DateParts:
+    def _each_needs_the_one_before(self) -> DateParts:
         if self.minute and not self.hour:
             raise ValueError("name the column of the hour beside that of the minute")
+        if self.hour and not self.day:
+            raise ValueError("name the column of the day beside that of the hour")
         return self
 
 

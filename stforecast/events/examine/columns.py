@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from stforecast.config.sections import DateOrder
 from stforecast.events.event_times import FLOOR
 from stforecast.events.examine.offence_words import has_word_for
-from stforecast.events.hour_checks import FEW_TIMES, LEAST, count_by_minute, rhythm_fit, values_needed
-from stforecast.events.parsing.dates import NAT, ORDERS
-from stforecast.events.parsing.text_columns import factorize, is_empty, is_month, to_numbers
+from stforecast.events.hour_checks import count_by_minute, rhythm_fit
+from stforecast.events.parsing.dates import NAT, ORDERS, parse_month
+from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.parsing.timestamp_columns import TimeFormat, parse_date_and_time, parse_times
+from stforecast.events.precision import FEW_TIMES, LEAST, values_needed
 
 MOST = 0.95
 """Share of a column's values that have to be what it is taken for."""
@@ -87,7 +88,8 @@ class Column:
     @cached_property
     def is_month(self) -> bool:
         """Whether the values are months without a day."""
-        return self._share_of(is_month(self.texts)) >= MOST
+        which, distinct = self.codes
+        return self._share_of(np.array([parse_month(text) != NAT for text in distinct], bool)[which]) >= MOST
 
     @cached_property
     def times(self) -> np.ndarray | None:

@@ -38,7 +38,7 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
 
     Raises:
         ConfigError: there is such a configuration, or no name for it.
-        DataError: the files cannot be read, have no dates or places, or give months only.
+        DataError: the files cannot be read, or have no dates or places.
     """
     now = now or pd.Timestamp.now("UTC")
     city = city or _plain(Path(paths[0]))
@@ -115,21 +115,21 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
 
 def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Iterator[str]:
     """Rows from all parts of a table: the cells that are read, and what is made of them."""
-    source, zone = proposal.source, proposal.source.time_zone or "UTC"
+    source, step = proposal.rules.source, proposal.rules.step
     frame = sample.mapped(source.columns)
     some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))].reset_index(drop=True)
     given = [name for name in FIELDS if name in some]
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
     shown = source.model_copy(update={"other": source.other or "left out"})
-    events = clean(read, IngestRules.of(shown), now, proposal.time_format).events.to_pandas()
-    rejects = clean(read, IngestRules.of(source), now, proposal.time_format).rejects.to_pandas()
+    events = clean(read, IngestRules.of(shown, step), now, proposal.time_format).events.to_pandas()
+    rejects = clean(read, proposal.rules, now, proposal.time_format).rejects.to_pandas()
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
     yield f"  {' | '.join(given)}"
     for _, row in some.iterrows():
         cells = (" ".join(row[name].split())[:CELL] for name in given)
         yield f"  line {row['line']:,}: {' | '.join(cells)}"
-        yield f"    → {_made(events, rejects, row, zone, proposal.placed)}"
+        yield f"    → {_made(events, rejects, row, proposal)}"
 
 
 def describe_refusals(trial: Trial) -> Iterator[str]:
@@ -143,16 +143,20 @@ def describe_refusals(trial: Trial) -> Iterator[str]:
         yield f"  {reason}: {len(rows):,} (such as {row['file']} line {row['line']}: {row['value']!r:.60})"
 
 
-def _made(events: pd.DataFrame, rejects: pd.DataFrame, row: pd.Series, zone: str, placed: bool) -> str:
+def _made(events: pd.DataFrame, rejects: pd.DataFrame, row: pd.Series, proposal: Proposal) -> str:
     mine = events[(events["line"] == row["line"]) & (events["file"] == row["file"])]
     if mine.empty:
         mine = rejects[(rejects["line"] == row["line"]) & (rejects["file"] == row["file"])]
         return f"refused: {mine['reason'].iloc[0]}" if len(mine) else "left out"
     event = mine.iloc[0]
-    time = event["occurred_at"]
-    if not placed:
-        return f"{time.tz_convert(zone):%Y-%m-%d %H:%M} local, place not known yet, {event['category']}"
-    return (
-        f"{time.tz_convert(zone):%a %Y-%m-%d %H:%M} local, {time:%Y-%m-%d %H:%M} UTC, {event['latitude']:.5f} "
-        f"{event['longitude']:.5f}, {event['category']}"
-    )
+    time, precision = event["occurred_at"], proposal.time_format.precision
+    local = time.tz_convert(proposal.rules.source.zone)
+    if precision != "time":
+        when = f"{local:%Y-%m}" if precision == "month" else f"{local:%a %Y-%m-%d}"
+    else:
+        when = f"{local:%Y-%m-%d %H:%M} local"
+    if not proposal.placed:
+        return f"{when}, place not known yet, {event['category']}"
+    if precision == "time":
+        when = f"{local:%a} {when}, {time:%Y-%m-%d %H:%M} UTC"
+    return f"{when}, {event['latitude']:.5f} {event['longitude']:.5f}, {event['category']}"

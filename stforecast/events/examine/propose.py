@@ -28,11 +28,11 @@ from stforecast.events.examine.place_columns import PlaceColumns, find_place_col
 from stforecast.events.examine.region import holiday_entries, place_entries
 from stforecast.events.examine.sample import Sample
 from stforecast.events.examine.time_columns import find_time_columns
-from stforecast.events.examine.time_settings import infer_time_settings
+from stforecast.events.examine.time_settings import TimeSettings, infer_time_settings
 from stforecast.events.parsing.text_columns import to_arrow, to_numbers
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
-from stforecast.events.readers.header import locate, months_only_error
+from stforecast.events.readers.header import locate
 from stforecast.events.sources import NEEDED, IngestRules, resolve
 from stforecast.events.time_formats import guess_time_format
 from stforecast.publishers import publisher
@@ -45,12 +45,12 @@ IN_BOUNDS = 0.9
 class Proposal:
     """A configuration in the making.
 
-    entries: its keys. source, reading: how the rows are read, open questions being answered by the likeliest guess.
+    entries: its keys. rules, time_format: how the rows are read, open questions being answered by the likeliest guess.
     placed: where the rows are is known.
     """
 
     entries: list[ConfigEntry]
-    source: Source
+    rules: IngestRules
     time_format: TimeFormat
     placed: bool
 
@@ -62,8 +62,8 @@ class Proposal:
         at = of_groups.index(True)
         rest = [entry for entry, grouped in zip(self.entries, of_groups, strict=True) if not grouped]
         groups = category_entries(offences)
-        source = self.source.model_copy(update=_grouped(groups))
-        return replace(self, entries=[*rest[:at], *groups, *rest[at:]], source=source)
+        source = self.rules.source.model_copy(update=_grouped(groups))
+        return replace(self, entries=[*rest[:at], *groups, *rest[at:]], rules=IngestRules.of(source, self.rules.step))
 
     @property
     def questions(self) -> list[tuple[str, str]]:
@@ -85,15 +85,13 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
         origin: the files, for messages.
 
     Raises:
-        DataError: no column holds dates or places, or the publisher gives months only.
+        DataError: no column holds dates or places.
     """
     if preset := _match_publisher(sample):
         return _of_publisher(preset, sample, city, path, now)
     columns = columns_of(sample.columns)
     roles = find_time_columns(columns)
     if not roles:
-        if any(column.is_month for column in columns):
-            raise months_only_error(origin)
         raise DataError(
             f"{origin}: no column holds dates of 1990 or later; found: {', '.join(sample.columns):.400}. Name the file "
             "of the reports themselves, or write the configuration by hand."
@@ -115,13 +113,14 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     if not places.in_degrees:  # times are judged by rows that have a place
         frame = frame.assign(latitude="10", longitude="10")
     timing = infer_time_settings(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
-    if not roles["occurred"].question:
+    if timing.step == "hour" and not roles["occurred"].question:
         marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
         precision = timing.precision + ("; the written offset from UTC counts" if marked else "")
         roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {precision}")
     entries = [
         ConfigEntry("city", city),
         _known_time("reported" in roles),
+        *_step(timing),
         ConfigEntry("source.path", path),
         *(
             ConfigEntry(f"source.columns.{field}", roles[field].names, roles[field].why, roles[field].question)
@@ -132,14 +131,14 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
         *timing.entries,
         *category_entries(offence.counts if offence else {}),
     ]
-    source = resolve(timing.source.model_copy(update=_grouped(entries)))
-    entries += _losses(clean(frame, IngestRules.of(source), now, timing.time_format))
-    return Proposal(entries + holiday_entries(zone), source, timing.time_format, places.in_degrees)
+    rules = IngestRules.of(resolve(timing.source.model_copy(update=_grouped(entries))), timing.step)
+    entries += _losses(clean(frame, rules, now, timing.time_format))
+    return Proposal(entries + holiday_entries(zone), rules, timing.time_format, places.in_degrees)
 
 
 def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str], now: pd.Timestamp) -> Proposal:
     source = resolve(Source(preset=preset))
-    rules = IngestRules.of(source)
+    rules = IngestRules.of(source, publisher(preset).step or "hour")
     found = locate(list(sample.columns), source.columns, (), preset)
     cleaned = clean(sample.mapped(source.columns), rules, now)
     entries = [
@@ -148,12 +147,20 @@ def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str],
         ConfigEntry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
         ConfigEntry("source.path", path),
     ]
-    return Proposal(entries, source, guess_time_format(cleaned.facts, rules.source), True)
+    return Proposal(entries, rules, guess_time_format(cleaned.facts, rules), True)
 
 
 def _known_time(reported: bool) -> ConfigEntry:
     value, what = ("reported", "a column tells when each") if reported else ("occurred", "no column tells when a")
     return ConfigEntry("known_time", value, f"{what} report became known")
+
+
+def _step(timing: TimeSettings) -> list[ConfigEntry]:
+    """The step of the axis where the dates bear no time of day."""
+    if timing.step == "hour":
+        return []
+    why = "the dates bear no time of day" if timing.step == "day" else "the dates are months"
+    return [ConfigEntry("time.step", timing.step, why)]
 
 
 def _others(

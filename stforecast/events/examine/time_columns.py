@@ -21,7 +21,7 @@ WEEKS = 21 * DAY
 """Median lag beyond which a time is no report's."""
 PARTS = {"month": (1, 12, 3), "day": (1, 31, 20), "hour": (0, 23, 20), "minute": (0, 59, 10)}
 """Part of a date → its least and greatest value, and how many of them a column of it has."""
-_NO_HOUR = "no column holds the {}: an hourly forecast is not possible with days"
+_NO_HOUR = "no column holds the {}"
 
 
 def find_time_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
@@ -29,7 +29,9 @@ def find_time_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
     times = [column for column in columns if column.times is not None]
     clocks = [column for column in columns if column.times is None and column.clock is not None]
     if not times:
-        return _in_parts(columns)
+        months = [column for column in columns if column.is_month]
+        month = first_with_name(months, "occurred") or first_with_name(months, "month") or next(iter(months), None)
+        return {"occurred": ColumnRole(month.name, "months without a day")} if month else _in_parts(columns)
     occurred = _earliest([column for column in times if column.share >= 0.5] or times)
     rest = [column.name for column in times if column is not occurred]
     kind = "times" if occurred.has_clock else "days"
@@ -40,7 +42,7 @@ def find_time_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
             clocks.remove(clock)
             out["occurred_time"] = ColumnRole(clock.name, "times of day, spread as those of a city")
         else:
-            out["occurred"] = ColumnRole(occurred.name, "days", _NO_HOUR.format("time of day"))
+            out["occurred"] = ColumnRole(occurred.name, f"{why}; {_NO_HOUR.format('time of day')}")
     later = [column for column in times if column is not occurred and _is_later(column, occurred)]
     reported = _report(later, occurred)
     if reported:
@@ -78,10 +80,11 @@ def _in_parts(columns: Sequence[Column]) -> dict[str, ColumnRole]:
             break
         parts[part] = found.name
         left.remove(found)
-    if not {"month", "day"} <= parts.keys():
+    if "month" not in parts:
         return {}
-    question = "" if "hour" in parts else _NO_HOUR.format("hour")
-    return {"occurred": ColumnRole(parts, "numbers from the ranges of year, month, day, hour and minute", question)}
+    missing = next((part for part in ("day", "hour") if part not in parts), None)
+    why = "numbers from the ranges of year, month, day, hour and minute"
+    return {"occurred": ColumnRole(parts, why + (f"; {_NO_HOUR.format(missing)}" if missing else ""))}
 
 
 def _earliest(times: Sequence[Column]) -> Column:

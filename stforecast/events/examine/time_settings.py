@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stforecast.config.sections import DateOrder, Source
+from stforecast.config.sections import DateOrder, Source, Unit
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.examine.entries import ConfigEntry
 from stforecast.events.facts import Findings
-from stforecast.events.hour_checks import LEAST, likelier_clock
+from stforecast.events.hour_checks import likelier_clock
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
+from stforecast.events.precision import LEAST, STEPS
 from stforecast.events.sources import IngestRules
 from stforecast.events.time_formats import infer_time_formats
 
@@ -26,12 +27,14 @@ _ASKED = re.compile(r"source\.(date_order|clock|times_are)")
 
 @dataclass(frozen=True)
 class TimeSettings:
-    """The source with what was found, how its texts are read, the keys to be written, and the precision in words."""
+    """The source with what was found, how its texts are read, the keys to be written, the precision in words and the
+    step that follows from it."""
 
     source: Source
     time_format: TimeFormat
     entries: list[ConfigEntry]
     precision: str
+    step: Unit
 
 
 def infer_time_settings(
@@ -45,10 +48,10 @@ def infer_time_settings(
     """
     entries = []
     while True:
-        rules = IngestRules.of(draft)
+        rules = IngestRules.of(draft, "month")  # which takes dates of any precision
         facts = clean(frame, rules, now).facts
         try:
-            time_format = infer_time_formats({Path(origin): facts}, rules.source, Findings())[Path(origin)]
+            time_format = infer_time_formats({Path(origin): facts}, rules, Findings())[Path(origin)]
             break
         except DataError as error:
             found = _ASKED.search(str(error))
@@ -62,9 +65,11 @@ def infer_time_settings(
     if facts.orders() and draft.date_order is None:
         draft = draft.model_copy(update={"date_order": time_format.order})
         entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
-    if draft.times_are is None and zoned and (how := likelier_clock(cleaned.facts, rules.source)):
+    timed = time_format.precision == "time"
+    if timed and draft.times_are is None and zoned and (how := likelier_clock(cleaned.facts, rules.source)):
         reason = f"by the hours of the day, which are a city's only if times are {how}"
         draft = draft.model_copy(update={"times_are": how.lower()})
         entries.append(ConfigEntry("source.times_are", how.lower(), reason))
     hourly = float(np.mean(occurred % (DAY // 24) == 0)) >= HOURLY if len(occurred) >= LEAST else False
-    return TimeSettings(draft, time_format, entries, "whole hours" if hourly else "to the minute")
+    words = ("whole hours" if hourly else "to the minute") if timed else f"{time_format.precision}s"
+    return TimeSettings(draft, time_format, entries, words, STEPS[time_format.precision])

@@ -2,7 +2,8 @@
 
 Read are `M/D/YYYY`, `D/M/YYYY` and, with two digits of the year, `Y/M/D` (also with `-`; with `.` the year is last),
 `YYYY-MM-DD` (also with `/`), `YYYYMMDD`, and a day whose month is a word in English, Spanish, Portuguese,
-French or German: `5 January 2024`, `Jan 5, 2024`, `05-JAN-24`, `5 de enero de 2024`, `5. März 2024`.
+French or German: `5 January 2024`, `Jan 5, 2024`, `05-JAN-24`, `5 de enero de 2024`, `5. März 2024`. A month without a
+day is `2024-03`, `2024/3`, `202403`, `2024M03`, `03/2024`, or a word and a year: `Mar 2024`, `March-24`, `2024 marzo`.
 """
 
 import datetime as dt
@@ -34,6 +35,12 @@ _NAMED = (  # the places of day, month and year among the groups
     (re.compile(rf"{_WORD}[-/ ]*([0-9]{{1,2}})(?:st|nd|rd|th)?(?:[-/, ]+){_YEAR}"), (2, 1, 3)),
     (re.compile(rf"([0-9]{{4}})[-/ ]{_WORD}[-/ ]([0-9]{{1,2}})(?![0-9])"), (3, 2, 1)),
 )
+_MONTH = re.compile(
+    r"(?P<y>(?:19|20)[0-9]{2})(?:[-/](?P<m>[0-9]{1,2})|(?:[-. ]?m)?(?P<mm>[0-9]{2}))"
+    r"|(?P<m1>[0-9]{1,2})[-/.](?P<y1>(?:19|20)[0-9]{2})"
+    r"|(?P<w>[a-z]{3,10})\.?(?:(?:[-/, ]+(?:de[l]? |of )?)?(?P<y2>(?:19|20)[0-9]{2})|(?:[-/]| ?')(?P<short>[0-9]{2}))"
+    r"|(?P<y3>(?:19|20)[0-9]{2})[-/ ]*(?P<w3>[a-z]{3,10})\.?"
+)
 _WEEKDAY = re.compile(r"[a-z]+(?:-[a-z]+)?\.?,? +(?=[0-9a-z])")
 
 
@@ -53,6 +60,17 @@ def parse_date(text: str) -> tuple[int, int, int]:
         return _day(last, one, other), _day(last, other, one), year_first
     day, rest = parse_named_date(text)
     return (NAT if rest else day,) * 3
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_month(text: str) -> int:
+    """The first day of the month that a text without a day names, in days since 1970-01-01; `NAT` for any other."""
+    if not (found := _MONTH.fullmatch(normalise(text))):
+        return NAT
+    part = found.groupdict()
+    word = part["w"] or part["w3"]
+    month = _MONTH_OF.get(word, 0) if word else part["m"] or part["mm"] or part["m1"]
+    return _day(part["y"] or part["y1"] or part["y2"] or part["short"] or part["y3"], str(month), "1")
 
 
 def date_numbers(text: str) -> tuple[str, str, str] | None:

@@ -91,8 +91,3 @@ def to_numbers(texts: pa.Array) -> np.ndarray:
     except pa.ArrowInvalid:
         texts = pc.replace_substring_regex(texts, _DECIMAL_COMMA, r"\1.\2")
         return pd.to_numeric(pd.Series(texts.to_pylist(), dtype=object), errors="coerce").to_numpy(float).copy()
-
-
-def is_month(texts: pa.Array) -> np.ndarray:
-    """Rows [r] that are a month without a day, such as 2019-01."""
-    return np.asarray(pc.match_substring_regex(texts, r"\A[0-9]{4}[-/][0-9]{1,2}\z"))

@@ -10,7 +10,7 @@ where there is none), what is wrong with the time of day, and what kinds of text
 import re
 import unicodedata
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stforecast.config.sections import DateOrder
 from stforecast.events.parsing.dates import NAT, date_numbers, parse_date, parse_named_date
@@ -42,6 +42,8 @@ _PLACEHOLDERS = {
 }
 """Days that a time of day without one is given by spreadsheets and databases."""
 
+Precision = Literal["time", "day", "month"]
+"""What dates tell: times of day, days, or months."""
 NUMBER, DASHED, FIELDS, BLANK = 1, 2, 4, 8
 KINDS = {"AM or PM": 16, "1 to 12": 32, "after 12": 64, "in UTC": 128, "other offset": 256}
 MARKED = NUMBER | DASHED | FIELDS
@@ -52,13 +54,14 @@ class TimeFormat(NamedTuple):
 
     order: of the numbers of a day. hours: a bare number of one or two digits is an hour (True), or minutes of HHMM
     (False), or not read (None). spans: `14:30-05:00` is a span and not a time with an offset. twelve_hour: a time from
-    1 to 12 without AM or PM is not read.
+    1 to 12 without AM or PM is not read. precision: of days and months a time of day tells nothing.
     """
 
     order: DateOrder = "month_first"
     hours: bool | None = None
     spans: bool = False
     twelve_hour: bool = False
+    precision: Precision = "time"
 
 
 DEFAULT_FORMAT = TimeFormat()

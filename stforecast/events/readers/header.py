@@ -68,7 +68,7 @@ def locate(
         geometry: the file holds the places beside its columns.
 
     Raises:
-        DataError: a needed field has no column, the file says nowhere where, or the publisher gives months only.
+        DataError: a needed field has no column, or the file says nowhere where.
     """
     exact: dict[str, int] = {}
     loose: dict[str, int] = {}
@@ -93,8 +93,6 @@ def locate(
         place = field in ("latitude", "longitude", "location")
         if field.partition(".")[0] not in needed or (place and placed):
             continue
-        if field == "occurred" and "month" in loose and "crimetype" in loose:
-            raise months_only_error(origin)
         names = " or ".join(map(repr, wanted[field]))
         raise DataError(
             f"{origin}: no column {names} for `{field}`; found: {_shown(header)}. Name the right one under "
@@ -143,11 +141,12 @@ def join_parts(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
             )
             continue
         part = {name: strip(texts[f"{field}.{name}"], True) for name in PARTS if f"{field}.{name}" in texts}
-        day = pc.binary_join_element_wise(_long(part["year"]), part["month"], part["day"], _text("-"))
+        days = [part[name] for name in ("month", "day") if name in part]
+        day = pc.binary_join_element_wise(_long(part["year"]), *days, _text("-"))
         if (hour := part.get("hour")) is not None:
             minute = _padded(part["minute"]) if "minute" in part else pa.repeat(_text("00"), len(day))
             day = pc.binary_join_element_wise(day, pc.binary_join_element_wise(hour, minute, _text(":")), _text(" "))
-        blank = is_empty(part["year"]) & is_empty(part["day"])
+        blank = is_empty(part["year"]) & is_empty(days[-1])
         out[field] = pc.if_else(pa.array(blank), _text(""), day)
     return out
 
@@ -159,14 +158,6 @@ def _flagged(flags: Mapping[str, pa.Array]) -> pa.Array:
     for name, values in reversed(list(flags.items())):
         out = pc.if_else(pc.is_in(strip(values, True), yes), _text(name), out)
     return out
-
-
-def months_only_error(origin: str) -> DataError:
-    """The error for a publisher of months."""
-    return DataError(
-        f"{origin}: the publisher gives only the month of an offence (as data.police.uk does), so an hourly forecast "
-        "is not possible with it. Use a publisher that gives day and time."
-    )
 
 
 def names_by_field(columns: Columns) -> dict[str, list[str]]:
