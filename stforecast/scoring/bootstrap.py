@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stforecast.config.sections import Unit
 from stforecast.scoring.ranking import average_precision, rank
 
 BINS = 4096
@@ -56,7 +55,7 @@ class Blocks:
     name: str = "week"
 
     @staticmethod
-    def of(issues: int, unit: Unit, horizons: int) -> Blocks:
+    def of(issues: int, unit: str, horizons: int) -> Blocks:
         """A week of daily issues; two horizons where each issue is of many days, which overlap; of months a horizon.
 
         Args:
