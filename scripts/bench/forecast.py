@@ -91,7 +91,8 @@ def sides(model: GCRN, cube: Cube, folder: Path, found: dict[str, np.ndarray]) -
 
     def step(state: dict[str, Any]) -> np.ndarray:
         newest = model.step(reader, state, 1, {cube.steps})[cube.steps]
-        return recalibrated(cube, issues, PastForecasts.joined([earlier, model.fitted.past(issues, newest[None])]))
+        past = PastForecasts.joined([earlier, model.fitted.past(cube, issues, newest[None])])
+        return recalibrated(cube, issues, past)
 
     return {
         "replay": timed("replay", whole, lambda: None),

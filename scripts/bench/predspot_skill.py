@@ -147,7 +147,7 @@ def compared(sides: dict[str, Predict], cube: Cube, split: Split, every: int) ->
     found: dict[str, Any] = {"days_scored": len(came), "forecasters": {}}
     samples: dict[str, Sample] = {}
     for name, predict in sides.items():
-        calibration = fit_calibration(predict(issues["validation"]), known, share)
+        calibration = fit_calibration(predict(issues["validation"]), known, share, cube.counted)
         given = predict(issues["test"])
         began = time.perf_counter()
         predict(issues["test"][-1:])

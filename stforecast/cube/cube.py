@@ -118,6 +118,13 @@ class Cube:
         """What a step of the axis is."""
         return Step(self.step_unit, self.step_hours, self.time_zone)
 
+    @property
+    def counted(self) -> bool:
+        """Whether forecasts are held to counts, and not to whether there was an event: cells of local days and months
+        hold several.
+        """
+        return self.step_unit != "hour"
+
     def exposure(self, first: int, last: int) -> np.ndarray | None:
         """The length of steps first … last − 1 in usual ones, float32 [t]; None where all are alike."""
         return self.step.exposure(self.start, first, last)

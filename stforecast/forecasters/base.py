@@ -151,7 +151,7 @@ class Forecaster(ABC):
         past = cache.past(self, cube, int(issues[0])) if cache and len(issues) == 1 else None
         if past is None:
             steps, known = steps_needed(cube, issues), known or {}
-            past = fit.past(steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
+            past = fit.past(cube, steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
         return Forecast(
             intensity=recalibrated(cube, issues, past),
             issue_times=cube.times_of(issues),

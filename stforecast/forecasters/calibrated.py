@@ -30,9 +30,9 @@ class ValidationFit:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     hot_thresholds: Mapping[str, float] = field(default_factory=dict)
 
-    def past(self, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
+    def past(self, cube: Cube, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
         """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
-        return PastForecasts.of(steps, self.calibration.apply(intensity))
+        return PastForecasts.of(steps, self.calibration.apply(intensity), cube.counted)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ValidationFit:
@@ -55,10 +55,10 @@ def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cub
     steps = steps_needed(cube, issues)
     raw = forecast(cube, steps)
     counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
-    calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share)
+    calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share, cube.counted)
     days = settled(share)
     issues, counts = issues[days], counts[days]
-    past = ValidationFit(calibration).past(steps, raw)
+    past = ValidationFit(calibration).past(cube, steps, raw)
     reported = recalibrated(cube, issues, past) * share[days]
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)

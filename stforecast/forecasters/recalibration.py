@@ -3,7 +3,8 @@
 Per category over the whole city, from exponentially decayed sums over earlier forecasts, calibrated, as they would
 have been issued:
 
-    level     λ is multiplied by (cells with an event + κ) / (expected ones + κ)
+    level     λ is multiplied by (cells with an event + κ) / (expected ones + κ); by (events + κ) / (expected ones + κ)
+              where steps are days or months, whose cells hold several
     contrast  λ is raised to a power b about its mean, which keeps Σ λ: one Newton step of the likelihood from b = 1,
               with a prior worth PRIOR_INFORMATION. Where busy and quiet cells have drawn apart since the calibration
               b > 1, where they have drawn together b < 1
@@ -53,7 +54,7 @@ class PastForecasts:
     """Calibrated forecasts by issue step: those to be changed, and the earlier ones that they are held against.
 
     steps: ascending, [u]. intensity: λ, float32 [u k n c].
-    moments: Σ p, Σ p log λ and Σ p log² λ over the hexagons with p = 1 − exp(−λ), float64 [u 3 k c].
+    moments: Σ p, Σ p log λ and Σ p log² λ over the hexagons, float64 [u 3 k c]; p = 1 − exp(−λ), or λ where counted.
     """
 
     steps: np.ndarray
@@ -61,10 +62,10 @@ class PastForecasts:
     moments: np.ndarray
 
     @classmethod
-    def of(cls, steps: np.ndarray, intensity: np.ndarray) -> Self:
+    def of(cls, steps: np.ndarray, intensity: np.ndarray, counted: bool) -> Self:
         """From λ [u k n c] at the ascending `steps` [u]."""
         _, k, _, c = intensity.shape
-        moments = [_moments(one) for one in intensity]
+        moments = [_moments(one, counted) for one in intensity]
         return cls(steps, intensity, np.array(moments, np.float64).reshape(-1, 3, k, c))
 
     def at(self, steps: np.ndarray) -> Self:
@@ -113,11 +114,11 @@ def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndar
             sums[:, i] *= share
             seen[i] = (share > 0).mean(1)
     known = np.zeros((2, *earlier.shape, cube.c))
-    for i, (patch, at, category) in enumerate(_known(cube, issues, earlier)):
+    for i, (patch, at, category, events) in enumerate(_known(cube, issues, earlier)):
         use = usable[i, patch]
         place = patch[use] * cube.c + category[use]
         logs = _log(past.intensity[row[i, patch[use]], *at[:, use], category[use]])
-        for out, weight in zip(known, (None, logs), strict=True):
+        for out, weight in zip(known, (events[use], events[use] * logs), strict=True):
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
     expected, kept = sums.sum(3), np.maximum((usable[..., None] * seen).sum(1), 1)
@@ -129,9 +130,9 @@ def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndar
     return _changed(past.intensity[np.searchsorted(past.steps, issues)], factor, power)
 
 
-def _moments(intensity: np.ndarray) -> np.ndarray:
-    """Σ p, Σ p log λ and Σ p log² λ over the hexagons, of λ [k n c] with p = 1 − exp(−λ): [3 k c]."""
-    p, logs = risk(intensity), _log(intensity)
+def _moments(intensity: np.ndarray, counted: bool) -> np.ndarray:
+    """Σ p, Σ p log λ and Σ p log² λ over the hexagons, of λ [k n c]: [3 k c]."""
+    p, logs = intensity if counted else risk(intensity), _log(intensity)
     return np.stack([np.einsum("knc->kc", p * logs**i, dtype=np.float64) for i in range(3)])
 
 
@@ -167,17 +168,23 @@ def _earlier(cube: Cube, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return earlier, (earlier >= day) & (earlier + k <= cube.steps)
 
 
-def _known(cube: Cube, issues: np.ndarray, earlier: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Cells with an event before each issue, as known then: the patch j [e], (step, hexagon) [2 e], category [e]."""
+def _known(cube: Cube, issues: np.ndarray, earlier: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Cells with an event before each issue, as known then: the patch j [e], (step, hexagon) [2 e], category [e], and
+    1, or the events of each, [e].
+    """
     k, columns = cube.horizons, ("hour", "hexagon", "category", "known_hour")
     oldest = earlier.min(initial=cube.steps)
     newer = slice(np.searchsorted(cube.known_hour, oldest), None)  # none is known before its hour
     near = cube.hour[newer] >= oldest
     hour, hexagon, category, known = (getattr(cube, key)[newer][near].astype(np.int64) for key in columns)
-    _, first = np.unique((hour * cube.n + hexagon) * cube.c + category, return_index=True)  # each cell's first report
-    hour, hexagon, category, known = hour[first], hexagon[first], category[first], known[first]
+    if cube.counted:
+        order, weight = np.argsort(hour, kind="stable"), cube.weight[newer][near].astype(np.float64)
+    else:  # each cell's first report
+        order = np.unique((hour * cube.n + hexagon) * cube.c + category, return_index=True)[1]
+        weight = np.ones(len(hour))
+    hour, hexagon, category, known, weight = (values[order] for values in (hour, hexagon, category, known, weight))
     for i, issue in enumerate(issues.tolist()):
         low, high = np.searchsorted(hour, [issue - earlier.shape[1] * k, issue]).tolist()
         here = np.arange(low, high)[known[low:high] < issue]
         patch = (issue - 1 - hour[here]) // k
-        yield patch, np.stack([hour[here] - earlier[i, patch], hexagon[here]]), category[here]
+        yield patch, np.stack([hour[here] - earlier[i, patch], hexagon[here]]), category[here], weight[here]

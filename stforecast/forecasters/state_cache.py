@@ -94,13 +94,13 @@ class StateCache:
         new |= dict(zip(other.tolist(), forecaster.raw(cube, other), strict=True)) if len(other) else {}
         shape = (len(new), cube.horizons, cube.n, cube.c)
         parts = [found.past.at(before)] if found else []
-        parts.append(fit.past(np.array([*new], np.int64), np.array([*new.values()], np.float32).reshape(shape)))
+        parts.append(fit.past(cube, np.array([*new], np.int64), np.array([*new.values()], np.float32).reshape(shape)))
         past = PastForecasts.joined(parts)
         if keep and moved:
             self._keep(path, key.at(newest), state, past)
         if steps[-1] > newest:
             later = forecaster.forecast_from_state(reader, state, int(steps[-1]))[None]
-            past = PastForecasts.joined([past, fit.past(steps[-1:], later)])
+            past = PastForecasts.joined([past, fit.past(cube, steps[-1:], later)])
         return reader, state, past
 
     def _open(self, path: Path) -> _Kept | None:

@@ -68,9 +68,12 @@ class Calibration:
         return cls(intercept, slope)
 
 
-def fit_calibration(lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None = None) -> Calibration:
+def fit_calibration(
+    lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None = None, counted: bool = False
+) -> Calibration:
     """Maximum Bernoulli likelihood of y > 0 with P = 1 − exp(−exposure · λ′), per category on the leaves [… c].
 
+    counted: Poisson likelihood of y instead; where cells hold several events, whether there is one tells little.
     exposure: share of the events of a cell that are already reported, in any shape that broadcasts to `lam`. Thinning
     is exact for Poisson counts: λ′ is of all events although y holds the reported ones. 0 leaves a cell out.
 
@@ -79,14 +82,14 @@ def fit_calibration(lam: np.ndarray, y: np.ndarray, exposure: np.ndarray | None 
     """
     lam, y = np.asarray(lam), np.asarray(y)
     share = np.broadcast_to(np.asarray(1 if exposure is None else exposure, np.float32), lam.shape)
-    fits = [_fit(lam[..., i], y[..., i], share[..., i]) for i in range(lam.shape[-1])]
+    fits = [_fit(lam[..., i], y[..., i], share[..., i], counted) for i in range(lam.shape[-1])]
     intercept, slope = zip(*fits, strict=True)
     return Calibration(intercept, slope)
 
 
-def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, float]:
-    lam, share = np.ravel(lam), np.ravel(share)
-    event = (np.ravel(y) > 0) & (share > 0)
+def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray, counted: bool) -> tuple[float, float]:
+    lam, y, share = np.ravel(lam), np.ravel(y), np.ravel(share)
+    event = (y > 0) & (share > 0)
     if not event.any():
         return 0.0, 1.0
     # the likelihood of all cells but for the events is −Σ share · λ′: linear in share, so groups of equal λ suffice
@@ -96,15 +99,20 @@ def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, floa
     log_share = np.log(share[event].astype(np.float64))
     centre = float((weight * mean) @ x_all / (weight @ mean))  # makes level and slope nearly independent
     u_all, u_events = x_all - centre, x_events - centre
+    events = y[event].astype(np.float64)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         # of the mean event: Σ_all μ − Σ_events [log(1 − e^−μ) + μ], with μ = share · exp(centre + level + slope · u)
         level, slope = theta
         mu_all = np.exp(log_weight + centre + level + slope * u_all)
         mu = np.exp(log_share + centre + level + slope * u_events)
-        odds = -np.expm1(-mu)
-        first, away = mu / odds, theta - IDENTITY
-        value = mu_all.sum() - np.log(odds).sum() - mu.sum() + 0.5 * PRIOR @ away**2
+        away = theta - IDENTITY
+        if counted:
+            first, gained = events, float(events @ np.log(mu))
+        else:
+            odds = -np.expm1(-mu)
+            first, gained = mu / odds, float(np.log(odds).sum() + mu.sum())
+        value = mu_all.sum() - gained + 0.5 * PRIOR @ away**2
         gradient = np.array([mu_all.sum() - first.sum(), mu_all @ u_all - first @ u_events]) + PRIOR * away
         return value / x_events.size, gradient / x_events.size
 

@@ -30,7 +30,7 @@ def rates(cube: Cube, needed: np.ndarray, rate: float, spread: float) -> np.ndar
 def follow(cube: Cube, rate: float, issues: np.ndarray, spread: float = 0.0) -> np.ndarray:
     """What becomes of a forecast around `rate`."""
     needed = steps_needed(cube, issues)
-    return recalibrated(cube, issues, PastForecasts.of(needed, rates(cube, needed, rate, spread)))
+    return recalibrated(cube, issues, PastForecasts.of(needed, rates(cube, needed, rate, spread), cube.counted))
 
 
 def direct(cube: Cube, rate: float, issue: int, spread: float = 0.0) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch
     cube, issues = city(days=90), np.array([80 * 24])
     needed = steps_needed(cube, issues)
     noise = rates(cube, needed, 0.03, 1.0)  # says nothing of the city, so that the flattest forecast is the best
-    found = recalibrated(cube, issues, PastForecasts.of(needed, noise))[0]
+    found = recalibrated(cube, issues, PastForecasts.of(needed, noise, cube.counted))[0]
     now = noise[np.searchsorted(needed, issues)][0]
     for c in range(cube.c):
         assert np.log(found[..., c]).std() < 0.75 * np.log(now[..., c]).std()
@@ -106,7 +106,7 @@ def test_changes_the_contrast_within_limits(power: float, limit: float, monkeypa
     mean = cube.dense().double().mean(0).numpy() + 1e-3
     needed = steps_needed(cube, issues)
     wrong = 0.03 * np.broadcast_to((mean**power).astype(np.float32), (len(needed), cube.horizons, cube.n, cube.c))
-    found = recalibrated(cube, issues, PastForecasts.of(needed, wrong))[0]
+    found = recalibrated(cube, issues, PastForecasts.of(needed, wrong, cube.counted))[0]
     for c in range(cube.c):
         assert np.log(found[..., c]).std() == pytest.approx(limit * np.log(wrong[0, ..., c]).std(), rel=1e-4)
 

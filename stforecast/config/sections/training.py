@@ -69,8 +69,8 @@ class Training(Section):
     """patches of truncated back-propagation"""
     warm_up_days: int = Field(120, ge=0)
     """first days that are read but not learned from"""
-    gamma: float = Field(0.5, ge=0, le=5)
-    """exponent of the (proper) focal loss; 0 is Poisson likelihood"""
+    gamma: float | None = Field(None, ge=0, le=5)
+    """exponent of the (proper) focal loss; 0 is Poisson likelihood; default 0.5 where steps are hours, else 0"""
     alpha: float = Field(0.5, gt=0, lt=1)
     """focal weight of hours with an event; 0.5 is neutral"""
     averaging: float = Field(0.98, ge=0, lt=1)

@@ -37,6 +37,8 @@ from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
 from stforecast.scoring.splits import Split
 
+GAMMA = 0.5
+"""Of the focal loss where steps are hours and none is asked for; counts of days and months have Poisson likelihood."""
 MONITOR = "poisson_deviance"
 """What epochs are compared by, on the validation slice."""
 
@@ -167,7 +169,7 @@ class Module(pl.LightningModule):
 
     def validation_step(self, _: Any, __: int) -> None:
         intensity = self.check.intensity(self.best, self.graph)
-        calibration = fit_calibration(intensity, self.check.counts, self.check.share)
+        calibration = fit_calibration(intensity, self.check.counts, self.check.share, self.check.counted)
         intensity = calibration.apply(intensity) * self.check.share
         for name, daily in daily_losses(intensity, self.check.counts).items():
             self.log(f"validation/{name}", float(daily.mean()), prog_bar=name == MONITOR, batch_size=1)
@@ -204,7 +206,7 @@ class Validation:
         before = int(issues[0]) // patch
         builder.skip(self.start, before - min(cube.step.in_days(self.WARM_UP_DAYS) // patch, before))
         self.counts, self.share = outcomes(cube, split, "validation"), known_share(cube, split)
-        self.categories, self.plot = cube.categories, plot
+        self.categories, self.counted, self.plot = cube.categories, cube.counted, plot
 
     @torch.no_grad()
     def intensity(self, network: Network, graph: Graph) -> np.ndarray:
@@ -225,9 +227,12 @@ class Validation:
 
 def settings_of(config: Config, builder: FeatureBuilder) -> dict[str, Any]:
     """Everything a checkpoint needs to be opened without its configuration, in plain values."""
+    training = config.training.model_dump()
+    if training["gamma"] is None:
+        training["gamma"] = 0.0 if builder.cube.counted else GAMMA
     return {
         "model": config.model.model_dump(),
-        "training": config.training.model_dump(),
+        "training": training,
         "seed": config.seed,
         "sizes": asdict(sizes_of(builder)),
         "scales": asdict(builder.scales),
