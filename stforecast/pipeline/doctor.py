@@ -49,7 +49,7 @@ def city(stages: Stages) -> list[str]:
     except StforecastError as error:
         return [*lines, f"cube       {error}", "cost       known after `stforecast build`: it depends on the cube"]
     lines.append(
-        f"cube       {cube.step.words(cube.steps)} × {cube.n:,} hexagons × {cube.c} categories from "
+        f"cube       {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories from "
         f"{cube.start:%Y-%m-%d}, {int(cube.weight.sum()):,} events, {place.gold}"
     )
     try:

@@ -55,7 +55,8 @@ def report(stages: Stages) -> Path:
     facts |= {PERIODS[name]: span for name, span in spans.items()}
     facts["Model"] = f"{words(run.leader)} ({run.leader}), run {run.name}"
     facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
-    page = Page("report", f"{words(cube.name).title()}: how well reported offences were forecast", facts, sections)
+    title = f"{words(cube.name).title()}: how well reported offences were forecast"
+    page = Page("report", title, facts, sections, cube.geometry.word)
     path = write_page(page, stages.run().folder / "report")
     stages.say(f"report: wrote {path}")
     return path
@@ -88,7 +89,7 @@ def analyse(stages: Stages) -> Path:
     ]
     facts = city_facts(cube, local.days, len(local.frame), stages.simulated())
     title = f"{words(cube.name).title()}: what the record of reported offences shows"
-    path = write_page(Page("analysis", title, facts, sections), stages.place.analysis)
+    path = write_page(Page("analysis", title, facts, sections, cube.geometry.word), stages.place.analysis)
     stages.say(f"analyse: wrote {path}")
     return path
 

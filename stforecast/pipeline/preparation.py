@@ -163,7 +163,7 @@ class Preparation:
         with self.place.lock("build"):
             save_cube(cube, gold, stamp)
         self.say(
-            f"build: wrote {cube.step.words(cube.steps)} × {cube.n:,} hexagons × {cube.c} categories, "
+            f"build: wrote {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {gold}"
         )
         for line in built(cube):

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube.build import build
-from stforecast.cube.hexgrid import from_names, resolution_of
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.prospective import RESTORE, Findings, Record
 from stforecast.delivery.riskgrid import iso
@@ -63,7 +62,10 @@ def score(stages: Stages) -> Path:
         counted = ", ".join(f"{count} {what}" for what, count in models[model]["counted"].items())
         stages.say(f"prospective: {model}: {counted}")
     result = {"city": stages.config.city, "faults": found.faults, "last": found.last, "models": models}
-    path = write_page(page_of(result, stages.simulated()), stages.place.prospective.with_name("prospective_scores"))
+    path = write_page(
+        page_of(result, stages.simulated(), stages.config.grid.word),
+        stages.place.prospective.with_name("prospective_scores"),
+    )
     write_json(path.with_name("scores.json"), result)
     return path
 
@@ -87,8 +89,9 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
     first = record.open(entries[0])
     steps = first.horizons
     became, skipped = choose(issued, written, first.step, steps)
-    area = stages.config.grid.model_copy(update={"resolution": int(resolution_of(from_names(first.hexagons.tolist())))})
-    config = stages.config.model_copy(update={"grid": area, "weather": type(stages.config.weather)()})
+    cells = {} if first.polygons is not None else {"cells": "h3", "resolution": first.geometry.resolution}
+    grid = stages.config.grid.model_copy(update=cells)
+    config = stages.config.model_copy(update={"grid": grid, "weather": type(stages.config.weather)()})
     cube = build(table, config, first.hexagons.tolist())  # for its counts alone
     left = np.flatnonzero(became == SCORED)
     became[left] = settle(cube, cube.steps_of(issued[left]), steps)

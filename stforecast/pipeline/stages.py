@@ -219,7 +219,7 @@ class Stages(Preparation):
         place = pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons))
         which = pd.Index(cube.categories).get_indexer(pd.Index(categories))
         if cube.step != grid.step or min(first, *place, *which) < 0 or last > cube.steps:
-            what = f"{grid.step_unit}s and hexagons"
+            what = f"{grid.step_unit}s and {grid.geometry.word}s"
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these {what}")
             return None
         counts = cube.dense(first, last).numpy()[:, place][:, :, which].sum(0).T
@@ -237,7 +237,8 @@ class Stages(Preparation):
                 f"time.step, time.horizons: {', '.join(map(str, asked))}, but the run was trained with "
                 f"{facts['step']}, {facts['horizons']}. Set them so, or train again."
             )
-        self.say(f"forecast: the record or its settings changed since {run.name} was trained; its hexagons are kept")
+        kept = f"its {self.config.grid.word}s are kept"
+        self.say(f"forecast: the record or its settings changed since {run.name} was trained; {kept}")
         cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
         if cube.notes["known_time"] != facts["known_time"] or self.config.embargo_hours != facts["embargo_hours"]:
             raise ConfigError(

@@ -149,12 +149,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its title, the facts of its head and its sections."""
+    """A page: its title, the facts of its head, its sections, and what its hexagons are called."""
 
     name: str
     title: str
     facts: Mapping[str, str]
     sections: Sequence[Section]
+    cell: str = "hexagon"
 
 
 def check_libraries() -> None:
@@ -180,7 +181,9 @@ def write_page(page: Page, folder: Path) -> Path:
             elif isinstance(block, Table):
                 (temporary / f"{block.name}.csv").write_text(to_csv(block.frame), encoding="utf-8")
         values = {"page": page, "images": images, "notice": NOTICE, "ink": INK, "grey": GREY, "outline": OUTLINE}
-        html = render(Path(__file__).parent / "page.html", {"spaced": spaced}, **values)
+        html = render(
+            Path(__file__).parent / "page.html", {"spaced": lambda text: called(spaced(text), page.cell)}, **values
+        )
         (temporary / f"{page.name}.html").write_text(html, encoding="utf-8")
     return folder / f"{page.name}.html"
 
@@ -188,6 +191,16 @@ def write_page(page: Page, folder: Path) -> Path:
 def spaced(text: str) -> str:
     """Per cent signs as a reader expects them, apart from their number and never on another line; true minus signs."""
     return re.sub(r"(?<![\w–-])-(?=\d)", "−", re.sub(r"(?<=\d) ?%", "\u00a0%", text))
+
+
+def called(text: str, cell: str) -> str:
+    """Text written of hexagons, of cells that are called otherwise."""
+    if cell == "hexagon":
+        return text
+    article = "an" if cell[0] in "aeiou" else "a"
+    text = re.sub(r"\b(A|a) hexagon", lambda found: f"{article.title() if found[1] == 'A' else article} {cell}", text)
+    text = re.sub(r"\bhexagon(?! mean)", cell, text)  # but for the forecaster of that name
+    return text.replace("Hexagon", cell.title())
 
 
 def png(figure: Figure) -> bytes:

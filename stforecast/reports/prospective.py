@@ -17,8 +17,8 @@ from stforecast.scoring.metrics import COMPARED, METRICS
 RATIO = "reported_to_expected"
 
 
-def page_of(result: Mapping[str, Any], simulated: bool) -> Page:
-    """The page of the scores that the stage `prospective` found."""
+def page_of(result: Mapping[str, Any], simulated: bool, cell: str = "hexagon") -> Page:
+    """The page of the scores that the stage `prospective` found; `cell` is what hexagons are called."""
     faults = result["faults"] or ["Every line and every forecast is as it was written."]
     record = [*map(Text, faults), Text(f"Hash of the last line: {result['last']}."), note("prospective_record")]
     sections = [Section("record", "The record", record)]
@@ -26,7 +26,7 @@ def page_of(result: Mapping[str, Any], simulated: bool) -> Page:
         sections.append(Section(f"model_{i}", f"Forecasts of {model}", _blocks(f"model_{i}", found)))
     city = words(result["city"]).title()
     facts = {"City": city + (", a simulated city: no report in it is real" if simulated else "")}
-    return Page("prospective", f"{city}: forecasts made in advance", facts, sections)
+    return Page("prospective", f"{city}: forecasts made in advance", facts, sections, cell)
 
 
 def _blocks(key: str, found: Mapping[str, Any]) -> list[Block]:

@@ -74,12 +74,16 @@ def knox(position: np.ndarray, days: np.ndarray, draws: int = DRAWS, seed: int =
 
 def blocks(local: Local) -> list[Block]:
     """Knox's test for each category, on its newest events."""
-    position = metres_of(local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy())
+    latitude, longitude = local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy()
+    placed = np.isfinite(latitude)  # an event of which only the area is known has no place of its own
+    position = np.full((len(latitude), 2), np.nan)
+    if placed.any():
+        position[placed] = metres_of(latitude[placed], longitude[placed])
     day = (local.date - local.days[0]).dt.days.to_numpy()
     newest, rng = day.max(initial=0), np.random.default_rng(local.seed)
     tests, sampled = {}, []
     for name in local.cube.categories:
-        there = used = np.flatnonzero(local.groups[name] & (day > newest - MOST_DAYS))
+        there = used = np.flatnonzero(local.groups[name] & placed & (day > newest - MOST_DAYS))
         if len(there) < LEAST_EVENTS:
             continue
         if len(there) > MOST_EVENTS:

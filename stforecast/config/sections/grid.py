@@ -41,6 +41,11 @@ class Grid(Section):
     subdivision: str | None = None
     """state or province code of the public holidays; default that of the preset's publisher, else none"""
 
+    @property
+    def word(self) -> str:
+        """What a reader calls a cell."""
+        return "hexagon" if self.cells == "h3" else "area"
+
     @model_validator(mode="after")
     def _of_one_kind(self) -> Grid:
         if self.cells == "h3":
