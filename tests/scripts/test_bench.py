@@ -17,10 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scripts/bench"
 PEERS = os.environ.get("STFORECAST_PEERS")
 """Interpreter of the peers' environment (scripts/bench/peers.py says how to make it)."""
+PREDSPOT = os.environ.get("STFORECAST_PREDSPOT")
+"""Interpreter of predspot's environment (scripts/bench/predspot_peer.py says how to make it)."""
 sys.path.append(str(FOLDER))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that scripts start
 
 import cities  # noqa: E402
+import predspot_skill  # noqa: E402
 import scaling  # noqa: E402
 import speed  # noqa: E402
 import timing  # noqa: E402
@@ -164,6 +167,37 @@ def test_a_run_beside_a_busy_core(tmp_path: Path) -> None:
         assert found["sides"][side]["median_processor_seconds"] > 1
     busy, quiet = (found["sides"][side]["runs"]["seconds"][0] for side in ("busy", "quiet"))
     assert found["busy_over_quiet"]["seconds"] == pytest.approx(busy / quiet, rel=0.01)
+
+
+@pytest.mark.skipif(PREDSPOT is None, reason="STFORECAST_PREDSPOT does not name the interpreter of its environment")
+def test_daily_skill_beside_predspot(tmp_path: Path) -> None:
+    options = ("--peers", str(PREDSPOT), "--every", "3", "--train-days", "60")
+    found = small("predspot_skill", tmp_path, *options)
+    names = [*predspot_skill.OURS, "predspot, kde", "predspot, counts"]
+    assert [*found["forecasters"]] == [*found["trained"]] == names
+    assert all(one["calibrated"]["average_precision"] > 0.4 for one in found["forecasters"].values())
+    assert found["differences"]["rolling_climatology - predspot, kde"]["poisson_deviance"][2] < 0
+
+
+def test_the_shares_of_a_peer_are_of_the_citys_total(tmp_path: Path) -> None:
+    """Where it gives nothing at all they are even, and no cell is impossible."""
+    given, total = np.array([[[[3.0], [1.0], [0.0]]], [[[0.0], [0.0], [0.0]]]]), np.full((2, 1, 3, 1), 4.0)
+    np.save(tmp_path / "given.npy", given)
+
+    class Told:
+        def ask(self, *_: Any, **__: Any) -> None: ...
+
+    lam = predspot_skill.of_peer(Told(), tmp_path / "given.npy", lambda issues: total, 0.03, np.arange(2))
+    np.testing.assert_allclose(lam[..., 0], [[[9.01, 3.01, 0.01]], [[4.01, 4.01, 4.01]]], rtol=1e-5)
+
+
+def test_a_trial_reads_nothing_of_the_test_slice() -> None:
+    cube = predspot_skill.daily(cities.simulated(7, days=200))
+    split = cube.split(0.6, 0.2, gap_hours=0)
+    trial = predspot_skill.before_test(split, 20)
+    spans = {which: trial.span(which) for which in ("train", "validation", "test")}
+    assert spans == {"train": (0, 100), "validation": (100, 120), "test": (120, 140)}
+    assert trial.span("test")[1] <= split.test_start
 
 
 def test_the_table_holds_what_was_measured_and_says_what_was_not(tmp_path: Path) -> None:
