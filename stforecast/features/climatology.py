@@ -12,20 +12,23 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from stforecast.cube import Cube
 from stforecast.features.delay import delay_shares, lags_of
 from stforecast.features.graph import Neighbours, side_by_side
 from stforecast.features.rhythms import Rhythms, smoothing
 from stforecast.features.stream import CELLS, EventStream
 
-SLOW, ROLLING = (365.0, 365.0), (90.0, 365.0)
+SLOW, ROLLING, OF_MONTHS = (365.0, 365.0), (90.0, 365.0), (180.0, 365.0)
 """Half-lives of hexagon rates and of counts by hour of the week, in days: of the slow climatology, which is the offset
-of network and trees (their log-ratios tell how recent weeks depart from it), and of the rolling one, which forecasts.
+of network and trees (their log-ratios tell how recent weeks depart from it), and of the rolling one, which forecasts,
+by hours or days and by months.
 """
 SHRINK_RATE_DAYS, SHRINK_PROFILE_WEEKS, SHRINK_RATIO = 3.0, 2.0, 20.0
-"""Pseudo-observations: days of the city's mean rate, weeks of a flat profile, expected events at ratio 1."""
+"""Pseudo-observations: days of the city's mean rate, weeks (or years) of a flat profile, expected events at ratio 1."""
 FLOOR = 1e-7
 
 
@@ -43,6 +46,7 @@ class Climatology:
         loadings   events of each hexagon by rhythm, [r n]; profile: the rhythm of each, with mean 1, [c·slots n]
         newest     number of the newest patch
         share, rhythms, shares   what was learned of the training slice: see `delay_shares` and `Rhythms`
+        prior      how many days of the city's mean rate each hexagon is given, [c]
 
     Args:
         events: the record.
@@ -56,8 +60,8 @@ class Climatology:
         self.half_lives, self.lags = half_lives, lags_of(events.cube, self.p)
         self._lags = torch.tensor(self.lags, device=events.device)
 
-    def init_state(self, share: Tensor, rhythms: Rhythms) -> dict[str, Tensor]:
-        """The state before the first patch; `share` as `delay_shares` has it."""
+    def init_state(self, share: Tensor, rhythms: Rhythms, prior: Tensor) -> dict[str, Tensor]:
+        """The state before the first patch; `share` as `delay_shares` has it, `prior` as `rate_prior`."""
         device, rhythms = self.events.device, rhythms.to(self.events.device)
         table = torch.zeros(self.c * self.slots, self.n, device=device)
         return {
@@ -70,12 +74,15 @@ class Climatology:
             "share": share.to(device),
             "rhythms": rhythms.shape,
             "shares": rhythms.shares,
+            "prior": prior.to(device),
         }
 
     def learned_state(self, until: int, phase: int) -> dict[str, Tensor]:
         """`init_state` with the delays and rhythms of the record as known at the step `until`."""
         cube = self.events.cube
-        return self.init_state(delay_shares(cube, self.p, until, phase), Rhythms.of(cube, until))
+        return self.init_state(
+            delay_shares(cube, self.p, until, phase), Rhythms.of(cube, until), rate_prior(cube, until)
+        )
 
     def step(self, state: dict[str, Tensor], first: int, count: int) -> Tensor:
         """Take in the patches before the issues first, first + p, …; the state is changed in place.
@@ -119,7 +126,7 @@ class Climatology:
                 self._follow(state, now)
             torch.index_select(self._by_slot(state["profile"]), 1, ahead[i], out=out[i])
         state["sums"], state["newest"] = sums[-1].clone(), torch.tensor(now)
-        out.mul_(self._rate(sums, newest)[:, :, None])
+        out.mul_(self._rate(sums, newest, state["prior"])[:, :, None])
         if (length := self.events.length) is not None:
             out.mul_(length[self.events.at(ahead_steps)][:, None, :, None])
         return out.add_(FLOOR)
@@ -137,7 +144,7 @@ class Climatology:
         steps = s + torch.arange(count, device=self.events.device)
         slots = self.events.slots(steps)[0]
         newest = torch.full((1,), int(state["newest"]), device=self.events.device)
-        rate = self._rate(state["sums"][None], newest)[0, :, None]
+        rate = self._rate(state["sums"][None], newest, state["prior"])[0, :, None]
         if (length := self.events.length) is not None:
             rate = rate * length[self.events.at(steps)][:, None]
         return self._by_slot(state["profile"])[:, slots] * rate + FLOOR
@@ -169,13 +176,14 @@ class Climatology:
         """Units in which patches contribute; 0 for those before the record, when all sums are 0."""
         return torch.exp2(patch.double() * (self.p * self.step_days / half_life)) * (patch >= 0)
 
-    def _rate(self, sums: Tensor, newest: Tensor) -> Tensor:
+    def _rate(self, sums: Tensor, newest: Tensor, prior: Tensor) -> Tensor:
         """Events a step of hexagons and categories from flat sums [l …], [l c n]."""
         grown = self._growth(newest, self.half_lives[0]).clamp(min=FLOOR)[:, None]
         events, days = (sums / grown).split([self.c * self.n, self.c], -1)
         rate, days = events.unflatten(-1, (self.c, self.n)), days[..., None]
         city = (rate.mean(-1, keepdim=True) + 1e-3) / (days + 1)
-        return ((rate + city * SHRINK_RATE_DAYS) / (days + SHRINK_RATE_DAYS) * self.step_days).float()
+        prior = prior[:, None]
+        return ((rate + city * prior) / (days + prior) * self.step_days).float()
 
     def _follow(self, state: dict[str, Tensor], newest: int) -> None:
         """Bring loadings and profile up to the table as it stands; hexagons in parts that bound memory."""
@@ -205,7 +213,8 @@ class Climatology:
     def _city(self, seen: Tensor, visits: Tensor) -> Tensor:
         """The city's profile over the week, from its counts and their exposure [c slots]."""
         weeks = visits.mean(1, keepdim=True)
-        flat = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + 1) * SHRINK_PROFILE_WEEKS
+        begun = 0.01 if self.events.cube.step_unit == "month" else 1  # a year may be all that there is
+        flat = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + begun) * SHRINK_PROFILE_WEEKS
         return self._smooth((seen + flat)[..., None])[..., 0] / (visits + SHRINK_PROFILE_WEEKS)
 
     def _ratio(self, counts: Tensor, likely: Tensor) -> Tensor:
@@ -235,3 +244,21 @@ class Climatology:
 
 def _shrunken(seen: Tensor, expected: Tensor) -> Tensor:
     return (seen + SHRINK_RATIO) / (expected + SHRINK_RATIO)
+
+
+def rate_prior(cube: Cube, known_before: int) -> Tensor:
+    """How many days of the city's mean rate stand for what is known of a hexagon before its own events, float64 [c].
+
+    Of months, which are few, as many as the spread of the rates between hexagons asks for: mean ÷ variance of a gamma
+    law of the rates, by moments of the events known at a step (empirical Bayes).
+    """
+    if cube.step_unit != "month":
+        return torch.full((cube.c,), SHRINK_RATE_DAYS, dtype=torch.float64)
+    seen = (cube.hour < known_before) & (cube.known_hour < known_before)
+    place = cube.hexagon[seen].astype(np.int64) * cube.c + cube.category[seen]
+    counts = np.bincount(place, cube.weight[seen], minlength=cube.n * cube.c).reshape(cube.n, cube.c)
+    masked = cube.masked
+    steps = known_before if masked is None else (~masked[:known_before]).sum(0)
+    days = np.maximum(steps, 1) * cube.step.days
+    mean, between = counts.mean(0), np.maximum(counts.var(0) - counts.mean(0), 1e-9)
+    return torch.as_tensor(np.clip(mean * days / between, SHRINK_RATE_DAYS, days))
