@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stforecast.cube import Cube
 from stforecast.cube.steps import Step, step_of
 from stforecast.errors import ArtefactError, ConfigError
-from stforecast.features.climatology import SLOW, Climatology
+from stforecast.features.climatology import SLOW, Climatology, rate_prior
 from stforecast.features.stream import EventStream
 
 # the clock goes forward at midnight in Santiago, Beirut and Havana; Lord Howe changes by half an hour
@@ -84,3 +84,16 @@ def test_a_rate_by_the_month_follows_its_length() -> None:
     assert length[119] / length[109] == pytest.approx(31 / 28, rel=1e-3)
     short = climatology.step(climatology.learned_state(120, 0), 0, 110)[-1].mean()
     assert short == pytest.approx(per_month * length[109], rel=0.02)  # February
+
+
+def test_sparse_rates_by_the_month_are_drawn_to_the_citys_as_far_as_they_differ() -> None:
+    rng, n = np.random.default_rng(1), 400
+    ring = np.stack([np.arange(n), (np.arange(n) + 1) % n])
+    rates = np.stack([rng.gamma(4, 0.25, n), rng.gamma(0.5, 8, n)], 1)  # alike, and far apart: 4 and 1/8 months
+    options = {"edge_index": ring, "step_unit": "month", "start": "2018-01-01", "horizons": 1}
+    cube = Cube.from_dense(rng.poisson(rates, (24, n, 2)), **options)
+    months = rate_prior(cube, 24).numpy() * 24 / 730
+    np.testing.assert_allclose(months, [4, 1 / 8], rtol=0.25)
+    assert (rate_prior(cube, 24) != rate_prior(cube, 12)).all()
+    later = cube.with_events(cube.hour < 12)
+    np.testing.assert_array_equal(rate_prior(cube, 12), rate_prior(later, 12))  # nothing known later counts

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.cube.steps import Step
-from stforecast.features.climatology import Climatology
+from stforecast.features.climatology import Climatology, rate_prior
 from stforecast.features.delay import delay_shares
 from stforecast.features.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
 from stforecast.features.stream import EventStream
@@ -98,7 +98,7 @@ def test_rates_hold_in_a_long_record() -> None:
     days, per_day = 40 * 365, 1
     cube = Cube.from_dense(np.ones((days, 2, 1), np.uint8), edge_index=[[0, 1], [1, 0]], step_hours=24, horizons=1)
     climatology = Climatology(EventStream(cube, 1), (90.0, 365.0))
-    state = climatology.init_state(torch.ones(1, 1), Rhythms.of(cube, 1000))
+    state = climatology.init_state(torch.ones(1, 1), Rhythms.of(cube, 1000), rate_prior(cube, cube.steps))
     for first in range(0, days, 28):
         found = climatology.step(state, first, min(28, days - first))
     torch.testing.assert_close(found[-1], torch.full((1, per_day, 2), 1.0), rtol=1e-3, atol=0)
@@ -130,7 +130,7 @@ def test_a_category_has_an_hour_of_its_own() -> None:
     cube = Cube.from_dense(counts, edge_index=[[0, 1], [1, 0]])
     flat = Rhythms(torch.full((1, 2 * 168), 1 / 336), torch.ones(1))  # shared rhythms that know nothing of it
     climatology = Climatology(EventStream(cube, 24))
-    state = climatology.init_state(delay_shares(cube, 24, cube.steps), flat)
+    state = climatology.init_state(delay_shares(cube, 24, cube.steps), flat, rate_prior(cube, cube.steps))
     climatology.step(state, 0, days)
     day = climatology.forecast(state, days * 24, 24)[..., 0]  # [c 24]
     assert day[1].argmax() == 16
