@@ -74,6 +74,8 @@ def knox(position: np.ndarray, days: np.ndarray, draws: int = DRAWS, seed: int =
 
 def blocks(local: Local) -> list[Block]:
     """Knox's test for each category, on its newest events."""
+    if local.precision == "month":
+        return [Text("The publisher gives the month of an event and no day: near repeats cannot be told.")]
     position = metres_of(local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy())
     day = (local.date - local.days[0]).dt.days.to_numpy()
     newest, rng = day.max(initial=0), np.random.default_rng(local.seed)
