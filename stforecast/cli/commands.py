@@ -13,6 +13,7 @@ import click
 from stforecast import __version__
 from stforecast.cli.times import issue_time as instant_of
 from stforecast.cli.times import issue_times
+from stforecast.errors import ArtefactError
 from stforecast.imports import importing
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def forget(stages: Stages, ids: tuple[str, ...], file: Path | None) -> str:
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--polygons", type=click.Path(path_type=Path), help="Polygon file (beats, wards…) whose areas to forecast."
 )
@@ -262,6 +263,8 @@ def convert(folder: Path, polygons: Path | None, key: str | None, resolution: in
         grid = shared_out(export.open_grid(folder), to, key)
         export.write_grid(grid, output, export.city_of(folder))
         lines, following = grid.assumptions, f"open {output / export.MAP}"
+    elif not (folder / "forecast.json").is_file():
+        raise ArtefactError(f"{folder}: holds neither a grid (grid.json) nor a saved forecast (forecast.json).")
     else:
         forecast = shared_out(Forecast.load(folder), to, key)
         lines, following = forecast.assumptions, f"stforecast.Forecast.load({str(output)!r})"
