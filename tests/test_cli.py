@@ -4,17 +4,21 @@ import contextlib
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from stforecast.cli import cli, main
-from stforecast.cli.times import instant
+from stforecast.cli.times import issue_time, issue_times
 from stforecast.config import load
+from stforecast.config.sections import Unit
+from stforecast.cube.steps import Step, step_of
 from stforecast.errors import ArtefactError
 from stforecast.files import write_json
 from stforecast.pipeline.run import Run
@@ -110,7 +114,39 @@ def test_a_wrong_call_is_one_line(arguments: list[str], code: int, said: str) ->
     ],
 )
 def test_an_instant_is_in_utc_whatever_its_offset(text: str) -> None:
-    assert instant(text).isoformat() == "2024-09-30T06:00:00+00:00"
+    assert issue_time(Step(), text).isoformat() == "2024-09-30T06:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("unit", "zone", "first", "last", "hours"),
+    [
+        ("day", "America/Denver", "2024-11-02", "2024-11-04", ["02T06", "03T06", "04T07"]),
+        ("day", "America/Denver", "2024-11-02T06:00Z", "2024-11-04", ["02T06", "03T06", "04T07"]),
+        ("day", "Africa/Cairo", "2024-04-25", "2024-04-27", ["24T22", "25T22", "26T21"]),  # no midnight on the 26th
+        ("month", "Europe/London", "2024-02", "2024-04", ["01T00", "01T00", "31T23"]),
+        ("hour", "America/Denver", "2024-11-02T06:00Z", "2024-11-04T06:00Z", ["02T06", "03T06", "04T06"]),
+    ],
+)
+def test_a_batch_has_every_local_day_or_month(unit: Unit, zone: str, first: str, last: str, hours: list[str]) -> None:
+    found = issue_times(step_of(unit, zone), None, first, last)
+    assert found is not None
+    assert [f"{time:%dT%H}" for time in found] == hours
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "said"),
+    [
+        ("day", "2024-02-30", "is not a day or a time with Z or an offset from UTC; write for example 2024-09-30"),
+        ("day", "2024-09", "is not a day or a time"),
+        ("day", "2024-09-30T07:00Z", "is not the beginning of a day in America/Denver"),
+        ("month", "2024-13", "is not a month or a time"),
+        ("month", "2024-09-02T06:00Z", "is not the beginning of a month in America/Denver; write for example 2024-09"),
+        ("hour", "2024-09-30", "with Z or an offset"),
+    ],
+)
+def test_what_is_no_step_is_no_issue_time(unit: Unit, text: str, said: str) -> None:
+    with pytest.raises(click.UsageError, match=re.escape(said)):
+        issue_time(step_of(unit, "America/Denver"), text)
 
 
 def test_doctor_tells_versions_device_memory_and_disk() -> None:

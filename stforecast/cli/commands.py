@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stforecast import __version__
-from stforecast.cli.times import instant, issue_times
+from stforecast.cli.times import issue_time as instant_of
+from stforecast.cli.times import issue_times
 from stforecast.imports import importing
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configurati
             6 another process does the same · 130 stopped
 """
 
+ISSUE_TIME = "A whole hour such as 2024-09-30T06:00Z; where steps are days or months also 2024-09-30 or 2024-09."
+
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="stforecast")
 def cli() -> None:
-    """Forecast reported offences of the next 24 hours on H3 hexagons.
+    """Forecast reported offences of the next hours, days or months, by H3 hexagon.
 
     Every verb takes the configuration of a city (a YAML file, or the name of one that ships with the package, such as
     denver) and any number of dotted.key=value settings, for example grid.resolution=9. Start with:
@@ -95,7 +98,7 @@ def ingest(stages: Stages) -> str:
 
 @verb
 def build(stages: Stages) -> str:
-    """Bin the events into hexagons and hours with calendar and weather (gold)."""
+    """Bin the events into hexagons and hours (days, months) with calendar and weather (gold)."""
     stages.build(replace_damaged=True)
     return "train"
 
@@ -125,22 +128,22 @@ def backtest(stages: Stages) -> str:
 
 
 @verb
-@click.option("--issue-time", help="A whole hour, such as 2024-09-30T06:00Z. Default: the record's end.")
-@click.option("--from", "first", help="First issue time of a daily batch, with Z or an offset.")
-@click.option("--to", "last", help="Last issue time of a daily batch, with Z or an offset.")
+@click.option("--issue-time", help=f"{ISSUE_TIME} Default: the record's end.")
+@click.option("--from", "first", help="First issue time of a batch with one a day (of months: a month).")
+@click.option("--to", "last", help="Last issue time of the batch.")
 @click.option("--model", help="Forecaster of the run to use. Default: the first of evaluation.forecasters.")
 def forecast(stages: Stages, issue_time: str | None, first: str | None, last: str | None, model: str | None) -> str:
-    """Write the next-24-hours risk grid from the newest run: Parquet, CSV, GeoJSON and maps."""
-    written = stages.forecast(issue_times(issue_time, first, last), model)
+    """Write the risk grid of the next 24 hours (7 days, month) from the newest run: Parquet, CSV, GeoJSON and maps."""
+    written = stages.forecast(issue_times(stages.step, issue_time, first, last), model)
     return f"open {written[-1] / 'map.html'} or map.png, or risk.geojson in QGIS"
 
 
 @verb
-@click.option("--issue-time", help="Issue time of the grid, with Z or an offset. Default: the newest.")
+@click.option("--issue-time", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
 def map(stages: Stages, issue_time: str | None, output: Path | None) -> str:
-    """Draw a written grid as an interactive map, with the reports since, once the record holds its 24 hours."""
-    time = instant(issue_time) if issue_time is not None else None
+    """Draw a written grid as an interactive map, with the reports since, once the record holds its steps."""
+    time = instant_of(stages.step, issue_time) if issue_time is not None else None
     return f"open {stages.map(time, output)}"
 
 

@@ -201,7 +201,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         f"issued {issued}, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )
-    if masked := masked_words(result.get("masked")):
+    if masked := masked_words(result):
         text += f" {masked.capitalize()}."
     if result.get("refit") is False:
         text += " Forecasters are fitted on the first fold only and calibrated anew on each."

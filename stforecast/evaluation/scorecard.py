@@ -91,7 +91,7 @@ class Scorecard:
         card = self.values
         known = card["notes"].get("known_time", "occurred")
         lines = [f"{card['city']}, {card['slice']} slice, {card['split'][card['slice']]}, known_time: {known}"]
-        lines += [words] if (words := masked_words(card.get("masked"))) else []
+        lines += [words] if (words := masked_words(card)) else []
         if (share := card.get("reported_share") or 1) < SETTLED:
             lines.append(f"taken as final: an estimated {share:.1%} of the events were reported by the record's end")
         frame = self.table()
@@ -221,12 +221,13 @@ def describe(cube: Cube, split: Split) -> dict[str, str]:
     return {which: " / ".join(time.isoformat() for time in span) for which, span in spans.items()}
 
 
-def masked_words(masked: Mapping[str, float] | None) -> str:
-    """How much of a slice is masked, as text; empty where nothing is."""
+def masked_words(card: Mapping[str, Any]) -> str:
+    """How much of the slice of a scorecard is masked, as text; empty where nothing is."""
+    masked, unit = card.get("masked"), card.get("step", "hour")
     if not masked or not masked["hours"]:
         return ""
-    unscored = f"{masked['issues']:.1%} of the days have such hours and are not scored"
-    return f"not recorded: {masked['hours']:.1%} of the hours; {unscored}"
+    unscored = f"{masked['issues']:.1%} of the {'days' if unit == 'hour' else 'issues'} have such {unit}s"
+    return f"not recorded: {masked['hours']:.1%} of the {unit}s; {unscored} and are not scored"
 
 
 def difference_text(metric: str, found: Mapping[str, float | None]) -> str:

@@ -16,18 +16,18 @@ from stforecast.reports import (
     accuracy,
     card,
     comparison,
-    days,
     districts,
     drift,
     hotspots,
     importance,
+    issues,
     quality,
     repeats,
     rhythm,
     trends,
 )
 from stforecast.reports.evaluated import PERIODS, EvaluatedRun, with_large_districts
-from stforecast.reports.local import Local, city_facts, whole_days
+from stforecast.reports.local import Local, city_facts, span_in_words, whole_days
 from stforecast.reports.page import Page, Section, check_libraries, said, words, write_page
 
 
@@ -47,12 +47,11 @@ def report(stages: Stages) -> Path:
         Section("curves", "Reliability and ranking", accuracy.curves(run)),
         Section("errors", "Where the forecast errs", accuracy.errors(run)),
         Section("importance", "What the forecast rests on", importance.blocks(run)),
-        Section("days", "Three days: forecast and what was reported", days.blocks(run, sexual, least)),
+        Section("issues", "Three forecasts and what was reported", issues.blocks(run, sexual, least)),
         Section("card", "Model card", card.blocks(run, events.meta, least)),
     ]
-    spans = {name: " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in span) for name, span in run.slices.items()}
     facts = city_facts(cube, whole_days(cube), int(cube.weight.sum()), stages.simulated())
-    facts |= {PERIODS[name]: span for name, span in spans.items()}
+    facts |= {PERIODS[name]: span_in_words(cube, *span) for name, span in run.slices.items()}
     facts["Model"] = f"{words(run.leader)} ({run.leader}), run {run.name}"
     facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
     title = f"{words(cube.name).title()}: how well reported offences were forecast"
@@ -85,7 +84,7 @@ def analyse(stages: Stages) -> Path:
         Section("districts", "Districts", districts.blocks(local, config.delivery.smallest_count)),
         Section("hotspots", "Hot spots", hotspots.blocks(local)),
         Section("repeats", "Near repeats", repeats.blocks(local)),
-        Section("drift", drift.TITLE, drift.blocks(local, split, predictions)),
+        Section("drift", drift.Span.of(cube.step).title, drift.blocks(local, split, predictions)),
     ]
     facts = city_facts(cube, local.days, len(local.frame), stages.simulated())
     title = f"{words(cube.name).title()}: what the record of reported offences shows"

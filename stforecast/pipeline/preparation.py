@@ -19,11 +19,13 @@ from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.recorded import hole_messages_of_events
+from stforecast.cube.steps import Step, step_of
 from stforecast.cube.store import open_cube, save_cube
 from stforecast.errors import ArtefactError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import INGESTED, EventTable
+from stforecast.events.sources import resolve
 from stforecast.files import contents, file_fingerprint, fingerprint, read_json
 from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
@@ -65,6 +67,11 @@ class Preparation:
     @property
     def place(self) -> Workspace:
         return Workspace(self.config.root, self.config.city)
+
+    @property
+    def step(self) -> Step:
+        """The step of the axis."""
+        return step_of(self.config.time.step, resolve(self.config.source).zone)
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:

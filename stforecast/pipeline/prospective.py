@@ -22,8 +22,8 @@ from stforecast.pipeline.stages import Stages
 from stforecast.reports.page import check_libraries, write_page
 from stforecast.reports.prospective import page_of
 
-OTHER = "of other offences"
-"""What becomes of a forecast whose categories hold other offences than those of the configuration."""
+OTHER, OTHER_STEP = "of other offences", "of other steps"
+"""What becomes of a forecast whose categories, or whose steps, are not those of the configuration."""
 
 
 def verify(stages: Stages) -> str:
@@ -85,9 +85,15 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
     """What became of the forecasts of a model, and the scores of those that count."""
     if entries[0].get("offences") != stages.offences_stamp():
         return {"counted": {OTHER: len(entries)}}
-    issued, written = (pd.DatetimeIndex([entry[key] for entry in entries]) for key in ("issue_time", "written_at"))
     first = record.open(entries[0])
+    if first.step_unit != stages.config.time.step:
+        stages.say(
+            f"prospective: {first.model}: its steps are {first.step_unit}s, not {stages.config.time.step}s; set "
+            f"time.step={first.step_unit} to score it"
+        )
+        return {"counted": {OTHER_STEP: len(entries)}}
     steps = first.horizons
+    issued, written = (pd.DatetimeIndex([entry[key] for entry in entries]) for key in ("issue_time", "written_at"))
     became, skipped = choose(issued, written, first.step, steps)
     cells = {} if first.polygons is not None else {"cells": "h3", "resolution": first.geometry.resolution}
     grid = stages.config.grid.model_copy(update=cells)
@@ -96,7 +102,11 @@ def _score(stages: Stages, record: Record, entries: list[dict[str, Any]], table:
     left = np.flatnonzero(became == SCORED)
     became[left] = settle(cube, cube.steps_of(issued[left]), steps)
     rows = [i for i in np.argsort(issued, kind="stable") if became[i] == SCORED]
-    out: dict[str, Any] = {"counted": dict(Counter(became.tolist())), "hours": [skipped + 1, steps]}
+    out: dict[str, Any] = {
+        "counted": dict(Counter(became.tolist())),
+        "steps": [skipped + 1, steps],
+        "step": first.step_unit,
+    }
     if not rows:
         return out
     grids, issues = [record.open(entries[i]) for i in rows], cube.steps_of(issued[rows])

@@ -23,10 +23,8 @@ from stforecast.files import fingerprint, read_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.pipeline.preparation import Say, one_writer
 from stforecast.pipeline.run import Run
-from stforecast.pipeline.stages import Stages
+from stforecast.pipeline.stages import Stages, last_issue
 
-LIVE = pd.Timedelta(days=7)
-"""A record that ends within this time of now is forecast from now on; an older one from its own end."""
 SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
 """What the service tells of a scorecard."""
 
@@ -54,7 +52,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     run = Run(stages.place.latest())
     table = stages.ingest(replace_damaged=True)
     cube = stages.newest(run, table)
-    issue_time = now.floor("h") if cube.end <= now <= cube.end + LIVE else cube.end
+    issue_time = newest_issue(cube, now)
     trained = (run.folder / "run.json").stat().st_mtime_ns
     made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time))
     with stages.place.lock("forecast"):
@@ -76,9 +74,17 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
         }
         made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
         stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")
-        for old in store.retire(issue_time - pd.Timedelta(days=stages.config.service.keep_days)):
+        kept = issue_time - pd.Timedelta(days=stages.config.service.keep_days)
+        last = grid.step.times(issue_time, [-grid.horizons])[0]  # of months longer ago
+        for old in store.retire(min(kept, last)):
             shutil.rmtree(stages.place.grid(old), ignore_errors=True)
     return made
+
+
+def newest_issue(cube: Cube, now: pd.Timestamp) -> pd.Timestamp:
+    """When the step of now began, if a forecast may be issued then; else the end of the record."""
+    step = int(cube.step.since(cube.start, [now])[0])
+    return cube.time_of(step if cube.steps <= step <= last_issue(cube) else cube.steps)
 
 
 def record_facts(table: EventTable, cube: Cube) -> dict[str, Any]:

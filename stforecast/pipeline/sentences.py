@@ -30,17 +30,20 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         lines.append("The run learned from days after this issue time: compare it with what happened only with care.")
     lines += _elsewhere(cube)
     if issue > cube.steps:
-        late, end = (issue - cube.steps) * cube.step_hours, f"{cube.end:%Y-%m-%d %H:%M} UTC"
-        lines.append(f"The record ends {end}, {late} h before the issue time: nothing later was used.")
+        late, end = cube.step.words(issue - cube.steps), f"{cube.end:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"The record ends {end}, {late} before the issue time: nothing later was used.")
     lines += cube.notes.get("fallbacks", [])
     if cube.notes.get("known_time") == "occurred" and not cube.notes.get("embargo_hours"):
         lines.append(
-            "Every report counts as known in the hour of its offence (known_time: occurred), earlier than in real use."
+            f"Every report counts as known in the {cube.step_unit} of its offence (known_time: occurred), earlier than "
+            "in real use."
         )
+    between = "month" if cube.step_unit == "month" else "day"
     if cube.late:
-        lines.append("Reports of the last days are still arriving: those known at the issue time were used.")
-    lines += _missing(cube.weather, issue - 24, "observed weather of the day before")
-    return lines + _missing(cube.future, issue, "weather forecast")
+        lines.append(f"Reports of the last {between}s are still arriving: those known at the issue time were used.")
+    before = cube.step.per_day
+    lines += _missing(cube, cube.weather, issue - before, before, f"observed weather of the {between} before")
+    return lines + _missing(cube, cube.future, issue, cube.horizons, "weather forecast")
 
 
 def _elsewhere(cube: Cube) -> list[str]:
@@ -54,6 +57,9 @@ def _elsewhere(cube: Cube) -> list[str]:
     ]
 
 
-def _missing(series: Series, first: int, what: str) -> list[str]:
-    hours = int(np.isnan(series.window(first, first + 24)).all(1).sum()) if series.names else 0
-    return [f"The {what} is missing for {hours} of 24 hours, which are forecast without it."] if hours else []
+def _missing(cube: Cube, series: Series, first: int, count: int, what: str) -> list[str]:
+    missing = int(np.isnan(series.window(first, first + count)).all(1).sum()) if series.names else 0
+    if not missing:
+        return []
+    share = "" if missing == count else f" for {missing} of {cube.step.words(count)}"
+    return [f"The {what} is missing{share}: the forecast does without it."]

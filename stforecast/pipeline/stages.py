@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from stforecast.evaluation.scorecard import Scorecard
 
 
+def last_issue(cube: Cube) -> int:
+    """The last step at which a forecast may be issued: a week past the record's end, or a month."""
+    return cube.steps + max(1, cube.step.in_days(7))
+
+
 class Stages(Preparation):
     """All stages of one city."""
 
@@ -282,9 +287,9 @@ class Stages(Preparation):
         return self.config.model_copy(update={"weather": left})
 
     def _issue_step(self, cube: Cube, time: pd.Timestamp) -> int:
-        step, fewest, most = cube.step_of(time), cube.step.in_days(28), max(1, cube.step.in_days(7))
-        if not fewest <= step <= cube.steps + most:
-            earliest, latest = cube.time_of(fewest), cube.time_of(cube.steps + most)
+        step, fewest, last = cube.step_of(time), cube.step.in_days(28), last_issue(cube)
+        if not fewest <= step <= last:
+            earliest, latest = cube.time_of(fewest), cube.time_of(last)
             raise DataError(
                 f"issue time {time}: the record of {self.config.city} allows {earliest} to {latest}. "
                 "Choose another time, or ingest newer reports."

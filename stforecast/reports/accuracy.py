@@ -1,4 +1,4 @@
-"""Sections: curves on the test slice, and where the forecast errs by category, hour, horizon and district."""
+"""Sections: curves on the test slice, and where the forecast errs by category, time, horizon and district."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from stforecast.delivery import figures
 from stforecast.delivery.figures import Curve, label, lines, new_figure
 from stforecast.reports.evaluated import REFERENCE, EvaluatedRun, district_names, districts_of
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import block_count, difference, mean_draws
+from stforecast.reports.terms import MONTHS, WEEKDAYS
+from stforecast.scoring.bootstrap import blocks_of, difference, mean_draws
 from stforecast.scoring.calibration import reliability
 from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import FLOOR, pool
@@ -22,6 +23,8 @@ MOST_CURVES = 5
 POINTS = 400
 MOST_ROWS = 15
 """Groups that are listed; more are drawn as a curve, and their table is a CSV file only."""
+RARE = 0.1
+"""Share of the cells with a report below which most alarms are false."""
 SAVED = ["from", "saved (%)", "to"]
 """Columns of what is saved against the other forecaster, with its interval."""
 
@@ -45,7 +48,7 @@ def curves(run: EvaluatedRun) -> list[Block]:
     figures.plot_reliability(axes[0], reliable)
     figures.plot_hit_rate(axes[1], hits)
     lines(axes[2], roc)
-    label(axes[2], "ROC", "false alarms among quiet hexagon-hours", "hits among those with a report")
+    label(axes[2], "ROC", f"false alarms among quiet hexagon-{run.terms['steps']}", "hits among those with a report")
     figures.diagonal(axes[2])
     lines(axes[3], precision)
     label(axes[3], "Precision and recall", "recall: share of those with a report", "precision: share of alarms")
@@ -53,8 +56,9 @@ def curves(run: EvaluatedRun) -> list[Block]:
     axes[3].set(xscale="log", xlim=(1e-3, 1))
     figures.legend_below(figure, axes[0], 3)
     held = entries[run.leader]["hit_rate_10"] or 0.0
-    alt = standing("curves_alt", scores="; ".join(scores), leader=words(run.leader), held=held)
-    return [Picture("curves", figure, alt), note("curves", share=base)]
+    alt = standing("curves_alt", scores="; ".join(scores), leader=words(run.leader), held=held, **run.terms)
+    about = note("curves_rare" if base < RARE else "curves", share=base, **run.terms)
+    return [Picture("curves", figure, alt), about, note("curves_grey")]
 
 
 def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
@@ -71,15 +75,17 @@ def ranking_curves(ranked: Ranked) -> tuple[Curve, Curve]:
 
 
 def errors(run: EvaluatedRun) -> list[Block]:
-    """Error by category, hour of the day, horizon and district, beside the rolling climatology's."""
+    """Error by category, time, horizon and district, beside the rolling climatology's."""
     names = [run.leader, *({REFERENCE} & {*run.intensity} - {run.leader})]
     terms = {name: deviance_terms(run.intensity[name], run.counts) for name in names}
-    text = standing("errors")
+    text = standing("errors", **run.terms)
+    if run.overlapping:
+        text += " " + standing("overlapping", **run.terms)
     if len(terms) > 1:
         text += f" Saved: how much lower it is than the {words(REFERENCE)}'s; {run.blocks}."
     blocks: list[Block] = [Text(text)]
     for key, (title, names, of) in cuts(run).items():
-        if names:
+        if len(names) > (key == "horizon"):  # of a single one there is nothing to compare
             blocks += _by_group(run, key, title, names, of, terms)
     without = districts_of(run.cube.hexagons).isna().to_numpy()
     if without.all():
@@ -102,19 +108,24 @@ def deviance_terms(lam: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def cuts(run: EvaluatedRun) -> dict[str, tuple[str, list[str], np.ndarray]]:
-    """Ways to group cells: by category, hour of the day, horizon and district.
+    """Ways to group cells: by category, hour of the day (or weekday, or month), horizon and district.
 
     Returns:
         The title, the names of the groups, and the group of each cell, −1 for none, broadcasting to [m k n c].
     """
     cube, districts = run.cube, district_names(run.cube.hexagons)
     district = pd.Categorical(districts_of(cube.hexagons), districts).codes
-    found, hour = np.unique(run.local_hour, return_inverse=True)
+    key, title, names = {
+        "hour": ("hour", "hour of the day", [f"{hour:02d}" for hour in range(24)]),
+        "day": ("weekday", "weekday", [*WEEKDAYS]),
+        "month": ("month", "month of the year", [*MONTHS]),
+    }[cube.step_unit]
+    found, slot = np.unique(run.slots, return_inverse=True)
     ahead, category = np.arange(cube.horizons), np.arange(cube.c)
     return {
         "category": ("category", [words(name) for name in cube.categories], category[None, None, None]),
-        "hour": ("hour of the day", [f"{h:02d}" for h in found], hour.reshape(*run.local_hour.shape, 1, 1)),
-        "horizon": ("hours ahead", [str(k + 1) for k in ahead], ahead[None, :, None, None]),
+        key: (title, [names[at] for at in found], slot.reshape(*run.slots.shape, 1, 1)),
+        "horizon": (f"{run.terms['steps']} ahead", [str(k + 1) for k in ahead], ahead[None, :, None, None]),
         "district": ("district", districts, district[None, None, :, None]),
     }
 
@@ -146,10 +157,13 @@ def _by_group(
             "deviance × 10³": float(daily[leader].mean()) * 1e3,
         }
         for who in others:
-            weeks, base = block_count(int(present.sum()), run.blocks.length), float(daily[who].mean()) / 100
-            weights = run.weights[:, present] if weeks > 1 else run.weights[:0, present]
+            held = np.unique(np.flatnonzero(present) // run.blocks.length).size
+            base = float(daily[who].mean()) / 100
+            weights = run.weights[:, present] if held > 1 else run.weights[:0, present]
+            weights = weights[weights.any(1)]  # a draw may hold no issue of the group
             gain = difference(mean_draws(daily[who], weights), mean_draws(daily[leader], weights))
-            row |= {"from": gain.low / base, "saved (%)": gain.estimate / base, "to": gain.high / base, "weeks": weeks}
+            row |= {"from": gain.low / base, "saved (%)": gain.estimate / base, "to": gain.high / base}
+            row[blocks_of(run.blocks.name)] = held
         rows.append(row)
     frame = pd.DataFrame(rows)
     table = Table(f"errors_by_{key}", frame, f"By {title}", len(rows) <= MOST_ROWS)

@@ -10,7 +10,7 @@ import pandas as pd
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import SETTLED, masked_words
 from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
-from stforecast.reports.page import Block, Table, Text, note, said, wording, words
+from stforecast.reports.page import Block, Table, Text, note, said, standing, wording, words
 from stforecast.scoring.metrics import reported_to_expected
 
 PLACE = ("hexagon", "latitude", "longitude", "area_km2", "district")
@@ -27,10 +27,12 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
         "files": ", ".join(source["file"] for source in meta["sources"]),
         "until": run.slices["validation"][1],
         "known": _known(run.cube.notes),
+        "precision": _precision(run),
         "ratio": reported_to_expected(entry["bias"]) or np.nan,
         "area": run.cube.hexagons["area_km2"].mean(),
         "rest": _rest(run.card),
         "least": least,
+        **run.terms,
     }
     rows = [(about, text.format(**values)) for about, text in wording()["card"].items()]
     table = Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))
@@ -45,12 +47,20 @@ def _known(notes: dict[str, Any]) -> str:
     return f"{embargo} hours after they occurred" + ("" if embargo else ", which is earlier than in real use")
 
 
+def _precision(run: EvaluatedRun) -> str:
+    """What limits the time of an event: the publisher's rounding, or that it gives no time of day."""
+    precision = run.cube.notes.get("precision", "time")
+    if precision != "time":
+        return standing("card_dated", precision=precision)
+    return standing("card_timed") if run.cube.step_unit == "hour" else ""
+
+
 def _rest(card: dict[str, Any]) -> str:
     """What limits a scorecard itself: hours that were not recorded, and reports that are still to come."""
-    text, share = masked_words(card.get("masked")), card.get("reported_share")
+    text, share = masked_words(card), card.get("reported_share")
     text = f"; {text}" if text else ""
     if share is not None and share < SETTLED:
-        text += f"; an estimated {share:.0%} of the events of the test days were reported by the end of the record"
+        text += f"; an estimated {share:.0%} of the events of the test slice were reported by the end of the record"
     return text
 
 
@@ -77,15 +87,16 @@ def _few(names: list[str], most: int = 8) -> str:
 
 def _exposure(run: EvaluatedRun) -> list[Block]:
     """How often hexagons are flagged, by district and beside what else is known of them."""
-    hexagons, counts = run.cube.hexagons, run.day(run.counts)
-    flagged = flags(run.day(run.intensity[run.leader]))
+    counts = run.summed(run.counts)
+    flagged = flags(run.summed(run.intensity[run.leader]))
     often, reports = flagged.mean(0), counts.sum(0)
     always, never, held = np.mean(often > 0.9), np.mean(often == 0), (flagged * counts).sum() / max(reports.sum(), 1)
-    text = said("card_flags", top=TOP_SHARE, days=len(flagged), always=always, never=never, held=held)
-    return [text, *_by_district(hexagons, flagged, reports), _covariates(hexagons, often)]
+    text = said("card_flags", top=TOP_SHARE, count=len(flagged), always=always, never=never, held=held, **run.terms)
+    return [text, *_by_district(run, flagged, reports), _covariates(run, often)]
 
 
-def _by_district(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -> list[Block]:
+def _by_district(run: EvaluatedRun, flagged: np.ndarray, reports: np.ndarray) -> list[Block]:
+    hexagons, issue = run.cube.hexagons, run.terms["issue"]
     without = districts_of(hexagons).isna().to_numpy()
     if without.all():
         return [Text("The record names no districts, so that flags cannot be shown by district.")]
@@ -95,21 +106,23 @@ def _by_district(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarra
         if without.any()
         else ""
     )
-    caption = f"Shares of the city's total; flags: hexagon-days among the top {TOP_SHARE:.0%}"
+    caption = f"Shares of the city's total; flags: hexagon-{issue}s among the top {TOP_SHARE:.0%}"
     return [Text(text), Table("exposure", exposure(hexagons, flagged, reports), caption)]
 
 
-def _covariates(hexagons: pd.DataFrame, often: np.ndarray) -> Block:
-    static = covariates(hexagons, often)
+def _covariates(run: EvaluatedRun, often: np.ndarray) -> Block:
+    static = covariates(run.cube.hexagons, often)
     if not len(static):
         return note("card_no_covariates")
-    return Table("exposure_covariates", static, "Means of all hexagons and of flagged hexagon-days")
+    static = static.rename(columns={"flagged": f"flagged hexagon-{run.terms['issues']}"})
+    caption = f"Means of all hexagons and of flagged hexagon-{run.terms['issues']}"
+    return Table("exposure_covariates", static, caption)
 
 
-def flags(day: np.ndarray) -> np.ndarray:
-    """Which hexagons are among the top TOP_SHARE of each day, bool [m n], from daily λ [m n]."""
-    out = np.zeros(day.shape, bool)
-    for row, lam in zip(out, day, strict=True):
+def flags(summed: np.ndarray) -> np.ndarray:
+    """Which hexagons are among the top TOP_SHARE of each issue, bool [m n], from λ summed over the horizon [m n]."""
+    out = np.zeros(summed.shape, bool)
+    for row, lam in zip(out, summed, strict=True):
         row[highest(lam, TOP_SHARE)] = True
     return out
 
@@ -119,7 +132,7 @@ def exposure(hexagons: pd.DataFrame, flagged: np.ndarray, reports: np.ndarray) -
 
     Args:
         hexagons: of the cube, [n].
-        flagged: which are flagged on each day, bool [m n].
+        flagged: which are flagged at each issue, bool [m n].
         reports: of each hexagon, [n].
     """
     people = [name for name in hexagons.columns if "population" in str(name).lower() and name not in PLACE]
@@ -141,5 +154,5 @@ def covariates(hexagons: pd.DataFrame, often: np.ndarray) -> pd.DataFrame:
     values = hexagons.drop(columns=[*PLACE], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
     values = values.where(np.isfinite(values)).sort_index(axis=1)
     weight = values.notna().mul(often, axis=0)
-    means = {"all hexagons": values.mean(), "flagged hexagon-days": (values * weight).sum() / weight.sum()}
+    means = {"all hexagons": values.mean(), "flagged": (values * weight).sum() / weight.sum()}
     return pd.DataFrame(means)[weight.sum() > 0].rename(index=words).reset_index(names="column")

@@ -17,34 +17,35 @@ from stforecast.scoring.bootstrap import ENOUGH_BLOCKS
 from stforecast.scoring.metrics import METRICS, reported_to_expected
 
 JUDGE = "poisson_deviance"
-"""The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and hour."""
+"""The metric that decides which of two forecasters is ahead: it is proper, and reads every hexagon and step."""
 
 
 def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
-    out: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run.card), note("forecasters")]
+    out: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run), note("forecasters", **run.terms)]
     if pairs and run.blocks.count > 1:
         out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
-        out.append(note("differences", weeks=str(run.blocks), count=sum(map(len, pairs.values()))))
+        out.append(note("differences", blocks=str(run.blocks), count=sum(map(len, pairs.values())), **run.terms))
     return out
 
 
 def _patrolled(run: EvaluatedRun) -> str:
     """What the forecasts would have been worth on the ground."""
     entries = run.card["forecasters"]
-    told = {run.leader: f"the {words(run.leader)}"} | {REFERENCE: "the average of past weeks (rolling climatology)"}
+    usual = f"the average of past {run.terms['weeks']} (rolling climatology)"
+    told = {run.leader: f"the {words(run.leader)}"} | {REFERENCE: usual}
     rates = [(what, entries[name]["hit_rate_5"]) for name, what in told.items() if name in entries]
     (first, rate), *rest = ((what, rate) for what, rate in rates if rate is not None)
     others = "".join(f"; with {what}, {other:.1%}" for what, other in rest)
-    return standing("patrolled", who=first, rate=rate, others=others)
+    return standing("patrolled", who=first, rate=rate, others=others, **run.terms)
 
 
 def _verdict(run: EvaluatedRun) -> str:
-    """The verdict, as far as the weeks of the test slice allow one, and how much of the slice is masked."""
-    rest, masked = str(run.blocks), masked_words(run.card.get("masked"))
+    """The verdict, as far as the blocks of the test slice allow one, and how much of the slice is masked."""
+    rest, masked = str(run.blocks), masked_words(run.card)
     if run.blocks.count < 2:
-        text = f"The test days are {rest}. No difference between the forecasters can be told from chance."
+        text = standing("one_block", rest=rest, **run.terms)
     else:
         text = verdict(run) + ("" if run.blocks.count >= ENOUGH_BLOCKS else f" Read it with care: {rest}.")
     return text + (f" {masked.capitalize()}." if masked else "")
@@ -105,13 +106,14 @@ def sentences(leader: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return out
 
 
-def _table(card: Mapping[str, Any]) -> Table:
-    rows = []
+def _table(run: EvaluatedRun) -> Table:
+    rows, card = [], run.card
     for name, entry in sorted(card["forecasters"].items(), key=lambda item: item[1][JUDGE]):
         values = entry | {"bias": reported_to_expected(entry.get("bias")), JUDGE: 1e3 * entry[JUDGE]}
         rows.append({"forecaster": words(name)} | {head: values.get(key) for key, head in wording()["metrics"].items()})
     caption = (
-        f"Test days, {card['events']:,} reports, {card['hexagons']:,} hexagons, all categories; best deviance first."
+        f"Test {run.terms['issues']}, {run.reports:,} reports, {card['hexagons']:,} hexagons, all categories; best "
+        "deviance first."
     )
     return Table("forecasters", pd.DataFrame(rows), caption)
 

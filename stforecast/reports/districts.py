@@ -70,11 +70,13 @@ def _arrests(local: Local, district: pd.Series) -> list[Block]:
 
 
 def profiles(local: Local, district: pd.Series) -> pd.DataFrame:
-    """Shares of each district's events by category, time of day, weekend and, where known, arrest; a row a district."""
+    """Shares of each district's events by category and, where known, time of day, weekend and arrest; a row each."""
     time, arrest = local.frame["time"], local.frame["arrest"]
     columns: dict[str, Any] = {words(name): local.groups[name] for name in local.cube.categories}
-    columns |= {part.split(",")[0]: time.dt.hour.between(low, high - 1) for part, (low, high) in BINS.items()}
-    columns["weekend"] = time.dt.weekday >= 5
+    if local.unit == "hour":
+        columns |= {part.split(",")[0]: time.dt.hour.between(low, high - 1) for part, (low, high) in BINS.items()}
+    if local.unit != "month":
+        columns["weekend"] = time.dt.weekday >= 5
     if arrest.notna().any():
         columns["arrest"] = arrest.astype("Float64")
     grouped = pd.DataFrame(columns).groupby(district.to_numpy())

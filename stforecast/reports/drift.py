@@ -1,6 +1,6 @@
-"""Section: is the city of the last weeks still the one that forecasters learned from?
+"""Section: is the city of the last weeks (or months) still the one that forecasters learned from?
 
-The number and the mix of reports in the last weeks are compared with all windows of the same length in the training
+The number and the mix of reports in them are compared with all windows of the same length in the training
 slice, each as it was known at its own end, so that late reports burden both alike. The windows are the blocks of a
 moving-block bootstrap: how far one of them lies from the mean of the others is what chance and season do.
 """
@@ -17,20 +17,45 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control
 
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.features.targets import outcomes, scored
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, block_count, day_weights, interval, of_blocks, ratio_draws
+from stforecast.reports.terms import terms_of
+from stforecast.scoring.bootstrap import ENOUGH_BLOCKS, Blocks, blocks_of, interval, ratio_draws
 from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
 from stforecast.scoring.splits import Split
 
-WEEKS, LEVEL, LEAST_WINDOWS = 4, 0.05, 60
-TITLE = f"The last {WEEKS} weeks and the period before"
+LEVEL = 0.05
 WITHIN, OUTSIDE, CLEAR = "within", "outside", "outside, clear of chance"
-LEAST_DAYS = 10
-"""Days of the test slice that a month must have for its calibration to be told."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What is compared: windows of `steps` steps, `words` long, and at least so many of them.
+
+    calibration is told by `period`, a month or a year, of those that hold at least `issues` of the test slice.
+    """
+
+    steps: int
+    words: str
+    windows: int
+    period: str
+    issues: int
+
+    @staticmethod
+    def of(step: Step) -> Span:
+        """Four weeks by the day, and calibration by month; of monthly steps three months, and calibration by year."""
+        if step.unit == "month":
+            return Span(3, "3 months", 24, "year", 6)
+        return Span(28 * step.per_day, "4 weeks", 60, "month", 10)
+
+    @property
+    def title(self) -> str:
+        """Of the section."""
+        return f"The last {self.words} and the period before"
 
 
 @dataclass(frozen=True)
@@ -83,19 +108,18 @@ def _shift(away: np.ndarray, ratio: float = np.nan) -> Shift:
 
 
 def windows_of(local: Local, split: Split, kind: np.ndarray, kinds: int) -> np.ndarray:
-    """Events by kind in every window of WEEKS weeks, as known at the window's end.
+    """Events by kind in every window, as known at the window's end.
 
     Args:
         local: the events.
-        split: training windows begin on every day of its training slice; those with masked hours are left out.
+        split: training windows begin on every day (or month) of its training slice, but for those with masked steps.
         kind: of each event, −1 for none, [e].
         kinds: how many there are.
 
     Returns:
         Counts of the training windows and last of the newest window, [w + 1, kinds].
     """
-    cube, day = local.cube, split.day
-    length = 7 * WEEKS * day
+    cube, day, length = local.cube, split.day, Span.of(local.cube.step).steps
     step, known, rows = local.frame["step"].to_numpy(), local.frame["known"].to_numpy(), []
     ends = [end for end in range(split.first + length, split.train_end + 1, day) if recorded(cube, end - length, end)]
     for end in (*ends, cube.steps):
@@ -117,38 +141,41 @@ def blocks(local: Local, split: Split, predictions: Predictions | None) -> list[
 
 def _shifts(local: Local, split: Split) -> list[Block]:
     """The shifts in one table."""
-    if not recorded(local.cube, local.cube.steps - 7 * WEEKS * split.day, local.cube.steps):
-        return [Text(f"Not all hours of the last {WEEKS} weeks were recorded.")]
+    span, cube = Span.of(local.cube.step), local.cube
+    if not recorded(cube, cube.steps - span.steps, cube.steps):
+        return [Text(f"The last {span.words} were not recorded as a whole.")]
     shifts = shifts_of(local, split)
     if not shifts:
-        return [Text(f"The period that forecasters learn from is too short to compare the last {WEEKS} weeks with.")]
+        return [Text(f"The period that forecasters learn from is too short to compare the last {span.words} with.")]
     frame = table_of(shifts)
-    return [Text(headline(frame)), Table("drift", frame), note("drift", weeks=WEEKS, tests=len(shifts))]
+    about = note("drift", span=span.words, tests=len(shifts))
+    return [Text(headline(frame, span.words)), Table("drift", frame), about]
 
 
 def table_of(shifts: Mapping[str, Shift]) -> pd.DataFrame:
-    """A row a shift: how far the last weeks lie from the others, and the verdict that the headline repeats."""
+    """A row a shift: how far the last window lies from the others, and the verdict that the headline repeats."""
     frame = pd.DataFrame([*shifts.values()], index=[*shifts])[["ratio", "distance", "limit", "p"]]
     frame["p"] = false_discovery_control(frame["p"])
     outside = frame["distance"] > frame["limit"]
     frame["verdict"] = np.select([outside & (frame["p"] <= LEVEL), outside], [CLEAR, OUTSIDE], WITHIN)
-    headings = {"ratio": "last weeks ÷ earlier", "limit": "95 % of windows within"}
+    headings = {"ratio": "last ÷ earlier", "limit": "95 % of windows within"}
     return frame.rename(columns=headings).reset_index(names="of")
 
 
-def headline(frame: pd.DataFrame) -> str:
+def headline(frame: pd.DataFrame, span: str) -> str:
     """What `table_of` shows, in words: what lies outside by itself, and what of it is clear over all tests."""
     outside = frame.loc[frame["verdict"] != WITHIN, "of"].tolist()
     clear = frame.loc[frame["verdict"] == CLEAR, "of"].tolist()
     if not outside:
-        return standing("drift_within", weeks=WEEKS)
-    text = standing("drift_outside", weeks=WEEKS, names=", ".join(outside), count=len(outside), tests=len(frame))
+        return standing("drift_within", span=span)
+    text = standing("drift_outside", span=span, names=", ".join(outside), count=len(outside), tests=len(frame))
     return f"{text} {standing('drift_clear' if clear else 'drift_not_clear', names=', '.join(clear))}"
 
 
 def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
     """Every shift by name; none where there are too few windows."""
-    if (split.train_end - split.first) // split.day - 7 * WEEKS + 1 < LEAST_WINDOWS:
+    span = Span.of(local.cube.step)
+    if (split.train_end - split.first - span.steps) // split.day + 1 < span.windows:
         return {}
     category = pd.Categorical(local.frame["category"], local.cube.categories).codes
     district = pd.Categorical(local.district())
@@ -156,60 +183,73 @@ def shifts_of(local: Local, split: Split) -> dict[str, Shift]:
     numbers = {"all": by_category.sum(1)} | dict(zip(local.cube.categories, by_category.T, strict=True))
     shifts = {f"number of {words(name)} reports": level_shift(values) for name, values in numbers.items()}
     shifts["mix of categories"] = mix_shift(by_category)
-    shifts["mix of hours"] = mix_shift(windows_of(local, split, local.frame["time"].dt.hour.to_numpy(), 24))
+    if local.unit == "hour":
+        shifts["mix of hours"] = mix_shift(windows_of(local, split, local.frame["time"].dt.hour.to_numpy(), 24))
     if (count := len(district.categories)) > 1:
         shifts["mix of districts"] = mix_shift(windows_of(local, split, district.codes, count))
     return shifts
 
 
 def _calibration(local: Local, split: Split, predictions: Predictions | None) -> list[Block]:
-    """Calibration by month of the test slice."""
+    """Calibration by month (or year) of the test slice."""
+    cube, period = local.cube, Span.of(local.cube.step).period
     if predictions is None:
-        return [Text("There is no finished run of this configuration: its calibration by month is left out.")]
-    cube, name = local.cube, words(predictions.forecaster)
+        return [Text(f"There is no finished run of this configuration: its calibration by {period} is left out.")]
+    name, terms = words(predictions.forecaster), terms_of(cube.step, cube.horizons)
     issued = cube.times_of(scored(cube, split, "test")).tz_convert(cube.time_zone).tz_localize(None)
-    months = by_month(np.asarray(predictions.intensity), outcomes(cube, split, "test"), issued, local.seed)
-    if not len(months):
-        return [Text("There are too few test days to compare forecast and reports by month.")]
-    figure, (axes,) = new_figure(height=max(1.6, 0.9 + 0.27 * len(months)))
-    low, ratio, high = months[["from", "reported ÷ expected", "to"]].to_numpy().T
-    whiskers(axes, months["month"].tolist(), low, ratio, high, zero=1)
-    label(axes, f"Reported ÷ expected by month, {name}", "with 95 % interval")
-    text = f"The {name} (run {predictions.run}) on its test days: {months_in_words(months)}"
-    alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(months["month"], ratio, strict=True)) + "."
-    return [Text(text), Picture("calibration", figure, alt), Table("calibration", months)]
+    found = by_period(np.asarray(predictions.intensity), outcomes(cube, split, "test"), issued, cube.step, local.seed)
+    if not len(found):
+        return [Text(f"There are too few test {terms['issues']} to compare forecast and reports by {period}.")]
+    figure, (axes,) = new_figure(height=max(1.6, 0.9 + 0.27 * len(found)))
+    low, ratio, high = found[["from", "reported ÷ expected", "to"]].to_numpy().T
+    whiskers(axes, found[period].tolist(), low, ratio, high, zero=1)
+    label(axes, f"Reported ÷ expected by {period}, {name}", "with 95 % interval")
+    text = f"The {name} (run {predictions.run}) on its test {terms['issues']}: {in_words(found, period)}"
+    alt = f"{text} " + "; ".join(f"{m} {r:.2f}" for m, r in zip(found[period], ratio, strict=True)) + "."
+    if cube.horizons > cube.step.per_day:
+        text += " " + standing("overlapping", **terms)
+    return [Text(text), Picture("calibration", figure, alt), Table("calibration", found)]
 
 
-def months_in_words(months: pd.DataFrame) -> str:
-    """What `by_month` shows: all months together, those off 1, and those of too few weeks to tell."""
-    told = months[months["weeks"] >= ENOUGH_BLOCKS]
-    off = told.loc[(told["from"] > 1) | (told["to"] < 1), "month"].tolist()
-    ratio = months["reported"].sum() / months["expected"].sum()
-    excluded = f"the interval excludes 1 in {', '.join(off)}" if off else "in no month does the interval exclude 1"
-    text = f"reported ÷ expected is {ratio:.3f} in these months together; {excluded}."
-    for weeks in range(1, ENOUGH_BLOCKS):
-        if few := months.loc[months["weeks"] == weeks, "month"].tolist():
-            text += f" {', '.join(few)}: {of_blocks(weeks)}."
+def in_words(found: pd.DataFrame, period: str) -> str:
+    """What `by_period` shows: all periods together, those off 1, and those of too few blocks to tell."""
+    blocks = found.columns[-1]
+    told = found[found[blocks] >= ENOUGH_BLOCKS]
+    off = told.loc[(told["from"] > 1) | (told["to"] < 1), period].tolist()
+    ratio = found["reported"].sum() / found["expected"].sum()
+    excluded = f"the interval excludes 1 in {', '.join(off)}" if off else f"in no {period} does the interval exclude 1"
+    text = f"reported ÷ expected is {ratio:.3f} in these {period}s together; {excluded}."
+    for count in range(1, ENOUGH_BLOCKS):
+        if few := found.loc[found[blocks] == count, period].tolist():
+            rest = "no interval" if count == 1 else f"95 % intervals from {count} {blocks}, too few to be trusted"
+            text += f" {', '.join(few)}: {rest}."
     return text
 
 
-def by_month(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, seed: int = 0) -> pd.DataFrame:
-    """Reported ÷ expected with its day-block interval, and the calibration slope, of each month.
+def by_period(lam: np.ndarray, counts: np.ndarray, issued: pd.DatetimeIndex, step: Step, seed: int = 0) -> pd.DataFrame:
+    """Reported ÷ expected with its block interval, and the calibration slope, of each month (or year).
 
     Args:
         lam: λ, [m k n c].
         counts: reports, [m k n c].
         issued: local issue times, [m].
-        seed: of the draws of days.
+        step: of the axis.
+        seed: of the draws of blocks.
+
+    Returns:
+        A row a period; the last column is named as the blocks are, and holds their number.
     """
-    month, rows = issued.to_period("M"), []
-    for name in month.unique():
-        here = np.flatnonzero(month == name)
-        if len(here) < LEAST_DAYS:
+    span, horizons, rows = Span.of(step), lam.shape[1], []
+    of = issued.to_period(span.period[0].upper())
+    for name in of.unique():
+        here = np.flatnonzero(of == name)
+        if len(here) < span.issues:
             continue
+        blocks = Blocks.of(len(here), step.unit, horizons)
         came, expected = (v[here].sum(axis=(1, 2, 3), dtype=np.float64) for v in (counts, lam))
-        found = interval(ratio_draws(came, expected, day_weights(len(here), seed=seed)))
+        found = interval(ratio_draws(came, expected, blocks.weights(len(here), seed)))
         ratio, slope = (found.low, found.estimate, found.high), calibration_slope(pool(lam[here]), pool(counts[here]))
-        rows.append((str(name), int(came.sum()), expected.sum(), *ratio, slope, block_count(len(here))))
-    names = ["month", "reported", "expected", "from", "reported ÷ expected", "to", "slope", "weeks"]
+        rows.append((str(name), int(came.sum()), expected.sum(), *ratio, slope, blocks.count))
+    block = blocks_of(Blocks.of(1, step.unit, horizons).name)
+    names = [span.period, "reported", "expected", "from", "reported ÷ expected", "to", "slope", block]
     return pd.DataFrame(rows, columns=names)

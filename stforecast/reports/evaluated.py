@@ -13,6 +13,7 @@ import pandas as pd
 from stforecast.cube import Cube
 from stforecast.features.targets import scored
 from stforecast.forecasters.registry import BUILT_IN
+from stforecast.reports.terms import terms_of
 from stforecast.scoring.bootstrap import Blocks
 from stforecast.scoring.splits import Split
 
@@ -74,6 +75,23 @@ class EvaluatedRun:
         return next(iter(self.intensity))
 
     @cached_property
+    def terms(self) -> dict[str, str]:
+        """What its pages call a step, an issue and the horizon."""
+        return terms_of(self.cube.step, self.cube.horizons)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a step lies in the horizon of several issues."""
+        return self.cube.horizons > self.cube.step.per_day
+
+    @property
+    def reports(self) -> int:
+        """Reports in the steps that are forecast, each once."""
+        cube = self.cube
+        forecast = np.unique(self.issues[:, None] + np.arange(cube.horizons))
+        return int(cube.weight[np.isin(cube.hour, forecast)].sum())
+
+    @cached_property
     def slices(self) -> dict[str, list[pd.Timestamp]]:
         """Local begin and end of each slice."""
         return {
@@ -92,13 +110,13 @@ class EvaluatedRun:
         return Blocks.of(len(self.counts), self.cube.step_unit, self.cube.horizons)
 
     @cached_property
-    def local_hour(self) -> np.ndarray:
-        """Local hour of the day of every target step, [m k]."""
+    def slots(self) -> np.ndarray:
+        """Local hour of the day of every target step; of days the weekday and of months the month, from 0: [m k]."""
         cube, first = self.cube, int(self.issues[0])
-        last = int(self.issues[-1]) + cube.horizons
-        local = cube.calendar(first, last)
-        return local.hour[self.issues[:, None] - first + np.arange(cube.horizons)]
+        local = cube.calendar(first, int(self.issues[-1]) + cube.horizons)
+        slot = local.hour if cube.step_unit == "hour" else local.slot
+        return slot[self.issues[:, None] - first + np.arange(cube.horizons)]
 
-    def day(self, values: np.ndarray) -> np.ndarray:
+    def summed(self, values: np.ndarray) -> np.ndarray:
         """Sums over the horizons and categories: λ or counts [m k n c] → float64 [m n]."""
         return values.sum(axis=(1, 3), dtype=np.float64)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, kendalltau
 
+from stforecast.cube.steps import step_of
 from stforecast.delivery.figures import maps
 from stforecast.delivery.map import GREY, patches
 from stforecast.reports.local import Local
@@ -129,23 +130,31 @@ def mann_kendall(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nan_to_num(tau), np.nan_to_num(p, nan=1.0)
 
 
-def periods(local: Local) -> tuple[np.ndarray, int]:
-    """Period of each event (−1 before the first) and the number of days of one: 13 or 4 weeks, the last at the end.
+def periods(local: Local) -> tuple[np.ndarray, str]:
+    """Period of each event (−1 before the first), and how long one is: 13 or 4 weeks, or 3 or 1 months.
 
-    Days that were not recorded do not count.
+    The last one ends with the record. Days (or months) that were not recorded do not count.
     """
-    recorded = local.recorded
-    days = 91 if len(recorded) >= 91 * LEAST_PERIODS else 28
-    back = len(recorded) - np.searchsorted(recorded, local.date, side="right")
-    count = len(recorded) // days
-    found = count - 1 - back // days
-    return np.where((found >= 0) & (local.date <= local.days[-1]).to_numpy(), found, -1), days
+    recorded, at, long, short = local.recorded, pd.DatetimeIndex(local.date), 91, 28
+    if local.unit == "month":
+        recorded, at, long, short = _months(recorded).unique(), _months(at), 3, 1
+    length = long if len(recorded) >= long * LEAST_PERIODS else short
+    back = len(recorded) - np.searchsorted(recorded, at, side="right")
+    count = len(recorded) // length
+    found = count - 1 - back // length
+    found = np.where((found >= 0) & (local.date <= local.days[-1]).to_numpy(), found, -1)
+    return found, step_of("month" if local.unit == "month" else "day", "UTC").words(length)
+
+
+def _months(days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The first day of the month of each day."""
+    return days.to_period("M").to_timestamp()
 
 
 def blocks(local: Local) -> list[Block]:
     """Hot spots of the whole record by category, and classes of change."""
     cube, hexagon = local.cube, local.frame["hexagon"].to_numpy()
-    period, days = periods(local)
+    period, length = periods(local)
     count = int(period.max(initial=-1)) + 1
     rows: list[dict[str, Any]] = []
     signs: dict[str, np.ndarray] = {}
@@ -164,7 +173,7 @@ def blocks(local: Local) -> list[Block]:
             changed[name] = emerging(gi_star(table.reshape(count, cube.n).astype(float), cube.edges, local.seed + i))
     if not signs:
         return [Text(f"No category has {LEAST_EVENTS} events, too few to look for hot spots.")]
-    return [*_static(local, signs, rows), *_changes(local, changed, count, days)]
+    return [*_static(local, signs, rows), *_changes(local, changed, count, length)]
 
 
 def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[Block]:
@@ -178,15 +187,15 @@ def _static(local: Local, signs: dict[str, np.ndarray], rows: list[dict[str, Any
     ]
 
 
-def _changes(local: Local, changed: dict[str, np.ndarray], count: int, days: int) -> list[Block]:
+def _changes(local: Local, changed: dict[str, np.ndarray], count: int, length: str) -> list[Block]:
     if not changed:
-        return [said("emerging_too_short", count=count, days=days, least=LEAST_PERIODS)]
+        return [said("emerging_too_short", count=count, length=length, least=LEAST_PERIODS)]
     meanings: dict[str, str] = wording()["classes"]
     sizes = {words(name): pd.Series(of).value_counts() for name, of in changed.items()}
     frame = pd.DataFrame(sizes, index=[*meanings]).T.fillna(0).astype(int)
     frame = frame.loc[:, frame.any()]
     listed = ", ".join(f"{number} {c}" for c, number in frame.iloc[0].items() if number)
-    text = f"Change in {count} periods of {days} days, all reports: {listed or 'no hexagon in a class'}."
+    text = f"Change in {count} periods of {length}, all reports: {listed or 'no hexagon in a class'}."
     alt = f"Maps of hexagons by class of change, a map each for all and every category. {text}"
     legend = {c: (c, colour) for c, colour in zip(meanings, PALETTE, strict=True) if c in frame} | {"": ("none", PLAIN)}
     return [

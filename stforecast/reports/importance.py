@@ -24,7 +24,8 @@ from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import NETWORK, TREES, EvaluatedRun
 from stforecast.reports.page import Block, Picture, Table, Text, note, standing, words
-from stforecast.scoring.bootstrap import Interval, block_count, day_weights, interval, mean_draws, of_blocks
+from stforecast.reports.terms import terms_of
+from stforecast.scoring.bootstrap import Interval, block_count, blocks_of, day_weights, interval, mean_draws, of_blocks
 from stforecast.scoring.calibration import Calibration
 
 MOST_ISSUES, REPEATS = 28, 3
@@ -69,24 +70,26 @@ def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = Fa
 
 def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     """The groups that can be shuffled in this city, and how."""
-    days = issues[:, None] - issues
-    offsets = np.unique(days[days != 0])
+    apart, terms = issues[:, None] - issues, terms_of(cube.step, cube.horizons)
+    offsets = np.unique(apart[apart != 0])
+    again = {"hour": "at this hour of the day", "day": "on this weekday", "month": "in this month of the year"}
+    calendar = "month of the year" if cube.step_unit == "month" else "weekday and holidays"
     out: dict[str, Shuffle] = {
-        "average of past weeks (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
+        f"average of past {terms['weeks']} (climatology)": over_hexagons("log_rate", families=(LEVEL,)),
         "past reports of the hexagon": over_hexagons(families=("all", "each")),
         "past reports of its neighbours": over_hexagons(families=("ring", "ring each")),
-        "past reports at this hour of the day": over_hexagons("seasonal"),
-        "reports of the last days": over_hexagons("patch", "late", "recent"),
+        f"past reports {again[cube.step_unit]}": over_hexagons("seasonal"),
+        f"reports of the last {terms['issues']}": over_hexagons("patch", "late", "recent"),
     }
     if cube.weather.names or cube.future.names:
         out["weather"] = over_days(offsets, weather=True)
-    out["weekday and holidays"] = over_days(offsets, calendar=True)
+    out[calendar] = over_days(offsets, calendar=True)
     return out
 
 
 @torch.no_grad()
 def importance(run: EvaluatedRun, name: str, model: LearnedForecaster, seed: int = 0) -> dict[str, Interval]:
-    """Increase of deviance × 10³ of each group when it is shuffled, with day-block intervals.
+    """Increase of deviance × 10³ of each group when it is shuffled, with block intervals.
 
     Deviance is at the level and contrast that the kept forecast of `name` has at each issue.
     """
@@ -157,8 +160,8 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     rest = of_blocks(weeks, run.blocks.name)
     clear = f"No clear effect: {', '.join(none)} ({rest})." if none else f"{rest}."
     text = f"{standing('importance_found', forecaster=words(names[0]), base=base, **added)} {clear}"
-    columns = ["forecaster", "group", "from", "deviance added × 10³", "to", "weeks"]
+    columns = ["forecaster", "group", "from", "deviance added × 10³", "to", blocks_of(run.blocks.name)]
     table = Table("importance", pd.DataFrame(rows, columns=columns))
     alt = f"Deviance added × 10³ when a group of inputs is shuffled. {'; '.join(parts)}."
     picture = Picture("importance", figure, alt, "On a scale that is logarithmic beyond 0.1.")
-    return [Text(text), picture, table, note("importance", days=MOST_ISSUES, repeats=REPEATS)]
+    return [Text(text), picture, table, note("importance", most=MOST_ISSUES, repeats=REPEATS, **run.terms)]

@@ -9,10 +9,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Unit
 from stforecast.cube import Cube
 from stforecast.cube.places import named
+from stforecast.cube.steps import LENGTHS
 from stforecast.cube.study_area import placed
-from stforecast.events.schema import EventTable
+from stforecast.events.precision import STEPS
+from stforecast.events.schema import EventTable, Precision
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
 from stforecast.reports.evaluated import districts_of
@@ -43,6 +46,16 @@ class Local:
         time = frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None)
         return Local(cube, frame.assign(time=time, hexagon=row[keep], step=step, known=known), seed)
 
+    @property
+    def precision(self) -> Precision:
+        """What the publisher gives of when an event occurred."""
+        return self.cube.notes.get("precision", "time")
+
+    @property
+    def unit(self) -> Unit:
+        """The finest unit that sections may speak of: that of the steps, or what the publisher gives where coarser."""
+        return max(self.cube.step_unit, STEPS[self.precision], key=LENGTHS.__getitem__)
+
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
         """Masks of the events of `all` and of each category."""
@@ -61,21 +74,28 @@ class Local:
 
     @cached_property
     def recorded(self) -> pd.DatetimeIndex:
-        """Those of `days` of whose hours none is masked in all categories: no other is read as a quiet one."""
+        """Those of `days` of which no step is masked in all categories: no other is read as a quiet one."""
         return self.days[~self._masked(range(self.cube.c), every=True)]
 
     def _masked(self, categories: Sequence[int], every: bool = False) -> np.ndarray:
-        """Which of `days` have an hour that is masked in one of some categories, or in every one, bool [days]."""
+        """Which of `days` have a step that is masked in one of some categories, or in every one, bool [days]."""
         masked = self.cube.masked_before()
         if masked is None:
             return np.zeros(len(self.days), bool)
-        hidden = masked[:, list(categories)].all(1) if every else masked[:, list(categories)].any(1)
-        return self.days.isin(self._local_days()[np.flatnonzero(hidden)])
+        some = masked[:, list(categories)]
+        hidden = np.flatnonzero(some.all(1) if every else some.any(1))
+        day, step = self._steps_of_days
+        return self.days.isin(day[np.isin(step, hidden)])
 
-    def _local_days(self) -> pd.DatetimeIndex:
-        """The local day of every step."""
+    @cached_property
+    def _steps_of_days(self) -> tuple[pd.DatetimeIndex, np.ndarray]:
+        """Every local day with a step that it holds, or that holds it."""
         cube = self.cube
-        return cube.times_of(np.arange(cube.steps)).tz_convert(cube.time_zone).tz_localize(None).normalize()
+        if cube.step_unit == "hour":
+            step = np.arange(cube.steps)
+            return cube.times_of(step).tz_convert(cube.time_zone).tz_localize(None).normalize(), step
+        noon = (self.days + pd.Timedelta(hours=12)).tz_localize(cube.time_zone)
+        return self.days, cube.step.since(cube.start, noon)
 
     def classes(self, severity: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
         """Masks of the events of each severity class, by their offence; the first class that names it has it."""
@@ -105,8 +125,8 @@ class Local:
         """Expected share of each recorded local day's events that the record holds at its end, [days]."""
         cube = self.cube
         until = int(cube.known_hour.max(initial=0)) + 1
-        share = arrived(cube, 0, cube.steps, until).min(1)
-        return pd.Series(share).groupby(self._local_days()).min().reindex(self.recorded).to_numpy()
+        share, (day, step) = arrived(cube, 0, cube.steps, until).min(1), self._steps_of_days
+        return pd.Series(share[step]).groupby(day).min().reindex(self.recorded).to_numpy()
 
     def district(self) -> pd.Series:
         """The district of every event: the publisher's, else its hexagon's; null where neither has a name."""
@@ -120,9 +140,18 @@ def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool)
         "City": words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else ""),
         "Record": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {events:,} events",
         "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "areas"),
+        "Forecasts": f"{cube.step.words(cube.horizons)} by the {cube.step_unit}",
         "Categories": ", ".join(map(words, cube.categories)),
         "Local time": cube.time_zone,
     }
+
+
+def span_in_words(cube: Cube, begin: pd.Timestamp, end: pd.Timestamp) -> str:
+    """From when to when local times are: of days and months the first and the last."""
+    if cube.step_unit == "hour":
+        return f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+    last, form = end - pd.Timedelta(hours=1), "%Y-%m-%d" if cube.step_unit == "day" else "%Y-%m"
+    return f"{begin.strftime(form)} to {last.strftime(form)}"
 
 
 def whole_days(cube: Cube) -> pd.DatetimeIndex:

@@ -10,7 +10,7 @@ import pandas as pd
 from stforecast.delivery.figures import label, new_figure, whiskers
 from stforecast.evaluation.scorecard import difference_text
 from stforecast.reports.page import Block, Page, Picture, Section, Table, Text, note, p_value, words
-from stforecast.scoring.bootstrap import of_blocks
+from stforecast.scoring.bootstrap import blocks_of, of_blocks
 from stforecast.scoring.consistency import DRAWS, LEVEL
 from stforecast.scoring.metrics import COMPARED, METRICS
 
@@ -34,15 +34,16 @@ def _blocks(key: str, found: Mapping[str, Any]) -> list[Block]:
     out: list[Block] = [Text(f"Forecasts on record, by what became of them: {counted}.")]
     if "months" not in found:
         return [*out, Text("None of them was made in advance and is settled yet.")]
-    rows, (first, last) = {**found["months"], "all": found}, found["hours"]
-    out.append(
-        Text(f"Steps {first} to {last} of each are scored. In all: {of_blocks(found['blocks'], found['block'])}.")
-    )
-    out += [_picture(key, rows), _scores(key, rows), note("prospective_scores")]
+    rows, (first, last), step = {**found["months"], "all": found}, found["steps"], found["step"]
+    words_of = {"step": step, "steps": f"{step}s", "blocks": blocks_of(found["block"])}
+    which = f"{step.capitalize()}s {first} to {last}" if last > first else f"{step.capitalize()} {first}"
+    verb = "are" if last > first else "is"
+    out.append(Text(f"{which} of each {verb} scored. In all: {of_blocks(found['blocks'], found['block'])}."))
+    out += [_picture(key, rows), _scores(key, rows), note("prospective_scores", **words_of)]
     for pair, metrics in found["differences"].items():
         told = "; ".join(f"{METRICS[name].heading} {difference_text(name, one)}" for name, one in metrics.items())
         out.append(Text(f"{' minus '.join(map(words, pair.split(' - '))).capitalize()}: {told}."))
-    return [*out, _tests(key, rows), note("prospective_tests", level=LEVEL, draws=DRAWS)]
+    return [*out, _tests(key, rows), note("prospective_tests", level=LEVEL, draws=DRAWS, **words_of)]
 
 
 def _picture(key: str, rows: Mapping[str, Mapping[str, Any]]) -> Picture:

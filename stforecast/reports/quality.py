@@ -9,7 +9,7 @@ import pandas as pd
 
 from stforecast.delivery.figures import label, lines, new_figure
 from stforecast.events.schema import EventTable
-from stforecast.reports.page import Block, Picture, Table, Text, standing, words
+from stforecast.reports.page import Block, Picture, Table, Text, said, standing, words
 
 AGES = {"1 hour": 1, "6 hours": 6, "1 day": 24, "2 days": 48, "7 days": 168, "14 days": 336, "30 days": 720}
 """Ages at which the lag curve is read, in hours."""
@@ -47,7 +47,7 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
         "left out as the configuration says": left,
         "joined with another row of their incident": meta["merged"],
         "outside the hexagons or period": outside,
-        "in hours that source.gaps calls not recorded": in_gaps,
+        "in days that source.gaps calls not recorded": in_gaps,
     }
     lost = ", ".join(f"{number:,} {what}" for what, number in gone.items() if number) or "none was lost"
     mended = f"{corrected:,} values were corrected. " if corrected else ""
@@ -57,7 +57,9 @@ def _counts(meta: dict[str, Any], notes: dict[str, Any]) -> list[Block]:
 
 
 def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
-    """Times that stand for an unknown hour, and spans."""
+    """Times that stand for an unknown hour, and spans; of a publisher of days or months only that it is one."""
+    if events.precision != "time":
+        return [said("dates", precision=events.precision)]
     meta, frame = events.meta, events.frame
     span = frame["occurred_until"] - frame["occurred_at"]
     long, day = (float((span > pd.Timedelta(hours=hours)).mean()) for hours in (1, 24))
@@ -81,25 +83,29 @@ def _times(events: EventTable, notes: dict[str, Any]) -> list[Block]:
 
 def _lag(events: EventTable) -> list[Block]:
     """The reporting lag curve."""
-    curves = lag_curves(events)
+    if events.precision == "month":
+        return []
+    curves, ages = lag_curves(events), AGES
+    if events.precision == "day":
+        ages = {age: hours for age, hours in AGES.items() if hours >= 24}
     if not curves:
         return [Text("The publisher does not say when reports were made, so how late they arrive stays unknown.")]
     figure, (axes,) = new_figure()
     lines(axes, {words(name): curve for name, curve in curves.items()})
     axes.set(xscale="log", ylim=(0, 1.02))
-    axes.set_xticks(list(AGES.values()), list(AGES))
+    axes.set_xticks(list(ages.values()), list(ages))
     axes.minorticks_off()
     axes.tick_params(axis="x", labelrotation=30)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.legend(fontsize=8.5, frameon=False, loc="lower right")
     label(axes, "How complete the record is by age of the event", "time since the event (logarithmic)", "reported")
-    frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in AGES.items()})
+    frame = pd.DataFrame({age: [np.interp(hours, *curve) for curve in curves.values()] for age, hours in ages.items()})
     at = frame.iloc[0]
     text = standing("lag", **at)
     if at["1 day"] < 0.99:
         text += " The newest days are the least complete: a quiet last day in the record may still fill up."
     frame.insert(0, "category", [words(name) for name in curves])
-    alt = "Reporting lag curve. " + ", ".join(f"{at[age]:.0%} reported after {age}" for age in AGES) + "."
+    alt = "Reporting lag curve. " + ", ".join(f"{at[age]:.0%} reported after {age}" for age in ages) + "."
     return [
         Text(text),
         Picture("lag", figure, alt, f"Events at least {SETTLED_DAYS} days older than the last report."),
@@ -112,14 +118,16 @@ def lag_curves(events: EventTable) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     Returns:
         Hours since the event and the share reported by then, for `all` and each category; empty where no event has a
-        report time of its own.
+        report time of its own. Of a publisher of days both are whole days.
     """
     frame = events.frame[events.frame["reported_at"].notna()]
     delay = (frame["reported_at"] - frame["occurred_at"]).dt.total_seconds() / 3600
+    hours: np.ndarray = np.geomspace(0.25, 24 * SETTLED_DAYS, 120)
+    if events.precision == "day":
+        delay, hours = delay // 24 * 24, 24.0 * np.arange(1, SETTLED_DAYS + 1)
     settled = frame["occurred_at"] < frame["reported_at"].max() - pd.Timedelta(days=SETTLED_DAYS)
     if not settled.any() or not (delay[settled] > 0).any():
         return {}
-    hours = np.geomspace(0.25, 24 * SETTLED_DAYS, 120)
     out = {}
     for name in ("all", *events.categories):
         mine = settled if name == "all" else settled & (frame["category"] == name)

@@ -74,6 +74,8 @@ def knox(position: np.ndarray, days: np.ndarray, draws: int = DRAWS, seed: int =
 
 def blocks(local: Local) -> list[Block]:
     """Knox's test for each category, on its newest events."""
+    if local.precision == "month":
+        return [Text("The publisher gives the month of an event and no day: near repeats cannot be told.")]
     latitude, longitude = local.frame["latitude"].to_numpy(), local.frame["longitude"].to_numpy()
     placed = np.isfinite(latitude)  # an event of which only the area is known has no place of its own
     position = np.full((len(latitude), 2), np.nan)

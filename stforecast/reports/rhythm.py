@@ -16,9 +16,9 @@ from scipy.stats import false_discovery_control
 from stforecast.delivery.figures import colour_bar, heat, panels
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Table, Text, note, said, standing, words
+from stforecast.reports.terms import WEEKDAYS
 
 BINS = {"night, 0–6": (0, 6), "morning, 6–12": (6, 12), "afternoon, 12–18": (12, 18), "evening, 18–24": (18, 24)}
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEKEND = np.array([False, False, False, False, False, True, True])
 CHANGES = {
     ("number", True): "More reports",
@@ -44,8 +44,19 @@ class Effect(NamedTuple):
 
 
 def blocks(local: Local) -> list[Block]:
-    """Times of day, hour × weekday, and the two weekend tests."""
+    """Times of day, hour × weekday, and the two weekend tests, as far as the record and its steps tell them."""
+    if local.unit == "month":
+        return [Text(f"{_why(local, 'month')}: what differs by hour or weekday is left out.")]
+    if local.unit == "day":
+        return [Text(f"{_why(local, 'day')}: what differs by hour is left out."), *_weekend(local)]
     return [*_bins(local), _heat(local), *_weekend(local)]
+
+
+def _why(local: Local, unit: str) -> str:
+    """Why nothing finer than a unit is told."""
+    if local.precision == unit:
+        return f"The publisher gives the {unit} of an event and no more"
+    return f"The steps of this configuration are {unit}s"
 
 
 def _bins(local: Local) -> list[Block]:

@@ -22,6 +22,8 @@ from stforecast.scoring.ranking import average_precision, rank
 BINS = 4096
 ALONE = 1024
 BLOCK_DAYS = 7
+WHOLE = ("week", "month")
+"""Names of blocks that are a unit of the calendar."""
 ENOUGH_BLOCKS = 5
 """From fewer blocks an interval is too narrow to be trusted."""
 
@@ -84,11 +86,15 @@ def block_count(days: int, block_days: int = BLOCK_DAYS) -> int:
 
 def of_blocks(blocks: int, name: str = "week") -> str:
     """What intervals rest on, in words for a reader: so many weeks, or what else a block is."""
-    one = name in ("week", "month")
     if blocks < 2:
-        return f"one {name}: no interval" if one else f"{name}: no interval"
+        return f"one {name}: no interval" if name in WHOLE else f"{name}: no interval"
     few = "" if blocks >= ENOUGH_BLOCKS else ", too few to be trusted"
-    return f"95 % intervals from {blocks} {f'{name}s' if one else f'blocks of {name}'}{few}"
+    return f"95 % intervals from {blocks} {blocks_of(name)}{few}"
+
+
+def blocks_of(name: str) -> str:
+    """Blocks of a name in words: weeks, months, or blocks of so many days."""
+    return f"{name}s" if name in WHOLE else f"blocks of {name}"
 
 
 def day_weights(days: int, draws: int = 500, block_days: int = BLOCK_DAYS, seed: int = 0) -> np.ndarray:

@@ -417,8 +417,8 @@ def test_forecast_of_a_batch_equals_its_single_forecasts(home: Home) -> None:
 
 def test_forecast_past_the_end_says_what_it_assumed(home: Home) -> None:
     said = home.does("forecast", "--issue-time", "2022-08-02T07:00Z")
-    assert "The record ends 2022-07-30 07:00 UTC, 72 h before the issue time" in said
-    assert "The observed weather of the day before is missing for 24 of 24 hours" in said
+    assert "The record ends 2022-07-30 07:00 UTC, 72 hours before the issue time" in said
+    assert "The observed weather of the day before is missing: the forecast does without it." in said
     folder = home.grid("20220802T070000Z")
     assert (read(folder)["complete_until"] == END).all()
     facts = json.loads((folder / "risk.geojson").read_text())["metadata"]

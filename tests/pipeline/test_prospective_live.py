@@ -118,7 +118,7 @@ def test_forecasts_made_in_advance_are_scored_against_the_final_counts(root) -> 
     result = scores_of(root)
     one, late = result["models"].values()
     assert one["counted"] == {"scored": DAYS}
-    assert one["hours"] == [2, 24]
+    assert one["steps"] == [2, 24]
     assert late["counted"] == {"back-dated": 1}
     assert "events" not in late
     assert [(month, entry["forecasts"]) for month, entry in one["months"].items()] == [("2022-07", 1), ("2022-08", 15)]

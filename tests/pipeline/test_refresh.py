@@ -150,7 +150,7 @@ def test_a_live_record_is_forecast_from_this_hour_on(stages, store) -> None:
     found = store.open(refresh(stages, now)).grid
     assert found.issue_time == END + pd.Timedelta(hours=30)
     assert found.complete_until == END
-    assert any("30 h before the issue time" in line for line in found.assumptions)
+    assert any("30 hours before the issue time" in line for line in found.assumptions)
 
 
 def test_a_failure_leaves_the_grid_and_says_why(root, stages, store) -> None:

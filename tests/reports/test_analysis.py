@@ -17,6 +17,7 @@ from stforecast import config
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
+from stforecast.cube.steps import Step
 from stforecast.cube.store import save_cube
 from stforecast.events.schema import EventTable, save_rejects
 from stforecast.pipeline.pages import analyse
@@ -447,13 +448,13 @@ def test_the_headline_names_every_shift_that_the_table_puts_outside() -> None:
         table = drift.table_of(shifts)
         assert table.loc[table["distance"] > table["95 % of windows within"], "of"].tolist() == [*outside]
         assert table.loc[table["verdict"] != drift.WITHIN, "of"].tolist() == [*outside]
-        said = drift.headline(table)
+        said = drift.headline(table, "4 weeks")
         assert "number of theft reports, number of violence reports (2 of 5)" in said
         assert (
             "Clear of chance in all tests together: number of theft reports, number of violence reports" in said
         ) == bool(clear)
         assert ("none is clear of it" in said) != bool(clear)
-    quiet = drift.headline(drift.table_of(within))
+    quiet = drift.headline(drift.table_of(within), "4 weeks")
     assert quiet.startswith("Every number and mix of reports of the last 4 weeks lies within")
 
 
@@ -473,10 +474,10 @@ def test_months_of_few_blocks_are_named_and_never_called_clear() -> None:
             "weeks": [5, 4, 1, 5],
         }
     )
-    said = drift.months_in_words(months)
+    said = drift.in_words(months, "month")
     assert said.startswith("reported ÷ expected is 2.000 in these months together; the interval excludes 1 in 2023-01.")
     assert "2023-02: 95 % intervals from 4 weeks, too few to be trusted." in said
-    assert "2023-03: one week: no interval." in said
+    assert "2023-03: no interval." in said
 
 
 def test_a_weekend_difference_is_clear_where_interval_and_p_agree(
@@ -573,7 +574,7 @@ def test_calibration_by_month_has_the_ratio_that_was_planted() -> None:
     issued = pd.date_range("2023-01-01", "2023-03-05", freq="D")
     lam = rng.gamma(1, 0.2, (len(issued), 24, 30, 2)).astype(np.float32)
     factor = np.where(issued.month == 2, 1.3, 1.0)[:, None, None, None]
-    found = drift.by_month(lam, rng.poisson(lam * factor), issued).set_index("month")
+    found = drift.by_period(lam, rng.poisson(lam * factor), issued, Step()).set_index("month")
     assert list(found.index) == ["2023-01", "2023-02"]
     assert found.loc["2023-02", "from"] > 1
     assert found.loc["2023-01", "from"] < 1 < found.loc["2023-01", "to"]

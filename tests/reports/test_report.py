@@ -28,7 +28,7 @@ from stforecast.files import read_json, write_json
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.pipeline.pages import evaluated, report
 from stforecast.pipeline.stages import Stages
-from stforecast.reports import card, comparison, days, importance, quality
+from stforecast.reports import card, comparison, importance, issues, quality
 from stforecast.reports.accuracy import deviance_terms, ranking_curves
 from stforecast.reports.evaluated import with_large_districts
 from stforecast.reports.page import Page, Picture, Section, Table, Text, words, write_page
@@ -69,7 +69,15 @@ def page(finished: Stages) -> Iterator[Path]:
 def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: Path) -> None:
     check_page(page)
     names = {path.stem for path in page.parent.glob("*.png")}
-    assert {"curves", "differences", "lag", "errors_by_hour", "day_typical", "day_busy", "day_badly_forecast"} <= names
+    assert {
+        "curves",
+        "differences",
+        "lag",
+        "errors_by_hour",
+        "issue_typical",
+        "issue_busy",
+        "issue_badly_forecast",
+    } <= names
     said = r"without it, its deviance of \S+ × 10⁻³ rises by \S+ × 10⁻³; next come the .+ with \S+ × 10⁻³\."
     assert re.search(said, page.read_text())
 
@@ -139,7 +147,7 @@ def test_the_verdict_claims_a_win_only_where_every_interval_is_clear_of_zero() -
     assert comparison.verdict(run_of(rolling_climatology=ahead, last_week=ahead)).startswith("The network beats")
     said = comparison.verdict(run_of(rolling_climatology=level, last_week=ahead, hist_gradient_boosting=behind))
     assert "does not beat the simple baselines" in said
-    assert "better than last week's counts; it cannot be told apart from rolling climatology" in said
+    assert "better than counts of the last week or month; it cannot be told apart from rolling climatology" in said
     assert "does not beat the tree ensembles" in said
     assert "it is worse than histogram gradient boosting" in said
     assert "holds none of the tree ensembles" in comparison.verdict(run_of(last_week=ahead))
@@ -148,11 +156,11 @@ def test_the_verdict_claims_a_win_only_where_every_interval_is_clear_of_zero() -
 
 def test_the_sentences_turn_round_where_more_is_better() -> None:
     (said,) = comparison.sentences("gcrn", {"last_week": difference(-3.0, -1.0)})
-    assert said == "Network against last week's counts: better in deviance and average precision."
+    assert said == "Network against counts of the last week or month: better in deviance and average precision."
     (said,) = comparison.sentences("gcrn", {"last_week": difference(1.0, 3.0)})
     assert "worse in deviance and average precision" in said
     (said,) = comparison.sentences("gcrn", {"last_week": difference(-1.0, 1.0)})
-    assert said == "Network against last week's counts: no clear difference."
+    assert said == "Network against counts of the last week or month: no clear difference."
 
 
 def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
@@ -194,7 +202,7 @@ def test_reported_is_divided_by_expected_in_every_table(finished: Stages, page: 
         assert table.loc[words(name), "reported ÷ expected"] == pytest.approx(1 / entry["bias"])
     errors = pd.read_csv(page.parent / "errors_by_category.csv")
     np.testing.assert_allclose(errors["reported ÷ expected"], errors["reported"] / errors["expected"])
-    assert errors["weeks"].unique().tolist() == [evaluated(finished).blocks]
+    assert errors["weeks"].unique().tolist() == [evaluated(finished).blocks.count]
     text = page.read_text()
     assert f"reported ÷ expected is {1 / entries['gcrn']['bias']:.3f}" in text
     assert not re.search("expected over reported|reported over expected|expected for each", text, re.IGNORECASE)
@@ -224,7 +232,7 @@ def test_the_deviance_to_be_expected_is_that_of_many_draws() -> None:
     lam = np.array([0.05, 0.4, 2.0, 9.0])
     drawn = rng.poisson(lam, (200_000, 4))
     found = deviance_terms(np.broadcast_to(lam, drawn.shape).astype(np.float32), drawn).mean(0)
-    assert days.expected_deviance(lam) == pytest.approx(found, rel=0.02)
+    assert issues.expected_deviance(lam) == pytest.approx(found, rel=0.02)
 
 
 def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one() -> None:
@@ -233,7 +241,7 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
     lam[7] *= 4  # busy, and foreseen
     y = rng.poisson(lam)
     y[19] = rng.permutation(np.repeat([5, 0], [6, 54]))  # as many as usual, in places no one expected
-    chosen = days.choose(lam, y)
+    chosen = issues.choose(lam, y)
     assert chosen["busy"] == 7
     assert chosen["badly forecast"] == 19
     assert chosen["typical"] not in (7, 19)
@@ -248,16 +256,16 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
     ],
 )
 def test_counts_have_classes_of_whole_numbers(most: int, labels: list[str]) -> None:
-    bounds = days.count_bounds(np.array([[0, most]]), 5)
-    assert days.count_labels(bounds) == labels
+    bounds = issues.count_bounds(np.array([[0, most]]), 5)
+    assert issues.count_labels(bounds) == labels
     assert np.searchsorted(bounds, [0, 1, 4, 5], side="right").tolist() == [0, 0, 0, 1]
-    assert days.count_labels(days.count_bounds(np.array([2]), 1)) == ["0", "1", "2 and more"]
+    assert issues.count_labels(issues.count_bounds(np.array([2]), 1)) == ["0", "1", "2 and more"]
 
 
 def test_days_show_no_small_count_and_no_sexual_offence(finished: Stages, page: Path) -> None:
     run = evaluated(finished)
     first, *rest = run.cube.categories
-    about, *found, _ = days.blocks(run, {first}, 5)
+    about, *found, _ = issues.blocks(run, {first}, 5)
     assert isinstance(about, Text)
     assert f"({' and '.join(rest)})" in about.words
     came = run.counts[..., 1:].sum((1, 3))
@@ -266,10 +274,10 @@ def test_days_show_no_small_count_and_no_sexual_offence(finished: Stages, page: 
         (number,) = re.findall(r" ([\d,]+) came", block.alt) or [None]
         hidden = [*came[came.sum(1) == int(number.replace(",", ""))]] if number else []
         assert not number or any(hides_each(counts, 5) for counts in hidden)
-    assert days.blocks(run, {*run.cube.categories}, 5) == [
+    assert issues.blocks(run, {*run.cube.categories}, 5) == [
         Text("All categories are of sexual offences, of which no count of a hexagon is shown.")
     ]
-    assert "no past count of a hexagon and day below 5, and none of sexual offences" in page.read_text()
+    assert "no past count of a hexagon in 24 hours below 5, and none of sexual offences" in page.read_text()
 
 
 def test_districts_of_few_reports_are_not_named() -> None:
@@ -370,8 +378,8 @@ def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -
     state = builder.init_state(0)
     builder.skip(state, 40)
     batch, own = builder.step(state, 1), builder.covariates
-    rng, issues = np.random.default_rng(1), np.arange(0, 10) * 24 + 41 * 24
-    shuffles = importance.groups(cube, issues)
+    rng, at_midnight = np.random.default_rng(1), np.arange(0, 10) * 24 + 41 * 24
+    shuffles = importance.groups(cube, at_midnight)
     assert "weather" in shuffles
     _, moved = shuffles["past reports of its neighbours"](own, batch, rng)
     at = BY_DAY.layout(cube.c)

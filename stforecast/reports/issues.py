@@ -1,4 +1,4 @@
-"""Section: a typical, a busy and a badly forecast day of the test slice, forecast beside what was reported."""
+"""Section: a typical, a busy and a badly forecast issue of the test slice, forecast beside what was reported."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ COUNTS = np.array([1, 2, 3, 5, 10, 20])
 
 
 def blocks(run: EvaluatedRun, sexual: Collection[str], least: int) -> list[Block]:
-    """Three days as pairs of maps, without the categories of sexual offences; counts below `least` look alike."""
+    """Three issues as pairs of maps, without the categories of sexual offences; counts below `least` look alike."""
     if not run.cube.drawn:
         return [Text("The places have no outlines, so that there is no map.")]
     kept = [at for at, name in enumerate(run.cube.categories) if name not in sexual]
     if not kept:
         return [Text("All categories are of sexual offences, of which no count of a hexagon is shown.")]
-    lam, y = (run.day(values[..., kept]) for values in (run.intensity[run.leader], run.counts))
-    pairs = [_pair(run, kind, day, lam, y, least) for kind, day in choose(lam, y).items()]
+    lam, y = (run.summed(values[..., kept]) for values in (run.intensity[run.leader], run.counts))
+    pairs = [_pair(run, kind, issue, lam, y, least) for kind, issue in choose(lam, y).items()]
     categories = listed([words(run.cube.categories[at]) for at in kept])
-    about = said("days_shown", categories=categories, forecaster=words(run.leader), share=TOP_SHARE, least=least)
-    return [about, *pairs, note("days")]
+    shown = {"categories": categories, "forecaster": words(run.leader), "share": TOP_SHARE, "least": least}
+    return [said("issues_shown", **shown, **run.terms), *pairs, note("issues", **run.terms)]
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
-    """A typical, a busy and a badly forecast day, distinct where possible.
+    """A typical, a busy and a badly forecast issue, distinct where possible.
 
     Args:
-        lam: daily λ, [m n].
-        y: daily counts, [m n].
+        lam: λ summed over the horizon, [m n].
+        y: counts summed over the horizon, [m n].
 
     Returns:
-        The index of each day, by kind.
+        The index of each issue, by kind.
     """
     total = y.sum(1)
     surprise = deviance_terms(lam.astype(np.float32), y).sum(1) / expected_deviance(lam).sum(1)
@@ -52,7 +52,7 @@ def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
     }
     chosen: dict[str, int] = {}
     for kind, order in orders.items():
-        chosen[kind] = next((int(day) for day in order if day not in chosen.values()), int(order[0]))
+        chosen[kind] = next((int(issue) for issue in order if issue not in chosen.values()), int(order[0]))
     return {kind: chosen[kind] for kind in ("typical", "busy", "badly forecast")}
 
 
@@ -79,10 +79,10 @@ def count_labels(bounds: np.ndarray) -> list[str]:
     return ["0" if bounds[0] == 1 else f"fewer than {bounds[0]}", *between, f"{bounds[-1]} and more"]
 
 
-def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray, least: int) -> Picture:
-    """A day's maps of expected reports and counts, in classes that fit all days: daily λ and counts [m n]."""
+def _pair(run: EvaluatedRun, kind: str, issue: int, lam: np.ndarray, y: np.ndarray, least: int) -> Picture:
+    """An issue's maps of expected reports and counts, in classes that fit all issues: λ and counts [m n]."""
     cube, bounds, counts = run.cube, class_bounds(lam.ravel(), most=6), count_bounds(y, least)
-    lam, y = lam[day], y[day]
+    lam, y = lam[issue], y[issue]
     top = highest(lam, TOP_SHARE)
     summed = hides_each(y[top], least) and hides_each(np.delete(y, top), least)
     fills = {
@@ -90,13 +90,24 @@ def _pair(run: EvaluatedRun, kind: str, day: int, lam: np.ndarray, y: np.ndarray
         f"Reported: {y.sum():,.0f}" if summed else "Reported": colours_of(y, counts),
     }
     figure, axes = maps(cube.geometry, fills, 0.75, top)
-    class_legend(axes[0], class_labels(bounds), "Expected reports of a hexagon in 24 hours")
-    class_legend(axes[1], count_labels(counts), "Reports of a hexagon in 24 hours")
+    class_legend(axes[0], class_labels(bounds), f"Expected reports of a hexagon in {run.terms['length']}")
+    class_legend(axes[1], count_labels(counts), f"Reports of a hexagon in {run.terms['length']}")
     held = float(y[top].sum() / max(y.sum(), 1))
-    time = cube.time_of(int(run.issues[day])).tz_convert(cube.time_zone)
-    when = f"{time:%A} {time.day} {time:%B %Y, %H:%M}"
+    when = _when(run, issue)
     sums = {"expected": lam.sum(), "came": y.sum(), "share": lam[top].sum() / lam.sum(), "count": len(top)}
-    alt = standing("day_alt" if summed else "day_alt_unsummed", kind=kind, when=when, held=held, **sums)
-    caption = f"{kind.capitalize()} day: 24 hours from {when}."
+    alt = standing("issue_alt" if summed else "issue_alt_unsummed", kind=kind, when=when, held=held, **sums)
+    caption = f"{kind.capitalize()} forecast: {when}."
     caption += f" The outlined hexagons held {held:.0%} of the reports." if summed else ""
-    return Picture(f"day_{kind.replace(' ', '_')}", figure, alt, caption)
+    return Picture(f"issue_{kind.replace(' ', '_')}", figure, alt, caption)
+
+
+def _when(run: EvaluatedRun, issue: int) -> str:
+    """The steps of an issue, in local time."""
+    cube = run.cube
+    time = cube.time_of(int(run.issues[issue])).tz_convert(cube.time_zone)
+    begin = f"{time:%B %Y}" if cube.step_unit == "month" else f"{time:%A} {time.day} {time:%B %Y}"
+    if cube.step_unit == "hour":
+        begin += f"{time:, %H:%M}"
+    elif cube.horizons == 1:
+        return begin
+    return f"{run.terms['length']} from {begin}"
