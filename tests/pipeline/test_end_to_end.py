@@ -463,10 +463,8 @@ def test_forecast_without_weather_just_works(home: Home, settings: tuple[str, ..
     if not settings:
         shutil.rmtree(home.bronze / "weather")
     said = home.does("forecast", *settings)
-    assert (
-        "The observed weather of the day before is missing for 24 of 24 hours, which are forecast without it." in said
-    )
-    assert "The weather forecast is missing for 24 of 24 hours" in said
+    assert "The observed weather of the day before is missing: the forecast does without it." in said
+    assert "The weather forecast is missing: the forecast does without it." in said
     assert ("weather.path: data/quickstart/bronze/weather/weather.csv is absent" in said) == (not settings)
 
 
