@@ -13,7 +13,6 @@ import click
 from stforecast import __version__
 from stforecast.cli.times import issue_time as instant_of
 from stforecast.cli.times import issue_times
-from stforecast.errors import ArtefactError
 from stforecast.imports import importing
 
 if TYPE_CHECKING:

@@ -80,13 +80,16 @@ def diagonal(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:
 
 
 def plot_reliability(axes: Axes, curves: Mapping[str, Curve]) -> None:
-    """Observed share of hexagons and steps with a report against their forecast risk, on logarithmic axes."""
+    """Observed share of hexagons and steps with a report against forecast risk; on logarithmic axes of rare ones."""
     lines(axes, curves)
     label(axes, "Reliability", "forecast risk of a hexagon and step", "observed share with a report")
     seen = np.concatenate([np.concatenate(curve) for curve in curves.values()])
     limits = [max(float(seen[seen > 0].min(initial=1)), 1e-5) * 0.8, float(seen.max()) * 1.25]
-    diagonal(axes, *limits)
-    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
+    scale = "log" if limits[0] < 0.1 else "linear"
+    diagonal(axes, *(limits if scale == "log" else ()))
+    axes.set(xscale=scale, yscale=scale)
+    if scale == "log":
+        axes.set(xlim=limits, ylim=limits)
 
 
 def plot_hit_rate(axes: Axes, curves: Mapping[str, Curve]) -> None:
@@ -203,7 +206,9 @@ def backtest_figure(result: Mapping[str, Any]) -> Figure:
     ahead = np.arange(1, len(loss[reference]) + 1)
     plot_reliability(left, reliable)
     plot_hit_rate(middle, hits)
-    lines(right, {name: (ahead, 100 * (1 - each / loss[reference])) for name, each in loss.items()})
-    label(right, f"Deviance skill against {reference}", "step ahead", "deviance saved (%)")
+    saved = {name: (ahead, 100 * (1 - each / loss[reference])) for name, each in loss.items()}
+    lines(right, saved, marker="o" if len(ahead) == 1 else None)
+    label(right, f"Deviance skill against {reference}", f"{result['step']}s ahead", "deviance saved (%)")
+    right.locator_params(axis="x", integer=True)
     legend_below(figure, left, 6)
     return figure

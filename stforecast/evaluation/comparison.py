@@ -195,9 +195,10 @@ def sentence(result: Mapping[str, Any]) -> str:
     span = f"{parts[0]['test'][:10]} – {parts[-1]['test'].split(' / ')[1][:10]}"
     hours = ", ".join(f"{hour:02d}:00" for hour in result["issue_hours"])
     monthly, hourly = result["step"] == "month", result["step"] == "hour"
+    days = f"{parts[0]['days']} test {'month' if monthly else 'day'}{'s' if parts[0]['days'] > 1 else ''}"
     issued = f"daily at {hours} UTC" if hourly else "every month" if monthly else "every day"
     text = (
-        f"{result['city']}: {len(parts)} folds of {parts[0]['days']} test {'months' if monthly else 'days'}, {span}, "
+        f"{result['city']}: {len(parts)} folds of {days}, {span}, "
         f"issued {issued}, "
         f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
     )

@@ -126,6 +126,14 @@ def drawn_issues(count: int, block: int) -> tuple[np.ndarray, int]:
     return chosen, max(1, round(block * len(chosen) / count))
 
 
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Zero and powers of ten from 0.1 on, on both sides as far as an axis goes; every second one of many."""
+    powers = [10.0**power for power in range(-1, 9)]
+    up, down = ([power for power in powers if power <= end] for end in (high, -low))
+    every = 1 if len(up) + len(down) < 6 else 2
+    return [*(-power for power in down[::-every]), 0.0, *up[::every]]
+
+
 def blocks(run: EvaluatedRun) -> list[Block]:
     """Importance of the groups for the network and the first tree ensemble of the run."""
     names = [name for name in run.intensity if name == NETWORK]
@@ -146,9 +154,11 @@ def blocks(run: EvaluatedRun) -> list[Block]:
         low, middle, high = np.array([(g.low, g.estimate, g.high) for g in gains.values()]).T
         whiskers(one, listed, low, middle, high)
         one.set_xscale("symlog", linthresh=0.1)
-        one.set_xticks([0, 0.1, 1, 10, 100], ["0", ".1", "1", "10", "100"])
         seen = np.nan_to_num([low, middle, high])
-        one.set_xlim(min(-0.02, seen.min() * 1.2), max(seen.max() * 1.6, 0.2))
+        least, most_added = min(-0.02, seen.min() * 1.2), max(seen.max() * 1.6, 0.2)
+        ticks = logarithmic_ticks(least, most_added)
+        one.set_xticks(ticks, [f"{tick:g}".replace("0.", ".") for tick in ticks])
+        one.set_xlim(least, most_added)
         label(one, words(name), "deviance added × 10³")
         parts.append(f"{words(name)}: " + ", ".join(f"{g} {v.estimate:.2f}" for g, v in gains.items()))
         rows += [(words(name), g, v.low, v.estimate, v.high, weeks) for g, v in gains.items()]

@@ -1,4 +1,4 @@
-"""Section: a typical, a busy and a badly forecast issue of the test slice, forecast beside what was reported."""
+"""Section: a typical, a busy and the worst forecast of the test slice, beside what was reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def blocks(run: EvaluatedRun, sexual: Collection[str], least: int) -> list[Block
 
 
 def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
-    """A typical, a busy and a badly forecast issue, distinct where possible.
+    """A typical, a busy and the worst forecast, distinct where possible.
 
     Args:
         lam: λ summed over the horizon, [m n].
@@ -47,13 +47,13 @@ def choose(lam: np.ndarray, y: np.ndarray) -> dict[str, int]:
     surprise = deviance_terms(lam.astype(np.float32), y).sum(1) / expected_deviance(lam).sum(1)
     orders = {
         "busy": np.argsort(-total, kind="stable"),
-        "badly forecast": np.argsort(-surprise, kind="stable"),
+        "worst": np.argsort(-surprise, kind="stable"),
         "typical": np.argsort(np.abs(total - np.median(total)), kind="stable"),
     }
     chosen: dict[str, int] = {}
     for kind, order in orders.items():
         chosen[kind] = next((int(issue) for issue in order if issue not in chosen.values()), int(order[0]))
-    return {kind: chosen[kind] for kind in ("typical", "busy", "badly forecast")}
+    return {kind: chosen[kind] for kind in ("typical", "busy", "worst")}
 
 
 def expected_deviance(lam: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ def _pair(run: EvaluatedRun, kind: str, issue: int, lam: np.ndarray, y: np.ndarr
     alt = standing("issue_alt" if summed else "issue_alt_unsummed", kind=kind, when=when, held=held, **sums)
     caption = f"{kind.capitalize()} forecast: {when}."
     caption += f" The outlined hexagons held {held:.0%} of the reports." if summed else ""
-    return Picture(f"issue_{kind.replace(' ', '_')}", figure, alt, caption)
+    return Picture(f"issue_{kind}", figure, alt, caption)
 
 
 def _when(run: EvaluatedRun, issue: int) -> str:

@@ -136,11 +136,12 @@ class Local:
 
 def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:
     """The facts that stand on top of every page: which city, record, places and categories it is of."""
+    unit = cube.step_unit
     return {
         "City": words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else ""),
         "Record": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {events:,} events",
         "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "areas"),
-        "Forecasts": f"{cube.step.words(cube.horizons)} by the {cube.step_unit}",
+        "Forecasts": cube.step.words(cube.horizons) + (f", {unit} by {unit}" if cube.horizons > 1 else ""),
         "Categories": ", ".join(map(words, cube.categories)),
         "Local time": cube.time_zone,
     }
@@ -151,7 +152,7 @@ def span_in_words(cube: Cube, begin: pd.Timestamp, end: pd.Timestamp) -> str:
     if cube.step_unit == "hour":
         return f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
     last, form = end - pd.Timedelta(hours=1), "%Y-%m-%d" if cube.step_unit == "day" else "%Y-%m"
-    return f"{begin.strftime(form)} to {last.strftime(form)}"
+    return " to ".join(dict.fromkeys(time.strftime(form) for time in (begin, last)))
 
 
 def whole_days(cube: Cube) -> pd.DatetimeIndex:

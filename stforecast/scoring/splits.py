@@ -94,7 +94,6 @@ def make_split(
         if not split.issues(which).size or stop > steps:
             found = f"steps {start} … {stop - 1} of {steps}" if stop > start else "nothing"
             raise ConfigError(
-                f"split: the {which} slice ({found}; {days} days in all) has no room for one daily forecast of "
-                f"{horizons} steps; {remedy}."
+                f"split: the {which} slice ({found}) has no room for one forecast of {horizons} steps; {remedy}."
             )
     return split

@@ -146,7 +146,7 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     home, said = finished
     for path in ("silver/events", "silver/rejects", "gold/events", "gold/hexagons", "gold/hours"):
         assert len(pd.read_parquet(home.silver.parent / f"{path}.parquet"))
-    assert read_json(home.gold / "cube.json")["schema_version"] == 4
+    assert read_json(home.gold / "cube.json")["schema_version"] == 5
     assert (home.runs / "latest").read_text() == f"{home.run.name}\n"
     assert (home.run / FIT / "best.ckpt").is_file()
     assert (home.run / FIT / "last.ckpt").is_file()
@@ -463,10 +463,8 @@ def test_forecast_without_weather_just_works(home: Home, settings: tuple[str, ..
     if not settings:
         shutil.rmtree(home.bronze / "weather")
     said = home.does("forecast", *settings)
-    assert (
-        "The observed weather of the day before is missing for 24 of 24 hours, which are forecast without it." in said
-    )
-    assert "The weather forecast is missing for 24 of 24 hours" in said
+    assert "The observed weather of the day before is missing: the forecast does without it." in said
+    assert "The weather forecast is missing: the forecast does without it." in said
     assert ("weather.path: data/quickstart/bronze/weather/weather.csv is absent" in said) == (not settings)
 
 
@@ -625,7 +623,7 @@ def new_schema(home: Home) -> None:
         (lambda home: cut(home.gold / "events.parquet"), ["gold", "events.parquet"], "build"),
         (lambda home: (home.gold / "hours.parquet").unlink(), ["gold", "hours.parquet"], "build"),
         (lambda home: cut(home.gold / "cube.json"), ["cube.json"], "build"),
-        (new_schema, ["cube.json", "schema version 99, expected 4"], "build"),
+        (new_schema, ["cube.json", "schema version 99, expected 5"], "build"),
     ],
 )
 def test_damaged_tables_are_named_and_their_stage_mends_them(
@@ -697,4 +695,4 @@ def test_doctor_counts_the_cost_of_a_city(home: Home) -> None:
     assert "2,880 hours × 30 hexagons × 3 categories" in said
     assert said.count(" MB") >= 4
     new_schema(home)
-    assert "schema version 99, expected 4" in home.does("doctor")
+    assert "schema version 99, expected 5" in home.does("doctor")

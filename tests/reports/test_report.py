@@ -76,7 +76,7 @@ def test_the_report_needs_nothing_from_outside_and_describes_every_figure(page: 
         "errors_by_hour",
         "issue_typical",
         "issue_busy",
-        "issue_badly_forecast",
+        "issue_worst",
     } <= names
     said = r"without it, its deviance of \S+ × 10⁻³ rises by \S+ × 10⁻³; next come the .+ with \S+ × 10⁻³\."
     assert re.search(said, page.read_text())
@@ -243,7 +243,7 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
     y[19] = rng.permutation(np.repeat([5, 0], [6, 54]))  # as many as usual, in places no one expected
     chosen = issues.choose(lam, y)
     assert chosen["busy"] == 7
-    assert chosen["badly forecast"] == 19
+    assert chosen["worst"] == 19
     assert chosen["typical"] not in (7, 19)
 
 
