@@ -238,7 +238,7 @@ def forget(stages: Stages, ids: tuple[str, ...], file: Path | None) -> str:
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--polygons", type=click.Path(path_type=Path), help="Polygon file (beats, wards…) whose areas to forecast."
 )
