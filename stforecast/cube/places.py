@@ -97,16 +97,16 @@ def polygon_cells(path: str | Path, key: str) -> tuple[Polygons, list[str]]:
         raise DataError(f"{path}: {frame.attrs['without']} of its rows have no polygon. Remove them, or draw them.")
     order = np.argsort(names.to_numpy(str), kind="stable")
     cells = Polygons(names.to_numpy(str)[order], frame.geometry.to_numpy()[order])
-    messages = []
+    messages, file = list[str](), Path(path).name
     if repaired := frame.attrs["repaired"]:
-        messages.append(f"{repaired} of {len(names)} polygons in {path} crossed themselves and were repaired.")
+        messages.append(f"{repaired} of {len(names)} polygons in {file} crossed themselves and were repaired.")
     one, other = cells.near
     area = shapely.area(cells.shapes)
     shared = shapely.area(shapely.intersection(cells.shapes[one], cells.shapes[other]))
     if (over := np.flatnonzero(shared > OVERLAP * np.minimum(area[one], area[other]))).size:
         pair = f"{cells.names[one[over[0]]]} and {cells.names[other[over[0]]]}"
         messages.append(
-            f"{over.size} pairs of polygons in {path} overlap, such as {pair}: what lies in both counts in the first "
+            f"{over.size} pairs of polygons in {file} overlap, such as {pair}: what lies in both counts in the first "
             "alone."
         )
     return cells, messages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _polygons(frame: pd.DataFrame, seen: np.ndarray, config: Config, names: Sequ
     else:
         counts = np.bincount(row[seen & (row >= 0)], minlength=len(cells.names))
         chosen = np.flatnonzero(_enough(counts, config, "polygon", int(seen.sum())))
-        rule = _rule(config, "areas") if config.grid.min_events else f"polygons of {path}"
+        rule = _rule(config, "areas") if config.grid.min_events else f"polygons of {Path(path).name}"
     place = np.full(len(cells.names) + 1, -1, np.int32)  # and one more for events that lie in none
     place[chosen] = np.arange(len(chosen))
     return StudyArea(cells.take(chosen), place[row], rule, (*messages, *odd), notes)

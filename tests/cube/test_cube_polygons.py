@@ -292,7 +292,7 @@ def test_settings_that_do_not_fit(settings: Callable[..., config.Config], two: P
 def test_london() -> None:
     found, messages = places.polygon_cells(LONDON, "LSOA11CD")
     assert found.areas_km2.sum() == pytest.approx(1572, rel=0.005)
-    assert messages == [f"8 of 4835 polygons in {LONDON} crossed themselves and were repaired."]
+    assert messages == [f"8 of 4835 polygons in {LONDON.name} crossed themselves and were repaired."]
     assert 5 < found.edges.shape[1] / 4835 < 7
     assert np.bincount(found.edges[0], minlength=4835).min() >= 1
     middle = found.rows(*found.centres.T)
