@@ -252,22 +252,11 @@ def convert(folder: Path, polygons: Path | None, key: str | None, resolution: in
     """
     if (polygons is None) == (resolution is None) or (polygons is None) != (key is None):
         raise click.UsageError("give either --polygons and --key, or --resolution.")
-    from stforecast.delivery import export
-    from stforecast.delivery.convert import convert as shared_out
-    from stforecast.forecasters.forecast import Forecast
+    from stforecast.delivery.convert import convert_folder
 
     to = resolution if polygons is None else polygons
     assert to is not None
-    if (folder / export.FACTS).is_file():
-        grid = shared_out(export.open_grid(folder), to, key)
-        export.write_grid(grid, output, export.city_of(folder))
-        lines, following = grid.assumptions, f"open {output / export.MAP}"
-    elif not (folder / "forecast.json").is_file():
-        raise ArtefactError(f"{folder}: holds neither a grid (grid.json) nor a saved forecast (forecast.json).")
-    else:
-        forecast = shared_out(Forecast.load(folder), to, key)
-        lines, following = forecast.assumptions, f"stforecast.Forecast.load({str(output)!r})"
-        forecast.save(output)
+    lines, following = convert_folder(folder, to, key, output)
     for line in lines:
         say(f"convert: {line}")
     click.echo(f"next: {following}")

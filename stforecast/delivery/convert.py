@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.overlap import hexagons_over, shares
 from stforecast.cube.places import polygon_cells
+from stforecast.delivery import export
 from stforecast.delivery.riskgrid import RiskGrid
-from stforecast.errors import ConfigError, DataError
+from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.forecasters.forecast import Forecast
 
 FULL = 0.99
@@ -63,6 +64,24 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
         spreads={},
         assumptions=(*forecast.assumptions, *said),
     )
+
+
+def convert_folder(folder: Path, to: str | Path | int, key: str | None, output: Path) -> tuple[tuple[str, ...], str]:
+    """Convert the grid or saved forecast of a folder into another; its assumptions, and how to look at it.
+
+    Raises:
+        ArtefactError: the folder holds neither, or it is damaged.
+        ConfigError, DataError: as of `convert`.
+    """
+    if (folder / export.FACTS).is_file():
+        grid = convert(export.open_grid(folder), to, key)
+        export.write_grid(grid, output, export.city_of(folder))
+        return grid.assumptions, f"open {output / export.MAP}"
+    if not (folder / "forecast.json").is_file():
+        raise ArtefactError(f"{folder}: holds neither a grid (grid.json) nor a saved forecast (forecast.json).")
+    forecast = convert(Forecast.load(folder), to, key)
+    forecast.save(output)
+    return forecast.assumptions, f"stforecast.Forecast.load({str(output)!r})"
 
 
 def _target(source: Geometry, to: str | Path | int, key: str | None) -> tuple[Geometry, str]:
