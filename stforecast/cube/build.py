@@ -23,10 +23,10 @@ from stforecast.cube.study_area import cell_table, study_area
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
-from stforecast.events.schema import COLUMNS, EventTable
+from stforecast.events.schema import EventTable
 
 PLACE = ("latitude", "longitude", "area", "district")
-READ = tuple(name for name in ("occurred_at", "occurred_until", "reported_at", *PLACE, "category") if name in COLUMNS)
+READ = ("occurred_at", "occurred_until", "reported_at", *PLACE, "category")
 """Columns of the event table that a cube is made of."""
 AHEAD_DAYS = 7
 """How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""

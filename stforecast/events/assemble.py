@@ -16,6 +16,7 @@ from stforecast.events.deduplicate import Hashes, Keys, Selection, select_events
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.text_columns import hash_texts
 from stforecast.events.place_checks import (
+    NO_POINT,
     DefaultPlace,
     at_default_places,
     find_default_places,
@@ -36,7 +37,7 @@ class SelectedEvents:
     rejects: file, line, reason, value of refused rows, by file and line. rows_with_place: rows with a place within the
     bounds, before any is merged or left out. occurred (µs), category (number), reported (whether), place
     (`place_checks.pack_places`): of the events [e]. default_places: coordinates that hold far more events of a category
-    than any other.
+    than any other. areas: the distinct codes of all rows.
     """
 
     selection: Selection
@@ -48,6 +49,7 @@ class SelectedEvents:
     reported: np.ndarray
     place: np.ndarray
     default_places: Sequence[DefaultPlace]
+    areas: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.selection.rows)
@@ -90,12 +92,13 @@ class Partitions:
             selection,
             cleaned.facts,
             rejects.sort_values(["file", "line"], kind="stable", ignore_index=True),
-            len(place),
+            int((place != NO_POINT).sum()),
             keys.occurred[rows],
             keys.category[rows],
             reported[rows],
             place[rows],
             found,
+            self._distinct("area"),
         )
 
     def write(self, path: Path, selection: Selection) -> None:
@@ -162,6 +165,11 @@ class Partitions:
         batches = (batch.column(0).dictionary_encode() for batch in self._batches([name]))
         texts = pa.chunked_array([nothing, *batches]).unify_dictionaries()
         return np.concatenate([chunk.indices.to_numpy() for chunk in texts.chunks]), texts.chunk(0).dictionary
+
+    def _distinct(self, name: str) -> list[str]:
+        """The distinct texts of a column, sorted."""
+        batches = (batch.column(0).unique().to_pylist() for batch in self._batches([name]))
+        return sorted({text for texts in batches for text in texts if text})
 
     def _hashes(self, name: str) -> Hashes:
         return Hashes.of(

@@ -54,6 +54,7 @@ def check(
     _check_rejects(events, source, refused)
     files = {partition.file: partition.facts for partition in partitions}
     precision = check_times(files, source, rules.step)
+    findings.doubts += _doubtful_areas(events.areas)
     for facts in files.values():
         _check_optional(facts, source.max_rejects)
     _check_events(events.facts, len(events), list(files))
@@ -82,14 +83,17 @@ def notes(
         partitions: the cleaned files, in the order in which the user names them.
 
     Returns:
-        A line for each category without events, each pattern of the user's own that matches nothing, each default
-        place that is left out, and each file that loses more rows than the whole record may.
+        A line on events that are placed by their area; a line for each category without events, each pattern of the
+        user's own that matches nothing, each default place that is left out, and each file that loses more rows than
+        the whole record may.
     """
     for category, number in summary["events_by_category"].items():
         if not number:
             yield f"categories.{category}: no event"
     for category, patterns in summary["patterns_without_offences"].items() if rules.own_categories else ():
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
+    if by_area := summary["placed_by_area"]:
+        yield f"{by_area:,} events have no coordinates and are placed by their area"
     for place in events.default_places if rules.source.default_places == "found" else ():
         yield f"category {rules.category_names[place.category]}: left out what is at {place.degrees}, a default place"
     for partition in partitions:
@@ -182,9 +186,10 @@ def _check_rejects(events: SelectedEvents, source: Source, refused: Path) -> Non
         f"{reason}: {len(rows)} (such as {' '.join(_example(rows))})"
         for reason, rows in sorted(rejects.groupby("reason"), key=lambda group: -len(group[1]))
     )
+    advice = _columns_of_parts(rejects, source) + _places_of_areas(rejects, source)
     raise DataError(
         f"{len(rejects)} of {concerned} rows refused ({len(rejects) / concerned:.1%}; source.max_rejects is "
-        f"{source.max_rejects:.1%}). {reasons}. {_columns_of_parts(rejects, source)}{where}; mend the file or "
+        f"{source.max_rejects:.1%}). {reasons}. {advice}{where}; mend the file or "
         "the source section, or raise the limit."
     )
 
@@ -199,6 +204,24 @@ def _columns_of_parts(rejects: pd.DataFrame, source: Source) -> str:
         f"Of the names in source.columns.occurred ({', '.join(names)}) only the first that the file has is read. "
         f"Where each column holds a part, write occurred: {{year: {names[0]}, month: …, day: …, hour: …}}. "
     )
+
+
+def _places_of_areas(rejects: pd.DataFrame, source: Source) -> str:
+    """What to do where reports have an area and no coordinates."""
+    if not source.columns.area or not rejects["reason"].eq(outcomes.NO_PLACE).any():
+        return ""
+    return "Reports with an area alone are kept where grid.cells is polygons. "
+
+
+def _doubtful_areas(areas: Sequence[str]) -> Iterator[str]:
+    """A sentence where codes of areas differ by zeros in front alone."""
+    short = {code: code.lstrip("0") for code in areas if code.isdigit()}
+    pairs = [(code, bare) for code, bare in short.items() if code != bare and bare in short]
+    if pairs:
+        yield (
+            f"The areas {pairs[0][0]} and {pairs[0][1]} ({len(pairs):,} such pairs) differ by zeros in front alone: if "
+            "they are one, a program took their codes for numbers. Write them alike."
+        )
 
 
 def _check_events(facts: Facts, number: int, files: Sequence[str]) -> None:

@@ -32,7 +32,9 @@ from stforecast.events.sources import IngestRules, category_lookup
 from stforecast.events.time_formats import configured_format
 from stforecast.instants import since_1970
 
-KEYS = ("event_id", "incident_id", "district", "count")
+KEYS = ("event_id", "incident_id", "area", "district", "count")
+YOUNGER = ("area", "location")
+"""Fields that are younger than the ids of records without them."""
 
 ARREST = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
@@ -89,7 +91,7 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
     time_format = time_format or configured_format(rules.source)
     times = TimeColumns(audit, texts, present, rules.source, time_format, since_1970(now), rules.step)
     occurred, written = times.occurred()
-    latitude, longitude = parse_places(audit, texts, rules.source)
+    latitude, longitude = parse_places(audit, texts, rules)
     until = times.until(occurred, written)
     reported = times.reported(occurred)
 
@@ -104,6 +106,7 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
             "reported_at": _utc(reported[rows]),
             "latitude": latitude[rows],
             "longitude": longitude[rows],
+            "area": _or_null(texts["area"].take(taken)),
             "offence": to_arrow(offences).take(offence),
             "category": to_arrow(categories).take(offence),
             "district": _or_null(texts["district"].take(taken)),
@@ -138,9 +141,8 @@ def _ids(texts: Mapping[str, pa.Array], rows: np.ndarray) -> pa.Array:
     blank = is_empty(ids)
     if not blank.any():
         return ids
-    names = sorted(texts.keys() - {"event_id", "location"})
-    if not is_empty(texts["location"]).all():  # a field that is younger than the ids of records without it
-        names.append("location")
+    names = sorted(texts.keys() - {"event_id", *YOUNGER})
+    names += [name for name in YOUNGER if not is_empty(texts[name]).all()]
     cells = [texts[name].take(pa.array(rows[blank])) for name in names]
     joined = pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string())).to_pylist()
     hashes = ["#" + hashlib.blake2b(row.encode(), digest_size=10).hexdigest() for row in joined]

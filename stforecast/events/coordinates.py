@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.config.sections import Source
 from stforecast.events import outcomes
 from stforecast.events.parsing.text_columns import factorize, is_empty, to_numbers
 from stforecast.events.row_audit import RowAudit
+from stforecast.events.sources import IngestRules
 
 NEAR = 1.5e-5
 """Degrees (a metre) within which a place is one of `source.default_places`."""
@@ -42,8 +42,12 @@ _LATITUDE, _LONGITUDE = ("latitude", "lat", "y"), ("longitude", "lon", "lng", "l
 NOWHERE = (math.nan, math.nan)
 
 
-def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused."""
+def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], rules: IngestRules) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude of the rows [r] in degrees; rows without a place, or outside the bounds, are refused.
+
+    A row whose area alone tells its place has neither (NaN), where the rules take areas.
+    """
+    source = rules.source
     shown = [texts[name] for name in ("latitude", "longitude", "location")]
     y, x = (_coordinates(texts[name], source.crs) for name in ("latitude", "longitude"))
     if not is_empty(texts["location"]).all():
@@ -53,12 +57,15 @@ def parse_places(audit: RowAudit, texts: Mapping[str, pa.Array], source: Source)
         x, y = np.where(blank, both[:, 0], x), np.where(blank, both[:, 1], y)
     written = ~is_empty(texts["latitude"]) & ~is_empty(texts["longitude"])
     audit.refuse(written & ~(np.isfinite(x) & np.isfinite(y)), outcomes.UNREADABLE_PLACE, *shown)
-    audit.refuse(is_blank_place(x, y), outcomes.NO_PLACE, *shown)
-    x, y = np.where(audit.open, x, np.nan), np.where(audit.open, y, np.nan)
+    blank = is_blank_place(x, y)
+    by_area = blank & ~is_empty(texts["area"]) & rules.areas
+    audit.refuse(blank & ~by_area, outcomes.NO_PLACE, *shown)
+    point = audit.open & ~blank
+    x, y = np.where(point, x, np.nan), np.where(point, y, np.nan)
     longitude, latitude = to_degrees(x, y, source.crs)
     wrapped = (longitude > 180) & (longitude <= 360) & (np.abs(latitude) <= 90)
     longitude = np.where(wrapped, longitude - 360, longitude)
-    outside = audit.open & ~in_bounds(longitude, latitude, source.bounds)
+    outside = point & ~in_bounds(longitude, latitude, source.bounds)
     if outside.any() and source.bounds:
         other = to_degrees(np.where(outside, y, np.nan), np.where(outside, x, np.nan), source.crs)
         exchanged = outside & in_bounds(*other, source.bounds)

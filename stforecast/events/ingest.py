@@ -19,6 +19,7 @@ from stforecast.events.facts import Findings
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
+from stforecast.events.place_checks import NO_POINT
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
 from stforecast.events.schema import INGESTED, REJECTS, SCHEMA, EventTable, save_rejects
@@ -107,6 +108,7 @@ def summarise(events: SelectedEvents, rules: IngestRules) -> dict[str, Any]:
         "at_midnight": _share(seconds == 0),
         "at_noon": _share(seconds == 12 * 3600),
         "on_the_hour": _share(seconds % 3600 == 0),
+        "placed_by_area": int((events.place == NO_POINT).sum()),
         "rows_read": facts.rows,
         "merged": events.selection.merged,
         "due": facts.due,

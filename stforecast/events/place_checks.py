@@ -1,6 +1,6 @@
 """Whether the places of a record can be where they seem: the places as a whole, against time zone and each other.
 
-A place is one number here: millionths of a degree of latitude and longitude (`pack_places`).
+A place is one number here: millionths of a degree of latitude and longitude (`pack_places`), or `NO_POINT`.
 """
 
 import re
@@ -20,6 +20,8 @@ from stforecast.events.facts import Findings
 
 MILLIONTHS = 1_000_000
 TURN = 360 * MILLIONTHS
+NO_POINT = -(2**63)
+"""Stands for the place of an event that has none but its area."""
 SAMPLE = 200
 """Events whose time zones are looked up."""
 MATCHING = 0.5
@@ -50,9 +52,10 @@ class DefaultPlace(NamedTuple):
 
 
 def pack_places(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """One number for each place [r], int64."""
-    y, x = (np.round(values * MILLIONTHS).astype(np.int64) for values in (latitude, longitude))
-    return y * TURN + (x + TURN // 2)
+    """One number for each place [r], int64; `NO_POINT` where it is NaN."""
+    point = np.isfinite(latitude) & np.isfinite(longitude)
+    y, x = (np.round(np.where(point, values, 0) * MILLIONTHS).astype(np.int64) for values in (latitude, longitude))
+    return np.where(point, y * TURN + (x + TURN // 2), NO_POINT)
 
 
 def unpack_places(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +75,7 @@ def check_places(place: np.ndarray, source: Source, findings: Findings) -> None:
     Raises:
         DataError: hardly any place lies in the time zone, and none near it.
     """
-    zone = source.zone
+    zone, place = source.zone, place[place != NO_POINT]
     if source.bounds or not len(place):
         return
     some = place[np.linspace(0, len(place) - 1, min(SAMPLE, len(place))).astype(int)]
@@ -112,18 +115,20 @@ def check_places(place: np.ndarray, source: Source, findings: Findings) -> None:
 
 def place_outliers(place: np.ndarray, source: Source) -> np.ndarray:
     """Places [e] so far from the middle of all that they are another city's; none where bounds say what is right."""
-    if source.bounds or not len(place):
-        return np.zeros(len(place), bool)
-    latitude, longitude = unpack_places(place)
+    out, point = np.zeros(len(place), bool), place != NO_POINT
+    if source.bounds or not point.any():
+        return out
+    latitude, longitude = unpack_places(place[point])
     far = _km(*_middle(latitude, longitude), latitude, longitude) > OUTLIER_KM
-    return far & (far.mean() < MATCHING)  # two halves are no city and its outliers
+    out[point] = far & (far.mean() < MATCHING)  # two halves are no city and its outliers
+    return out
 
 
 def find_default_places(place: np.ndarray, category: np.ndarray, categories: int) -> list[DefaultPlace]:
     """The exact coordinates that hold far more events of a category than any other."""
     found = []
     for number in range(categories):
-        mine, counts = np.unique(place[category == number], return_counts=True)
+        mine, counts = np.unique(place[(category == number) & (place != NO_POINT)], return_counts=True)
         total = counts.sum()
         if total < LEAST or (len(mine) > 1 and not np.any(np.stack(unpack_places(mine)) * 100 % 1 > 1e-3)):
             continue  # few, or rounded to kilometres

@@ -6,8 +6,9 @@
     occurred_at     datetime64[us, UTC]    (start of the) occurrence
     occurred_until  datetime64[us, UTC]    end of the span where the publisher gives one; never before occurred_at
     reported_at     datetime64[us, UTC]    when the report became known; never before occurred_at; null where unknown
-    latitude        float64                degrees
-    longitude       float64                degrees
+    latitude        float64, null          degrees; null where the area alone tells the place
+    longitude       float64, null          degrees
+    area            str, null              the publisher's own code of an area
     offence         str                    the publisher's own type
     category        str                    the configuration's group
     district        str, null              police district
@@ -33,7 +34,7 @@ from stforecast.errors import ArtefactError
 from stforecast.files import atomic_path
 from stforecast.sealed import Sealed, unseal
 
-SCHEMA = 2
+SCHEMA = 3
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
 UTC_TIME = "datetime64[us, UTC]"
 TIMES = ("occurred_at", "occurred_until", "reported_at")
@@ -41,7 +42,7 @@ DTYPES: dict[str, Any] = {
     **dict.fromkeys(("event_id", "incident_id"), TEXT),
     **dict.fromkeys(TIMES, UTC_TIME),
     **dict.fromkeys(("latitude", "longitude"), "float64"),
-    **dict.fromkeys(("offence", "category", "district"), TEXT),
+    **dict.fromkeys(("area", "offence", "category", "district"), TEXT),
     "arrest": "boolean",
 }
 COLUMNS = tuple(DTYPES)
@@ -49,9 +50,9 @@ ARROW_SCHEMA = pa.Schema.from_pandas(
     pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in DTYPES.items()}), preserve_index=False
 )
 """Of events.parquet, with what pandas wants to know of it."""
-REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "offence", "category")
+REQUIRED = ("event_id", "occurred_at", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
-REPEATED = ("offence", "category", "district")  # few distinct texts
+REPEATED = ("area", "offence", "category", "district")  # few distinct texts
 INGESTED, REJECTS = "ingest.json", "rejects.parquet"
 AGAIN = "Run `stforecast ingest` again."
 
@@ -67,7 +68,7 @@ class EventTable:
 
     Raises:
         ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
-            or a place or a time is impossible.
+            a place is missing, or a place or a time is impossible.
     """
 
     def __init__(self, source: pd.DataFrame | pa.NativeFile, meta: dict[str, Any]) -> None:
@@ -142,7 +143,11 @@ def _check(frame: pd.DataFrame) -> None:
         raise ArtefactError(f"event table: null values in {', '.join(empty)}.")
     if frame["event_id"].duplicated().any():
         raise ArtefactError("event table: event_id repeats.")
-    if not (frame["latitude"].abs().le(90).all() and frame["longitude"].abs().le(180).all()):
+    blank = frame["latitude"].isna() | frame["longitude"].isna()
+    if (blank & frame["area"].isna()).any():
+        raise ArtefactError("event table: neither coordinates nor an area.")
+    point = frame[~blank]
+    if not (point["latitude"].abs().le(90).all() and point["longitude"].abs().le(180).all()):
         raise ArtefactError("event table: coordinates outside ±90, ±180 degrees.")
     for column in ("occurred_until", "reported_at"):
         if (frame[column] < frame["occurred_at"]).any():

@@ -122,18 +122,20 @@ class IngestRules:
     """The effective source section, with the preset's fields where the user says nothing.
 
     needed: the fields that a file must have. own_categories: those that the user gave. step: of the axis, which
-    says how exact dates have to be. forgotten: rows to pass over.
+    says how exact dates have to be. areas: an area is a place, as where the cells are polygons. forgotten: rows to pass
+    over.
     """
 
     source: Source
     needed: tuple[str, ...]
     own_categories: Mapping[str, Sequence[str]]
     step: Unit = "hour"
+    areas: bool = False
     forgotten: Forgotten = field(default_factory=Forgotten)
 
     @staticmethod
-    def of(source: Source, step: Unit = "hour") -> IngestRules:
-        """The rules of a source section, for an axis of some step.
+    def of(source: Source, step: Unit = "hour", areas: bool = False) -> IngestRules:
+        """The rules of a source section, for an axis of some step, and cells that areas name or not.
 
         Raises:
             ConfigError: the section does not say enough, or something unknown.
@@ -141,7 +143,7 @@ class IngestRules:
         whole = resolve(source)
         mapped = {name for name in source.columns.model_fields_set if getattr(source.columns, name)}
         needed = {*NEEDED, *mapped, *(("offence",) if whole.categories else ())}
-        return IngestRules(whole, tuple(sorted(needed)), source.categories, step)
+        return IngestRules(whole, tuple(sorted(needed)), source.categories, step, areas)
 
     @staticmethod
     def of_city(config: Config) -> IngestRules:
@@ -152,7 +154,8 @@ class IngestRules:
             ArtefactError: the list of erased reports is damaged.
         """
         erased = Forgotten.open(Workspace(config.root, config.city).forgotten)
-        return replace(IngestRules.of(config.source, config.time.step), forgotten=erased)
+        areas = config.grid.cells == "polygons"
+        return replace(IngestRules.of(config.source, config.time.step, areas), forgotten=erased)
 
     @property
     def category_names(self) -> tuple[str, ...]:
@@ -164,4 +167,5 @@ class IngestRules:
         """Plain values of all that decides what becomes of a row, for fingerprints."""
         settings = self.source.model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
         hashes = sorted(self.forgotten.hashes)
-        return settings | {"step": self.step} | ({"forgotten": fingerprint(hashes)} if hashes else {})
+        settings |= {"step": self.step, "areas": self.areas}
+        return settings | ({"forgotten": fingerprint(hashes)} if hashes else {})

@@ -27,6 +27,7 @@ def table() -> Callable[..., EventTable]:
                 **{k: pd.to_datetime(pd.Series(v), utc=True).astype("datetime64[us, UTC]") for k, v in times.items()},
                 "latitude": np.asarray(latitude, np.float64),
                 "longitude": np.asarray(longitude, np.float64),
+                "area": pd.Series(columns.pop("area", [None] * n), dtype="str"),
                 "offence": pd.Series(["theft"] * n, dtype="str"),
                 "category": pd.Series(columns.pop("category", ["property"] * n), dtype="str"),
                 "district": pd.Series(columns.pop("district", [None] * n), dtype="str"),

@@ -109,7 +109,7 @@ def test_writes_and_opens(tmp_path):
     with pytest.raises(ArtefactError, match=r"events\.parquet: damaged, 4 bytes .* Run `stforecast ingest` again"):
         EventTable.open(silver)
     write_json(silver / "ingest.json", again.meta | {"schema": 1})
-    with pytest.raises(ArtefactError, match=r"not of schema version 2\. Run `stforecast ingest` again"):
+    with pytest.raises(ArtefactError, match=r"not of schema version 3\. Run `stforecast ingest` again"):
         EventTable.open(silver)
     (silver / "ingest.json").unlink()
     with pytest.raises(ArtefactError, match="Run `stforecast ingest` first"):

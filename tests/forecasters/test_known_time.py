@@ -48,6 +48,7 @@ def cube_of(events: pd.DataFrame, config: Config) -> Cube:
         latitude=PLACES[rows["place"], 0],
         longitude=PLACES[rows["place"], 1],
         offence="any",
+        area=pd.Series(pd.NA, rows.index, "str"),
         district=pd.Series(pd.NA, rows.index, "str"),
         arrest=pd.Series(pd.NA, rows.index, "boolean"),
     )

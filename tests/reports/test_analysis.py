@@ -67,6 +67,7 @@ def events_of(
             ),
             "latitude": NORTH + offset[:, 0],
             "longitude": WEST + offset[:, 1],
+            "area": text([None] * size),
             "offence": text(category),
             "category": text(category),
             "district": text(np.where(district, place, None)),
@@ -76,7 +77,7 @@ def events_of(
     frame = frame.iloc[order].reset_index(drop=True)
     seconds = frame["occurred_at"].dt.minute.to_numpy()
     meta = {
-        "schema": 2, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
+        "schema": 3, "city": "testville", "categories": ["theft", "violence"], "events": size, "rows_read": size,
         "merged": 0,
         "stamp": "s", "due": 2**62, "rejected": {}, "left_out": {}, "corrected": {}, "at_midnight": 0.0, "at_noon": 0.0,
         "on_the_hour": float((seconds == 0).mean()), "sources": [{"file": "x.csv"}],

@@ -306,7 +306,7 @@ def test_the_lag_curve_is_the_share_reported_by_each_age() -> None:
     occurred = pd.date_range("2024-01-01", periods=400, freq="12h", tz="UTC").as_unit("us")
     delay = pd.to_timedelta(np.tile([0, 5, 30, 200], 100), unit="h")
     places = {"latitude": 39.7, "longitude": -105.0, "offence": "theft", "category": "theft"}
-    texts = {"event_id": [str(i) for i in range(400)], "incident_id": None, "district": None}
+    texts = {"event_id": [str(i) for i in range(400)], "incident_id": None, "area": None, "district": None}
     frame = pd.DataFrame({"occurred_at": occurred, "reported_at": occurred + delay, **texts, **places})
     frame["occurred_until"] = pd.Series(pd.NaT, frame.index, dtype=frame["occurred_at"].dtype)
     frame["arrest"] = pd.Series(pd.NA, frame.index, dtype="boolean")

@@ -74,6 +74,9 @@ class Columns(Section):
     location: list[str] = Field([])
     """one column that holds both coordinates, in place of latitude and longitude: an address with "(37.87, -122.27)"
     behind it, WKT or GeoJSON"""
+    area: list[str] = Field([])
+    """the publisher's own code of an area (beat, ward, LSOA, tract): with `grid.cells: polygons` it places reports
+    without coordinates"""
     offence: OffenceColumns = Field([])
     """the publisher's offence type that `categories` groups: names, or {flags: […]} where each offence has a column
     of its own that holds 1 or 0"""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,6 @@ from stforecast.events.ingest import ingest, source_files
 from stforecast.events.parsing.dates import normalise
 from stforecast.events.readers.header import FIELDS, printable
 from stforecast.events.schema import REJECTS
-from stforecast.events.sources import IngestRules
 from stforecast.files import atomic_path
 
 FOLDER = Path("configs")
@@ -115,13 +114,13 @@ def trial_ingest(config: Config, files: Sequence[Path]) -> Trial:
 
 def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Iterator[str]:
     """Rows from all parts of a table: the cells that are read, and what is made of them."""
-    source, step = proposal.rules.source, proposal.rules.step
+    source = proposal.rules.source
     frame = sample.mapped(source.columns)
     some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))].reset_index(drop=True)
     given = [name for name in FIELDS if name in some]
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
     shown = source.model_copy(update={"other": source.other or "left out"})
-    events = clean(read, IngestRules.of(shown, step), now, proposal.time_format).events.to_pandas()
+    events = clean(read, replace(proposal.rules, source=shown), now, proposal.time_format).events.to_pandas()
     rejects = clean(read, proposal.rules, now, proposal.time_format).rejects.to_pandas()
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
@@ -159,4 +158,5 @@ def _made(events: pd.DataFrame, rejects: pd.DataFrame, row: pd.Series, proposal:
         return f"{when}, place not known yet, {event['category']}"
     if precision == "time":
         when = f"{local:%a} {when}, {time:%Y-%m-%d %H:%M} UTC"
-    return f"{when}, {event['latitude']:.5f} {event['longitude']:.5f}, {event['category']}"
+    point = f"{event['latitude']:.5f} {event['longitude']:.5f}"
+    return f"{when}, {event['area'] if pd.isna(event['latitude']) else point}, {event['category']}"

@@ -64,7 +64,8 @@ def locate(
     makes one text of them.
 
     Args:
-        needed: the fields that the file must have; a place may come from latitude and longitude or from `location`.
+        needed: the fields that the file must have; a place may come from latitude and longitude, from `location`, or
+            be an area.
         geometry: the file holds the places beside its columns.
 
     Raises:
@@ -98,10 +99,11 @@ def locate(
             f"{origin}: no column {names} for `{field}`; found: {_shown(header)}. Name the right one under "
             f"source.columns.{field}, or check source.preset and source.path."
         )
-    if not placed:
+    if not placed and "area" not in found:
         raise DataError(
             f"{origin}: no column for the place; found: {_shown(header)}. Name those of latitude and longitude under "
-            "source.columns, or one that holds both under source.columns.location."
+            "source.columns, or one that holds both under source.columns.location; or that of the publisher's areas "
+            "under source.columns.area, with grid.cells: polygons."
         )
     return found
 
