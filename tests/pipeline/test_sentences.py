@@ -31,6 +31,8 @@ def test_a_build_says_what_lies_outside_and_which_holidays_it_took(cube: Cube) -
     assert built(replace(cube, country="US"))[1] == "public holidays of US"
     assert built(replace(cube, country="US", subdivision="CO"))[1] == "public holidays of US-CO"
     assert built(replace(cube, notes={"fallbacks": ["Assumed."]}))[1:] == ["Assumed."]
+    monthly = Cube.from_dense(np.ones((48, 3, 1)), step_unit="month", horizons=1, edge_index=np.zeros((2, 0), int))
+    assert built(replace(monthly, country="US")) == []
 
 
 @pytest.mark.parametrize(
