@@ -28,7 +28,7 @@ class Config(sections.Section):
     embargo_hours: int = Field(0, ge=0)
     """hours after an occurrence before which no report of it can be known"""
     issue_hour: int | None = Field(None, ge=0, le=23)
-    """UTC hour of daily issue times; default local midnight in winter"""
+    """UTC hour of daily issue times, where steps are hours; default local midnight in winter"""
     source: sections.Source = sections.Source()
     """offence reports"""
     time: sections.Time = sections.Time()

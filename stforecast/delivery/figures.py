@@ -209,6 +209,6 @@ def backtest_figure(result: Mapping[str, Any]) -> Figure:
     saved = {name: (ahead, 100 * (1 - each / loss[reference])) for name, each in loss.items()}
     lines(right, saved, marker="o" if len(ahead) == 1 else None)
     label(right, f"Deviance skill against {reference}", f"{result['step']}s ahead", "deviance saved (%)")
-    right.locator_params(axis="x", integer=True)
+    right.set_xticks(ahead[:: 1 + len(ahead) // 12])
     legend_below(figure, left, 6)
     return figure

@@ -20,7 +20,8 @@ def built(cube: Cube) -> list[str]:
     """What a build left out, took as holidays and fell back to, as lines."""
     place = "-".join(filter(None, (cube.country, cube.subdivision)))
     holidays = f"public holidays of {place}" if cube.country else "no public holidays (set grid.country)"
-    return [*_elsewhere(cube), holidays, *cube.notes.get("fallbacks", [])]
+    monthly = cube.step_unit == "month"  # no month is a holiday
+    return [*_elsewhere(cube), *([] if monthly else [holidays]), *cube.notes.get("fallbacks", [])]
 
 
 def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:

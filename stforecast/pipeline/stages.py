@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 
 def last_issue(cube: Cube) -> int:
-    """The last step at which a forecast may be issued: a week past the record's end, or a month."""
-    return cube.steps + max(1, cube.step.in_days(7))
+    """The last step at which a forecast may be issued: a week past the record's end, or three months."""
+    return cube.steps + (3 if cube.step_unit == "month" else cube.step.in_days(7))
 
 
 class Stages(Preparation):

@@ -15,7 +15,7 @@ from stforecast.reports.accuracy import deviance_terms
 from stforecast.reports.evaluated import EvaluatedRun
 from stforecast.reports.page import Block, Picture, Text, listed, note, said, standing, words
 
-COUNTS = np.array([1, 2, 3, 5, 10, 20])
+COUNTS = np.array([1, 2, 3, 5, 10, 20, 50, 100])
 """Where classes of counts begin, beside that of the smallest ones."""
 
 

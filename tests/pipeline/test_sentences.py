@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stforecast.cube import Cube
+from stforecast.config.sections import HORIZONS, Unit
+from stforecast.cube import Cube, Series
 from stforecast.pipeline.sentences import assumptions, built
 
 AREA = {
@@ -30,6 +31,44 @@ def test_a_build_says_what_lies_outside_and_which_holidays_it_took(cube: Cube) -
     assert built(replace(cube, country="US"))[1] == "public holidays of US"
     assert built(replace(cube, country="US", subdivision="CO"))[1] == "public holidays of US-CO"
     assert built(replace(cube, notes={"fallbacks": ["Assumed."]}))[1:] == ["Assumed."]
+    monthly = Cube.from_dense(np.ones((48, 3, 1)), step_unit="month", horizons=1, edge_index=np.zeros((2, 0), int))
+    assert built(replace(monthly, country="US")) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "between", "steps", "ahead", "missing"),
+    [
+        ("hour", "day", "2 hours", "20 of 24 hours", "5 of 24 hours"),
+        ("day", "day", "2 days", "5 of 7 days", None),
+        ("month", "month", "2 months", None, None),
+    ],
+)
+def test_a_forecast_tells_what_it_assumed_in_its_own_steps(
+    unit: Unit, between: str, steps: str, ahead: str | None, missing: str | None
+) -> None:
+    counts = np.ones((60, 3, 1), np.int64)
+    dense = Cube.from_dense(
+        counts, step_unit=unit, horizons=HORIZONS[unit], time_zone="America/Denver", edge_index=np.zeros((2, 0), int)
+    )
+    observed, future = np.zeros((60, 1), np.float32), np.zeros((90, 1), np.float32)
+    observed[-5:], future[64:] = np.nan, np.nan
+    if unit != "hour":
+        future[62:] = np.nan
+    cube = replace(
+        dense,
+        weather=Series(("rain",), observed),
+        future=Series(("rain",), future[: 60 if unit == "month" else 90]),
+        notes={"known_time": "occurred", "embargo_hours": 0},
+    )
+    late = replace(cube, known_hour=np.minimum(cube.hour + 1, 59))
+    said = "\n".join(assumptions(late, 60, 0))
+    assert f"counts as known in the {unit} of its offence" in said
+    assert f"Reports of the last {between}s are still arriving" in said
+    part = f" for {missing}" if missing else ""
+    assert f"The observed weather of the {between} before is missing{part}: the forecast does without it." in said
+    part = f" for {ahead}" if ahead else ""
+    assert f"The weather forecast is missing{part}: the forecast does without it." in said
+    assert f"UTC, {steps} before the issue time" in "\n".join(assumptions(cube, 62, 0))
 
 
 def test_a_forecast_says_that_it_is_of_the_hexagons_only(cube: Cube) -> None:

@@ -14,10 +14,11 @@ from report_pages import check_page
 from scipy.stats import norm
 
 from stforecast import config
+from stforecast.config.sections import Unit
 from stforecast.cube import Cube
 from stforecast.cube.build import build
 from stforecast.cube.hexgrid import cells_of, edges
-from stforecast.cube.steps import Step
+from stforecast.cube.steps import Step, step_of
 from stforecast.cube.store import save_cube
 from stforecast.events.schema import EventTable, save_rejects
 from stforecast.pipeline.pages import analyse
@@ -101,8 +102,17 @@ def settings(root: Path | str = ".", **sections: Any) -> config.Config:
     return config.parse(values | sections, "test")
 
 
-def local_of(events: EventTable) -> tuple[Local, Cube]:
-    cube = build(events, settings())
+def dated(events: EventTable, unit: Unit) -> EventTable:
+    """The events of a publisher that gives days or months: each occurred when its local one began."""
+    step = step_of(unit, "America/Denver")
+    zero = pd.Timestamp("2022-01-01", tz="America/Denver").tz_convert("UTC")
+    begin = step.times(zero, step.since(zero, events.frame["occurred_at"]))
+    frame = events.frame.assign(occurred_at=pd.Series(begin).astype("datetime64[us, UTC]"))
+    return EventTable(frame, events.meta | {"precision": unit})
+
+
+def local_of(events: EventTable, **sections: Any) -> tuple[Local, Cube]:
+    cube = build(events, settings(**sections))
     return Local.of(cube, events, 0), cube
 
 
@@ -111,9 +121,9 @@ def local() -> Local:
     return local_of(events_of())[0]
 
 
-def written(root: Path, events: EventTable) -> Path:
+def written(root: Path, events: EventTable, **sections: Any) -> Path:
     """The page on a record whose silver and gold are there."""
-    stages = Stages(settings(root), lambda line: None)
+    stages = Stages(settings(root, **sections), lambda line: None)
     place = stages.place
     save_rejects(place.silver / "rejects.parquet", pd.DataFrame(columns=["file", "line", "reason", "value"]))
     events.frame.to_parquet(place.silver / "events.parquet", index=False)
@@ -151,6 +161,45 @@ def test_columns_that_a_publisher_does_not_give_are_said_to_be_absent(tmp_path: 
         assert said in text
     (arrests,) = districts.blocks(local_of(events_of(days=60, arrest=False))[0], 5)[1:2]
     assert "does not say whether an arrest was made" in arrests.words  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("unit", ["day", "month"])
+def test_what_a_publisher_of_days_or_months_cannot_tell_is_left_out_in_words(tmp_path: Path, unit: Unit) -> None:
+    events = dated(events_of(days={"day": 240, "month": 1096}[unit], a_day={"day": 30, "month": 8}[unit]), unit)
+    path = written(tmp_path, events, time={"step": unit})
+    check_page(path)
+    text, tables = path.read_text(), {found.stem for found in path.parent.glob("*.csv")}
+    assert f"The publisher gives the {unit} of an event and no time of day." in text
+    assert f"The publisher gives the {unit} of an event and no more: what differs by hour" in text
+    assert not tables & {"times", "times_of_day"}
+    assert "mix of hours" not in text
+    assert {"trends", "hot_spots", "emerging", "drift"} <= tables
+    daily = {"weekend_volume", "near_repeats", "lag"}
+    assert daily & tables == (daily if unit == "day" else set())
+    assert ("no day: near repeats cannot be told" in text) == (unit == "month")
+    periods = {"day": "28 days", "month": "3 months"}[unit]
+    assert f" periods of {periods}, all reports" in text
+    last = {"day": "4 weeks", "month": "3 months"}[unit]
+    assert f"The last {last} are compared with every {last} of the training slice" in text
+    if unit == "month":
+        months = pd.read_csv(path.parent / "trends_months.csv")
+        assert len(months) == 36
+        assert months["all"].between(250, 550).all()
+
+
+def test_how_late_reports_of_days_are_is_told_in_whole_days() -> None:
+    events = dated(events_of(days=120), "day")
+    zone = "America/Denver"
+    occurred, reported = (events.frame[name].dt.tz_convert(zone) for name in ("occurred_at", "reported_at"))
+    at_once = (occurred + pd.Timedelta(hours=22)).dt.tz_convert("UTC")
+    mixed = at_once.where(events.frame.index % 2 == 0, reported.dt.tz_convert("UTC"))
+    soon = EventTable(events.frame.assign(reported_at=mixed), events.meta)
+    hours, share = quality.lag_curves(soon)["all"]
+    assert hours[:3].tolist() == [24, 48, 72]
+    assert share[0] >= 0.5
+    settled = occurred < reported.max() - pd.Timedelta(days=quality.SETTLED_DAYS)
+    delay = (soon.frame["reported_at"] - soon.frame["occurred_at"])[settled] // pd.Timedelta(days=1)
+    assert share[0] == pytest.approx((delay <= 1).mean())
 
 
 # near repeats

@@ -253,6 +253,7 @@ def test_the_badly_forecast_day_is_the_planted_one_and_not_merely_the_busy_one()
         (0, ["fewer than 5", "5 and more"]),
         (12, ["fewer than 5", "5 to 9", "10 and more"]),
         (40, ["fewer than 5", "5 to 9", "10 to 19", "20 and more"]),
+        (140, ["fewer than 5", "5 to 9", "10 to 19", "20 to 49", "50 to 99", "100 and more"]),
     ],
 )
 def test_counts_have_classes_of_whole_numbers(most: int, labels: list[str]) -> None:

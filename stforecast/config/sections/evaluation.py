@@ -29,11 +29,12 @@ class Backtest(Section):
     folds: int = Field(4, ge=1)
     """number of folds"""
     test_days: int | None = Field(None, ge=1)
-    """days of the test slice of each fold; default the configured test slice in equal parts"""
+    """days of the test slice of each fold, rounded to months where steps are months; default the configured test slice
+    in equal parts"""
     refit: bool = True
     """fit anew in every fold; false: carry the first fold's fit and calibrate it anew"""
     issue_hours: list[Annotated[int, Field(ge=0, le=23)]] | None = Field(None, min_length=1)
-    """UTC hours of issue that are scored; default the cube's own"""
+    """UTC hours of issue that are scored, where steps are hours; default the cube's own"""
 
 
 class Analysis(Section):

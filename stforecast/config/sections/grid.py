@@ -34,8 +34,8 @@ class Grid(Section):
     """attributes of `statics`: sum for counts (population), shared out by area, mean for rates and indices
     (deprivation); shown in the report, read by no forecaster"""
     spans: Literal["start", "aoristic"] = "start"
-    """where an event with a span of up to 24 h enters the inputs: at its start, or in equal parts over its hours,
-    known when the last has passed; forecasts are always of counts at the start"""
+    """where an event with a span of up to 24 hours (7 days, 2 months) enters the inputs: at its start, or in equal
+    parts over its steps, known when the last has passed; forecasts are always of counts at the start"""
     country: str | None = None
     """country code of the public holidays; default that of the preset's publisher, else none"""
     subdivision: str | None = None

@@ -14,7 +14,7 @@ class Service(Section):
     """SQLAlchemy URL such as postgresql+psycopg://user@host/name (password through PGPASSWORD or .pgpass); default
     SQLite at data/<city>/forecasts.sqlite"""
     keep_days: int = Field(30, ge=1)
-    """days for which a refresh keeps grids and their folders"""
+    """days for which a refresh keeps grids and their folders; those of the last horizon stay in any case"""
     api_keys_file: str | None = None
     """file of SHA-256 digests of API keys in hexadecimal, one a line; keys themselves may be given in
     STFORECAST_API_KEYS, parted by commas; without keys only this machine is served; the file is read again every

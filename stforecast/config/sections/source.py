@@ -145,7 +145,7 @@ class Source(Section):
     first_day: dt.date | None = None
     """first local day kept; default the first in the file"""
     last_day: dt.date | None = None
-    """last local day kept (to 01:00 in summer); default the last"""
+    """last local day kept (of hourly steps to 01:00 in summer); default the last"""
     gaps: list[Gap] = Field([])
     """days that were not recorded: masked, and reports in them left out; or, with denied: true, days without reports
     that were recorded all the same"""

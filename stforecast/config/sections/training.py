@@ -14,11 +14,11 @@ class Split(Section):
     """Time-ordered slices: training, then validation, then test."""
 
     train: Fraction | dt.date = 0.75
-    """share of the days, or the first day after the slice"""
+    """share of the days (or months), or the first day after the slice"""
     validation: Fraction | dt.date = 0.08
-    """share of the days, or the first day after the slice"""
+    """share of the days (or months), or the first day after the slice"""
     gap: int = Field(24, ge=0)
-    """hours left out between slices (one horizon)"""
+    """hours left out between slices, in whole steps: of monthly ones nothing by default"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Split:
@@ -72,7 +72,7 @@ class Training(Section):
     gamma: float | None = Field(None, ge=0, le=5)
     """exponent of the (proper) focal loss; 0 is Poisson likelihood; default 0.5 where steps are hours, else 0"""
     alpha: float = Field(0.5, gt=0, lt=1)
-    """focal weight of hours with an event; 0.5 is neutral"""
+    """focal weight of steps with an event; 0.5 is neutral"""
     averaging: float = Field(0.98, ge=0, lt=1)
     """decay of the averaged weights, per update"""
     clip: float = Field(1.0, gt=0)
