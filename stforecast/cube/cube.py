@@ -192,7 +192,7 @@ class Cube:
             ArtefactError: `time` is not on the axis' grid.
         """
         step = int(self.step.since(self.start, [pd.Timestamp(time)])[0])
-        if self.time_of(step) != time:
+        if self.time_of(step) != pd.Timestamp(time):
             raise ArtefactError(f"{time}: not a step of the cube ({self.step} from {self.start}).")
         return step
 

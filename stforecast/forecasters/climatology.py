@@ -9,7 +9,7 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.features.builder import State
-from stforecast.features.climatology import OF_MONTHS, ROLLING, Climatology
+from stforecast.features.climatology import ROLLING, Climatology
 from stforecast.features.stream import EventStream
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
@@ -20,13 +20,13 @@ class RollingClimatology(StreamingForecaster, WithoutParameters):
     """λ₀ of each day from the days before it: the control to beat. The offset of the network decays more slowly."""
 
     name = "rolling_climatology"
+    half_lives = ROLLING
 
     def fingerprint(self) -> tuple[int, str]:
-        return self.ends[0], fingerprint(self.name, self.ends[0], ROLLING, OF_MONTHS)
+        return self.ends[0], fingerprint(self.name, self.ends[0], self.half_lives)
 
     def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> Climatology:
-        half_lives = OF_MONTHS if cube.step_unit == "month" else ROLLING
-        return Climatology(EventStream(cube, self.patch(cube), past_end, since=since), half_lives)
+        return Climatology(EventStream(cube, self.patch(cube), past_end, since=since), self.half_lives[cube.step_unit])
 
     def init_state(self, reader: Climatology, phase: int) -> State:
         # reporting delays and rhythms as they were known when training ended

@@ -49,7 +49,7 @@ def test_starts_at_climatology(late: bool) -> None:
     issues = np.append(split_of(cube).issues("test"), [cube.steps, cube.steps + 30])
     forecaster = forecaster_of(untrained(cube, config)[0])
     usual = RollingClimatology(config, ends=(split_of(cube).train_end,))
-    usual.half_lives = SLOW  # the network's λ₀
+    usual.half_lives = {"hour": SLOW}  # the network's λ₀
     expected, found = usual.raw(cube, issues), forecaster.raw(cube, issues)
     # The network adds 0 to log λ₀; recent events add a little to λ, from kernels that start near 0.
     assert (found >= expected * (1 - 1e-5)).all()
