@@ -23,8 +23,8 @@ from stforecast.features.rhythms import Rhythms, smoothing
 from stforecast.features.stream import CELLS, EventStream
 
 SLOW = (365.0, 365.0)
-"""Half-lives of hexagon rates and of counts by hour of the week, in days, of the slow climatology: the offset of network
-and trees, whose log-ratios tell how recent weeks depart from it."""
+"""Half-lives of hexagon rates and of counts by hour of the week, in days: of the slow climatology, which is the offset
+of network and trees (their log-ratios tell how recent weeks depart from it)."""
 ROLLING = {"hour": (90.0, 365.0), "day": (90.0, 365.0), "month": (180.0, 365.0)}
 """Those of the rolling one, which forecasts, by the unit of a step."""
 SHRINK_RATE_DAYS, SHRINK_PROFILE_WEEKS, SHRINK_RATIO = 3.0, 2.0, 20.0
