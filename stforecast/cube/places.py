@@ -83,7 +83,7 @@ def polygon_cells(path: str | Path, key: str) -> tuple[Polygons, list[str]]:
         DataError: the file cannot be read, has no polygon, no CRS or no such attribute; or a code is missing or stands
             at two polygons, or a row has no polygon.
     """
-    frame = _read(path, parts=False)
+    frame = _read(path, [key], parts=False)
     _check_attributes(path, frame, [key], "grid.polygon_key")
     names = pd.Series(_labels(frame[key]), dtype=object).str.strip().replace("", None)
     if missing := int(names.isna().sum()):
@@ -121,7 +121,7 @@ def district_of_centres(path: str | Path, key: str, latitude: np.ndarray, longit
     """
     import geopandas
 
-    frame = _read(path)
+    frame = _read(path, [key])
     _check_attributes(path, frame, [key], "grid.district_key")
     points = geopandas.GeoDataFrame(geometry=geopandas.points_from_xy(longitude, latitude), crs="EPSG:4326")
     # the labels under a name of our own: a key called index_right would collide with the join's
@@ -177,7 +177,7 @@ def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarra
     import geopandas
 
     _check_names(path, columns)
-    frame = _read(path, parts=False)
+    frame = _read(path, columns, parts=False)
     _check_numbers(path, frame, columns)
     frame = frame[[*columns, frame.geometry.name]].to_crs(EQUAL_AREA)
     frame = frame.assign(polygon_area=frame.area)
@@ -202,7 +202,7 @@ def statics_by_code(path: str | Path, columns: Iterable[str], key: str, names: n
         DataError: the file cannot be read, lacks an attribute or holds text in it.
     """
     _check_names(path, columns)
-    frame = _read(path, parts=False)
+    frame = _read(path, [key, *columns], parts=False)
     _check_numbers(path, frame, columns)
     codes = pd.Series(_labels(frame[key]), dtype=object).str.strip()
     return pd.DataFrame(frame[[*columns]]).set_axis(codes).loc[names].reset_index(drop=True)
@@ -231,16 +231,19 @@ def _labels(column: pd.Series) -> np.ndarray:
     return np.array([None if pd.isna(value) else str(value) for value in column.convert_dtypes()], object)
 
 
-def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
+def _read(path: str | Path, names: Iterable[str] = (), parts: bool = True) -> geopandas.GeoDataFrame:
     """The polygons of a file in longitude and latitude; one part a row, unless `parts` are to stay together.
 
-    Its attrs tell how many were `repaired`, and how many rows are `without` a polygon and left out.
+    Of several layers the first with the attributes `names` is read. The frame's attrs tell how many were
+    `repaired`, and how many rows are `without` a polygon and left out.
     """
     import geopandas
 
-    reader = geopandas.read_parquet if str(path).lower().endswith(PARQUET) else geopandas.read_file
     try:
-        frame = reader(path)
+        if str(path).lower().endswith(PARQUET):
+            frame = geopandas.read_parquet(path)
+        else:
+            frame = geopandas.read_file(path, layer=_layer(path, {*names}))
     except Exception as error:  # pyogrio, fiona and GDAL raise classes of their own
         raise DataError(f"{path}: cannot be read as polygons ({' '.join(str(error).split())}).") from error
     nothing = DataError(f"{path}: no polygon in it. Give a GeoJSON, GeoPackage, Shapefile or GeoParquet of polygons.")
@@ -265,6 +268,16 @@ def _read(path: str | Path, parts: bool = True) -> geopandas.GeoDataFrame:
     frame = frame[whole].reset_index(drop=True)
     frame.attrs = {"repaired": int(broken.sum()), "without": int((~whole).sum())}
     return frame
+
+
+def _layer(path: str | Path, names: set[str]) -> str:
+    """The first layer of a file that has some attributes, or else the first."""
+    import pyogrio
+
+    layers: list[str] = pyogrio.list_layers(path)[:, 0].tolist()
+    if len(layers) == 1:
+        return layers[0]
+    return next((layer for layer in layers if names <= {*pyogrio.read_info(path, layer=layer)["fields"]}), layers[0])
 
 
 def _areal(shape: shapely.Geometry | None) -> shapely.Geometry | None:

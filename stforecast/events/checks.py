@@ -54,7 +54,7 @@ def check(
     _check_rejects(events, source, refused)
     files = {partition.file: partition.facts for partition in partitions}
     precision = check_times(files, source, rules.step)
-    findings.doubts += _doubtful_areas(events.areas)
+    findings.doubts += [*_doubtful_areas(events.areas), *_lost_counts(events.rejects)]
     for facts in files.values():
         _check_optional(facts, source.max_rejects)
     _check_events(events.facts, len(events), list(files))
@@ -94,6 +94,12 @@ def notes(
         yield from (f'categories.{category}: no offence matches "{pattern}"' for pattern in patterns)
     if by_area := summary["placed_by_area"]:
         yield f"{by_area:,} events have no coordinates and are placed by their area"
+    of_several = len(partitions) > 1 and rules.counts
+    if of_several and (again := int(events.rejects["reason"].eq(outcomes.OTHER_FILE).sum())):
+        yield (
+            f"{again:,} reports are counted in more than one file: where two files count the same area, time and "
+            "offence, the greater number stands. Give each period in one file, if the newest is to count."
+        )
     for place in events.default_places if rules.source.default_places == "found" else ():
         yield f"category {rules.category_names[place.category]}: left out what is at {place.degrees}, a default place"
     for partition in partitions:
@@ -221,6 +227,17 @@ def _doubtful_areas(areas: Sequence[str]) -> Iterator[str]:
         yield (
             f"The areas {pairs[0][0]} and {pairs[0][1]} ({len(pairs):,} such pairs) differ by zeros in front alone: if "
             "they are one, a program took their codes for numbers. Write them alike."
+        )
+
+
+def _lost_counts(rejects: pd.DataFrame) -> Iterator[str]:
+    """A sentence where counts cannot be read, so that what they stand for is missing."""
+    lost = rejects[rejects["reason"].isin(outcomes.COUNTS)]
+    if len(lost):
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in lost["reason"].value_counts().items())
+        yield (
+            f"{len(lost):,} counts are hidden, missing or no numbers ({reasons}; such as {_example(lost)[1]}): reports "
+            "that they stand for are missing."
         )
 
 

@@ -2,15 +2,14 @@
 
 A row is, in this order: left out, with nothing of it kept, because its report was erased; refused as unreadable (short,
 long, unbalanced quote); a withdrawal (`count` −1), kept aside until its report is known; left out because no category
-names its offence; refused or left out for its time; refused for its place; or an event. Rows that are left out are
-counted and are not rejects.
+names its offence; refused for its count; refused or left out for its time; refused for its place; or as many events
+as its count says, one without a count. Rows that are left out are counted and are not rejects.
 
 Stated rules, counted under `corrected` where they apply:
-- times: see `event_times`; places: see `coordinates`.
+- times: see `event_times`; places: see `coordinates`; counts: see `counts`.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,8 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stforecast.config.sections import Periods
 from stforecast.events import outcomes
 from stforecast.events.coordinates import parse_places
+from stforecast.events.counts import parse_counts
 from stforecast.events.event_times import TimeColumns
 from stforecast.events.facts import Facts
 from stforecast.events.parsing.dates import NAT
@@ -78,16 +79,20 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
     if number:
         audit.facts.rows += number
         audit.facts.count("left_out", {outcomes.FORGOTTEN: number})
-    audit.leave_out(np.all([is_empty(texts[name]) for name in present], axis=0), outcomes.BLANK_ROW)
-    withdrawn = audit.open & np.asarray(pc.equal(texts["count"], "-1"))
+    filled = [name for name in present if name != "occurred" or not isinstance(rules.source.columns.occurred, Periods)]
+    audit.leave_out(np.all([is_empty(texts[name]) for name in filled], axis=0), outcomes.BLANK_ROW)
+    reports, wrong = _numbers(audit, texts) if "count" in present else (np.ones(len(chunk), np.int64), None)
+    withdrawn = audit.open & (reports == -1) & ~is_empty(texts["incident_id"])
     audit.leave_out(withdrawn, outcomes.WITHDRAWAL)
-    audit.leave_out(np.asarray(pc.equal(texts["count"], "0")), outcomes.NOT_COUNTED)
     which, distinct = factorize(texts["offence"])
     offences = [" ".join(text.split()) for text in distinct.to_pylist()]
     categories = list(map(category_lookup(rules.source), offences))
-    for code, number in Counter(which[audit.open].tolist()).items():
-        audit.facts.count("offences", {offences[code]: number})
+    asked = np.bincount(which[audit.open], np.maximum(reports[audit.open], 1), len(offences))
+    audit.facts.count("offences", {offences[code]: int(asked[code]) for code in np.flatnonzero(asked).tolist()})
     audit.leave_out(np.array([category is None for category in categories], bool)[which], outcomes.NO_CATEGORY)
+    if wrong is not None:
+        for reason in outcomes.COUNTS:
+            audit.refuse(wrong == reason, reason, texts["count"], texts["occurred"])
     time_format = time_format or configured_format(rules.source)
     times = TimeColumns(audit, texts, present, rules.source, time_format, since_1970(now), rules.step)
     occurred, written = times.occurred()
@@ -96,10 +101,11 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
     reported = times.reported(occurred)
 
     rows = np.flatnonzero(audit.open)
+    ids, rows = _ids(texts, rows, reports[rows]), np.repeat(rows, reports[rows])
     taken, offence = pa.array(rows), pa.array(which[rows])
     events = pa.table(
         {
-            "event_id": _ids(texts, rows),
+            "event_id": ids,
             "incident_id": _or_null(texts["incident_id"].take(taken)),
             "occurred_at": _utc(occurred[rows]),
             "occurred_until": _utc(until[rows]),
@@ -135,12 +141,41 @@ def merge(chunks: Iterable[Cleaned]) -> Cleaned:
     return Cleaned(stack("events"), stack("withdrawals"), stack("rejects"), facts)
 
 
-def _ids(texts: Mapping[str, pa.Array], rows: np.ndarray) -> pa.Array:
-    """The publisher's keys; where there is none, a hash of the row, which equal rows share until `deduplicate`."""
+def _numbers(audit: RowAudit, texts: Mapping[str, pa.Array]) -> tuple[np.ndarray, np.ndarray]:
+    """How many reports the rows [r] stand for, and what is wrong with it; rows that stand for none are left out."""
+    number, wrong, grouped = parse_counts(texts["count"])
+    audit.leave_out((number == 0) & (wrong == ""), outcomes.NOT_COUNTED)
+    audit.correct(grouped, outcomes.GROUPED_COUNT)
+    return number, wrong
+
+
+def _ids(texts: Mapping[str, pa.Array], rows: np.ndarray, number: np.ndarray) -> pa.Array:
+    """The keys of the events [e] of some rows [r]; of several of one row all but the first bear which one they are.
+
+    Args:
+        rows: of the texts.
+        number: events of each.
+    """
+    ids = _keys(texts, rows)
+    if (number == 1).all():
+        return ids
+    copy = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    ids = ids.take(pa.array(np.repeat(np.arange(len(rows)), number)))
+    numbered = pc.binary_join_element_wise(ids, pa.array(copy).cast(pa.large_string()), pa.scalar("+", ids.type))
+    return pc.if_else(pa.array(copy == 0), ids, numbered)
+
+
+def _keys(texts: Mapping[str, pa.Array], rows: np.ndarray) -> pa.Array:
+    """The publisher's keys; where there is none, a hash of the row, which equal rows share until `deduplicate`.
+
+    How many reports a row stands for is not part of it, so that where it grows the first ones stay who they are.
+    """
     ids = texts["event_id"].take(pa.array(rows))
     blank = is_empty(ids)
     if not blank.any():
         return ids
+    if not is_empty(texts["count"]).all():
+        texts = {**texts, "count": pa.repeat(pa.scalar("1", pa.large_string()), len(texts["count"]))}
     names = sorted(texts.keys() - {"event_id", *YOUNGER})
     names += [name for name in YOUNGER if not is_empty(texts[name]).all()]
     cells = [texts[name].take(pa.array(rows[blank])) for name in names]

@@ -51,8 +51,10 @@ def erase(path: Path, source: Source, forgotten: Forgotten, rewrite: bool) -> tu
     """
     starts, gone = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     for chunk in read(path, source.columns, rows_in=source.rows_in):
-        starts.append(chunk.frame["line"].to_numpy())
-        gone.append(forgotten.rows(chunk.frame))
+        line = chunk.frame["line"].to_numpy()
+        once = np.diff(line, prepend=-1) != 0  # where columns are periods, a line is many rows
+        starts.append(line[once])
+        gone.append(forgotten.rows(chunk.frame)[once])
     line, which = np.concatenate(starts), np.concatenate(gone)
     number = int(which.sum())
     with path.open("rb") as raw:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stforecast.config import Config
-from stforecast.config.sections import PRESETS, Columns, Source, Unit
+from stforecast.config.sections import PRESETS, Columns, Periods, Source, Unit
 from stforecast.config.workspace import Workspace
 from stforecast.errors import ConfigError
 from stforecast.events.forgotten import Forgotten
@@ -75,6 +75,11 @@ def _check(source: Source) -> None:
                 f"source.columns.{name}: not given. Name the publisher's column, or set source.preset "
                 f"({', '.join(PRESETS)})."
             )
+    if isinstance(source.columns.occurred, Periods) and (source.columns.count or source.columns.occurred_time):
+        raise ConfigError(
+            "source.columns.occurred.periods: names columns of counts, one a period. Leave out source.columns.count "
+            "and source.columns.occurred_time; or, where a row is one period, name its column as occurred."
+        )
     if source.columns.occurred_until_time and not source.columns.occurred_until:
         raise ConfigError(
             "source.columns.occurred_until_time: needs the column of its day under source.columns.occurred_until."
@@ -156,6 +161,12 @@ class IngestRules:
         erased = Forgotten.open(Workspace(config.root, config.city).forgotten)
         areas = config.grid.cells == "polygons"
         return replace(IngestRules.of(config.source, config.time.step, areas), forgotten=erased)
+
+    @property
+    def counts(self) -> bool:
+        """Whether rows are counts of reports, and not reports of which some withdraw others."""
+        columns = self.source.columns
+        return isinstance(columns.occurred, Periods) or bool(columns.count and not columns.incident_id)
 
     @property
     def category_names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Polygons as cells: files, neighbours, areas, places of events, and cubes of them."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,19 @@ def test_london() -> None:
     codes = pd.Series(counts["lsoa_code"].unique()) if "lsoa_code" in counts else pd.Series(counts.iloc[:, 0].unique())
     frame = pd.DataFrame({"latitude": np.nan, "longitude": np.nan, "area": codes})
     assert len(placed(found, frame)[2]["codes_without_polygon"]) == 335
+
+
+def test_of_several_layers_the_one_with_the_attribute_is_read(tmp_path: Path) -> None:
+    (tmp_path / "shapes").mkdir()
+    for name, column in (("wards", "ward"), ("beats", "beat"), ("zones", "zone")):
+        frame = geopandas.GeoDataFrame({column: ["1", "2"]}, geometry=[square(0, 0), square(1, 0)], crs="EPSG:4326")
+        frame.to_crs("EPSG:26913").to_file(tmp_path / "shapes" / f"{name}.shp")
+        frame.to_file(tmp_path / "all.gpkg", layer=name)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in sorted((tmp_path / "shapes").iterdir()):
+            archive.write(path, path.name)
+    for path in (tmp_path / "all.gpkg", tmp_path / "all.zip"):
+        for key in ("ward", "beat", "zone"):
+            assert places.polygon_cells(path, key)[0].names.tolist() == ["1", "2"]
+        with pytest.raises(DataError, match="no attribute 'tract'"):
+            places.polygon_cells(path, "tract")

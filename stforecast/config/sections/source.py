@@ -43,9 +43,27 @@ class Flags(Section):
     """the columns; of several that hold 1, the first one counts"""
 
 
+class Periods(Section):
+    """Columns of counts, one a month or day that is named as its column."""
+
+    periods: list[str] = Field(min_length=1)
+    """the columns (202403, Mar-24, 2024-03-01 …), whose cells say how many reports there were; * and ? are wildcards,
+    and what they match is passed over where it is no month or day"""
+
+
+def _kind_of_times(value: object) -> str:
+    """Which of the forms of a time's columns a value has."""
+    if isinstance(value, Periods) or (isinstance(value, dict) and "periods" in value):
+        return "periods"
+    return "parts" if isinstance(value, dict | DateParts) else "names"
+
+
 TimeColumns = Annotated[
-    Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")],
-    Discriminator(lambda value: "parts" if isinstance(value, dict | DateParts) else "names"),
+    Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")], Discriminator(_kind_of_times)
+]
+OccurredColumns = Annotated[
+    Annotated[list[str], Tag("names")] | Annotated[DateParts, Tag("parts")] | Annotated[Periods, Tag("periods")],
+    Discriminator(_kind_of_times),
 ]
 OffenceColumns = Annotated[
     Annotated[list[str], Tag("names")] | Annotated[Flags, Tag("flags")],
@@ -56,9 +74,10 @@ OffenceColumns = Annotated[
 class Columns(Section):
     """Which of the publisher's columns holds what. Names in a list are alternatives: the first that is there counts."""
 
-    occurred: TimeColumns = Field([])
-    """date, or date and time, of (the start of) the occurrence: names, of which the first that is there counts, or a
-    mapping where its parts have columns of their own: {year: …, month: …, day: …, hour: …, minute: …}"""
+    occurred: OccurredColumns = Field([])
+    """date, or date and time, of (the start of) the occurrence: names, of which the first that is there counts; a
+    mapping where its parts have columns of their own: {year: …, month: …, day: …, hour: …, minute: …}; or, of a table
+    of counts with a column a month or day, {periods: ["20*"]}"""
     occurred_time: list[str] = Field([])
     """time of day in a column of its own: HH:MM[:SS] or HHMM"""
     occurred_until: TimeColumns = Field([])
@@ -89,7 +108,7 @@ class Columns(Section):
     arrest: list[str] = Field([])
     """whether an arrest was made"""
     count: list[str] = Field([])
-    """+1 for a report, -1 for its withdrawal"""
+    """how many reports a row stands for; -1 withdraws one of the same incident"""
 
 
 class Gap(Section):

@@ -13,6 +13,7 @@ from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip, to_arrow
 from stforecast.events.readers.chunk import prefetch
 from stforecast.events.readers.header import RAW_PREFIX, has_coordinates, join_parts, locate
+from stforecast.events.readers.periods import unpivot
 from stforecast.events.readers.read_file import read
 
 ROWS = 60_000
@@ -47,7 +48,9 @@ class Sample:
         by_field = join_parts({field: texts[index] for field, index in found.items()})
         if not has_coordinates(found):
             by_field |= self.points
-        return pd.DataFrame({name: values.to_pandas() for name, values in by_field.items()}).join(self.lines)
+        by_field, row = unpivot(by_field, self.lines["problem"].to_numpy() == "")
+        lines = self.lines.iloc[row].reset_index(drop=True)
+        return pd.DataFrame({name: values.to_pandas() for name, values in by_field.items()}).join(lines)
 
 
 def sample_files(files: Sequence[Path]) -> Sample:

@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stforecast.config.sections import Columns
+from stforecast.config.sections import Columns, Periods
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import to_arrow
 from stforecast.events.readers import header
+from stforecast.events.readers.periods import PREFIX, note_on_periods, unpivot
 
 Item = TypeVar("Item")
 ROWS = 32768  # rows read at once where they are not lines
@@ -81,19 +82,26 @@ class InputFile:
         in_degrees: bool = False,
     ) -> Chunk:
         """Texts [r] by field and their lines [r] as a chunk; broken: (line, reason, text) of unreadable rows."""
-        size = len(lines)
-        which = np.zeros(size, np.int64)
+        which = np.zeros(len(lines), np.int64)
         which[np.searchsorted(lines, [line for line, _, _ in broken])] = np.arange(len(broken)) + 1
+        note = self.note
+        if self.columns is not None:
+            if isinstance(self.columns.occurred, Periods):
+                periods = [name for name in texts if name.startswith(PREFIX)]
+                lost = note_on_periods(periods, self.columns.occurred.periods)
+                note = "; ".join(filter(None, [note, lost and f"{self}: {lost}"]))
+            texts, row = unpivot(header.join_parts(texts), which == 0)
+            lines, which = lines[row], which[row]
         rows = pa.table(
             {
-                **(texts if self.columns is None else header.join_parts(texts)),
-                "file": pa.DictionaryArray.from_arrays(np.zeros(size, np.int8), [self.name]),
+                **texts,
+                "file": pa.DictionaryArray.from_arrays(np.zeros(len(lines), np.int8), [self.name]),
                 "line": lines,
                 "problem": to_arrow(["", *(reason for _, reason, _ in broken)]).take(pa.array(which)),
                 "value": to_arrow(["", *(text[:200] for _, _, text in broken)]).take(pa.array(which)),
             }
         )
-        return Chunk(rows.to_pandas(use_threads=False), self.raw.tell(), in_degrees, self.note)
+        return Chunk(rows.to_pandas(use_threads=False), self.raw.tell(), in_degrees, note)
 
     def damaged(self, error: object, what: str = "") -> DataError:
         """The error for a file that does not hold what its first bytes promise; `what` names what that is."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stforecast.config.sections import Columns, DateParts, Flags
+from stforecast.config.sections import Columns, DateParts, Flags, Periods
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip
+from stforecast.events.readers.periods import PREFIX, period_columns
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)
@@ -61,7 +62,7 @@ def locate(
     """Field → index of the first column that bears one of its names (case, spaces and punctuation aside).
 
     A part of a date has a field of its own, such as `occurred.year`, and so has the flag of an offence; `join_parts`
-    makes one text of them.
+    makes one text of them. So has a column that is a period, such as `occurred.202403`; `unpivot` makes rows of them.
 
     Args:
         needed: the fields that the file must have; a place may come from latitude and longitude, from `location`, or
@@ -69,7 +70,7 @@ def locate(
         geometry: the file holds the places beside its columns.
 
     Raises:
-        DataError: a needed field has no column, or the file says nowhere where.
+        DataError: a needed field has no column, the file says nowhere where, or its periods are no run of steps.
     """
     exact: dict[str, int] = {}
     loose: dict[str, int] = {}
@@ -89,6 +90,14 @@ def locate(
     if "latitude" in found and found["latitude"] == found.get("longitude"):
         found["location"] = found.pop("latitude")  # one column that is named for both holds both
         del found["longitude"]
+    if isinstance(columns.occurred, Periods):
+        periods = period_columns(header, columns.occurred.periods, origin)
+        if not periods and "occurred" in needed:
+            raise DataError(
+                f"{origin}: no column is named as a month or day and fits {', '.join(columns.occurred.periods)}; "
+                f"found: {_shown(header)}. Correct source.columns.occurred.periods, or check source.path."
+            )
+        found |= periods
     placed = geometry or has_coordinates(found)
     for field in (field for field in wanted if field not in found):
         place = field in ("latitude", "longitude", "location")
@@ -135,8 +144,11 @@ def join_parts(texts: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
 
     It is "" where all parts are blank. A part that is blank beside others leaves a text that is no time.
     """
-    out = {field: values for field, values in texts.items() if "." not in field}
-    for field in dict.fromkeys(name.partition(".")[0] for name in texts if "." in name):
+    fields = [name for name in texts if "." in name]
+    if PREFIX + PARTS[0] not in fields:  # the others are periods
+        fields = [name for name in fields if not name.startswith(PREFIX)]
+    out = {field: values for field, values in texts.items() if field not in fields}
+    for field in dict.fromkeys(name.partition(".")[0] for name in fields):
         if field == "offence":
             out[field] = _flagged(
                 {name.partition(".")[2]: texts[name] for name in texts if name.startswith("offence.")}
@@ -167,6 +179,8 @@ def names_by_field(columns: Columns) -> dict[str, list[str]]:
     out: dict[str, list[str]] = {}
     for field in FIELDS:
         given = getattr(columns, field)
+        if isinstance(given, Periods):
+            continue  # which the header alone tells
         if isinstance(given, DateParts):
             out |= {f"{field}.{part}": [name] for part in PARTS if (name := getattr(given, part))}
         elif isinstance(given, Flags):
