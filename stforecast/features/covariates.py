@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stforecast.cube import Cube
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream, issue_range
 
@@ -19,7 +20,7 @@ HOLIDAYS = 3
 class Covariates:
     """Covariates by step of the stream's calendar.
 
-    target: weekday (or month), slot of the day, holidays and channels known in advance with their masks, [t g].
+    target: weekday, slot of the day, holidays and channels known in advance with their masks, [t g].
     weather: observed channels with their masks, [t w].
     """
 
@@ -31,13 +32,13 @@ class Covariates:
     def of(events: EventStream, scales: Scales) -> Covariates:
         """Of a record's calendar and channels.
 
-        The day of the year is left out: a few years do not part the season from the years' drift, and the city's own
-        recent level, which the log-ratios hold, follows both.
+        The day and the month of the year are left out: a few years do not part the season from the years' drift, and
+        the city's own recent level, which the log-ratios hold, follows both.
         """
         local, cube, first = events.calendar, events.cube, -events.origin
-        last = first + len(local.hour)
+        last, cycle = first + len(local.hour), cycle_of(cube)
         columns = [
-            np.eye(cube.step.slots // events.per_day)[local.slot // events.per_day],
+            np.eye(cycle)[local.slot // events.per_day % cycle],
             np.eye(events.per_day)[local.slot_of_day],
             np.stack([local.holiday, local.day_before_holiday, local.day_after_holiday], -1),
             scales.future.window(cube.future, first, last),
@@ -48,8 +49,8 @@ class Covariates:
 
     @property
     def cycle(self) -> int:
-        """How many of these are of the weekday, or of the month where steps are months; they come first of all."""
-        return self.events.cube.step.slots // self.events.per_day
+        """How many of these are of the weekday; they come first of all."""
+        return cycle_of(self.events.cube)
 
     @property
     def calendar(self) -> int:
@@ -70,3 +71,8 @@ class Covariates:
         """The target steps of each issue, [l k]."""
         device = self.target.device
         return issue_range(issues, device)[:, None] + torch.arange(self.events.cube.horizons, device=device)
+
+
+def cycle_of(cube: Cube) -> int:
+    """Days of the week that a cube's steps tell apart: 7, and 1 where steps are months."""
+    return 1 if cube.step_unit == "month" else 7

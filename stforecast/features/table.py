@@ -72,10 +72,10 @@ BY_MONTH = Table(
         LogRatios("each", (1, 3, 12), "hexagon", True, 0.5),
         LogRatios("ring", (2, 12), "ring", False, 0.3),
         LogRatios("ring each", (1, 6), "ring", True, 0.5),
-        LogRatios("city", (1, 3), "city", True, 1.0),
     ),
     (730.0, 2190.0, 8760.0),
 )
+"""Without the city's own level: of a few dozen months trees would learn each by heart."""
 TABLES = {"hour": BY_DAY, "day": BY_DAY, "month": BY_MONTH}
 """By the unit of a step."""
 SEASONAL_DAYS, SEASONAL_WEEKS = (0.7, 3.0, 14.0), (3.0, 13.0)
