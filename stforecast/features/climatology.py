@@ -58,6 +58,7 @@ class Climatology:
         self.slots, self.step_days = events.cube.step.slots, events.cube.step.days
         self.week = max(1, round(7 / self.step_days / self.p))  # patches
         self.half_lives, self.lags = half_lives, lags_of(events.cube, self.p)
+        self.shared = events.cube.step_unit == "month"  # a few years do not tell a hexagon's own season
         self._lags = torch.tensor(self.lags, device=events.device)
 
     def init_state(self, share: Tensor, rhythms: Rhythms, prior: Tensor) -> dict[str, Tensor]:
@@ -198,7 +199,7 @@ class Climatology:
             counts = table[:, part] / grown
             loadings[:, part] = rhythms.loadings(counts, loadings[:, part])
             rhythm = self._by_slot(rhythms.shape.T @ loadings[:, part])
-            rhythm = rhythm / rhythm.mean(1, keepdim=True)
+            rhythm = torch.ones_like(rhythm) if self.shared else rhythm / rhythm.mean(1, keepdim=True)
             counts = self._by_slot(counts)
             seen += counts.sum(-1)
             expected += (rhythm * counts.sum(1, keepdim=True)).sum(-1)
@@ -207,7 +208,8 @@ class Climatology:
         for at in parts:
             part = slice(at, at + parts.step)
             rhythm = self._by_slot(profile[:, part]) * city[..., None]
-            rhythm = rhythm * self._ratio(self._by_slot(table[:, part] / grown), rhythm * visits[..., None])
+            if not self.shared:
+                rhythm = rhythm * self._ratio(self._by_slot(table[:, part] / grown), rhythm * visits[..., None])
             profile[:, part] = (rhythm / rhythm.mean(1, keepdim=True)).flatten(0, 1)
 
     def _city(self, seen: Tensor, visits: Tensor) -> Tensor:
