@@ -207,24 +207,27 @@ def _clocks(texts: pa.Array, hours: bool) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True)
 class ColumnRole:
-    """The column (or of a date in parts: part → column) of a field of `source.columns`, and why it is that one.
+    """The column (of a date in parts: part → column; of periods: their names) of a field of `source.columns`, and why
+    it is that one.
 
     asks: what the user has to answer, where the file leaves it open.
     """
 
-    column: str | dict[str, str]
+    column: str | dict[str, str] | dict[str, list[str]]
     why: str
     question: str = ""
 
     @property
-    def names(self) -> list[str] | dict[str, str]:
+    def names(self) -> list[str] | dict[str, str] | dict[str, list[str]]:
         """The value of the field in a configuration."""
         return [self.column] if isinstance(self.column, str) else self.column
 
     @property
     def columns(self) -> list[str]:
         """The names of its columns."""
-        return [self.column] if isinstance(self.column, str) else list(self.column.values())
+        if isinstance(self.column, str):
+            return [self.column]
+        return [name for part in self.column.values() for name in ([part] if isinstance(part, str) else part)]
 
 
 def first_with_name(columns: Sequence[Column], role: str) -> Column | None:

@@ -116,7 +116,10 @@ def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Itera
     """Rows from all parts of a table: the cells that are read, and what is made of them."""
     source = proposal.rules.source
     frame = sample.mapped(source.columns)
+    if "count" in frame and (frame["count"] != "0").any():
+        frame = frame[frame["count"] != "0"]
     some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))].reset_index(drop=True)
+    lines, some = some["line"], some.assign(line=some.index)  # where columns are periods, a line is many rows
     given = [name for name in FIELDS if name in some]
     read = some if proposal.placed else some.assign(latitude="10", longitude="10")
     shown = source.model_copy(update={"other": source.other or "left out"})
@@ -125,9 +128,9 @@ def preview_rows(sample: Sample, proposal: Proposal, now: pd.Timestamp) -> Itera
     if sample.in_degrees and not {"latitude", "longitude", "location"} & set(given):
         given = [*given, "latitude", "longitude"]
     yield f"  {' | '.join(given)}"
-    for _, row in some.iterrows():
+    for line, (_, row) in zip(lines, some.iterrows(), strict=True):
         cells = (" ".join(row[name].split())[:CELL] for name in given)
-        yield f"  line {row['line']:,}: {' | '.join(cells)}"
+        yield f"  line {line:,}: {' | '.join(cells)}"
         yield f"    → {_made(events, rejects, row, proposal)}"
 
 
@@ -143,9 +146,9 @@ def describe_refusals(trial: Trial) -> Iterator[str]:
 
 
 def _made(events: pd.DataFrame, rejects: pd.DataFrame, row: pd.Series, proposal: Proposal) -> str:
-    mine = events[(events["line"] == row["line"]) & (events["file"] == row["file"])]
+    mine = events[events["line"] == row["line"]]
     if mine.empty:
-        mine = rejects[(rejects["line"] == row["line"]) & (rejects["file"] == row["file"])]
+        mine = rejects[rejects["line"] == row["line"]]
         return f"refused: {mine['reason'].iloc[0]}" if len(mine) else "left out"
     event = mine.iloc[0]
     time, precision = event["occurred_at"], proposal.time_format.precision
@@ -159,4 +162,5 @@ def _made(events: pd.DataFrame, rejects: pd.DataFrame, row: pd.Series, proposal:
     if precision == "time":
         when = f"{local:%a} {when}, {time:%Y-%m-%d %H:%M} UTC"
     point = f"{event['latitude']:.5f} {event['longitude']:.5f}"
-    return f"{when}, {event['area'] if pd.isna(event['latitude']) else point}, {event['category']}"
+    number = f"{len(mine):,} × " if len(mine) > 1 else ""
+    return f"{number}{when}, {event['area'] if pd.isna(event['latitude']) else point}, {event['category']}"

@@ -16,6 +16,12 @@ from stforecast.errors import DataError
 from stforecast.events import outcomes
 from stforecast.events.clean import Cleaned, clean
 from stforecast.events.coordinates import in_bounds, is_blank_place, to_degrees
+from stforecast.events.examine.area_columns import (
+    area_entries,
+    find_area_column,
+    find_count_column,
+    find_period_columns,
+)
 from stforecast.events.examine.columns import Column, ColumnRole, columns_of
 from stforecast.events.examine.entries import ConfigEntry, category_entries, to_yaml
 from stforecast.events.examine.offence_columns import (
@@ -63,7 +69,8 @@ class Proposal:
         rest = [entry for entry, grouped in zip(self.entries, of_groups, strict=True) if not grouped]
         groups = category_entries(offences)
         source = self.rules.source.model_copy(update=_grouped(groups))
-        return replace(self, entries=[*rest[:at], *groups, *rest[at:]], rules=IngestRules.of(source, self.rules.step))
+        rules = IngestRules.of(source, self.rules.step, self.rules.areas)
+        return replace(self, entries=[*rest[:at], *groups, *rest[at:]], rules=rules)
 
     @property
     def questions(self) -> list[tuple[str, str]]:
@@ -89,30 +96,34 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     """
     if preset := _match_publisher(sample):
         return _of_publisher(preset, sample, city, path, now)
-    columns = columns_of(sample.columns)
-    roles = find_time_columns(columns)
+    roles, columns = find_period_columns(columns_of(sample.columns))
+    wide = bool(roles)
+    roles = roles or find_time_columns(columns)
     if not roles:
         raise DataError(
             f"{origin}: no column holds dates of 1990 or later; found: {', '.join(sample.columns):.400}. Name the file "
             "of the reports themselves, or write the configuration by hand."
         )
     places = find_place_columns(_without(columns, roles), sample.points, sample.in_degrees)
-    if places is None:
-        raise DataError(
-            f"{origin}: no column holds places: latitude and longitude, both in one text, or metres or feet; found: "
-            f"{', '.join(sample.columns):.400}. Reports without places cannot be forecast on hexagons."
-        )
-    roles |= places.roles
     occurred = _column_of("occurred", roles, columns)
-    roles |= _others(_without(columns, roles), occurred, places, sample.whole)
+    if places is None:
+        roles |= _by_area(columns, roles, wide, origin)
+        question = "the city's IANA time zone, such as Europe/London"
+        placing, zone = [ConfigEntry("source.time_zone", question=question)], ""
+    else:
+        roles |= places.roles
+        placing, zone = place_entries(places, sample.whole)
+    left = _without(columns, roles)
+    counted = wide or "count" in roles
+    roles = (_of_counts(left, places) if counted else _others(left, occurred, places, sample.whole)) | roles
     offence = _column_of("offence", roles, columns)
-    placing, zone = place_entries(places, sample.whole)
     names = {field: role.names for field, role in roles.items()}
     draft = Source.model_validate({"columns": names, "time_zone": zone or "UTC", "other": "any"})
     frame = sample.mapped(draft.columns)
-    if not places.in_degrees:  # times are judged by rows that have a place
-        frame = frame.assign(latitude="10", longitude="10")
-    timing = infer_time_settings(frame, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
+    placed = places is None or places.in_degrees
+    # times are judged by rows that have a place
+    judged = frame if places and placed else frame.assign(latitude="10", longitude="10")
+    timing = infer_time_settings(judged, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
     if timing.step == "hour" and not roles["occurred"].question:
         marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
         precision = timing.precision + ("; the written offset from UTC counts" if marked else "")
@@ -131,9 +142,12 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
         *timing.entries,
         *category_entries(offence.counts if offence else {}),
     ]
-    rules = IngestRules.of(resolve(timing.source.model_copy(update=_grouped(entries))), timing.step)
-    entries += _losses(clean(frame, rules, now, timing.time_format))
-    return Proposal(entries + holiday_entries(zone), rules, timing.time_format, places.in_degrees)
+    source = resolve(timing.source.model_copy(update=_grouped(entries)))
+    rules = IngestRules.of(source, timing.step, places is None)
+    entries += _losses(clean(frame if placed else judged, rules, now, timing.time_format))
+    if places is None:
+        entries += area_entries(city, roles["area"])
+    return Proposal(entries + holiday_entries(zone), rules, timing.time_format, placed)
 
 
 def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str], now: pd.Timestamp) -> Proposal:
@@ -163,8 +177,35 @@ def _step(timing: TimeSettings) -> list[ConfigEntry]:
     return [ConfigEntry("time.step", timing.step, why)]
 
 
+def _by_area(columns: Sequence[Column], times: dict[str, ColumnRole], wide: bool, origin: str) -> dict[str, ColumnRole]:
+    """The roles of area, offence and count in a table without coordinates.
+
+    Raises:
+        DataError: no column holds areas.
+    """
+    left = _without(columns, times)
+    out = {"offence": offence} if (offence := find_offence_column(left)) else {}
+    area = find_area_column(_without(left, out), wide)
+    if area is None:
+        raise DataError(
+            f"{origin}: no column holds places: latitude and longitude, both in one text, metres or feet, or codes of "
+            f"areas; found: {', '.join(column.name for column in columns):.400}. Reports without places cannot be "
+            "forecast."
+        )
+    out["area"] = area
+    if not wide and (count := find_count_column(columns, times | out)):
+        out["count"] = count
+    return out
+
+
+def _of_counts(left: Sequence[Column], places: PlaceColumns | None) -> dict[str, ColumnRole]:
+    """The roles of the other columns of a table of counts, whose rows have no keys."""
+    found = {"offence": find_offence_column(left), "district": find_district_column(left, places)}
+    return {field: role for field, role in found.items() if role}
+
+
 def _others(
-    left: Sequence[Column], occurred: Column | None, places: PlaceColumns, whole: bool
+    left: Sequence[Column], occurred: Column | None, places: PlaceColumns | None, whole: bool
 ) -> dict[str, ColumnRole]:
     """The roles of the columns that hold neither times nor places."""
     days = occurred.times // DAY if occurred and occurred.times is not None else None

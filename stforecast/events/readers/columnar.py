@@ -15,6 +15,8 @@ from stforecast.events.readers.chunk import ROWS, Chunk, InputFile
 from stforecast.events.readers.geometry import add_coordinates, points_from_wkb
 from stforecast.events.readers.header import has_coordinates
 
+_WIDE = 32
+"""Columns beyond which fewer rows are read at once: where columns are periods, each cell becomes a row."""
 _EXACT = 1e15  # up to there a float is one integer and no other
 
 
@@ -32,15 +34,23 @@ def parquet(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
 
     file = pq.ParquetFile(binary)
     schema = file.schema_arrow
-    return chunks(origin, schema.names, _geometry(schema), lambda names: file.iter_batches(ROWS, columns=list(names)))
+
+    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return file.iter_batches(_rows_at_once(len(names)), columns=list(names))
+
+    return chunks(origin, schema.names, _geometry(schema), batches)
 
 
 def arrow(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
     """The rows of an Arrow file, which Feather is too."""
     file = pa.ipc.open_file(binary)
-    whole = map(file.get_batch, range(file.num_record_batches))
-    pieces = (batch.slice(at, ROWS) for batch in whole for at in range(0, len(batch), ROWS))
-    return chunks(origin, file.schema.names, _geometry(file.schema), lambda _: pieces)
+
+    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        rows = _rows_at_once(len(names))
+        whole = map(file.get_batch, range(file.num_record_batches))
+        return (batch.slice(at, rows) for batch in whole for at in range(0, len(batch), rows))
+
+    return chunks(origin, file.schema.names, _geometry(file.schema), batches)
 
 
 def chunks(
@@ -68,6 +78,10 @@ def chunks(
             texts, in_degrees = add_coordinates(texts, points, geometry.crs, origin)
         yield origin.chunk(texts, np.arange(first, first + len(batch)), in_degrees=in_degrees)
         first += len(batch)
+
+
+def _rows_at_once(columns: int) -> int:
+    return ROWS if columns <= _WIDE else max(ROWS * _WIDE // columns, 1)
 
 
 def as_text(column: pa.Array) -> pa.Array:

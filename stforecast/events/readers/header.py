@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from stforecast.config.sections import Columns, DateParts, Flags, Periods
 from stforecast.errors import DataError
 from stforecast.events.parsing.text_columns import is_empty, strip
-from stforecast.events.readers.periods import PREFIX, period_columns
+from stforecast.events.readers.periods import PERIODS, PREFIX, is_period, period_columns
 
 FIELDS = tuple(Columns.model_fields)
 PARTS = tuple(DateParts.model_fields)
@@ -130,7 +130,10 @@ def every(header: Sequence[str], origin: str, geometry: bool = False) -> dict[st
     """
     names = [name.strip() for name in header]
     filled = [name for name in names if name]
-    values = sum(_VALUE.fullmatch(name) is not None for name in filled)
+    periods = {name for name in filled if is_period(name)}
+    if len(periods) < PERIODS:  # as a record may have some dates
+        periods = set()
+    values = sum(_VALUE.fullmatch(name) is not None and name not in periods for name in filled)
     if len(filled) < (1 if geometry else 2) or 2 * len(filled) <= len(names) or 4 * values > len(filled):
         raise DataError(
             f"{origin}: no header with the names of the columns; found: {_shown(header)}. Write one above the rows."

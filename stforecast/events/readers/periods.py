@@ -15,6 +15,8 @@ from stforecast.events.sources import wildcard
 
 PREFIX = "occurred."
 """What stands before the name of a column that is a period, as that of a field."""
+PERIODS = 6
+"""Columns named as months or days from which a table has a column a period."""
 SHOWN = 12
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?Z?\Z")
 _EPOCH = dt.date(1970, 1, 1)
