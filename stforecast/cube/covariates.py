@@ -96,6 +96,14 @@ class Covariate:
         return values, np.minimum(seen, 1)
 
 
+def sensitive_words(covariates: tuple[Covariate, ...]) -> tuple[str, ...]:
+    """That covariates tell of who lives in a place, as a sentence; none where none does."""
+    names = ", ".join(one.name for one in covariates if one.sensitive)
+    if not names:
+        return ()
+    return (f"The forecast reads who lives in a place ({names}): what it sends there may follow that and not reports.",)
+
+
 def wrong(covariates: tuple[Covariate, ...], n: int) -> str:
     """What is wrong with the covariates of n cells, in words; empty where nothing is."""
     for one in covariates:

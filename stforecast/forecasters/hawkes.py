@@ -58,6 +58,7 @@ class Hawkes(Forecaster):
     """
 
     name = "hawkes"
+    reads_covariates = True
     weights: np.ndarray
     train_end: int
     scales: Scales

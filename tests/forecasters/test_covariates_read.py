@@ -133,3 +133,12 @@ def test_one_festival_is_learned() -> None:
         assert 8 < found[2, crowded].mean() < 40, name
         assert found[1, crowded].max() < 2, name
         assert found[3, crowded].mean() < found[2, crowded].mean() / 3, name  # of Hawkes a day of its aftermath
+
+
+def test_a_forecast_says_what_is_sensitive_in_it() -> None:
+    cube = city("day")
+    secret = replace(cube, covariates=(replace(cube.covariates[0], name="deprivation", sensitive=True),))
+    split, issue = split_of(cube), split_of(cube).issues("test")[:1]
+    for name, given, expected in (("hawkes", secret, True), ("hawkes", cube, False), ("hexagon_mean", secret, False)):
+        lines = forecaster_class(name)().fit(given, split).forecast(given, issue).assumptions
+        assert ("deprivation" in " ".join(lines)) == expected
