@@ -37,6 +37,9 @@ class Config(sections.Section):
     """hexagons and calendar"""
     weather: sections.Weather = sections.Weather()
     """weather channels"""
+    covariates: sections.Covariates = Field({})
+    """what else forecasters read, an entry a name: values by `cells`, a `series` by area and time, or a `calendar` of
+    planned events"""
     split: sections.Split = sections.Split()
     """time-ordered slices"""
     model: sections.Model = sections.Model()

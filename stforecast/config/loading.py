@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -113,14 +113,24 @@ def fields(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
         section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if section:
             yield from fields(section, f"{prefix}{name}.")
-        else:
-            default = "(required)" if field.default is PydanticUndefined else field.default
-            yield f"{prefix}{name}", default, " ".join((field.description or "").split())
+            continue
+        default = "(required)" if field.default is PydanticUndefined else field.default
+        yield f"{prefix}{name}", default, " ".join((field.description or "").split())
+        if get_origin(field.annotation) is dict:
+            for kind in _models(field.annotation):
+                yield from fields(kind, f"{prefix}{name}.<name>.")
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """The sections that an annotation is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _problem(kind: str, place: tuple[str | int, ...], message: str, value: object) -> str:
     """What is wrong with a value, and which key an unknown one is likely to mean."""
-    union_tags = ("names", "parts", "flags")
+    union_tags = ("names", "parts", "flags", "of cells", "of series", "of calendar")
     key = ".".join(str(name) for name in place if name not in union_tags) or "config"
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {value!r:.60})"

@@ -17,6 +17,7 @@ import pyarrow as pa
 from stforecast.config import Config
 from stforecast.cube import recorded
 from stforecast.cube.axis import SPANS, Axis, choose_axis
+from stforecast.cube.covariate_files import read_covariates
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.steps import utc
 from stforecast.cube.study_area import cell_table, study_area
@@ -68,7 +69,10 @@ def build(
             "source.first_day or source.last_day."
         )
     hexagons = cell_table(area, config, seen & keep, frame["district"])
-    fallbacks = [*events.meta.get("doubts", []), *area.messages, *_fallbacks(config, frame, reported)]
+    end = axis.steps + config.horizons + axis.step.in_days(AHEAD_DAYS)
+    beside = read_covariates(config, axis, geometry, hexagons, end)
+    hexagons = hexagons.assign(**beside.columns)
+    fallbacks = [*beside.messages, *events.meta.get("doubts", []), *area.messages, *_fallbacks(config, frame, reported)]
     fallbacks += axis.warnings(config, hour)
     total = len(frame)
     del frame  # its memory is wanted for the cells
@@ -123,6 +127,7 @@ def build(
         subdivision=config.grid.subdivision,
         weather=weather,
         future=future,
+        covariates=beside.covariates,
         gaps=gaps,
     )
     notes |= {"holes": recorded.hole_list(cube), "fallbacks": [*fallbacks, *recorded.hole_messages(cube)]}

@@ -5,6 +5,7 @@ A saved cube is a folder that pandas, DuckDB, Spark and QGIS can open:
     events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
     hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
     hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
+    covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
     cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
 
 `hour`, `known_hour` and `until_hour` are steps of the axis. An event is known at the issue step s (the forecast of
@@ -25,6 +26,7 @@ import pandas as pd
 from stforecast.config.sections import Unit
 from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, spread
+from stforecast.cube.covariates import Covariate, wrong
 from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.grids import from_counts
 from stforecast.cube.holes import NEVER, Gap, Hole, find, masked
@@ -50,6 +52,7 @@ class Cube:
     polygons: outlines in longitude and latitude, [n], where cells are polygons of a file; None of H3 cells, and of
         places that have no outline.
     weather: observed channels (past only). future: channels that are known in advance for every step.
+    covariates: what else forecasters read, by cell and step.
     gaps: holes that the user names or denies. masked: steps and categories that count as not observed, bool [t c], of
         the record `as_known` at an issue; None where all is observed.
     """
@@ -79,6 +82,7 @@ class Cube:
     gaps: tuple[Gap, ...] = ()
     masked: np.ndarray | None = None
     polygons: np.ndarray | None = None
+    covariates: tuple[Covariate, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {len(getattr(self, name)) for name in self.event_columns}
@@ -91,6 +95,8 @@ class Cube:
         until = self.hour if self.until_hour is None else self.until_hour
         if (until < self.hour).any() or (self.known_hour < until).any():
             raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
+        if odd := wrong(self.covariates, self.n):
+            raise ArtefactError(f"cube {self.name}: {odd}.")
 
     @property
     def n(self) -> int:

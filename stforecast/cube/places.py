@@ -28,6 +28,7 @@ EQUAL_AREA = "EPSG:6933"
 TAKEN = ("hexagon", "latitude", "longitude", "area_km2", "district", "neighbours", "neighbour_order", "geometry")
 """Columns that a cube's hexagons have already."""
 
+STATIC = "grid.static_columns"
 PARQUET = (".parquet", ".geoparquet")
 OVERLAP = 0.01
 """Share of the smaller of two polygons from which on it is said that they overlap."""
@@ -165,10 +166,11 @@ def _is_name(text: str) -> bool:
     return bool(words.strip("0 ")) and words not in UNKNOWN
 
 
-def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarray) -> pd.DataFrame:
+def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarray, key: str = STATIC) -> pd.DataFrame:
     """Attributes of polygons, interpolated by area to cells of these `outlines` [n]: one column each, NaN off them.
 
     columns: `sum` shares a count out by area, `mean` weighs a rate by it (areal weighting, Goodchild and Lam 1980).
+    key: of the configuration that names them.
 
     Raises:
         ConfigError: a column has a name that hexagons have already.
@@ -176,9 +178,9 @@ def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarra
     """
     import geopandas
 
-    _check_names(path, columns)
+    _check_names(path, columns, key)
     frame = _read(path, columns, parts=False)
-    _check_numbers(path, frame, columns)
+    _check_numbers(path, frame, columns, key)
     frame = frame[[*columns, frame.geometry.name]].to_crs(EQUAL_AREA)
     frame = frame.assign(polygon_area=frame.area)
     hexagons = geopandas.GeoDataFrame({"row": np.arange(len(outlines))}, geometry=outlines, crs="EPSG:4326")
@@ -194,27 +196,31 @@ def statics_of(path: str | Path, columns: Mapping[str, str], outlines: np.ndarra
     return pd.DataFrame(out).reindex(range(len(outlines)))
 
 
-def statics_by_code(path: str | Path, columns: Iterable[str], key: str, names: np.ndarray) -> pd.DataFrame:
-    """Attributes of the very polygons that are the cells, by their codes `names` [n] in the attribute `key`.
+def statics_by_code(
+    path: str | Path, columns: Iterable[str], code: str, names: np.ndarray, key: str = STATIC
+) -> pd.DataFrame:
+    """Attributes of the very polygons that are the cells, by their codes `names` [n] in the attribute `code`.
+
+    key: of the configuration that names the columns.
 
     Raises:
         ConfigError: a column has a name that cells have already.
         DataError: the file cannot be read, lacks an attribute or holds text in it.
     """
-    _check_names(path, columns)
-    frame = _read(path, [key, *columns], parts=False)
-    _check_numbers(path, frame, columns)
-    codes = pd.Series(_labels(frame[key]), dtype=object).str.strip()
+    _check_names(path, columns, key)
+    frame = _read(path, [code, *columns], parts=False)
+    _check_numbers(path, frame, columns, key)
+    codes = pd.Series(_labels(frame[code]), dtype=object).str.strip()
     return pd.DataFrame(frame[[*columns]]).set_axis(codes).loc[names].reset_index(drop=True)
 
 
-def _check_names(path: str | Path, columns: Iterable[str]) -> None:
+def _check_names(path: str | Path, columns: Iterable[str], key: str) -> None:
     if taken := sorted({*columns} & {*TAKEN}):
-        raise ConfigError(f"grid.static_columns: {', '.join(taken)} has a meaning already. Rename it in {path}.")
+        raise ConfigError(f"{key}: {', '.join(taken)} has a meaning already. Rename it in {path}.")
 
 
-def _check_numbers(path: str | Path, frame: geopandas.GeoDataFrame, columns: Iterable[str]) -> None:
-    _check_attributes(path, frame, columns, "grid.static_columns")
+def _check_numbers(path: str | Path, frame: geopandas.GeoDataFrame, columns: Iterable[str], key: str) -> None:
+    _check_attributes(path, frame, columns, key)
     for name in columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise DataError(f"{path}: attribute {name!r} is not numeric. Correct it, or leave it out.")

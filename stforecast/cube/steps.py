@@ -84,7 +84,7 @@ class Step:
 
     def midnight(self, day: dt.date) -> pd.Timestamp:
         """The instant (UTC) at which a local day begins."""
-        return _instants(pd.DatetimeIndex([pd.Timestamp(day)]), self.time_zone)[0]
+        return instants_of(pd.DatetimeIndex([pd.Timestamp(day)]), self.time_zone)[0]
 
     def exposure(self, start: pd.Timestamp, first: int, last: int) -> np.ndarray | None:
         """The length of steps first … last − 1 in usual ones, float32 [t]; None where all are alike."""
@@ -101,7 +101,7 @@ class Step:
     def _begin(self, number: np.ndarray) -> pd.DatetimeIndex:
         """When local days or months since 1970 begin."""
         local = pd.DatetimeIndex(number.astype("datetime64[D]" if self.unit == "day" else "datetime64[M]"))
-        return _instants(local, self.time_zone)
+        return instants_of(local, self.time_zone)
 
 
 def step_of(unit: Unit, time_zone: str) -> Step:
@@ -123,7 +123,7 @@ def zone(time_zone: str) -> ZoneInfo:
         ) from error
 
 
-def _instants(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
+def instants_of(local: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
     """Local midnights in UTC; of one that a clock change skips when the clock goes on, of two the first."""
     first = np.ones(len(local), bool)
     there = local.as_unit("us").tz_localize(zone(time_zone), nonexistent="shift_forward", ambiguous=first)

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from stforecast.cube.covariates import Covariate
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 AGAIN = "Run `stforecast build` again."
+COVARIATES = "covariates.parquet"
 GRAPH_COLUMNS = ("neighbours", "neighbour_order", "geometry")
 PLAIN = (
     "name",
@@ -44,6 +46,9 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
         )
         _write_hexagons(cube, temporary / "hexagons.parquet")
         _hours(cube).to_parquet(temporary / "hours.parquet")
+        if cube.covariates:
+            rows = [one.rows.assign(covariate=one.name) for one in cube.covariates]
+            pd.concat(rows, ignore_index=True).to_parquet(temporary / COVARIATES)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "stamp": stamp,
@@ -51,6 +56,9 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
             "polygons": cube.polygons is not None,
+            "covariates": [
+                {key: getattr(one, key) for key in ("name", "kind", "sensitive")} for one in cube.covariates
+            ],
             "gaps": [asdict(gap) for gap in cube.gaps],
             **{kind: {"channels": list(one.names), "hours": len(one.values)} for kind, one in series.items()},
         }
@@ -83,11 +91,20 @@ def _read(sealed: Sealed) -> Cube:
         **parts,
         start=pd.Timestamp(facts["start"]),
         categories=tuple(facts["categories"]),
+        covariates=_covariates(sealed),
         gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
         hexagons=hexagons,
         edges=edges,
         polygons=_polygons(place) if facts["polygons"] else None,
     )
+
+
+def _covariates(sealed: Sealed) -> tuple[Covariate, ...]:
+    if not (found := sealed.facts["covariates"]):
+        return ()
+    rows = pd.read_parquet(sealed.file(COVARIATES))
+    by_name = dict(list(rows.groupby("covariate")))
+    return tuple(Covariate.of(rows=by_name.get(one["name"], rows[:0]), **one) for one in found)
 
 
 def _write_hexagons(cube: Cube, path: Path) -> None:

@@ -42,6 +42,8 @@ class FeatureBatch:
     recent: decayed sums of recent events, [l h c n].
     seasonal: log-ratios by hour of recurrence at the K steps, [l h c k n].
     late: late reports that arrived in the patch, by age (2, 4, 8 patches and older), [l 4 c n]; empty without delays.
+    by_cell: covariates of the K steps as known at the issue, standardised, then whether they are known, [l 2j k n];
+        λ₀ holds what they do to the base rate.
     """
 
     issues: list[int]
@@ -51,6 +53,7 @@ class FeatureBatch:
     recent: Tensor
     seasonal: Tensor
     late: Tensor
+    by_cell: Tensor
 
     def part(self, which: slice) -> FeatureBatch:
         """At some of the issues."""
@@ -120,12 +123,12 @@ class FeatureBuilder:
         """Take in the patches before the next `count` issues; the state is changed in place."""
         first = int(state["next_issue"])
         issues = [first + i * self.patch for i in range(count)]
-        rate, daily, recent = self._advance(state, count)
+        rate, usual, by_cell, daily, recent = self._advance(state, count)
         seasonal = self.seasonal.step(state["seasonal"], first, self.events.arrivals(first, count), rate)
         assert seasonal is not None
         patch, late = self._counts(issues, len(state["climatology"]["share"]) > 1)
         self._fill(issues, rate, recent, patch)
-        batch = FeatureBatch(issues, rate.log(), self._features(daily, rate), patch, recent, seasonal, late)
+        batch = FeatureBatch(issues, rate.log(), self._features(daily, usual), patch, recent, seasonal, late, by_cell)
         newest = {name: getattr(batch, name)[-1:].clone() for name in ("features", "patch", "recent", "late")}
         state["newest"] = newest
         return batch
@@ -142,18 +145,29 @@ class FeatureBuilder:
     def at_issue(self, state: State, issue: int) -> FeatureBatch:
         """Features at the newest issue of a state, or at a later one that knows no more than it."""
         newest, last = state["newest"], int(state["next_issue"]) - self.patch
-        rate = self.climatology.forecast(state["climatology"], issue, self.cube.horizons)
+        by_cell = self.covariates.cells.at([issue])
+        rate = self._rate(self.climatology.forecast(state["climatology"], issue, self.cube.horizons)[None], by_cell)[0]
         recent = newest["recent"] * decay(issue - last, self.recent.half_lives)[:, None, None]
         seasonal = self.seasonal.forecast(state["seasonal"], last, issue, rate)[None]
         return FeatureBatch(
-            [issue], rate.log()[None], newest["features"], newest["patch"], recent, seasonal, newest["late"]
+            [issue], rate.log()[None], newest["features"], newest["patch"], recent, seasonal, newest["late"], by_cell
         )
 
-    def _advance(self, state: State, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """λ₀ [l c k n] and the sums at each of the next issues: [l 2 h c n], recent [l h c n]."""
+    def _rate(self, usual: Tensor, by_cell: Tensor) -> Tensor:
+        """λ₀ [l c k n] with what covariates [l 2j k n] do to it."""
+        if not by_cell.shape[1]:
+            return usual
+        return usual * self.covariates.cells.log_factor(by_cell).exp()
+
+    def _advance(self, state: State, count: int) -> tuple[Tensor, ...]:
+        """λ₀ with and without covariates [l c k n], these, and the sums at each of the next issues: [l 2 h c n], recent
+        [l h c n].
+        """
         first, p, (c, n) = int(state["next_issue"]), self.patch, state["recent"].shape[1:]
         new, apart = self.events.arrivals(first, count), [p] * count
-        rate = self.climatology.step(state["climatology"], first, count)
+        usual = self.climatology.step(state["climatology"], first, count)
+        by_cell = self.covariates.cells.at(range(first, first + count * p, p))
+        rate = self._rate(usual, by_cell)
         recent = self.recent.step(state["recent"], new, apart)
         daily = torch.zeros(count, *state["daily"].shape, device=self.device)
         daily[:, 0] = self.daily.arrived(new, count, c, n)
@@ -169,7 +183,7 @@ class FeatureBuilder:
         state["daily"], state["recent"] = daily[-1].clone(), recent[-1].clone()
         state["expected"] = past[-len(state["expected"]) :].clone()
         state["next_issue"] = torch.tensor(first + count * p)
-        return rate, daily, recent
+        return rate, usual, by_cell, daily, recent
 
     def _features(self, sums: Tensor, rate: Tensor) -> Tensor:
         """Log-ratios of sums [l 2 h c n], and the level of λ₀ [l c k n]: [l f n]."""

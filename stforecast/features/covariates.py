@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.features.cell_covariates import CellCovariates
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream, issue_range
 
@@ -22,11 +23,13 @@ class Covariates:
 
     target: weekday, slot of the day, holidays and channels known in advance with their masks, [t g].
     weather: observed channels with their masks, [t w].
+    cells: covariates by cell.
     """
 
     events: EventStream
     target: Tensor
     weather: Tensor
+    cells: CellCovariates
 
     @staticmethod
     def of(events: EventStream, scales: Scales) -> Covariates:
@@ -45,7 +48,7 @@ class Covariates:
         ]
         target = torch.as_tensor(np.concatenate(columns, -1), dtype=torch.float32, device=events.device)
         weather = torch.as_tensor(scales.weather.window(cube.weather, first, last), device=events.device)
-        return Covariates(events, target, weather)
+        return Covariates(events, target, weather, CellCovariates(cube, scales, events.device))
 
     @property
     def cycle(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from stforecast.cube import Cube, Series
+from stforecast.cube.covariates import Covariate
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,21 @@ class Standard:
         mean = np.where(seen, values, 0).sum(0) / count
         spread = np.sqrt(np.where(seen, (values - mean) ** 2, 0).sum(0) / count)
         return Standard(list(series.names), mean.tolist(), np.where(spread > 0, spread, 1).tolist())
+
+    @staticmethod
+    def of_covariates(covariates: Sequence[Covariate], until: int) -> Standard:
+        """From the rows that hold and are known before `until`, each as often as it stands there.
+
+        Planned events keep 0, which is none, and have the root mean square of the others as spread.
+        """
+        names, mean, spread = [], [], []
+        for one in covariates:
+            value = one.value[(one.first < until) & (one.known < until)].astype(np.float64)
+            mean.append(float(value.mean()) if value.size and one.kind != "planned" else 0.0)
+            size = float(np.sqrt(((value - mean[-1]) ** 2).mean())) if value.size else 0.0
+            spread.append(size if size > 0 else 1.0)
+            names.append(one.name)
+        return Standard(names, mean, spread)
 
     def window(self, series: Series, first: int, last: int) -> np.ndarray:
         """Standardised values of steps first … last − 1 beside their mask, [t 2w]; a gap is 0 with mask 0.
@@ -48,12 +65,16 @@ class Scales:
     """What is learned of the training slice before any model.
 
     rate: mean events of a hexagon and day. weather, future: of these channels. until: the step at which it ends.
+    covariates: of the covariates by cell. response: what each does to log λ₀ a spread, by category, [j c]; empty where
+    that was not fitted, see `base_rate`.
     """
 
     rate: float
     weather: Standard
     future: Standard
     until: int
+    covariates: Standard = field(default_factory=lambda: Standard([], [], []))
+    response: list[list[float]] = field(default_factory=list)
 
     @staticmethod
     def of(cube: Cube, until: int) -> Scales:
@@ -62,7 +83,8 @@ class Scales:
         recorded = 1.0 if cube.masked is None else float((~cube.masked[:until]).mean())
         days = max(until * recorded * cube.step.days, 1)
         rate = float(cube.weight[seen].sum()) / (days * cube.n)
-        return Scales(rate, Standard.of(cube.weather, until), Standard.of(cube.future, until), until)
+        weather, future = (Standard.of(series, until) for series in (cube.weather, cube.future))
+        return Scales(rate, weather, future, until, Standard.of_covariates(cube.covariates, until))
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Scales:
@@ -71,11 +93,14 @@ class Scales:
         Raises:
             KeyError, TypeError, ValueError: the values are not those of scales.
         """
-        weather, future = (_standard(**values[key]) for key in ("weather", "future"))
+        weather, future, covariates = (_standard(**values[key]) for key in ("weather", "future", "covariates"))
+        response = np.array(values["response"], np.float64)
+        if response.size and (len(response) != len(covariates.names) or not np.isfinite(response).all()):
+            raise ValueError("the response to covariates must be finite, and one of each")
         rate, until = float(values["rate"]), int(values["until"])
         if not (0 <= rate < np.inf and until >= 0):
             raise ValueError(f"rate {rate}, until {until}")
-        return Scales(rate, weather, future, until)
+        return Scales(rate, weather, future, until, covariates, response.tolist())
 
 
 def _standard(names: list[str], mean: list[float], spread: list[float]) -> Standard:

@@ -94,6 +94,7 @@ def tabular_rows(
             covariates.weather_before(batch.issues).mean(1)[issue],
             *_recent(builder, batch.recent, at),
             batch.seasonal[issue, :, category, lead, hexagon],
+            batch.by_cell[issue, :, lead, hexagon],
         ],
         1,
     )

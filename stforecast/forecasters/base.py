@@ -18,6 +18,7 @@ import numpy as np
 from stforecast.config import Config
 from stforecast.config.loading import with_settings
 from stforecast.cube import Cube
+from stforecast.cube.covariates import sensitive_words
 from stforecast.errors import ArtefactError
 from stforecast.features.observed import by_agreement
 from stforecast.files import read_json, write_json
@@ -69,6 +70,11 @@ class Forecaster(ABC):
     def needs(cls, config: Config) -> tuple[str, ...]:
         """Names of the forecasters that must be fitted before this one."""
         return ()
+
+    @property
+    def reads_covariates(self) -> bool:
+        """Whether it reads the covariates of a cube."""
+        return any(part.reads_covariates for part in self.parts.values())
 
     @property
     def seeds(self) -> list[int]:
@@ -162,6 +168,7 @@ class Forecaster(ABC):
             time_zone=cube.time_zone,
             model=self.name,
             complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
+            assumptions=sensitive_words(cube.covariates) if self.reads_covariates else (),
             spreads=fit.spreads,
             districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
             polygons=cube.polygons,

@@ -1,13 +1,14 @@
 """A self-exciting point process: every event raises the intensity around it for a while.
 
-    λ[t,n,c] = μ_c λ₀[t,n,c] + r[t,n,c] · Σ θ[c, place, h, c′] · φ[t,n, place, h, c′]
+    λ[t,n,c] = μ_c λ₀[t,n,c] exp(β_c x[t,n]) + r[t,n,c] · Σ θ[c, place, h, c′] · φ[t,n, place, h, c′]
 
-λ₀ is the rolling climatology and r its rhythm, λ₀ over its mean of the week: what happened at night is repeated at
-night. φ is what past events of category c′ add: exponentials of half-life h that sum to 1 over the steps after each
-event, at its own hexagon or shared between the neighbours. So θ is the number of events of c that an event of c′
-excites. μ and θ are weights of a mixture, fitted by expectation-maximisation; μ falls below 1 by what climatology holds
-of excited events. The forecast is E[λ | known at t0]: the mean of such a process follows its own recursion, with
-expected events in place of those not seen, whether they lie ahead or are not yet reported.
+x are covariates by cell and β what they do to the base rate (`features.base_rate`); most cities have none. λ₀ is the
+rolling climatology and r its rhythm, λ₀ over its mean of the week: what happened at night is repeated at night. φ is
+what past events of category c′ add: exponentials of half-life h that sum to 1 over the steps after each event, at its
+own hexagon or shared between the neighbours. So θ is the number of events of c that an event of c′ excites. μ and θ are
+weights of a mixture, fitted by expectation-maximisation; μ falls below 1 by what climatology holds of excited events.
+The forecast is E[λ | known at t0]: the mean of such a process follows its own recursion, with expected events in place
+of those not seen, whether they lie ahead or are not yet reported.
 
 Climatology also knows which hexagons usually get more excitation from around than others, so θ of the ring tells only
 what comes beyond the usual: between unlike hexagons it is too low, and the branching ratio with it.
@@ -19,6 +20,8 @@ categories gained nothing; the rhythm did (Denver: average precision .1052, with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +30,13 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.features.base_rate import learned_scales
+from stforecast.features.cell_covariates import CellCovariates
 from stforecast.features.climatology import Climatology
 from stforecast.features.decayed import sums_at
 from stforecast.features.delay import MATURE_DAYS, arrived, settled_until
 from stforecast.features.graph import Neighbours
+from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
@@ -52,13 +58,17 @@ class Hawkes(Forecaster):
     """
 
     name = "hawkes"
+    reads_covariates = True
     weights: np.ndarray
     train_end: int
+    scales: Scales
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
-        self.train_end = split.train_end
+        self.train_end, cube = split.train_end, cube.as_known(split.train_end)
         warm_up = max(1, min(cube.step.in_days(self.config.training.warm_up_days), split.train_end // 3))
-        parts, category, events, totals = self._parts(ExcitationSums(cube.as_known(split.train_end)), split, warm_up)
+        excitation = ExcitationSums(cube)
+        self.scales = learned_scales(cube, split.train_end, excitation.events.patch, warm_up)
+        parts, category, events, totals = self._parts(excitation, split, warm_up)
         of = [category == c for c in range(cube.c)]
         self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
 
@@ -81,7 +91,7 @@ class Hawkes(Forecaster):
         cube, p, end = excitation.cube, excitation.events.patch, split.train_end
         observed, at = excitation.events.observed, excitation.events.at
         last, issue = settled_until(cube, end), split.first % p
-        climatology = Climatology(excitation.events)
+        climatology, covariates = Climatology(excitation.events), CellCovariates(cube, self.scales)
         state = climatology.learned_state(end, issue)
         sums = torch.zeros(cube.n, excitation.f // 2)
         found, totals = [], torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
@@ -90,6 +100,7 @@ class Hawkes(Forecaster):
             count = max(1, min(SEGMENT, ((last if learning else warm_up) - issue) // p))
             usual = climatology.forecast(state, issue, excitation.week).mean(1).T  # [n c]
             background = climatology.step(state, issue, count)[:, :, :p].permute(0, 2, 3, 1).flatten(0, 1)  # [t n c]
+            factor = _factor(covariates, range(issue, issue + count * p, p), 0, p)
             counts = cube.dense(issue, issue + count * p, known_before=end)
             came = counts
             if observed is not None:  # expected events in place of those that were not recorded, and none to learn from
@@ -97,10 +108,10 @@ class Hawkes(Forecaster):
                 came, background = counts + background * (1 - here), background * here
             before, sums = excitation.step(sums, came)
             if learning:
-                cells = counts.nonzero().unbind(1)
+                cells, base = counts.nonzero().unbind(1), background if factor is None else background * factor
                 excited = excitation.at(before, cells[0], cells[1]) * (background[cells] / usual[cells[1:]])[:, None]
-                found.append((torch.cat([background[cells][:, None], excited], 1), cells[2], counts[cells]))
-                totals[:, 0] += background.sum((0, 1))
+                found.append((torch.cat([base[cells][:, None], excited], 1), cells[2], counts[cells]))
+                totals[:, 0] += base.sum((0, 1))
                 totals[:, 1:] += excitation.total(before, background / usual)
             issue += count * p
         if not found:
@@ -112,6 +123,7 @@ class Hawkes(Forecaster):
         excitation = ExcitationSums(cube, steps_past_end(cube, issues))
         p, out = excitation.events.patch, np.zeros((len(issues), cube.horizons, cube.n, cube.c), np.float32)
         climatology, aged = Climatology(excitation.events), cube.step.in_days(MATURE_DAYS)
+        covariates = CellCovariates(cube, self.scales)
         # the share of the events of each age that are not yet reported, [t c] from the step before the issue on
         missing = 1 - arrived(cube, self.train_end - aged, self.train_end, self.train_end)[::-1]
         usually_unseen = _unseen(excitation, missing)
@@ -130,18 +142,23 @@ class Hawkes(Forecaster):
                     unseen = _unseen(excitation, also)
                 if unseen is not None:
                     sums = sums + torch.einsum("wnc,whc->nhc", background[: excitation.week], unseen)
-                lam = self.expect(excitation, sums, background, ahead)
-                for place in served[s]:
-                    first = int(issues[place]) - s
-                    out[place] = lam[first : first + cube.horizons]
+                for issue in np.unique(issues[served[s]]).tolist():  # later ones may know of more
+                    factor = _factor(covariates, [issue], s - issue, ahead)
+                    lam = self.expect(excitation, sums, background, ahead, factor)
+                    out[issues == issue] = lam[issue - s :][: cube.horizons]
         return out
 
-    def expect(self, excitation: ExcitationSums, sums: Tensor, background: Tensor, count: int) -> Tensor:
-        """E[λ] of the next `count` steps [k n c], from faded sums of events [n h c] and λ₀ of a week or more."""
+    def expect(
+        self, excitation: ExcitationSums, sums: Tensor, background: Tensor, count: int, factor: Tensor | None = None
+    ) -> Tensor:
+        """E[λ] of the next `count` steps [k n c], from faded sums of events [n h c], λ₀ of a week or more [k n c] and
+        what covariates do to it.
+        """
         usual, out = background[: excitation.week].mean(0), []
         own, excited = torch.as_tensor(self.weights, dtype=torch.float32).split([1, excitation.f], 1)
-        for now in background[:count]:
-            lam = own[:, 0] * now + now / usual * (excitation(sums.flatten(1)) @ excited.T)
+        base = background[:count] if factor is None else background[:count] * factor
+        for now, rate in zip(background[:count], base, strict=True):
+            lam = own[:, 0] * rate + now / usual * (excitation(sums.flatten(1)) @ excited.T)
             sums = sums * excitation.fade[:, None] + lam[:, None]
             out.append(lam)
         return torch.stack(out)
@@ -152,12 +169,21 @@ class Hawkes(Forecaster):
             "branching_ratio": self.branching_ratio,
             "branching": self.branching.tolist(),
             "weights": self.weights.tolist(),
+            "scales": asdict(self.scales),
         }
         write_json(folder / "hawkes.json", values)
 
     def load_fit(self, folder: Path) -> None:
         values = read_json(folder / "hawkes.json", AGAIN)
         self.weights, self.train_end = np.array(values["weights"]), values["train_end"]
+        self.scales = Scales.from_dict(values["scales"])
+
+
+def _factor(covariates: CellCovariates, issues: Sequence[int], first: int, count: int) -> Tensor | None:
+    """What covariates do to λ₀ of `count` steps from `first` steps after each issue on, [l·k n c]; None without any."""
+    if not covariates.names:
+        return None
+    return covariates.log_factor(covariates.at(issues, first, count)).permute(0, 2, 3, 1).flatten(0, 1).exp()
 
 
 def _unseen(excitation: ExcitationSums, missing: np.ndarray) -> Tensor | None:

@@ -143,8 +143,13 @@ class _Key:
         fixed = [SCHEMA, __version__, learned, forecaster.fitted.calibration.to_dict()]
         fixed += [cube.cells.tolist(), cube.categories, cube.start, str(cube.step), cube.horizons, cube.time_zone]
         fixed += [cube.country, cube.subdivision, cube.weather.names, cube.future.names]
+        fixed += [(one.name, one.kind) for one in cube.covariates]
         self.fixed = fingerprint(*fixed, sha256(cube.edges.tobytes()).hexdigest())
+        self.known = dict[str, np.ndarray]()
         self.arrays = {name: getattr(cube, name) for name in cube.event_columns}
+        for one in cube.covariates:
+            self.arrays |= {f"{one.name} {key}": column.to_numpy() for key, column in one.rows.items()}
+            self.known |= {f"{one.name} {key}": one.known for key in one.rows}
         self.arrays |= {"weather": cube.weather.values, "future": cube.future.values}
         self.hashes = {name: sha256() for name in self.arrays}
         self.done = dict.fromkeys(self.arrays, 0)
@@ -154,6 +159,8 @@ class _Key:
         ends = {"weather": issue, "future": issue + self.cube.horizons}
         for name, array in self.arrays.items():
             end = ends.get(name, known)
+            if name in self.known:
+                end = int(np.searchsorted(self.known[name], max(issue, self.until), side="right"))
             self.hashes[name].update(np.ascontiguousarray(array[self.done[name] : end]).data)
             self.done[name] = end
         found = {name: digest.hexdigest() for name, digest in self.hashes.items()}

@@ -84,6 +84,7 @@ class LearnedForecaster(StreamingForecaster):
     """Those of the training slice."""
     device = torch.device("cpu")
     """Where it forecasts."""
+    reads_covariates = True
 
     def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> FeatureBuilder:
         return FeatureBuilder(cube, self.scales, self.patch(cube), self.device, past_end, since)

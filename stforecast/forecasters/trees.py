@@ -26,6 +26,7 @@ import torch
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError, in_brief
+from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
@@ -120,8 +121,8 @@ class Trees(LearnedForecaster):
         return resolve_name(where)(**self.settings, **options, **threads, random_state=seed)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
-        cube = cube.as_known(split.train_end)
-        self.scales = Scales.of(cube, split.train_end)
+        cube, warm_up = cube.as_known(split.train_end), cube.step.in_days(self.config.training.warm_up_days)
+        self.scales = learned_scales(cube, split.train_end, self.patch(cube), warm_up)
         self.fits = [self.fit_rows(self.sample(cube, split, seed), seed) for seed in self.seeds]
 
     def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:

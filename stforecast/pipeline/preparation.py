@@ -37,7 +37,7 @@ City = TypeVar("City", bound="Preparation")
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 STAGES = ("ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
-STAMPED = {"known_time", "embargo_hours", "issue_hour", "time", "grid", "weather"}
+STAMPED = {"known_time", "embargo_hours", "issue_hour", "time", "grid", "weather", "covariates"}
 """Keys of the configuration that a cube is made from, beside those of its source."""
 SIMULATED = "simulated.json"
 """Beside the bronze files of a simulated city: of which parameters they are, and the hash of its offences."""
@@ -201,6 +201,7 @@ class Preparation:
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.polygons, grid.area, grid.districts, grid.statics]
+        inputs += [path for entry in config.covariates.values() for path in entry.files]
         paths = [Path(config.input(name)) for name in inputs if name]
         found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder

@@ -44,7 +44,12 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         lines.append(f"Reports of the last {between}s are still arriving: those known at the issue time were used.")
     before = cube.step.per_day
     lines += _missing(cube, cube.weather, issue - before, before, f"observed weather of the {between} before")
-    return lines + _missing(cube, cube.future, issue, cube.horizons, "weather forecast")
+    lines += _missing(cube, cube.future, issue, cube.horizons, "weather forecast")
+    for one in cube.covariates:
+        lacking = 1 - one.window(issue, issue, cube.horizons, cube.n)[1].mean()
+        if lacking > 0 and one.kind in ("past", "ahead"):
+            lines.append(f"{one.name} is not known for {lacking:.0%} of what is forecast: that part goes without it.")
+    return lines
 
 
 def _elsewhere(cube: Cube) -> list[str]:

@@ -193,7 +193,7 @@ class Stages(Preparation):
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
-            lines = [*simulated, *assumptions(cube, int(issues[i]), learned_until)]
+            lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             grid, folder = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines)), self.place.grid(time)
             last = record.append(grid, self.config.city, made_from)
             write_grid(grid, folder, self.config.city)

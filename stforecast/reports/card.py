@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.cube.covariates import sensitive_words
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import SETTLED, masked_words
 from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
@@ -36,7 +37,8 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
     }
     rows = [(about, text.format(**values)) for about, text in wording()["card"].items()]
     table = Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))
-    return [table, *_offences(meta), *_exposure(run)]
+    sensitive = [Text(sentence) for sentence in sensitive_words(run.cube.covariates)]
+    return [table, *sensitive, *_offences(meta), *_exposure(run)]
 
 
 def _known(notes: dict[str, Any]) -> str:

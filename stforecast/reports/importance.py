@@ -54,8 +54,7 @@ def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = Fa
     def shuffle(covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator) -> Shuffled:
         issue, events, days = batch.issues[0], covariates.events, covariates.calendar
         cube, device = events.cube, events.device
-        inside = offsets[(issue + offsets >= 0) & (issue + offsets + cube.horizons <= cube.steps)]
-        shift = int(rng.choice(inside)) if inside.size else 0
+        shift = _shift(issue, cube, offsets, rng)
         here = events.at(torch.arange(issue - events.patch, issue + cube.horizons, device=device))
         target, observed = covariates.target.clone(), covariates.weather.clone()
         if calendar:
@@ -66,6 +65,27 @@ def over_days(offsets: np.ndarray, *, calendar: bool = False, weather: bool = Fa
         return replace(covariates, target=target, weather=observed), batch
 
     return shuffle
+
+
+def of_covariate(name: str, offsets: np.ndarray) -> Shuffle:
+    """Take a covariate from another day, and shuffle it over the hexagons; λ₀ follows it."""
+
+    def shuffle(covariates: Covariates, batch: FeatureBatch, rng: np.random.Generator) -> Shuffled:
+        cells, cube, issue = covariates.cells, covariates.events.cube, batch.issues[0]
+        own = [place := cells.names.index(name), place + len(cells.names)]
+        order = torch.as_tensor(rng.permutation(cube.n), device=batch.log_rate.device)
+        changed = batch.by_cell.clone()
+        changed[:, own] = cells.at([issue + _shift(issue, cube, offsets, rng)])[:, own][..., order]
+        log_rate = batch.log_rate + cells.log_factor(changed) - cells.log_factor(batch.by_cell)
+        return covariates, replace(batch, by_cell=changed, log_rate=log_rate)
+
+    return shuffle
+
+
+def _shift(issue: int, cube: Cube, offsets: np.ndarray, rng: np.random.Generator) -> int:
+    """One of the `offsets` that leads to an issue of the record, chosen at random; 0 where none does."""
+    inside = offsets[(issue + offsets >= 0) & (issue + offsets + cube.horizons <= cube.steps)]
+    return int(rng.choice(inside)) if inside.size else 0
 
 
 def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
@@ -84,7 +104,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     if cube.weather.names or cube.future.names:
         out["weather"] = over_days(offsets, weather=True)
     out[calendar] = over_days(offsets, calendar=True)
-    return out
+    return out | {words(one.name): of_covariate(one.name, offsets) for one in cube.covariates}
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stforecast.config.sections import Unit
 from stforecast.cube import Cube
+from stforecast.cube.covariates import sensitive_words
 from stforecast.cube.places import named
 from stforecast.cube.steps import LENGTHS
 from stforecast.cube.study_area import placed
@@ -137,7 +138,7 @@ class Local:
 def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:
     """The facts that stand on top of every page: which city, record, places and categories it is of."""
     unit = cube.step_unit
-    return {
+    facts = {
         "City": words(cube.name).title() + (", a simulated city: no report in it is real" if simulated else ""),
         "Record": f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}, {events:,} events",
         "Places": f"{cube.n:,} " + (f"hexagons of H3 resolution {cube.resolution}" if cube.resolution else "areas"),
@@ -145,6 +146,11 @@ def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool)
         "Categories": ", ".join(map(words, cube.categories)),
         "Local time": cube.time_zone,
     }
+    if cube.covariates:
+        facts["Covariates"] = ", ".join(words(one.name) for one in cube.covariates)
+    if sensitive := sensitive_words(cube.covariates):
+        facts["Sensitive"] = sensitive[0]
+    return facts
 
 
 def span_in_words(cube: Cube, begin: pd.Timestamp, end: pd.Timestamp) -> str:

@@ -100,7 +100,7 @@ def test_other_tools_can_open_it(cube: Cube, tmp_path: Path) -> None:
     events = pd.read_parquet(folder / "events.parquet")
     assert list(events.columns) == ["hour", "hexagon", "category", "known_hour", "weight"]
     facts = json.loads((folder / "cube.json").read_text())
-    assert (facts["schema_version"], facts["steps"], facts["time_zone"]) == (5, cube.steps, "America/Denver")
+    assert (facts["schema_version"], facts["steps"], facts["time_zone"]) == (6, cube.steps, "America/Denver")
 
 
 @examples(max_examples=25, deadline=None)
@@ -176,7 +176,7 @@ def test_another_schema_version_and_no_cube(cube: Cube, tmp_path: Path) -> None:
     save_cube(cube, folder, "s")
     path = folder / "cube.json"
     write_json(path, read_json(path) | {"schema_version": 3})
-    with pytest.raises(ArtefactError, match=r"schema version 3, expected 5\. Run `stforecast build` again"):
+    with pytest.raises(ArtefactError, match=r"schema version 3, expected 6\. Run `stforecast build` again"):
         open_cube(folder)
 
 

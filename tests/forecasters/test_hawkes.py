@@ -16,6 +16,7 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.climatology import Climatology
 from stforecast.features.decayed import sums_at
+from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json
 from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes, fit_mixture
@@ -186,7 +187,7 @@ def test_the_expectation_is_the_mean_of_simulated_continuations() -> None:
 def test_the_forecast_by_direct_sums() -> None:
     cube = city(days=60, late=True, rate=0.4)
     hawkes = Hawkes(settings())
-    hawkes.train_end = 40 * 24
+    hawkes.train_end, hawkes.scales = 40 * 24, Scales.of(cube, 40 * 24)
     excitation = ExcitationSums(cube)
     rng = np.random.default_rng(1)
     hawkes.weights = np.concatenate([np.full((2, 1), 0.6), rng.gamma(0.3, 0.05, (2, excitation.f))], 1)
@@ -216,7 +217,9 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
     cube = half_late(city(days=40), 100)
     split = split_of(cube)
     end = split.train_end
-    _, category, events, _ = Hawkes(settings())._parts(ExcitationSums(cube), split, warm_up=7 * 24)
+    hawkes = Hawkes(settings())
+    hawkes.scales = Scales.of(cube, end)
+    _, category, events, _ = hawkes._parts(ExcitationSums(cube), split, warm_up=7 * 24)
     days = (cube.hour >= 7 * 24) & (cube.hour < end - 4 * 24 - 24) & (cube.known_hour < end)
     expected = np.bincount(cube.category[days], cube.weight[days])
     np.testing.assert_array_equal(np.bincount(category, events), expected)

@@ -30,7 +30,8 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     p = patch_steps(config, cube)
     own = config.training.streams // config.training.devices
     day, recent = len(read.half_lives) * c, len(read.recent_hours) * c
-    features = read.layout(c)[table.LEVEL].stop
+    by_cell = 2 * len(cube.covariates)
+    features = read.layout(c)[table.LEVEL].stop + by_cell
     nodes = p * c + ((len(table.LATE_PATCHES) + 1) * c if cube.late else 0) + features
     lags = lags_of(cube, p)[-1] if cube.late else 0
     # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
@@ -40,7 +41,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     memory += 2 * day + recent + (2 * (lags + 1) + ahead) * c
     # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
     leaves = c * k
-    given = 2 * nodes + 2 * features + recent + (1 + seasonal.COUNT) * leaves
+    given = 2 * nodes + 2 * features + recent + (1 + seasonal.COUNT) * leaves + by_cell * k
     layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
     layers += 2 * recent + 6 * leaves
     gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves

@@ -18,8 +18,8 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from stforecast.config import Config
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
-from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, read_checkpoint, trained_of
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
@@ -43,8 +43,8 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
     """
     pl.seed_everything(task.config.seed, verbose=False)
     end = task.split.train_end
-    scales = Scales.of(task.cube.as_known(end), end)
-    builder = FeatureBuilder(task.cube, scales, patch_steps(task.config, task.cube))
+    patch, warm_up = patch_steps(task.config, task.cube), task.cube.step.in_days(task.config.training.warm_up_days)
+    builder = FeatureBuilder(task.cube, learned_scales(task.cube.as_known(end), end, patch, warm_up), patch)
     module = Module(task.config, builder)
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if last.exists():

@@ -18,12 +18,13 @@ from stforecast.forecasters.gcrn.parts import BOUND
 def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariates | None = None) -> Inputs:
     """What the network reads at the issues of `batch`; `covariates`: others than the record's own."""
     covariates, level = covariates or builder.covariates, builder.table.layout(builder.cube.c)[LEVEL]
-    features = torch.cat([batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level]], 1)
+    ahead = batch.by_cell.mean(2)  # how they change within the horizon is in λ₀
+    features = torch.cat([batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level], ahead], 1)
     return Inputs(
         nodes=torch.cat([batch.patch.flatten(1, 2).log1p(), batch.late.flatten(1, 2).log1p(), features], 1),
         features=features,
         city=covariates.weather_before(batch.issues).flatten(1),
-        target=covariates.target_at(covariates.targets_of(batch.issues)),
+        target=torch.cat([covariates.target_at(covariates.targets_of(batch.issues)), batch.by_cell.mean(3).mT], 2),
         recent=batch.recent,
         seasonal=batch.seasonal,
         log_rate=batch.log_rate,
@@ -32,7 +33,8 @@ def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariat
 
 def sizes_of(builder: FeatureBuilder) -> Sizes:
     """Widths of what `inputs_of` gives."""
-    cube, features = builder.cube, builder.table.layout(builder.cube.c)[LEVEL].stop
+    cube, by_cell = builder.cube, builder.covariates.cells.channels
+    features = builder.table.layout(cube.c)[LEVEL].stop + by_cell
     delayed = (len(LATE_PATCHES) + 1) * cube.c if late(cube.inputs, builder.scales.until) else 0
     return Sizes(
         c=cube.c,
@@ -40,7 +42,7 @@ def sizes_of(builder: FeatureBuilder) -> Sizes:
         features=features,
         seasonal=COUNT,
         city=builder.patch * builder.covariates.weather.shape[1],
-        target=builder.covariates.target.shape[1] + cube.horizons,
+        target=builder.covariates.target.shape[1] + cube.horizons + by_cell,
         recent=[hours / cube.step_hours for hours in builder.table.recent_hours],
     )
 

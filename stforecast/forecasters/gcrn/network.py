@@ -27,7 +27,7 @@ class Inputs:
     """What the network reads at l issues. Hexagons are the last axis: rows of memory are long.
 
     nodes: patch counts (log1p), late reports and features, [l f n].
-    features: the log-ratios and the level alone, [l m n].
+    features: the log-ratios, the level and the covariates by cell alone, [l m n].
     city: weather of the patch with its mask, [l w]; may be empty.
     target: calendar and known-in-advance covariates of each target hour, [l k g].
     recent: sums of recent events, [l h c n].

@@ -23,6 +23,7 @@ from torch import Tensor
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder, clone_state
 from stforecast.features.scaling import Scales, axes_of
 from stforecast.features.targets import known_share, outcomes, scored
@@ -120,13 +121,18 @@ class Module(pl.LightningModule):
         """
         cube, split = self.task.auxiliary[place]
         cube = cube.as_known(split.train_end)
-        builder = FeatureBuilder(cube, Scales.of(cube, split.train_end), self.settings["patch"], device)
+        patch, warm_up = self.settings["patch"], cube.step.in_days(self.options["warm_up_days"])
+        builder = FeatureBuilder(cube, learned_scales(cube, split.train_end, patch, warm_up), patch, device)
         found = asdict(sizes_of(builder)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
         expected = self.settings["sizes"] | {key: self.settings[key] for key in found.keys() & self.settings.keys()}
+        found["covariates"], expected["covariates"] = (
+            builder.scales.covariates.names,
+            self.settings["scales"]["covariates"]["names"],
+        )
         if wrong := sorted(key for key in found if found[key] != expected[key]):
             raise ConfigError(
                 f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Give it the "
-                "same categories and weather channels, and known_time alike."
+                "same categories, weather channels and covariates, and known_time alike."
             )
         self.graphs.append(self._graph(builder.edges.cpu(), cube.n).to(device))
         return Stream(cube, split, self.task.config, builder, self.mine, place + 1)
