@@ -108,11 +108,11 @@ def _fit(lam: np.ndarray, y: np.ndarray, share: np.ndarray, counted: bool) -> tu
         mu = np.exp(log_share + centre + level + slope * u_events)
         away = theta - IDENTITY
         if counted:
-            first, gained = events, float(events @ np.log(mu))
+            first, value = events, mu_all.sum() - events @ np.log(mu)
         else:
             odds = -np.expm1(-mu)
-            first, gained = mu / odds, float(np.log(odds).sum() + mu.sum())
-        value = mu_all.sum() - gained + 0.5 * PRIOR @ away**2
+            first, value = mu / odds, mu_all.sum() - np.log(odds).sum() - mu.sum()
+        value += 0.5 * PRIOR @ away**2
         gradient = np.array([mu_all.sum() - first.sum(), mu_all @ u_all - first @ u_events]) + PRIOR * away
         return value / x_events.size, gradient / x_events.size
 
