@@ -27,6 +27,7 @@ import yaml
 
 from stforecast.cli import main
 from stforecast.config import load
+from stforecast.cube.store import SCHEMA_VERSION
 from stforecast.files import read_json, write_json
 
 SMALL = (
@@ -146,7 +147,7 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     home, said = finished
     for path in ("silver/events", "silver/rejects", "gold/events", "gold/hexagons", "gold/hours"):
         assert len(pd.read_parquet(home.silver.parent / f"{path}.parquet"))
-    assert read_json(home.gold / "cube.json")["schema_version"] == 5
+    assert read_json(home.gold / "cube.json")["schema_version"] == SCHEMA_VERSION
     assert (home.runs / "latest").read_text() == f"{home.run.name}\n"
     assert (home.run / FIT / "best.ckpt").is_file()
     assert (home.run / FIT / "last.ckpt").is_file()
@@ -623,7 +624,7 @@ def new_schema(home: Home) -> None:
         (lambda home: cut(home.gold / "events.parquet"), ["gold", "events.parquet"], "build"),
         (lambda home: (home.gold / "hours.parquet").unlink(), ["gold", "hours.parquet"], "build"),
         (lambda home: cut(home.gold / "cube.json"), ["cube.json"], "build"),
-        (new_schema, ["cube.json", "schema version 99, expected 5"], "build"),
+        (new_schema, ["cube.json", f"schema version 99, expected {SCHEMA_VERSION}"], "build"),
     ],
 )
 def test_damaged_tables_are_named_and_their_stage_mends_them(
@@ -695,4 +696,4 @@ def test_doctor_counts_the_cost_of_a_city(home: Home) -> None:
     assert "2,880 hours × 30 hexagons × 3 categories" in said
     assert said.count(" MB") >= 4
     new_schema(home)
-    assert "schema version 99, expected 5" in home.does("doctor")
+    assert f"schema version 99, expected {SCHEMA_VERSION}" in home.does("doctor")
