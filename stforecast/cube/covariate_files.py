@@ -61,6 +61,7 @@ def read_covariates(config: Config, axis: Axis, geometry: Geometry, cells: pd.Da
         elif isinstance(entry, AreaSeries):
             rows, messages = _series(name, entry, config, axis, geometry, cells)
             rows = rows[(rows["last"] > 0) & (rows["first"] < end)]
+            messages += _masked(name, rows, axis.steps)
             covariate = Covariate.of(name, "ahead" if entry.ahead else "past", rows, sensitive)
             found.messages += messages
         else:
@@ -140,8 +141,11 @@ def _series(
     zero = period.times(axis.start, [0])[0]
     frame = pd.DataFrame({"number": period.since(zero, local), "area": table[entry.key] if entry.key else ""})
     frame["value"] = numbers(table[entry.column], path)
-    if period.unit != "hour" and (again := frame.duplicated(["number", "area"])).any():
-        row = table[again.to_numpy()].iloc[0]
+    again = frame.duplicated(["number", "area"]).to_numpy()
+    if period.unit == "hour":  # what is of shorter periods is averaged
+        again = table.duplicated([entry.time, *keys]).to_numpy() & ~_shown_twice(local, axis.step.time_zone)
+    if again.any():
+        row = table[again].iloc[0]
         raise DataError(f"{path}: {' '.join(str(row[key]) for key in [*keys, entry.time])} stands there twice.")
     frame = _on_steps(frame.dropna(subset=["value"]), entry, axis, period, zero, config.horizons)
     if entry.key is None:
@@ -158,6 +162,17 @@ def _series(
     lost = int((~code.isin(frame["area"])).sum())
     messages = [f"{name} is not known of {lost:,} of {len(code):,} {geometry.word}s."] if lost else []
     return frame.merge(places_of, on="area"), messages
+
+
+def _masked(name: str, rows: pd.DataFrame, steps: int) -> list[str]:
+    """That no area has a value at many steps of the record, in words."""
+    change = np.zeros(steps + 1)
+    np.add.at(change, rows["first"].clip(0, steps), 1)
+    np.add.at(change, rows["last"].clip(0, steps), -1)
+    share = float((change.cumsum()[:-1] > 0).mean())
+    if share >= OBSERVED:
+        return []
+    return [f"{name} is known at {share:.0%} of the steps of the record, and masked at the others."]
 
 
 def _on_steps(
@@ -188,6 +203,12 @@ def _on_steps(
     )
     due = pd.Series(first).value_counts().reindex(grouped["first"]).to_numpy()
     return grouped[grouped["count"] >= OBSERVED * due].drop(columns="count")
+
+
+def _shown_twice(times: pd.DatetimeIndex, time_zone: str) -> np.ndarray:
+    """Whether local clocks show the same time again an hour later, bool."""
+    here, later = (each.tz_convert(time_zone).tz_localize(None) for each in (times, times + pd.Timedelta(hours=1)))
+    return np.asarray(here == later)
 
 
 def _period(column: pd.Series, times: pd.DatetimeIndex, time_zone: str) -> Step:

@@ -126,6 +126,7 @@ def test_areas_may_be_districts(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("date,v\n2024-03-02,1\n2024-03-02,2\n", "stands there twice"),
+        ("date,v\n2024-03-02 06:00,1\n2024-03-02 06:00,2\n", "stands there twice"),
         ("date,v\n2024-03-02,one\n", "v is 'one'; expected a number"),
         ("date,v\nsoon,1\n", "date is 'soon'; expected a date"),
         ("day,v\n2024-03-02,1\n", "no column date; it has day, v"),
@@ -134,6 +135,25 @@ def test_areas_may_be_districts(tmp_path: Path) -> None:
 def test_odd_series_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, text, axis(), column="v")
+
+
+def test_the_repeated_and_the_missing_hour_may_stand_in_a_series(tmp_path: Path) -> None:
+    """A table by local hours names one hour twice in autumn, and may name one in spring that there is not."""
+    on, text = axis(start="2024-11-02 06:00"), "date,v\n2024-11-03 00:00,1\n2024-11-03 01:00,2\n2024-11-03 01:00,4\n"
+    assert at(read(tmp_path, text, on, column="v"), 26)[0] == 3
+    text = "date,v\n2024-03-10 01:00,1\n2024-03-10 02:00,2\n2024-03-10 03:00,4\n"
+    assert at(read(tmp_path, text, axis(), column="v"), 9 * 24 + 3)[0] == 3
+
+
+@pytest.mark.parametrize(("every", "said"), [(1, False), (7, True)])
+def test_a_series_that_is_mostly_masked_is_told_of(tmp_path: Path, every: int, said: bool) -> None:
+    days = pd.date_range("2024-02-20", "2024-04-20", freq=f"{every}D")
+    (tmp_path / "x.csv").write_text("date,v\n" + "".join(f"{day:%Y-%m-%d},1\n" for day in days), encoding="utf-8")
+    values = {"city": "x", "covariates": {"x": {"series": str(tmp_path / "x.csv"), "column": "v"}}}
+    on = axis("day", steps=30)
+    found = read_covariates(config.parse({**values, "time": {"step": "day"}}, "test"), on, CELLS, TABLE, 40)
+    expected = ["x is known at 13% of the steps of the record, and masked at the others."]
+    assert found.messages == (expected if said else [])
 
 
 PLACE = "39.705,-104.985"  # in the middle of B
@@ -243,6 +263,26 @@ def test_what_is_sensitive_is_read_only_when_asked(tmp_path: Path) -> None:
     assert list(found(sensitive=True).columns) == ["imd"]
     assert found(sensitive=True, read=True).covariates[0].sensitive
     assert not found(sensitive=False).covariates[0].sensitive
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "column", "refused"),
+    [
+        ("score", "imd2019.csv", "score", True),
+        ("share", "census.csv", "pct_black", True),
+        ("share", "census.csv", "Hispanic or Latino", True),
+        ("share", "lsoa.csv", "IDACI rate", True),
+        ("outcomes", "racecourses.csv", "incoming", False),
+        ("spots", "blackspots.csv", "whites", False),
+    ],
+)
+def test_names_that_look_sensitive(name: str, file: str, column: str, refused: bool) -> None:
+    values = {"city": "x", "covariates": {name: {"cells": file, "column": column, "key": "code"}}}
+    if refused:
+        with pytest.raises(ConfigError, match="Say sensitive: true"):
+            config.parse(values, "test")
+    else:
+        config.parse(values, "test")
 
 
 def test_a_cube_keeps_them(table: Callable[..., Any], settings: Callable[..., config.Config], tmp_path: Path) -> None:
