@@ -201,7 +201,7 @@ class Preparation:
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.polygons, grid.area, grid.districts, grid.statics]
-        inputs += [path for entry in config.covariates.values() for path in entry.files]
+        inputs += [entry.file for entry in config.covariates.values()]
         paths = [Path(config.input(name)) for name in inputs if name]
         found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder

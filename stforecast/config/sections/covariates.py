@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Tag, model_validator
@@ -10,8 +11,8 @@ from pydantic import AfterValidator, Discriminator, Tag, model_validator
 from stforecast.config.sections.section import Section
 
 SENSITIVE = re.compile(
-    r"depriv|(?:^|[^a-z])imd(?:[^a-z]|$)|income|poverty|wealth|welfare|unemploy|ethnic|racial|"
-    r"(?:^|[^a-z])race(?:[^a-z]|$)|religio|migra|foreign|nationalit|asylum",
+    r"depriv|income|poverty|wealth|welfare|unemploy|ethnic|racial|religio|migra|foreign|nationalit|asylum|refugee|"
+    r"minorit|hispanic|latin[aox]|(?:^|[^a-z])(?:imd|idaci|idaopi|race|black|white|asian|muslim|jewish)(?:[^a-z]|$)",
     re.IGNORECASE,
 )
 """Names that tell of the people who live in a place."""
@@ -24,9 +25,9 @@ class _Entry(Section):
     """whether forecasters read it; default yes, and no where it is sensitive"""
 
     @property
-    def files(self) -> list[str]:
+    def file(self) -> str:
         """The file that it is read from."""
-        return [getattr(self, key) for key in ("cells", "series", "calendar") if hasattr(self, key)]
+        return next(str(getattr(self, key)) for key in ("cells", "series", "calendar") if hasattr(self, key))
 
     @property
     def is_read(self) -> bool:
@@ -105,10 +106,11 @@ def _checked(entries: dict[str, Covariate]) -> dict[str, Covariate]:
     for name, entry in entries.items():
         if not re.fullmatch("[a-z][a-z0-9_]*", name):
             raise ValueError(f"{name!r}: name a covariate with a to z, 0 to 9 and _")
-        if entry.sensitive is None and SENSITIVE.search(f"{name} {getattr(entry, 'column', '')}"):
+        said = f"{name} {getattr(entry, 'column', '')} {Path(entry.file).name}"
+        if entry.sensitive is None and SENSITIVE.search(said):
             raise ValueError(
-                f"{name}: seems to tell of who lives in a place. Say sensitive: true, and forecasters do not read it "
-                "unless you also say read: true; or sensitive: false if it does not"
+                f"{name}: its name, column or file seems to tell of who lives in a place. Say sensitive: true, and "
+                "forecasters do not read it unless you also say read: true; or sensitive: false if it does not"
             )
     return entries
 
