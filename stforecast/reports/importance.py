@@ -104,7 +104,7 @@ def groups(cube: Cube, issues: np.ndarray) -> dict[str, Shuffle]:
     if cube.weather.names or cube.future.names:
         out["weather"] = over_days(offsets, weather=True)
     out[calendar] = over_days(offsets, calendar=True)
-    return out | {words(one.name): of_covariate(one.name, offsets) for one in cube.covariates}
+    return out | {f"covariate {words(one.name)}": of_covariate(one.name, offsets) for one in cube.covariates}
 
 
 @torch.no_grad()

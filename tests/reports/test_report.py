@@ -19,6 +19,7 @@ from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from stforecast.config import load
+from stforecast.cube.covariates import Covariate
 from stforecast.delivery.small_counts import hides_each
 from stforecast.errors import ArtefactError
 from stforecast.events.schema import COLUMNS, EventTable
@@ -371,6 +372,15 @@ def test_a_group_that_a_forecaster_does_not_read_loses_nothing(finished: Stages,
     lost = importance.importance(found, "rolling_climatology", model.uncalibrated(found.cube))
     assert lost.pop("average of past weeks (climatology)").low > 0.5
     assert {gain.estimate for gain in lost.values()} == {0.0}
+
+
+def test_each_covariate_is_a_group_whatever_its_name(finished: Stages) -> None:
+    cube = finished.cube()
+    cube = replace(cube, covariates=(Covariate.static("weather", np.arange(float(cube.n))),))
+    groups = importance.groups(cube, np.array([0, 24]))
+    assert groups.keys() == importance.groups(replace(cube, covariates=()), np.array([0, 24])).keys() | {
+        "covariate weather"
+    }
 
 
 def test_what_a_group_is_shuffled_over_keeps_everything_else(finished: Stages) -> None:
