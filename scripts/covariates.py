@@ -6,7 +6,8 @@ Each variant is fitted, calibrated and scored as `stforecast run` does it. Diffe
 covariate minus that with all (positive: it pays), × 10⁵, with paired 95 % intervals over weekly blocks of days. Of
 planned events with a place, the deviance of their own cells and steps is summed up beside that of all others, by
 category, with intervals over the days that they touch. `--by` names a column of the cells: exposure is the share of the
-hexagon-days flagged (top 5 %) that falls to each tenth of the cells, from the lowest value to the highest.
+hexagon-days flagged (top 5 %) that falls to each tenth of the cells, from the lowest value to the highest, and what
+reading a covariate moves to the three highest tenths stands beside it with its interval, of 100 flags.
 """
 
 from __future__ import annotations
@@ -40,15 +41,17 @@ def places(cube: Cube, covariate: Covariate, issues: np.ndarray) -> np.ndarray:
     return np.stack([covariate.window(s, s, cube.horizons, cube.n)[0] > 0 for s in issues.tolist()])
 
 
-def shares(cube: Cube, intensity: np.ndarray, column: str) -> list[float]:
-    """The share of the flags that falls to each tenth of the cells by a column; cells without a value are left out."""
-    values = cube.hexagons[column].to_numpy(float)
+def shares(values: np.ndarray, intensity: np.ndarray) -> np.ndarray:
+    """The share of each issue's flags that falls to each tenth of the cells, [m 10].
+
+    Args:
+        values: of the cells, [n]; those without one are left out.
+        intensity: λ, [m k n c].
+    """
     known = np.isfinite(values)
-    tenth = np.full(cube.n, -1)
-    tenth[known] = values[known].argsort().argsort() * 10 // known.sum()
-    often = flags(intensity.sum((1, 3), dtype=np.float64)).mean(0)
-    found = np.bincount(tenth[known], often[known], minlength=10)
-    return (found / found.sum()).round(4).tolist()
+    tenth = values[known].argsort().argsort() * 10 // known.sum()
+    found = flags(intensity.sum((1, 3), dtype=np.float64))[:, known] @ np.eye(10)[tenth]
+    return found / found.sum(1, keepdims=True)
 
 
 def listed(interval: Interval, unit: float) -> list[float]:
@@ -102,12 +105,16 @@ def main(config: str, overrides: tuple[str, ...], names: tuple[str, ...], column
                 terms = {"all": deviance_terms(whole, counts), "without": deviance_terms(less, counts)}
                 entry["planned"] = of_planned(cube, places(cube, covariate, issues), terms)
             if column:
-                entry["exposure by tenth without"] = shares(cube, less, column)
+                exposed, before = (shares(cube.hexagons[column].to_numpy(float), each) for each in (whole, less))
+                entry["exposure by tenth without"] = before.mean(0).round(4).tolist()
+                high = [mean_draws(each[:, -3:].sum(1), weights) for each in (exposed, before)]
+                entry["flags moved to the three highest tenths, of 100"] = listed(difference(*high), 100)
             found[covariate.name] = entry
             click.echo(f"{name}, {covariate.name}: {entry}")
         result[name] = {"deviance": base.estimate, "covariates": found}
         if column:
-            result[name]["exposure by tenth"] = shares(cube, whole, column)
+            exposed = shares(cube.hexagons[column].to_numpy(float), whole)
+            result[name]["exposure by tenth"] = exposed.mean(0).round(4).tolist()
             click.echo(f"{name}: exposure by tenth of {column} {result[name]['exposure by tenth']}")
     path = stages.place.runs / "covariates.json"
     write_json(path, result)
