@@ -38,13 +38,14 @@ from stforecast.scoring.ranking import rank, roc_auc
 DRAWS, SHARES = 2000, (0.05, 0.1)
 
 
-def by_month(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Deviance and PAI of each month [m], from λ and counts [m n]."""
+def by_month(lam: np.ndarray, y: np.ndarray, areas: np.ndarray) -> dict[str, np.ndarray]:
+    """Deviance, hit rate and PAI of each month [m], from λ and counts [m n] and areas [n]."""
     out = {"deviance": poisson_losses(lam, y)}
     for share in SHARES:
         k = top_count(share, lam.shape[1])
-        caught = np.take_along_axis(y, top_hexagons(lam, k), 1).sum(1)
-        out[f"pai_{share:.0%}"] = caught / y.sum(1) / (k / lam.shape[1])
+        top = top_hexagons(lam, k)
+        out[f"hit_{share:.0%}"] = np.take_along_axis(y, top, 1).sum(1) / y.sum(1)
+        out[f"pai_{share:.0%}"] = out[f"hit_{share:.0%}"] / (areas[top].sum(1) / areas.sum())
     return out
 
 
@@ -91,13 +92,14 @@ def panel_of(stages: Stages) -> tuple[Cube, Panel, dict[str, np.ndarray], np.nda
 def main(config: str, overrides: tuple[str, ...], out: Path) -> None:
     stages = Stages(load(config, overrides), click.echo)
     cube, panel, lam, issues = panel_of(stages)
+    areas = cube.hexagons["area_km2"].to_numpy(float)
     dense, seed = cube.dense().numpy(), stages.config.seed
     weights = day_weights(len(issues), DRAWS, 1, seed)
     found: dict[str, Any] = {"months": len(issues), "areas": cube.n}
     for i, category in enumerate((*cube.categories, ALL)):
         pick = (lambda x: x.sum(-1)) if category == ALL else (lambda x, i=i: x[..., i])
         y, before = pick(panel.counts[:, 0]).astype(np.float64), pick(dense[issues - 1])
-        monthly = {name: by_month(pick(values), y) for name, values in lam.items()}
+        monthly = {name: by_month(pick(values), y, areas) for name, values in lam.items()}
         draws = {
             name: {key: mean_draws(values, weights) for key, values in one.items()} for name, one in monthly.items()
         }

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 AREAS = {"1": 0.01, "5": 0.05, "10": 0.1}
+ALIKE = 0.1
+"""Share of their mean by which the areas of cells may differ and count as equal, as those of hexagons do."""
 
 
 def top_count(share: float, n: int) -> int:
@@ -37,8 +39,8 @@ def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: fl
     """pai, pei and hit_rate, each at 1, 5 and 10 % of the hexagons and for a patrol area; NaN without an event.
 
     lam, y: [h n], hours by hexagons. areas: km² [n]. A share takes `top_count` hexagons, and its area is their share
-    of the hexagons. The patrol area (km²) takes hexagons from the top while they fit in it, at least one;
-    its area is theirs, in the mean over the hours.
+    of the hexagons; where these are not ALIKE, as polygons are, it is their own, in the mean over the hours. The patrol
+    area (km²) takes hexagons from the top while they fit in it, at least one; its area is theirs likewise.
     """
     hours, n = lam.shape
     chosen = {name: top_count(share, n) for name, share in AREAS.items()}
@@ -57,12 +59,16 @@ def hot_spots(lam: np.ndarray, y: np.ndarray, areas: np.ndarray, patrol_area: fl
         rate, pei = (hits / of if of else float("nan") for of in (float(events.sum()), best))
         return {f"pai_{name}": rate / share, f"pei_{name}": pei, f"hit_rate_{name}": rate}
 
+    def area_of(k: np.ndarray) -> float:
+        return float(covered[np.arange(hours), k - 1].mean() / areas.sum())
+
     out: dict[str, float] = {}
-    for name, k in chosen.items():
-        out |= figures(name, np.full(hours, k), k / n)
+    alike = np.ptp(areas) <= ALIKE * areas.mean()
+    for name, top in chosen.items():
+        k = np.full(hours, top)
+        out |= figures(name, k, top / n if alike else area_of(k))
     k_patrol = np.maximum(1, (covered <= room).sum(axis=1))
-    share = float(covered[np.arange(hours), k_patrol - 1].mean() / areas.sum())
-    return out | figures("patrol", k_patrol, share)
+    return out | figures("patrol", k_patrol, area_of(k_patrol))
 
 
 def hit_rate_curve(lam: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -148,7 +148,9 @@ def test_hot_spots_by_hand():
     found = hotspots.hot_spots(lam, y, np.array([1.0, 1.0, 1.0, 2.0]), 2.0)
     # k = 1: hexagon 0 with 1 event, hexagon 3 with none; the best would be 2 + 3 of 7
     assert found["hit_rate_1"] == pytest.approx(1 / 7)
-    assert found["pai_1"] == pytest.approx((1 / 7) / (1 / 4))
+    assert found["pai_1"] == pytest.approx((1 / 7) / (1.5 / 5))  # areas 1 and 2 of 5 km²
+    alike = hotspots.hot_spots(lam, y, np.array([1.0, 1.0, 1.0, 1.05]), 2.0)  # as hexagons are: by their number
+    assert alike["pai_1"] == pytest.approx((1 / 7) / (1 / 4))
     assert found["pei_1"] == pytest.approx(1 / 5)
     # 2 km²: hexagons 0 and 1, then hexagon 3 alone: 1 + 0 events, the best 3 + 3, area 2 of 5 km²
     assert found["hit_rate_patrol"] == pytest.approx(1 / 7)
@@ -185,9 +187,10 @@ def test_hot_spots_equal_a_plain_loop(hours, n, seed):
 
     for name, share in hotspots.AREAS.items():
         k = max(1, round(share * n))
-        rate, pei, _ = plain(lambda order, k=k: k)
+        rate, pei, area = plain(lambda order, k=k: k)
         assert (found[f"hit_rate_{name}"], found[f"pei_{name}"]) == pytest.approx((rate, pei))
-        assert found[f"pai_{name}"] == pytest.approx(rate / (k / n))
+        alike = np.ptp(areas) <= hotspots.ALIKE * areas.mean()
+        assert found[f"pai_{name}"] == pytest.approx(rate / (k / n if alike else area))
     rate, pei, area = plain(lambda order: max(1, int((np.cumsum(areas[order]) <= patrol * (1 + 1e-9)).sum())))
     assert (found["hit_rate_patrol"], found["pei_patrol"]) == pytest.approx((rate, pei))
     assert found["pai_patrol"] == pytest.approx(rate / area)
