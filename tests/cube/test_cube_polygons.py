@@ -289,7 +289,7 @@ def test_settings_that_do_not_fit(settings: Callable[..., config.Config], two: P
             settings(grid=wrong)
 
 
-@pytest.mark.skipif(not LONDON.exists(), reason="needs the shared data")
+@pytest.mark.skipif(not LONDON.exists(), reason="the folder shared/data beside the repository is absent")
 def test_london() -> None:
     found, messages = places.polygon_cells(LONDON, "LSOA11CD")
     assert found.areas_km2.sum() == pytest.approx(1572, rel=0.005)
