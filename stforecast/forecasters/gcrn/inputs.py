@@ -18,13 +18,17 @@ from stforecast.forecasters.gcrn.parts import BOUND
 def inputs_of(builder: FeatureBuilder, batch: FeatureBatch, covariates: Covariates | None = None) -> Inputs:
     """What the network reads at the issues of `batch`; `covariates`: others than the record's own."""
     covariates, level = covariates or builder.covariates, builder.table.layout(builder.cube.c)[LEVEL]
-    ahead = batch.by_cell.mean(2)  # how they change within the horizon is in λ₀
-    features = torch.cat([batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level], ahead], 1)
+    parts = [batch.features[:, : level.start].clamp(-BOUND, BOUND), batch.features[:, level]]
+    target = covariates.target_at(covariates.targets_of(batch.issues))
+    if covariates.cells.channels:  # how they change within the horizon is in λ₀
+        parts.append(batch.by_cell.mean(2))
+        target = torch.cat([target, batch.by_cell.mean(3).mT], 2)
+    features = torch.cat(parts, 1)
     return Inputs(
         nodes=torch.cat([batch.patch.flatten(1, 2).log1p(), batch.late.flatten(1, 2).log1p(), features], 1),
         features=features,
         city=covariates.weather_before(batch.issues).flatten(1),
-        target=torch.cat([covariates.target_at(covariates.targets_of(batch.issues)), batch.by_cell.mean(3).mT], 2),
+        target=target,
         recent=batch.recent,
         seasonal=batch.seasonal,
         log_rate=batch.log_rate,
