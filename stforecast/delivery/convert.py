@@ -74,9 +74,11 @@ def convert_folder(folder: Path, to: str | Path | int, key: str | None, output: 
 
     Raises:
         ArtefactError: the folder holds neither, or it is damaged.
-        ConfigError: `output` holds other files, which would be lost; or as of `convert`.
+        ConfigError: `output` is the folder itself, or holds other files: either would be lost; or as of `convert`.
         DataError: as of `convert`.
     """
+    if output.resolve() == folder.resolve():
+        raise ConfigError(f"{output}: is what is converted, and would be lost. Name another folder.")
     if output.is_dir() and any(output.iterdir()) and not any((output / name).is_file() for name in HELD):
         raise ConfigError(f"{output}: holds other files. Name a folder that is not there yet.")
     if (folder / export.FACTS).is_file():
