@@ -58,6 +58,11 @@ class Step:
         return "month" if self.unit == "month" else "day"
 
     @property
+    def cycle(self) -> str:
+        """What is usual comes again after: a week, or of months a year."""
+        return "year" if self.unit == "month" else "week"
+
+    @property
     def slots(self) -> int:
         """Steps after which what is usual comes again: those of a week, or the twelve months of a year."""
         return 12 if self.unit == "month" else 7 * self.per_day

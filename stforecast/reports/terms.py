@@ -27,7 +27,7 @@ def terms_of(step: Step, horizons: int) -> dict[str, str]:
         "steps": f"{step.unit}s",
         "issue": issue,
         "issues": f"{issue}s",
-        "weeks": "months" if issue == "month" else "weeks",
+        "weeks": f"{step.cycle}s",
         "span": length_of(step, horizons),
         "length": step.words(horizons),
     }
