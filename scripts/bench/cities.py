@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import h3
 import numpy as np
 import pandas as pd
@@ -14,6 +17,22 @@ from stforecast.cube import Cube, hexgrid
 
 if TYPE_CHECKING:
     from stforecast.config import Config
+
+
+def of_a_city(command: Callable[..., None]) -> Callable[..., None]:
+    """What a benchmark of a city is asked for: a configuration and its overrides, or --small; and --output."""
+
+    @click.argument("config", required=False)
+    @click.argument("overrides", nargs=-1)
+    @click.option("--small", is_flag=True, help="A small simulated city.")
+    @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures as JSON.")
+    @wraps(command)
+    def asked(config: str | None, small: bool, **options: Any) -> None:
+        if not small and config is None:
+            raise click.UsageError("Give a configuration, or --small.")
+        command(config=config, small=small, **options)
+
+    return asked
 
 
 def built(config: Config) -> tuple[Cube, Path]:

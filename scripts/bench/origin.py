@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 import numpy as np
-from cities import built, simulated
+from cities import built, of_a_city, simulated
 from peers import PEERS
 from timing import report, significant, summary, turns
 from workers import Worker
@@ -37,14 +37,11 @@ TARGETS = {"ours_over_fastest_peer": 250, "hourly_over_fastest_peer": 10, "ours_
 
 
 @click.command()
-@click.argument("config", required=False)
-@click.argument("overrides", nargs=-1)
+@of_a_city
 @click.option("--peers", help="Interpreter of the peers' environment; without it ours alone is measured.")
 @click.option("--peer", "names", multiple=True, default=tuple(PEERS), help="Only these.")
 @click.option("--hidden", default=64, show_default=True, help="Width of the state, everybody's.")
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--small", is_flag=True, help="A small simulated city, in seconds.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     config: str | None,
     overrides: tuple[str, ...],
@@ -56,8 +53,6 @@ def main(
     output: Path | None,
 ) -> None:
     """Ours and the peers on one city."""
-    if not small and config is None:
-        raise click.UsageError("Give a configuration, or --small.")
     with ExitStack() as stack:
         ours = stack.enter_context(Worker(sys.executable, "ours.py"))
         if small:

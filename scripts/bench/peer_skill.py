@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from cities import built, simulated
+from cities import built, of_a_city, simulated
 from peers import PEERS
 from timing import report, significant
 from workers import Worker
@@ -60,15 +60,12 @@ def of_peer(peer: Worker, folder: Path) -> Predict:
 
 
 @click.command()
-@click.argument("config", required=False)
-@click.argument("overrides", nargs=-1)
+@of_a_city
 @click.option("--peers", required=True, help="Interpreter of the peers' environment.")
 @click.option("--peer", default="torch-geometric-temporal TGCN, cached", type=click.Choice(list(PEERS)))
 @click.option("--times", default=1.0, show_default=True, help="The peer's time over ours.")
 @click.option("--every", default=3, show_default=True, help="Days from one scored issue to the next.")
 @click.option("--hidden", default=64, show_default=True, help="Width of the state, both sides'.")
-@click.option("--small", is_flag=True, help="A small simulated city.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     config: str | None,
     overrides: tuple[str, ...],
@@ -81,8 +78,6 @@ def main(
     output: Path | None,
 ) -> None:
     """Fit both, score both."""
-    if not small and config is None:
-        raise click.UsageError("Give a configuration, or --small.")
     if small:
         settings = {"model": {"hidden": hidden}, "training": {"max_epochs": 2}}
         options, cube = parse({"city": "simulated", **settings}, "simulated"), simulated(**SMALL)

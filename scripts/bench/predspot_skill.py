@@ -30,7 +30,7 @@ from typing import Any
 import click
 import numpy as np
 import shapely
-from cities import built, simulated
+from cities import built, of_a_city, simulated
 from timing import report, significant
 from workers import Worker
 
@@ -160,16 +160,13 @@ def compared(sides: dict[str, Predict], cube: Cube, split: Split, every: int) ->
 
 
 @click.command()
-@click.argument("config", required=False)
-@click.argument("overrides", nargs=-1)
+@of_a_city
 @click.option("--peers", required=True, help="Interpreter of predspot's environment.")
 @click.option("--mapping", "mappings", multiple=True, type=click.Choice(["kde", "counts"]), default=["kde", "counts"])
 @click.option("--train-days", default=365, show_default=True, help="Days that predspot learns from.")
 @click.option("--every", default=1, show_default=True, help="Days from one scored issue to the next.")
 @click.option("--days", type=int, help="Try it on so many days of the validation slice; the test slice is not read.")
 @click.option("--threads", default=1, show_default=True, help="Of predspot's forests.")
-@click.option("--small", is_flag=True, help="A small simulated city.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     config: str | None,
     overrides: tuple[str, ...],
@@ -183,8 +180,6 @@ def main(
     output: Path | None,
 ) -> None:
     """Fit all, score all."""
-    if not small and config is None:
-        raise click.UsageError("Give a configuration, or --small.")
     if small:
         options = parse({"city": "simulated", "evaluation": {"forecasters": OURS}, "split": {"gap": 0}}, "simulated")
         cube = daily(simulated(**SMALL))

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
-from cities import built
+from cities import built, of_a_city
 from timing import report, significant, summary, turns
 from workers import ROOT, Worker
 
@@ -29,19 +29,14 @@ TARGET = {"this_over_before": 1.5}
 
 
 @click.command()
-@click.argument("config", required=False)
-@click.argument("overrides", nargs=-1)
+@of_a_city
 @click.option("--before", default=ROOT, type=click.Path(exists=True, path_type=Path), help="Checkout to compare with.")
 @click.option("--rounds", default=9, show_default=True)
 @click.option("--updates", default=16, show_default=True, help="Of a round.")
-@click.option("--small", is_flag=True, help="A small simulated city, in seconds.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path))
 def main(
     config: str | None, overrides: tuple[str, ...], before: Path, rounds: int, updates: int, small: bool, output: Path
 ) -> None:
     """Milliseconds of a training origin, before and now."""
-    if not small and config is None:
-        raise click.UsageError("Give a configuration, or --small.")
     gold = None if small else built(load(str(config), overrides))[1]
     sides = {"before": before.resolve(), "this": ROOT}
     workers = {name: Worker(sys.executable, "ours.py", checkout=checkout) for name, checkout in sides.items()}

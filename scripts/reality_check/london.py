@@ -80,7 +80,7 @@ def panel_of(stages: Stages) -> tuple[Cube, Panel, dict[str, np.ndarray], np.nda
     folder = backtest(stages)
     cube, options = stages.cube(), stages.config.backtest
     split = stages.split(cube)
-    parts = folds(split, options.folds, options.test_days, "month")
+    parts = folds(split, options.folds, options.test_days, cube.step)
     hours = offsets(cube, split, None)
     runs = [Run(folder / f"fold_{i + 1}") for i in range(len(parts))]
     lam = {

@@ -53,6 +53,16 @@ class Step:
         return max(1, 24 // self.hours)
 
     @property
+    def between_issues(self) -> Unit:
+        """What lies between two issues: a day, or a month."""
+        return "month" if self.unit == "month" else "day"
+
+    @property
+    def cycle(self) -> str:
+        """What is usual comes again after: a week, or of months a year."""
+        return "year" if self.unit == "month" else "week"
+
+    @property
     def slots(self) -> int:
         """Steps after which what is usual comes again: those of a week, or the twelve months of a year."""
         return 12 if self.unit == "month" else 7 * self.per_day

@@ -19,6 +19,9 @@ from stforecast.forecasters.forecast import Forecast
 
 FULL = 0.99
 """Share of a cell's area that must be forecast, or it is said that part of it is not."""
+SAVED = "forecast.json"
+HELD = (export.FACTS, SAVED)
+"""What a folder of a grid, or of a saved forecast, is known by."""
 Converted = TypeVar("Converted", Forecast, RiskGrid)
 
 
@@ -71,14 +74,19 @@ def convert_folder(folder: Path, to: str | Path | int, key: str | None, output: 
 
     Raises:
         ArtefactError: the folder holds neither, or it is damaged.
-        ConfigError, DataError: as of `convert`.
+        ConfigError: `output` is the folder itself, or holds other files: either would be lost; or as of `convert`.
+        DataError: as of `convert`.
     """
+    if output.resolve() == folder.resolve():
+        raise ConfigError(f"{output}: is what is converted, and would be lost. Name another folder.")
+    if output.is_dir() and any(output.iterdir()) and not any((output / name).is_file() for name in HELD):
+        raise ConfigError(f"{output}: holds other files. Name a folder that is not there yet.")
     if (folder / export.FACTS).is_file():
         grid = convert(export.open_grid(folder), to, key)
         export.write_grid(grid, output, export.city_of(folder))
         return grid.assumptions, f"open {output / export.MAP}"
-    if not (folder / "forecast.json").is_file():
-        raise ArtefactError(f"{folder}: holds neither a grid (grid.json) nor a saved forecast (forecast.json).")
+    if not (folder / SAVED).is_file():
+        raise ArtefactError(f"{folder}: holds neither a grid ({export.FACTS}) nor a saved forecast ({SAVED}).")
     forecast = convert(Forecast.load(folder), to, key)
     forecast.save(output)
     return forecast.assumptions, f"stforecast.Forecast.load({str(output)!r})"

@@ -5,7 +5,7 @@ Colours are ColorBrewer's and Okabe and Ito's, as in `delivery.map`; lines diffe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from stforecast.cube import Cube
 from stforecast.cube.geometry import Geometry
 from stforecast.delivery.map import GREY, INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
-from stforecast.delivery.words import length_of
+from stforecast.delivery.words import called, length_of
 from stforecast.scoring.calibration import reliability
 from stforecast.scoring.hotspots import hit_rate_curve
 from stforecast.scoring.intensity import pool
@@ -97,6 +97,25 @@ def plot_hit_rate(axes: Axes, curves: Mapping[str, Curve]) -> None:
     lines(axes, curves)
     label(axes, "Hit rate", "share of hexagons, highest forecast first", "share of reports in them")
     diagonal(axes)
+
+
+def call_cells(figure: Figure, cell: str) -> Figure:
+    """The figure with its words, written of hexagons, as `called` has them of other cells."""
+    if cell == "hexagon":
+        return figure
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter
+
+    def spelled(name: Callable[..., str]) -> Callable[..., str]:
+        return lambda *tick: called(name(*tick), cell)
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        names = axis.get_major_formatter()
+        if isinstance(names, FuncFormatter):  # what ticks that have names take them from, whenever they are drawn
+            names.func = spelled(names.func)
+    for text in figure.findobj(Text):
+        text.set_text(called(text.get_text(), cell))
+    return figure
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
@@ -185,10 +204,11 @@ def validation_figures(cube: Cube, intensity: np.ndarray, counts: np.ndarray) ->
     plot_reliability(out["reliability"][1][0], {"": (found.mean_risk, found.observed)})
     plot_hit_rate(out["hit rate"][1][0], {"": hit_rate_curve(*(v.reshape(-1, cube.n) for v in (lam, y)))})
     drawn = {name: figure for name, (figure, _) in out.items()}
-    if cube.drawn:
-        title = f"Expected reported offences in the {length_of(cube.step, lam.shape[1])}, validation slice"
-        drawn["map"] = figure_of_values(cube.geometry, lam.sum(1).mean(0), title)
-    return drawn
+    if not cube.drawn:
+        return drawn
+    title = f"Expected reported offences in the {length_of(cube.step, lam.shape[1])}, validation slice"
+    drawn["map"] = figure_of_values(cube.geometry, lam.sum(1).mean(0), title)
+    return {name: call_cells(figure, cube.geometry.word) for name, figure in drawn.items()}
 
 
 def backtest_figure(result: Mapping[str, Any]) -> Figure:

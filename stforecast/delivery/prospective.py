@@ -4,7 +4,7 @@
                         for the first line) and of the line without it: no line can be changed, removed or moved
                         without a trace, but by someone who makes all that follow anew, or removes them. Either shows
                         where a later hash was noted elsewhere
-    <SHA-256>.forecast  the forecast of a line, as `RiskGrid.to_bytes` has it
+    <SHA-256>.forecast  the forecast of a line, as `packed.pack` has it
 
 `written_at` is by this machine's clock. A forecast is kept under a hidden name until its line is written: so what a
 killed writer left is told from a forecast whose line was removed, and a line has its forecast at every instant.
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
+from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import RiskGrid, iso
 from stforecast.errors import ArtefactError, in_brief
 from stforecast.files import atomic_path
@@ -76,7 +77,7 @@ class Record:
         Returns:
             The hash of the last line.
         """
-        content = grid.to_bytes(city)
+        content = pack(grid, city)
         digest = hashlib.sha256(content).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
@@ -127,7 +128,7 @@ class Record:
             ArtefactError: it is missing, or not what was recorded.
         """
         try:
-            grid = RiskGrid.from_bytes(self._content(entry))
+            grid = unpack(self._content(entry))
             if (iso(grid.issue_time), grid.model) != (entry["issue_time"], entry["model"]):
                 raise ValueError(f"{grid.model} of {iso(grid.issue_time)}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # hashes that are right, of what is not ours

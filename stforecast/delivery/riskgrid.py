@@ -16,16 +16,13 @@ within its interval and category, ties in the order of hexagon ids; rows come in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import shapely
 
 from stforecast.config.sections import Unit
 from stforecast.cube.geometry import Geometry, geometry_of
@@ -143,9 +140,7 @@ class RiskGrid:
             usual=None if usual is None else with_sums(usual, categories),
             districts=np.array(facts["districts"], object) if facts["districts"] else None,
             polygons=polygons,
-            step_unit=facts.get(
-                "step_unit", "hour"
-            ),  # a prospective record keeps forecasts of before there were others
+            step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -166,29 +161,6 @@ class RiskGrid:
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
             "districts": None if self.districts is None else self.districts.tolist(),
         }
-
-    def to_bytes(self, city: str) -> bytes:
-        """The grid in one piece: `facts` and hexagons as a line of JSON, then λ and the usual, float32 [k c n] each.
-
-        Polygons follow as WKB, whose lengths the line tells.
-        """
-        facts = {**self.facts(city), "hexagons": self.hexagons.tolist()}
-        shapes = [] if self.polygons is None else shapely.to_wkb(self.polygons).tolist()
-        head = json.dumps(facts | ({"wkb": [*map(len, shapes)]} if shapes else {})).encode()
-        values = [self.leaves(each) for each in (self.intensity, self.usual) if each is not None]
-        return b"".join([head, b"\n", np.stack(values).tobytes(), *shapes])
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> RiskGrid:
-        """The grid that `to_bytes` wrote."""
-        head, _, body = content.partition(b"\n")
-        facts = json.loads(head)
-        hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
-        ends = len(body) - sum(lengths := facts.get("wkb", [])) + np.cumsum([0, *lengths])
-        values = np.frombuffer(body[: ends[0]], "<f4").reshape(-1, len(facts["valid_from"]), leaves, len(hexagons))
-        shapes = [body[first:last] for first, last in pairwise(ends.tolist())]
-        polygons = shapely.from_wkb(np.array(shapes, object)) if shapes else None
-        return cls.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None, polygons)
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
         """Values [i c n] without their sums over steps and categories: float32 [k c n]."""

@@ -22,6 +22,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.tables import GRIDS, METADATA, SCHEMA, STATE, VERSION
 from stforecast.delivery.usual import UsualCycle
@@ -124,7 +125,7 @@ class Store:
             "issue_time": grid.issue_time,
             "model": grid.model,
             "created": now,
-            "content": grid.to_bytes(self.city),
+            "content": pack(grid, self.city),
             "facts": {"more": facts, "months": usual.months.tolist(), "usual": sha256(slots).hexdigest()},
         }
         same = (GRIDS.c.city == self.city, GRIDS.c.issue_time == grid.issue_time, GRIDS.c.model == grid.model)
@@ -152,7 +153,7 @@ class Store:
             whole = row.digest == _digest({name: getattr(row, name) for name in COVERED})
             if not whole or (row.usual and sha256(row.usual).hexdigest() != row.facts["usual"]):
                 raise ValueError("not what was written")
-            grid, months, usual = RiskGrid.from_bytes(row.content), np.array(row.facts["months"]), None
+            grid, months, usual = unpack(row.content), np.array(row.facts["months"]), None
             if row.usual is not None:
                 slots = np.frombuffer(row.usual, "<f4").reshape(-1, len(grid.hexagons), months.shape[1])
                 usual = UsualCycle(slots, months)

@@ -1,7 +1,7 @@
 """The tables of the store, for SQLite and PostgreSQL alike.
 
 version  number of the schema
-grids    a row a grid: city, issue_time, model, created, content (`RiskGrid.to_bytes`), facts (JSON: the record and
+grids    a row a grid: city, issue_time, model, created, content (`packed.pack`), facts (JSON: the record and
          the run behind it, months), usual (`UsualCycle.slots`, of the newest grid only), and the digest of all of that
 state    a row a city: its current grid, how the last refresh went, and the digest of both
 """

@@ -64,6 +64,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "step_length": length_of(grid.step),
         "horizon_length": horizon_length(grid),
         "horizon_label": horizon_label(grid),
+        "usual_of": f"{grid.step.cycle}s",
         "hexagons": grid.hexagons.tolist(),
         "cell": cells.word,
         "outlines": [_rings(outline) for outline in rounded(cells.unbroken)],

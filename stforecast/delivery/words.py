@@ -1,6 +1,8 @@
-"""Steps and horizons in words and in local time, for maps, pages and the service."""
+"""Steps, horizons and cells in words, and times in local time, for maps, pages and the service."""
 
 from __future__ import annotations
+
+import re
 
 import pandas as pd
 
@@ -44,3 +46,17 @@ def local_text(time: pd.Timestamp, time_zone: str) -> str:
     """An instant in local time, such as Mon 30 Sep 2024 00:00."""
     local = time.tz_convert(time_zone)
     return f"{local:%a} {local.day} {local:%b %Y %H:%M}"
+
+
+def called(text: str, cell: str) -> str:
+    """Text written of hexagons, of cells that are called otherwise; but for the forecaster of that name."""
+    if cell == "hexagon":
+        return text
+
+    def spelled(found: re.Match[str]) -> str:
+        article, word = found.groups("")
+        if article:
+            article = f"{article[0]}{'n' if cell[0] in 'aeiou' else ''} "
+        return article + (cell.capitalize() if word[0] == "H" else cell)
+
+    return re.sub(r"\b([Aa] )?([Hh]exagon)(?![ _]mean)", spelled, text)

@@ -18,21 +18,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stforecast.cube import Cube
+from stforecast.cube.steps import Step
 from stforecast.errors import ConfigError
 from stforecast.features.targets import outcomes, scored
 from stforecast.scoring.bootstrap import Blocks, block_count
 from stforecast.scoring.splits import Split
 
 
-def folds(split: Split, count: int, test_days: int | None, unit: str = "day") -> list[Split]:
-    """`count` folds with `test_days` days (or months) each, oldest first; default the configured test slice in equal
-    parts.
+def folds(split: Split, count: int, test_days: int | None, step: Step | None = None) -> list[Split]:
+    """Folds, oldest first.
+
+    Args:
+        split: the configured one.
+        count: how many.
+        test_days: of each test slice; of monthly steps rounded to months. Default the configured one in equal parts.
+        step: of the axis; default an hour.
 
     Raises:
         ConfigError: they do not fit into the configured test slice.
     """
     room = (split.steps - split.test_start) // split.day
-    days = test_days or room // count
+    step = step or Step()
+    days = max(1, step.in_days(test_days) // split.day) if test_days else room // count
+    unit = step.between_issues
     if not 0 < count * days <= room:
         raise ConfigError(
             f"backtest.folds, backtest.test_days: {count} test slices of {max(days, 1)} {unit}s do not fit into the "

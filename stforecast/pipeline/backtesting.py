@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from stforecast.config import dump
 from stforecast.cube import Cube
-from stforecast.delivery.figures import backtest_figure
+from stforecast.delivery.figures import backtest_figure, call_cells
+from stforecast.delivery.words import called
 from stforecast.evaluation.comparison import as_csv, as_markdown, compare
 from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
@@ -34,10 +35,8 @@ def backtest(stages: Stages) -> Path:
     names = [*names_of(stages.config)]
     cube, run = stages.cube(), stages.run()
     split = stages.split(cube)
-    wanted, unit = options.test_days, "month" if cube.step_unit == "month" else "day"
-    if wanted and unit == "month":
-        wanted = max(1, cube.step.in_days(wanted))
-    parts, hours = folds(split, options.folds, wanted, unit), offsets(cube, split, options.issue_hours)
+    parts = folds(split, options.folds, options.test_days, cube.step)
+    hours, cell = offsets(cube, split, options.issue_hours), stages.config.grid.word
     days = (parts[0].steps - parts[0].test_start) // split.day
     folder = run.backtest(options.folds, days, options.refit)
     patrol = stages.config.evaluation.patrol_area_km2
@@ -54,12 +53,12 @@ def backtest(stages: Stages) -> Path:
 
         scores = compare(cube, parts, panel, names, intensity, patrol, stages.config.seed)
         write_text(folder / "table.csv", as_csv(scores))
-        write_text(folder / "table.md", as_markdown(made_with | scores))
+        write_text(folder / "table.md", called(as_markdown(made_with | scores), cell))
         with atomic_path(folder / "curves.png") as temporary:
-            backtest_figure(scores).savefig(temporary)
+            call_cells(backtest_figure(scores), cell).savefig(temporary)
         scores = result.write(scores)
         stages.say(f"backtest: wrote {folder}")
-    stages.say(as_markdown(scores))
+    stages.say(called(as_markdown(scores), cell))
     return folder
 
 

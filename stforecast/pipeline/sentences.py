@@ -39,7 +39,7 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
             f"Every report counts as known in the {cube.step_unit} of its offence (known_time: occurred), earlier than "
             "in real use."
         )
-    between = "month" if cube.step_unit == "month" else "day"
+    between = cube.step.between_issues
     if cube.late:
         lines.append(f"Reports of the last {between}s are still arriving: those known at the issue time were used.")
     before = cube.step.per_day

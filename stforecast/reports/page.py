@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from stforecast.delivery.figures import call_cells
 from stforecast.delivery.map import GREY, INK, OUTLINE
 from stforecast.delivery.riskgrid import NOTICE
 from stforecast.delivery.templates import render
+from stforecast.delivery.words import called
 from stforecast.errors import ConfigError
 from stforecast.files import atomic_folder
 from stforecast.spreadsheets import to_csv
@@ -175,7 +177,7 @@ def write_page(page: Page, folder: Path) -> Path:
         images = {}
         for block in (block for section in page.sections for block in section.blocks):
             if isinstance(block, Picture):
-                image = png(block.figure)
+                image = png(call_cells(block.figure, page.cell))
                 (temporary / f"{block.name}.png").write_bytes(image)
                 images[block.name] = base64.b64encode(image).decode("ascii")
             elif isinstance(block, Table):
@@ -191,16 +193,6 @@ def write_page(page: Page, folder: Path) -> Path:
 def spaced(text: str) -> str:
     """Per cent signs as a reader expects them, apart from their number and never on another line; true minus signs."""
     return re.sub(r"(?<![\w–-])-(?=\d)", "−", re.sub(r"(?<=\d) ?%", "\u00a0%", text))
-
-
-def called(text: str, cell: str) -> str:
-    """Text written of hexagons, of cells that are called otherwise."""
-    if cell == "hexagon":
-        return text
-    article = "an" if cell[0] in "aeiou" else "a"
-    text = re.sub(r"\b(A|a) hexagon", lambda found: f"{article.title() if found[1] == 'A' else article} {cell}", text)
-    text = re.sub(r"\bhexagon(?! mean)", cell, text)  # but for the forecaster of that name
-    return text.replace("Hexagon", cell.title())
 
 
 def png(figure: Figure) -> bytes:

@@ -21,13 +21,13 @@ def terms_of(step: Step, horizons: int) -> dict[str, str]:
         averaged over. span: the horizon behind "the next", such as 24 hours or month. length: the horizon as a number,
         such as 24 hours or 1 month.
     """
-    issue, weeks = ("month", "months") if step.unit == "month" else ("day", "weeks")
+    issue = step.between_issues
     return {
         "step": step.unit,
         "steps": f"{step.unit}s",
         "issue": issue,
         "issues": f"{issue}s",
-        "weeks": weeks,
+        "weeks": f"{step.cycle}s",
         "span": length_of(step, horizons),
         "length": step.words(horizons),
     }

@@ -171,6 +171,16 @@ def test_the_verb(tmp_path: Path) -> None:
         cli, ["convert", str(tmp_path / "two"), "--resolution", "7", "--output", str(tmp_path / "three")]
     )
     assert done.exit_code == 0, done.output
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("years of work")
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path / "two"), "--resolution", "7", "--output", str(full)])
+    assert isinstance(done.exception, ConfigError)
+    assert (full / "thesis.txt").read_text() == "years of work"
+    same = str(tmp_path / "two")
+    done = CliRunner().invoke(cli, ["convert", same, "--resolution", "7", "--output", same])
+    assert isinstance(done.exception, ConfigError)
+    assert Forecast.load(same).hexagons.tolist() == ["all of it"]
     for wrong in ([], ["--polygons", path], ["--polygons", path, "--key", "beat", "--resolution", "7"]):
         done = CliRunner().invoke(cli, ["convert", str(tmp_path / "grid"), *wrong, "--output", str(tmp_path / "four")])
         assert done.exit_code == 2

@@ -15,6 +15,7 @@ from stforecast import config
 from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
+from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.webmap import view_of
 from stforecast.forecasters.forecast import Forecast
@@ -70,7 +71,7 @@ def test_a_grid_has_them_in_the_order_of_its_ids() -> None:
 def test_a_grid_in_bytes_and_in_files(tmp_path: Path) -> None:
     grid = RiskGrid.of(forecast())
     write_grid(grid, tmp_path / "grid", "denver")
-    for again in (RiskGrid.from_bytes(grid.to_bytes("denver")), open_grid(tmp_path / "grid")):
+    for again in (unpack(pack(grid, "denver")), open_grid(tmp_path / "grid")):
         assert same(again.polygons, grid.polygons)
         assert (again.intensity == grid.intensity).all()
         assert (again.usual == grid.usual).all()

@@ -19,8 +19,8 @@ from small_grids import ISSUED, UNITS, grid
 from stforecast.config.sections import Unit
 from stforecast.cube import Cube
 from stforecast.delivery import prospective
+from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.prospective import FIRST, Record
-from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 
 FROM = {"forecaster": "gcrn", "offences": "0", "model_sha256": "1" * 64, "cube_sha256": "2" * 64}
@@ -66,9 +66,9 @@ def test_forecasts_of_every_step_are_recorded(record: Record, unit: Unit) -> Non
 
 
 def test_a_forecast_of_before_there_were_days_and_months_is_one_of_hours(tmp_path: Path) -> None:
-    head, _, body = grid(1).to_bytes("denver").partition(b"\n")
+    head, _, body = pack(grid(1), "denver").partition(b"\n")
     facts = {key: value for key, value in json.loads(head).items() if key != "step_unit"}
-    opened = RiskGrid.from_bytes(json.dumps(facts).encode() + b"\n" + body)
+    opened = unpack(json.dumps(facts).encode() + b"\n" + body)
     assert opened.facts("denver") == grid(1).facts("denver")
 
 

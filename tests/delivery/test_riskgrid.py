@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from small_grids import UNITS
 from small_grids import forecast as forecast_by
 
+from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.forecast import Forecast
@@ -186,7 +187,7 @@ def test_days_end_with_the_local_day_and_months_with_the_local_month():
 @pytest.mark.parametrize("unit", UNITS)
 def test_bytes_keep_a_grid_whole(unit):
     grid = RiskGrid.of(forecast_by(unit=unit))
-    found = RiskGrid.from_bytes(grid.to_bytes("denver"))
+    found = unpack(pack(grid, "denver"))
     pd.testing.assert_frame_equal(found.steps, grid.steps)
     pd.testing.assert_frame_equal(found.horizon, grid.horizon)
     assert found.facts("denver") == grid.facts("denver")

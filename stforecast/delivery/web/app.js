@@ -27,7 +27,7 @@ function setAbout(view) {
     ["Model", view.model],
     ["Record used until", view.complete_until_label],
     ["Issue time, UTC", view.issue_time],
-    ["Hexagons", `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
+    [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
   ];
   byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
@@ -180,7 +180,7 @@ function drawSentences(top, counts) {
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of ${grid.view.cell}s: ` : "";
   const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
   byId("hits").textContent = hits;
-  const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. Hexagons show ${grid.view.reported.least} and more` : "";
+  const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. ${capital(grid.view.cell)}s show ${grid.view.reported.least} and more` : "";
   byId("reported-hits").textContent = found;
   byId("when").textContent = `${grid.label(step)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} ${grid.view.cell}s`;
   if (!playing) say([grid.label(step), byId("category").selectedOptions[0].text, hits, found].join(". "));

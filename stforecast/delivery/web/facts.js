@@ -19,7 +19,7 @@ function factsOf(hexagon) {
     rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
   }
   if (drivers) {
-    rows.push([`Usual here: average of past ${view.step_unit === "month" ? "years" : "weeks"}`, digits(drivers.usual), "usual"]);
+    rows.push([`Usual here: average of past ${view.usual_of}`, digits(drivers.usual), "usual"]);
     rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
     rows.push([`Beyond that, this ${view.cell}`, factor(drivers.rest), "rest"]);
   }
