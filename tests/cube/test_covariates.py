@@ -248,6 +248,14 @@ def test_values_by_cell(tmp_path: Path) -> None:
         statics(tmp_path, cells=table, column="score", key="code")
 
 
+def test_points_may_lie_in_a_later_layer(tmp_path: Path) -> None:
+    path = tmp_path / "all.gpkg"
+    geopandas.GeoDataFrame({"ward": ["1"]}, geometry=[square(0, 0)], crs=4326).to_file(path, layer="wards")
+    bars = geopandas.GeoDataFrame({"seats": [5]}, geometry=[Point(WEST + 0.005, SOUTH + 0.005)], crs=4326)
+    bars.to_file(path, layer="bars")
+    np.testing.assert_array_equal(statics(tmp_path, cells=str(path), column="seats", how="sum"), [5, 0, 0])
+
+
 def test_what_is_sensitive_is_read_only_when_asked(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("code,score\nA,1.5\n", encoding="utf-8")
