@@ -29,8 +29,6 @@ from stforecast.events.schema import EventTable
 PLACE = ("latitude", "longitude", "area", "district")
 READ = ("occurred_at", "occurred_until", "reported_at", *PLACE, "category")
 """Columns of the event table that a cube is made of."""
-AHEAD_DAYS = 7
-"""How far past the record's end a forecast may be issued; archived weather forecasts are kept for that long."""
 
 
 def build(
@@ -69,7 +67,7 @@ def build(
             "source.first_day or source.last_day."
         )
     hexagons = cell_table(area, config, seen & keep, frame["district"])
-    end = axis.steps + config.horizons + axis.step.in_days(AHEAD_DAYS)
+    end = axis.steps + axis.step.ahead + config.horizons  # of the last forecast
     beside = read_covariates(config, axis, geometry, hexagons, end)
     hexagons = hexagons.assign(**beside.columns)
     fallbacks = [*beside.messages, *events.meta.get("doubts", []), *area.messages, *_fallbacks(config, frame, reported)]
@@ -77,7 +75,7 @@ def build(
     total = len(frame)
     del frame  # its memory is wanted for the cells
     pa.default_memory_pool().release_unused()
-    weather, future = _weather(config, axis)
+    weather, future = _weather(config, axis, end)
     counts = {
         "table": total,
         "outside_axis": int((~on_axis).sum()),
@@ -151,9 +149,9 @@ def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) ->
     return min(step, axis.steps)
 
 
-def _weather(config: Config, axis: Axis) -> tuple[Series, Series]:
-    """Observed channels of the axis, and channels known in advance for as long as forecasts may be issued after it."""
-    settings, end = config.weather, axis.steps + config.horizons + axis.step.in_days(AHEAD_DAYS)
+def _weather(config: Config, axis: Axis, end: int) -> tuple[Series, Series]:
+    """Observed channels of the axis, and channels known in advance of the steps before `end`."""
+    settings = config.weather
     if settings.observed_as_forecast and (settings.path is None or settings.forecast_path is not None):
         raise ConfigError("weather.observed_as_forecast: needs weather.path, and no weather.forecast_path beside it.")
     ahead = settings.path if settings.observed_as_forecast else settings.forecast_path

@@ -9,14 +9,16 @@ import pandas as pd
 
 from stforecast.config import Config
 from stforecast.config.sections import AreaSeries, CellValues
-from stforecast.cube import places, planned
+from stforecast.cube import planned
 from stforecast.cube.axis import Axis
 from stforecast.cube.covariates import EVERYWHERE, Covariate
 from stforecast.cube.geometry import Geometry
+from stforecast.cube.polygon_files import read_shapes
+from stforecast.cube.statics import TAKEN, statics
 from stforecast.cube.steps import Step, step_of
 from stforecast.cube.tables import local_times, next_step, numbers, read_table
 from stforecast.cube.weather import OBSERVED
-from stforecast.errors import ConfigError, DataError, in_brief
+from stforecast.errors import ConfigError, DataError
 
 LONGEST = 800
 """More hours, days or months than any step holds of them."""
@@ -49,7 +51,7 @@ def read_covariates(config: Config, axis: Axis, geometry: Geometry, cells: pd.Da
     for name, entry in config.covariates.items():
         sensitive = bool(entry.sensitive)
         if isinstance(entry, CellValues):
-            if name in (*places.TAKEN, *cells.columns):
+            if name in (*TAKEN, *cells.columns):
                 raise ConfigError(f"covariates.{name}: cells have a column of that name already. Choose another.")
             found.columns[name] = values = _cell_values(name, entry, config, geometry)
             if missing := int(np.isnan(values).sum()):
@@ -90,7 +92,8 @@ def _cell_values(name: str, entry: CellValues, config: Config, geometry: Geometr
                 f"as {geometry.names[0]}. Correct {setting}.key, or grid.polygon_key."
             )
         return values
-    if (points := _points_in(path, geometry, entry.column, setting)) is not None:
+    own = geometry.polygons is not None and entry.cells == config.grid.polygons
+    if not own and (points := _points_in(path, geometry, entry.column, setting)) is not None:
         if entry.how == "count":
             return np.bincount(points.index, minlength=len(geometry.names)).astype(np.float64)
         grouped = points.groupby(level=0)
@@ -98,30 +101,20 @@ def _cell_values(name: str, entry: CellValues, config: Config, geometry: Geometr
         return found.reindex(range(len(geometry.names)), fill_value=without).to_numpy()
     if entry.how == "count":
         raise ConfigError(f"{setting}.how: count is of points, and {path} holds polygons. Use sum or mean of a column.")
-    column, how = str(entry.column), str(entry.how)
-    if geometry.polygons is not None and entry.cells == config.grid.polygons:
-        frame = places.statics_by_code(path, [column], str(config.grid.polygon_key), geometry.names, setting)
-    else:
-        frame = places.statics_of(path, {column: how}, geometry.outlines, setting)
+    column = str(entry.column)
+    frame = statics(entry.cells, {column: str(entry.how)}, geometry, config, setting)
     return frame[column].to_numpy(np.float64)
 
 
 def _points_in(path: str, geometry: Geometry, column: str | None, setting: str) -> pd.Series | None:
     """The attribute of a file's points (1 without one) by the row of the cell that holds each; None of other files."""
-    import geopandas
-
-    reader = geopandas.read_parquet if path.lower().endswith(places.PARQUET) else geopandas.read_file
-    try:
-        frame = reader(path)
-    except Exception as error:  # pyogrio, fiona and GDAL raise classes of their own
-        raise DataError(f"{path}: cannot be read as points or polygons ({in_brief(error)}).") from error
-    if not isinstance(frame, geopandas.GeoDataFrame) or not (points := frame.geom_type == "Point").any():
+    frame = read_shapes(path, [] if column is None else [column])
+    if not (points := frame.geom_type == "Point").any():
         return None
-    if not points.all() or frame.crs is None:
-        raise DataError(f"{path}: expected points alone, and a coordinate system. Save it so.")
+    if not points.all():
+        raise DataError(f"{path}: expected points alone. Save it so.")
     if column is not None and (column not in frame or not pd.api.types.is_numeric_dtype(frame[column])):
         raise DataError(f"{path}: no attribute {column!r} with numbers. Correct {setting}.column.")
-    frame = frame.to_crs("EPSG:4326")
     row = geometry.rows(frame.geometry.y.to_numpy(), frame.geometry.x.to_numpy())
     if (row < 0).all():
         raise DataError(f"{path}: none of its points lies in the study area. Is it another city's file?")

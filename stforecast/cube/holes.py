@@ -77,10 +77,9 @@ def find(cube: Cube) -> tuple[Hole, ...]:
     """All holes of a cube: those that its gaps name, those of all categories together, then those of each."""
     named = [gap for gap in cube.gaps if not gap.denied]
     found = [Hole(gap.first, gap.last, gap.category, 0, gap.last, NEVER, given=True) for gap in named]
-    week = 1 if cube.step_unit == "month" else cube.step.slots
     for category in (None, *(range(cube.c) if cube.c > 1 else ())):
         mine = slice(None) if category is None else cube.category == category
-        reports = _Reports(cube.hour[mine], cube.known_hour[mine], cube.steps, week)
+        reports = _Reports(cube.hour[mine], cube.known_hour[mine], cube.steps, cube.step.week)
         before = [hole for hole in found if hole.category is None or hole.category == category]
         holes = reports.holes(before, category)
         found += [hole for hole in holes if not any(_denies(gap, hole) for gap in cube.gaps)]

@@ -48,7 +48,7 @@ def calendar(times: pd.DatetimeIndex, step: Step, country: str | None, subdivisi
     weekday, date = (day + 3) % 7, day.astype("datetime64[D]")  # 1970 began on a Thursday
     monthly = step.unit == "month"
     free = _free_days(date, None if monthly else country, subdivision)
-    slot_of_day = 0 * hour if monthly else hour // step.hours
+    slot_of_day = hour // step.hours
     return Calendar(
         weekday=weekday,
         hour=hour,

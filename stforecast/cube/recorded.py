@@ -120,7 +120,7 @@ def level_changes(cube: Cube) -> Iterator[str]:
     """A sentence for every category whose level fell or rose at once, by more than chance, and stayed there."""
     monthly, masked = cube.step_unit == "month", cube.masked_before()
     lengths = MONTHLY if monthly else WEEKLY
-    week, days = (1, 1) if monthly else (cube.step.slots, 7)
+    week, days = cube.step.week, cube.step.weekdays
     weeks = cube.steps // week
     for category, name in enumerate(cube.categories):
         mine = (cube.category == category) & (cube.hour < weeks * week)

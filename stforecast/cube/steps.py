@@ -68,6 +68,26 @@ class Step:
         return 12 if self.unit == "month" else 7 * self.per_day
 
     @property
+    def week(self) -> int:
+        """Steps of a week, for which a single month stands."""
+        return 1 if self.unit == "month" else self.slots
+
+    @property
+    def weekdays(self) -> int:
+        """Days of the week that its steps tell apart: 7, or 1 where they are months."""
+        return self.week // self.per_day
+
+    @property
+    def year(self) -> int:
+        """Steps after which what is usual comes again about a year later."""
+        return self.in_days(365) // self.slots * self.slots
+
+    @property
+    def ahead(self) -> int:
+        """Steps past the record's end at the last of which a forecast may be issued: of a week, or three months."""
+        return 3 if self.unit == "month" else self.in_days(7)
+
+    @property
     def days(self) -> float:
         """Its length in days."""
         return self.hours / 24

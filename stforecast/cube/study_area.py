@@ -12,7 +12,9 @@ import pandas as pd
 
 from stforecast.config import Config
 from stforecast.cube import hexgrid, places
+from stforecast.cube.districts import district_of_centres, district_of_events
 from stforecast.cube.geometry import Geometry, Hexagons
+from stforecast.cube.statics import COLUMNS, statics
 from stforecast.errors import ConfigError, DataError
 
 NAMED = 5
@@ -168,9 +170,9 @@ def cell_table(area: StudyArea, config: Config, seen: np.ndarray, district: pd.S
     grid, cells = config.grid, area.geometry
     latitude, longitude = cells.centres.T
     if grid.districts is not None:
-        names = places.district_of_centres(config.input(grid.districts), grid.district_key, latitude, longitude)
+        names = district_of_centres(config.input(grid.districts), grid.district_key, latitude, longitude)
     else:
-        names = places.district_of_events(area.row[seen], district[seen], len(cells.names))
+        names = district_of_events(area.row[seen], district[seen], len(cells.names))
     table = pd.DataFrame(
         {
             "hexagon": pd.Series(cells.names, dtype="str"),
@@ -185,7 +187,4 @@ def cell_table(area: StudyArea, config: Config, seen: np.ndarray, district: pd.S
         return table
     if grid.statics is None:
         raise ConfigError("grid.static_columns: name the polygon file that holds them as grid.statics.")
-    path = config.input(grid.statics)
-    if cells.polygons is not None and grid.statics == grid.polygons:
-        return table.join(places.statics_by_code(path, columns, str(grid.polygon_key), cells.names))
-    return table.join(places.statics_of(path, columns, cells.outlines))
+    return table.join(statics(grid.statics, columns, cells, config, COLUMNS))

@@ -215,7 +215,7 @@ class Climatology:
     def _city(self, seen: Tensor, visits: Tensor) -> Tensor:
         """The city's profile over the week, from its counts and their exposure [c slots]."""
         weeks = visits.mean(1, keepdim=True)
-        begun = 0.01 if self.events.cube.step_unit == "month" else 1  # a year may be all that there is
+        begun = 0.01 if self.shared else 1  # a year may be all that there is
         flat = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + begun) * SHRINK_PROFILE_WEEKS
         return self._smooth((seen + flat)[..., None])[..., 0] / (visits + SHRINK_PROFILE_WEEKS)
 

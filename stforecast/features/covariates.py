@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stforecast.cube import Cube
 from stforecast.features.cell_covariates import CellCovariates
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream, issue_range
@@ -39,7 +38,7 @@ class Covariates:
         the city's own recent level, which the log-ratios hold, follows both.
         """
         local, cube, first = events.calendar, events.cube, -events.origin
-        last, cycle = first + len(local.hour), cycle_of(cube)
+        last, cycle = first + len(local.hour), cube.step.weekdays
         columns = [
             np.eye(cycle)[local.slot // events.per_day % cycle],
             np.eye(events.per_day)[local.slot_of_day],
@@ -53,7 +52,7 @@ class Covariates:
     @property
     def cycle(self) -> int:
         """How many of these are of the weekday; they come first of all."""
-        return cycle_of(self.events.cube)
+        return self.events.cube.step.weekdays
 
     @property
     def calendar(self) -> int:
@@ -74,8 +73,3 @@ class Covariates:
         """The target steps of each issue, [l k]."""
         device = self.target.device
         return issue_range(issues, device)[:, None] + torch.arange(self.events.cube.horizons, device=device)
-
-
-def cycle_of(cube: Cube) -> int:
-    """Days of the week that a cube's steps tell apart: 7, and 1 where steps are months."""
-    return 1 if cube.step_unit == "month" else 7

@@ -31,8 +31,6 @@ from stforecast.scoring.splits import Split
 
 LAST = 12
 """Days or months that `mean_of_last_12` averages."""
-WEEKS = 52
-"""Weeks after which the same weekday comes again a year later."""
 RATES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
 """Weights of the newest day or month to choose from."""
 REPORTED = 0.5
@@ -100,8 +98,7 @@ class LastYear(Forecaster):
     name = "last_year"
 
     def intensity(self, cube: Cube, issues: np.ndarray) -> np.ndarray:
-        slots = cube.step.slots
-        return a_season_ago(cube, issues, slots if cube.step_unit == "month" else WEEKS * slots)
+        return a_season_ago(cube, issues, cube.step.year)
 
 
 def weighted_means(cube: Cube, issues: np.ndarray, weigh: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

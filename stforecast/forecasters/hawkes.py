@@ -43,8 +43,10 @@ from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import by_phase, steps_past_end
 from stforecast.scoring.splits import Split
 
-HALF_LIFE_HOURS, OF_MONTHS = (6.0, 24.0, 120.0, 720.0), (730.0, 2190.0, 8760.0)
-"""Half-lives of the excitation, and those where steps are months; how much each holds is fitted."""
+HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
+"""Half-lives of the excitation; how much each holds is fitted."""
+HALF_LIVES = {"hour": HALF_LIFE_HOURS, "day": HALF_LIFE_HOURS, "month": (730.0, 2190.0, 8760.0)}
+"""By the unit of a step, in hours."""
 SEGMENT = 7
 """Patches that are read at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
 MOST, LEAST_GAIN = 1000, 1e-7
@@ -212,8 +214,7 @@ class ExcitationSums:
     def __init__(self, cube: Cube, past_end: int = 0) -> None:
         self.cube, self.week = cube, cube.step.slots
         self.events = EventStream(cube, min(cube.step.per_day, cube.horizons), past_end + self.week)
-        hours = OF_MONTHS if cube.step_unit == "month" else HALF_LIFE_HOURS
-        self.half_lives = np.array(hours) / cube.step_hours
+        self.half_lives = np.array(HALF_LIVES[cube.step_unit]) / cube.step_hours
         self.fade = torch.as_tensor(np.exp2(-1 / self.half_lives), dtype=torch.float32)
         self.gain = (1 - self.fade).repeat_interleave(cube.c)  # [h·c]
         self.f = 2 * len(self.gain)

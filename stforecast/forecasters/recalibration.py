@@ -42,7 +42,9 @@ class Pace:
     prior: float
 
 
-DAILY, MONTHLY = Pace(14, 28, 56, 7), Pace(3, 12, 12, 1)
+DAILY = Pace(14, 28, 56, 7)
+PACES = {"hour": DAILY, "day": DAILY, "month": Pace(3, 12, 12, 1)}
+"""By the unit of a step."""
 PRIOR_INFORMATION = 1000.0
 """Of the contrast: about that of 500 events."""
 LEAST, MOST = 0.5, 2.0
@@ -87,11 +89,6 @@ class PastForecasts:
         return cls(steps, intensity, moments)
 
 
-def pace_of(cube: Cube) -> Pace:
-    """That of a cube's steps."""
-    return MONTHLY if cube.step_unit == "month" else DAILY
-
-
 def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
     """The issue steps [m] and those of the forecasts that are looked back on, ascending."""
     earlier, usable = _earlier(cube, issues)
@@ -100,7 +97,7 @@ def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
 
 def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndarray:
     """λ [m k n c] at `issues` as the weeks before each would have it, from the forecasts of `steps_needed`."""
-    k, day, pace = cube.horizons, cube.step.per_day, pace_of(cube)
+    k, day, pace = cube.horizons, cube.step.per_day, PACES[cube.step_unit]
     earlier, usable = _earlier(cube, issues)
     row = np.searchsorted(past.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
     sums = np.zeros((3, *earlier.shape, k, cube.c))
@@ -164,7 +161,7 @@ def _log(intensity: np.ndarray) -> np.ndarray:
 def _earlier(cube: Cube, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Issues of the forecasts before each, newest first, and whether all their steps are over and recorded: [m j]."""
     day, k = cube.step.per_day, cube.horizons
-    earlier = issues[:, None] - k * np.arange(1, -(-pace_of(cube).window * day // k) + 1)
+    earlier = issues[:, None] - k * np.arange(1, -(-PACES[cube.step_unit].window * day // k) + 1)
     return earlier, (earlier >= day) & (earlier + k <= cube.steps)
 
 

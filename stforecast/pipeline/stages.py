@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def last_issue(cube: Cube) -> int:
     """The last step at which a forecast may be issued: a week past the record's end, or three months."""
-    return cube.steps + (3 if cube.step_unit == "month" else cube.step.in_days(7))
+    return cube.steps + cube.step.ahead
 
 
 class Stages(Preparation):

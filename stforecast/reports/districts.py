@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from stforecast.cube.places import named
+from stforecast.cube.districts import named
 from stforecast.delivery.figures import BLUE, colour_bar, heat, label, new_figure
 from stforecast.reports.local import Local
 from stforecast.reports.page import Block, Picture, Table, Text, said, standing, words

@@ -12,7 +12,7 @@ import pandas as pd
 from stforecast.config.sections import Unit
 from stforecast.cube import Cube
 from stforecast.cube.covariates import sensitive_words
-from stforecast.cube.places import named
+from stforecast.cube.districts import named
 from stforecast.cube.steps import LENGTHS
 from stforecast.cube.study_area import placed
 from stforecast.events.precision import STEPS

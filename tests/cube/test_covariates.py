@@ -248,6 +248,14 @@ def test_values_by_cell(tmp_path: Path) -> None:
         statics(tmp_path, cells=table, column="score", key="code")
 
 
+def test_points_may_lie_in_a_later_layer(tmp_path: Path) -> None:
+    path = tmp_path / "all.gpkg"
+    geopandas.GeoDataFrame({"ward": ["1"]}, geometry=[square(0, 0)], crs=4326).to_file(path, layer="wards")
+    bars = geopandas.GeoDataFrame({"seats": [5]}, geometry=[Point(WEST + 0.005, SOUTH + 0.005)], crs=4326)
+    bars.to_file(path, layer="bars")
+    np.testing.assert_array_equal(statics(tmp_path, cells=str(path), column="seats", how="sum"), [5, 0, 0])
+
+
 def test_what_is_sensitive_is_read_only_when_asked(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("code,score\nA,1.5\n", encoding="utf-8")
@@ -299,3 +307,16 @@ def test_a_cube_keeps_them(table: Callable[..., Any], settings: Callable[..., co
     for one, other in zip(cube.covariates, opened.covariates, strict=True):
         assert (one.name, one.kind, one.sensitive) == (other.name, other.kind, other.sensitive)
         pd.testing.assert_frame_equal(one.rows, other.rows)
+
+
+@pytest.mark.parametrize("unit", ["hour", "day", "month"])
+def test_the_last_forecast_that_may_be_issued_knows_what_is_planned(
+    table: Callable[..., Any], settings: Callable[..., config.Config], tmp_path: Path, unit: str
+) -> None:
+    (tmp_path / "c.csv").write_text("start,end\n2024-01-01,2025-12-31\n", encoding="utf-8")
+    times = pd.date_range("2024-01-01 08:00", "2024-06-30 20:00", freq="6h", tz="UTC")
+    entries = {"works": {"calendar": str(tmp_path / "c.csv")}}
+    events = table(times, [39.74] * len(times), [-104.99] * len(times))
+    cube = build(events, settings(covariates=entries, time={"step": unit}))
+    issue = cube.steps + cube.step.ahead
+    assert (cube.covariates[0].window(issue, issue, cube.horizons, 1)[0] > 0).all()

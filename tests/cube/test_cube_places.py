@@ -10,7 +10,8 @@ import pytest
 from shapely import Point, Polygon, box
 
 from stforecast.cube import hexgrid, places
-from stforecast.cube.places import named
+from stforecast.cube.districts import district_of_centres, district_of_events, named
+from stforecast.cube.statics import statics_by_code, statics_of
 from stforecast.errors import ConfigError, DataError
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -78,26 +79,26 @@ def test_district_of_centres(tmp_path: Path) -> None:
     west, east = box(-105.05, 39.65, -105, 39.75), box(-105, 39.65, -104.95, 39.75)
     path = write(tmp_path / "d.gpkg", west, east, SQUARE, crs="EPSG:32613", index_right=["W", "E", "both"])
     latitude, longitude = np.array([39.7, 39.7, 10.0]), np.array([-104.96, -105.04, 10.0])
-    assert places.district_of_centres(path, "index_right", latitude, longitude).tolist() == ["E", "W", None]
+    assert district_of_centres(path, "index_right", latitude, longitude).tolist() == ["E", "W", None]
     with pytest.raises(DataError, match=r"no attribute 'name'; it has: index_right"):
-        places.district_of_centres(path, "name", latitude, longitude)
+        district_of_centres(path, "name", latitude, longitude)
     with pytest.raises(DataError, match="another city's file"):
-        places.district_of_centres(path, "index_right", latitude + 20, longitude)
+        district_of_centres(path, "index_right", latitude + 20, longitude)
 
 
 def test_numbers_as_district_names_stay_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "d.geojson", SQUARE, number=[5])
-    found = places.district_of_centres(path, "number", np.array([39.7, 0.0]), np.array([-105.0, 0.0]))
+    found = district_of_centres(path, "number", np.array([39.7, 0.0]), np.array([-105.0, 0.0]))
     assert found.tolist() == ["5", None]
 
 
 def test_most_common_district_of_events() -> None:
     hexagon = np.array([0, 0, 0, 2, 2, 3])
     district = pd.Series(["a", "b", "b", "y", "x", None])
-    assert places.district_of_events(hexagon, district, 4).tolist() == ["b", None, "x", None]
-    assert places.district_of_events(hexagon[:0], district[:0], 2).tolist() == [None, None]
+    assert district_of_events(hexagon, district, 4).tolist() == ["b", None, "x", None]
+    assert district_of_events(hexagon[:0], district[:0], 2).tolist() == [None, None]
     unknown = pd.Series(["U", "U", "b", "U", "unknown", "x"])
-    assert places.district_of_events(hexagon, unknown, 4).tolist() == ["b", None, None, "x"]
+    assert district_of_events(hexagon, unknown, 4).tolist() == ["b", None, None, "x"]
 
 
 UNKNOWN = ["", "  ", "-", "--", "?", "U", " u ", "Unknown", "(unknown)", "UNK.", "N/A", "#N/A", "n.a.", "None", "NULL"]
@@ -117,7 +118,7 @@ def test_every_other_text_names_a_district(text: str) -> None:
 def test_a_polygon_without_a_name_is_no_district(tmp_path: Path) -> None:
     west, east = box(-105.05, 39.65, -105, 39.75), box(-105, 39.65, -104.95, 39.75)
     path = write(tmp_path / "d.geojson", west, east, name=["West", "N/A"])
-    found = places.district_of_centres(path, "name", np.array([39.7, 39.7]), np.array([-105.04, -104.96]))
+    found = district_of_centres(path, "name", np.array([39.7, 39.7]), np.array([-105.04, -104.96]))
     assert found.tolist() == ["West", None]
 
 
@@ -126,7 +127,7 @@ def test_community_areas() -> None:
     path = DATA / "chicago/community_areas.geojson"
     cells = places.area_cells(path, 8)
     assert hexgrid.areas_km2(cells).sum() == pytest.approx(598, rel=0.02)  # the city is 231 square miles
-    names = places.district_of_centres(path, "community", *hexgrid.centres(cells).T)
+    names = district_of_centres(path, "community", *hexgrid.centres(cells).T)
     assert len({*names}) == 77
     assert None not in names
 
@@ -143,7 +144,7 @@ def test_counts_are_shared_out_and_rates_are_weighed(tmp_path: Path) -> None:
         rent=[9, np.nan],
     )
     cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(39.7, -105, 8), 16)))
-    found = places.statics_of(path, {"people": "sum", "poverty": "mean", "rent": "mean"}, hexgrid.polygons(cells))
+    found = statics_of(path, {"people": "sum", "poverty": "mean", "rent": "mean"}, hexgrid.polygons(cells))
     assert found["people"].sum() == pytest.approx(4000, rel=1e-3)  # every tract lies within the hexagons
     outline = geopandas.GeoSeries(hexgrid.polygons(cells), crs=4326).to_crs("EPSG:6933")
     tracts = geopandas.GeoSeries([west, east], crs=4326).to_crs("EPSG:6933")
@@ -168,7 +169,22 @@ def test_statics_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ({"district": "mean"}, ConfigError, "has a meaning already"),
     ):
         with pytest.raises(error, match=match):
-            places.statics_of(path, columns, hexgrid.polygons(cells))
+            statics_of(path, columns, hexgrid.polygons(cells))
     far = np.array([h3.latlng_to_cell(10, 10, 8)])
     with pytest.raises(DataError, match="another city"):
-        places.statics_of(path, {"people": "sum"}, hexgrid.polygons(far))
+        statics_of(path, {"people": "sum"}, hexgrid.polygons(far))
+
+
+@pytest.mark.parametrize("name", ["row", "polygon_area", "area"])
+def test_statics_may_bear_any_name(tmp_path: Path, name: str) -> None:
+    cells = np.array([h3.latlng_to_cell(39.7, -105, 8)])
+    path = write(tmp_path / "tracts.geojson", SQUARE, **{name: [0.25]})
+    assert statics_of(path, {name: "mean"}, hexgrid.polygons(cells))[name].tolist() == pytest.approx([0.25])
+
+
+def test_statics_by_code_are_of_one_row_a_cell(tmp_path: Path) -> None:
+    path = write(tmp_path / "beats.geojson", SQUARE, SQUARE, code=["a", "b"], people=[1, 2])
+    assert statics_by_code(path, ["people"], "code", np.array(["b", "c"]))["people"].fillna(-1).tolist() == [2, -1]
+    path = write(tmp_path / "again.geojson", SQUARE, SQUARE, code=["a", "a"], people=[1, 2])
+    with pytest.raises(DataError, match="a stands at several rows"):
+        statics_by_code(path, ["people"], "code", np.array(["a"]))

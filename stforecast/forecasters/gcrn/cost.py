@@ -59,5 +59,5 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
         "what is read of a segment": n * features_read * FLOAT,
         "a segment of training, or the forecasts of the validation slice": n * max(segment, 5 * checked) * FLOAT,
         "counts of the validation slice": n * checked * FLOAT,
-        "forecasts of a year": (12 if cube.step_unit == "month" else 365) * n * leaves * FLOAT * 3,
+        "forecasts of a year": cube.step.in_days(365) // slots * n * leaves * FLOAT * 3,
     }
