@@ -209,6 +209,18 @@ def test_days_are_read_in_the_order_in_which_they_follow_one_another():
     assert events.frame["occurred_at"].max() == pd.Timestamp("2024-04-08 23:00", tz="UTC")
 
 
+def test_an_offence_that_is_the_total_of_the_others_is_doubted():
+    frame = wide(NUMBERS)
+    frame["kind"] = ["Theft", "Robbery", "Arson", "Theft"]
+    total = frame.groupby("code", as_index=False)[MONTHS].sum().assign(kind="All crime")
+    pd.concat([frame, total]).to_csv("counts.csv", index=False)
+    for groups, other in (({}, "any"), ({"theft": ["theft"]}, "any"), ({"theft": ["theft"], "any": ["all*"]}, None)):
+        (doubt,) = ingest(city(WIDE, categories=groups, other=other), now=NOW).meta["doubts"]
+        assert doubt.startswith("Category any: 75 reports are 'All crime', and 75 other offences. If it is their total")
+    for groups in ({"theft": ["theft"], "robbery": ["robbery"]}, {"crime": ["all crime"]}):
+        assert ingest(city(WIDE, categories=groups, other=None), now=NOW).meta["doubts"] == []
+
+
 def test_totals_beside_the_periods_are_passed_over():
     frame = wide(NUMBERS)
     frame["2024"], frame["2024 total"], frame["202403 (rate)"] = 99, 99, 99
