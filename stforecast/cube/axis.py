@@ -16,7 +16,7 @@ from stforecast.config import Config
 from stforecast.cube import hours
 from stforecast.cube.steps import Step, step_of
 from stforecast.errors import ConfigError
-from stforecast.events.schema import Precision
+from stforecast.events.parsing.timestamps import Precision
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 CUT = 10

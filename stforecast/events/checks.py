@@ -18,6 +18,7 @@ from stforecast.events.facts import Facts, Findings
 from stforecast.events.hour_checks import check_times, doubts, rhythm_doubts
 from stforecast.events.parsing.timestamps import Precision
 from stforecast.events.place_checks import check_places, describe_default_places
+from stforecast.events.precision import LEAST, check_spacing
 from stforecast.events.readers.csv_records import CUT
 from stforecast.events.schema import save_rejects
 from stforecast.events.sources import IngestRules, category_lookup
@@ -25,6 +26,8 @@ from stforecast.events.sources import IngestRules, category_lookup
 MOST = 0.9
 MANY = 0.2
 """Share of the reports dated before they occurred from which that is no clerk's slip."""
+ALIKE = 0.002
+"""Share by which a total may differ from its parts, of which publishers hide some."""
 
 
 def check(
@@ -55,6 +58,8 @@ def check(
     files = {partition.file: partition.facts for partition in partitions}
     precision = check_times(files, source, rules.step)
     findings.doubts += [*_doubtful_areas(events.areas), *_lost_counts(events.rejects)]
+    if rules.counts:
+        findings.doubts += _totals(events.facts, source)
     for facts in files.values():
         _check_optional(facts, source.max_rejects)
     _check_events(events.facts, len(events), list(files))
@@ -62,6 +67,7 @@ def check(
     check_places(events.place, source, findings)
     if (early := events.facts.of("corrected")[outcomes.EARLY]) > MANY * len(events):
         findings.doubts.append(f"{early:,} reports are dated before they occurred: check source.columns.reported.")
+    findings.doubts += check_spacing(events.occurred, source, precision, rules.step)
     if precision == "time" and rules.step == "hour":
         findings.doubts += doubts(events.occurred, events.category, names, source)
     elif precision == "time":
@@ -239,6 +245,24 @@ def _lost_counts(rejects: pd.DataFrame) -> Iterator[str]:
             f"{len(lost):,} counts are hidden, missing or no numbers ({reasons}; such as {_example(lost)[1]}): reports "
             "that they stand for are missing."
         )
+
+
+def _totals(facts: Facts, source: Source) -> Iterator[str]:
+    """A sentence for each category in which an offence is as frequent as all others of it, or of the record, are."""
+    lookup, offences = category_lookup(source), facts.of("offences")
+    categories = {offence: lookup(offence) for offence in offences}
+    counted = Counter({offence: number for offence, number in offences.items() if categories[offence] is not None})
+    for category in dict.fromkeys(categories[offence] for offence in counted):
+        mine = Counter({offence: number for offence, number in counted.items() if categories[offence] == category})
+        offence, number = mine.most_common(1)[0]
+        for others in [mine, counted, offences]:
+            rest = others.total() - number
+            if counted.total() > number and rest >= LEAST and abs(number - rest) <= ALIKE * rest:
+                yield (
+                    f"Category {category}: {number:,} reports are {offence!r}, and {rest:,} other offences. If it is "
+                    "their total, they are counted twice: leave it out of source.categories."
+                )
+                break
 
 
 def _check_events(facts: Facts, number: int, files: Sequence[str]) -> None:

@@ -6,14 +6,16 @@ as 2024-03, or days that are all the first of a month. Each is a share of the re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
 
-from stforecast.config.sections import Unit
+from stforecast.config.sections import Source, Unit
 from stforecast.errors import DataError
 from stforecast.events.facts import Facts
+from stforecast.events.parsing.time_zones import to_local
+from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamps import Precision
 
 Name = TypeVar("Name")
@@ -29,6 +31,8 @@ MOST = 0.9
 HALF = 0.5
 """Share of months without a day from which a record is one of months; and share of the dates that have to be read for
 the others to tell anything."""
+UNLIKELY = 1e4
+"""Odds against chance from which days or months that are all a multiple of some number apart stand for periods."""
 FEW_TIMES = 4
 """A record with MOST of its reports at no more than FEW_TIMES minutes of the day has no times of day. (Where whole
 hours are recorded, it takes 18 or more.)"""
@@ -86,6 +90,34 @@ def check_precision(file: str, facts: Facts, found: Precision, step: Unit) -> No
         f"{file}: {share:.0%} of the times of day are {'one of ' if few > 1 else ''}{times}, as they are "
         f"written. The publisher gives {what}, {advice}"
     )
+
+
+def check_spacing(occurred: np.ndarray, source: Source, found: Precision, step: Unit) -> Iterator[str]:
+    """A sentence where days or months are always two or more apart, as those of weeks, quarters and years are.
+
+    Args:
+        occurred: instants of the events (µs) [e].
+        source: names the time zone.
+        found: how exact the dates are.
+        step: of the axis.
+
+    Raises:
+        DataError: the steps of the axis are those days or months, most of which would be empty.
+    """
+    if found == "time":
+        return
+    days = (np.unique(to_local(occurred, source.zone)) // DAY).astype("datetime64[D]")
+    steps = np.unique(days.astype("datetime64[M]") if found == "month" else days)
+    apart = int(np.gcd.reduce(np.diff(steps).astype(np.int64), initial=0))
+    if apart > 1 and (len(steps) - 1) * np.log(apart) > np.log(UNLIKELY):
+        some = ", ".join(map(str, steps[:3]))
+        what = f"The dates ({some} …) are all {apart} {found}s apart, or a multiple of that: they stand for periods"
+        if step == STEPS[found]:
+            raise DataError(
+                f"{what} that are longer than a {found}, which cannot be the steps of a forecast. Give a table by "
+                "month or day."
+            )
+        yield f"{what} that may reach from one {step} into the next, and all their reports count where they begin."
 
 
 def minutes_of_day(facts: Facts) -> np.ndarray:

@@ -24,13 +24,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stforecast.errors import ArtefactError
+from stforecast.events.parsing.timestamps import Precision
 from stforecast.files import atomic_path
 from stforecast.sealed import Sealed, unseal
 
@@ -55,9 +56,6 @@ REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("area", "offence", "category", "district")  # few distinct texts
 INGESTED, REJECTS = "ingest.json", "rejects.parquet"
 AGAIN = "Run `stforecast ingest` again."
-
-Precision = Literal["time", "day", "month"]
-"""What a publisher gives of when an event occurred: the time, or the day or month alone."""
 
 
 class EventTable:

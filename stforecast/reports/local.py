@@ -15,8 +15,9 @@ from stforecast.cube.covariates import sensitive_words
 from stforecast.cube.districts import named
 from stforecast.cube.steps import LENGTHS
 from stforecast.cube.study_area import placed
+from stforecast.events.parsing.timestamps import Precision
 from stforecast.events.precision import STEPS
-from stforecast.events.schema import EventTable, Precision
+from stforecast.events.schema import EventTable
 from stforecast.events.sources import wildcard
 from stforecast.features.delay import arrived
 from stforecast.reports.evaluated import districts_of

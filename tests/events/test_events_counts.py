@@ -190,6 +190,9 @@ def test_an_absent_period_is_said():
         (["2024-03", "Mar-24", "202404", "202405"], ["*"], "'2024-03' and 'Mar-24' are the same period"),
         (["2024-01", "2024-04", "2024-07", "2024-10"], ["*"], "neither months nor days that follow one another"),
         (["2024-03-04", "2024-03-11", "2024-03-18", "2024-03-25"], ["*"], "neither months nor days"),
+        (["2024-03", "2024-03", "202404", "202405"], ["*"], "'2024-03' and '2024-03' are the same period"),
+        (["202403", "202404", "202405", "202406 (p)"], ["*"], r"'202406 \(p\)' begins with a period that no other"),
+        (["Mar 2024", "Apr 2024", "May 2024", "Jun 2024*"], ["*"], r"'Jun 2024\*' begins with a period"),
         (["a", "b", "c", "d"], ["*"], r"no column is named as a month or day and fits \*"),
         (["2024", "202403", "202404", "202405"], ["2024"], "'2024' is no month or day"),
     ],
@@ -200,9 +203,29 @@ def test_columns_that_are_no_run_of_periods_are_refused(names, periods, words):
         ingest(city(PLAIN | {"occurred": {"periods": periods}}), now=NOW)
 
 
+def test_days_are_read_in_the_order_in_which_they_follow_one_another():
+    days = [day.strftime("%d/%m/%Y") for day in pd.date_range("2024-03-01", periods=40)]
+    wide(np.ones((4, 40), int), days)
+    events = ingest(city(WIDE, "day"), now=NOW)
+    assert (events.precision, len(events), events.meta["notes"][1:]) == ("day", 160, [])
+    assert events.frame["occurred_at"].max() == pd.Timestamp("2024-04-08 23:00", tz="UTC")
+
+
+def test_an_offence_that_is_the_total_of_the_others_is_doubted():
+    frame = wide(NUMBERS)
+    frame["kind"] = ["Theft", "Robbery", "Arson", "Theft"]
+    total = frame.groupby("code", as_index=False)[MONTHS].sum().assign(kind="All crime")
+    pd.concat([frame, total]).to_csv("counts.csv", index=False)
+    for groups, other in (({}, "any"), ({"theft": ["theft"]}, "any"), ({"theft": ["theft"], "any": ["all*"]}, None)):
+        (doubt,) = ingest(city(WIDE, categories=groups, other=other), now=NOW).meta["doubts"]
+        assert doubt.startswith("Category any: 75 reports are 'All crime', and 75 other offences. If it is their total")
+    for groups in ({"theft": ["theft"], "robbery": ["robbery"]}, {"crime": ["all crime"]}):
+        assert ingest(city(WIDE, categories=groups, other=None), now=NOW).meta["doubts"] == []
+
+
 def test_totals_beside_the_periods_are_passed_over():
     frame = wide(NUMBERS)
-    frame["2024"], frame["2024 total"] = 99, 99
+    frame["2024"], frame["2024 total"], frame["202403 (rate)"] = 99, 99, 99
     frame.to_csv("counts.csv", index=False)
     assert counted(ingest(city(WIDE | {"occurred": {"periods": ["20*"]}}), now=NOW)) == expected()
 

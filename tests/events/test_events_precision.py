@@ -238,3 +238,24 @@ def test_the_city_of_london_by_months(tmp_path):
     assert found.meta["precision"] == "month"
     assert local.dt.strftime("%Y-%m").nunique() == len(files)
     assert set(local.dt.strftime("%d %H:%M")) == {"01 00:00"}
+
+
+@pytest.mark.parametrize(
+    ("dates", "step", "words"),
+    [
+        ([f"{year}-{month:02d}-01" for year in (2021, 2022, 2023) for month in (1, 4, 7, 10)], "month", "3 months"),
+        ([f"{year}-01-01" for year in range(2015, 2025)], "month", "12 months"),
+        ([f"{year}/{year % 100 + 1:02d}" for year in range(2001, 2012)], "month", "13 months"),
+        (days("2023-01-02", 400)[::7], "day", "7 days"),
+    ],
+)
+def test_quarters_weeks_and_years_are_no_months_or_days(dates, step, words):
+    with pytest.raises(DataError, match=rf"all {words} apart.*Give a table by month or day"):
+        read(dates * 5, step)
+
+
+def test_weeks_by_month_are_doubted_and_days_with_gaps_are_not():
+    (doubt,) = (text for text in table(days("2023-01-02", 400)[::7] * 5, "month").meta["doubts"] if "apart" in text)
+    assert "7 days apart" in doubt and "from one month into the next" in doubt  # noqa: PT018
+    some = np.random.default_rng(7).choice(days(number=300), 40, replace=False).tolist()
+    assert not [text for text in table(some, "day").meta["doubts"] if "apart" in text]
