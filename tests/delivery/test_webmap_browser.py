@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -417,6 +418,16 @@ def test_a_month_has_no_slider_and_nothing_to_play(browser, of_unit) -> None:
         terms = page.locator("#tip dt").all_inner_texts()
         assert {"Range of the count in the month, 90 %", "Usual here: average of past years"} <= {*terms}
         assert "hour" not in page.locator("body").inner_text().lower()
+
+
+def test_areas_are_called_areas(browser, of_unit, tmp_path: Path) -> None:
+    of, path = of_unit("day")[0], tmp_path / "areas.html"
+    of = replace(of, polygons=of.geometry.outlines)
+    write_map(view_of(of, "denver", reported_view(reported(of), np.array([False, True]), LEAST)), path)
+    with Window(browser, path.as_uri()) as opened:
+        assert f"Areas show {LEAST} and more" in opened.text("#reported-hits")
+        opened.hover(5, of.hexagons[5])
+        assert "hexagon" not in opened.page.locator("body").inner_text().lower()
 
 
 @pytest.mark.parametrize("width", [320, 390, 480])
