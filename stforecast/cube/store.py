@@ -1,4 +1,11 @@
-"""A cube as a folder of Parquet files and one JSON (see `stforecast.cube.cube`), written whole or not at all."""
+"""A cube as a folder that pandas, DuckDB, Spark and QGIS can open, written whole or not at all.
+
+events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
+hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
+hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
+covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
+cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
+"""
 
 from __future__ import annotations
 
