@@ -8,6 +8,7 @@ Lambert's equal-area projection about their middle: true areas, and lengths true
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,11 @@ def in_plane(outlines: np.ndarray, plane: str) -> np.ndarray:
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = shapely.buffer(shapes[broken], 0)
     return shapes
+
+
+def read_outlines(path: Path) -> np.ndarray:
+    """The outlines of a GeoParquet file of ours, in its order, [n]."""
+    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def simplified(outlines: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from stforecast.cube.covariates import Covariate
 from stforecast.cube.cube import Cube, Series
+from stforecast.cube.geometry import read_outlines
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
@@ -102,7 +103,7 @@ def _read(sealed: Sealed) -> Cube:
         gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
         hexagons=hexagons,
         edges=edges,
-        polygons=_polygons(place) if facts["polygons"] else None,
+        polygons=read_outlines(place) if facts["polygons"] else None,
     )
 
 
@@ -146,12 +147,6 @@ def _read_hexagons(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
     if "neighbour_order" in names:
         edges = edges[:, np.argsort(_flat(table["neighbour_order"]))]
     return table.drop(columns=[name for name in GRAPH_COLUMNS if name in table]), edges
-
-
-def _polygons(path: Path) -> np.ndarray:
-    import shapely
-
-    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def _lists(values: np.ndarray, ends: np.ndarray) -> pd.Series:
