@@ -15,7 +15,7 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.cube import hours
 from stforecast.cube.steps import Step, step_of
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.events.parsing.timestamps import Precision
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
@@ -54,6 +54,17 @@ class Axis:
     def steps_of(self, times: pd.Series) -> np.ndarray:
         """The step that holds each time, int64; what is null has no meaning."""
         return self.step.since(self.start, times)
+
+    def step_at(self, time: pd.Timestamp) -> int:
+        """The step that begins at an instant.
+
+        Raises:
+            ArtefactError: none does.
+        """
+        step = int(self.steps_of(pd.Series([time]))[0])
+        if self.time_of(step) != time:
+            raise ArtefactError(f"{time}: not a step of the cube ({self.step} from {self.start}).")
+        return step
 
     def event_steps(
         self, frame: pd.DataFrame, spans: str, embargo_hours: int, reported: bool

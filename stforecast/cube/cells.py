@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def add_up(
@@ -26,6 +30,20 @@ def add_up(
     return cells | {"weight": np.bincount(cell, weight).astype(np.float32)}
 
 
+def wrong_events(events: Mapping[str, np.ndarray], shape: Mapping[str, int]) -> str:
+    """What is wrong with the event arrays of a cube of this shape, in words; empty where nothing is."""
+    sizes = {len(array) for array in events.values()}
+    if len(sizes) != 1:
+        return f"event arrays of unequal length {sorted(sizes)}"
+    for label, limit in shape.items():
+        if events[label].size and (events[label].min() < 0 or events[label].max() >= limit):
+            return f"{label} outside 0 … {limit - 1}"
+    until = events.get("until_hour", events["hour"])
+    if (until < events["hour"]).any() or (events["known_hour"] < until).any():
+        return "an event is known before it occurred"
+    return ""
+
+
 def _pair(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """A number for each pair that orders as they do, int64."""
     low, one = int(other.min(initial=0)), np.asarray(one, np.int64)
@@ -45,3 +63,21 @@ def spread(first: np.ndarray, last: np.ndarray, steps: int) -> tuple[np.ndarray,
     step = first[event] + np.arange(event.size) - (length.cumsum() - length)[event]
     event, step = event[step < steps], step[step < steps]
     return event, step, 1 / length[event]
+
+
+def scatter(
+    hour: np.ndarray,
+    hexagon: np.ndarray,
+    category: np.ndarray,
+    weight: np.ndarray,
+    shape: tuple[int, int, int],
+    device: Any,
+) -> torch.Tensor:
+    """Events [e], hour in int64, as counts [t n c] of a `shape` on a device, float32."""
+    import torch
+
+    _, n, c = shape
+    flat = torch.zeros(shape[0] * n * c, device=device)
+    index = torch.as_tensor((hour * n + hexagon) * c + category, device=device)
+    flat.index_add_(0, index, torch.as_tensor(weight, dtype=torch.float32, device=device))
+    return flat.view(shape)

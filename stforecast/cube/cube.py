@@ -1,12 +1,4 @@
-"""The cube: events on a regular UTC axis × hexagons × categories, sparse on disk, dense on the device.
-
-A saved cube is a folder that pandas, DuckDB, Spark and QGIS can open:
-
-    events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
-    hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
-    hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
-    covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
-    cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
+"""The cube: events on an axis of steps × cells × categories, sparse on disk (`cube.store`), dense on the device.
 
 `hour`, `known_hour` and `until_hour` are steps of the axis. An event is known at the issue step s (the forecast of
 steps s, s + 1, …) when known_hour < s. `weight` is the number of events in the cell. Targets are the counts at `hour`;
@@ -25,7 +17,7 @@ import pandas as pd
 
 from stforecast.config.sections import Unit
 from stforecast.cube.axis import Axis
-from stforecast.cube.cells import add_up, spread
+from stforecast.cube.cells import add_up, scatter, spread, wrong_events
 from stforecast.cube.covariates import Covariate, wrong
 from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.grids import from_counts
@@ -85,17 +77,9 @@ class Cube:
     covariates: tuple[Covariate, ...] = ()
 
     def __post_init__(self) -> None:
-        sizes = {len(getattr(self, name)) for name in self.event_columns}
-        if len(sizes) != 1:
-            raise ArtefactError(f"cube {self.name}: event arrays of unequal length {sorted(sizes)}.")
-        for label, limit in {"hour": self.steps, "hexagon": self.n, "category": self.c}.items():
-            array = getattr(self, label)
-            if array.size and (array.min() < 0 or array.max() >= limit):
-                raise ArtefactError(f"cube {self.name}: {label} outside 0 … {limit - 1}.")
-        until = self.hour if self.until_hour is None else self.until_hour
-        if (until < self.hour).any() or (self.known_hour < until).any():
-            raise ArtefactError(f"cube {self.name}: an event is known before it occurred.")
-        if odd := wrong(self.covariates, self.n):
+        events = {name: getattr(self, name) for name in self.event_columns}
+        shape = {"hour": self.steps, "hexagon": self.n, "category": self.c}
+        if odd := wrong_events(events, shape) or wrong(self.covariates, self.n):
             raise ArtefactError(f"cube {self.name}: {odd}.")
 
     @property
@@ -135,7 +119,7 @@ class Cube:
         """The length of steps first … last − 1 in usual ones, float32 [t]; None where all are alike."""
         return self.step.exposure(self.start, first, last)
 
-    @property
+    @cached_property
     def axis(self) -> Axis:
         """The time axis."""
         return Axis(self.start, self.steps, self.step, standard_offset(self.time_zone, self.start).ceil("h"))
@@ -197,10 +181,7 @@ class Cube:
         Raises:
             ArtefactError: `time` is not on the axis' grid.
         """
-        step = int(self.step.since(self.start, [pd.Timestamp(time)])[0])
-        if self.time_of(step) != pd.Timestamp(time):
-            raise ArtefactError(f"{time}: not a step of the cube ({self.step} from {self.start}).")
-        return step
+        return self.axis.step_at(pd.Timestamp(time))
 
     def steps_of(self, times: Any) -> np.ndarray:
         """The steps that begin at times, int64 [m].
@@ -213,7 +194,7 @@ class Cube:
         """
         asked = [times] if isinstance(times, str | dt.datetime | int) else [*times]
         try:
-            return np.array([self.step_of(pd.Timestamp(instant(str(one)))) for one in asked], np.int64)
+            return np.array([self.axis.step_at(pd.Timestamp(instant(str(one)))) for one in asked], np.int64)
         except ValueError as error:
             raise ArtefactError(f"issue times: {error}.") from error
 
@@ -238,18 +219,12 @@ class Cube:
 
         Only events known before the step `known_before` (default: all). Steps outside the axis are zero.
         """
-        import torch
-
         last = self.steps if last is None else last
         keep = (self.hour >= first) & (self.hour < last)
         if known_before is not None:
             keep &= self.known_hour < known_before
-        hour = self.hour[keep].astype(np.int64) - first
-        index = (hour * self.n + self.hexagon[keep]) * self.c + self.category[keep]
-        flat = torch.zeros((last - first) * self.n * self.c, device=device)
-        weight = torch.as_tensor(self.weight[keep], dtype=torch.float32, device=device)
-        flat.index_add_(0, torch.as_tensor(index, device=device), weight)
-        return flat.view(last - first, self.n, self.c)
+        place = self.hour[keep].astype(np.int64) - first, self.hexagon[keep], self.category[keep]
+        return scatter(*place, self.weight[keep], (last - first, self.n, self.c), device)
 
     @property
     def inputs(self) -> Cube:

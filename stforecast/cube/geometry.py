@@ -8,6 +8,7 @@ Lambert's equal-area projection about their middle: true areas, and lengths true
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,8 @@ class Hexagons:
 
     @cached_property
     def outlines(self) -> np.ndarray:
-        """In longitude and latitude, [n], counter-clockwise as RFC 7946 wants."""
-        outlines = hexgrid.polygons(self.cells)
-        first = shapely.get_exterior_ring(shapely.get_geometry(outlines, 0))  # one cut at 180° may not be
-        return np.where(shapely.is_ccw(first), outlines, shapely.reverse(outlines))
+        """In longitude and latitude, [n], exterior rings counter-clockwise as RFC 7946 wants."""
+        return shapely.orient_polygons(hexgrid.polygons(self.cells))
 
     @cached_property
     def unbroken(self) -> np.ndarray:
@@ -184,13 +183,11 @@ class Polygons:
         Of several that hold a point the first has it, whether they overlap or share a border; a point in no polygon is
         in the nearest within a `gap`.
         """
-        pairs = np.empty(len(latitude), np.complex128)
-        pairs.real, pairs.imag = longitude, latitude
-        place, points = pd.factorize(pairs)  # equal points are looked up once; those that are not known are −1
+        place, latitude, longitude = hexgrid.distinct_points(latitude, longitude)
         forth = pyproj.Transformer.from_crs(DEGREES, self.plane, always_xy=True)
-        x, y = forth.transform(points.real, points.imag)
-        found = np.full(len(points) + 1, -1, np.int64)  # and one more for what is not known
-        for first in range(0, len(points), CHUNK):
+        x, y = forth.transform(longitude, latitude)
+        found = np.full(len(x) + 1, -1, np.int64)  # and one more for what is not known
+        for first in range(0, len(x), CHUNK):
             some = shapely.points(x[first : first + CHUNK], y[first : first + CHUNK])
             row = np.full(len(some), -1, np.int64)
             holder, held = shapely.STRtree(some).query(self.shapes, predicate="intersects")
@@ -226,6 +223,11 @@ def in_plane(outlines: np.ndarray, plane: str) -> np.ndarray:
     broken = ~shapely.is_valid(shapes)
     shapes[broken] = shapely.buffer(shapes[broken], 0)
     return shapes
+
+
+def read_outlines(path: Path) -> np.ndarray:
+    """The outlines of a GeoParquet file of ours, in its order, [n]."""
+    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def simplified(outlines: np.ndarray) -> np.ndarray:

@@ -22,12 +22,20 @@ DIGITS = 6
 
 
 def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np.ndarray:
-    """The cells [e] int64 that hold points [e] in degrees; equal points are looked up once."""
+    """The cells [e] int64 that hold points [e] in degrees."""
+    place, latitude, longitude = distinct_points(latitude, longitude)
+    found = map(h3.latlng_to_cell, latitude.tolist(), longitude.tolist(), repeat(resolution))
+    return np.fromiter(found, np.int64, len(latitude))[place]
+
+
+def distinct_points(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of points [e] which of the distinct ones each is, −1 where it is not known, and the latitude and longitude of
+    these, so that equal points are looked up once.
+    """
     pairs = np.empty(len(latitude), np.complex128)
     pairs.real, pairs.imag = latitude, longitude
     place, points = pd.factorize(pairs)
-    found = map(h3.latlng_to_cell, points.real.tolist(), points.imag.tolist(), repeat(resolution))
-    return np.fromiter(found, np.int64, len(points))[place]
+    return place, points.real, points.imag
 
 
 def to_names(cells: np.ndarray) -> list[str]:

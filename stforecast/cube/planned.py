@@ -77,7 +77,7 @@ def _steps(path: str | Path, event: dict[Any, Any], axis: Axis, horizons: int, u
     if repeat is not None:
         if repeat not in REPEATS:
             raise DataError(f"{path}: repeat is {repeat!r}; expected {', '.join(REPEATS)} or nothing.")
-        last = _local(event["until"], "end", path, zone) or until.tz_convert(zone).tz_localize(None)
+        last = _local(event["until"], "until", path, zone) or until.tz_convert(zone).tz_localize(None)
         shifts = list(pd.date_range(begin, last, freq=REPEATS[repeat], inclusive="left"))
     elif event["until"] is not None:
         raise DataError(f"{path}: until {event['until']} without repeat. Say {', '.join(REPEATS)}, or leave it out.")
@@ -97,12 +97,12 @@ def _steps(path: str | Path, event: dict[Any, Any], axis: Axis, horizons: int, u
 
 
 def _local(text: str | None, key: str, path: str | Path, zone: str) -> pd.Timestamp | None:
-    """A local time without a zone; an end that is a day alone is the end of the day."""
+    """A local time without a zone; a day alone is its beginning where an event starts, and else its end."""
     if text is None:
         return None
     at = local_times(pd.Series([text], name=key), path, zone)[0]
     local = at.tz_convert(zone).tz_localize(None)
-    return local + pd.Timedelta(days=1) if key == "end" and len(text) == 10 else local
+    return local + pd.Timedelta(days=1) if key != "start" and len(text) == 10 else local
 
 
 def _within(geometry: Geometry, latitude: float, longitude: float, radius: float) -> np.ndarray:

@@ -1,4 +1,11 @@
-"""A cube as a folder of Parquet files and one JSON (see `stforecast.cube.cube`), written whole or not at all."""
+"""A cube as a folder that pandas, DuckDB, Spark and QGIS can open, written whole or not at all.
+
+events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   one row a non-zero cell (COO tensor)
+hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
+hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
+covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
+cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
+"""
 
 from __future__ import annotations
 
@@ -12,6 +19,7 @@ import pyarrow.parquet as pq
 
 from stforecast.cube.covariates import Covariate
 from stforecast.cube.cube import Cube, Series
+from stforecast.cube.geometry import read_outlines
 from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
@@ -95,7 +103,7 @@ def _read(sealed: Sealed) -> Cube:
         gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
         hexagons=hexagons,
         edges=edges,
-        polygons=_polygons(place) if facts["polygons"] else None,
+        polygons=read_outlines(place) if facts["polygons"] else None,
     )
 
 
@@ -139,12 +147,6 @@ def _read_hexagons(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
     if "neighbour_order" in names:
         edges = edges[:, np.argsort(_flat(table["neighbour_order"]))]
     return table.drop(columns=[name for name in GRAPH_COLUMNS if name in table]), edges
-
-
-def _polygons(path: Path) -> np.ndarray:
-    import shapely
-
-    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
 
 
 def _lists(values: np.ndarray, ends: np.ndarray) -> pd.Series:

@@ -13,6 +13,8 @@ from stforecast.cube.steps import instants_of
 from stforecast.errors import DataError, in_brief
 
 MICROSECOND = pd.Timedelta(microseconds=1)
+OFFSET = r"(?:[zZ]|[T ]\d.*[+-]\d\d(?::?\d\d)?)$"
+"""What a time that says how far it is from UTC ends with."""
 
 
 def read_table(path: str | Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -49,7 +51,7 @@ def numbers(column: pd.Series, path: str | Path) -> np.ndarray:
         DataError: a text is no number.
     """
     values = pd.to_numeric(column, errors="coerce")
-    if (bad := values.isna() & column.notna()).any():
+    if (bad := ~np.isfinite(values) & column.notna()).any():
         raise DataError(f"{path}: {column.name} is {column[bad].iloc[0]!r}; expected a number or nothing.")
     return values.to_numpy(np.float64)
 
@@ -65,17 +67,11 @@ def local_times(column: pd.Series, path: str | Path, time_zone: str) -> pd.Datet
     Raises:
         DataError: a text is no date or time of ISO form.
     """
-    parts = []
-    for text in column:
-        try:
-            parts.append(pd.Timestamp(text))
-        except ValueError as error:
-            raise DataError(
-                f"{path}: {column.name} is {text!r}; expected a date or time as 2024-10-28 06:00."
-            ) from error
-    aware = np.array([part.tzinfo is not None for part in parts], bool)
+    utc = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    if (odd := utc.isna() | ~column.str.match(r"\d{4}-\d|\d{6}")).any():  # as `now` or 2024 are
+        text = column[odd].iloc[0]
+        raise DataError(f"{path}: {column.name} is {text!r}; expected a date or time as 2024-10-28 06:00.")
+    aware = column.str.contains(OFFSET)
     if aware.any() and not aware.all():
         raise DataError(f"{path}: {column.name} has an offset in some rows only. Give it in all, or in none.")
-    if aware.any():
-        return pd.DatetimeIndex(pd.to_datetime(parts, utc=True))
-    return instants_of(pd.DatetimeIndex(parts), time_zone)
+    return pd.DatetimeIndex(utc) if aware.any() else instants_of(pd.DatetimeIndex(utc.dt.tz_localize(None)), time_zone)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Unit
-from stforecast.cube.geometry import Geometry, geometry_of, simplified
+from stforecast.cube.geometry import Geometry, geometry_of, read_outlines, simplified
 from stforecast.cube.steps import Step
 from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
@@ -210,12 +210,6 @@ def _write_cells(forecast: Forecast, path: Path) -> None:
     geopandas.GeoDataFrame(frame, geometry=forecast.geometry.outlines, crs="EPSG:4326").to_parquet(path, index=False)
 
 
-def _read_cells(path: Path) -> np.ndarray:
-    import shapely
-
-    return shapely.from_wkb(pd.read_parquet(path, columns=["geometry"])["geometry"].to_numpy(object))
-
-
 def _read(sealed: Sealed) -> Forecast:
     facts = sealed.facts
     frame, shape = pd.read_parquet(sealed.file("forecast.parquet")), tuple(facts["shape"])
@@ -234,5 +228,5 @@ def _read(sealed: Sealed) -> Forecast:
         frame["usual"].to_numpy(np.float32).reshape(shape) if "usual" in frame else None,
         None if facts["districts"] is None else np.array(facts["districts"], object),
         facts["step_unit"],
-        _read_cells(sealed.file(CELLS)) if facts["polygons"] else None,
+        read_outlines(sealed.file(CELLS)) if facts["polygons"] else None,
     )

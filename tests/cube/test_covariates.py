@@ -128,7 +128,12 @@ def test_areas_may_be_districts(tmp_path: Path) -> None:
         ("date,v\n2024-03-02,1\n2024-03-02,2\n", "stands there twice"),
         ("date,v\n2024-03-02 06:00,1\n2024-03-02 06:00,2\n", "stands there twice"),
         ("date,v\n2024-03-02,one\n", "v is 'one'; expected a number"),
+        ("date,v\n2024-03-02,inf\n", "v is 'inf'; expected a number"),
         ("date,v\nsoon,1\n", "date is 'soon'; expected a date"),
+        ("date,v\ntoday,1\n", "date is 'today'; expected a date"),
+        ("date,v\n45352,1\n", "date is '45352'; expected a date"),
+        ("date,v\n03/04/2024,1\n", "date is '03/04/2024'; expected a date"),
+        ("date,v\n2024-03-02 06:00,1\n2024-03-02T06:00-07:00,1\n", "an offset in some rows only"),
         ("day,v\n2024-03-02,1\n", "no column date; it has day, v"),
     ],
 )
@@ -184,6 +189,9 @@ def test_an_event_is_known_from_its_announcement_on(tmp_path: Path) -> None:
     said = read(tmp_path, CALENDAR.replace("999,", "999,2024-03-05 08:10"), axis(), kind="calendar")
     assert at(said, begin - 2, begin)[1] > 0
     assert at(said, begin - 3, begin)[1] == 0
+    day = read(tmp_path, CALENDAR.replace("999,", "999,2024-03-04"), axis(), kind="calendar")  # over before it is known
+    assert at(day, 4 * 24, begin)[1] > 0
+    assert at(day, 4 * 24 - 1, begin)[1] == 0
 
 
 def test_events_may_repeat_and_be_everywhere(tmp_path: Path) -> None:
