@@ -14,20 +14,19 @@ from stforecast.events import outcomes
 from stforecast.events.assemble import SelectedEvents
 from stforecast.events.clean_files import Partition
 from stforecast.events.coordinates import is_projected
+from stforecast.events.count_checks import doubtful_areas, lost_counts, totals
 from stforecast.events.facts import Facts, Findings
 from stforecast.events.hour_checks import check_times, doubts, rhythm_doubts
 from stforecast.events.parsing.timestamps import Precision
 from stforecast.events.place_checks import check_places, describe_default_places
-from stforecast.events.precision import LEAST, check_spacing
+from stforecast.events.precision import check_spacing
 from stforecast.events.readers.csv_records import CUT
-from stforecast.events.schema import save_rejects
+from stforecast.events.schema import example, save_rejects
 from stforecast.events.sources import IngestRules, category_lookup
 
 MOST = 0.9
 MANY = 0.2
 """Share of the reports dated before they occurred from which that is no clerk's slip."""
-ALIKE = 0.002
-"""Share by which a total may differ from its parts, of which publishers hide some."""
 
 
 def check(
@@ -57,9 +56,9 @@ def check(
     _check_rejects(events, source, refused)
     files = {partition.file: partition.facts for partition in partitions}
     precision = check_times(files, source, rules.step)
-    findings.doubts += [*_doubtful_areas(events.areas), *_lost_counts(events.rejects)]
+    findings.doubts += [*doubtful_areas(events.areas), *lost_counts(events.rejects)]
     if rules.counts:
-        findings.doubts += _totals(events.facts, source)
+        findings.doubts += totals(events.facts, source)
     for facts in files.values():
         _check_optional(facts, source.max_rejects)
     _check_events(events.facts, len(events), list(files))
@@ -195,7 +194,7 @@ def _check_rejects(events: SelectedEvents, source: Source, refused: Path) -> Non
             f"missing. Download it again (or remove that line to do without them). {where}."
         )
     reasons = "; ".join(
-        f"{reason}: {len(rows)} (such as {' '.join(_example(rows))})"
+        f"{reason}: {len(rows)} (such as {' '.join(example(rows))})"
         for reason, rows in sorted(rejects.groupby("reason"), key=lambda group: -len(group[1]))
     )
     advice = _columns_of_parts(rejects, source) + _places_of_areas(rejects, source)
@@ -223,46 +222,6 @@ def _places_of_areas(rejects: pd.DataFrame, source: Source) -> str:
     if not source.columns.area or not rejects["reason"].eq(outcomes.NO_PLACE).any():
         return ""
     return "Reports with an area alone are kept where grid.cells is polygons. "
-
-
-def _doubtful_areas(areas: Sequence[str]) -> Iterator[str]:
-    """A sentence where codes of areas differ by zeros in front alone."""
-    short = {code: code.lstrip("0") for code in areas if code.isdigit()}
-    pairs = [(code, bare) for code, bare in short.items() if code != bare and bare in short]
-    if pairs:
-        yield (
-            f"The areas {pairs[0][0]} and {pairs[0][1]} ({len(pairs):,} such pairs) differ by zeros in front alone: if "
-            "they are one, a program took their codes for numbers. Write them alike."
-        )
-
-
-def _lost_counts(rejects: pd.DataFrame) -> Iterator[str]:
-    """A sentence where counts cannot be read, so that what they stand for is missing."""
-    lost = rejects[rejects["reason"].isin(outcomes.COUNTS)]
-    if len(lost):
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in lost["reason"].value_counts().items())
-        yield (
-            f"{len(lost):,} counts are hidden, missing or no numbers ({reasons}; such as {_example(lost)[1]}): reports "
-            "that they stand for are missing."
-        )
-
-
-def _totals(facts: Facts, source: Source) -> Iterator[str]:
-    """A sentence for each category in which an offence is as frequent as all others of it, or of the record, are."""
-    lookup, offences = category_lookup(source), facts.of("offences")
-    categories = {offence: lookup(offence) for offence in offences}
-    counted = Counter({offence: number for offence, number in offences.items() if categories[offence] is not None})
-    for category in dict.fromkeys(categories[offence] for offence in counted):
-        mine = Counter({offence: number for offence, number in counted.items() if categories[offence] == category})
-        offence, number = mine.most_common(1)[0]
-        for others in [mine, counted, offences]:
-            rest = others.total() - number
-            if counted.total() > number and rest >= LEAST and abs(number - rest) <= ALIKE * rest:
-                yield (
-                    f"Category {category}: {number:,} reports are {offence!r}, and {rest:,} other offences. If it is "
-                    "their total, they are counted twice: leave it out of source.categories."
-                )
-                break
 
 
 def _check_events(facts: Facts, number: int, files: Sequence[str]) -> None:
@@ -307,11 +266,4 @@ def _loss(partition: Partition, max_rejects: float) -> Iterator[str]:
     reason = reasons.most_common(1)[0][0]
     if reason != outcomes.OTHER_PERIOD:  # which the user wanted
         rows = refused[refused["reason"] == reason]
-        yield f"{partition.file}: {what} {reason}" + (f" ({_example(rows)[1]})" if len(rows) else "")
-
-
-def _example(rejects: pd.DataFrame) -> tuple[str, str]:
-    """The file, and line and text, of the first of some refused rows, if possible of one that has a text."""
-    evidence = rejects[rejects["value"].str.strip() != ""]
-    row = (evidence if len(evidence) else rejects).iloc[0]
-    return row["file"], f"line {row['line']}: {row['value']!r:.60}"
+        yield f"{partition.file}: {what} {reason}" + (f" ({example(rows)[1]})" if len(rows) else "")

@@ -31,6 +31,8 @@ MOST = 0.9
 HALF = 0.5
 """Share of months without a day from which a record is one of months; and share of the dates that have to be read for
 the others to tell anything."""
+DEFAULT = 0.04
+"""Share of all reports beyond what is usual from which the first of a month stands for an unknown day."""
 UNLIKELY = 1e4
 """Odds against chance from which days or months that are all a multiple of some number apart stand for periods."""
 FEW_TIMES = 4
@@ -46,7 +48,8 @@ def precisions(files: Mapping[Name, Facts]) -> tuple[dict[Name, Precision], Prec
     """
     everything = Facts.total(files.values())
     months = _are_first_days(everything)
-    return {name: _precision_of(facts, months) for name, facts in files.items()}, _precision_of(everything, months)
+    found = {name: _precision_of(facts, months or _are_first_days(facts)) for name, facts in files.items()}
+    return found, _precision_of(everything, months)
 
 
 def coarsest(found: Iterable[Precision]) -> Precision:
@@ -93,7 +96,8 @@ def check_precision(file: str, facts: Facts, found: Precision, step: Unit) -> No
 
 
 def check_spacing(occurred: np.ndarray, source: Source, found: Precision, step: Unit) -> Iterator[str]:
-    """A sentence where days or months are always two or more apart, as those of weeks, quarters and years are.
+    """A sentence where dates stand for periods longer than a day or a month, and where the first of a month stands for
+    an unknown day.
 
     Args:
         occurred: instants of the events (µs) [e].
@@ -104,20 +108,31 @@ def check_spacing(occurred: np.ndarray, source: Source, found: Precision, step: 
     Raises:
         DataError: the steps of the axis are those days or months, most of which would be empty.
     """
-    if found == "time":
+    if step == "hour":  # which is for times alone
         return
-    days = (np.unique(to_local(occurred, source.zone)) // DAY).astype("datetime64[D]")
-    steps = np.unique(days.astype("datetime64[M]") if found == "month" else days)
-    apart = int(np.gcd.reduce(np.diff(steps).astype(np.int64), initial=0))
-    if apart > 1 and (len(steps) - 1) * np.log(apart) > np.log(UNLIKELY):
-        some = ", ".join(map(str, steps[:3]))
-        what = f"The dates ({some} …) are all {apart} {found}s apart, or a multiple of that: they stand for periods"
+    instants, reports = np.unique(occurred, return_counts=True)
+    days = (to_local(instants, source.zone) // DAY).astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    some = f"The dates ({', '.join(map(str, np.unique(days)[:3]))} …) are all"
+    if found == "day" == step and len(occurred) >= LEAST and LEAST_OF_DAYS <= len(days) == len(np.unique(months)):
+        raise DataError(f"{some} in a month of their own: they stand for months. Set time.step to month.")
+    if found != "time" and (gap := _gap(months if found == "month" else days)):
+        what = f"{some} {gap} {found}s apart, or a multiple of that: they stand for periods"
         if step == STEPS[found]:
             raise DataError(
                 f"{what} that are longer than a {found}, which cannot be the steps of a forecast. Give a table by "
                 "month or day."
             )
         yield f"{what} that may reach from one {step} into the next, and all their reports count where they begin."
+    if step == "day":
+        first = days == months
+        every = np.arange(days[0], days[-1] + 1)
+        usual, share = np.mean(every == every.astype("datetime64[M]")), reports[first].sum() / reports.sum()
+        if len(every) >= LEAST and share > usual + DEFAULT:
+            yield (
+                f"{share:.0%} of the reports are dated the first of a month, where {usual:.0%} of the days are: there "
+                "it stands for an unknown day, and the day's risk is too high by as much."
+            )
 
 
 def minutes_of_day(facts: Facts) -> np.ndarray:
@@ -150,6 +165,13 @@ def _precision_of(facts: Facts, first_days: bool) -> Precision:
     if not (timeless or midnight or (total >= LEAST and few <= FEW_TIMES)):
         return "time"
     return "month" if first_days else "day"
+
+
+def _gap(steps: np.ndarray) -> int:
+    """The number of days or months of which all gaps between some are multiples; 0 where chance could make it so."""
+    steps = np.unique(steps)
+    gap = int(np.gcd.reduce(np.diff(steps).astype(np.int64), initial=0))
+    return gap if gap > 1 and (len(steps) - 1) * np.log(gap) > np.log(UNLIKELY) else 0
 
 
 def _are_first_days(facts: Facts) -> bool:

@@ -156,3 +156,10 @@ def save_rejects(path: Path, rejects: pd.DataFrame) -> None:
     """Write the refused rows."""
     with atomic_path(path) as temporary:
         rejects[list(REJECT_COLUMNS)].to_parquet(temporary, index=False, compression="zstd")
+
+
+def example(rejects: pd.DataFrame) -> tuple[str, str]:
+    """The file, and line and text, of the first of some refused rows, if possible of one that has a text."""
+    evidence = rejects[rejects["value"].str.strip() != ""]
+    row = (evidence if len(evidence) else rejects).iloc[0]
+    return row["file"], f"line {row['line']}: {row['value']!r:.60}"

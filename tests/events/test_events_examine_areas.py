@@ -81,6 +81,16 @@ def test_a_number_without_a_name_is_asked_for_where_rows_are_cells():
     assert "# ? is it the number of reports? without it each row is one report" in text
 
 
+def test_of_numbers_without_a_name_all_are_asked_for():
+    frame = long(cells())
+    _, text, _ = look(
+        frame.assign(residents=frame["key"].str[-2:].astype(int) + 500)[
+            ["key", "kind", "when", "residents", "how many"]
+        ]
+    )
+    assert "# ? is it the number of reports, or how many? without it each row is one report" in text
+
+
 def test_two_numbers_of_reports_are_asked_for():
     frame = long(cells()).rename(columns={"how many": "value"})
     _, text, _ = look(frame.assign(total=frame["value"] * 2))

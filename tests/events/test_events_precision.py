@@ -247,10 +247,11 @@ def test_the_city_of_london_by_months(tmp_path):
         ([f"{year}-01-01" for year in range(2015, 2025)], "month", "12 months"),
         ([f"{year}/{year % 100 + 1:02d}" for year in range(2001, 2012)], "month", "13 months"),
         (days("2023-01-02", 400)[::7], "day", "7 days"),
+        (pd.date_range("2023-01-31", periods=20, freq="ME").strftime("%Y-%m-%d").tolist(), "day", "in a month of"),
     ],
 )
 def test_quarters_weeks_and_years_are_no_months_or_days(dates, step, words):
-    with pytest.raises(DataError, match=rf"all {words} apart.*Give a table by month or day"):
+    with pytest.raises(DataError, match=rf"are all {words}.*(Give a table by month or day|Set time.step to month)"):
         read(dates * 5, step)
 
 
@@ -259,3 +260,25 @@ def test_weeks_by_month_are_doubted_and_days_with_gaps_are_not():
     assert "7 days apart" in doubt and "from one month into the next" in doubt  # noqa: PT018
     some = np.random.default_rng(7).choice(days(number=300), 40, replace=False).tolist()
     assert not [text for text in table(some, "day").meta["doubts"] if "apart" in text]
+
+
+def test_the_first_of_a_month_is_doubted_where_it_stands_for_an_unknown_day():
+    every = days(number=300)
+    assert not [text for text in table(every, "day").meta["doubts"] if "first of a month" in text]
+    unknown = [day[:7] + "-01" for day in every[::7]]
+    (doubt,) = (text for text in table(every + unknown, "day").meta["doubts"] if "first of a month" in text)
+    assert doubt.startswith("15% of the reports are dated the first of a month, where 3% of the days are")
+
+
+def test_a_file_of_months_beside_one_of_days_is_one_of_months():
+    for name, form in (("a.csv", "%Y-%m-01"), ("b.csv", "%Y-%m-%d")):
+        table(days(number=300, form=form), "month", name=name)
+    with pytest.raises(DataError, match=r"a\.csv: .* are the first day of a month.*Set time\.step to month"):
+        read_both("day")
+    assert read_both("month").meta["precision"] == "month"
+
+
+def read_both(step):
+    section = {"columns": COLUMNS, "time_zone": "America/Denver", "other": "any", "path": ["a.csv", "b.csv"]}
+    config = {"city": "town", "time": {"step": step}, "source": section | {"bounds": (-180, -90, 180, 90)}}
+    return ingest(parse(config, "test"), now=NOW)

@@ -70,7 +70,8 @@ def find_count_column(columns: Sequence[Column], roles: Mapping[str, ColumnRole]
         return ColumnRole(named[0].name, "whole numbers, by its name", question)
     if not numbers or not _are_cells([column for column in columns if column.name in taken]):
         return None
-    question = "is it the number of reports? without it each row is one report"
+    others = ", ".join(column.name for column in numbers[1:])
+    question = f"is it the number of reports{f', or {others}' if others else ''}? without it each row is one report"
     return ColumnRole(numbers[0].name, "whole numbers, and no area has two rows of a time and offence", question)
 
 
