@@ -26,7 +26,7 @@ from stforecast.files import fingerprint
 from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
 
-VERSION = 10
+VERSION = 11
 PARTITION_SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
