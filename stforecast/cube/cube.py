@@ -110,9 +110,7 @@ class Cube:
 
     @property
     def counted(self) -> bool:
-        """Whether forecasts are held to counts, and not to whether there was an event: cells of local days and months
-        hold several.
-        """
+        """Whether forecasts are held to counts, not to whether there was an event: days and months hold several."""
         return self.step_unit != "hour"
 
     def exposure(self, first: int, last: int) -> np.ndarray | None:
