@@ -29,6 +29,12 @@ class ArtefactError(StforecastError):
     exit_code = 5
 
 
+class FetchError(StforecastError):
+    """A publisher that cannot be reached, or does not answer as it should."""
+
+    exit_code = 7
+
+
 class BusyError(StforecastError):
     """Another process does the same work at this moment."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configuration
             4 publisher's data · 5 a file that is absent or damaged, or that the system refuses
-            6 another process does the same · 130 stopped
+            6 another process does the same · 7 a publisher that does not answer · 130 stopped
 """
 
 ISSUE_TIME = "A whole hour such as 2024-09-30T06:00Z; where steps are days or months also 2024-09-30 or 2024-09."
@@ -90,6 +90,20 @@ def init(files: tuple[str, ...], city: str | None) -> None:
 
 
 @verb
+@click.option("--whole", is_flag=True, help="All rows, also where what changed would do.")
+def fetch(stages: Stages, whole: bool) -> str:
+    """Bring what is new at the publisher into data/NAME/bronze, with a manifest of what was asked for and came.
+
+    Tokens come from the environment (SOCRATA_APP_TOKEN). An interrupted fetch goes on where it was. Exit code 7: the
+    publisher does not answer as it should; what was fetched before stays as it is.
+    """
+    from stforecast.pipeline.fetching import fetch as bring
+
+    bring(stages, whole)
+    return "ingest"
+
+
+@verb
 def ingest(stages: Stages) -> str:
     """Read the publisher's files, clean them, write events and rejects (silver)."""
     stages.ingest(replace_damaged=True)
@@ -150,7 +164,10 @@ def map(stages: Stages, issue_time: str | None, output: Path | None) -> str:
 @verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
 def run(stages: Stages, resume: bool) -> str:
-    """Ingest, build, train, evaluate and forecast, skipping what is already done."""
+    """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""
+    from stforecast.pipeline.fetching import fetch_first
+
+    fetch_first(stages)
     stages.ingest()
     stages.build()
     stages.train(resume)

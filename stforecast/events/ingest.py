@@ -26,6 +26,7 @@ from stforecast.events.schema import INGESTED, REJECTS, SCHEMA, EventTable, save
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal
+from stforecast.sources.pulls import fetched_folders
 
 KINDS = "CSV, GeoJSON, JSON, Parquet, GeoPackage, shapefile, Excel; also packed as .zip, .tar, .gz, .xz or .bz2"
 
@@ -137,14 +138,16 @@ def _share(rows: np.ndarray) -> float:
 
 
 def source_files(config: Config, bronze: Path) -> list[Path]:
-    """The files of `source.path` (relative to the current folder), or else those of `bronze`, sorted.
+    """The files of `source.path` (relative to the current folder), or else those of `bronze`, sorted, and behind them
+    what was fetched, the newest last.
 
     Raises:
         DataError: a path names nothing, or a folder holds no file that can be read.
     """
     texts = config.source.path
     if texts is None:
-        return _in_folder(bronze) or _absent(bronze)
+        own, fetched = _in_folder(bronze), map(_in_folder, fetched_folders(bronze))
+        return [*own, *(path for folder in fetched for path in folder)] or _absent(bronze)
     found: list[Path] = []
     for text in [texts] if isinstance(texts, str) else texts:
         path = Path(config.input(text)).expanduser()

@@ -19,6 +19,8 @@ from stforecast.publishers import publisher
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
 NEEDED = ("occurred",)
+NO_MATTER = ("path", "max_rejects", "gaps", "tables", "fetch", "max_shrink")
+"""Keys of a source that change nothing of a row that is read."""
 ACROSS = 60.0
 """Degrees that bounds across the 180th meridian may be wide: wider ones were written in another order."""
 
@@ -176,7 +178,7 @@ class IngestRules:
     @property
     def settings(self) -> dict[str, Any]:
         """Plain values of all that decides what becomes of a row, for fingerprints."""
-        settings = self.source.model_dump(mode="json", exclude={"path", "max_rejects", "gaps"})
+        settings = self.source.model_dump(mode="json", exclude={*NO_MATTER})
         hashes = sorted(self.forgotten.hashes)
         settings |= {"step": self.step, "areas": self.areas}
         return settings | ({"forgotten": fingerprint(hashes)} if hashes else {})

@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 City = TypeVar("City", bound="Preparation")
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
-STAGES = ("ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
+STAGES = ("fetch", "ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
 STAMPED = {"known_time", "embargo_hours", "issue_hour", "time", "grid", "weather", "covariates"}
 """Keys of the configuration that a cube is made from, beside those of its source."""
 SIMULATED = "simulated.json"

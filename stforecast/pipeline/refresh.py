@@ -21,6 +21,7 @@ from stforecast.errors import ArtefactError, StforecastError
 from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.pipeline.fetching import fetch_first
 from stforecast.pipeline.preparation import Say, one_writer
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages, last_issue
@@ -50,6 +51,7 @@ def refresh(stages: Stages, now: pd.Timestamp | None = None) -> int:
 
 def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     run = Run(stages.place.latest())
+    fetch_first(stages)
     table = stages.ingest(replace_damaged=True)
     cube = stages.newest(run, table)
     issue_time = newest_issue(cube, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from stforecast.cube import Cube, Series
 
@@ -50,6 +51,14 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         if lacking > 0 and one.kind in ("past", "ahead"):
             lines.append(f"{one.name} is not known for {lacking:.0%} of what is forecast: that part goes without it.")
     return lines
+
+
+def unfetched(checked: str | None, issue_time: pd.Timestamp) -> list[str]:
+    """That the publisher was last asked a day or more before a forecast, as lines."""
+    if checked is None or issue_time - pd.Timestamp(checked) < pd.Timedelta(days=1):
+        return []
+    time = f"{pd.Timestamp(checked):%Y-%m-%d %H:%M} UTC"
+    return [f"The publisher was last asked for reports at {time}: what came later is lacking."]
 
 
 def _elsewhere(cube: Cube) -> list[str]:

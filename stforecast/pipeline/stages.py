@@ -32,8 +32,9 @@ from stforecast.forecasters.registry import create_forecaster, in_order, names_o
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
-from stforecast.pipeline.sentences import assumptions
+from stforecast.pipeline.sentences import assumptions, unfetched
 from stforecast.scoring.splits import Split
+from stforecast.sources.pulls import last_checked
 
 if TYPE_CHECKING:
     from stforecast.evaluation.scorecard import Scorecard
@@ -192,8 +193,10 @@ class Stages(Preparation):
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
+        checked = last_checked(self.place.bronze) if self.config.source.fetch else None
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
+            lines += unfetched(checked, time)
             grid, folder = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines)), self.place.grid(time)
             last = record.append(grid, self.config.city, made_from)
             write_grid(grid, folder, self.config.city)

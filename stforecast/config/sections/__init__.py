@@ -8,5 +8,6 @@ from stforecast.config.sections.section import Section
 from stforecast.config.sections.service import Delivery, Service
 from stforecast.config.sections.source import Columns, DateOrder, DateParts, Flags, Gap, Periods, Source
 from stforecast.config.sections.synthetic import Synthetic, SyntheticCategory, SyntheticType
+from stforecast.config.sections.tables import Table
 from stforecast.config.sections.time import HORIZONS, Time, Unit
 from stforecast.config.sections.training import Model, Split, Training, Trees

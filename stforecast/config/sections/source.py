@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from stforecast.config.presets import PRESETS
 from stforecast.config.sections.section import Section
+from stforecast.config.sections.tables import Table
 
 DateOrder = Literal["month_first", "day_first", "year_first"]
 
@@ -138,6 +139,13 @@ class Source(Section):
     """file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or Excel, also
     packed; of a folder its CSV, Parquet and archives, or else all files of one other kind; default
     data/<city>/bronze"""
+    tables: list[Table] = Field([])
+    """tables at the publisher, which `stforecast fetch` brings into data/<city>/bronze; default the preset's"""
+    fetch: bool = False
+    """run and refresh fetch what is new first"""
+    max_shrink: float = Field(0.1, ge=0, le=1)
+    """share of a table's rows that may be gone when all are fetched again; more are taken for a fault of the
+    publisher's, and refused"""
     columns: Columns = Columns()
     """column mapping; overrides the preset's field by field"""
     rows_in: str | None = None
@@ -174,6 +182,12 @@ class Source(Section):
     """category for offences that no group names; without it they are left out and counted"""
     max_rejects: float = Field(0.05, ge=0, le=1)
     """share of refused rows that stops the run"""
+
+    @model_validator(mode="after")
+    def _of_one_origin(self) -> Source:
+        if self.fetch and self.path is not None:
+            raise ValueError("fetch brings files into data/<city>/bronze: leave path out, or set fetch to false")
+        return self
 
     @property
     def zone(self) -> str:

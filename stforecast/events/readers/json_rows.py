@@ -1,5 +1,5 @@
-"""JSON → chunks: GeoJSON, ArcGIS, arrays of objects, Socrata's rows.json, and any of their objects one a line or behind
-record separators.
+"""JSON → chunks: GeoJSON, ArcGIS, CKAN, arrays of objects, Socrata's rows.json, and any of their objects one a line or
+behind record separators.
 
 Text is read as it is needed and no more than `ROWS` rows are held, however large the file. A document of more rows must
 name its coordinate system or columns before its rows, as all known writers do.
@@ -23,6 +23,7 @@ from stforecast.events.readers.columnar import value_as_text
 from stforecast.events.readers.decoding import texts
 from stforecast.events.readers.geometry import add_coordinates, crs_of_json, points_from_json
 from stforecast.events.readers.header import has_coordinates, names_by_field
+from stforecast.sources.pulls import is_fetched
 
 ROWS_OF = ("features", "data")  # members of a document that hold its rows
 LARGEST = 64 << 20  # letters of one row; more is a string without end
@@ -54,7 +55,7 @@ def chunks(origin: InputFile, binary: IO[bytes]) -> Iterator[Chunk]:
             names = list(header)
             found = origin.locate(names, placed)
             columns = {field: _column([record.get(names[at]) for record in records]) for field, at in found.items()}
-            if members.get("exceededTransferLimit"):
+            if members.get("exceededTransferLimit") and not is_fetched(origin.path):
                 origin = replace(origin, note=f"{origin}: is one page of the answer of a server that has more rows")
             in_degrees = False
             if not has_coordinates(found):
@@ -122,17 +123,24 @@ def _rows(text: _Text, members: dict[str, Any], rows_in: Collection[str]) -> Ite
         if one_by_one:
             yield text.value()
             continue
-        one_by_one = True
-        for name in text.names():
-            if name in rows_in and text.peek() == "[":
-                one_by_one = False
-                members[name] = None  # it is there
-                yield from text.items()
-            else:
-                members[name] = text.value()
+        yield from _members(text, members, rows_in)
+        one_by_one = not members.keys() & {*rows_in}
         if one_by_one and rows_in == ROWS_OF:
             yield dict(members)
             members.clear()
+
+
+def _members(text: _Text, members: dict[str, Any], rows_in: Collection[str]) -> Iterator[Any]:
+    """The rows of the object that comes; its other members, and `data` for rows of CKAN, go into `members`."""
+    for name in text.names():
+        if name in rows_in and text.peek() == "[":
+            members[name] = None  # it is there
+            yield from text.items()
+        elif name == "result" and rows_in == ROWS_OF and "success" in members and text.peek() == "{":
+            yield from _members(text, members, ("records",))
+            members["data"] = members.pop("records", None)
+        else:
+            members[name] = text.value()
 
 
 class _Text:

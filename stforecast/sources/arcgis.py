@@ -1,0 +1,159 @@
+"""ArcGIS: the rows of a layer of a FeatureServer or MapServer, in the order of their object ids.
+
+A page begins behind the last object id that came, and there is another one as long as `exceededTransferLimit` says so,
+however few rows came. Object ids are given anew when a publisher writes its layer anew, so that they tell the rows of
+one pull apart and nothing else. What changed is asked for by the date of the last edit, where the layer keeps one; else
+the rows of the last OVERLAP days come again, which takes a key of the publisher's own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config.sections import Table
+from stforecast.errors import FetchError
+from stforecast.files import write_bytes
+from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.web import AGAIN, Answer, Web
+
+ROWS = 2000
+"""Of a page, if the layer gives as many."""
+OVERLAP = pd.Timedelta(days=14)
+"""Of changes by the date of the occurrence or report."""
+DAY = pd.Timedelta(days=1)
+"""Of changes by the date of the edit: literals are read in a time zone of the service's own."""
+TOKEN_CODES = (498, 499)
+
+
+class ArcGIS:
+    """A layer. keyed: its rows have a key of the publisher's own, so that a row may come again."""
+
+    always_whole = False
+
+    def __init__(self, web: Web, table: Table, keyed: bool) -> None:
+        self._web, self._layer, self._table, self._keyed = web, table.urls[0].rstrip("/"), table, keyed
+
+    def ending(self, cursor: Cursor) -> str:
+        """See `Client.ending`."""
+        return ".json"
+
+    def begin(self, since: Cursor | None) -> Begin:
+        """See `Client.begin`."""
+        if since is not None and self._keyed and since["newest"] is not None and since["date"]:
+            newest = min(pd.Timestamp(since["newest"], unit="ms", tz="UTC"), pd.Timestamp.now("UTC"))
+            first = newest - (DAY if since["edited"] else OVERLAP)
+            condition = f"{since['date']} >= timestamp '{first:%Y-%m-%d %H:%M:%S}'"
+            return Begin(False, {**since, "after": None, "condition": condition}, f"rows of {first:%Y-%m-%d} and later")
+        about = self._web.ask(self._layer, _answer, {"f": "json"})
+        if (oid := _oid(about)) is None:
+            raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
+        rows, edited = self.count(), (about.get("editFieldsInfo") or {}).get("editDateField")
+        dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
+        date = edited or (self._table.date if self._table.date in dates else None)
+        cursor = {"oid": oid, "limit": min(ROWS, about.get("maxRecordCount") or ROWS), "date": date}
+        cursor |= {"edited": bool(edited), "newest": None, "after": None, "condition": None, "left": rows}
+        return Begin(True, cursor, rows=rows)
+
+    def page(self, cursor: Cursor, into: Path) -> Page:
+        """See `Client.page`."""
+        oid, after, date = cursor["oid"], cursor["after"], cursor["date"]
+        conditions = [cursor["condition"], None if after is None else f"{oid} > {after}"]
+        params = {"outFields": "*", "outSR": 4326, "orderByFields": f"{oid} ASC", "returnGeometry": "true"}
+        params |= {"resultRecordCount": cursor["limit"], "where": self._where(*conditions), "f": "json"}
+
+        def read(answer: Answer) -> tuple[bytes, dict[str, Any], np.ndarray]:
+            found = _answer(answer)
+            ids = _ids(found, oid)
+            if (np.diff(ids) <= 0).any() or (ids.size and after is not None and ids[0] <= after):
+                raise UnusableError("rows came twice, or not in the order of their object ids")
+            if not ids.size and found.get("exceededTransferLimit"):
+                raise UnusableError("a page without rows, though more are said to be left")
+            return answer.body, found, ids
+
+        body, found, ids = self._web.ask(f"{self._layer}/query", read, params)
+        if not ids.size:
+            return Page(0, cursor, True)
+        write_bytes(into, body)
+        rows = [row["attributes"] for row in found["features"]]
+        times = [row[date] for row in rows if isinstance(row.get(date), int)] if date else []
+        newest = max([*times, *([] if cursor["newest"] is None else [cursor["newest"]])], default=None)
+        new = {"after": int(ids[-1]), "newest": newest}
+        return Page(len(ids), {**cursor, **new}, not found.get("exceededTransferLimit"), tuple(rows[0]))
+
+    def count(self) -> int:
+        """See `Client.count`."""
+        params = {"where": self._where(), "returnCountOnly": "true", "f": "json"}
+        found = self._web.ask(f"{self._layer}/query", _answer, params).get("count")
+        if not isinstance(found, int):
+            raise FetchError(f"{self._layer}: does not say how many rows it has. Name a layer with rows.")
+        return found
+
+    def keys(self, page: Path) -> np.ndarray:
+        """See `Client.keys`."""
+        found = json.loads(page.read_bytes())
+        return _ids(found, found["objectIdFieldName"])
+
+    def _where(self, *more: str | None) -> str:
+        return " AND ".join(f"({each})" for each in (self._table.where, *more) if each) or "1=1"
+
+
+def layers_of(web: Web, table: Table) -> list[Table]:
+    """The table itself, or one for each layer of its service with the name that `dataset` gives.
+
+    Raises:
+        FetchError: no layer bears it.
+    """
+    if not table.dataset:
+        return [table]
+    from fnmatch import fnmatchcase
+
+    service = table.urls[0].rstrip("/")
+    about = web.ask(service, _answer, {"f": "json"})
+    named = {str(each["name"]): each["id"] for each in [*about.get("layers", []), *about.get("tables", [])]}
+    found = [name for name in named if fnmatchcase(name.lower(), table.dataset.lower())]
+    if not found:
+        raise FetchError(f"{service}: no layer {table.dataset!r}. It has: {', '.join(named) or 'none'}.")
+    update = {"dataset": None}
+    return [table.model_copy(update={**update, "url": f"{service}/{named[name]}"}) for name in sorted(found)]
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    """A JSON document that is no error: ArcGIS tells of errors with status 200.
+
+    Raises:
+        UnusableError: it is cut short, or an error that may pass.
+        FetchError: an error that will not.
+    """
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        raise UnusableError("an answer that is cut short, or no JSON") from None
+    if not isinstance(found, dict):
+        raise UnusableError("no answer of ArcGIS")
+    if isinstance(error := found.get("error"), dict):
+        said = f"{error.get('message')} {' '.join(map(str, error.get('details') or []))}".strip()
+        if error.get("code") in TOKEN_CODES:
+            raise FetchError(f"is not public: {said}")
+        # 400 is also what an overloaded service says; what is wrong for good stays wrong
+        if error.get("code") in AGAIN or "perform" in said.lower() or "timeout" in said.lower():
+            raise UnusableError(f"error {error.get('code')}: {said}")
+        raise FetchError(f"error {error.get('code')}: {said}")
+    return found
+
+
+def _oid(about: dict[str, Any]) -> str | None:
+    fields = about.get("fields") or []
+    named = next((field["name"] for field in fields if field.get("type") == "esriFieldTypeOID"), None)
+    return about.get("objectIdField") or named
+
+
+def _ids(found: dict[str, Any], oid: str) -> np.ndarray:
+    try:
+        return np.array([row["attributes"][oid] for row in found["features"]], np.int64)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise UnusableError(f"no rows with the object id {oid}") from None

@@ -1,0 +1,111 @@
+"""CKAN: the rows of a resource of the datastore.
+
+All rows come in the order of `_id`. What is new comes from the newest date back over OVERLAP days, which takes a key of
+the publisher's own and dates that sort as text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.config.sections import Table
+from stforecast.errors import FetchError
+from stforecast.files import write_bytes
+from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.web import Answer, Web
+
+ROWS = 32_000
+"""Of a page: the most that CKAN gives unless told otherwise."""
+OVERLAP = pd.Timedelta(days=14)
+ID = "_id"
+
+
+class Ckan:
+    """A resource. keyed: its rows have a key of the publisher's own, so that a row may come again."""
+
+    always_whole = False
+
+    def __init__(self, web: Web, table: Table, keyed: bool, rows: int = ROWS) -> None:
+        self._web, self._table, self._keyed, self._rows = web, table, keyed, rows
+        self._url = f"{table.urls[0].rstrip('/')}/api/3/action/datastore_search"
+
+    def ending(self, cursor: Cursor) -> str:
+        """See `Client.ending`."""
+        return ".json"
+
+    def begin(self, since: Cursor | None) -> Begin:
+        """See `Client.begin`."""
+        if since is not None and self._keyed and since["newest"] is not None:
+            newest = min(pd.Timestamp(since["newest"]), pd.Timestamp.now("UTC").tz_localize(None))
+            until = f"{newest - OVERLAP:%Y-%m-%d}"
+            return Begin(False, {"offset": 0, "newest": since["newest"], "until": until}, f"rows of {until} and later")
+        rows = self.count()
+        return Begin(True, {"offset": 0, "newest": None, "until": None, "left": rows}, rows=rows)
+
+    def page(self, cursor: Cursor, into: Path) -> Page:
+        """See `Client.page`."""
+        date, until, offset = self._table.date, cursor["until"], cursor["offset"]
+        sort = f"{ID} asc" if until is None else f'"{date}" desc, {ID} desc'
+
+        def read(answer: Answer) -> tuple[bytes, dict[str, Any]]:
+            found = _result(answer)
+            ids = _ids(found)
+            if len(set(ids)) != len(ids) or (until is None and (np.diff(ids) <= 0).any()):
+                raise UnusableError("rows came twice, or not in the order that was asked for")
+            if not len(ids) and offset < found["total"]:
+                raise UnusableError(f"a page without rows, where {found['total'] - offset:,} are left")
+            return answer.body, found
+
+        params = {"resource_id": self._table.dataset, "sort": sort, "limit": self._rows, "offset": offset}
+        body, found = self._web.ask(self._url, read, params)
+        rows = found["records"]
+        if not rows:
+            return Page(0, cursor, True)
+        write_bytes(into, body)
+        dates = [row.get(date) for row in rows] if date else []
+        sortable = bool(dates) and all(isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\d", text) for text in dates)
+        newest = max([*dates, *([cursor["newest"]] if cursor["newest"] else [])]) if sortable else None
+        reached = until is not None and (not sortable or min(dates) < until)
+        new = {"offset": offset + len(rows), "newest": newest}
+        return Page(len(rows), {**cursor, **new}, reached or offset + len(rows) >= found["total"], tuple(rows[0]))
+
+    def count(self) -> int:
+        """See `Client.count`."""
+        params = {"resource_id": self._table.dataset, "limit": 0}
+        return int(self._web.ask(self._url, _result, params)["total"])
+
+    def keys(self, page: Path) -> np.ndarray:
+        """See `Client.keys`."""
+        return _ids(json.loads(page.read_bytes())["result"])
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    """The result of an action.
+
+    Raises:
+        UnusableError: the answer is cut short, or none of CKAN.
+        FetchError: the portal refuses.
+    """
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        raise UnusableError("an answer that is cut short, or no JSON") from None
+    if isinstance(found, dict) and found.get("success") is False:
+        raise FetchError(f"refuses: {json.dumps(found.get('error'))[:200]}")
+    result = found.get("result") if isinstance(found, dict) else None
+    if not isinstance(result, dict) or not isinstance(result.get("records"), list) or "total" not in result:
+        raise UnusableError("no rows of CKAN")
+    return result
+
+
+def _ids(result: dict[str, Any]) -> np.ndarray:
+    try:
+        return np.array([row[ID] for row in result["records"]], np.int64)
+    except (KeyError, TypeError, ValueError):
+        raise UnusableError(f"rows without {ID}") from None

@@ -1,0 +1,152 @@
+"""Plain files: one over HTTP(S), or the files of a folder of an object store (`pyarrow.fs`)."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+
+from stforecast.config.sections import Table
+from stforecast.config.sections.tables import WEB
+from stforecast.errors import FetchError, in_brief
+from stforecast.sources.page import Begin, Cursor, Page
+from stforecast.sources.web import CHUNK, Web
+
+ENDINGS = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".json",
+    ".geojson",
+    ".parquet",
+    ".gpkg",
+    ".xlsx",
+    ".xls",
+    ".zip",
+    ".gz",
+    ".xz",
+    ".bz2",
+)
+
+
+class Download:
+    """A file over HTTP(S). It comes again whole when it has changed."""
+
+    always_whole = True
+
+    def __init__(self, web: Web, table: Table) -> None:
+        self._web, self._url = web, table.urls[0]
+
+    def ending(self, cursor: Cursor) -> str:
+        """See `Client.ending`."""
+        return _ending(self._url)
+
+    def begin(self, since: Cursor | None) -> Begin:
+        """See `Client.begin`."""
+        return Begin(True, {"file": dict(since["file"]) if since else {}}, "the file")
+
+    def page(self, cursor: Cursor, into: Path) -> Page:
+        """See `Client.page`."""
+        part = into.with_name(f".{into.name}.part")
+        found = self._web.download(self._url, part, cursor["file"])
+        if part.is_file():
+            part.rename(into)
+            part.with_name(f"{part.name}.json").unlink()
+        return Page(None, {"file": found}, True)
+
+    def count(self) -> None:
+        """See `Client.count`."""
+
+    def keys(self, page: Path) -> np.ndarray | None:
+        """See `Client.keys`."""
+        return None
+
+
+class Store:
+    """A file or folder of an object store. New files are fetched; if one was changed or removed, all are."""
+
+    always_whole = True
+
+    def __init__(self, table: Table) -> None:
+        from pyarrow.fs import FileSystem
+
+        self._url = table.urls[0]
+        try:
+            self._system, self._path = FileSystem.from_uri(self._url)
+        except (OSError, ValueError) as error:
+            raise FetchError(f"{self._url}: {in_brief(error)}. Correct the address.") from error
+
+    def ending(self, cursor: Cursor) -> str:
+        """See `Client.ending`."""
+        return f"-{posixpath.basename(cursor['left'][0])}"
+
+    def begin(self, since: Cursor | None) -> Begin | None:
+        """See `Client.begin`."""
+        found, known = self._listed(), dict(since["done"]) if since else {}
+        if since and known == found:
+            return None
+        grown = bool(since) and all(found.get(path) == facts for path, facts in known.items())
+        new = sorted(found.keys() - known.keys()) if grown else sorted(found)
+        return Begin(not grown, {"left": new, "all": found, "done": known if grown else {}}, f"{len(new):,} files")
+
+    def page(self, cursor: Cursor, into: Path) -> Page:
+        """See `Client.page`."""
+        path, *left = cursor["left"]
+        part = into.with_name(f".{into.name}.part")
+        try:
+            with self._system.open_input_stream(path) as source, part.open("wb") as target:
+                while block := source.read(CHUNK):
+                    target.write(block)
+        except OSError as error:
+            raise FetchError(f"{path}: cannot be read ({in_brief(error)}). Try again later.") from error
+        if part.stat().st_size != cursor["all"][path][0]:
+            raise FetchError(f"{path}: {part.stat().st_size:,} bytes came of {cursor['all'][path][0]:,}. Try again.")
+        part.rename(into)
+        done = {**cursor["done"], path: cursor["all"][path]}
+        return Page(None, {**cursor, "left": left, "done": done}, not left)
+
+    def count(self) -> None:
+        """See `Client.count`."""
+
+    def keys(self, page: Path) -> np.ndarray | None:
+        """See `Client.keys`."""
+        return None
+
+    def _listed(self) -> dict[str, list[Any]]:
+        """Size and time of each file that may hold reports, by its path."""
+        from pyarrow.fs import FileSelector, FileType
+
+        try:
+            info = self._system.get_file_info(self._path.rstrip("/"))
+            if info.type == FileType.Directory:
+                found = self._system.get_file_info(FileSelector(self._path.rstrip("/"), recursive=True))
+            else:
+                found = [info]
+        except OSError as error:
+            raise FetchError(f"{self._url}: cannot be listed ({in_brief(error)}). Correct the address.") from error
+        files = [each for each in found if each.type == FileType.File and _ending(each.path)]
+        if not files:
+            raise FetchError(f"{self._url}: no files of reports ({', '.join(ENDINGS)}). Correct the address.")
+        return {each.path: [each.size, each.mtime_ns] for each in files}
+
+
+def file_client(web: Web, table: Table) -> Download | Store:
+    """The client of a file at some address."""
+    return Download(web, table) if urlsplit(table.urls[0]).scheme in WEB else Store(table)
+
+
+def _ending(url: str) -> str:
+    """The ending of a file's name, also where it stands in the query; .csv where there is none over HTTP."""
+    parts = urlsplit(url)
+    name = posixpath.basename(unquote(parts.path)).lower()
+    found = next((ending for ending in ENDINGS if name.endswith(ending)), "")
+    if found in (".gz", ".xz", ".bz2"):
+        inner = posixpath.splitext(name.removesuffix(found))[1]
+        return inner + found
+    if found or parts.scheme not in WEB:
+        return found
+    asked = parts.query.lower()
+    return next((ending for ending in ENDINGS if f"={ending[1:]}" in asked or f"/{ending[1:]}" in parts.path), ".csv")
