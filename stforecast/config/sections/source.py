@@ -187,6 +187,9 @@ class Source(Section):
     def _of_one_origin(self) -> Source:
         if self.fetch and self.path is not None:
             raise ValueError("fetch brings files into data/<city>/bronze: leave path out, or set fetch to false")
+        names = [table.name for table in self.tables]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"tables: {', '.join(twice)} stands there twice; join the conditions in one where")
         return self
 
     @property
