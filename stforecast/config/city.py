@@ -55,7 +55,7 @@ class Config(sections.Section):
     analysis: sections.Analysis = sections.Analysis()
     """page about the record"""
     delivery: sections.Delivery = sections.Delivery()
-    """past reports on maps and pages"""
+    """past reports on maps and pages, and rates"""
     service: sections.Service = sections.Service()
     """store and service"""
     synthetic: sections.Synthetic | None = None
@@ -84,6 +84,12 @@ class Config(sections.Section):
         if "step" in preset and isinstance(time := values.get("time", {}), dict):
             values["time"] = {"step": preset["step"]} | time
         return values
+
+    @model_validator(mode="after")
+    def _rate_of_a_number(self) -> Config:
+        if self.delivery.rate is not None:
+            sections.check_denominator(self.delivery.rate.of, self.covariates)
+        return self
 
     @property
     def horizons(self) -> int:

@@ -132,6 +132,8 @@ def _problem(kind: str, place: tuple[str | int, ...], message: str, value: objec
     """What is wrong with a value, and which key an unknown one is likely to mean."""
     union_tags = ("names", "parts", "flags", "of cells", "of series", "of calendar")
     key = ".".join(str(name) for name in place if name not in union_tags) or "config"
+    if not place:  # of several keys, which the message names
+        return message.removeprefix("Value error, ")
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {value!r:.60})"
     near = difflib.get_close_matches(key, [*(name for name, _, _ in fields()), *Config.model_fields], 1)

@@ -12,6 +12,7 @@ from stforecast.config.sections import AreaSeries, CellValues
 from stforecast.cube import planned
 from stforecast.cube.axis import Axis
 from stforecast.cube.covariates import EVERYWHERE, Covariate
+from stforecast.cube.cube import Cube
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.polygon_files import read_shapes
 from stforecast.cube.statics import TAKEN, statics
@@ -61,10 +62,7 @@ def read_covariates(config: Config, axis: Axis, geometry: Geometry, cells: pd.Da
         elif not entry.is_read:
             continue
         elif isinstance(entry, AreaSeries):
-            rows, messages = _series(name, entry, config, axis, geometry, cells)
-            rows = rows[(rows["last"] > 0) & (rows["first"] < end)]
-            messages += _masked(name, rows, axis.steps)
-            covariate = Covariate.of(name, "ahead" if entry.ahead else "past", rows, sensitive)
+            covariate, messages = read_series(name, entry, config, axis, geometry, cells, end)
             found.messages += messages
         else:
             path = config.input(entry.calendar)
@@ -75,6 +73,34 @@ def read_covariates(config: Config, axis: Axis, geometry: Geometry, cells: pd.Da
             covariates.append(covariate)
     found.covariates = tuple(covariates)
     return found
+
+
+def read_series(
+    name: str, entry: AreaSeries, config: Config, axis: Axis, geometry: Geometry, cells: pd.DataFrame, end: int
+) -> tuple[Covariate, list[str]]:
+    """A series by area and time, and what is odd about it in words; arguments and errors as of `read_covariates`."""
+    rows, messages = _series(name, entry, config, axis, geometry, cells)
+    rows = rows[(rows["last"] > 0) & (rows["first"] < end)]
+    messages += _masked(name, rows, axis.steps)
+    return Covariate.of(name, "ahead" if entry.ahead else "past", rows, bool(entry.sensitive)), messages
+
+
+def number_of(name: str, config: Config, cube: Cube) -> Covariate:
+    """How many there are in each cell, for rates: an entry of `covariates`, whether forecasters read it or not.
+
+    Raises:
+        ConfigError: the series is not by cell: how much of a district's number is in one of its cells is not known.
+        DataError: its file cannot be read, or holds what it must not.
+    """
+    entry = config.covariates[name]
+    if not isinstance(entry, AreaSeries):
+        return Covariate.static(name, cube.hexagons[name].to_numpy(np.float64))
+    path, geometry = config.input(entry.series), cube.geometry
+    if entry.key is None or not read_table(path, (entry.key,))[entry.key].isin(geometry.names).any():
+        what = f"and {path} has it by none. Name values by {geometry.word}, or a series with their codes as its key."
+        raise ConfigError(f"delivery.rate.of: rates take the number in each {geometry.word}, {what}")
+    end = cube.steps + cube.step.ahead + cube.horizons
+    return read_series(name, entry, config, cube.axis, geometry, cube.hexagons, end)[0]
 
 
 def _cell_values(name: str, entry: CellValues, config: Config, geometry: Geometry) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -29,9 +29,9 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
     """A forecast in the polygons of a file or in H3 hexagons, with its expected reports shared out by area.
 
     Expected reports are shared as if they lay evenly over a cell (areal weighting), so that their sum stays what it was
-    within the new cells; risk is 1 − exp(−λ) of what arrives. New cells of which nothing was forecast are left out.
-    What lies outside them, and which of them are forecast in part, stands in the `assumptions`. Intervals and districts
-    are of the old cells and are left out.
+    within the new cells; risk is 1 − exp(−λ) of what arrives. What rates are per is shared likewise, and unknown where
+    it is of a part. New cells of which nothing was forecast are left out. What lies outside them, and which of them are
+    forecast in part, stands in the `assumptions`. Intervals and districts are of the old cells and are left out.
 
     Args:
         forecast: a forecast, or one issue of it as a grid.
@@ -57,6 +57,9 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
     lam, usual = forecast.intensity, forecast.usual
     expected = np.moveaxis(lam, axis, -1).reshape(-1, len(source.names)).sum(0, dtype=np.float64)
     said: list[str] = _said(source, target, met, share, expected, words)
+    rate: dict[str, Any] = {}
+    if isinstance(forecast, RiskGrid) and (below := forecast.denominator) is not None:
+        rate["denominator"] = replace(below, values=_shared(below.values, share, -1))
     return replace(
         forecast,
         intensity=_shared(lam, share, axis),
@@ -66,6 +69,7 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
         districts=None,
         spreads={},
         assumptions=(*forecast.assumptions, *said),
+        **rate,
     )
 
 

@@ -90,12 +90,17 @@ def _read(sealed: Sealed) -> RiskGrid:
     first = table["geometry"].to_numpy(object)[: hexagons.shape[-1]]
     polygons = shapely.from_wkb(first) if facts.get("cells") == "polygons" else None
     usual = table["usual"].to_numpy().reshape(shape) if "usual" in table else None
-    return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual, polygons)
+    rate = table["denominator"].to_numpy(np.float32).reshape(shape)[:, 0] if "rate" in facts else None
+    return RiskGrid.from_facts(facts, hexagons[0, 0].astype(str), intensity, usual, polygons, rate)
 
 
 def short(values: np.ndarray) -> list[Any]:
-    """Values as text formats spell them: finer than any forecast is known, and half the file."""
-    return values.round(8).tolist()
+    """Values as text formats spell them: finer than any forecast is known, and half the file; None for NaN."""
+    found = values.round(8)
+    if (unknown := np.isnan(found)).any():
+        found = found.astype(object)
+        found[unknown] = None
+    return found.tolist()
 
 
 def _write_geoparquet(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> None:
@@ -125,6 +130,8 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
         prefix = "" if category == ALL else f"{category}_"  # flat: GDAL would read a nested object as one text
         columns[f"{prefix}risk_horizon"] = short(grid.risk[HORIZON, index])
         columns[f"{prefix}intensity_horizon"] = short(grid.intensity[HORIZON, index])
+        if grid.rates:
+            columns[f"{prefix}rate_horizon"] = np.array(short(grid.rates["rate"][HORIZON, index]), object)
         columns[f"{prefix}rank_horizon"] = grid.rank[HORIZON, index].tolist()
         columns[f"{prefix}risk_by_step"] = short(grid.risk[:HORIZON, index].T)
     columns |= {"issue_time": iso(grid.issue_time), "model": grid.model}

@@ -87,7 +87,7 @@ def draw_map(
 
 def class_bounds(values: np.ndarray, most: int = 7) -> np.ndarray:
     """Limits of at most `most` classes from the series 1, 2, 5, 10 … that the bulk of the values [n] spans."""
-    low, high = np.quantile(values, [0.05, 0.995])
+    low, high = np.quantile(values, [0.05, 0.995]) if values.size else (0.0, 0.0)
     series = np.array([float(f"{m}e{e}") for e in range(-6, 7) for m in (1, 2, 5)])
     inside = series[(series > low) & (series <= high)]
     return inside[-(most - 1) :] if inside.size else series[series <= max(high, series[0])][-1:]

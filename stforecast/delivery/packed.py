@@ -1,7 +1,8 @@
 """A risk grid in one piece, as the store and the prospective record keep it.
 
 A line of JSON (`RiskGrid.facts`, the hexagons, and the lengths of the polygons that follow), then λ and the usual,
-float32 [k c n] each, and the outlines of cells that are polygons as WKB.
+float32 [k c n] each, the denominator of rates where the facts have `rate`, float32 [k n], and the outlines of cells
+that are polygons as WKB.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ def pack(grid: RiskGrid, city: str) -> bytes:
     shapes = [] if grid.polygons is None else shapely.to_wkb(grid.polygons).tolist()
     head = json.dumps(facts | ({"wkb": [*map(len, shapes)]} if shapes else {})).encode()
     values = [grid.leaves(each) for each in (grid.intensity, grid.usual) if each is not None]
+    if grid.denominator is not None:
+        each_step = np.broadcast_to(grid.denominator.values, (grid.horizons, len(grid.hexagons)))
+        shapes = [each_step.astype("<f4").tobytes(), *shapes]
     return b"".join([head, b"\n", np.stack(values).tobytes(), *shapes])
 
 
@@ -32,9 +36,14 @@ def unpack(content: bytes) -> RiskGrid:
     """
     head, _, body = content.partition(b"\n")
     facts = json.loads(head)
-    hexagons, leaves = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1
+    hexagons, leaves, steps = np.array(facts["hexagons"]), len(facts["categories"][1:]) or 1, len(facts["valid_from"])
     ends = len(body) - sum(lengths := facts.get("wkb", [])) + np.cumsum([0, *lengths])
-    values = np.frombuffer(body[: ends[0]], "<f4").reshape(-1, len(facts["valid_from"]), leaves, len(hexagons))
+    numbers, denominator = np.frombuffer(body[: ends[0]], "<f4"), None
+    if "rate" in facts:
+        numbers, denominator = np.split(numbers, [-steps * len(hexagons)])
+        denominator = denominator.reshape(steps, -1)
+    values = numbers.reshape(-1, steps, leaves, len(hexagons))
     shapes = [body[first:last] for first, last in pairwise(ends.tolist())]
     polygons = shapely.from_wkb(np.array(shapes, object)) if shapes else None
-    return RiskGrid.from_facts(facts, hexagons, values[0], values[1] if len(values) > 1 else None, polygons)
+    usual = values[1] if len(values) > 1 else None
+    return RiskGrid.from_facts(facts, hexagons, values[0], usual, polygons, denominator)

@@ -10,7 +10,8 @@ sum) and hexagons in the order of their ids. Tables have a row a hexagon, interv
 Times are UTC instants; an interval is [valid_from, valid_until). `intensity` is the expected number of events in the
 interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
 the count over the horizon (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is
-above 5 %), `usual` what the rolling climatology expects, where the forecast carries it. Rank 1 is the highest risk
+above 5 %), `usual` what the rolling climatology expects, where the forecast carries it; `rate` of the expected events
+and their `denominator` (`rates`) stand behind it where the city has one. Rank 1 is the highest risk
 within its interval and category, ties in the order of hexagon ids; rows come in the order of interval, category, rank.
 """
 
@@ -27,6 +28,7 @@ import pandas as pd
 from stforecast.config.sections import Unit
 from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.steps import Step
+from stforecast.delivery.rates import Denominator
 from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
@@ -51,7 +53,7 @@ class RiskGrid:
     does not carry it. hexagons: ids of the cells, [n], sorted. categories: [c]. complete_until: the record was used up
     to here (never after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for
     a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
-    are polygons of a file, [n], simplified if they have many corners; None of H3 hexagons.
+    are polygons of a file, [n], simplified if they have many corners; None of H3 cells. denominator: of rates, if any.
     """
 
     intensity: np.ndarray
@@ -68,6 +70,7 @@ class RiskGrid:
     usual: np.ndarray | None = None
     districts: np.ndarray | None = None
     polygons: np.ndarray | None = None
+    denominator: Denominator | None = None
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -122,8 +125,9 @@ class RiskGrid:
         intensity: np.ndarray,
         usual: np.ndarray | None,
         polygons: np.ndarray | None = None,
+        denominator: np.ndarray | None = None,
     ) -> RiskGrid:
-        """The grid with these `facts`, the numbers of `leaves`, [k c n], and perhaps `polygons`.
+        """The grid with these `facts`, the numbers of `leaves` [k c n], perhaps `polygons` and `denominator`, [k n].
 
         Raises:
             KeyError, TypeError, ValueError: the facts are not those of this version.
@@ -140,13 +144,15 @@ class RiskGrid:
             usual=None if usual is None else with_sums(usual, categories),
             districts=np.array(facts["districts"], object) if facts["districts"] else None,
             polygons=polygons,
+            denominator=None if denominator is None else Denominator.from_facts(facts["rate"], denominator),
             step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
     def facts(self, city: str) -> dict[str, Any]:
         """Everything about the grid but its hexagons and numbers, as plain values."""
-        return ({} if self.polygons is None else {"cells": "polygons"}) | {
+        return {
+            **({} if self.polygons is None else {"cells": "polygons"}),
             "city": city,
             "time_zone": self.time_zone,
             "issue_time": iso(self.issue_time),
@@ -160,6 +166,7 @@ class RiskGrid:
             "notice": NOTICE,
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
             "districts": None if self.districts is None else self.districts.tolist(),
+            **({} if self.denominator is None else {"rate": self.denominator.facts(self.ends - self.starts)}),
         }
 
     def leaves(self, values: np.ndarray) -> np.ndarray:
@@ -198,6 +205,11 @@ class RiskGrid:
     def risk(self) -> np.ndarray:
         """Probability of at least one event, [i c n]."""
         return risk(self.intensity)
+
+    @cached_property
+    def rates(self) -> dict[str, np.ndarray]:
+        """`rate`, NaN where none is shown, and its `denominator`, [i c n] each; empty where the city has none."""
+        return {} if self.denominator is None else self.denominator.rates(self.intensity, self.ends - self.starts)
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -259,6 +271,7 @@ class RiskGrid:
                 "risk": ranked(self.risk),
                 "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), i * c),
                 **({} if self.usual is None else {"usual": ranked(self.usual)}),
+                **{name: ranked(values) for name, values in self.rates.items()},
                 "issue_time": self.issue_time.as_unit("us"),
                 "model": self.model,
                 "complete_until": self.complete_until.as_unit("us"),

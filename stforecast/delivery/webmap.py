@@ -20,6 +20,7 @@ import shapely
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
+from stforecast.delivery.rates import CAUTION, HOUR, rule_in_words
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.files import write_text
@@ -54,6 +55,8 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
     cells = grid.geometry
     facts, low_high = grid.facts(city), [None, None] if grid.bounds is None else grid.bounds.tolist()
     values = {"expected": grid.intensity, "risk": 100 * grid.risk}
+    if grid.rates:
+        values["rate"] = grid.rates["rate"]
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
@@ -74,6 +77,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "district_borders": [] if grid.districts is None else _district_borders(cells, grid.districts),
         "intensity": _packed(grid.leaves(grid.intensity)),
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
+        "rate": _rate(grid),
         "reported": reported,
         "low": low_high[0],
         "high": low_high[1],
@@ -110,6 +114,21 @@ def page() -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in PARTS}
 
 
+def _rate(grid: RiskGrid) -> dict[str, Any] | None:
+    """What the page makes rates of: `values` as base64 of float32, [n], or [k n] of exposure; None without any."""
+    if (below := grid.denominator) is None:
+        return None
+    lengths = grid.ends - grid.starts
+    facts = below.facts(lengths)
+    return facts | {
+        "what": below.what,
+        "values": base64.b64encode(np.ascontiguousarray(below.values, "<f4").tobytes()).decode(),
+        "hours": [length / HOUR for length in lengths],
+        "about": rule_in_words(facts, grid.geometry.word, len(grid.hexagons)),
+        "caution": None if below.exposure else CAUTION,
+    }
+
+
 def _packed(values: np.ndarray) -> str:
     """Values [k c n] as base64 of float32 [c k n]."""
     return base64.b64encode(np.ascontiguousarray(values.transpose(1, 0, 2), "<f4").tobytes()).decode()
@@ -117,7 +136,8 @@ def _packed(values: np.ndarray) -> str:
 
 def _classes(values: np.ndarray) -> list[dict[str, Any]]:
     """Classes of every category of values [i c n], as on the PNG."""
-    bounds = [class_bounds(values[:, index].ravel()) for index in range(values.shape[1])]
+    each = [values[:, index].ravel() for index in range(values.shape[1])]
+    bounds = [class_bounds(one[~np.isnan(one)]) for one in each]
     return [{"bounds": b.tolist(), "labels": class_labels(b), "colours": class_colours(len(b) + 1)} for b in bounds]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from stforecast.cube.covariate_files import number_of
 from stforecast.errors import ArtefactError
 from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
@@ -22,6 +24,7 @@ from stforecast.reports import (
     importance,
     issues,
     quality,
+    rates,
     repeats,
     rhythm,
     trends,
@@ -48,6 +51,7 @@ def report(stages: Stages) -> Path:
         Section("errors", "Where the forecast errs", accuracy.errors(run)),
         Section("importance", "What the forecast rests on", importance.blocks(run)),
         Section("issues", "Three forecasts and what was reported", issues.blocks(run, sexual, least)),
+        *_rates(stages, run, sexual),
         Section("card", "Model card", card.blocks(run, events.meta, least)),
     ]
     facts = city_facts(cube, whole_days(cube), int(cube.weight.sum()), stages.simulated())
@@ -59,6 +63,15 @@ def report(stages: Stages) -> Path:
     path = write_page(page, stages.run().folder / "report")
     stages.say(f"report: wrote {path}")
     return path
+
+
+def _rates(stages: Stages, run: EvaluatedRun, sexual: Collection[str]) -> list[Section]:
+    """The section of rates, where there are any."""
+    delivery = stages.config.delivery
+    if delivery.rate is None:
+        return []
+    number = number_of(delivery.rate.of, stages.config, run.cube)
+    return [Section("rates", "Rates", rates.blocks(run, delivery.rate, number, sexual, delivery.smallest_count))]
 
 
 @one_writer

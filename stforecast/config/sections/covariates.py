@@ -116,3 +116,19 @@ def _checked(entries: dict[str, Covariate]) -> dict[str, Covariate]:
 
 
 Covariates = Annotated[dict[str, Covariate], AfterValidator(_checked)]
+
+
+def check_denominator(name: str, entries: dict[str, Covariate]) -> None:
+    """Rates can be per an entry of `covariates`.
+
+    Raises:
+        ValueError: there is none of that name, or it is no number of what is there.
+    """
+    if (entry := entries.get(name)) is None:
+        raise ValueError(f"delivery.rate.of: no {name!r} in covariates; there is {', '.join(entries) or 'nothing'}")
+    if isinstance(entry, Calendar):
+        raise ValueError(f"delivery.rate.of: {name} is a calendar; name values by cells or a series")
+    if entry.sensitive:
+        raise ValueError(f"delivery.rate.of: {name} is sensitive; name a number of all who are there, as residents")
+    if isinstance(entry, CellValues) and entry.how == "mean":
+        raise ValueError(f"delivery.rate.of: {name} is a mean; name a number: how: sum or count, or a table by key")

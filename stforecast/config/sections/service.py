@@ -27,9 +27,23 @@ class Service(Section):
     """addresses or networks of reverse proxies, such as 127.0.0.1 or 10.0.0.0/8; only their X-Forwarded-For counts"""
 
 
+class Rate(Section):
+    """Reports per so many of those who are there, beside expected reports."""
+
+    of: str
+    """name of an entry of `covariates`: a number by cell, such as residents, or a series of how many are there, whose
+    hours then count; what is sensitive, a mean and a calendar are refused"""
+    per: int = Field(1000, ge=1)
+    """how many of them, or of their hours, a rate is per"""
+    smallest: float = Field(100, gt=0)
+    """no rate of fewer than these; of a series, of fewer on average over the interval"""
+
+
 class Delivery(Section):
-    """What maps and pages show of past reports."""
+    """What maps and pages show of past reports, and rates."""
 
     smallest_count: int = Field(5, ge=1)
     """smallest past count of a hexagon that is shown, over a day or a forecast's horizon; below it none and a few look
     alike. Counts of sexual offences are never shown"""
+    rate: Rate | None = None
+    """reports per 1,000 residents, or per hours of exposure, in map, files, report and service"""

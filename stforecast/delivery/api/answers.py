@@ -43,7 +43,9 @@ def risk_rows(served: Served, interval: int, category: int, rows: np.ndarray) ->
 def risk_geojson(served: Served, about: dict[str, Any], interval: int, category: int, rows: np.ndarray) -> bytes:
     """A FeatureCollection (RFC 7946), put together from outlines that were spelled once."""
     found = _at(served, interval, category, rows)
-    form = ",".join(f'"{name}":%r' for name in found) + "}}"  # numbers alone: Python spells them as JSON does
+    for name in served.grid.rates:
+        found[name] = ["null" if value is None else value for value in found[name]]
+    form = ",".join(f'"{name}":%s' for name in found) + "}}"  # numbers alone: Python spells them as JSON does
     values = zip(*found.values(), strict=True)
     features = [served.places.features[row] + form % one for row, one in zip(rows.tolist(), values, strict=True)]
     head = to_json({"type": "FeatureCollection", "metadata": about})

@@ -61,7 +61,8 @@ class Served:
         """From the store; the outlines of the grid before are taken over where the hexagons are the same."""
         same = before is not None and _same_places(before.grid, stored.grid)
         served = cls(stored, before.places if before and same else Places.of(stored.grid))
-        _ = served.grid.rank, served.grid.risk, served.grid.bounds  # made now, not while the first request waits
+        made = served.grid  # now, not while the first request waits
+        _ = made.rank, made.risk, made.bounds, made.rates
         return served
 
     @property
@@ -100,7 +101,13 @@ class Served:
             "complete_until": iso(grid.complete_until),
             "model": grid.model,
             "notice": NOTICE,
+            **({} if self.rate is None else {"rate": self.rate}),
         }
+
+    @cached_property
+    def rate(self) -> dict[str, Any] | None:
+        """What its rates are per, and where none is shown; None where it has none."""
+        return self.grid.facts(self.stored.city).get("rate")
 
     @cached_property
     def view(self) -> bytes:
@@ -125,11 +132,12 @@ def _same_places(one: RiskGrid, other: RiskGrid) -> bool:
 
 
 def columns(served: Served, at: Any, together: Any = None) -> dict[str, list[Any]]:
-    """rank, intensity, risk and usual at an index of [interval, category, hexagon]; low and high at one of [c n]."""
+    """Values of a grid at an index of [interval, category, hexagon], and its bounds at one of [category, hexagon]."""
     grid = served.grid
     found = {"rank": grid.rank[at].tolist(), "intensity": short(grid.intensity[at]), "risk": short(grid.risk[at])}
     if grid.usual is not None:
         found["usual"] = short(grid.usual[at])
+    found |= {name: short(values[at]) for name, values in grid.rates.items()}
     if together is not None and grid.bounds is not None:
         found |= {name: bound[together].tolist() for name, bound in zip(("low", "high"), grid.bounds, strict=True)}
     return found

@@ -14,6 +14,16 @@ class Problem(BaseModel):
     error: str = Field(description="what is wrong, in one line")
 
 
+class RateFacts(BaseModel):
+    of: str = Field(description="what rates are per: a covariate of the configuration")
+    per: int = Field(description="rates are per so many of them, or of their hours")
+    smallest: float = Field(description="no rate of fewer; of exposure, of fewer on average over the interval")
+    exposure: bool = Field(description="whether hours of those who are there count, not heads")
+    words: str
+    rule: str = Field(description="where no rate is shown, in words")
+    masked: int = Field(description="hexagons without a rate over the whole horizon")
+
+
 class GridFacts(BaseModel):
     grid_id: int
     city: str
@@ -24,6 +34,7 @@ class GridFacts(BaseModel):
     notice: str
     stale: bool = Field(description="whether the grid cannot be relied on any more")
     stale_reason: str | None
+    rate: RateFacts | None = Field(None, description="of `rate` in the rows; absent where the city has none")
 
 
 class Latest(GridFacts):
@@ -43,6 +54,8 @@ class Values(BaseModel):
     intensity: float = Field(description="expected number of reported offences")
     risk: float = Field(description="probability of at least one")
     usual: float | None = Field(None, description="expected number at such a time by the average of the past")
+    rate: float | None = Field(None, description="expected number as `grid.rate` says it; null where none is shown")
+    denominator: float | None = Field(None, description="residents, or hours of exposure; null where not known")
     low: int | None = Field(None, description="of the whole horizon: the count is lower one time in twenty at most")
     high: int | None = Field(None, description="of the whole horizon: the count is higher one time in twenty at most")
 

@@ -2,7 +2,7 @@
 /* The controls: what is chosen, and everything that follows from it. The choice stands in the address, so that a reload
    and a bookmark keep it. */
 
-const LISTED = 20, REST = 400, MINUTE = 60000;
+const LISTED = 20, REST = 400, MINUTE = 60000, MASKED = "#b9bec4";
 const byId = (id) => document.getElementById(id);
 let grid, city;
 const chosen = { step: null, category: 0, measure: "expected", area: null, reported: true };
@@ -28,6 +28,7 @@ function setAbout(view) {
     ["Record used until", view.complete_until_label],
     ["Issue time, UTC", view.issue_time],
     [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
+    ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
   ];
   byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
@@ -40,6 +41,8 @@ function setControls(view) {
   byId("horizon-length").textContent = `All ${view.horizon_length}`;
   byId("time").classList.toggle("one-step", grid.steps === 1);
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
+  byId("rate-choice").hidden = document.querySelector("[name=measure][value=rate]").disabled = !grid.has("rate");
+  if (grid.has("rate")) byId("rate-words").textContent = capital(view.rate.words);
   byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("reported");
   const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // km², fine enough for one hexagon, and a round number
   for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
@@ -118,28 +121,29 @@ function draw() {
 
   const scale = grid.scale(measure, step, category), values = grid.shown(measure, step, category);
   const classes = Array.from(values, (value) => classOf(value, scale.bounds));
-  city.paint(classes.map((index) => scale.colours[index]));
+  city.paint(classes.map((index) => scale.colours[index] ?? MASKED));
   const top = grid.top(step, category, area);
   city.outline(top);
   const patrolled = area ?? areaOf(top);
   for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
   const counts = chosen.reported && step === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
-  drawLegend(scale, classes, measure === "rank");
+  drawLegend(scale, classes, measure === "rank", measure === "rate");
   drawProfile();
-  drawList(top.length);
+  drawList(top);
   drawSentences(top, counts);
   if (pinned !== null) showFacts(pinned);
 }
 
-function drawLegend(scale, classes, highestFirst) {
-  const sizes = scale.labels.map((_, index) => classes.filter((other) => other === index).length);
-  const rows = scale.labels.map((label, index) => {
-    const row = element("li"), patch = element("i");
-    patch.style.backgroundColor = scale.colours[index];
-    row.append(patch, element("span", label), element("small", String(sizes[index])));
-    return row;
-  });
+function drawLegend(scale, classes, highestFirst, masked) {
+  const row = (colour, label, index) => {
+    const line = element("li"), patch = element("i");
+    patch.style.backgroundColor = colour;
+    line.append(patch, element("span", label), element("small", String(classes.filter((other) => other === index).length)));
+    return line;
+  };
+  const rows = scale.labels.map((label, index) => row(scale.colours[index], label, index));
+  if (masked) rows.unshift(row(MASKED, `no rate: ${scale.masked}`, -1));
   byId("legend-title").textContent = `${scale.title} (${grid.view.cell}s)`;
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
 }
@@ -154,21 +158,21 @@ function drawProfile() {
   });
 }
 
-function drawList(outlined) {
-  const { step, category, measure } = chosen;
-  const order = grid.order(step, category), lam = grid.values("intensity", step, category);
+function drawList(top) {
+  const { step, category, measure } = chosen, outlined = new Set(top);
+  const order = grid.listed(measure, step, category), lam = grid.values("intensity", step, category);
   [...byId("list").children].forEach((item, place) => {
     const button = item.firstChild, hexagon = order[place];
-    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}` }[measure];
+    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}`, rate: () => rateOf(hexagon) }[measure];
     button.dataset.hexagon = hexagon;
-    button.classList.toggle("top", place < outlined);
+    button.classList.toggle("top", outlined.has(hexagon));
     button.setAttribute("aria-pressed", String(hexagon === pinned));
     const name = grid.view.hexagons[hexagon], id = grid.view.cell === "hexagon" ? name.replace(/f+$/, "") : name;
     const where = [grid.district(hexagon), id].filter(Boolean).join(", ");
     const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
     words.forEach((text, index) => (button.children[index].textContent = text));
   });
-  const figure = { risk: "risk", usual: "expected ÷ usual reports" }[measure] ?? "expected reports";
+  const figure = { risk: "risk", usual: "expected ÷ usual reports", rate: `expected reports ${grid.view.rate?.words}` }[measure] ?? "expected reports";
   byId("list-title").textContent = `Top ${grid.view.cell}s and their ${figure}`;
 }
 
@@ -188,6 +192,12 @@ function drawSentences(top, counts) {
 
 function ratioOf(hexagon) {
   return grid.shown("usual", chosen.step, chosen.category)[hexagon];
+}
+
+/** The rate of a hexagon in words. */
+function rateOf(hexagon) {
+  const rate = grid.shown("rate", chosen.step, chosen.category)[hexagon];
+  return Number.isNaN(rate) ? "not shown" : digits(rate);
 }
 
 function areaOf(hexagons) {

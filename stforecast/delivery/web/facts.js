@@ -14,6 +14,7 @@ function factsOf(hexagon) {
     ["Risk of at least one", percent(risk(lam)), "risk"],
     ["Rank", `${grid.ranks(step, category)[hexagon]} of ${grid.n}`, "rank"],
   ];
+  if (grid.has("rate")) rows.push([`Expected ${view.rate.words}`, Number.isNaN(grid.denominator(step)[hexagon]) ? `not shown: ${view.rate.rule}` : rateOf(hexagon), "rate"]);
   if (view.low) {
     const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
     rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);

@@ -19,6 +19,7 @@ class Grid {
     this.leaves = Math.max(1, view.categories.length - 1);
     this.arrays = {};
     for (const kind of ["intensity", "usual"]) if (view[kind]) this.arrays[kind] = unpack(view[kind]);
+    if (view.rate) this.arrays.rate = unpack(view.rate.values);
     if (view.reported) this.arrays.reported = unpack(view.reported.counts);
     this.totalArea = sum(view.area_km2);
     this.cache = new Map();
@@ -61,6 +62,17 @@ class Grid {
     });
   }
 
+  /** What expected reports are divided by, NaN where no rate is shown: residents, or hours of exposure, [n]. */
+  denominator(step) {
+    return this.once(`denominator ${step}`, () => {
+      const { exposure, hours, smallest } = this.view.rate, out = new Float64Array(this.n);
+      const steps = !exposure ? [0] : step === null ? [...Array(this.steps).keys()] : [step];
+      for (const each of steps) add(out, this.arrays.rate.subarray(each * this.n, (each + 1) * this.n));
+      const length = exposure ? hours[step ?? this.steps] : 1;
+      return out.map((value) => (value / length >= smallest ? value : NaN));
+    });
+  }
+
   /** The reports of a hexagon, or (without one) of the city, in the horizon, as words. */
   reportedWords(category, hexagon) {
     const { totals, never, least } = this.view.reported, leaves = this.leavesOf(category);
@@ -83,6 +95,14 @@ class Grid {
       const lam = this.values("intensity", step, category);
       return [...lam.keys()].sort((a, b) => lam[b] - lam[a] || a - b);
     });
+  }
+
+  /** Hexagons as the list has them: by rate where that is shown, those without one last; else by λ. */
+  listed(measure, step, category) {
+    const order = this.order(step, category);
+    if (measure !== "rate") return order;
+    const rates = this.shown("rate", step, category).map((value) => (value >= 0 ? value : -1));
+    return [...order].sort((a, b) => rates[b] - rates[a]);
   }
 
   /** Rank of every hexagon, from 1. */
@@ -112,6 +132,7 @@ class Grid {
   shown(measure, step, category) {
     if (measure === "rank") return this.ranks(step, category);
     const lam = this.values("intensity", step, category);
+    if (measure === "rate") return lam.map((value, i) => (this.view.rate.per * value) / this.denominator(step)[i]);
     if (measure === "risk") return lam.map((value) => 100 * risk(value));
     if (measure === "usual") return lam.map((value, i) => ratio(value, this.values("usual", step, category)[i]));
     return lam;
@@ -126,8 +147,9 @@ class Grid {
       const names = ends.map((end) => `top ${Math.round((100 * end) / this.n)} % (rank ${end === 1 ? "1" : `to ${end}`})`);
       return { title: "Rank by expected reports", bounds: ends.map((end) => end + 1), labels: [...names, "the rest"], colours: BAND_COLOURS };
     }
-    const title = { expected: `Reports expected ${span}`, risk: `Risk of at least one report ${span}, %` }[measure];
-    return { title, ...this.view.classes[measure][step === null ? "horizon" : "step"][category] };
+    const { words, rule } = this.view.rate ?? {};
+    const title = { expected: `Reports expected ${span}`, risk: `Risk of at least one report ${span}, %`, rate: `Reports expected ${words} ${span}` }[measure];
+    return { title, masked: rule, ...this.view.classes[measure][step === null ? "horizon" : "step"][category] };
   }
 
   /** What makes λ of a hexagon: usual × expected ÷ usual of the whole city × the rest, which is the hexagon's own (what
@@ -187,8 +209,9 @@ function sum(values) {
   return total;
 }
 
-/** Index of the class that a value falls in: the number of bounds at or below it. */
+/** Index of the class that a value falls in: the number of bounds at or below it; -1 of NaN. */
 function classOf(value, bounds) {
+  if (Number.isNaN(value)) return -1;
   let index = 0;
   while (index < bounds.length && bounds[index] <= value) index++;
   return index;
