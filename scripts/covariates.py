@@ -3,11 +3,12 @@
     python scripts/covariates.py my_city.yaml root=runs --forecaster hist_gradient_boosting --by deprivation
 
 Each variant is fitted, calibrated and scored as `stforecast run` does it. Differences are the deviance without a
-covariate minus that with all (positive: it pays), × 10⁵, with paired 95 % intervals over weekly blocks of days. Of
-planned events with a place, the deviance of their own cells and steps is summed up beside that of all others, by
-category, with intervals over the days that they touch. `--by` names a column of the cells: exposure is the share of the
-hexagon-days flagged (top 5 %) that falls to each tenth of the cells, from the lowest value to the highest, and what
-reading a covariate moves to the three highest tenths stands beside it with its interval, of 100 flags.
+covariate minus that with all (positive: it pays), × 10⁵, with paired 95 % intervals over blocks of issues (weeks where
+steps are hours). Of planned events with a place, the deviance of their own cells and steps is summed up beside that of
+all others, by category, with intervals over the days that they touch. `--by` names a column of the cells: exposure is
+the share of the hexagon-days flagged (top 5 %) that falls to each tenth of the cells, from the lowest value to the
+highest, and what reading a covariate moves to the three highest tenths stands beside it with its interval, of
+100 flags.
 """
 
 from __future__ import annotations
@@ -62,12 +63,13 @@ def listed(interval: Interval, unit: float) -> list[float]:
 def of_planned(cube: Cube, here: np.ndarray, terms: dict[str, np.ndarray]) -> dict[str, Any]:
     """Sums of deviance terms [m k n c] by category in the places [m k n] of events, and in all others."""
     out: dict[str, Any] = {"cells": int(here.any((0, 1)).sum()), "days": int((days := here.any((1, 2))).sum())}
+    block = Blocks.of(len(here), cube.step_unit, cube.horizons).length
     for c, category in enumerate(cube.categories):
         inside = {key: np.where(here, value[..., c], 0).sum((1, 2), dtype=np.float64) for key, value in terms.items()}
         outside = {key: value[..., c].sum((1, 2), dtype=np.float64) - inside[key] for key, value in terms.items()}
         out[category] = {}
-        for where, sums, which, block in (("inside", inside, days, 1), ("elsewhere", outside, slice(None), 7)):
-            weights = day_weights(len(sums["all"][which]), block_days=block)
+        for where, sums, which, length in (("inside", inside, days, 1), ("elsewhere", outside, slice(None), block)):
+            weights = day_weights(len(sums["all"][which]), block_days=length)
             draws = {key: mean_draws(value[which], weights) for key, value in sums.items()}
             out[category][where] = {
                 "with": round(float(sums["all"].sum()), 2),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stforecast.config import Config
 from stforecast.config.sections import Rate
 from stforecast.cube import Cube
+from stforecast.cube.covariate_files import number_of
 from stforecast.cube.covariates import Covariate
 
 HOUR = pd.Timedelta(hours=1)
@@ -79,6 +81,11 @@ class Denominator:
         named = {name: getattr(self, name) for name in ("of", "per", "smallest", "exposure", "words", "rule")}
         return named | {"masked": int(self.masked(lengths)[-1].sum())}
 
+    def about(self, lengths: pd.TimedeltaIndex, cell: str) -> str:
+        """What rates are per, and of how many cells there is none over the horizon, as sentences."""
+        masked = self.masked(lengths)[-1]
+        return f"Rates are {self.words}. No rate ({self.rule}): {masked.sum():,} of {masked.size:,} {cell}s."
+
     def sums(self) -> np.ndarray:
         """Of the steps and, last, of the horizon: float64 [i n], or [1 n] where all have the same."""
         values = np.atleast_2d(self.values).astype(np.float64)
@@ -99,6 +106,13 @@ class Denominator:
         return {"rate": self.per * intensity / shown[:, None], "denominator": whole}
 
 
-def rule_in_words(facts: Mapping[str, Any], cell: str, cells: int) -> str:
-    """The rule of a denominator's facts, and of how many of the cells there is no rate by it."""
-    return f"Rates are {facts['words']}. No rate ({facts['rule']}): {facts['masked']:,} of {cells:,} {cell}s."
+def denominators(config: Config, cube: Cube) -> Callable[[int], Denominator | None]:
+    """What grids of a cube divide by at an issue step, in the order of their cells; None where nothing is configured.
+
+    Raises:
+        ConfigError, DataError: as of `number_of`.
+    """
+    if (rate := config.delivery.rate) is None:
+        return lambda _: None
+    number, order = number_of(rate.of, config, cube), np.argsort(cube.cells)
+    return lambda issue: Denominator.at(rate, number, cube, issue, order)

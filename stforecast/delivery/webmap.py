@@ -20,7 +20,7 @@ import shapely
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
-from stforecast.delivery.rates import CAUTION, HOUR, rule_in_words
+from stforecast.delivery.rates import CAUTION, HOUR
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.files import write_text
@@ -119,12 +119,11 @@ def _rate(grid: RiskGrid) -> dict[str, Any] | None:
     if (below := grid.denominator) is None:
         return None
     lengths = grid.ends - grid.starts
-    facts = below.facts(lengths)
-    return facts | {
+    return below.facts(lengths) | {
         "what": below.what,
         "values": base64.b64encode(np.ascontiguousarray(below.values, "<f4").tobytes()).decode(),
         "hours": [length / HOUR for length in lengths],
-        "about": rule_in_words(facts, grid.geometry.word, len(grid.hexagons)),
+        "about": below.about(lengths, grid.geometry.word),
         "caution": None if below.exposure else CAUTION,
     }
 

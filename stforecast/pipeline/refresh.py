@@ -56,7 +56,9 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     cube = stages.newest(run, table)
     issue_time = newest_issue(cube, now)
     trained = (run.folder / "run.json").stat().st_mtime_ns
-    made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time))
+    rate = stages.config.delivery.rate
+    asked = [] if rate is None else [rate.model_dump()]
+    made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time), *asked)
     with stages.place.lock("forecast"):
         if (current := store.state().current) is not None:
             with suppress(ArtefactError):  # a damaged grid is replaced

@@ -16,11 +16,10 @@ from tqdm import tqdm
 from stforecast.config import Config, dump, load
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
-from stforecast.cube.covariate_files import number_of
 from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.prospective import Record, cube_digest
-from stforecast.delivery.rates import Denominator, rule_in_words
+from stforecast.delivery.rates import denominators
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
@@ -196,15 +195,13 @@ class Stages(Preparation):
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
         checked = last_checked(self.place.bronze) if self.config.source.fetch else None
-        rate, sorted_cells = self.config.delivery.rate, np.argsort(cube.cells)
-        number = rate and number_of(rate.of, self.config, cube)
+        denominator = denominators(self.config, cube)
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             lines += unfetched(checked, time)
-            grid, folder = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines)), self.place.grid(time)
-            if rate and number:
-                grid = replace(grid, denominator=Denominator.at(rate, number, cube, int(issues[i]), sorted_cells))
-                lines.append(rule_in_words(grid.facts("")["rate"], grid.geometry.word, len(sorted_cells)))
+            folder, below = self.place.grid(time), denominator(int(issues[i]))
+            grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below)
+            lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
             write_grid(grid, folder, self.config.city)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:

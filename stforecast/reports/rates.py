@@ -27,8 +27,8 @@ from stforecast.reports.evaluated import EvaluatedRun, district_names, districts
 from stforecast.reports.page import Block, Picture, Table, Text, listed, said, words
 
 MOST_ROWS = 20
-NONE, FEW = "#b9bec4", "#ffffff"
-"""Colours of cells without a rate, and of those with too few reports to show one."""
+NONE, FEW = "#b9bec4", "#e4e7ea"
+"""Colours of cells without a rate, and of those of which only the expected one is shown."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def blocks(run: EvaluatedRun, rate: Rate, covariate: Covariate, sexual: Collecti
     out.append(said("rates_hot_spots", **about))
     number = f"hours of exposure ({below.what})" if below.exposure else below.what
     out.append(_by_district(run, rate, sums, below.words, number, least) or _by_cell(run, sums, found, below, number))
-    return [*out, _maps(run, found, below.words, least)] if cube.drawn else out
+    return [*out, _maps(run, found, below.words)] if cube.drawn else out
 
 
 def _by_district(run: EvaluatedRun, rate: Rate, sums: Sums, per: str, number: str, least: int) -> Table | None:
@@ -122,7 +122,7 @@ def _by_cell(run: EvaluatedRun, sums: Sums, found: dict[str, np.ndarray], below:
     return Table("rates_by_hexagon", frame, "The highest expected rates, over the test slice")
 
 
-def _maps(run: EvaluatedRun, found: dict[str, np.ndarray], per: str, least: int) -> Picture:
+def _maps(run: EvaluatedRun, found: dict[str, np.ndarray], per: str) -> Picture:
     """A map of expected and one of reported rates, in the same classes."""
     pooled = np.concatenate([*found.values()])
     bounds, none = class_bounds(pooled[np.isfinite(pooled)], most=6), np.isnan(found["expected"])
@@ -133,7 +133,7 @@ def _maps(run: EvaluatedRun, found: dict[str, np.ndarray], per: str, least: int)
         fills[f"{name.capitalize()} {per}"] = colours.tolist()
     figure, _ = maps(run.cube.geometry, fills, 0.9)
     handles = class_patches(class_labels(bounds))
-    handles += patches({"no rate": NONE, f"fewer than {least} reports": FEW}, edgecolor=GREY, linewidth=0.4)
+    handles += patches({"no rate": NONE, "no reported rate": FEW}, edgecolor=GREY, linewidth=0.4)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     alt = f"Two maps of the hexagons by expected and by reported offences {per}, over the test slice."
     return Picture("rates", figure, alt, f"Over the test slice, {per}.")

@@ -23,6 +23,7 @@ from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.map import TOP_SHARE, highest
+from stforecast.delivery.rates import Denominator
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 from stforecast.delivery.small_counts import hides_each, reported_view
 from stforecast.delivery.store import Store
@@ -300,6 +301,44 @@ def test_legend_counts_every_hexagon_once(window, folder) -> None:
         sizes = [int(text) for text in window.page.locator("#legend small").all_inner_texts()]
         assert sum(sizes) == len(open_grid(folder).hexagons)
         assert sum(size > 0 for size in sizes) > 2
+
+
+def test_rates_have_classes_a_list_and_words_of_their_own(browser, folder, tmp_path) -> None:
+    of = open_grid(folder)
+    residents = np.random.default_rng(3).gamma(1, 1000, len(of.hexagons)).astype(np.float32)
+    residents[7] = np.nan
+    of = replace(of, denominator=Denominator("residents", 1000, 100, residents))
+    write_map(view_of(of, "denver"), tmp_path / "rates.html")
+    rates = of.rates["rate"][HORIZON, 0]
+    masked = np.isnan(rates)
+    with Window(browser, (tmp_path / "rates.html").as_uri()) as opened:
+        expected = opened.drawing()
+        opened.page.get_by_label("Per 1,000 residents").check()
+        assert opened.drawing() != expected
+        assert opened.text("#legend-title") == "Reports expected per 1,000 residents in the 24 hours (hexagons)"
+        last = opened.page.locator("#legend li").last.inner_text().split("\n")
+        assert last == ["no rate: fewer than 100 residents, or not known", str(masked.sum())]
+        sizes = [int(text) for text in opened.page.locator("#legend small").all_inner_texts()]
+        assert sum(sizes) == len(rates)
+        listed = opened.page.locator("#list button").all()
+        best = [int(button.get_attribute("data-hexagon")) for button in listed]
+        assert best == np.argsort(np.where(masked, 1, -rates), kind="stable")[: len(best)].tolist()
+        assert float(listed[0].locator("b").inner_text()) == float(f"{np.nanmax(rates):.2g}")
+        top = highest(of.intensity[HORIZON, 0], TOP_SHARE).tolist()  # what is outlined stays that of most reports
+        assert opened.page.locator("#list button.top").count() == len({*top} & {*best})
+        for hexagon, words in (
+            (best[0], f"{np.nanmax(rates):.2g}"),
+            (7, "not shown: fewer than 100 residents, or not known"),
+        ):
+            opened.hover(hexagon, of.hexagons[hexagon])
+            assert opened.facts()["rate"] == words
+        about = opened.text("#about")
+        assert f"or not known): {masked.sum()} of {len(rates)} hexagons." in about
+        assert "a rate by residents is high without anyone there" in about
+        opened.page.wait_for_url("**measure=rate**")
+    with Window(browser, (folder / "map.html").as_uri() + "#measure=rate") as opened:
+        assert opened.page.locator("#rate-choice").is_hidden()
+        assert opened.page.locator("[name=measure]:checked").get_attribute("value") == "expected"
 
 
 def test_the_keyboard_does_everything(browser, folder) -> None:

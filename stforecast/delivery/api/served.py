@@ -101,13 +101,8 @@ class Served:
             "complete_until": iso(grid.complete_until),
             "model": grid.model,
             "notice": NOTICE,
-            **({} if self.rate is None else {"rate": self.rate}),
+            **({} if grid.denominator is None else {"rate": grid.denominator.facts(grid.ends - grid.starts)}),
         }
-
-    @cached_property
-    def rate(self) -> dict[str, Any] | None:
-        """What its rates are per, and where none is shown; None where it has none."""
-        return self.grid.facts(self.stored.city).get("rate")
 
     @cached_property
     def view(self) -> bytes:
