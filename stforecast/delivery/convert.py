@@ -60,6 +60,7 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
     rate: dict[str, Any] = {}
     if isinstance(forecast, RiskGrid) and (below := forecast.denominator) is not None:
         rate["denominator"] = replace(below, values=_shared(below.values, share, -1))
+        said.append(f"What rates are per ({below.what}) is shared out likewise.")
     return replace(
         forecast,
         intensity=_shared(lam, share, axis),

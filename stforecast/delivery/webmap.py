@@ -120,7 +120,6 @@ def _rate(grid: RiskGrid) -> dict[str, Any] | None:
         return None
     lengths = grid.ends - grid.starts
     return below.facts(lengths) | {
-        "what": below.what,
         "values": base64.b64encode(np.ascontiguousarray(below.values, "<f4").tobytes()).decode(),
         "hours": [length / HOUR for length in lengths],
         "about": below.about(lengths, grid.geometry.word),

@@ -180,6 +180,8 @@ def test_in_other_cells_what_rates_are_per_is_shared_as_reports_are(exposure: bo
     assert set(unknown) == {True, False}
     whole = replace(of, denominator=replace(of.denominator, values=np.nan_to_num(of.denominator.values)))
     assert convert(whole, 7).denominator.sums()[-1].sum() == pytest.approx(np.nansum(below), rel=0.02)
+    what = "visitors" if exposure else "residents"
+    assert found.assumptions[-1] == f"What rates are per ({what}) is shared out likewise."
     assert convert(grid(rings=4), 7).denominator is None
 
 

@@ -14,6 +14,7 @@ from stforecast.delivery.rates import CAUTION
 from stforecast.delivery.riskgrid import HORIZON
 from stforecast.errors import ConfigError
 from stforecast.pipeline.pages import report
+from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 
 
@@ -51,6 +52,9 @@ def test_a_run_has_rates_and_forecasts_the_same(of: str, home: tuple[Path, Cube]
     assert any("or not known): 2 of 19 hexagons." in line for line in said)
     hours = 24 if of == "present" else 1
     np.testing.assert_allclose(np.nanmax(grid.rates["denominator"][HORIZON, 0]), 18 * 60 * hours)
+    first, again = refresh(stages), refresh(stages)
+    stricter = Stages(config_of(root, RESIDENTS, PRESENT, f"delivery.rate={{of: {of}, smallest: 500}}"), said.append)
+    assert first == again != refresh(stricter)
     plain = Stages(config_of(root), lambda _: None)
     plain.build()
     plain.train()
