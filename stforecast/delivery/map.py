@@ -207,4 +207,5 @@ def _footer(grid: RiskGrid) -> list[str]:
     """Lines of the footer: where the forecast comes from, what it assumed, what it is of."""
     source = [f"Model {grid.model}", f"record used until {local_text(grid.complete_until, grid.time_zone)}"]
     words = "; ".join([*source, *(sentence.rstrip(".") for sentence in grid.assumptions)])
-    return [*textwrap.wrap(f"{words}.", 145), *textwrap.wrap(NOTICE, 145)]
+    data = f"Data: {' '.join(grid.credits)}" if grid.credits else ""
+    return [line for text in (f"{words}.", data, NOTICE) for line in textwrap.wrap(text, 145)]

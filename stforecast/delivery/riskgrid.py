@@ -54,6 +54,7 @@ class RiskGrid:
     to here (never after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for
     a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
     are polygons of a file, [n], simplified if they have many corners; None of H3 cells. denominator: of rates, if any.
+    credits: how the publishers of the data are to be named.
     """
 
     intensity: np.ndarray
@@ -71,6 +72,7 @@ class RiskGrid:
     districts: np.ndarray | None = None
     polygons: np.ndarray | None = None
     denominator: Denominator | None = None
+    credits: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -146,6 +148,7 @@ class RiskGrid:
             polygons=polygons,
             denominator=None if denominator is None else Denominator.from_facts(facts["rate"], denominator),
             step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
+            credits=tuple(facts.get("credits", ())),
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -153,6 +156,7 @@ class RiskGrid:
         """Everything about the grid but its hexagons and numbers, as plain values."""
         return {
             **({} if self.polygons is None else {"cells": "polygons"}),
+            **({"credits": list(self.credits)} if self.credits else {}),
             "city": city,
             "time_zone": self.time_zone,
             "issue_time": iso(self.issue_time),

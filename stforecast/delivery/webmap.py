@@ -59,6 +59,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         values["rate"] = grid.rates["rate"]
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
+        "credits": list(grid.credits),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
         "steps": [
             {"start": iso(start), "label": label}

@@ -54,7 +54,7 @@ def report(stages: Stages) -> Path:
         *_rates(stages, run, sexual),
         Section("card", "Model card", card.blocks(run, events.meta, least)),
     ]
-    facts = city_facts(cube, whole_days(cube), int(cube.weight.sum()), stages.simulated())
+    facts = city_facts(cube, whole_days(cube), int(cube.weight.sum()), stages.simulated(), stages.credits())
     facts |= {PERIODS[name]: span_in_words(cube, *span) for name, span in run.slices.items()}
     facts["Model"] = f"{words(run.leader)} ({run.leader}), run {run.name}"
     facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
@@ -99,7 +99,7 @@ def analyse(stages: Stages) -> Path:
         Section("repeats", "Near repeats", repeats.blocks(local)),
         Section("drift", drift.Span.of(cube.step).title, drift.blocks(local, split, predictions)),
     ]
-    facts = city_facts(cube, local.days, len(local.frame), stages.simulated())
+    facts = city_facts(cube, local.days, len(local.frame), stages.simulated(), stages.credits())
     title = f"{words(cube.name).title()}: what the record of reported offences shows"
     path = write_page(Page("analysis", title, facts, sections, cube.geometry.word), stages.place.analysis)
     stages.say(f"analyse: wrote {path}")

@@ -30,6 +30,7 @@ from stforecast.files import contents, file_fingerprint, fingerprint, read_json
 from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
+from stforecast.publishers import publisher
 from stforecast.scoring.splits import Split
 
 Say = Callable[[str], None]
@@ -144,6 +145,13 @@ class Preparation:
         if not self.config.synthetic or self.config.source.path or not (facts := self._simulation.read()):
             return False
         return [source["hash"] for source in self._events().meta["sources"]] == [facts["hash"]]
+
+    def credits(self) -> tuple[str, ...]:
+        """How the publishers of the data are to be named, as sentences."""
+        if not (preset := self.config.source.preset):
+            return ()
+        known = publisher(preset)
+        return (f"{known.attribution.rstrip('.')}. Licence: {known.licence.rstrip('.')}.",)
 
     @contextmanager
     def rewriting_bronze(self) -> Iterator[None]:

@@ -194,13 +194,13 @@ class Stages(Preparation):
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
-        checked = last_checked(self.place.bronze) if self.config.source.fetch else None
+        checked, credits = last_checked(self.place.bronze) if self.config.source.fetch else None, self.credits()
         denominator = denominators(self.config, cube)
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             lines += unfetched(checked, time)
             folder, below = self.place.grid(time), denominator(int(issues[i]))
-            grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below)
+            grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below, credits=credits)
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
             write_grid(grid, folder, self.config.city)

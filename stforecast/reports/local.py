@@ -136,7 +136,9 @@ class Local:
         return published.fillna(pd.Series(placed[self.frame["hexagon"]], dtype=published.dtype))
 
 
-def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool) -> dict[str, str]:
+def city_facts(
+    cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool, credits: Sequence[str]
+) -> dict[str, str]:
     """The facts that stand on top of every page: which city, record, places and categories it is of."""
     unit = cube.step_unit
     facts = {
@@ -151,6 +153,8 @@ def city_facts(cube: Cube, days: pd.DatetimeIndex, events: int, simulated: bool)
         facts["Covariates"] = ", ".join(words(one.name) for one in cube.covariates)
     if sensitive := sensitive_words(cube.covariates):
         facts["Sensitive"] = sensitive[0]
+    if credits:
+        facts["Data"] = " ".join(credits)
     return facts
 
 

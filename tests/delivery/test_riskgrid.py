@@ -1,6 +1,8 @@
 """One issue of a Forecast as tables."""
 
+import json
 import time
+from dataclasses import replace
 
 import h3
 import numpy as np
@@ -12,8 +14,10 @@ from hypothesis.extra import numpy as hnp
 from small_grids import UNITS
 from small_grids import forecast as forecast_by
 
+from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.webmap import view_of
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
@@ -50,6 +54,15 @@ def test_what_is_usual_stands_beside_each_row():
     assert list(grid.steps) == [*HOURS[:8], "usual", *HOURS[8:]]
     for table in (grid.steps, grid.horizon):
         np.testing.assert_allclose(table["usual"], 2 * table["intensity"], rtol=1e-6)
+
+
+def test_publishers_are_named_wherever_the_grid_goes(tmp_path):
+    named = ("Denver Police Department. Licence: CC BY 3.0.",)
+    grid = replace(RiskGrid.of(forecast_of(intensities()), 0), credits=named)
+    write_grid(grid, tmp_path / "grid", "denver")
+    assert unpack(pack(grid, "denver")).credits == open_grid(tmp_path / "grid").credits == named
+    assert view_of(grid, "denver")["credits"] == list(named)
+    assert json.loads((tmp_path / "grid" / "risk.geojson").read_text())["metadata"]["credits"] == list(named)
 
 
 def test_columns_rows_and_values_against_a_plain_loop():

@@ -21,7 +21,7 @@ def to_json(value: Any) -> bytes:
 
 def latest(served: Served) -> dict[str, Any]:
     """What there is to say of the grid beside `Served.facts`."""
-    grid, names = served.grid, ("time_zone", "step_hours", "categories", "assumptions")
+    grid, names = served.grid, ("time_zone", "step_hours", "categories", "assumptions", "credits")
     return {name: getattr(grid, name) for name in names} | {
         "step": grid.step_unit,
         "created": iso(served.stored.created),

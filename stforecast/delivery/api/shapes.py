@@ -47,6 +47,7 @@ class Latest(GridFacts):
     step: Unit = Field(description="whether steps are hours, or local days or months")
     step_hours: int = Field(description="of days and months the usual number")
     assumptions: list[str] = Field(description="what was missing when the grid was made")
+    credits: list[str] = Field(description="how the publishers of the data are to be named")
 
 
 class Values(BaseModel):

@@ -30,6 +30,7 @@ function setAbout(view) {
     [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
     ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
+    ...view.credits.map((sentence) => ["Data", sentence]),
   ];
   byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
 }
