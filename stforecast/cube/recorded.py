@@ -91,12 +91,18 @@ def hole_messages(cube: Cube) -> Iterator[str]:
 
 def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
     """What `hole_messages` will say of the cube of an event table, but for the events that it leaves out."""
+    record = city_record(events, config)
+    return [] if record is None else list(hole_messages(record))
+
+
+def city_record(events: EventTable, config: Config) -> Cube | None:
+    """The events of a table by step and category alone, as a cube of a single place; None where no axis fits them."""
     frame = events.columns(("occurred_at", "reported_at", "category"))
     time_zone = str(resolve(config.source).time_zone)
     try:
         axis = choose_axis(frame, config, time_zone, events.precision)
     except (ConfigError, DataError):  # which the build will say
-        return []
+        return None
     hour = axis.steps_of(frame["occurred_at"])
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes.astype(np.int64)
     gaps = gaps_of(config, axis, events.categories)
@@ -104,7 +110,7 @@ def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
     counts = np.zeros((axis.steps, 1, len(events.categories)))
     np.add.at(counts, (hour[keep], 0, category[keep]), 1)
     nowhere, names = np.zeros((2, 0), np.int64), events.categories
-    cube = Cube.from_dense(
+    return Cube.from_dense(
         counts,
         edge_index=nowhere,
         start=axis.start,
@@ -113,7 +119,6 @@ def hole_messages_of_events(events: EventTable, config: Config) -> list[str]:
         time_zone=time_zone,
         gaps=gaps,
     )
-    return list(hole_messages(cube))
 
 
 def level_changes(cube: Cube) -> Iterator[str]:

@@ -4,11 +4,13 @@ events.parquet    hour, hexagon, category, known_hour, weight, [until_hour]   on
 hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours, [district, static …], geometry
 hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
 covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
+by_….parquet      counts for analysts (`stforecast.cube.aggregates`)
 cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,8 +47,15 @@ PLAIN = (
 SERIES = {"weather": "observed", "future": "known"}
 
 
-def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
-    """Write the cube as `folder`, replacing what is there; `stamp` names the inputs and settings it came from."""
+def save_cube(cube: Cube, folder: Path, stamp: str, beside: Mapping[str, pd.DataFrame] | None = None) -> None:
+    """Write the cube as `folder`, replacing what is there.
+
+    Args:
+        cube: the cube.
+        folder: of it.
+        stamp: names the inputs and settings it came from.
+        beside: tables that lie in the folder and are no part of the cube, by the names of their files.
+    """
     series: dict[str, Series] = {kind: getattr(cube, kind) for kind in SERIES}
     with atomic_folder(folder) as temporary:
         pd.DataFrame({name: getattr(cube, name) for name in cube.event_columns}).to_parquet(
@@ -57,6 +66,8 @@ def save_cube(cube: Cube, folder: Path, stamp: str) -> None:
         if cube.covariates:
             rows = [one.rows.assign(covariate=one.name) for one in cube.covariates]
             pd.concat(rows, ignore_index=True).to_parquet(temporary / COVARIATES)
+        for name, table in (beside or {}).items():
+            table.to_parquet(temporary / f"{name}.parquet", index=False, compression="zstd")
         facts = {
             "schema_version": SCHEMA_VERSION,
             "stamp": stamp,

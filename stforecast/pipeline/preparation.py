@@ -17,6 +17,7 @@ import pandas as pd
 from stforecast.config import Config
 from stforecast.config.workspace import Workspace
 from stforecast.cube import Cube
+from stforecast.cube.aggregates import aggregates
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.recorded import hole_messages_of_events
 from stforecast.cube.steps import Step, step_of
@@ -176,7 +177,7 @@ class Preparation:
                 return found
         cube = build_cube(table, self.config)
         with self.place.lock("build"):
-            save_cube(cube, gold, stamp)
+            save_cube(cube, gold, stamp, aggregates(table, self.config))
         self.say(
             f"build: wrote {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories, "
             f"{int(cube.weight.sum()):,} events, to {gold}"
