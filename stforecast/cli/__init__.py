@@ -2,5 +2,6 @@
 
 from stforecast.cli.commands import cli
 from stforecast.cli.entry import main
+from stforecast.cli.lake import lake
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "lake", "main"]

@@ -29,6 +29,9 @@ class Config(sections.Section):
     """hours after an occurrence before which no report of it can be known"""
     issue_hour: int | None = Field(None, ge=0, le=23)
     """UTC hour of daily issue times, where steps are hours; default local midnight in winter"""
+    lake: Literal["delta", "delta_by_district"] | None = None
+    """keep the publisher's rows, the events and counts of them as Delta tables too, in data/<city>/lake with all their
+    past versions: a folder a month, or a month and district; needs the extra `lake`"""
     source: sections.Source = sections.Source()
     """offence reports"""
     time: sections.Time = sections.Time()

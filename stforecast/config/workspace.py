@@ -36,6 +36,10 @@ class Workspace:
         """The record of published forecasts, see `delivery.prospective`."""
         self.analysis = data / "analysis"
         """The page about the record."""
+        self.lake = data / "lake"
+        """The Delta tables, see `pipeline.lake`."""
+        self.lake_updated = self.lake / "lake.json"
+        """Of which events and settings the lake is; may be removed at any time, and all is compared."""
         self.runs = root / "checkpoints" / city
         self.pointer = self.runs / "latest"
         """The file that names the newest finished run."""

@@ -37,7 +37,7 @@ def forget(stages: Stages, ids: Sequence[str]) -> None:
         ids: of rows or of incidents with all their rows, as the publisher wrote them.
 
     Raises:
-        ConfigError: the record has no ids.
+        ConfigError: the record has no ids, or there is a lake that the configuration does not name.
         DataError: a file cannot be rewritten, or ids were never in the record; all else is done by then.
         BusyError: another process works at a stage that writes what is to be erased; nothing is done.
     """
@@ -51,6 +51,11 @@ def _forget(stages: Stages, ids: Sequence[str]) -> None:
         raise ConfigError(
             "source.columns.event_id: not given, so that no report can be named. Name the publisher's column of ids "
             "there; if there is none, remove the row from the publisher's file and run `stforecast refresh`."
+        )
+    if place.lake.exists() and not stages.config.lake:
+        raise ConfigError(
+            f"lake: not set, and {place.lake} may hold what is to be erased. Set it as it was, or remove the folder "
+            "with all its past."
         )
     wanted, known = {text for text in key_texts(list(ids)) if text}, Forgotten.open(place.forgotten)
     new = {text for text in wanted if not known.has(text)}
@@ -126,6 +131,8 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
+    if config.lake:
+        stages.lake().erase_past()
     for path in place.grids.glob("[0-9]*Z/map.html"):
         if '"reported":null' not in path.read_text(encoding="utf-8"):
             stages.map(open_grid(path.parent).issue_time)

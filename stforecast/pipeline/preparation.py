@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ from stforecast.cube.build import build as build_cube
 from stforecast.cube.recorded import hole_messages_of_events
 from stforecast.cube.steps import Step, step_of
 from stforecast.cube.store import open_cube, save_cube
-from stforecast.errors import ArtefactError, DataError
+from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import INGESTED, EventTable
@@ -34,11 +35,16 @@ from stforecast.pipeline.sentences import built, summary
 from stforecast.publishers import publisher
 from stforecast.scoring.splits import Split
 
+if TYPE_CHECKING:
+    from stforecast.pipeline.lake import Lake
+
 Say = Callable[[str], None]
 City = TypeVar("City", bound="Preparation")
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
-STAGES = ("fetch", "ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh")
+STAGES = (
+    *("fetch", "ingest", "build", "train", "evaluate", "backtest", "report", "analyse", "forecast", "refresh", "lake"),
+)
 STAMPED = {"known_time", "embargo_hours", "issue_hour", "time", "grid", "weather", "covariates"}
 """Keys of the configuration that a cube is made from, beside those of its source."""
 SIMULATED = "simulated.json"
@@ -88,7 +94,31 @@ class Preparation:
             yield
 
     def ingest(self, replace_damaged: bool = False) -> EventTable:
-        """Bronze → silver. A table that cannot be opened is an error, unless it is to be replaced."""
+        """Bronze → silver, and into the lake where there is one.
+
+        A table that cannot be opened is an error, unless it is to be replaced.
+        """
+        lake = self.lake() if self.config.lake else None
+        table, files = self._ingest(replace_damaged)
+        if lake is not None:
+            with self.place.lock("lake"):
+                lake.update(table, files, self.gold_stamp(table))
+        return table
+
+    def lake(self) -> Lake:
+        """The Delta tables.
+
+        Raises:
+            ConfigError: deltalake is not installed.
+        """
+        if not find_spec("deltalake"):
+            raise ConfigError("lake: deltalake is not installed. Run `pip install 'stforecast[lake]'`.")
+        from stforecast.pipeline.lake import Lake
+
+        return Lake(self.config, self.say)
+
+    def _ingest(self, replace_damaged: bool) -> tuple[EventTable, list[Path]]:
+        """The event table, and the files that it is made from."""
         config, silver = self.config, self.place.silver
         if self._simulation_due():
             with self.place.lock("ingest"):
@@ -99,14 +129,14 @@ class Preparation:
             found = EventTable.open(silver) if (silver / INGESTED).is_file() else None
             if found and found.meta["stamp"] == stamp and since_1970(pd.Timestamp.now("UTC")) < found.meta["due"]:
                 self.say(f"ingest: {silver} is up to date")
-                return found
+                return found, files
         with self.place.lock("ingest"):
             table = events_ingest.ingest(config, files)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {silver}")
-        return table
+        return table, files
 
     @contextmanager
     def forgiving(self, replace_damaged: bool = True) -> Iterator[None]:

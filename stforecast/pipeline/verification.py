@@ -18,7 +18,7 @@ from stforecast.delivery.export import FACTS
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError
 from stforecast.events.forgotten import Forgotten
-from stforecast.events.schema import INGESTED
+from stforecast.events.schema import INGESTED, EventTable
 from stforecast.files import UNFINISHED, read_json
 from stforecast.forecasters.base import CALIBRATION
 from stforecast.pipeline.backtesting import backtest
@@ -82,6 +82,8 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
             yield from _of_run(path)
     if (place.bronze / SIMULATED).is_file():
         yield Artefact(place.bronze / SIMULATED, partial(read_json, place.bronze / SIMULATED, SIMULATE_AGAIN))
+    if stages.config.lake:
+        yield Artefact(place.lake, partial(_check_lake, stages))
     if place.forgotten.is_file():
         yield Artefact(place.forgotten, partial(Forgotten.open, place.forgotten))
     if trained:
@@ -119,6 +121,10 @@ def _check_latest(place: Workspace) -> None:
         raise ArtefactError(f"{place.latest()}: run.json is absent. Run `stforecast train` to go on with it.")
 
 
+def _check_lake(stages: Stages) -> None:
+    stages.lake().check(EventTable.open(stages.place.silver))
+
+
 def _check_store(stages: Stages) -> None:
     with closing(Store(database(stages.config), stages.config.city)) as store:
         for number in store.numbers():
@@ -133,6 +139,8 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
     for path in paths:
         if path in (place.silver, place.gold) or path.parent in (place.partitions, place.grids):
             _remove(path)
+    if place.lake in paths:
+        _remove(place.lake_updated)  # then ingest compares
     stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
     run = stages.run().folder

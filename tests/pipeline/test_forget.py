@@ -7,16 +7,14 @@ import json
 import os
 import shutil
 import sqlite3
-import zipfile
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from tiny_city import SMALL, config_of, trained_at
+from tiny_city import SMALL, config_of, holders, trained_at
 
 from stforecast.cli import main
 from stforecast.errors import ConfigError, DataError
@@ -54,27 +52,6 @@ def findable(root: Path, at: int) -> pd.Series:
     events = events_of(root)
     shared = [events[name].duplicated(keep=False) for name in ("latitude", "longitude", "occurred_at")]
     return events[~np.any(shared, axis=0)].iloc[at]
-
-
-def holders(root: Path, event: pd.Series) -> list[str]:
-    """Files below a folder that hold an event's id, coordinates or time, inside Parquet, Arrow and SQLite too."""
-    when = event["occurred_at"]
-    texts = [event["event_id"], f"{event['latitude']:.6f}", f"{event['longitude']:.6f}"]
-    texts += [f"{when:%Y-%m-%d %H:%M:%S}", f"{when:%Y-%m-%dT%H:%M:%S}"]
-    values = [event["event_id"], event["latitude"], event["longitude"], when, f"{when:%Y-%m-%d %H:%M:%S}"]
-    found = []
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        held = any(text.encode() in path.read_bytes() for text in texts)
-        if path.suffix == ".parquet" and not held:
-            held = bool(pd.read_parquet(path, engine="pyarrow").isin(values).any(axis=None))
-        if path.suffix == ".arrow" and not held:
-            held = bool(pa.ipc.open_file(path).read_all().to_pandas().isin(values).any(axis=None))
-        if path.suffix in (".pt", ".npz") and zipfile.is_zipfile(path) and not held:
-            with zipfile.ZipFile(path) as archive:
-                held = any(text.encode() in archive.read(name) for name in archive.namelist() for text in texts)
-        if held:
-            found.append(str(path.relative_to(root)))
-    return found
 
 
 def test_nothing_of_an_erased_report_is_left_and_it_stays_away(root: Path) -> None:
