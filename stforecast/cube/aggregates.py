@@ -7,7 +7,7 @@ by_hour_weekday.parquet   local_weekday (0 = Monday), local_hour, category, even
 `arrest_share` is that of the events of which the publisher says whether an arrest was made (`arrest_known`); null where
 there is none. A district, day and category without events has no row; of months the day is the first. The second table
 has the events of the time axis that were recorded, and in `hours` how many such hours that is, so that events / hours
-is a mean; a record of days or months has no such table.
+is a mean; of a record of days or months it is empty.
 """
 
 from __future__ import annotations
@@ -54,9 +54,11 @@ def aggregates(events: EventTable, config: Config) -> dict[str, pd.DataFrame]:
         local_hour=local.dt.hour.astype("int8"),
     )
     by_day = _counts(frame, KEYS["by_district_day"]).reset_index()
-    tables = {"by_district_day": by_day.assign(local_date=by_day["local_date"].dt.date)}
-    if events.precision == "time":
-        tables["by_hour_weekday"] = _by_hour(frame, record)
+    by_hour = _by_hour(frame, record)
+    tables = {
+        "by_district_day": by_day.assign(local_date=by_day["local_date"].dt.date),
+        "by_hour_weekday": by_hour if events.precision == "time" else by_hour[:0],
+    }
     return {name: table.assign(category=table["category"].astype("str")) for name, table in tables.items()}
 
 

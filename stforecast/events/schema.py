@@ -28,6 +28,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stforecast.errors import ArtefactError
@@ -86,6 +87,17 @@ class EventTable:
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Some columns of all events, without reading the others; repeated texts may be categorical."""
         return self._source[list(names)] if isinstance(self._source, pd.DataFrame) else _read(self._source, names)
+
+    def arrow(self) -> pa.Table:
+        """All columns as Arrow has them, null where a coordinate is not known."""
+        source, schema = self._source, ARROW_SCHEMA.remove_metadata()
+        if isinstance(source, pd.DataFrame):
+            return pa.Table.from_pandas(source, schema, preserve_index=False)
+        table = pq.read_table(source, use_threads=False).cast(schema)
+        for name in ("latitude", "longitude"):
+            known = pc.is_finite(table[name])
+            table = table.set_column(schema.get_field_index(name), name, pc.if_else(known, table[name], None))
+        return table
 
     def __len__(self) -> int:
         return len(self._source) if isinstance(self._source, pd.DataFrame) else int(self.meta["events"])

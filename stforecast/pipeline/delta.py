@@ -9,6 +9,7 @@ deltalake runs threads of its own, which a forked process does not have: start o
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ CAME = ("ingestion_timestamp", "run_date")
 """Columns that say when a row came into the table, or last changed there: the instant, and its day in UTC."""
 GONE = "gone"
 """Column of merged rows alone: the row is to be removed."""
+RESTORE = "Restore it from a backup; or remove the folder, and the next ingest writes the table anew, without its past."
 Key = Sequence[str]
 
 
@@ -45,7 +47,7 @@ class Changes:
 
 
 @contextmanager
-def readable(folder: Path) -> Iterator[None]:
+def readable(folder: Path, remedy: str = RESTORE) -> Iterator[None]:
     """Say of what Delta cannot read where it is and what to do.
 
     Raises:
@@ -58,10 +60,7 @@ def readable(folder: Path) -> Iterator[None]:
     except (DeltaError, pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, FileNotFoundError):
             raise  # which the system says
-        raise ArtefactError(
-            f"{folder}: cannot be read as a Delta table ({in_brief(error)}). Restore it from a backup; or remove the "
-            "folder, and the next ingest writes the table anew, without its past."
-        ) from error
+        raise ArtefactError(f"{folder}: cannot be read as a Delta table ({_plain(error)}). {remedy}") from error
 
 
 def open_table(folder: Path) -> DeltaTable | None:
@@ -251,6 +250,10 @@ def versions(table: DeltaTable) -> list[tuple[int, pd.Timestamp, str]]:
     return [(number, at, str(one.get("operation"))) for number, at, one in sorted(found, key=lambda one: one[0])]
 
 
+def _plain(error: Exception) -> str:
+    return re.sub(r"\x1b\[\d*m", "", in_brief(error))  # without colours
+
+
 def _rows_of_parts(table: DeltaTable, part: str) -> dict[str, int]:
     adds = pa.table(table.get_add_actions(flatten=True)).select([f"partition.{part}", "num_records"])
     sums = adds.group_by(f"partition.{part}").aggregate([("num_records", "sum")])
@@ -288,7 +291,7 @@ def _retried(folder: Path, attempt: Callable[[], Changes]) -> Changes:
             pass
         except DeltaError as error:  # of a first version too, where another writer was sooner
             if existed or not DeltaTable.is_deltatable(str(folder)):
-                raise ArtefactError(f"{folder}: not written ({in_brief(error)}). What was there stands.") from error
+                raise ArtefactError(f"{folder}: not written ({_plain(error)}). What was there stands.") from error
         time.sleep(wait * random.uniform(0.5, 1.5))
     raise BusyError(
         f"{folder}: others wrote to this table at each of {len(WAITS)} attempts. Nothing was written here; run it "

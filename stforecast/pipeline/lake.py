@@ -29,9 +29,10 @@ from stforecast.config import Config
 from stforecast.config.workspace import Workspace
 from stforecast.cube.aggregates import KEYS, aggregates
 from stforecast.errors import ArtefactError
+from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.readers.header import FIELDS
 from stforecast.events.readers.read_file import read
-from stforecast.events.schema import ARROW_SCHEMA, COLUMNS, EventTable
+from stforecast.events.schema import EventTable
 from stforecast.events.sources import IngestRules
 from stforecast.files import atomic_path, fingerprint
 from stforecast.pipeline import delta
@@ -142,7 +143,7 @@ class Lake:
                 f"{every[-1][0]} of {every[-1][1]:{TIME}}."
             )
         number, at, _ = found[-1]
-        with delta.readable(folder):
+        with delta.readable(folder, f"Files of version {number} are gone; newer versions may be whole."):
             table.load_as_version(number)
             rows = table.to_pyarrow_dataset()
             with atomic_path(path) as temporary, pq.ParquetWriter(temporary, rows.schema, compression="zstd") as out:
@@ -166,13 +167,10 @@ class Lake:
     def _tables(self, events: EventTable) -> Mapping[str, Rows]:
         """What each table but bronze is to hold."""
         zone = IngestRules.of_city(self.config).source.zone
-        frame = events.columns(COLUMNS)
-        local = frame["occurred_at"].dt.tz_convert(zone).dt.tz_localize(None).to_numpy("datetime64[M]")
-        schema = ARROW_SCHEMA.remove_metadata()
-        texts = {str(name): frame[name].astype(object) for name in frame if frame[name].dtype == "category"}
-        silver = pa.Table.from_pandas(frame.assign(**texts), schema, preserve_index=False)
+        silver = events.arrow()
+        local = to_local(silver["occurred_at"].cast(pa.int64()).to_numpy(), zone).astype("datetime64[us]")
         by = ("month", "district") if self.config.lake == "delta_by_district" else ("month",)
-        tables: dict[str, Rows] = {"silver": (self._named(silver, local), ("event_id",), by)}
+        tables: dict[str, Rows] = {"silver": (self._named(silver, local.astype("datetime64[M]")), ("event_id",), by)}
         for name, counts in aggregates(events, self.config).items():
             day = counts["local_date"].to_numpy("datetime64[M]") if "local_date" in counts else None
             rows = self._named(pa.Table.from_pandas(counts, preserve_index=False).replace_schema_metadata(), day)

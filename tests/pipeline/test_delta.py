@@ -108,6 +108,19 @@ def test_few_changes_write_few_rows_in_the_months_that_they_touch(tmp_path: Path
     assert rows_in(tmp_path) == rows
 
 
+def test_the_past_stays_until_the_user_lets_go_of_it(tmp_path: Path) -> None:
+    for value in range(103):  # after a hundred the log is drawn together
+        put(tmp_path, many(6, float(value)))
+    table = deltalake.DeltaTable(tmp_path)
+    assert list(tmp_path.glob("_delta_log/*checkpoint.parquet"))
+    assert len(delta.versions(table)) == 103
+    assert rows_in(tmp_path, 0) == many(6, 0.0)
+    assert table.vacuum(dry_run=False) == []
+    assert table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    assert rows_in(tmp_path) == many(6, 102.0)
+    assert put(tmp_path, many(6, 0.0)) == delta.Changes(6, 0)
+
+
 def test_another_way_of_parting_keeps_when_rows_came(tmp_path: Path) -> None:
     put(tmp_path, many(6, 0.0))
     assert put(tmp_path, many(7, 0.0), NOW + pd.Timedelta(days=1), ("month", "district")) == delta.Changes(1, 0)

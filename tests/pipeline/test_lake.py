@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
@@ -214,22 +215,35 @@ def test_by_district_the_folders_are_of_districts(root: Path) -> None:
     assert_frame_equal(events_in(root), events_in(root, 0))
 
 
-def test_spark_reads_the_tables(city: Path) -> None:
+def test_spark_reads_the_tables(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Delta's jars where they are among pyspark's (they have to be downloaded), else the files of a version."""
     pyspark = pytest.importorskip("pyspark")
-    if not list((Path(pyspark.__file__).parent / "jars").glob("*delta-spark*.jar")):
-        pytest.skip("the jars of Delta for Spark are not among those of pyspark: they have to be downloaded")
+    if not shutil.which("java"):
+        pytest.skip("Spark needs Java")
     from pyspark.sql import SparkSession
 
-    extension = "io.delta.sql.DeltaSparkSessionExtension"
-    catalog = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    session = session.config("spark.sql.extensions", extension).config("spark.sql.catalog.spark_catalog", catalog)
-    spark = session.getOrCreate()
-    for name in TABLES:
-        assert spark.read.format("delta").load(str(lake_of(city) / name)).count() == len(
-            open_table(city, name).to_pandas()
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    delta = any((Path(pyspark.__file__).parent / "jars").glob("*delta-spark*.jar"))
+    if delta:
+        builder = builder.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension").config(
+            "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
-    spark.stop()
+    spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    try:
+        for name in TABLES:
+            table, folder = open_table(city, name), str(lake_of(city) / name)
+            if delta:
+                found = spark.read.format("delta").load(folder)
+            else:
+                found = spark.read.option("basePath", folder).parquet(*table.file_uris())
+            rows = table.to_pyarrow_table()
+            assert {*found.columns} == {*rows.column_names}
+            assert found.count() == len(rows)
+            latest = found.selectExpr("unix_micros(max(ingestion_timestamp))").collect()[0][0]
+            assert latest == pc.max(rows["ingestion_timestamp"].cast(pa.int64())).as_py()
+    finally:
+        spark.stop()
 
 
 def test_polars_duckdb_and_pandas_read_the_tables(city: Path) -> None:
