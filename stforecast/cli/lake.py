@@ -30,6 +30,8 @@ def lake(stages: Stages, table: str, as_of: str | None, version: int | None, out
     """List the versions of the Delta tables (`lake: delta`), or write a table as it was at some time."""
     if as_of is not None and version is not None:
         raise click.UsageError("give either --as-of or --version.")
+    if output is None and (as_of is not None or version is not None):
+        raise click.UsageError("name the file to write by --output.")
     if output is None:
         for line in stages.lake().history():
             stages.say(line)

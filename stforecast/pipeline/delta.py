@@ -1,7 +1,7 @@
 """Delta tables that are brought up to date: only rows that changed are written, and every version stays readable.
 
-A commit is whole or absent, and what a killed writer left is in no version. Two writers that meet are told apart by
-Delta's log: the later one looks at the table again and writes what is still to be written.
+A commit is whole or absent, and what a killed writer left is in no version. Of two writers that meet the
+later one looks at the table again and writes what is still to be written.
 
 deltalake runs threads of its own, which a forked process does not have: start others with `spawn`.
 """
@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from stforecast.errors import ArtefactError, BusyError, in_brief
@@ -27,7 +28,13 @@ from stforecast.files import atomic_folder
 
 KEEP = {f"delta.{what}RetentionDuration": "interval 36500 days" for what in ("log", "deletedFile")}
 """Versions and their files stay until the user removes them."""
-ZSTD = WriterProperties(compression="ZSTD")
+HOW: dict[str, Any] = {
+    "writer_properties": WriterProperties(compression="ZSTD"),
+    "commit_properties": CommitProperties(max_commit_retries=0),
+}
+"""How everything is written. deltalake's own second attempt may put two first versions into one another, or rows beside
+those of another writer that bear the same key: a commit that comes second fails here, and the table is looked at again.
+"""
 WAITS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 """Seconds, on average, before each attempt after one that another writer forestalled."""
 CAME = ("ingestion_timestamp", "run_date")
@@ -93,18 +100,18 @@ def upsert(folder: Path, rows: pa.Table, key: Key, parts: Key, now: pd.Timestamp
                 mode="error",
                 partition_by=list(parts),
                 configuration=KEEP,
-                writer_properties=ZSTD,
+                **HOW,
             )
             return Changes(len(rows))
         found = Difference.of(folder, table, rows, key)
-        if table.metadata().partition_columns != list(parts) or not found.comparable:
+        if table.metadata().partition_columns != list(parts) or not found.alike:
             write_deltalake(
                 table,
                 found.all_stamped(now),
                 mode="overwrite",
                 schema_mode="overwrite",
                 partition_by=list(parts),
-                writer_properties=ZSTD,
+                **HOW,
             )
         elif found.changes != Changes():
             _merge(table, found, key, parts[:1], now)
@@ -118,7 +125,8 @@ class Difference:
     """A table beside the rows that it is to hold.
 
     rows: these. place: where each stands in the table, null where it does not, [r]. same: whether it is the same there,
-    bool [r]. gone: rows of the table that are no more, bool. stored: the table. comparable: it has the same columns.
+    bool [r]. gone: rows of the table that are no more, bool. stored: the table. alike: it has the same columns; else
+    those that both have are compared.
     """
 
     rows: pa.Table
@@ -126,7 +134,7 @@ class Difference:
     place: pa.Array
     same: pa.Array
     gone: pa.Array
-    comparable: bool
+    alike: bool
 
     @staticmethod
     def of(folder: Path, table: DeltaTable, rows: pa.Table, key: Key) -> Difference:
@@ -136,12 +144,12 @@ class Difference:
             known, mine = _keys(stored.to_table(columns=list(key))), _keys(rows.select(key))
             place = pc.index_in(mine, value_set=known)
             same = place.is_valid()
-            comparable = {*rows.column_names, *CAME} == {*stored.schema.names}
-            for name in rows.column_names if comparable else ():
+            for name in (name for name in rows.column_names if name in stored.schema.names):
                 old, new = _column(stored, name, rows[name].type).take(place), rows[name].combine_chunks()
                 equal = pc.fill_null(pc.equal(old, new), False)
                 same = pc.and_(same, pc.or_(equal, pc.and_(old.is_null(), new.is_null())))
-            return Difference(rows, stored, place, same, pc.invert(pc.is_in(known, value_set=mine)), comparable)
+            alike = {*rows.column_names, *CAME} == {*stored.schema.names}
+            return Difference(rows, stored, place, same, pc.invert(pc.is_in(known, value_set=mine)), alike)
 
     @property
     def changes(self) -> Changes:
@@ -151,7 +159,7 @@ class Difference:
     def all_stamped(self, now: pd.Timestamp) -> pa.Table:
         """All rows; those that are the same in the table bear what they bear there."""
         out = _stamped(self.rows, now)
-        for name in CAME if {*CAME} <= {*self.stored.schema.names} else ():
+        for name in CAME:
             at, column = out.column_names.index(name), out[name].combine_chunks()
             before = _column(self.stored, name, column.type).take(self.place)
             out = out.set_column(at, name, pc.if_else(self.same, before, column))
@@ -173,7 +181,7 @@ def _merge(table: DeltaTable, found: Difference, key: Key, part: Key, now: pd.Ti
         touched = sorted({*before.to_pylist(), *source[name].to_pylist()})
         where += f" AND old.{name} IN ({', '.join(map(_quoted, touched))})"
     (
-        table.merge(source, where, source_alias="new", target_alias="old", writer_properties=ZSTD)
+        table.merge(source, where, source_alias="new", target_alias="old", **HOW)
         .when_matched_delete(f"new.{GONE}")
         .when_matched_update_all(except_cols=[GONE])
         .when_not_matched_insert_all(f"NOT new.{GONE}", except_cols=[GONE])
@@ -215,10 +223,10 @@ def replace_parts(
 
         rows = pa.RecordBatchReader.from_batches(_stamped(schema.empty_table(), now).schema, batches())
         if table is None:
-            write_deltalake(folder, rows, mode="error", partition_by=[part], configuration=KEEP, writer_properties=ZSTD)
+            write_deltalake(folder, rows, mode="error", partition_by=[part], configuration=KEEP, **HOW)
         elif new or gone:
             where = f"{part} IN ({', '.join(map(_quoted, [*new, *gone]))})"
-            write_deltalake(table, rows, mode="overwrite", predicate=where, writer_properties=ZSTD)
+            write_deltalake(table, rows, mode="overwrite", predicate=where, **HOW)
         return Changes(written, sum(rows_in[name] for name in gone))
 
     return _retried(folder, attempt)
@@ -230,7 +238,7 @@ def erase_past(folder: Path) -> None:
         table = DeltaTable(folder)
         parts, rows = table.metadata().partition_columns, table.to_pyarrow_dataset().scanner().to_reader()
         with atomic_folder(folder) as fresh:
-            write_deltalake(fresh, rows, partition_by=parts, configuration=KEEP, writer_properties=ZSTD)
+            write_deltalake(fresh, rows, partition_by=parts, configuration=KEEP, **HOW)
 
 
 def check(table: DeltaTable, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The lake: what ingest read and made, as Delta tables with all their past versions.
 
 bronze                 the publisher's rows as texts, a column a field of `source.columns`; file, line, problem and
-                       value (why a row cannot be read, and its text), file_hash (of the file's name and content and of
+                       value (why a row cannot be read, and its text), file_hash (of the file's path and content and of
                        how it is read; a folder each). The rows of a file that changed or went are removed.
 silver                 the event table, and month (local, 2024-03; a folder each, or a folder a month and district)
 gold/by_district_day   see `cube.aggregates`; and month, a folder each
@@ -13,6 +13,7 @@ changed) and run_date (its day in UTC).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -192,7 +193,7 @@ class Lake:
     def _file_hash(self, path: Path, content: str, rules: IngestRules) -> str:
         source = rules.source
         reading = source.columns.model_dump(mode="json"), source.rows_in, sorted(rules.forgotten.hashes)
-        return fingerprint(VERSION, path.name, content, reading, self._publisher)
+        return fingerprint(VERSION, os.path.relpath(path, self.folder), content, reading, self._publisher)
 
     def _rows_of_file(self, path: Path, file_hash: str, rules: IngestRules) -> Iterator[pa.Table]:
         """The rows of a file, but for those that were erased."""

@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -130,6 +131,15 @@ def test_another_way_of_parting_keeps_when_rows_came(tmp_path: Path) -> None:
     assert rows_in(tmp_path, 0) == many(6, 0.0)
 
 
+def test_a_column_more_changes_no_row(tmp_path: Path) -> None:
+    put(tmp_path, many(6, 0.0))
+    wider = table_of(many(7, 0.0)).append_column("more", pa.array(range(7)))
+    assert delta.upsert(tmp_path, wider, KEY, MONTH, NOW + pd.Timedelta(days=1)) == delta.Changes(1, 0)
+    frame = deltalake.DeltaTable(tmp_path).to_pandas().sort_values("event_id")
+    assert [*frame["more"]] == [*range(7)]
+    assert [*frame["run_date"].astype(str)] == ["2026-03-01"] * 6 + ["2026-03-02"]
+
+
 def test_a_month_is_read_from_its_own_files(tmp_path: Path) -> None:
     polars = pytest.importorskip("polars")
     duckdb = pytest.importorskip("duckdb")
@@ -169,30 +179,36 @@ def test_parts_are_written_once_and_replaced_whole(tmp_path: Path) -> None:
     assert len(delta.versions(deltalake.DeltaTable(tmp_path))) == 3
 
 
-def write_again_and_again(folder: Path, values: list[float]) -> None:
-    for value in values:
-        put(folder, many(20 + int(value), value))
+def write_at_once(folders: list[Path], states: list[Rows], barrier: Any) -> None:
+    for folder in folders:
+        for rows in states:
+            barrier.wait(60)
+            put(folder, rows)
 
 
 def test_two_processes_write_one_after_the_other(tmp_path: Path) -> None:
-    """Each version is the whole of what one of them wrote, from the first on, which both try to make."""
-    asked = [[float(2 * i + which) for i in range(6)] for which in (0, 1)]
-    both = [SPAWN.Process(target=write_again_and_again, args=(tmp_path / "table", values)) for values in asked]
+    """Each version is the whole of what one of them wrote, from the first on, which both try to make.
+
+    With deltalake's own second attempts two of three versions held rows of both.
+    """
+    folders, barrier = [tmp_path / str(number) for number in range(6)], SPAWN.Barrier(2)
+    states = [[many(20 + which, float(which)), many(24 + which, 5.0 + which)] for which in (0, 1)]
+    both = [SPAWN.Process(target=write_at_once, args=(folders, mine, barrier)) for mine in states]
     for process in both:
         process.start()
     for process in both:
         process.join(120)
         assert process.exitcode == 0
-    states = [many(20 + int(value), value) for values in asked for value in values]
-    known = delta.versions(deltalake.DeltaTable(tmp_path / "table"))
-    assert len(known) == len(states)
-    found = [rows_in(tmp_path / "table", version) for version, _, _ in known]
-    assert all(state in found for state in states)
+    for folder in folders:
+        found = [rows_in(folder, version) for version, _, _ in delta.versions(deltalake.DeltaTable(folder))]
+        assert len(found) == 4
+        assert all(state in found for mine in states for state in mine)
 
 
 def write_for_ever(folder: Path) -> None:
     while True:
-        write_again_and_again(folder, [1.0, 2.0])
+        put(folder, many(21, 1.0))
+        put(folder, many(22, 2.0))
 
 
 def test_a_killed_writer_leaves_the_version_before(tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def test_the_command_line_writes_a_table_as_it_was(root: Path, capsys, tmp_path:
     ):
         assert run("lake", *config, *words, "--output", str(output)) == code
         assert what in capsys.readouterr().err
+    assert run("lake", *config, "--as-of", today) == 2
 
 
 def test_an_erased_report_is_in_no_version(root: Path) -> None:
