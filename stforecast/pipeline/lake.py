@@ -82,7 +82,7 @@ class Lake:
         made_with = fingerprint(VERSION, self.config.lake, stamp, events.meta["files"])
         result = Result(self.place.lake_updated, {"stamp": made_with}, "ingest")
         with suppress(ArtefactError):  # then everything is compared
-            if result.read():
+            if result.read() and all(delta.open_table(self.folder / name) for name in TABLES):
                 self.say(f"lake: {self.folder} is up to date")
                 return
         hashes = [source["hash"] for source in events.meta["sources"]]
@@ -171,14 +171,14 @@ class Lake:
         silver = events.arrow()
         local = to_local(silver["occurred_at"].cast(pa.int64()).to_numpy(), zone).astype("datetime64[us]")
         by = ("month", "district") if self.config.lake == "delta_by_district" else ("month",)
-        tables: dict[str, Rows] = {"silver": (self._named(silver, local.astype("datetime64[M]")), ("event_id",), by)}
+        tables: dict[str, Rows] = {"silver": (self._labelled(silver, local.astype("datetime64[M]")), ("event_id",), by)}
         for name, counts in aggregates(events, self.config).items():
             day = counts["local_date"].to_numpy("datetime64[M]") if "local_date" in counts else None
-            rows = self._named(pa.Table.from_pandas(counts, preserve_index=False).replace_schema_metadata(), day)
+            rows = self._labelled(pa.Table.from_pandas(counts, preserve_index=False).replace_schema_metadata(), day)
             tables[f"gold/{name}"] = (rows, KEYS[name], () if day is None else ("month",))
         return tables
 
-    def _named(self, rows: pa.Table, months: np.ndarray | None) -> pa.Table:
+    def _labelled(self, rows: pa.Table, months: np.ndarray | None) -> pa.Table:
         """Rows with their months and the publisher."""
         if months is not None:
             distinct, which = np.unique(months, return_inverse=True)
