@@ -30,6 +30,8 @@ class Workspace:
         """What was read of each of the publisher's files, so that none is read twice; may be removed at any time."""
         self.forgotten = data / "forgotten.json"
         """The deny list of reports that were erased, see `events.forgotten`."""
+        self.seen = data / "seen"
+        """What the event table held after each ingest, see `events.first_seen`; cannot be made again."""
         self.store = data / "forecasts.sqlite"
         """The SQLite file that the service reads, unless `service.database` names another."""
         self.prospective = data / "prospective"

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from stforecast.config.workspace import Workspace
 from stforecast.errors import DataError
 from stforecast.events.assemble import Partitions, SelectedEvents
 from stforecast.events.checks import check, notes
-from stforecast.events.clean_files import FileCleaner
+from stforecast.events.clean_files import VERSION, FileCleaner
 from stforecast.events.facts import Findings
+from stforecast.events.first_seen import append
+from stforecast.events.forgotten import Forgotten
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.time_zones import to_local
 from stforecast.events.parsing.times_of_day import DAY, SECOND
 from stforecast.events.place_checks import NO_POINT
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
-from stforecast.events.schema import INGESTED, REJECTS, SCHEMA, EventTable, save_rejects
+from stforecast.events.schema import EVENTS, INGESTED, REJECTS, SCHEMA, EventTable, save_first_seen, save_rejects
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal
@@ -31,15 +34,22 @@ from stforecast.sources.pulls import fetched_folders
 KINDS = "CSV, GeoJSON, JSON, Parquet, GeoPackage, shapefile, Excel; also packed as .zip, .tar, .gz, .xz or .bz2"
 
 
-def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestamp | None = None) -> EventTable:
+def ingest(
+    config: Config,
+    paths: Sequence[Path] | None = None,
+    now: pd.Timestamp | None = None,
+    seen_at: pd.Timestamp | None = None,
+) -> EventTable:
     """Read the publisher's files and write the folder of the event table, whole or not at all.
 
-    What was read of each file is kept in `Workspace.partitions`.
+    What was read of each file is kept in `Workspace.partitions`, and what is new or changed is appended to
+    `Workspace.seen`.
 
     Args:
         config: of the city.
         paths: the files; default `source_files`.
         now: later events are refused; default the present.
+        seen_at: when the files were seen first; default `now`.
 
     Returns:
         The table that was written.
@@ -48,6 +58,7 @@ def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestam
         ConfigError: the source section does not say enough.
         DataError: a file cannot be used, too many rows are refused (`Workspace.refused` holds them), no event is
             left, or the publisher gives only days or months where `time.step` needs more.
+        ArtefactError: `Workspace.seen` is damaged.
     """
     place, now = Workspace(config.root, config.city), now or pd.Timestamp.now("UTC")
     rules, findings = IngestRules.of_city(config), Findings()
@@ -82,8 +93,12 @@ def ingest(config: Config, paths: Sequence[Path] | None = None, now: pd.Timestam
             "doubts": findings.doubts,
         }
         save_rejects(made / REJECTS, events.rejects)
-        partitions.write(made / "events.parquet", events.selection)
-        seal(made / INGESTED, meta)
+        partitions.write(made / EVENTS, events.selection)
+        # before the events stand in their place: a kill between the two costs nothing, they are compared again
+        sight = append(place.seen, made / EVENTS, meta, _settings_of(rules), seen_at or now)
+        save_first_seen(made, sight.first_seen)
+        meta["notes"] = [*meta["notes"], *filter(None, [sight.note])]
+        seal(made / INGESTED, {**meta, "observed_from": sight.observed_from})
         place.refused.unlink(missing_ok=True)
         for folder in {partition.folder for partition in cleaned}:
             if folder.parent != fresh:
@@ -179,6 +194,11 @@ def source_stamp(files: Sequence[Path], config: Config) -> str:
     """
     hashes = _content_hashes(files, Workspace(config.root, config.city).hashes)
     return _stamp_of(files, hashes, IngestRules.of_city(config))
+
+
+def _settings_of(rules: IngestRules) -> str:
+    """A fingerprint of what decides what becomes of a publisher's row, but for what is erased."""
+    return fingerprint(SCHEMA, VERSION, replace(rules, forgotten=Forgotten()).settings)
 
 
 def _stamp_of(files: Sequence[Path], hashes: Sequence[str], rules: IngestRules) -> str:

@@ -15,9 +15,9 @@
     arrest          boolean, null          whether an arrest was made
 
 Rows are sorted by occurred_at, ties in reading order. On disk, a folder that is replaced as a whole: `events.parquet`
-(this table), `rejects.parquet` (one row a refused row: file, line, reason, value) and `ingest.json` (counts, source
-hashes, stamp, `due`, the µs since 1970 at which rows that told of the future may be events, and the hashes of the other
-two).
+(this table), `first_seen.parquet` (first_seen_at of each row, see `events.first_seen`; null where it is not known),
+`rejects.parquet` (one row a refused row: file, line, reason, value) and `ingest.json` (counts, source hashes, stamp,
+`due`, the µs since 1970 at which rows that told of the future may be events, and the hashes of the others).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from stforecast.errors import ArtefactError
 from stforecast.events.parsing.timestamps import Precision
 from stforecast.files import atomic_path
-from stforecast.sealed import Sealed, unseal
+from stforecast.sealed import FILES, Sealed, seal, unseal
 
 SCHEMA = 3
 TEXT = pd.Series(["text"]).dtype  # object before pandas 3, str from there on
@@ -56,6 +56,7 @@ REQUIRED = ("event_id", "occurred_at", "offence", "category")
 REJECT_COLUMNS = ("file", "line", "reason", "value")
 REPEATED = ("area", "offence", "category", "district")  # few distinct texts
 INGESTED, REJECTS = "ingest.json", "rejects.parquet"
+EVENTS, FIRST_SEEN = "events.parquet", "first_seen.parquet"
 AGAIN = "Run `stforecast ingest` again."
 
 
@@ -64,14 +65,22 @@ class EventTable:
 
     Args:
         source: the events, or the open Parquet file that holds them.
+        meta: how they came about.
+        first_seen: when each event was first seen, null where that is not known; or the open Parquet file; None where
+            nobody took note.
 
     Raises:
         ArtefactError: a column is missing or has another dtype, a required value is null, an event id repeats,
             a place is missing, or a place or a time is impossible.
     """
 
-    def __init__(self, source: pd.DataFrame | pa.NativeFile, meta: dict[str, Any]) -> None:
-        self.meta, self._source = meta, source
+    def __init__(
+        self,
+        source: pd.DataFrame | pa.NativeFile,
+        meta: dict[str, Any],
+        first_seen: pd.Series | pa.NativeFile | None = None,
+    ) -> None:
+        self.meta, self._source, self._first_seen = meta, source, first_seen
         if isinstance(source, pd.DataFrame):
             _check(source)
 
@@ -99,6 +108,24 @@ class EventTable:
             table = table.set_column(schema.get_field_index(name), name, pc.if_else(known, table[name], None))
         return table
 
+    @property
+    def first_seen(self) -> pd.Series | None:
+        """When each event was first seen, null where that is not known; None where nobody took note."""
+        if isinstance(self._first_seen, pa.NativeFile):
+            self._first_seen = pq.read_table(self._first_seen).column(0).to_pandas()
+        return self._first_seen
+
+    def save(self, folder: Path) -> None:
+        """Write the table into an empty folder.
+
+        Args:
+            folder: that of `open`.
+        """
+        self.frame.to_parquet(folder / EVENTS, index=False, compression="zstd")
+        if self.first_seen is not None:
+            save_first_seen(folder, self.first_seen)
+        seal(folder / INGESTED, self.meta)
+
     def __len__(self) -> int:
         return len(self._source) if isinstance(self._source, pd.DataFrame) else int(self.meta["events"])
 
@@ -120,7 +147,7 @@ class EventTable:
             ArtefactError: it is absent, damaged or of another version.
         """
         if not (folder / INGESTED).is_file():
-            raise ArtefactError(f"{folder / 'events.parquet'}: no events yet. Run `stforecast ingest` first.")
+            raise ArtefactError(f"{folder / EVENTS}: no events yet. Run `stforecast ingest` first.")
         return unseal(folder / INGESTED, AGAIN, _open)
 
 
@@ -128,14 +155,21 @@ def _open(sealed: Sealed) -> EventTable:
     if sealed.facts.get("schema") != SCHEMA:
         raise ArtefactError(f"{sealed.path}: not of schema version {SCHEMA}. {AGAIN}")
     # opened now: another ingest may put a new file in its place before the rows are read
-    return EventTable(pa.OSFile(str(sealed.file("events.parquet"))), dict(sealed.facts))
+    events, *seen = (
+        pa.OSFile(str(sealed.file(name))) for name in (EVENTS, FIRST_SEEN) if name in (EVENTS, *sealed.facts[FILES])
+    )
+    return EventTable(events, dict(sealed.facts), *seen)
 
 
 def _read(file: pa.NativeFile, names: Sequence[str] | None) -> pd.DataFrame:
     repeated = None if names is None else [name for name in REPEATED if name in names]
     columns = None if names is None else list(names)
-    # Arrow's columns are let go one by one as pandas takes them over
-    return pq.read_table(file, columns=columns, read_dictionary=repeated).to_pandas(
+    return of_arrow(pq.read_table(file, columns=columns, read_dictionary=repeated))
+
+
+def of_arrow(table: pa.Table) -> pd.DataFrame:
+    """Events as a frame; Arrow's columns are let go one by one as pandas takes them over."""
+    return table.to_pandas(
         types_mapper={pa.bool_(): pd.BooleanDtype()}.get, split_blocks=True, self_destruct=True, use_threads=False
     )
 
@@ -162,6 +196,12 @@ def _check(frame: pd.DataFrame) -> None:
     for column in ("occurred_until", "reported_at"):
         if (frame[column] < frame["occurred_at"]).any():
             raise ArtefactError(f"event table: {column} before occurred_at.")
+
+
+def save_first_seen(folder: Path, first_seen: pd.Series) -> None:
+    """Write when each event was first seen."""
+    path = folder / FIRST_SEEN
+    first_seen.to_frame("first_seen_at").to_parquet(path, index=False, compression="zstd")
 
 
 def save_rejects(path: Path, rejects: pd.DataFrame) -> None:

@@ -60,18 +60,18 @@ def hash_texts(texts: pa.Array, key: int) -> np.ndarray:
     begin, length = edges[:-1], np.diff(edges)
     padded = np.append(letters, np.zeros(8, np.uint8))
     eights = np.ndarray(len(letters) + 1, "<u8", padded, strides=(1,))  # the eight bytes from each byte on
-    found = _mixed(length.astype(np.uint64) + (np.uint64(key) << np.uint64(32)))
+    found = mixed(length.astype(np.uint64) + (np.uint64(key) << np.uint64(32)))
     rows = np.arange(len(texts))
     for at in range(0, int(length.max(initial=0)), 8):
         rows = rows[length[rows] > at]
         surplus = 8 * np.maximum(at + 8 - length[rows], 0).astype(np.uint64)  # bits of the next text
-        found[rows] = _mixed(found[rows] ^ (eights[begin[rows] + at] << surplus))
+        found[rows] = mixed(found[rows] ^ (eights[begin[rows] + at] << surplus))
     found[found == 0] = 1
     found[np.asarray(texts.is_null())] = 0
     return found
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
+def mixed(numbers: np.ndarray) -> np.ndarray:
     """Every bit of the results hangs on every bit of the numbers, uint64 (splitmix64)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
