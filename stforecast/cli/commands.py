@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stforecast import __version__
-from stforecast.cli.times import issue_time as instant_of
-from stforecast.cli.times import issue_times
+from stforecast.cli.times import AS_OF, ISSUE_TIME, issue_time, issue_times, record_time
 from stforecast.imports import importing
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ Exit codes: 0 done · 1 a defect of the program · 2 wrong call · 3 configurati
             4 publisher's data · 5 a file that is absent or damaged, or that the system refuses
             6 another process does the same · 7 a publisher that does not answer · 130 stopped
 """
-
-ISSUE_TIME = "A whole hour such as 2024-09-30T06:00Z; where steps are days or months also 2024-09-30 or 2024-09."
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -104,8 +101,15 @@ def fetch(stages: Stages, whole: bool) -> str:
 
 
 @verb
-def ingest(stages: Stages) -> str:
+@click.option("--as-of", help=f"Write the events that were known then, in place of an ingest: {AS_OF}")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the events of --as-of.")
+def ingest(stages: Stages, as_of: str | None, output: Path | None) -> str:
     """Read the publisher's files, clean them, write events and rejects (silver)."""
+    if (as_of is None) != (output is None):
+        raise click.UsageError("--as-of and --output go together.")
+    if (time := record_time(stages.step, as_of)) is not None and output is not None:
+        stages.write_as_of(time, output)
+        return f"open {output / 'events.parquet'}"
     stages.ingest(replace_damaged=True)
     return "build"
 
@@ -142,22 +146,23 @@ def backtest(stages: Stages) -> str:
 
 
 @verb
-@click.option("--issue-time", help=f"{ISSUE_TIME} Default: the record's end.")
+@click.option("--issue-time", "single", help=f"{ISSUE_TIME} Default: the record's end.")
 @click.option("--from", "first", help="First issue time of a batch with one a day (of months: a month).")
 @click.option("--to", "last", help="Last issue time of the batch.")
 @click.option("--model", help="Forecaster of the run to use. Default: the first of evaluation.forecasters.")
-def forecast(stages: Stages, issue_time: str | None, first: str | None, last: str | None, model: str | None) -> str:
+@click.option("--as-of", help=f"Forecast from what was known then: {AS_OF}")
+def forecast(stages: Stages, model: str | None, as_of: str | None, **times: str | None) -> str:
     """Write the risk grid of the next 24 hours (7 days, month) from the newest run: Parquet, CSV, GeoJSON and maps."""
-    written = stages.forecast(issue_times(stages.step, issue_time, first, last), model)
+    written = stages.forecast(issue_times(stages.step, **times), model, record_time(stages.step, as_of))
     return f"open {written[-1] / 'map.html'} or map.png, or risk.geojson in QGIS"
 
 
 @verb
-@click.option("--issue-time", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
+@click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: map.html beside the grid.")
-def map(stages: Stages, issue_time: str | None, output: Path | None) -> str:
+def map(stages: Stages, at: str | None, output: Path | None) -> str:
     """Draw a written grid as an interactive map, with the reports since, once the record holds its steps."""
-    time = instant_of(stages.step, issue_time) if issue_time is not None else None
+    time = issue_time(stages.step, at) if at is not None else None
     return f"open {stages.map(time, output)}"
 
 

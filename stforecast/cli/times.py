@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DATES = {"day": (r"\d{4}-\d\d-\d\d", "%Y-%m-%d", "2024-09-30"), "month": (r"\d{4}-\d\d", "%Y-%m", "2024-09")}
 """How a local day or month is written: its pattern, its format and an example."""
 
+ISSUE_TIME = "A whole hour such as 2024-09-30T06:00Z; where steps are days or months also 2024-09-30 or 2024-09."
+AS_OF = "2026-03-01T06:00Z, or 2026-03-01 as that day began there."
+
 
 def issue_times(step: Step, single: str | None, first: str | None, last: str | None) -> list[pd.Timestamp] | None:
     """Issue times from the options; None where none is given.
@@ -75,3 +78,23 @@ def issue_time(step: Step, text: str) -> pd.Timestamp:
             f"{text!r} is not the beginning of a {step.unit} in {step.time_zone}; write for example {example}."
         )
     return time
+
+
+def record_time(step: Step, text: str | None) -> pd.Timestamp | None:
+    """An instant of the record, in UTC; None where none is given.
+
+    Args:
+        step: of the axis, for its time zone.
+        text: with Z or an offset, such as 2024-09-30T06:00Z; or a local date, such as 2024-09-30, as it began.
+    """
+    import pandas as pd
+
+    pattern, form, _ = DATES["day"]
+    try:
+        if text is None:
+            return None
+        if re.fullmatch(pattern, text):
+            return step.midnight(dt.datetime.strptime(text, form).date())
+        return pd.Timestamp(instants.instant(text))
+    except ValueError:
+        raise click.UsageError(f"{text!r} is not a date or {instants.ASKED}; write for example {AS_OF}") from None

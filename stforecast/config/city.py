@@ -23,8 +23,9 @@ class Config(sections.Section):
     """seed of everything random"""
     seeds: int = Field(3, ge=1)
     """fits of different seeds whose forecasts are averaged, where fits differ by seed"""
-    known_time: Literal["reported", "occurred"] = "reported"
-    """when an event counts as known; publishers without report time: occurrence + embargo"""
+    known_time: Literal["reported", "occurred", "first_seen"] = "reported"
+    """when an event counts as known: when it was reported (publishers without report time: occurrence + embargo), when
+    it occurred, or when an ingest first saw it (what the first ingest held: as reported)"""
     embargo_hours: int = Field(0, ge=0)
     """hours after an occurrence before which no report of it can be known"""
     issue_hour: int | None = Field(None, ge=0, le=23)

@@ -17,6 +17,7 @@ from stforecast.cube import hours
 from stforecast.cube.steps import Step, step_of
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.events.parsing.timestamps import Precision
+from stforecast.events.schema import EventTable
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 CUT = 10
@@ -67,16 +68,16 @@ class Axis:
         return step
 
     def event_steps(
-        self, frame: pd.DataFrame, spans: str, embargo_hours: int, reported: bool
+        self, frame: pd.DataFrame, spans: str, embargo_hours: int, known_at: pd.Series | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The steps of events.
 
         Args:
-            frame: columns `occurred_at`, `occurred_until` and `reported_at` of the event table, [e].
+            frame: columns `occurred_at` and `occurred_until` of the event table, [e].
             spans: `grid.spans`: a span counts at its start, or (aoristic) over its steps, if they are no more than
                 SPANS; it is not known before the last of them.
             embargo_hours: how long after it occurred an event becomes known at the earliest; in steps, rounded up.
-            reported: whether report times count; an event without one is known after the embargo.
+            known_at: see `known_times`; an event without one is known after the embargo.
 
         Returns:
             The first and last step in which each event may have occurred, the one in which it became known, and how
@@ -89,9 +90,8 @@ class Axis:
         spread = (length > 1) & (length <= SPANS[self.step.unit]) & (spans == "aoristic")
         last = np.where(spread, first + length - 1, first).astype(np.int32)
         known = last.astype(np.int64) - (-embargo_hours // self.step.hours)
-        if reported:
-            at = frame["reported_at"]
-            known = np.where(at.isna(), known, np.maximum(known, self.steps_of(at)))
+        if known_at is not None:
+            known = np.where(known_at.isna(), known, np.maximum(known, self.steps_of(known_at)))
         return first, last, known.astype(np.int32), length
 
     def day_step(self, day: dt.date) -> int:
@@ -135,6 +135,27 @@ class _Record:
     latest: pd.Timestamp
     begin: pd.Timestamp
     end: pd.Timestamp
+
+
+def known_times(events: EventTable, reported_at: pd.Series, known_time: str) -> pd.Series | None:
+    """When each event became known, null where nothing tells; None where nothing tells it of any.
+
+    Args:
+        events: the events.
+        reported_at: their report times.
+        known_time: as in the configuration. `first_seen`: of an event whose first sight says nothing the report time.
+
+    Raises:
+        ArtefactError: nobody took note of when the events were first seen.
+    """
+    if known_time == "first_seen":
+        if events.first_seen is None:
+            raise ArtefactError(
+                "known_time: first_seen, but when these events were first seen is not noted. Run `stforecast ingest` "
+                "again; of a table of your own set reported or occurred."
+            )
+        return events.first_seen.fillna(reported_at)
+    return reported_at if known_time == "reported" and reported_at.notna().any() else None
 
 
 def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str, precision: Precision) -> Axis:

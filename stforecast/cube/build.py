@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stforecast.config import Config
 from stforecast.cube import recorded
-from stforecast.cube.axis import SPANS, Axis, choose_axis
+from stforecast.cube.axis import SPANS, Axis, choose_axis, known_times
 from stforecast.cube.covariate_files import read_covariates
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.steps import utc
@@ -48,9 +48,9 @@ def build(
     if frame.empty:
         raise DataError(f"{config.city}: no event. Correct source.path, or source.first_day and source.last_day.")
     time_zone = str(sources.resolve(config.source).time_zone)
-    reported = config.known_time == "reported" and bool(frame["reported_at"].notna().any())
+    known_at = known_times(events, frame["reported_at"], config.known_time)
     axis = choose_axis(frame, config, time_zone, events.precision)
-    hour, until, known, length = axis.event_steps(frame, config.grid.spans, config.embargo_hours, reported)
+    hour, until, known, length = axis.event_steps(frame, config.grid.spans, config.embargo_hours, known_at)
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
@@ -70,7 +70,12 @@ def build(
     end = axis.steps + axis.step.ahead + config.horizons  # of the last forecast
     beside = read_covariates(config, axis, geometry, hexagons, end)
     hexagons = hexagons.assign(**beside.columns)
-    fallbacks = [*beside.messages, *events.meta.get("doubts", []), *area.messages, *_fallbacks(config, frame, reported)]
+    fallbacks = [
+        *beside.messages,
+        *events.meta.get("doubts", []),
+        *area.messages,
+        *_fallbacks(config, events, frame, known_at),
+    ]
     fallbacks += axis.warnings(config, hour)
     total = len(frame)
     del frame  # its memory is wanted for the cells
@@ -86,7 +91,7 @@ def build(
         counts["in_gaps"] = int((on_axis & (row >= 0) & unrecorded).sum())
     notes: dict[str, Any] = {
         "events": counts,
-        "known_time": "reported" if reported else "occurred",
+        "known_time": "occurred" if known_at is None else config.known_time,
         "embargo_hours": config.embargo_hours,
         "known_in_same_step": round(float((known[keep] == hour[keep]).mean()), 4),
         "spans": {
@@ -162,15 +167,28 @@ def _weather(config: Config, axis: Axis, end: int) -> tuple[Series, Series]:
     return read(settings.path, axis.steps), read(ahead, end)
 
 
-def _fallbacks(config: Config, frame: pd.DataFrame, reported: bool) -> list[str]:
+def _fallbacks(config: Config, events: EventTable, frame: pd.DataFrame, known_at: pd.Series | None) -> list[str]:
     """What was assumed, in plain sentences."""
     messages = []
-    unknown = int(frame["reported_at"].isna().sum())
     later = f"{config.embargo_hours} hours after the {config.time.step} it occurred in"
-    if config.known_time == "reported" and not reported:
+    if config.known_time == "first_seen":
+        messages.append(_observed(events, frame, later))
+    elif known_at is None and config.known_time == "reported":
         messages.append(f"No report time in the table: each event counts as known {later}.")
-    if reported and unknown:
+    elif known_at is not None and (unknown := int(known_at.isna().sum())):
         messages.append(f"{unknown} events have no report time: such an event counts as known {later}.")
     if config.weather.observed_as_forecast:
         messages.append("Observed weather stands for a forecast of it: the skill that it brings is an upper bound.")
     return messages
+
+
+def _observed(events: EventTable, frame: pd.DataFrame, later: str) -> str:
+    """Since when it is observed when events become known, and what stands for it in the others."""
+    assert events.first_seen is not None
+    unseen, reported = events.first_seen.isna(), frame["reported_at"].notna()
+    lags = (events.first_seen - frame["occurred_at"]).dropna().dt.total_seconds() / 3600
+    text = f"Since the first ingest, {events.meta['observed_from']}, it is observed when an event becomes known"
+    text += f": {len(lags):,} events, half of them within {lags.median():,.0f} hours. " if len(lags) else ". "
+    others = {"when it was reported": unseen & reported, later: unseen & ~reported}
+    counts = [f"{which.sum():,} others count as known {how}" for how, which in others.items() if which.any()]
+    return f"{text}{'; '.join(counts)}{'.' if counts else ''}".strip()

@@ -17,7 +17,6 @@ from stforecast.events.assemble import Partitions, SelectedEvents
 from stforecast.events.checks import check, notes
 from stforecast.events.clean_files import VERSION, FileCleaner
 from stforecast.events.facts import Findings
-from stforecast.events.first_seen import append
 from stforecast.events.forgotten import Forgotten
 from stforecast.events.parsing.dates import NAT
 from stforecast.events.parsing.time_zones import to_local
@@ -26,6 +25,7 @@ from stforecast.events.place_checks import NO_POINT
 from stforecast.events.readers.containers import files_with_rows
 from stforecast.events.readers.vector import shapefile_files
 from stforecast.events.schema import EVENTS, INGESTED, REJECTS, SCHEMA, EventTable, save_first_seen, save_rejects
+from stforecast.events.sightings import append
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal

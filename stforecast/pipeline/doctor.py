@@ -42,7 +42,7 @@ def machine() -> list[str]:
 def city(stages: Stages) -> list[str]:
     """Where a city stands, and what its run will cost."""
     place, lines = stages.place, [f"bronze     {_source(stages)}"]
-    folders = {"silver": place.silver, "gold": place.gold, "runs": place.runs}
+    folders = {"silver": place.silver, "seen": place.seen, "gold": place.gold, "runs": place.runs}
     lines += [f"{name:10s} {path}{'' if any(path.glob('*')) else ' (empty)'}" for name, path in folders.items()]
     try:
         cube = open_cube(place.gold)

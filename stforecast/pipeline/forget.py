@@ -20,6 +20,7 @@ from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.erase import erase, ids_in
 from stforecast.events.forgotten import KEYS, Forgotten, key_texts
 from stforecast.events.ingest import source_files
+from stforecast.events.sightings import erase as erase_seen
 from stforecast.events.sources import resolve
 from stforecast.files import read_json
 from stforecast.pipeline.refresh import refresh
@@ -129,6 +130,8 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
             folder.unlink()
     place.refused.unlink(missing_ok=True)
     _say(stages, "kept states, predictions of the test slice and the pages of report and analyse are removed")
+    if changes := erase_seen(place.seen, Forgotten.open(place.forgotten)):
+        _say(stages, f"{place.seen}: rewritten without {changes} rows, so that no past day is replayed with them")
     table = stages.ingest(replace_damaged=True)
     stages.build(replace_damaged=True)
     if config.lake:

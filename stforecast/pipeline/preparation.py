@@ -25,15 +25,17 @@ from stforecast.cube.steps import Step, step_of
 from stforecast.cube.store import open_cube, save_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events import ingest as events_ingest
+from stforecast.events.first_seen import FirstSeen
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
-from stforecast.events.schema import INGESTED, EventTable
+from stforecast.events.schema import FIRST_SEEN, INGESTED, EventTable
 from stforecast.events.sources import resolve
-from stforecast.files import contents, file_fingerprint, fingerprint, read_json
+from stforecast.files import atomic_folder, contents, file_fingerprint, fingerprint, read_json
 from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
 from stforecast.publishers import publisher
 from stforecast.scoring.splits import Split
+from stforecast.sealed import FILES
 
 if TYPE_CHECKING:
     from stforecast.pipeline.lake import Lake
@@ -127,7 +129,8 @@ class Preparation:
         stamp = events_ingest.source_stamp(files, config)
         with self.forgiving(replace_damaged):
             found = EventTable.open(silver) if (silver / INGESTED).is_file() else None
-            if found and found.meta["stamp"] == stamp and since_1970(pd.Timestamp.now("UTC")) < found.meta["due"]:
+            same = found and found.meta["stamp"] == stamp and FIRST_SEEN in found.meta[FILES]
+            if found and same and since_1970(pd.Timestamp.now("UTC")) < found.meta["due"]:
                 self.say(f"ingest: {silver} is up to date")
                 return found, files
         with self.place.lock("ingest"):
@@ -137,6 +140,35 @@ class Preparation:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {silver}")
         return table, files
+
+    def as_of(self, time: pd.Timestamp) -> EventTable:
+        """The events as they were known at an instant (with a time zone).
+
+        Raises:
+            DataError: there was no ingest yet.
+        """
+        return FirstSeen.open(self.place.seen).as_of(time)
+
+    def write_as_of(self, time: pd.Timestamp, output: Path) -> None:
+        """Write the events as they were known at an instant, as `EventTable.open` reads them.
+
+        Args:
+            time: with a time zone.
+            output: the folder; an event table there is replaced.
+
+        Raises:
+            DataError: there was no ingest yet.
+            ArtefactError: the folder holds something else, or the events of a city at work.
+        """
+        if output.is_dir() and any(output.iterdir()) and not (output / INGESTED).is_file():
+            raise ArtefactError(f"{output}: holds something else than events. Name another folder.")
+        if output.resolve() == self.place.silver.resolve():
+            raise ArtefactError(f"{output}: holds the newest events of the city. Name another folder.")
+        table = self.as_of(time)
+        with atomic_folder(output) as made:
+            table.save(made)
+        self.say(f"ingest: {table.meta['doubts'][-1]}")
+        self.say(f"ingest: wrote {len(table):,} events to {output}")
 
     @contextmanager
     def forgiving(self, replace_damaged: bool = True) -> Iterator[None]:
@@ -244,6 +276,8 @@ class Preparation:
         paths = [Path(config.input(name)) for name in inputs if name]
         found = [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
+        if config.known_time == "first_seen" and FIRST_SEEN in facts.get(FILES, {}):
+            hashes.append(facts[FILES][FIRST_SEEN]["sha256"])
         return fingerprint((facts["stamp"], facts["due"]), parts, period, str(config.split.train), hashes)
 
     def _current_cube(self, stamp: str) -> Cube | None:

@@ -169,11 +169,13 @@ class Stages(Preparation):
         return oracle_of(simulate(self.config.synthetic, self.config.seed), cube, scored(cube, split, "test"))
 
     @one_writer
-    def forecast(self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None) -> list[Path]:
-        """Write the grid of each issue time (default: the end of the record) from the newest run; their folders."""
+    def forecast(
+        self, issue_times: list[pd.Timestamp] | None = None, model: str | None = None, as_of: pd.Timestamp | None = None
+    ) -> list[Path]:
+        """Write the grid of each issue time (default: the end of the record) by what is known now, or was `as_of`."""
         run = Run(self.place.latest())
         fitted = run.open(model or run.facts()["forecasters"][0], self.config)
-        cube = self.newest(run, self.ingest())
+        cube = self.newest(run, self.ingest() if as_of is None else self.as_of(as_of))
         return [self.place.grid(grid.issue_time) for grid in self.grids(run, fitted, cube, issue_times or [cube.end])]
 
     def grids(self, run: Run, fitted: Forecaster, cube: Cube, times: list[pd.Timestamp]) -> Iterator[RiskGrid]:

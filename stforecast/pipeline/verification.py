@@ -17,6 +17,7 @@ from stforecast.config.workspace import Workspace, database
 from stforecast.delivery.export import FACTS
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError
+from stforecast.events.first_seen import FirstSeen
 from stforecast.events.forgotten import Forgotten
 from stforecast.events.schema import INGESTED, EventTable
 from stforecast.files import UNFINISHED, read_json
@@ -77,6 +78,8 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
     ):
         if needed or folder.exists():
             yield _sealed(folder, facts, remedy)
+    if place.seen.exists():
+        yield Artefact(place.seen, partial(FirstSeen.open, place.seen))
     for path in sorted(place.runs.rglob("*.json")):
         if not any(part.startswith(UNFINISHED) for part in path.parts):
             yield from _of_run(path)

@@ -44,8 +44,9 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
 def _known(notes: dict[str, Any]) -> str:
     """When an event counts as known."""
     embargo = notes.get("embargo_hours", 0)
-    if notes.get("known_time") == "reported":
-        return "when they were reported" + (f", and not before {embargo} hours after they occurred" if embargo else "")
+    observed = {"reported": "when they were reported", "first_seen": "when they were first seen"}
+    if (when := observed.get(notes.get("known_time", ""))) is not None:
+        return when + (f", and not before {embargo} hours after they occurred" if embargo else "")
     return f"{embargo} hours after they occurred" + ("" if embargo else ", which is earlier than in real use")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stforecast.config.sections import Unit
 from stforecast.cube import Cube
+from stforecast.cube.axis import known_times
 from stforecast.cube.covariates import sensitive_words
 from stforecast.cube.districts import named
 from stforecast.cube.steps import LENGTHS
@@ -39,12 +40,14 @@ class Local:
     @staticmethod
     def of(cube: Cube, events: EventTable, seed: int = 0) -> Local:
         frame = events.frame
+        known_at = known_times(events, frame["reported_at"], cube.notes["known_time"])
         row = placed(cube.geometry, frame)[0]
         inside = frame["occurred_at"].between(cube.start, cube.end, inclusive="left").to_numpy()
         keep = inside & (row >= 0)
         frame, notes = frame[keep].reset_index(drop=True), cube.notes
-        reported = notes["known_time"] == "reported"
-        step, _, known, _ = cube.axis.event_steps(frame, notes["spans"]["rule"], notes["embargo_hours"], reported)
+        if known_at is not None:
+            known_at = known_at[keep].reset_index(drop=True)
+        step, _, known, _ = cube.axis.event_steps(frame, notes["spans"]["rule"], notes["embargo_hours"], known_at)
         time = frame["occurred_at"].dt.tz_convert(cube.time_zone).dt.tz_localize(None)
         return Local(cube, frame.assign(time=time, hexagon=row[keep], step=step, known=known), seed)
 

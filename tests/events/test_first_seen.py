@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +10,21 @@ import pytest
 
 from stforecast.config import Config, parse
 from stforecast.config.workspace import Workspace
-from stforecast.errors import ArtefactError, DataError
+from stforecast.errors import DataError
 from stforecast.events import first_seen
-from stforecast.events.first_seen import FirstSeen, erase
-from stforecast.events.forgotten import Forgotten
+from stforecast.events.first_seen import FirstSeen
 from stforecast.events.ingest import ingest
-from stforecast.events.row_changes import ranks
 from stforecast.events.schema import EventTable
 
 COLUMNS = {
-    **{"occurred": ["When"], "latitude": ["Lat"], "longitude": ["Lon"], "offence": ["Kind"], "event_id": ["Key"]},
-    **{"reported": ["Told"], "district": ["Beat"], "incident_id": ["Case"]},
+    "occurred": ["When"],
+    "latitude": ["Lat"],
+    "longitude": ["Lon"],
+    "offence": ["Kind"],
+    "event_id": ["Key"],
+    "reported": ["Told"],
+    "district": ["Beat"],
+    "incident_id": ["Case"],
 }
 KINDS = ("theft", "robbery", "fraud")
 FIRST = pd.Timestamp("2024-03-01T06:00Z")
