@@ -97,8 +97,7 @@ def ingest(
         # before the events stand in their place: a kill between the two costs nothing, they are compared again
         sight = append(place.seen, made / EVENTS, meta, _settings_of(rules), seen_at or now)
         save_first_seen(made, sight.first_seen)
-        meta["notes"] = [*meta["notes"], *filter(None, [sight.note])]
-        seal(made / INGESTED, {**meta, "observed_from": sight.observed_from})
+        seal(made / INGESTED, {**meta, "observed_from": sight.observed_from, "news": sight.news})
         place.refused.unlink(missing_ok=True)
         for folder in {partition.folder for partition in cleaned}:
             if folder.parent != fresh:

@@ -26,11 +26,11 @@ OF_EVENTS = ("schema", "events", "events_by_category", "first_event", "last_even
 
 @dataclass(frozen=True)
 class Sight:
-    """What an ingest saw. first_seen: of each event; null where that is not known. note: what is new, for the user."""
+    """What an ingest saw. first_seen: of each event; null where that is not known. news: what is new, in sentences."""
 
     first_seen: pd.Series
     observed_from: str
-    note: str
+    news: list[str]
 
 
 def append(folder: Path, events: Path, facts: Mapping[str, Any], settings: str, now: pd.Timestamp) -> Sight:
@@ -65,8 +65,10 @@ def append(folder: Path, events: Path, facts: Mapping[str, Any], settings: str, 
             changes = [_standing(file, found, seen_at), _lost(table, found, seen_at)]
             table.grow(pa.concat_tables(changes), pa.table({key: [ingest[key]] for key in ingest}).cast(INGESTS))
     bases = np.append(table.bases, np.array([seen_at] if base else [], np.int64))
-    note = "" if last is None else _note(found, words(last), seen_at, since_1970(now), other, bool(bulk))
-    return Sight(sights(when, bases), words(seen_at) if last is None else table.observed_from, note)
+    if last is None:
+        return Sight(sights(when, bases), words(seen_at), [])
+    news = _news(found, words(last), seen_at - since_1970(now) > 1, other, bool(bulk))
+    return Sight(sights(when, bases), table.observed_from, news)
 
 
 def erase(folder: Path, forgotten: Forgotten) -> int:
@@ -89,16 +91,16 @@ def erase(folder: Path, forgotten: Forgotten) -> int:
     return int(gone.sum())
 
 
-def _note(found: Difference, last: str, seen_at: int, now: int, other: bool, bulk: bool) -> str:
+def _news(found: Difference, last: str, set_back: bool, other: bool, bulk: bool) -> list[str]:
     counts = {"new": found.added, "changed": found.changed, "gone": len(found.lost)}
     text = f"since the ingest of {last}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
     if other:
-        return f"{text}; the settings are others too, so that this is not the publisher's alone"
-    if bulk:
-        return f"{text}; so many new ones are no day's reports: when they became known is not known"
-    if seen_at > now + 1:
-        return f"{text}; the clock stands before that ingest, and they count as seen right after it"
-    return text if any(counts.values()) else ""
+        text += "; the settings are others too, so that this is not the publisher's alone"
+    elif bulk:
+        text += "; so many new ones are no day's reports: when they became known is not known"
+    elif set_back:
+        text += "; the clock stands before that ingest, and they count as seen right after it"
+    return [text] if other or any(counts.values()) else []
 
 
 def _standing(file: pa.NativeFile, found: Difference, seen_at: int) -> pa.Table:

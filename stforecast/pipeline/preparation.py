@@ -136,7 +136,7 @@ class Preparation:
         with self.place.lock("ingest"):
             table = events_ingest.ingest(config, files)
         holes = hole_messages_of_events(table, config)
-        for line in [*summary(table.meta), *table.meta["notes"], *table.meta["doubts"], *holes]:
+        for line in [*summary(table.meta), *table.meta["notes"], *table.meta["news"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")
         self.say(f"ingest: wrote {len(table):,} events to {silver}")
         return table, files

@@ -44,6 +44,10 @@ rows = st.tuples(
 )
 
 
+OF_HISTORY = ("stamp", "ingested_at", "observed_from", "news", "files")
+"""Facts that hang on the ingests before."""
+
+
 def settings_of(root, files):
     return parse({"city": "town", "root": str(root), "source": {**SOURCE, "path": [str(f) for f in files]}}, "test")
 
@@ -56,7 +60,7 @@ def write(path: Path, table) -> Path:
 
 def content(root: Path, table: EventTable):
     rejects = pd.read_parquet(root / "data/town/silver/rejects.parquet")
-    return table.frame, rejects, {k: v for k, v in table.meta.items() if k not in ("stamp", "ingested_at")}
+    return table.frame, rejects, {k: v for k, v in table.meta.items() if k not in OF_HISTORY}
 
 
 @given(st.lists(rows, max_size=30), st.lists(st.integers(0, 30), min_size=1, max_size=2))
@@ -167,7 +171,7 @@ def test_what_a_killed_ingest_left_is_removed(tmp_path):
         (place / name).mkdir(parents=True)
         (place / name / "events.arrow").write_bytes(b"x")
     ingest(settings_of(tmp_path, [write(tmp_path / "1.csv", [GOOD, FIGHT])]), now=NOW)
-    assert sorted(path.name for path in place.iterdir()) == [".keep", "hashes.json", "partitions", "silver"]
+    assert sorted(path.name for path in place.iterdir()) == [".keep", "hashes.json", "partitions", "seen", "silver"]
 
 
 def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
@@ -177,4 +181,4 @@ def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
     with pytest.raises(DataError, match="refused"):
         taken_in(tmp_path, [one, bad], seen, max_rejects=0.01)
     assert taken_in(tmp_path, [one], seen) == (2, [])
-    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "partitions", "silver"]
+    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "partitions", "seen", "silver"]

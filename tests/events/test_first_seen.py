@@ -183,7 +183,7 @@ def test_space_is_a_fiftieth_of_full_copies(tmp_path) -> None:
 
 def test_an_ingest_says_what_is_new_and_facts_are_those_of_then(grown) -> None:
     table = table_of(grown)
-    assert truth_of(grown).meta["notes"][-1].startswith("since the ingest of 2024-03-02 06:00 UTC: ")
+    assert truth_of(grown).meta["news"][0].startswith("since the ingest of 2024-03-02 06:00 UTC: ")
     then = table.as_of(FIRST + DAY)
     assert then.meta["events"] == len(then) == sum(then.meta["events_by_category"].values())
     assert then.meta["doubts"][-1] == (
@@ -207,7 +207,7 @@ def test_other_settings_are_no_news_of_the_publisher(grown, tmp_path) -> None:
     narrow = city(tmp_path, other=None)
     events = ingest(narrow, now=FIRST + 3 * DAY)
     assert 0 < len(events) < len(before)
-    assert "the settings are others too" in events.meta["notes"][-1]
+    assert "the settings are others too" in events.meta["news"][0]
     back = ingest(grown, now=FIRST + 4 * DAY)
     same(back, before.frame, before.first_seen)
     then = table_of(grown).as_of(FIRST + 3 * DAY)
@@ -222,14 +222,14 @@ def test_a_backlog_says_nothing_of_when_it_became_known(grown, tmp_path) -> None
     path = tmp_path / "data/town/bronze/older.csv"
     rows_of(np.random.default_rng(8), 200, -5, 5000).to_csv(path, index=False)
     events = ingest(grown, now=FIRST + 3 * DAY)
-    assert "so many new ones are no day's reports" in events.meta["notes"][-1]
+    assert "so many new ones are no day's reports" in events.meta["news"][0]
     assert events.first_seen.notna().sum() <= 20
 
 
 def test_a_clock_that_was_set_back_is_said(grown, tmp_path) -> None:
     rows_of(np.random.default_rng(8), 5, -5, 5000).to_csv(tmp_path / "data/town/bronze/older.csv", index=False)
     events = ingest(grown, now=FIRST + DAY)
-    assert "the clock stands before that ingest" in events.meta["notes"][-1]
+    assert "the clock stands before that ingest" in events.meta["news"][0]
     assert events.first_seen.max() == FIRST + 2 * DAY + pd.Timedelta(microseconds=1)
 
 
@@ -241,7 +241,7 @@ def test_a_changed_row_without_an_id_is_one_gone_and_one_new(tmp_path) -> None:
     rows.loc[7, "Kind"] = "arson"
     publish(tmp_path, pd.concat([rows, rows[:3]]))
     after = ingest(config, now=FIRST + DAY)
-    assert after.meta["notes"][-1].endswith(": 1 new, 0 changed, 1 gone")
+    assert after.meta["news"][0].endswith(": 1 new, 0 changed, 1 gone")
     same(table_of(config).as_of(FIRST), before.frame)
     assert after.frame.loc[after.first_seen.notna(), "offence"].tolist() == ["arson"]
 
