@@ -159,7 +159,7 @@ def test_doctor_tells_versions_device_memory_and_disk() -> None:
 def test_doctor_of_a_city_without_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     code, out, _ = call("doctor", "denver", f"root={tmp_path_factory.mktemp('nothing')}")
     assert code == 0
-    assert out.count("(empty)") == 4
+    assert out.count("(empty)") == 5
     assert "known after `stforecast build`" in out
 
 

@@ -181,4 +181,9 @@ def test_what_fails_leaves_the_parts_that_were_there(tmp_path, seen):
     with pytest.raises(DataError, match="refused"):
         taken_in(tmp_path, [one, bad], seen, max_rejects=0.01)
     assert taken_in(tmp_path, [one], seen) == (2, [])
-    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == ["hashes.json", "partitions", "seen", "silver"]
+    assert sorted(path.name for path in (tmp_path / "data/town").iterdir()) == [
+        "hashes.json",
+        "partitions",
+        "seen",
+        "silver",
+    ]
