@@ -108,7 +108,9 @@ def ingest(stages: Stages, as_of: str | None, output: Path | None) -> str:
     if (as_of is None) != (output is None):
         raise click.UsageError("--as-of and --output go together.")
     if (time := record_time(stages.step, as_of)) is not None and output is not None:
-        stages.write_as_of(time, output)
+        from stforecast.pipeline.as_of import write_as_of
+
+        write_as_of(stages, time, output)
         return f"open {output / 'events.parquet'}"
     stages.ingest(replace_damaged=True)
     return "build"

@@ -29,7 +29,7 @@ from stforecast.events.first_seen import FirstSeen
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import FIRST_SEEN, INGESTED, EventTable
 from stforecast.events.sources import resolve
-from stforecast.files import atomic_folder, contents, file_fingerprint, fingerprint, read_json
+from stforecast.files import contents, file_fingerprint, fingerprint, read_json
 from stforecast.instants import since_1970
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.sentences import built, summary
@@ -148,27 +148,6 @@ class Preparation:
             DataError: there was no ingest yet.
         """
         return FirstSeen.open(self.place.seen).as_of(time)
-
-    def write_as_of(self, time: pd.Timestamp, output: Path) -> None:
-        """Write the events as they were known at an instant, as `EventTable.open` reads them.
-
-        Args:
-            time: with a time zone.
-            output: the folder; an event table there is replaced.
-
-        Raises:
-            DataError: there was no ingest yet.
-            ArtefactError: the folder holds something else, or the events of a city at work.
-        """
-        if output.is_dir() and any(output.iterdir()) and not (output / INGESTED).is_file():
-            raise ArtefactError(f"{output}: holds something else than events. Name another folder.")
-        if output.resolve() == self.place.silver.resolve():
-            raise ArtefactError(f"{output}: holds the newest events of the city. Name another folder.")
-        table = self.as_of(time)
-        with atomic_folder(output) as made:
-            table.save(made)
-        self.say(f"ingest: {table.meta['doubts'][-1]}")
-        self.say(f"ingest: wrote {len(table):,} events to {output}")
 
     @contextmanager
     def forgiving(self, replace_damaged: bool = True) -> Iterator[None]:
