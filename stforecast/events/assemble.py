@@ -77,9 +77,9 @@ class Partitions:
             offence=offence,
             category=np.array([categories.index(name) for name in named.to_pylist()], np.int16)[category],
             occurred=self._column(["occurred_at"], np.int64, lambda times: times.cast(pa.int64()).to_numpy()),
-            file=self._codes("file")[0],
+            file=self._complete_together(),
         )
-        selection = select_events(keys, cleaned.withdrawals, offences, source)
+        selection = select_events(keys, self._replaced(keys.event), cleaned.withdrawals, offences, source)
         selection.refuse(place_outliers(place[selection.rows], source), outcomes.FAR_AWAY)
         rows = selection.rows
         found = find_default_places(place[rows], keys.category[rows], len(categories))
@@ -115,6 +115,25 @@ class Partitions:
             for begin in range(0, max(len(selection.rows), 1), ROWS):
                 table = self._take(selection.rows[begin : begin + ROWS], list(COLUMNS), selection.renamed)
                 out.write_table(table.cast(ARROW_SCHEMA))
+
+    def _complete_together(self) -> np.ndarray:
+        """A number for the file of each of all rows [r], or for the pull that it is a page of: equal rows in it are
+        several events."""
+        which, names = self._codes("file")
+        pulls = {partition.file: partition.source.get("pull") for partition in self._partitions}
+        together = pd.factorize(np.array([pulls.get(name) or name for name in names.to_pylist()], object))[0]
+        return together[which]
+
+    def _replaced(self, event: Hashes) -> np.ndarray:
+        """Whether a row [r] is older than fetched changes with a row of its id that is no event."""
+        out, first, gone = [], 0, np.zeros(0, np.uint64)
+        for partition in self._partitions:  # the newest first
+            rows = sum(map(len, partition.batches(["event_id"])))
+            out.append(np.isin(event.numbers[first : first + rows], gone))
+            others = partition.cleaned().others.column("event_id").combine_chunks()
+            gone = np.append(gone, hash_texts(others, event.key))
+            first += rows
+        return np.concatenate([np.zeros(0, bool), *out])
 
     def _refused(self, selection: Selection) -> pd.DataFrame:
         """The rows that a selection refuses, as rejects; none where it refuses none."""

@@ -54,7 +54,10 @@ def check(
     _check_degrees(events, source)
     _check_axes(events, source)
     _check_rejects(events, source, refused)
-    files = {partition.file: partition.facts for partition in partitions}
+    parts = dict[str, list[Facts]]()
+    for partition in partitions:
+        parts.setdefault(partition.table or partition.file, []).append(partition.facts)
+    files = {name: Facts.total(facts) for name, facts in parts.items()}
     precision = check_times(files, source, rules.step)
     findings.doubts += [*doubtful_areas(events.areas), *lost_counts(events.rejects)]
     if rules.counts:

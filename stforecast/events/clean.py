@@ -48,12 +48,13 @@ class Cleaned:
     """What became of some rows; results of several chunks add (`merge`).
 
     events: columns of `EventTable`, `file` and `line`; ids may still repeat. withdrawals: incident_id, offence.
-    rejects: file, line, reason, value.
+    rejects: file, line, reason, value. others: event_id of rows that became no event.
     """
 
     events: pa.Table
     withdrawals: pa.Table
     rejects: pa.Table
+    others: pa.Table
     facts: Facts
 
 
@@ -127,7 +128,8 @@ def clean(chunk: pd.DataFrame, rules: IngestRules, now: pd.Timestamp, time_forma
             "offence": to_arrow(offences).take(pa.array(which[withdrawn])),
         }
     )
-    return Cleaned(events, withdrawals, audit.rejects(), audit.facts)
+    others = texts["event_id"].filter(pa.array(~audit.open & ~is_empty(texts["event_id"])))
+    return Cleaned(events, withdrawals, audit.rejects(), pa.table({"event_id": others}), audit.facts)
 
 
 def merge(chunks: Iterable[Cleaned]) -> Cleaned:
@@ -138,7 +140,7 @@ def merge(chunks: Iterable[Cleaned]) -> Cleaned:
         return pa.concat_tables(getattr(chunk, name) for chunk in chunks)
 
     facts = Facts.total(chunk.facts for chunk in chunks)
-    return Cleaned(stack("events"), stack("withdrawals"), stack("rejects"), facts)
+    return Cleaned(stack("events"), stack("withdrawals"), stack("rejects"), stack("others"), facts)
 
 
 def _numbers(audit: RowAudit, texts: Mapping[str, pa.Array]) -> tuple[np.ndarray, np.ndarray]:

@@ -25,11 +25,14 @@ from stforecast.events.time_formats import guess_time_format, infer_time_formats
 from stforecast.files import fingerprint
 from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
+from stforecast.sources.pulls import pull_of
 
-VERSION = 11
+VERSION = 12
 PARTITION_SCHEMA = (
     ARROW_SCHEMA.remove_metadata().append(pa.field("file", pa.large_string())).append(pa.field("line", pa.int64()))
 )
+REST = ("withdrawals", "rejects", "others")
+"""What is kept of cleaned rows beside the events."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,12 @@ class Partition:
     """What became of the rows of one file, in a folder, so that a file that did not change is not read again.
 
     In the folder are `events.arrow` (the cleaned rows in reading order; not compressed, since that took longer than all
-    else that is done with it), `rejects.parquet`, `withdrawals.parquet` and `partition.json` (key, facts and the hashes
-    of the others). What is held in memory is a chunk of rows, whatever the size of the file.
+    else that is done with it), `rejects.parquet`, `withdrawals.parquet`, `others.parquet` (of fetched changes: ids of
+    rows that are no events, and take the place of older ones) and `partition.json` (key, facts and the hashes of
+    the others). What is held in memory is a chunk of rows, whatever the size of the file.
 
-    key: what it is made of. source: name, bytes, hash and notes of the file, as they stand in ingest.json.
+    key: what it is made of. source: name, bytes, hash and notes of the file, as they stand in ingest.json; of a page
+    that was fetched also its pull.
     """
 
     folder: Path
@@ -79,10 +84,11 @@ class Partition:
         with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PARTITION_SCHEMA) as out:
             for chunk in chunks:
                 out.write_table(chunk.events.cast(PARTITION_SCHEMA))
-                rest.append(replace(chunk, events=chunk.events.schema.empty_table()))
+                others = chunk.others if source.get("pull", "").endswith("-changes") else chunk.others.slice(0, 0)
+                rest.append(replace(chunk, events=chunk.events.schema.empty_table(), others=others))
         total = merge(rest)
-        pq.write_table(total.rejects, folder / "rejects.parquet")
-        pq.write_table(total.withdrawals, folder / "withdrawals.parquet")
+        for name in REST:
+            pq.write_table(getattr(total, name), folder / f"{name}.parquet")
         seal(folder / "partition.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
         return Partition(folder, key, source, total.facts)
 
@@ -101,10 +107,15 @@ class Partition:
         """The name of the file."""
         return str(self.source["file"])
 
+    @property
+    def table(self) -> str | None:
+        """The table that the file is a page of, if it was fetched: all pages of one are read alike."""
+        return str(self.source["pull"]).partition("/")[0] if "pull" in self.source else None
+
     def cleaned(self) -> Cleaned:
         """All but the events."""
-        withdrawals, rejects = (pq.read_table(self.folder / f"{name}.parquet") for name in ("withdrawals", "rejects"))
-        return Cleaned(PARTITION_SCHEMA.empty_table(), withdrawals, rejects, self.facts)
+        rest = {name: pq.read_table(self.folder / f"{name}.parquet") for name in REST}
+        return Cleaned(PARTITION_SCHEMA.empty_table(), **rest, facts=self.facts)
 
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
@@ -140,8 +151,14 @@ class FileCleaner:
         """
         guess = self._guess(next(iter(files)))
         partitions = {path: self._partition(path, digest, guess) for path, digest in files.items()}
-        facts = {path: partition.facts for path, partition in partitions.items()}
-        formats = infer_time_formats(facts, self.rules, findings)
+        first = dict[str, Path]()  # of each table
+        alike = {path: first.setdefault(partition.table or str(path), path) for path, partition in partitions.items()}
+        facts = {
+            path: Facts.total(partitions[page].facts for page in files if alike[page] == path)
+            for path in first.values()
+        }
+        found = infer_time_formats(facts, self.rules, findings)
+        formats = {path: found[alike[path]] for path in files}
         for path, digest in files.items():
             if formats[path] != guess:
                 partitions[path] = self._partition(path, digest, formats[path])
@@ -162,6 +179,7 @@ class FileCleaner:
             return known
         notes: list[str] = []
         source = {"file": path.name, "bytes": path.stat().st_size, "hash": digest, "notes": notes}
+        source |= {"pull": pull} if (pull := pull_of(path)) else {}
         return Partition.write(self.fresh / key, key, instant, self._chunks(path, time_format, notes), source)
 
     def _chunks(self, path: Path, time_format: TimeFormat, notes: list[str]) -> Iterator[Cleaned]:

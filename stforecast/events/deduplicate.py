@@ -93,11 +93,14 @@ class Selection:
             self.rows = self.rows[~which]
 
 
-def select_events(keys: Keys, withdrawals: pa.Table, offences: pa.Array, source: Source) -> Selection:
+def select_events(
+    keys: Keys, replaced: np.ndarray, withdrawals: pa.Table, offences: pa.Array, source: Source
+) -> Selection:
     """The events among cleaned rows: unique ids, no withdrawn reports, within coverage, one an incident and category.
 
     Args:
         keys: of the rows.
+        replaced: whether a later row [r] of the same id is no event.
         withdrawals: incident_id and offence, as texts.
         offences: the distinct ones, as `Keys.offence` numbers them.
         source: of which days rows are kept.
@@ -106,6 +109,7 @@ def select_events(keys: Keys, withdrawals: pa.Table, offences: pa.Array, source:
         The events, sorted by time of occurrence; rows at the same time in reading order.
     """
     selection = _unique_ids(keys)
+    selection.leave_out(replaced[selection.rows], outcomes.REPLACED)
     selection.leave_out(_withdrawn(selection.rows, keys, withdrawals, offences), outcomes.WITHDRAWN)
     selection.leave_out(_not_covered(keys.occurred[selection.rows], source), outcomes.NOT_COVERED)
     selection.rows = selection.rows[np.argsort(keys.occurred[selection.rows], kind="stable")]

@@ -32,6 +32,7 @@ WITHDRAWN = "withdrawn report"
 NOT_COUNTED = "count of zero"
 DEFAULT_PLACE = "at a default place"
 FORGOTTEN = "erased on request"
+REPLACED = "replaced by a later row that is no event"
 
 UNREAD_END = "unreadable end"
 UNREAD_REPORT = "unreadable report time"

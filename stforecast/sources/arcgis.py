@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Table
-from stforecast.errors import FetchError
+from stforecast.errors import ConfigError, FetchError
 from stforecast.files import write_bytes
 from stforecast.sources.page import Begin, Cursor, Page, UnusableError
 from stforecast.sources.web import AGAIN, Answer, Web
@@ -44,8 +44,8 @@ class ArcGIS:
 
     def begin(self, since: Cursor | None) -> Begin:
         """See `Client.begin`."""
-        if since is not None and self._keyed and since["newest"] is not None and since["date"]:
-            newest = min(pd.Timestamp(since["newest"], unit="ms", tz="UTC"), pd.Timestamp.now("UTC"))
+        if since is not None and self._keyed and since["newest"] is not None:
+            newest = pd.Timestamp(since["newest"], unit="ms", tz="UTC")
             first = newest - (DAY if since["edited"] else OVERLAP)
             condition = f"{since['date']} >= timestamp '{first:%Y-%m-%d %H:%M:%S}'"
             return Begin(False, {**since, "after": None, "condition": condition}, f"rows of {first:%Y-%m-%d} and later")
@@ -54,7 +54,12 @@ class ArcGIS:
             raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
         rows, edited = self.count(), (about.get("editFieldsInfo") or {}).get("editDateField")
         dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
-        date = edited or (self._table.date if self._table.date in dates else None)
+        if self._table.date and self._table.date not in dates:
+            raise ConfigError(
+                f"source.tables.date: {self._table.date} is no date of {self._layer}. It has: "
+                f"{', '.join(sorted(dates)) or 'none'}."
+            )
+        date = edited or self._table.date
         cursor = {"oid": oid, "limit": min(ROWS, about.get("maxRecordCount") or ROWS), "date": date}
         cursor |= {"edited": bool(edited), "newest": None, "after": None, "condition": None, "left": rows}
         return Begin(True, cursor, rows=rows)
@@ -71,8 +76,8 @@ class ArcGIS:
             ids = _ids(found, oid)
             if (np.diff(ids) <= 0).any() or (ids.size and after is not None and ids[0] <= after):
                 raise UnusableError("rows came twice, or not in the order of their object ids")
-            if not ids.size and found.get("exceededTransferLimit"):
-                raise UnusableError("a page without rows, though more are said to be left")
+            if not ids.size and (found.get("exceededTransferLimit") or self.count(*conditions)):
+                raise UnusableError("a page without rows, though some are left")
             return answer.body, found, ids
 
         body, found, ids = self._web.ask(f"{self._layer}/query", read, params)
@@ -80,14 +85,15 @@ class ArcGIS:
             return Page(0, cursor, True)
         write_bytes(into, body)
         rows = [row["attributes"] for row in found["features"]]
-        times = [row[date] for row in rows if isinstance(row.get(date), int)] if date else []
+        now = pd.Timestamp.now("UTC").timestamp() * 1000  # what is dated later was mistyped
+        times = [row[date] for row in rows if isinstance(row.get(date), int) and row[date] <= now] if date else []
         newest = max([*times, *([] if cursor["newest"] is None else [cursor["newest"]])], default=None)
-        new = {"after": int(ids[-1]), "newest": newest}
-        return Page(len(ids), {**cursor, **new}, not found.get("exceededTransferLimit"), tuple(rows[0]))
+        more = found.get("exceededTransferLimit") or len(ids) >= cursor["limit"]  # old servers do not tell
+        return Page(len(ids), {**cursor, "after": int(ids[-1]), "newest": newest}, not more)
 
-    def count(self) -> int:
-        """See `Client.count`."""
-        params = {"where": self._where(), "returnCountOnly": "true", "f": "json"}
+    def count(self, *conditions: str | None) -> int:
+        """See `Client.count`; of rows that fulfil conditions."""
+        params = {"where": self._where(*conditions), "returnCountOnly": "true", "f": "json"}
         found = self._web.ask(f"{self._layer}/query", _answer, params).get("count")
         if not isinstance(found, int):
             raise FetchError(f"{self._layer}: does not say how many rows it has. Name a layer with rows.")
@@ -96,7 +102,11 @@ class ArcGIS:
     def keys(self, page: Path) -> np.ndarray:
         """See `Client.keys`."""
         found = json.loads(page.read_bytes())
-        return _ids(found, found["objectIdFieldName"])
+        return _ids(found, _oid(found) or "").astype(np.uint64)
+
+    def same(self, page: Path, other: Path) -> bool:
+        """See `Client.same`."""
+        return bool(json.loads(page.read_bytes())["features"] == json.loads(other.read_bytes())["features"])
 
     def _where(self, *more: str | None) -> str:
         return " AND ".join(f"({each})" for each in (self._table.where, *more) if each) or "1=1"
@@ -131,7 +141,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     """
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnusableError("an answer that is cut short, or no JSON") from None
     if not isinstance(found, dict):
         raise UnusableError("no answer of ArcGIS")
@@ -149,7 +159,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
 def _oid(about: dict[str, Any]) -> str | None:
     fields = about.get("fields") or []
     named = next((field["name"] for field in fields if field.get("type") == "esriFieldTypeOID"), None)
-    return about.get("objectIdField") or named
+    return about.get("objectIdField") or about.get("objectIdFieldName") or named
 
 
 def _ids(found: dict[str, Any], oid: str) -> np.ndarray:

@@ -1,7 +1,8 @@
 """CKAN: the rows of a resource of the datastore.
 
-All rows come in the order of `_id`. What is new comes from the newest date back over OVERLAP days, which takes a key of
-the publisher's own and dates that sort as text.
+All rows come in the order of `_id`, which grows with every row. What is new comes from the newest date back over
+OVERLAP days, which takes a key of the publisher's own and dates that sort as text. Pages are asked for by their place:
+where a row before them is withdrawn meanwhile, one is passed over, and the pull is begun anew.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Table
-from stforecast.errors import FetchError
+from stforecast.errors import ConfigError, FetchError
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, MovedError, Page, UnusableError
 from stforecast.sources.web import Answer, Web
 
 ROWS = 32_000
@@ -42,11 +43,15 @@ class Ckan:
     def begin(self, since: Cursor | None) -> Begin:
         """See `Client.begin`."""
         if since is not None and self._keyed and since["newest"] is not None:
-            newest = min(pd.Timestamp(since["newest"]), pd.Timestamp.now("UTC").tz_localize(None))
-            until = f"{newest - OVERLAP:%Y-%m-%d}"
-            return Begin(False, {"offset": 0, "newest": since["newest"], "until": until}, f"rows of {until} and later")
-        rows = self.count()
-        return Begin(True, {"offset": 0, "newest": None, "until": None, "left": rows}, rows=rows)
+            until = f"{pd.Timestamp(since['newest']) - OVERLAP:%Y-%m-%d}"
+            cursor = {"offset": 0, "newest": since["newest"], "until": until, "total": 0, "sortable": True}
+            return Begin(False, cursor, f"rows of {until} and later")
+        params = {"resource_id": self._table.dataset, "sort": f"{ID} desc", "limit": 1}
+        found = self._web.ask(self._url, _result, params)
+        rows, last = found["total"], max(_ids(found), default=0)
+        cursor = {"offset": 0, "newest": None, "until": None, "total": rows, "sortable": True}
+        cursor |= {"left": rows, "last": int(last), "kept": 0}
+        return Begin(True, cursor, rows=rows)
 
     def page(self, cursor: Cursor, into: Path) -> Page:
         """See `Client.page`."""
@@ -58,22 +63,34 @@ class Ckan:
             ids = _ids(found)
             if len(set(ids)) != len(ids) or (until is None and (np.diff(ids) <= 0).any()):
                 raise UnusableError("rows came twice, or not in the order that was asked for")
+            if until is not None and cursor["sortable"] and _dates(found, date) != sorted(_dates(found, date))[::-1]:
+                raise UnusableError("rows came that are not in the order of their dates")
             if not len(ids) and offset < found["total"]:
                 raise UnusableError(f"a page without rows, where {found['total'] - offset:,} are left")
             return answer.body, found
 
         params = {"resource_id": self._table.dataset, "sort": sort, "limit": self._rows, "offset": offset}
         body, found = self._web.ask(self._url, read, params)
-        rows = found["records"]
+        rows, total = found["records"], found["total"]
+        if total < cursor["total"]:
+            raise MovedError("rows were withdrawn meanwhile")
         if not rows:
             return Page(0, cursor, True)
+        if date and date not in rows[0]:
+            raise ConfigError(f"source.tables.date: {date} is no column of {self._url}. It has: {', '.join(rows[0])}.")
         write_bytes(into, body)
-        dates = [row.get(date) for row in rows] if date else []
-        sortable = bool(dates) and all(isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\d", text) for text in dates)
-        newest = max([*dates, *([cursor["newest"]] if cursor["newest"] else [])]) if sortable else None
-        reached = until is not None and (not sortable or min(dates) < until)
-        new = {"offset": offset + len(rows), "newest": newest}
-        return Page(len(rows), {**cursor, **new}, reached or offset + len(rows) >= found["total"], tuple(rows[0]))
+        dates = _dates(found, date)
+        sortable = cursor["sortable"] and all(re.match(r"\d{4}-\d\d-\d\d", text) for text in dates)
+        past = [text for text in dates if text <= f"{pd.Timestamp.now('UTC'):%Y-%m-%d~}"]  # others were mistyped
+        newest = max([*past, *filter(None, [cursor["newest"]])], default=None) if sortable else None
+        new = {"offset": offset + len(rows), "newest": newest, "total": total, "sortable": sortable}
+        last = offset + len(rows) >= total
+        if until is not None:
+            return Page(len(rows), {**cursor, **new}, last or (sortable and min(dates, default=until) < until))
+        new["kept"] = cursor["kept"] + int((_ids(found) <= cursor["last"]).sum())
+        if last and new["kept"] != cursor["left"]:
+            raise MovedError("rows were withdrawn meanwhile")
+        return Page(len(rows), {**cursor, **new}, last)
 
     def count(self) -> int:
         """See `Client.count`."""
@@ -82,7 +99,12 @@ class Ckan:
 
     def keys(self, page: Path) -> np.ndarray:
         """See `Client.keys`."""
-        return _ids(json.loads(page.read_bytes())["result"])
+        return _ids(json.loads(page.read_bytes())["result"]).astype(np.uint64)
+
+    def same(self, page: Path, other: Path) -> bool:
+        """See `Client.same`."""
+        one, two = (json.loads(path.read_bytes())["result"]["records"] for path in (page, other))
+        return bool(one == two)
 
 
 def _result(answer: Answer) -> dict[str, Any]:
@@ -94,14 +116,23 @@ def _result(answer: Answer) -> dict[str, Any]:
     """
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnusableError("an answer that is cut short, or no JSON") from None
     if isinstance(found, dict) and found.get("success") is False:
         raise FetchError(f"refuses: {json.dumps(found.get('error'))[:200]}")
     result = found.get("result") if isinstance(found, dict) else None
-    if not isinstance(result, dict) or not isinstance(result.get("records"), list) or "total" not in result:
+    if (
+        not isinstance(result, dict)
+        or not isinstance(result.get("records"), list)
+        or not isinstance(result.get("total"), int)
+    ):
         raise UnusableError("no rows of CKAN")
     return result
+
+
+def _dates(result: dict[str, Any], date: str | None) -> list[str]:
+    """The dates of rows, as far as they have one."""
+    return [str(row[date]) for row in result["records"] if row.get(date)] if date else []
 
 
 def _ids(result: dict[str, Any]) -> np.ndarray:

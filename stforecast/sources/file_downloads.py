@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +14,7 @@ import numpy as np
 from stforecast.config.sections import Table
 from stforecast.config.sections.tables import WEB
 from stforecast.errors import FetchError, in_brief
+from stforecast.files import atomic_path
 from stforecast.sources.page import Begin, Cursor, Page
 from stforecast.sources.web import CHUNK, Web
 
@@ -32,10 +35,29 @@ ENDINGS = (
 )
 
 
-class Download:
-    """A file over HTTP(S). It comes again whole when it has changed."""
+ACCOUNT = "AZURE_STORAGE_ACCOUNT"
+"""Variable of the environment with the account of an address that begins with az://."""
+
+
+class _Files:
+    """What is common to tables whose rows are not looked at."""
 
     always_whole = True
+
+    def count(self) -> None:
+        """See `Client.count`."""
+
+    def keys(self, page: Path) -> np.ndarray:
+        """See `Client.keys`."""
+        raise NotImplementedError
+
+    def same(self, page: Path, other: Path) -> bool:
+        """See `Client.same`."""
+        raise NotImplementedError
+
+
+class Download(_Files):
+    """A file over HTTP(S). It comes again whole when it has changed."""
 
     def __init__(self, web: Web, table: Table) -> None:
         self._web, self._url = web, table.urls[0]
@@ -57,27 +79,18 @@ class Download:
             part.with_name(f"{part.name}.json").unlink()
         return Page(None, {"file": found}, True)
 
-    def count(self) -> None:
-        """See `Client.count`."""
 
-    def keys(self, page: Path) -> np.ndarray | None:
-        """See `Client.keys`."""
-        return None
-
-
-class Store:
+class Store(_Files):
     """A file or folder of an object store. New files are fetched; if one was changed or removed, all are."""
 
-    always_whole = True
-
     def __init__(self, table: Table) -> None:
-        from pyarrow.fs import FileSystem
-
         self._url = table.urls[0]
         try:
-            self._system, self._path = FileSystem.from_uri(self._url)
-        except (OSError, ValueError) as error:
-            raise FetchError(f"{self._url}: {in_brief(error)}. Correct the address.") from error
+            self._system, self._path = _opened(self._url)
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise FetchError(
+                f"{self._url}: {in_brief(error)}. Correct the address, or the keys in the environment."
+            ) from error
 
     def ending(self, cursor: Cursor) -> str:
         """See `Client.ending`."""
@@ -95,25 +108,16 @@ class Store:
     def page(self, cursor: Cursor, into: Path) -> Page:
         """See `Client.page`."""
         path, *left = cursor["left"]
-        part = into.with_name(f".{into.name}.part")
         try:
-            with self._system.open_input_stream(path) as source, part.open("wb") as target:
-                while block := source.read(CHUNK):
-                    target.write(block)
+            source = self._system.open_input_stream(path)
+            with source, atomic_path(into) as part, part.open("wb") as target:
+                shutil.copyfileobj(source, target, CHUNK)
+                if target.tell() != (size := cursor["all"][path][0]):
+                    raise FetchError(f"{path}: {target.tell():,} bytes came of {size:,}. Fetch again.")
         except OSError as error:
             raise FetchError(f"{path}: cannot be read ({in_brief(error)}). Try again later.") from error
-        if part.stat().st_size != cursor["all"][path][0]:
-            raise FetchError(f"{path}: {part.stat().st_size:,} bytes came of {cursor['all'][path][0]:,}. Try again.")
-        part.rename(into)
         done = {**cursor["done"], path: cursor["all"][path]}
         return Page(None, {**cursor, "left": left, "done": done}, not left)
-
-    def count(self) -> None:
-        """See `Client.count`."""
-
-    def keys(self, page: Path) -> np.ndarray | None:
-        """See `Client.keys`."""
-        return None
 
     def _listed(self) -> dict[str, list[Any]]:
         """Size and time of each file that may hold reports, by its path."""
@@ -131,6 +135,18 @@ class Store:
         if not files:
             raise FetchError(f"{self._url}: no files of reports ({', '.join(ENDINGS)}). Correct the address.")
         return {each.path: [each.size, each.mtime_ns] for each in files}
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """The object store of an address, and the path in it."""
+    from pyarrow.fs import AzureFileSystem, FileSystem
+
+    parts = urlsplit(url)
+    if parts.scheme != "az":
+        return FileSystem.from_uri(url)
+    if not (account := os.environ.get(ACCOUNT)):
+        raise FetchError(f"{url}: names no account. Set {ACCOUNT} in the environment.")
+    return AzureFileSystem(account_name=account), f"{parts.netloc}{parts.path}"
 
 
 def file_client(web: Web, table: Table) -> Download | Store:

@@ -20,18 +20,20 @@ class UnusableError(Exception):
     """An answer that is not what it has to be, and is asked for again."""
 
 
+class MovedError(Exception):
+    """Rows that changed their places while they were pulled: the pull is begun anew."""
+
+
 @dataclass(frozen=True)
 class Page:
     """What a page held, and where the next one begins.
 
-    rows: their number; of plain files, whose rows are not looked at, None. last: there is no page behind it. columns:
-    names, as far as they are known.
+    rows: their number; of plain files, whose rows are not looked at, None. last: there is no page behind it.
     """
 
     rows: int | None
     cursor: Cursor
     last: bool
-    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Begin:
 
 
 class Client(Protocol):
-    """A table at its publisher."""
+    """A table at its publisher. `keys` and `same` are asked of pages whose rows are counted alone."""
 
     always_whole: bool
     """Every pull is of all there is, or adds to it: nothing that is withdrawn goes unseen."""
@@ -64,5 +66,8 @@ class Client(Protocol):
     def count(self) -> int | None:
         """How many rows the table has, if the publisher tells."""
 
-    def keys(self, page: Path) -> np.ndarray | None:
-        """What tells the rows of a page that was written apart, if they have such a thing."""
+    def keys(self, page: Path) -> np.ndarray:
+        """What tells the rows of a page that was written apart: uint64 [r]."""
+
+    def same(self, page: Path, other: Path) -> bool:
+        """Whether two pages that were written hold the same rows."""

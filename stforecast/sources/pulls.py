@@ -10,22 +10,27 @@ pull and the changes since are the table; what was before them is removed.
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stforecast.errors import ArtefactError
 from stforecast.files import read_json, sha256_of, write_json
 from stforecast.sources.page import Cursor, Page
 
+FETCHED = "fetched"
+"""Folder in bronze of what was fetched."""
 MANIFEST = "manifest.json"
 AGAIN = "Remove its folder, and `stforecast fetch` fetches the table anew."
 
 
 @dataclass
 class Pulls:
-    """The pulls of a table. facts: of the publisher, as they stand in the manifest."""
+    """The pulls of a table. facts: of the table and its publisher, as they stand in the manifest."""
 
     folder: Path
     facts: dict[str, Any]
@@ -40,11 +45,12 @@ class Pulls:
         """
         path = folder / MANIFEST
         known = read_json(path, AGAIN) if path.is_file() else {"pulls": []}
-        found = cls(folder, facts, known["pulls"])
         if known.get("table") != facts.get("table"):  # something else is asked for: all rows are pulled anew
+            return cls(folder, facts)
+        found = cls(folder, facts, known["pulls"])
+        if found.pending is not None and not all(page.is_file() for page in found.page_files()):
             found.give_up()
-            found.pulls = []
-        elif found.pulls and found.pulls[-1]["complete"]:
+        elif found.pulls and found.pending is None:
             found._settle()
         return found
 
@@ -70,22 +76,25 @@ class Pulls:
         first = max((i for i, pull in enumerate(done) if pull["whole"]), default=len(done))
         return done[first:]
 
-    def start(self, whole: bool, cursor: Cursor, asks: str, now: str) -> dict[str, Any]:
+    def start(self, whole: bool, cursor: Cursor, asks: str, now: str) -> None:
         """Begin a pull; one under way is given up."""
         self.give_up()
-        number = 1 + max((int(path.name[:4]) for path in self.folder.glob("[0-9]*-*")), default=0)
-        number = max(number, *(pull["number"] + 1 for pull in self.pulls[-1:]), 1)
+        numbers = [int(path.name[:4]) for path in self.folder.glob("[0-9]*-*")]
+        number = 1 + max([*numbers, *(pull["number"] for pull in self.pulls)], default=0)
         pull: dict[str, Any] = {"number": number, "whole": whole, "asks": asks, "started": now, "rows": 0, "files": {}}
-        self.pulls.append({**pull, "begun": dict(cursor), "cursor": dict(cursor), "columns": [], "complete": False})
+        pull |= {"begun": dict(cursor), "cursor": dict(cursor), "columns": [], "fields": {}, "complete": False}
+        self.pulls.append(pull)
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir(parents=True)
         self._write()
-        return self.pulls[-1]
 
     def give_up(self) -> None:
         """Forget the pull under way."""
         if self.pending is not None:
-            shutil.rmtree(self.staging, ignore_errors=True)
+            staging = self.staging
             self.pulls.pop()
             self._write()
+            shutil.rmtree(staging, ignore_errors=True)
 
     @property
     def staging(self) -> Path:
@@ -95,32 +104,36 @@ class Pulls:
     def page_path(self, ending: str) -> Path:
         """Where the next page goes."""
         pull = self.pulls[-1]
-        self.staging.mkdir(parents=True, exist_ok=True)
-        return self.staging / f"{_name(pull)}-{len(pull['files']) + 1:05}{ending}"
+        return self.staging / f"{self.folder.name}-{pull['number']:04}-{len(pull['files']) + 1:05}{ending}"
 
     def add(self, path: Path, page: Page) -> None:
         """Take in a page, and where the next one begins."""
         pull = self.pulls[-1]
         if path.is_file():
-            pull["files"][path.name] = {"rows": page.rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            pull["files"][path.name] = {"rows": page.rows, **_content_of(path)}
         pull["rows"] = None if page.rows is None or pull["rows"] is None else pull["rows"] + page.rows
-        pull["columns"] = list(page.columns) or pull["columns"]
-        pull["cursor"] = dict(page.cursor)
+        pull |= {"cursor": dict(page.cursor), "last": page.last}
         self._write()
 
     def finish(self, now: str, whole: bool) -> bool:
         """Let the pull take its place; of one that brings nothing new only the cursor is kept. Whether it did."""
         pull, before = self.pulls[-1], self.newest
-        unchanged = before is not None and (not pull["files"] or _content(pull) == _content(before))
+        asked = {"checked": pull["started"]} | ({"compared": pull["started"]} if whole else {})
+        unchanged = before is not None and (not pull["files"] or _hashes(pull) == _hashes(before))
         if before is not None and unchanged and not (whole and pull["rows"] == 0):
-            before |= {"cursor": pull["cursor"], "checked": now} | ({"compared": now} if whole else {})
+            before |= {"cursor": pull["cursor"], **asked}
             self.give_up()
             return False
-        pull |= {"finished": now, "checked": now, "complete": True, "whole": whole}
-        pull |= {"compared": now} if whole else {}
+        pull |= {"finished": now, "complete": True, "whole": whole, **asked}
         self._write()
         self._settle()
         return True
+
+    def checked(self, now: str) -> None:
+        """Note that the publisher was asked, and has nothing new."""
+        if self.newest is not None:
+            self.newest["checked"] = now
+            self._write()
 
     def page_files(self) -> Iterator[Path]:
         """The pages of the pull under way."""
@@ -129,12 +142,8 @@ class Pulls:
 
     def _settle(self) -> None:
         """Put the newest pull in its place, and remove those that a whole one replaces."""
-        pull = self.pulls[-1]
-        for staged in self.folder.glob(f".{pull['number']:04}-*"):
-            if pull["files"]:
-                staged.rename(self.folder / _name(pull))
-            else:
-                shutil.rmtree(staged)
+        for staged in self.folder.glob(f".{self.pulls[-1]['number']:04}-*"):
+            staged.rename(self.folder / _name(self.pulls[-1]))
         kept = {_name(pull) for pull in self.live}
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in kept:
@@ -144,34 +153,85 @@ class Pulls:
         write_json(self.folder / MANIFEST, {**self.facts, "pulls": self.pulls})
 
 
-def _content(pull: dict[str, Any]) -> list[str]:
+def check(folder: Path) -> None:
+    """Hold the files of a table against its manifest.
+
+    Raises:
+        ArtefactError: one is absent, damaged, or was not fetched.
+    """
+    pulls = Pulls(folder, {}, read_json(folder / MANIFEST, AGAIN)["pulls"]).live
+    files = {folder / _name(pull) / name: facts for pull in pulls for name, facts in pull["files"].items()}
+    for path, facts in files.items():
+        if not path.is_file():
+            raise ArtefactError(f"{path}: is absent. {AGAIN}")
+        if _content_of(path).items() - facts.items():
+            raise ArtefactError(f"{path}: damaged, not what was fetched. {AGAIN}")
+    for path in (path for place in fetched_folders(folder.parents[1], [folder]) for path in place.iterdir()):
+        if pulls and path not in files:
+            raise ArtefactError(f"{path}: was not fetched. Remove it, or put it into {folder.parents[1]}.")
+
+
+@contextmanager
+def rewriting(path: Path) -> Iterator[None]:
+    """Rewrite a file; the manifest of one that was fetched knows it as it is then, after a second attempt too."""
+    manifest = path.parents[1] / MANIFEST
+    if not is_fetched(path):
+        yield
+        return
+    known = read_json(manifest, AGAIN)
+    facts = next(pull["files"][path.name] for pull in reversed(known["pulls"]) if path.name in pull["files"])
+    facts |= {"sha256": "being rewritten"}
+    write_json(manifest, known)
+    yield
+    facts |= _content_of(path)
+    write_json(manifest, known)
+
+
+def manifests(bronze: Path) -> dict[Path, dict[str, Any]]:
+    """The manifest of every table that was fetched whole, by its folder.
+
+    Raises:
+        ArtefactError: one is damaged.
+    """
+    found = {path.parent: read_json(path, AGAIN) for path in sorted((bronze / FETCHED).glob(f"*/{MANIFEST}"))}
+    return {folder: facts for folder, facts in found.items() if Pulls(folder, {}, facts["pulls"]).live}
+
+
+def last_checked(bronze: Path) -> str | None:
+    """When the table that was not asked for longest was asked for; None where none was fetched."""
+    pulls = (Pulls(folder, {}, facts["pulls"]).newest for folder, facts in manifests(bronze).items())
+    return min((pull["checked"] for pull in pulls if pull), default=None)
+
+
+def is_fetched(path: Path) -> bool:
+    """Whether a file was fetched."""
+    return path.absolute().parts[-4:-3] == (FETCHED,)
+
+
+def pull_of(path: Path) -> str | None:
+    """The pull that a file is a page of; None for files that are whole in themselves."""
+    *_, table, pull, name = path.absolute().parts
+    paged = is_fetched(path) and re.fullmatch(rf"{re.escape(table)}-\d{{4}}-\d{{5}}\.(csv|json)", name)
+    return f"{table}/{pull}" if paged else None
+
+
+def fetched_folders(bronze: Path, tables: Sequence[Path] | None = None) -> list[Path]:
+    """The folders of the files that make up every table fetched into `bronze`, the oldest pull of each first."""
+    found: list[Path] = []
+    for table in sorted((bronze / FETCHED).glob("*") if tables is None else tables):
+        pulls = sorted(path for path in table.glob("[0-9]*-*") if path.is_dir())
+        wholes = [i for i, path in enumerate(pulls) if path.name.endswith("-whole")]
+        found += pulls[wholes[-1] :] if wholes else []
+    return found
+
+
+def _content_of(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def _hashes(pull: dict[str, Any]) -> list[str]:
     return [file["sha256"] for file in pull["files"].values()]
 
 
 def _name(pull: dict[str, Any]) -> str:
     return f"{pull['number']:04}-{'whole' if pull['whole'] else 'changes'}"
-
-
-FETCHED = "fetched"
-"""Folder in bronze of what was fetched."""
-
-
-def last_checked(bronze: Path) -> str | None:
-    """When the table that was not asked for longest was asked for; None where none was fetched."""
-    manifests = (read_json(path, AGAIN)["pulls"] for path in sorted((bronze / FETCHED).glob(f"*/{MANIFEST}")))
-    return min((max(pull.get("checked", "") for pull in pulls) for pulls in manifests if pulls), default=None)
-
-
-def is_fetched(path: Path) -> bool:
-    """Whether a file is one of a pull, and so one of several that are complete together."""
-    return path.absolute().parts[-4:-3] == (FETCHED,)
-
-
-def fetched_folders(bronze: Path) -> list[Path]:
-    """The folders of the files that make up every table fetched into `bronze`, the oldest pull of each first."""
-    found: list[Path] = []
-    for table in sorted(path for path in (bronze / FETCHED).glob("*") if path.is_dir()):
-        pulls = sorted(path for path in table.glob("[0-9]*-*") if path.is_dir())
-        wholes = [i for i, path in enumerate(pulls) if path.name.endswith("-whole")]
-        found += pulls[wholes[-1] :] if wholes else []
-    return found

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from pandas.util import hash_array
 
 from stforecast.config.sections import Table
 from stforecast.errors import FetchError, in_brief
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, MovedError, Page, UnusableError
 from stforecast.sources.web import Answer, Web
 
 ROWS = 50_000
@@ -50,12 +51,16 @@ class Socrata:
         row = self._query(f"SELECT count(*) AS rows, max({UPDATED}) AS newest{self._condition()}", _only_row)
         newest = row["newest"] or "1970-01-01T00:00:00.000Z"
         rows = int(row["rows"])
-        cursor = {"after": "", "updated": newest, "id": "", "left": rows, "size": self._rows, "whole": True}
+        cursor = {"after": "", "updated": newest, "id": "", "left": rows, "size": 0, "whole": True}
         return Begin(True, cursor, rows=rows)
 
     def page(self, cursor: Cursor, into: Path) -> Page:
-        """See `Client.page`. Of all rows the cursor keeps where later changes begin: at the newest change of when the
-        pull began, behind the last row that bears it."""
+        """See `Client.page`.
+
+        Of all rows the cursor keeps where later changes begin: at the newest change of when the pull began, behind the
+        last row that bears it; and how long pages are that have others behind them, by which the last of changes is
+        known. All rows end with a page without rows.
+        """
         whole, updated, last_id, left = cursor["whole"], cursor["updated"], cursor["id"], cursor["left"]
         if whole:
             condition, order = f"{ID} > {_text(cursor['after'])}" if cursor["after"] else "", ID
@@ -64,35 +69,45 @@ class Socrata:
             condition, order = f"({UPDATED} > {_text(updated)} OR {same})", f"{UPDATED}, {ID}"
         text = f"SELECT {ID}, {UPDATED}, *{self._condition(condition)} ORDER BY {order} LIMIT {self._rows}"
 
-        def read(answer: Answer) -> tuple[bytes, tuple[str, ...], list[str], list[str]]:
-            names, ids, times = _ids_and_times(answer.body)
+        def read(answer: Answer) -> tuple[bytes, list[str], list[str]]:
+            ids, times = _ids_and_times(answer.body)
             before = cursor["after"] in ids if whole else (last_id, updated) in zip(ids, times, strict=True)
             if before or len(set(ids)) != len(ids):
                 raise UnusableError("rows came twice")
-            if whole and not ids and left > 0:
-                raise UnusableError(f"a page without rows, where {left:,} are left")
-            return answer.body, names, ids, times
+            if not whole and [updated, *times] != sorted([updated, *times]):
+                raise UnusableError("changes came that are not in their order")
+            if not ids and (left > 0 or not whole) and (more := self.count(condition)):
+                raise UnusableError(f"a page without rows, where {more:,} are left")
+            return answer.body, ids, times
 
-        body, names, ids, times = self._query(text, read)
+        body, ids, times = self._query(text, read)
+        ends = len(ids) < (cursor["size"] or self._rows)
+        if not whole and not ends and not left:  # what fills a page is counted
+            left = self.count(condition)
+        if not whole and ends and left > len(ids):
+            raise MovedError(f"{left - len(ids):,} changes fewer came than the publisher counts")
         if not ids:
-            return Page(0, cursor, True, names)
+            return Page(0, {**cursor, "left": 0}, True)
         write_bytes(into, body)
-        # a portal may give less than is asked for: a page as long as the longest may have another one behind it
-        ends = len(ids) < min(self._rows, cursor["size"])
-        size = len(ids) if cursor["size"] == self._rows else max(len(ids), cursor["size"])
         if not whole:
-            return Page(len(ids), {**cursor, "updated": times[-1], "id": ids[-1]}, ends, names)
+            new = {"updated": times[-1], "id": ids[-1], "left": 0 if ends else left - len(ids)}
+            return Page(len(ids), {**cursor, **new}, ends)
         bearing = [key for key, time in zip(ids, times, strict=True) if time == updated]
-        new = {"after": ids[-1], "left": left - len(ids), "id": bearing[-1] if bearing else last_id, "size": size}
-        return Page(len(ids), {**cursor, **new}, ends and left <= len(ids), names)
+        left -= len(ids)
+        new = {"after": ids[-1], "left": left, "id": bearing[-1] if bearing else last_id}
+        return Page(len(ids), {**cursor, **new, "size": max(cursor["size"], len(ids) if left > 0 else 0)}, False)
 
-    def count(self) -> int:
-        """See `Client.count`."""
-        return int(self._query(f"SELECT count(*) AS rows{self._condition()}", _only_row)["rows"])
+    def count(self, condition: str = "") -> int:
+        """See `Client.count`; of rows that fulfil a condition."""
+        return int(self._query(f"SELECT count(*) AS rows{self._condition(condition)}", _only_row)["rows"])
 
     def keys(self, page: Path) -> np.ndarray:
         """See `Client.keys`."""
-        return np.array(_ids_and_times(page.read_bytes())[1], object)
+        return hash_array(np.array(_ids_and_times(page.read_bytes())[0], object), categorize=False)
+
+    def same(self, page: Path, other: Path) -> bool:
+        """See `Client.same`."""
+        return page.read_bytes() == other.read_bytes()
 
     def _condition(self, more: str = "") -> str:
         both = [f"({self._table.where})"] if self._table.where else []
@@ -143,13 +158,10 @@ def _table(body: bytes, *columns: str) -> pa.Table:
         raise UnusableError(f"no table of rows came ({in_brief(error)})") from error
 
 
-def _ids_and_times(body: bytes) -> tuple[tuple[str, ...], list[str], list[str]]:
-    """Names of all columns of a page; `:id` and `:updated_at` of its rows."""
+def _ids_and_times(body: bytes) -> tuple[list[str], list[str]]:
+    """`:id` and `:updated_at` of the rows of a page."""
     table = _table(body, ID, UPDATED)
-    header = pa.csv.read_csv(
-        io.BytesIO(body[: body.index(b"\n") + 1]), parse_options=pa.csv.ParseOptions(newlines_in_values=True)
-    )
-    return tuple(header.column_names), table[ID].to_pylist(), table[UPDATED].to_pylist()
+    return table[ID].to_pylist(), table[UPDATED].to_pylist()
 
 
 def _only_row(answer: Answer) -> dict[str, str]:

@@ -7,6 +7,7 @@ not come: `urllib3.Retry` says how often and after how long, and honours Retry-A
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import time
@@ -37,7 +38,8 @@ PATIENCE = 600
 """Seconds that a publisher may ask to be left alone; more is for another time."""
 MOST, MOST_OF_FILE = 512 << 20, 64 << 30
 """Bytes of an answer that is held in memory, and of a file."""
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes unpacked at once: what is packed a thousandfold shows before it fills the memory."""
 Made = TypeVar("Made")
 
 
@@ -50,7 +52,10 @@ class Retry(urllib3.Retry):
         Raises:
             FetchError: more than PATIENCE.
         """
-        seconds = super().get_retry_after(response)
+        try:
+            seconds = super().get_retry_after(response)
+        except urllib3.exceptions.InvalidHeader:
+            return None
         if seconds is not None and seconds > PATIENCE:
             raise FetchError(f"the publisher asks to be left alone for {seconds / 60:,.0f} minutes. Run it again then.")
         return seconds
@@ -99,16 +104,21 @@ class Web:
             with self._open(url, params, json, headers or {}) as response:
                 return read(Answer(_body(response), response.headers))
 
-        return self._repeated(url, once)
+        try:
+            return self._repeated(url, once)
+        except FetchError as error:
+            said = str(error)
+            for secret in (headers or {}).values():  # a publisher may say again what was sent
+                said = said.replace(secret, "…")
+            raise FetchError(said) from None
 
-    def download(self, url: str, target: Path, known: Mapping[str, str], most: int = MOST_OF_FILE) -> dict[str, str]:
+    def download(self, url: str, target: Path, known: Mapping[str, str]) -> dict[str, str]:
         """A file, on from what an interrupted download left at `target`.
 
         Args:
             url: the address.
             target: the file; what is known of the one that it is part of stands beside it, as .json.
             known: ETag and Last-Modified of the file that is there already.
-            most: bytes that it may have.
 
         Returns:
             ETag and Last-Modified, as far as given; `target` is whole then. Equal to `known`, and no `target`: it has
@@ -121,33 +131,39 @@ class Web:
 
         def once() -> dict[str, str]:
             begun = read_json(note) if note.is_file() and target.is_file() else {}
-            had = target.stat().st_size if begun else 0
-            if begun and begun["complete"]:
+            if begun.get("complete"):
                 return dict(begun["file"])
-            part = begun.get("file", {})
-            mark = next((part[name] for name in VALIDATORS if name in part and not part[name].startswith("W/")), None)
+            had, marks = (target.stat().st_size, begun["file"]) if begun else (0, {})
+            mark = next((marks[name] for name in VALIDATORS if not marks.get(name, "W/").startswith("W/")), None)
             headers = {} if begun else _if_changed(known)
-            if had and mark:
+            if had and mark and begun["bytes"]:
                 headers = {"Range": f"bytes={had}-", "If-Range": mark}
             # a range is one of the bytes as they are sent
-            with self._open(url, None, None, headers | {"Accept-Encoding": "identity"}) as response:
-                if response.status_code == 304:
+            with self._open(url, None, None, headers | {"Accept-Encoding": "identity"}, (416,)) as response:
+                if response.status_code == 304 and known and not begun:
                     return dict(known)
-                goes_on = response.status_code == 206 and _first_byte(response) == had
                 found = {name: response.headers[name] for name in VALIDATORS if name in response.headers}
-                file = part if goes_on else found
-                write_json(note, {"file": file, "complete": False})
+                goes_on = response.status_code == 206
+                if response.status_code != 200 and not (goes_on and _fits(response, found, begun, had)):
+                    note.unlink(missing_ok=True)
+                    raise UnusableError(f"status {response.status_code} in place of the file, or of the rest of it")
+                file = dict(begun["file"]) if goes_on else found
+                facts = {"file": file, "bytes": begun["bytes"] if goes_on else _length(response)}
+                write_json(note, {**facts, "complete": False})
                 with target.open("ab" if goes_on else "wb") as handle:
                     size = handle.tell()
                     for chunk in response.iter_content(CHUNK):
                         if not size:
                             refuse_page(chunk, response.headers)
-                        if (size := size + len(chunk)) > most:
-                            raise FetchError(f"is larger than {most:,} bytes. Name a smaller file.")
+                        if (size := size + len(chunk)) > MOST_OF_FILE:
+                            target.unlink()
+                            raise FetchError(f"is larger than {MOST_OF_FILE:,} bytes. Name a smaller file.")
                         handle.write(chunk)
+                    handle.flush()
+                    os.fsync(handle.fileno())
             if not size:
                 raise UnusableError("is empty")
-            write_json(note, {"file": file, "complete": True})
+            write_json(note, {**facts, "complete": True})
             return file
 
         return self._repeated(url, once)
@@ -162,8 +178,10 @@ class Web:
             except FetchError as error:
                 raise FetchError(f"{url}: {error}") from error
             except requests.exceptions.SSLError as error:
-                said = f"its certificate cannot be trusted ({in_brief(error)})"
-                raise FetchError(f"{url}: {said}. Check the address, and this machine's clock.") from error
+                if "certificate" in str(error).lower():
+                    said = f"its certificate cannot be trusted ({in_brief(error)})"
+                    raise FetchError(f"{url}: {said}. Check the address, and this machine's clock.") from error
+                reason = error
             except _RefusedError as error:
                 reason, response = error, error.response
             except (UnusableError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -179,9 +197,17 @@ class Web:
 
     @contextmanager
     def _open(
-        self, url: str, params: Mapping[str, Any] | None, json: Any, headers: Mapping[str, str]
+        self,
+        url: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str],
+        told: tuple[int, ...] = (),
     ) -> Iterator[requests.Response]:
-        """The answer to one request, its body not read yet; redirections are followed to public addresses alone."""
+        """The answer to one request, its body not read yet; redirections are followed to public addresses alone.
+
+        Statuses of failures are errors, but for those in `told`.
+        """
         host, here = urlsplit(url).netloc, url
         for _ in range(MOST_REDIRECTS + 1):
             time.sleep(max(0.0, self._next - time.monotonic()))
@@ -200,13 +226,11 @@ class Web:
                 )
             ) as response:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
-                    there = urljoin(response.url, response.headers["Location"])
-                    _check_redirect(here, there, host)
-                    here, params = there, None
+                    here, params = _redirected(response.url, response.headers["Location"], host), None
                     continue
                 if response.status_code in AGAIN:
                     raise _RefusedError(f"status {response.status_code}", response.raw)
-                if response.status_code >= 400:
+                if response.status_code >= 400 and response.status_code not in told:
                     text = response.raw.read(2000, decode_content=True).decode(errors="replace")
                     raise FetchError(f"is refused with status {response.status_code} ({_plain(text)})")
                 yield response
@@ -231,8 +255,8 @@ def refuse_page(begin: bytes, headers: Mapping[str, str]) -> None:
     Raises:
         UnusableError: it is one.
     """
-    kind = headers.get("Content-Type", "")
-    if "html" in kind or re.match(rb"\s*<(!doctype html|html|head|body)\b", begin[:200].lower()):
+    kind, start = headers.get("Content-Type", ""), begin[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if re.match(rb"<(!doctype html|html|head|body)\b", start) or ("html" in kind and start.startswith(b"<")):
         raise UnusableError(
             f"an HTML page came in place of rows: {in_brief(Exception(begin[:150].decode(errors='replace')))}"
         )
@@ -259,28 +283,44 @@ def _if_changed(known: Mapping[str, str]) -> dict[str, str]:
     return {names[name]: value for name, value in known.items() if name in names}
 
 
-def _first_byte(response: requests.Response) -> int:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(found[1]) if found else -1
+def _length(response: requests.Response) -> int | None:
+    """Bytes of a file, where it comes as it is."""
+    packed = response.headers.get("Content-Encoding", "identity") != "identity"
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() and not packed else None
 
 
-def _check_redirect(here: str, there: str, host: str) -> None:
-    """A publisher may send us to another public address, and nowhere else.
+def _fits(response: requests.Response, found: Mapping[str, str], begun: Mapping[str, Any], had: int) -> bool:
+    """Whether a range is the rest of the file that was begun, of which there are `had` bytes."""
+    same = bool(begun) and all(begun["file"].get(name, value) == value for name, value in found.items())
+    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+    packed = response.headers.get("Content-Encoding", "identity") != "identity"
+    return same and not packed and span is not None and (int(span[1]), int(span[2])) == (had, begun["bytes"])
+
+
+def _redirected(here: str, location: str, host: str) -> str:
+    """Where an answer sends us on to: another public address, and nowhere else.
 
     Raises:
         FetchError: it is a private one, no HTTP, or one without the encryption that there was.
     """
-    old, new = urlsplit(here), urlsplit(there)
+    try:
+        there = urljoin(here, location)
+        old, new = urlsplit(here), urlsplit(there)
+        port = new.port or 443
+    except ValueError:
+        raise FetchError("sends on to an address that is none, which is not followed.") from None
     if new.scheme not in ("http", "https") or not new.hostname:
         raise FetchError(f"sends on to {new.scheme}:, which is not followed.")
     if (old.scheme, new.scheme) == ("https", "http"):
         raise FetchError(f"sends on from https to http ({new.hostname}), which is not followed.")
     if new.netloc == host:
-        return
+        return there
     try:
-        found = socket.getaddrinfo(new.hostname, new.port or 443, type=socket.SOCK_STREAM)
-    except OSError as error:
+        found = socket.getaddrinfo(new.hostname, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
         raise UnusableError(f"sends on to {new.hostname}, which is not found") from error
     for *_, address in found:
         if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
             raise FetchError(f"sends on to {new.hostname}, a private address, which is not followed.")
+    return there

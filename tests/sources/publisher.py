@@ -1,7 +1,7 @@
 """A publisher on this machine: one table behind the APIs of Socrata, ArcGIS and CKAN, and as a file.
 
-It behaves as the real ones are known to, badly where it is told to: `faults` is asked before every answer and may spoil
-it. Every request is counted.
+It behaves as the real ones are known to, badly where it is told to: `fault` is asked before every answer and may spoil
+it, or change the table. Every request is kept.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import email.utils
 import hashlib
 import io
 import json
+import random
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 COLUMNS = ("case", "date", "offence", "latitude", "longitude")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,12 +52,21 @@ class Table:
         for case in cases:
             del self.rows[case], self.keys[case], self.changed[case]
 
-    def rewrite(self) -> None:
-        """Write all rows anew, under new keys."""
+    def rewrite(self, seed: int = 0) -> None:
+        """Write all rows anew, in another order, under new keys."""
         self.clock += timedelta(hours=1)
-        self.keys = {case: self.next_key + i for i, case in enumerate(self.rows)}
+        order = random.Random(seed).sample(list(self.rows), len(self.rows))
+        self.keys = {case: self.next_key + i for i, case in enumerate(order)}
         self.next_key += len(self.rows)
         self.changed = dict.fromkeys(self.rows, self.clock)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a column another name."""
+        self.columns = tuple(new if name == old else name for name in self.columns)
+        self.rows = {
+            case: {new if name == old else name: value for name, value in row.items()}
+            for case, row in self.rows.items()
+        }
 
     def listed(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Key, time of change and values of each row, in the order of the keys."""
@@ -79,25 +90,56 @@ class Reply:
     claimed: int | None = None
 
 
-Fault = Callable[[str, Reply], Reply]
+@dataclass(frozen=True)
+class Asked:
+    """A request: its number (from 1 on), path and query, decoded, and headers."""
+
+    number: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it asks for rows and not for facts."""
+        if "count(*)" in self.text or "returnCountOnly" in self.text or "limit=1&" in f"{self.text}&":
+            return False
+        return "/FeatureServer" not in self.text or "/query" in self.text
+
+    @property
+    def of_changes(self) -> bool:
+        """Whether it asks for rows that changed."""
+        return any(sign in self.text for sign in (":updated_at >", "timestamp '", '" desc'))
+
+
+Fault = Callable[[Asked, Reply], Reply]
 
 
 class Publisher:
-    """The server. fault: spoils a reply, given the number of the request."""
+    """The server.
 
-    def __init__(self, table: Table, limit: int = 10_000) -> None:
-        self.table, self.limit, self.fault, self.asked = table, limit, None, list[str]()
-        self.moved: str | None = None
-        self.token: str | None = None
+    Args:
+        table: what it has; its clock is the server's.
+        limit: most rows of an answer.
+        context: of TLS.
+
+    fault: spoils a reply. old_api: whether Socrata's 2.1 is served. tag: of a file, or none. ranges: of it.
+    """
+
+    def __init__(self, table: Table, limit: int = 10_000, context: ssl.SSLContext | None = None) -> None:
+        self.table, self.limit, self.asked = table, limit, list[Asked]()
+        self.fault: Fault | None = None
+        self.old_api, self.tag, self.ranges = True, "strong", True
         handler = type("Handler", (_Handler,), {"publisher": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    fault: Callable[[int, Reply], Reply] | None
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'http' if context is None else 'https'}://127.0.0.1:{self.server.server_port}"
 
     def answer(self, path: str, query: dict[str, str], headers: Any, body: bytes) -> Reply:
         """What is answered to a request, before it is spoiled."""
         if path.startswith("/resource/"):
+            if not self.old_api:
+                return Reply(b'{"message":"this version has ended"}', status=410)
             return self._soql(query["$query"])
         if path.startswith("/api/v3/views/"):
             if not headers.get("X-App-Token"):
@@ -114,8 +156,6 @@ class Publisher:
     # Socrata
     def _soql(self, text: str) -> Reply:
         rows = self.table.listed()
-        for name, sign, value in re.findall(r"(:id|:updated_at) (>|=) '([^']*)'", text):
-            del name, sign, value
         if match := re.search(r"\(:updated_at > '([^']*)' OR \(:updated_at = '[^']*' AND :id > '([^']*)'\)\)", text):
             rows = [row for row in rows if (row[1], row[0]) > (match[1], match[2])]
         elif match := re.search(r":id > '([^']*)'", text):
@@ -137,8 +177,10 @@ class Publisher:
     def _ckan(self, query: dict[str, str]) -> Reply:
         rows = [{"_id": int(key[4:]), **row} for key, _, row in self.table.listed()]
         total, offset = len(rows), int(query.get("offset", 0))
-        if "desc" in query.get("sort", ""):
+        if '" desc' in query.get("sort", ""):
             rows.sort(key=lambda row: (row["date"], row["_id"]), reverse=True)
+        elif query.get("sort") == "_id desc":
+            rows.reverse()
         rows = rows[offset : offset + min(int(query.get("limit", 100)), self.limit)]
         return Reply(json.dumps({"help": "", "success": True, "result": {"records": rows, "total": total}}).encode())
 
@@ -146,7 +188,10 @@ class Publisher:
     def _arcgis(self, path: str, query: dict[str, str]) -> Reply:
         date = {"name": "date", "type": "esriFieldTypeDate"}
         if not path.endswith("/query"):
-            fields = [{"name": "OBJECTID", "type": "esriFieldTypeOID"}, date]
+            fields = [
+                {"name": "OBJECTID", "type": "esriFieldTypeOID"},
+                *([date] if "date" in self.table.columns else []),
+            ]
             about = {"objectIdField": "OBJECTID", "maxRecordCount": self.limit, "fields": fields}
             return Reply(
                 json.dumps(about if path.endswith("/0") else {"layers": [{"id": 0, "name": "Crime 2026"}]}).encode()
@@ -162,7 +207,7 @@ class Publisher:
         page = rows[: min(int(query["resultRecordCount"]), self.limit)]
         features = []
         for oid, row in page:
-            point = {"x": float(row["longitude"]), "y": float(row["latitude"])}
+            point = {"x": float(row["longitude"] or "nan"), "y": float(row["latitude"] or "nan")}
             values = {**row, "date": int(datetime.fromisoformat(row["date"]).replace(tzinfo=UTC).timestamp() * 1000)}
             features.append({"attributes": {"OBJECTID": oid, **values}, "geometry": point})
         found = {"objectIdFieldName": "OBJECTID", "spatialReference": {"wkid": 4326}, "features": features}
@@ -180,14 +225,11 @@ class Publisher:
     def _file(self, headers: Any) -> Reply:
         body = self.export()
         tag = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
-        if headers.get("If-None-Match") == tag:
+        tag, time = f"W/{tag}" if self.tag == "weak" else tag, email.utils.format_datetime(self.table.clock, True)
+        given = {"ETag": tag, "Last-Modified": time} if self.tag else {}
+        if self.tag and headers.get("If-None-Match") == tag:
             return Reply(b"", status=304)
-        given = {
-            "ETag": tag,
-            "Accept-Ranges": "bytes",
-            "Last-Modified": email.utils.format_datetime(self.table.clock, True),
-        }
-        if (asked := headers.get("Range")) and headers.get("If-Range", tag) == tag:
+        if self.ranges and (asked := headers.get("Range")) and headers.get("If-Range") in given.values():
             first = int(asked.removeprefix("bytes=").rstrip("-"))
             given["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
             return Reply(body[first:], "text/csv", 206, given)
@@ -203,6 +245,7 @@ def _csv(head: Any, rows: list[list[Any]]) -> bytes:
 class _Handler(BaseHTTPRequestHandler):
     publisher: Publisher
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one piece, or each answer waits for an acknowledgement
 
     def do_GET(self) -> None:
         self._reply(b"")
@@ -212,31 +255,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, body: bytes) -> None:
         publisher, parts = self.publisher, urlsplit(self.path)
-        publisher.asked.append(self.path)
+        text = unquote_plus(self.path) + body.decode()
+        asked = Asked(len(publisher.asked) + 1, text, dict(self.headers))
+        publisher.asked.append(asked)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         reply = publisher.answer(parts.path, query, self.headers, body)
         if publisher.fault is not None:
-            reply = publisher.fault(len(publisher.asked), reply)
+            reply = publisher.fault(asked, reply)
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.kind)
         self.send_header("Content-Length", str(len(reply.body) if reply.claimed is None else reply.claimed))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(reply.body[: reply.cut])
-        if reply.cut is not None:
+        with suppress(OSError):  # whoever asked has gone
+            self.wfile.write(reply.body[: reply.cut])
             self.wfile.flush()
-            self.connection.close()
-            self.close_connection = True
+        self.close_connection = reply.cut is not None or reply.claimed is not None
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def serving(table: Table, limit: int = 10_000) -> Iterator[Publisher]:
+def serving(table: Table, limit: int = 10_000, context: ssl.SSLContext | None = None) -> Iterator[Publisher]:
     """A publisher that answers while the block runs."""
-    publisher = Publisher(table, limit)
+    publisher = Publisher(table, limit, context)
     thread = threading.Thread(target=publisher.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

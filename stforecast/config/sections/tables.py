@@ -51,6 +51,8 @@ class Table(Section):
         for url in self.urls:
             if urlsplit(url).scheme not in schemes or not urlsplit(url).netloc:
                 raise ValueError(f"{url}: give an address that begins with {', '.join(f'{s}://' for s in schemes)}")
+            if "@" in urlsplit(url).netloc:
+                raise ValueError("an address with a name or password in it: those come from the environment alone")
         if self.kind in ("socrata", "ckan") and not self.dataset:
             raise ValueError(f"{self.urls[0]}: name the data set of the portal as dataset")
         if self.kind == "socrata" and not re.fullmatch("[a-z0-9]{4}-[a-z0-9]{4}", str(self.dataset)):
