@@ -120,8 +120,8 @@ class Partitions:
         """A number for the file of each of all rows [r], or for the pull that it is a page of: equal rows in it are
         several events."""
         which, names = self._codes("file")
-        pulls = {partition.file: partition.source.get("pull") for partition in self._partitions}
-        together = pd.factorize(np.array([pulls.get(name) or name for name in names.to_pylist()], object))[0]
+        pulls = {part.file: part.source["pull"] for part in self._partitions if "pull" in part.source}
+        together = pd.factorize(np.array([pulls.get(name, name) for name in names.to_pylist()], object))[0]
         return together[which]
 
     def _replaced(self, event: Hashes) -> np.ndarray:

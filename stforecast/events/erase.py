@@ -1,5 +1,6 @@
 """Rows of a publisher's file by their ids: which of some ids it holds, and the file without the rows to be erased."""
 
+import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stforecast.events.readers.containers import detect_format
 from stforecast.events.readers.decoding import peek_head, utf16_encoding
 from stforecast.events.readers.read_file import read
 from stforecast.files import atomic_path
+from stforecast.sources.pulls import pull_of
 
 
 def ids_in(paths: Iterable[Path], source: Source, ids: Collection[str]) -> tuple[dict[str, set[str]], set[str]]:
@@ -46,8 +48,8 @@ def erase(path: Path, source: Source, forgotten: Forgotten, rewrite: bool) -> tu
         rewrite: whether the file may be rewritten.
 
     Returns:
-        How many rows are on the list, and whether the file is without them now: delimited text and Parquet can be
-        rewritten, other formats cannot.
+        How many rows are on the list, and whether the file is without them now: delimited text, Parquet and fetched
+        pages of JSON can be rewritten, other formats cannot.
     """
     starts, gone = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     for chunk in read(path, source.columns, rows_in=source.rows_in):
@@ -60,14 +62,25 @@ def erase(path: Path, source: Source, forgotten: Forgotten, rewrite: bool) -> tu
     with path.open("rb") as raw:
         head = peek_head(raw)
         kind = detect_format(head, InputFile(path, raw, path.name, None, (), 0))
-    if not number or not rewrite or kind not in ("text", "parquet"):
+    paged = kind == "json" and pull_of(path) is not None
+    if not number or not rewrite or not (paged or kind in ("text", "parquet")):
         return number, not number
     with atomic_path(path) as temporary:
-        if kind == "parquet":
+        if paged:
+            _copy_page(path, temporary, which)
+        elif kind == "parquet":
             pq.write_table(pq.read_table(path).filter(pa.array(~which)), temporary)
         else:
             _copy_lines(path, temporary, utf16_encoding(head) or "latin-1", line, which)  # latin-1 keeps every byte
     return number, True
+
+
+def _copy_page(path: Path, target: Path, gone: np.ndarray) -> None:
+    """Copy a page of ArcGIS or CKAN without some rows [r]."""
+    found = json.loads(path.read_bytes())
+    within, name = (found, "features") if "features" in found else (found["result"], "records")
+    within[name] = [row for row, left in zip(within[name], ~gone, strict=True) if left]
+    target.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
 
 
 def _copy_lines(path: Path, target: Path, encoding: str, line: np.ndarray, gone: np.ndarray) -> None:

@@ -25,6 +25,7 @@ from stforecast.events.sources import resolve
 from stforecast.files import read_json
 from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
+from stforecast.sources.pulls import rewriting
 
 DERIVED = ("*/state", "*/predictions", "*/report", "*/backtest/*/*/state", "*/backtest/*/*/predictions")
 """Folders of runs that were made from the record and can be made from what is left of it."""
@@ -109,7 +110,8 @@ def _rewrite(stages: Stages) -> list[str]:
     with stages.rewriting_bronze():
         for path in source_files(stages.config, place.bronze):
             own = path.resolve().is_relative_to(place.bronze.resolve())
-            rows, done = erase(path, source, forgotten, rewrite=own)
+            with rewriting(path):
+                rows, done = erase(path, source, forgotten, rewrite=own)
             if rows and done:
                 _say(stages, f"{path}: rewritten without {rows} rows")
             elif rows and own:

@@ -28,6 +28,8 @@ from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 from stforecast.sealed import Sealed, unseal
+from stforecast.sources.pulls import FETCHED, MANIFEST
+from stforecast.sources.pulls import check as check_pulls
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _artefacts(stages: Stages) -> Iterator[Artefact]:
             yield _sealed(folder, facts, remedy)
     if place.seen.exists():
         yield Artefact(place.seen, partial(FirstSeen.open, place.seen))
+    for path in sorted((place.bronze / FETCHED).glob(f"*/{MANIFEST}")):
+        yield Artefact(path.parent, partial(check_pulls, path.parent))
     for path in sorted(place.runs.rglob("*.json")):
         if not any(part.startswith(UNFINISHED) for part in path.parts):
             yield from _of_run(path)

@@ -25,6 +25,8 @@ from stforecast.sources.page import Cursor, Page
 FETCHED = "fetched"
 """Folder in bronze of what was fetched."""
 MANIFEST = "manifest.json"
+REWRITING = "being rewritten"
+"""In place of the hash of a file that reports are erased from."""
 AGAIN = "Remove its folder, and `stforecast fetch` fetches the table anew."
 
 
@@ -173,14 +175,22 @@ def check(folder: Path) -> None:
 
 @contextmanager
 def rewriting(path: Path) -> Iterator[None]:
-    """Rewrite a file; the manifest of one that was fetched knows it as it is then, after a second attempt too."""
+    """Rewrite a file; the manifest of one that was fetched knows it as it is then, after a second attempt too.
+
+    Raises:
+        ArtefactError: the manifest is damaged.
+    """
     manifest = path.parents[1] / MANIFEST
-    if not is_fetched(path):
+    if not is_fetched(path) or not manifest.is_file():
         yield
         return
     known = read_json(manifest, AGAIN)
-    facts = next(pull["files"][path.name] for pull in reversed(known["pulls"]) if path.name in pull["files"])
-    facts |= {"sha256": "being rewritten"}
+    files = (pull["files"] for pull in known["pulls"] if pull["complete"] and _name(pull) == path.parent.name)
+    facts: dict[str, Any] = next((each[path.name] for each in files if path.name in each), {})
+    if facts.get("sha256") not in (REWRITING, sha256_of(path)):  # damaged, or no file of the pull: `verify` says so
+        yield
+        return
+    facts["sha256"] = REWRITING
     write_json(manifest, known)
     yield
     facts |= _content_of(path)

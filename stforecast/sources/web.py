@@ -72,11 +72,18 @@ class Answer:
     headers: Mapping[str, str]
 
 
+class _Session(requests.Session):
+    """Where an answer leads is looked at here and not by the library, which reads all of it first."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
+
+
 class Web:
     """A publisher's servers. retry: of each request; pause: least seconds between two."""
 
     def __init__(self, retry: urllib3.Retry = RETRY, pause: float = PAUSE) -> None:
-        self._session, self._retry, self._pause, self._next = requests.Session(), retry, pause, 0.0
+        self._session, self._retry, self._pause, self._next = _Session(), retry, pause, 0.0
         self._session.headers["User-Agent"] = f"stforecast/{__version__}"
 
     def ask(
