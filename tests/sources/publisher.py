@@ -114,6 +114,13 @@ class Asked:
 Fault = Callable[[Asked, Reply], Reply]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever asked has gone, or was to be left without an answer."""
+
+
 class Publisher:
     """The server.
 
@@ -130,7 +137,7 @@ class Publisher:
         self.fault: Fault | None = None
         self.old_api, self.tag, self.ranges = True, "strong", True
         handler = type("Handler", (_Handler,), {"publisher": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         if context is not None:
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"{'http' if context is None else 'https'}://127.0.0.1:{self.server.server_port}"
