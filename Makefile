@@ -30,6 +30,8 @@ proofs: $(VENV)/.dev  ## many more examples of files, and trials of damage, faul
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/kills.py
 	$(BIN)/python scripts/no_network.py
+	$(BIN)/python -m pytest -n auto tests/sources/test_hostile.py --hypothesis-profile=proofs
+	PYTHONPATH=tests/sources $(BIN)/python tests/sources/kills.py 200
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

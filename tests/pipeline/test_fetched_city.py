@@ -70,7 +70,7 @@ def next_grid(stages: Stages) -> dict[str, bytes]:
 
 
 def written(stages: Stages) -> dict[str, bytes]:
-    """The files of the newest grid; the model's name in them ends with a hash of the names of the files that were read."""
+    """The files of the newest grid; the model's name in them ends with a hash of the names of the files read."""
     folder = max(path for path in stages.place.grids.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {"issued": folder.name.encode()}
     for path in sorted(folder.glob("risk*")):
