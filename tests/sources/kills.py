@@ -20,8 +20,8 @@ from stforecast.sources.pulls import check
 LIMIT, ROWS = 25, 500
 
 
-def killed_at(publisher: Publisher, root: Path, kind: str, seconds: float) -> bool:
-    """Fetch in a process of its own that is killed after some seconds; whether it was."""
+def killed_at(publisher: Publisher, root: Path, kind: str, seconds: float) -> int:
+    """Fetch in a process of its own that is killed after some seconds; its exit code."""
     child = os.fork()
     if not child:
         code = 1
@@ -34,7 +34,7 @@ def killed_at(publisher: Publisher, root: Path, kind: str, seconds: float) -> bo
             os._exit(code)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def interrupted(kind: str, root: Path, rng: random.Random, times: int) -> int:
@@ -53,10 +53,13 @@ def interrupted(kind: str, root: Path, rng: random.Random, times: int) -> int:
 
         publisher.fault = fault
         while done < times:
-            for _ in range(rng.randint(1, 6)):
-                done += killed_at(publisher, root, kind, rng.uniform(0.005, 0.25))
+            ends = list[int]()
+            while 0 not in ends and len(ends) < rng.randint(1, 6):
+                ends.append(killed_at(publisher, root, kind, rng.uniform(0.005, 0.25)))
+            done += ends.count(-signal.SIGKILL)
             stages = stages_of(root, publisher.url, kind)
-            pull(stages)
+            if 0 not in ends:
+                pull(stages)
             for path in stages.place.bronze.glob("fetched/*"):
                 check(path)
             assert record(stages) == truth(records.rows), "not the publisher's rows"
