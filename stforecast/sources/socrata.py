@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,47 +56,70 @@ class Socrata:
         return Begin(True, cursor, rows=rows)
 
     def page(self, cursor: Cursor, into: Path) -> Page:
-        """See `Client.page`.
+        """See `Client.page`."""
+        return self._page_of_all(cursor, into) if cursor["whole"] else self._page_of_changes(cursor, into)
 
-        Of all rows the cursor keeps where later changes begin: at the newest change of when the pull began, behind the
-        last row that bears it; and how long pages are that have others behind them, by which the last of changes is
-        known. All rows end with a page without rows.
+    def _page_of_all(self, cursor: Cursor, into: Path) -> Page:
+        """A page in the order of the ids; one without rows is the last.
+
+        The cursor keeps where later changes begin: at the newest change of when the pull began, behind the last row
+        that bears it. And it keeps how long pages are that have others behind them.
         """
-        whole, updated, last_id, left = cursor["whole"], cursor["updated"], cursor["id"], cursor["left"]
-        if whole:
-            condition, order = f"{ID} > {_text(cursor['after'])}" if cursor["after"] else "", ID
-        else:
-            same = f"({UPDATED} = {_text(updated)} AND {ID} > {_text(last_id)})"
-            condition, order = f"({UPDATED} > {_text(updated)} OR {same})", f"{UPDATED}, {ID}"
+        after, left = cursor["after"], cursor["left"]
+        behind = f"{ID} > {_text(after)}" if after else ""
+
+        def check(ids: list[str], times: list[str]) -> None:
+            if after in ids:
+                raise UnusableError("rows came twice")
+            if not ids and left > 0 and (more := self.count(behind)):
+                raise UnusableError(f"a page without rows, where {more:,} are left")
+
+        ids, times = self._rows_of(behind, ID, into, check)
+        if not ids:
+            return Page(0, {**cursor, "left": 0}, True)
+        left -= len(ids)
+        bearing = [key for key, time in zip(ids, times, strict=True) if time == cursor["updated"]]
+        new = {"after": ids[-1], "left": left, "id": bearing[-1] if bearing else cursor["id"]}
+        return Page(len(ids), {**cursor, **new, "size": max(cursor["size"], len(ids) if left > 0 else 0)}, False)
+
+    def _page_of_changes(self, cursor: Cursor, into: Path) -> Page:
+        """A page in the order of the changes; one that is shorter than others were is the last. Changes that fill a
+        page are counted."""
+        updated, last_id, left = cursor["updated"], cursor["id"], cursor["left"]
+        same = f"({UPDATED} = {_text(updated)} AND {ID} > {_text(last_id)})"
+        behind = f"({UPDATED} > {_text(updated)} OR {same})"
+
+        def check(ids: list[str], times: list[str]) -> None:
+            if [updated, *times] != sorted([updated, *times]) or (last_id, updated) in zip(ids, times, strict=True):
+                raise UnusableError("changes came twice, or not in their order")
+            if not ids and (more := self.count(behind)):
+                raise UnusableError(f"a page without rows, where {more:,} are left")
+
+        ids, times = self._rows_of(behind, f"{UPDATED}, {ID}", into, check)
+        ends = len(ids) < (cursor["size"] or self._rows)
+        left = left if left or ends else self.count(behind)
+        if ends and left > len(ids):
+            raise MovedError(f"{left - len(ids):,} changes fewer came than the publisher counts")
+        new = {"updated": times[-1], "id": ids[-1]} if ids else {}
+        return Page(len(ids), {**cursor, **new, "left": 0 if ends else left - len(ids)}, ends)
+
+    def _rows_of(
+        self, condition: str, order: str, into: Path, check: Callable[[list[str], list[str]], None]
+    ) -> tuple[list[str], list[str]]:
+        """Write a page of rows, if it has any; `:id` and `:updated_at` of each. check: raises UnusableError."""
         text = f"SELECT {ID}, {UPDATED}, *{self._condition(condition)} ORDER BY {order} LIMIT {self._rows}"
 
         def read(answer: Answer) -> tuple[bytes, list[str], list[str]]:
             ids, times = _ids_and_times(answer.body)
-            before = cursor["after"] in ids if whole else (last_id, updated) in zip(ids, times, strict=True)
-            if before or len(set(ids)) != len(ids):
+            if len(set(ids)) != len(ids):
                 raise UnusableError("rows came twice")
-            if not whole and [updated, *times] != sorted([updated, *times]):
-                raise UnusableError("changes came that are not in their order")
-            if not ids and (left > 0 or not whole) and (more := self.count(condition)):
-                raise UnusableError(f"a page without rows, where {more:,} are left")
+            check(ids, times)
             return answer.body, ids, times
 
         body, ids, times = self._query(text, read)
-        ends = len(ids) < (cursor["size"] or self._rows)
-        if not whole and not ends and not left:  # what fills a page is counted
-            left = self.count(condition)
-        if not whole and ends and left > len(ids):
-            raise MovedError(f"{left - len(ids):,} changes fewer came than the publisher counts")
-        if not ids:
-            return Page(0, {**cursor, "left": 0}, True)
-        write_bytes(into, body)
-        if not whole:
-            new = {"updated": times[-1], "id": ids[-1], "left": 0 if ends else left - len(ids)}
-            return Page(len(ids), {**cursor, **new}, ends)
-        bearing = [key for key, time in zip(ids, times, strict=True) if time == updated]
-        left -= len(ids)
-        new = {"after": ids[-1], "left": left, "id": bearing[-1] if bearing else last_id}
-        return Page(len(ids), {**cursor, **new, "size": max(cursor["size"], len(ids) if left > 0 else 0)}, False)
+        if ids:
+            write_bytes(into, body)
+        return ids, times
 
     def count(self, condition: str = "") -> int:
         """See `Client.count`; of rows that fulfil a condition."""
