@@ -6,17 +6,14 @@ not come: `urllib3.Retry` says how often and after how long, and honours Retry-A
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -25,6 +22,15 @@ from urllib3.response import BaseHTTPResponse
 from stforecast import __version__
 from stforecast.errors import FetchError, in_brief
 from stforecast.files import read_json, write_json
+from stforecast.sources.answers import (
+    VALIDATORS,
+    if_changed,
+    is_the_rest,
+    length_of,
+    plain_text,
+    redirected,
+    refuse_page,
+)
 from stforecast.sources.page import UnusableError
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -142,7 +148,7 @@ class Web:
                 return dict(begun["file"])
             had, marks = (target.stat().st_size, begun["file"]) if begun else (0, {})
             mark = next((marks[name] for name in VALIDATORS if not marks.get(name, "W/").startswith("W/")), None)
-            headers = {} if begun else _if_changed(known)
+            headers = {} if begun else if_changed(known)
             if had and mark and begun["bytes"]:
                 headers = {"Range": f"bytes={had}-", "If-Range": mark}
             # a range is one of the bytes as they are sent
@@ -151,11 +157,11 @@ class Web:
                     return dict(known)
                 found = {name: response.headers[name] for name in VALIDATORS if name in response.headers}
                 goes_on = response.status_code == 206
-                if response.status_code != 200 and not (goes_on and _fits(response, found, begun, had)):
+                if response.status_code != 200 and not (goes_on and is_the_rest(response, found, begun, had)):
                     note.unlink(missing_ok=True)
                     raise UnusableError(f"status {response.status_code} in place of the file, or of the rest of it")
                 file = dict(begun["file"]) if goes_on else found
-                facts = {"file": file, "bytes": begun["bytes"] if goes_on else _length(response)}
+                facts = {"file": file, "bytes": begun["bytes"] if goes_on else length_of(response)}
                 write_json(note, {**facts, "complete": False})
                 with target.open("ab" if goes_on else "wb") as handle:
                     size = handle.tell()
@@ -233,19 +239,16 @@ class Web:
                 )
             ) as response:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
-                    here, params = _redirected(response.url, response.headers["Location"], host), None
+                    here, params = redirected(response.url, response.headers["Location"], host), None
                     continue
                 if response.status_code in AGAIN:
                     raise _RefusedError(f"status {response.status_code}", response.raw)
                 if response.status_code >= 400 and response.status_code not in told:
                     text = response.raw.read(2000, decode_content=True).decode(errors="replace")
-                    raise FetchError(f"is refused with status {response.status_code} ({_plain(text)})")
+                    raise FetchError(f"is refused with status {response.status_code} ({plain_text(text)})")
                 yield response
                 return
         raise FetchError("leads in a circle of redirections. Correct the address.")
-
-
-VALIDATORS = ("ETag", "Last-Modified")
 
 
 class _RefusedError(Exception):
@@ -254,24 +257,6 @@ class _RefusedError(Exception):
     def __init__(self, reason: str, response: BaseHTTPResponse) -> None:
         super().__init__(reason)
         self.response = response
-
-
-def refuse_page(begin: bytes, headers: Mapping[str, str]) -> None:
-    """An HTML page is no file of reports, whatever its status.
-
-    Raises:
-        UnusableError: it is one.
-    """
-    kind, start = headers.get("Content-Type", ""), begin[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if re.match(rb"<(!doctype html|html|head|body)\b", start) or ("html" in kind and start.startswith(b"<")):
-        raise UnusableError(
-            f"an HTML page came in place of rows: {in_brief(Exception(begin[:150].decode(errors='replace')))}"
-        )
-
-
-def _plain(text: str) -> str:
-    """A page in a few words."""
-    return " ".join(re.sub("<[^>]*>", " ", text).split())[:150]
 
 
 def _body(response: requests.Response) -> bytes:
@@ -283,51 +268,3 @@ def _body(response: requests.Response) -> bytes:
     body = b"".join(parts)
     refuse_page(body, response.headers)
     return body
-
-
-def _if_changed(known: Mapping[str, str]) -> dict[str, str]:
-    names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
-    return {names[name]: value for name, value in known.items() if name in names}
-
-
-def _length(response: requests.Response) -> int | None:
-    """Bytes of a file, where it comes as it is."""
-    packed = response.headers.get("Content-Encoding", "identity") != "identity"
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() and not packed else None
-
-
-def _fits(response: requests.Response, found: Mapping[str, str], begun: Mapping[str, Any], had: int) -> bool:
-    """Whether a range is the rest of the file that was begun, of which there are `had` bytes."""
-    same = bool(begun) and all(begun["file"].get(name, value) == value for name, value in found.items())
-    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-    packed = response.headers.get("Content-Encoding", "identity") != "identity"
-    return same and not packed and span is not None and (int(span[1]), int(span[2])) == (had, begun["bytes"])
-
-
-def _redirected(here: str, location: str, host: str) -> str:
-    """Where an answer sends us on to: another public address, and nowhere else.
-
-    Raises:
-        FetchError: it is a private one, no HTTP, or one without the encryption that there was.
-    """
-    try:
-        there = urljoin(here, location)
-        old, new = urlsplit(here), urlsplit(there)
-        port = new.port or 443
-    except ValueError:
-        raise FetchError("sends on to an address that is none, which is not followed.") from None
-    if new.scheme not in ("http", "https") or not new.hostname:
-        raise FetchError(f"sends on to {new.scheme}:, which is not followed.")
-    if (old.scheme, new.scheme) == ("https", "http"):
-        raise FetchError(f"sends on from https to http ({new.hostname}), which is not followed.")
-    if new.netloc == host:
-        return there
-    try:
-        found = socket.getaddrinfo(new.hostname, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise UnusableError(f"sends on to {new.hostname}, which is not found") from error
-    for *_, address in found:
-        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
-            raise FetchError(f"sends on to {new.hostname}, a private address, which is not followed.")
-    return there

@@ -18,6 +18,7 @@ from publisher import Table as Records
 from stforecast.config.sections import Table
 from stforecast.errors import FetchError
 from stforecast.pipeline.stages import Stages
+from stforecast.sources import answers
 from stforecast.sources import web as web_module
 from stforecast.sources.socrata import TOKEN
 from stforecast.sources.web import Retry, Web
@@ -132,8 +133,8 @@ def test_a_certificate_of_its_own_is_refused(kind: str, tmp_path: Path) -> None:
 
 def test_https_does_not_become_http() -> None:
     with pytest.raises(FetchError, match="from https to http"):
-        web_module._redirected("https://a.example/x", "http://a.example/x", "a.example")
-    assert web_module._redirected("http://a.example/x", "https://a.example/x", "a.example").startswith("https")
+        answers.redirected("https://a.example/x", "http://a.example/x", "a.example")
+    assert answers.redirected("http://a.example/x", "https://a.example/x", "a.example").startswith("https")
 
 
 # tokens
@@ -141,7 +142,7 @@ def test_https_does_not_become_http() -> None:
 
 def test_a_token_goes_to_its_portal_alone_and_is_never_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SECRET)
-    monkeypatch.setattr(web_module.ipaddress, "ip_address", lambda text: type("Public", (), {"is_global": True}))
+    monkeypatch.setattr(answers.ipaddress, "ip_address", lambda text: type("Public", (), {"is_global": True}))
     said: list[str] = []
     with serving(records_of()) as publisher, serving(records_of()) as stranger:
         stages = stages_of(tmp_path, publisher.url, "socrata", said=said)
