@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,19 @@ def fetch(city: Preparation, whole: bool = False, web: Web | None = None) -> boo
             singles = single_tables(web, table)
         except StforecastError as error:
             singles, failures = [], [*failures, error]
-            city.say(f"fetch: {error}")
         for single in singles:
             try:
                 new |= _fetch(city, single, web, whole)
             except StforecastError as error:
                 failures.append(error)
-                city.say(f"fetch: {error}")
     for folder, facts in manifests(city.place.bronze).items():
         if not any(_covers(table, facts["table"]) for table in source.tables):
             city.say(f"fetch: {folder} is of no table of source.tables, and is read all the same; remove it if need be")
+    failures.sort(key=lambda error: isinstance(error, FetchError))
+    for error in failures[1:]:
+        city.say(f"fetch: {error}")
     if failures:
-        raise min(failures, key=lambda error: isinstance(error, FetchError))
+        raise failures[0]
     return new
 
 
@@ -70,16 +71,14 @@ def fetch_first(city: Preparation) -> None:
         return
     try:
         fetch(city)
-    except FetchError:
+    except FetchError as error:
         known = [facts["table"] for facts in manifests(city.place.bronze).values()]
-        tables = [table.model_copy(update={"url": url}) for table in _tables(city) for url in table.urls]
+        tables = resolve(city.config.source).tables
+        tables = [table.model_copy(update={"url": url}) for table in tables for url in table.urls]
         if not all(any(_covers(table, facts) for facts in known) for table in tables):
             raise
+        city.say(f"fetch: {error}")
         city.say("fetch: goes on with what was fetched before")
-
-
-def _tables(city: Preparation) -> Sequence[Table]:
-    return resolve(city.config.source).tables
 
 
 def _covers(table: Table, facts: Mapping[str, Any]) -> bool:
