@@ -53,8 +53,8 @@ def fetch(city: Preparation, whole: bool = False, web: Web | None = None) -> boo
         if not any(_covers(table, facts["table"]) for table in source.tables):
             city.say(f"fetch: {folder} is of no table of source.tables, and is read all the same; remove it if need be")
     failures.sort(key=lambda error: isinstance(error, FetchError))
-    for error in failures[1:]:
-        city.say(f"fetch: {error}")
+    for failure in failures[1:]:
+        city.say(f"fetch: {failure}")
     if failures:
         raise failures[0]
     return new
