@@ -18,7 +18,7 @@ import pandas as pd
 from stforecast.config.sections import Table
 from stforecast.errors import FetchError
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, Look, Page, UnusableError, ends_of
 from stforecast.sources.web import AGAIN, Answer, Web
 
 ROWS = 2000
@@ -28,6 +28,7 @@ OVERLAP = pd.Timedelta(days=14)
 DAY = pd.Timedelta(days=1)
 """Of changes by the date of the edit: literals are read in a time zone of the service's own."""
 TOKEN_CODES = (498, 499)
+ALL = {"outFields": "*", "outSR": 4326, "returnGeometry": "true", "f": "json"}
 
 
 class ArcGIS:
@@ -49,13 +50,9 @@ class ArcGIS:
             first = newest - (DAY if since["edited"] else OVERLAP)
             condition = f"{since['date']} >= timestamp '{first:%Y-%m-%d %H:%M:%S}'"
             return Begin(False, {**since, "after": None, "condition": condition}, f"rows of {first:%Y-%m-%d} and later")
-        about = self._web.ask(self._layer, _answer, {"f": "json"})
-        if (oid := _oid(about)) is None:
-            raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
+        about, oid, limit, date = self._about()
         rows, edited = self.count(), (about.get("editFieldsInfo") or {}).get("editDateField")
-        dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
-        date = edited or (self._table.date if self._table.date in dates else None)
-        cursor = {"oid": oid, "limit": min(ROWS, about.get("maxRecordCount") or ROWS), "date": date}
+        cursor = {"oid": oid, "limit": limit, "date": edited or date}
         cursor |= {"edited": bool(edited), "newest": None, "after": None, "condition": None, "left": rows}
         return Begin(True, cursor, rows=rows)
 
@@ -63,8 +60,8 @@ class ArcGIS:
         """See `Client.page`."""
         oid, after, date = cursor["oid"], cursor["after"], cursor["date"]
         conditions = [cursor["condition"], None if after is None else f"{oid} > {after}"]
-        params = {"outFields": "*", "outSR": 4326, "orderByFields": f"{oid} ASC", "returnGeometry": "true"}
-        params |= {"resultRecordCount": cursor["limit"], "where": self._where(*conditions), "f": "json"}
+        params = {**ALL, "orderByFields": f"{oid} ASC", "resultRecordCount": cursor["limit"]}
+        params |= {"where": self._where(*conditions)}
 
         def read(answer: Answer) -> tuple[bytes, dict[str, Any], np.ndarray]:
             found = _answer(answer)
@@ -84,6 +81,31 @@ class ArcGIS:
         newest = max([*times, *([] if cursor["newest"] is None else [cursor["newest"]])], default=None)
         new = {"after": int(ids[-1]), "newest": newest}
         return Page(len(ids), {**cursor, **new}, not found.get("exceededTransferLimit"), tuple(rows[0]))
+
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`."""
+        _, oid, limit, date = self._about()
+        orders, size = ends_of(self.count(), min(most, limit))
+        files = []
+        for order in orders:
+            by = f"{date} {order}, {oid} {order}" if date else f"{oid} {order}"
+            params = {**ALL, "orderByFields": by, "resultRecordCount": size, "where": self._where()}
+            found = self._web.ask(
+                f"{self._layer}/query", lambda answer: (_ids(_answer(answer), oid), answer.body), params
+            )
+            files.append(folder / f"{order.lower()}.json")
+            write_bytes(files[-1], found[1])
+        return Look(files, len(orders) == 1, oid)
+
+    def _about(self) -> tuple[dict[str, Any], str, int, str | None]:
+        """What the layer says of itself: all of it, its object id, the most rows of a page, and the column of the date
+        that is asked by."""
+        about = self._web.ask(self._layer, _answer, {"f": "json"})
+        if (oid := _oid(about)) is None:
+            raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
+        dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
+        date = self._table.date if self._table.date in dates else None
+        return about, oid, min(ROWS, about.get("maxRecordCount") or ROWS), date
 
     def count(self) -> int:
         """See `Client.count`."""

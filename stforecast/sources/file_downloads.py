@@ -12,7 +12,8 @@ import numpy as np
 from stforecast.config.sections import Table
 from stforecast.config.sections.tables import WEB
 from stforecast.errors import FetchError, in_brief
-from stforecast.sources.page import Begin, Cursor, Page
+from stforecast.files import write_bytes
+from stforecast.sources.page import Begin, Cursor, Look, Page
 from stforecast.sources.web import CHUNK, Web
 
 ENDINGS = (
@@ -30,6 +31,9 @@ ENDINGS = (
     ".xz",
     ".bz2",
 )
+
+BEGINNING, MOST_TO_LOOK = 8 << 20, 256 << 20
+"""Bytes of a file of lines, and of one that cannot be read in part, that are looked at."""
 
 
 class Download:
@@ -56,6 +60,18 @@ class Download:
             part.rename(into)
             part.with_name(f"{part.name}.json").unlink()
         return Page(None, {"file": found}, True)
+
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`: the first lines of a long file of lines, any other file whole."""
+        target = folder / f"file{_ending(self._url)}"
+        headers = {"Range": f"bytes=0-{BEGINNING}", "Accept-Encoding": "identity"}
+        body = self._web.ask(self._url, lambda answer: answer.body, headers=headers, first=BEGINNING)
+        whole = len(body) <= BEGINNING
+        if whole or (b"\0" not in body and body.lstrip()[:1] not in (b"{", b"[")):
+            write_bytes(target, body if whole else body[: body.rfind(b"\n") + 1])
+            return Look([target], whole)
+        self._web.download(self._url, target, {}, MOST_TO_LOOK)
+        return Look([target], True)
 
     def count(self) -> None:
         """See `Client.count`."""
@@ -108,6 +124,14 @@ class Store:
         done = {**cursor["done"], path: cursor["all"][path]}
         return Page(None, {**cursor, "left": left, "done": done}, not left)
 
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`.
+
+        Raises:
+            FetchError: always.
+        """
+        raise FetchError(f"{self._url}: stores are not looked into. Copy a file here, and `stforecast init FILE`.")
+
     def count(self) -> None:
         """See `Client.count`."""
 
@@ -142,7 +166,7 @@ def _ending(url: str) -> str:
     """The ending of a file's name, also where it stands in the query; .csv where there is none over HTTP."""
     parts = urlsplit(url)
     name = posixpath.basename(unquote(parts.path)).lower()
-    found = next((ending for ending in ENDINGS if name.endswith(ending)), "")
+    found = next((ending for ending in ENDINGS if name.endswith((ending, f"-{ending[1:]}"))), "")
     if found in (".gz", ".xz", ".bz2"):
         inner = posixpath.splitext(name.removesuffix(found))[1]
         return inner + found

@@ -45,6 +45,23 @@ class Begin:
     rows: int | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """Rows of a table as files: the oldest and the newest ones, where it can be asked for them. whole: these are all
+    rows. row_id: the column of the server's own number of a row; stable: which a row keeps for good."""
+
+    files: list[Path]
+    whole: bool
+    row_id: str | None = None
+    stable: bool = False
+
+
+def ends_of(rows: int, most: int) -> tuple[tuple[str, ...], int]:
+    """The orders in which a table of `rows` rows is asked for its first ones, and how many these are, so that no row
+    comes twice."""
+    return (("ASC",), rows) if rows <= most else (("ASC", "DESC"), min(most, rows // 2))
+
+
 class Client(Protocol):
     """A table at its publisher."""
 
@@ -60,6 +77,9 @@ class Client(Protocol):
 
     def page(self, cursor: Cursor, into: Path) -> Page:
         """Write the page at a cursor as the publisher wrote it; no rows, no file."""
+
+    def look(self, folder: Path, most: int) -> Look:
+        """Write rows into a folder, at most `most` of each end of the table, to find out what it holds."""
 
     def count(self) -> int | None:
         """How many rows the table has, if the publisher tells."""

@@ -20,7 +20,7 @@ import pyarrow.csv
 from stforecast.config.sections import Table
 from stforecast.errors import FetchError, in_brief
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, Look, Page, UnusableError, ends_of
 from stforecast.sources.web import Answer, Web
 
 ROWS = 50_000
@@ -85,6 +85,28 @@ class Socrata:
         bearing = [key for key, time in zip(ids, times, strict=True) if time == updated]
         new = {"after": ids[-1], "left": left - len(ids), "id": bearing[-1] if bearing else last_id, "size": size}
         return Page(len(ids), {**cursor, **new}, ends and left <= len(ids), names)
+
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`."""
+        number = self.count()
+        orders, size = ends_of(number, most)
+        files = []
+        for order in orders:
+            by = [f"`{self._table.date}`", ID] if self._table.date else [ID]
+            try:
+                body = self._end(by[0], order, size)
+            except FetchError:
+                if by[0] == ID:
+                    raise
+                body = self._end(ID, order, size)  # there is no such column any more
+            files.append(folder / f"{order.lower()}.csv")
+            write_bytes(files[-1], body)
+        return Look(files, len(orders) == 1, ID, True)
+
+    def _end(self, by: str, order: str, size: int) -> bytes:
+        condition = self._condition("" if by == ID else f"{by} IS NOT NULL")
+        text = f"SELECT {ID}, {UPDATED}, *{condition} ORDER BY {by} {order} LIMIT {size}"
+        return self._query(text, lambda answer: (_ids_and_times(answer.body), answer.body)[1])
 
     def count(self) -> int:
         """See `Client.count`."""

@@ -81,6 +81,7 @@ class Web:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        first: int | None = None,
     ) -> Made:
         """What `read` makes of an answer, which is asked for again where `read` finds it UnusableError.
 
@@ -90,6 +91,7 @@ class Web:
             params: of the query.
             json: body of a POST; without it the request is a GET.
             headers: sent to the host of `url` alone, as tokens are.
+            first: bytes behind which no more are read.
 
         Raises:
             FetchError: there is no answer, no usable one, or one that refuses.
@@ -97,7 +99,7 @@ class Web:
 
         def once() -> Made:
             with self._open(url, params, json, headers or {}) as response:
-                return read(Answer(_body(response), response.headers))
+                return read(Answer(_body(response, first), response.headers))
 
         return self._repeated(url, once)
 
@@ -243,12 +245,14 @@ def _plain(text: str) -> str:
     return " ".join(re.sub("<[^>]*>", " ", text).split())[:150]
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: requests.Response, first: int | None) -> bytes:
     parts, size = [], 0
     for chunk in response.iter_content(CHUNK):
         if (size := size + len(chunk)) > MOST:
             raise FetchError(f"answers with more than {MOST:,} bytes.")
         parts.append(chunk)
+        if first is not None and size > first:
+            break
     body = b"".join(parts)
     refuse_page(body, response.headers)
     return body
