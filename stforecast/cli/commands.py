@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from stforecast import __version__
 from stforecast.cli.times import AS_OF, ISSUE_TIME, issue_time, issue_times, record_time
+from stforecast.errors import ConfigError
 from stforecast.imports import importing
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def cli() -> None:
 
     \b
         stforecast run configs/quickstart.yaml      # a simulated city, end to end
-        stforecast init offences.csv                # a configuration for a file of your own
+        stforecast init seattle                     # a configuration for a city whose publisher is known
+        stforecast init offences.csv                # one for a file of your own
         stforecast doctor                           # what is installed, which device is used
     """
 
@@ -72,18 +75,55 @@ def say(line: str) -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of the first file.")
-def init(files: tuple[str, ...], city: str | None) -> None:
-    """Look into a publisher's files and write configs/NAME.yaml, with reasons and open questions.
+@click.argument("files", nargs=-1, metavar="[CITY | FILE...]")
+@click.option("--url", metavar="ADDRESS", help="A page, service or file of a publisher: Socrata, ArcGIS, CKAN, CSV …")
+@click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of what is looked at.")
+@click.option("--list", "listed", is_flag=True, help="List the cities whose publishers are known.")
+def init(files: tuple[str, ...], url: str | None, city: str | None, listed: bool) -> None:
+    """Look into a publisher's tables or files and write configs/NAME.yaml, with reasons and open questions.
 
-    Columns are found by their values first, and by their names second. Shown are ten rows as they are understood, and
-    what ingest would refuse.
+    CITY is one whose publisher is known, such as seattle or "new york": rows are fetched from it, to look at. A file
+    of that name comes first. Columns are found by their values first, and by their names second. Shown are ten rows as
+    they are understood, and what ingest would refuse. Exit code 7: the publisher does not answer.
     """
-    with importing():
-        from stforecast.events.examine.init import init as look
+    if listed:
+        from stforecast.publishers import catalogue
 
-    click.echo("next: " + shlex.join(["stforecast", "run", str(look(files, city, say))]))
+        click.echo("\n".join(catalogue()))
+        return
+    if bool(files) == bool(url):
+        raise click.UsageError("name a city, or files, or an address by --url; --list lists the cities.")
+    with importing():
+        from stforecast.events.examine import first_contact
+        from stforecast.events.examine.init import init as look
+    if url:
+        written = first_contact.init_url(url, city, say)
+    elif preset := publisher_of(files):
+        written = first_contact.init_city(preset, city, say)
+    else:
+        written = look(files, city, say)
+    click.echo("next: " + shlex.join(["stforecast", "run", str(written)]))
+
+
+def publisher_of(words: tuple[str, ...]) -> str | None:
+    """The publisher that words name; None where they name files.
+
+    Raises:
+        ConfigError: they name neither.
+    """
+    from stforecast.config.presets import preset_of_city
+
+    name = " ".join(words)
+    files = any(Path(word).exists() for word in words)
+    try:
+        preset = preset_of_city(name)
+    except ConfigError:
+        if files or any(re.search(r"[/\\*?\[]|\.\w+$", word) for word in words):
+            return None
+        raise
+    if files:
+        say(f"{name}: is read as the file or folder of that name; for the city, call it from another folder")
+    return None if files else preset
 
 
 @verb

@@ -12,16 +12,18 @@ left out too, since the recorded place is seldom where it happened. `source.othe
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from stforecast.config.presets import preset_values
+from stforecast.config.presets import PRESETS, preset_values
 from stforecast.config.sections import Columns, Section, Source
 from stforecast.errors import ConfigError
 
-__all__ = ["Publisher", "publisher"]
+__all__ = ["Publisher", "catalogue", "publisher"]
 
 
 class Publisher(Section):
@@ -66,6 +68,17 @@ class Publisher(Section):
         """Whether its columns are known."""
         return self.verified != "address only"
 
+    @property
+    def kinds(self) -> str:
+        """How many tables of which kind can be fetched."""
+        kinds = Counter(table.kind for table in self.source.tables)
+        return ", ".join(f"{number} × {kind}" for kind, number in kinds.items()) or "none: download by hand"
+
+    @property
+    def tried_live(self) -> str:
+        """When the tables were fetched from the publisher itself."""
+        return self.live or ("never tried live" if self.source.tables else "no table to try")
+
     @model_validator(mode="after")
     def _known_or_not(self) -> Publisher:
         if self.has_format:
@@ -92,3 +105,10 @@ def publisher(preset: str) -> Publisher:
         return Publisher.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"stforecast/publishers/{preset}.yaml: {error}") from error
+
+
+def catalogue() -> Iterator[str]:
+    """The publishers that are known, a line each."""
+    for name in PRESETS:
+        known = publisher(name)
+        yield f"{name:<17} {known.title}: {known.kinds}; format: {known.verified}; {known.tried_live}"

@@ -64,7 +64,7 @@ class ArcGIS:
         params |= {"where": self._where(*conditions)}
 
         def read(answer: Answer) -> tuple[bytes, dict[str, Any], np.ndarray]:
-            found = _answer(answer)
+            found = answer_of(answer)
             ids = _ids(found, oid)
             if (np.diff(ids) <= 0).any() or (ids.size and after is not None and ids[0] <= after):
                 raise UnusableError("rows came twice, or not in the order of their object ids")
@@ -91,7 +91,7 @@ class ArcGIS:
             by = f"{date} {order}, {oid} {order}" if date else f"{oid} {order}"
             params = {**ALL, "orderByFields": by, "resultRecordCount": size, "where": self._where()}
             found = self._web.ask(
-                f"{self._layer}/query", lambda answer: (_ids(_answer(answer), oid), answer.body), params
+                f"{self._layer}/query", lambda answer: (_ids(answer_of(answer), oid), answer.body), params
             )
             files.append(folder / f"{order.lower()}.json")
             write_bytes(files[-1], found[1])
@@ -100,7 +100,7 @@ class ArcGIS:
     def _about(self) -> tuple[dict[str, Any], str, int, str | None]:
         """What the layer says of itself: all of it, its object id, the most rows of a page, and the column of the date
         that is asked by."""
-        about = self._web.ask(self._layer, _answer, {"f": "json"})
+        about = self._web.ask(self._layer, answer_of, {"f": "json"})
         if (oid := _oid(about)) is None:
             raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
         dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
@@ -110,7 +110,7 @@ class ArcGIS:
     def count(self) -> int:
         """See `Client.count`."""
         params = {"where": self._where(), "returnCountOnly": "true", "f": "json"}
-        found = self._web.ask(f"{self._layer}/query", _answer, params).get("count")
+        found = self._web.ask(f"{self._layer}/query", answer_of, params).get("count")
         if not isinstance(found, int):
             raise FetchError(f"{self._layer}: does not say how many rows it has. Name a layer with rows.")
         return found
@@ -135,7 +135,7 @@ def layers_of(web: Web, table: Table) -> list[Table]:
     from fnmatch import fnmatchcase
 
     service = table.urls[0].rstrip("/")
-    about = web.ask(service, _answer, {"f": "json"})
+    about = web.ask(service, answer_of, {"f": "json"})
     named = {str(each["name"]): each["id"] for each in [*about.get("layers", []), *about.get("tables", [])]}
     found = [name for name in named if fnmatchcase(name.lower(), table.dataset.lower())]
     if not found:
@@ -144,7 +144,7 @@ def layers_of(web: Web, table: Table) -> list[Table]:
     return [table.model_copy(update={**update, "url": f"{service}/{named[name]}"}) for name in sorted(found)]
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def answer_of(answer: Answer) -> dict[str, Any]:
     """A JSON document that is no error: ArcGIS tells of errors with status 200.
 
     Raises:

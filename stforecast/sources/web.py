@@ -203,7 +203,7 @@ class Web:
             ) as response:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
                     there = urljoin(response.url, response.headers["Location"])
-                    _check_redirect(here, there, host)
+                    check_redirect(here, there, host)
                     here, params = there, None
                     continue
                 if response.status_code in AGAIN:
@@ -268,7 +268,7 @@ def _first_byte(response: requests.Response) -> int:
     return int(found[1]) if found else -1
 
 
-def _check_redirect(here: str, there: str, host: str) -> None:
+def check_redirect(here: str, there: str, host: str) -> None:
     """A publisher may send us to another public address, and nowhere else.
 
     Raises:
