@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 from publisher import Publisher, Reply, Table
 
@@ -117,3 +118,33 @@ def portal(tables: Mapping[str, pd.DataFrame], limit: int = 2000) -> Iterator[Po
         found.server.shutdown()
         found.server.server_close()
         thread.join()
+
+
+HOURS = (36, 33, 31, 22, 20, 16, 18, 25, 39, 40, 49, 45, 36, 49, 54, 55, 57, 61, 63, 54, 54, 51, 49, 43)
+"""Reports of a city by hour of the day."""
+
+
+def reports(rows: int = 1500) -> pd.DataFrame:
+    """Reports of a made-up Denver, in the order of their occurrence."""
+    rng = np.random.default_rng(3)
+    hours = rng.choice(24, rows, p=np.array(HOURS) / sum(HOURS))
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, rows) * 24 + hours, "h")
+    times = (times + pd.to_timedelta(rng.integers(0, 60, rows), "min")).sort_values()
+    place = rng.integers(0, 200, rows)
+    kinds = np.array(["THEFT", "BURGLARY", "ASSAULT", "ROBBERY", "MOTOR VEHICLE THEFT"])
+    return pd.DataFrame(
+        {
+            "key": rng.permutation(rows) * 7 + 20240000,
+            "happened": times,
+            "told": times + pd.to_timedelta(np.round(rng.gamma(0.5, 900, rows)) + 1, "min"),
+            "what": kinds[rng.integers(0, len(kinds), rows)],
+            "lat": np.round(39.65 + 0.05 * (place % 4) + 0.0002 * place, 6),
+            "lon": np.round(-104.98 + 0.001 * (place % 17), 6),
+        }
+    )
+
+
+def written(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with its times as texts."""
+    times = {name: frame[name].dt.strftime("%Y-%m-%dT%H:%M:%S") for name in frame if frame[name].dtype.kind == "M"}
+    return frame.assign(**times)
