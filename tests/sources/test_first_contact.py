@@ -7,15 +7,18 @@ import pytest
 import yaml
 from portal import Diverted, Portal, portal, reports, written
 from publisher import Reply
+from pyproj import Transformer
 
 from stforecast.config import load, parse
 from stforecast.errors import ConfigError, DataError, FetchError
 from stforecast.events.examine import first_contact
 from stforecast.events.examine.first_contact import init_city, init_url
 from stforecast.events.ingest import ingest
+from stforecast.events.sources import resolve
 from stforecast.pipeline.fetching import fetch
 from stforecast.pipeline.stages import Stages
 
+to_crs = Transformer.from_crs("EPSG:4326", "EPSG:2232", always_xy=True).transform
 NOW = pd.Timestamp("2026-11-01", tz="UTC")
 CITIES = {
     "austin": ("socrata", "fdj4-gpfu"),
@@ -186,6 +189,19 @@ def test_the_milliseconds_of_a_known_format_are_judged_too():
     assert values["source"]["preset"] == "denver"
     assert values["source"]["times_are"] == "local"
     assert len(events) == len(frame)
+
+
+def test_what_the_catalogue_knows_is_not_asked_for():
+    frame = written(reports())
+    x, y = to_crs(frame["lon"], frame["lat"])
+    with portal({"download/csv": frame.drop(columns=["lat", "lon"]).assign(x_coord=x, y_coord=y)}) as server:
+        _, said = look("chandler", server)
+    assert "open: source.crs" in said
+    assert "time_zone" not in said
+    assert "subdivision" not in said
+    config = load("configs/chandler.yaml")
+    assert (config.grid.country, config.grid.subdivision) == ("US", "AZ")
+    assert resolve(config.source).time_zone == "America/Phoenix"
 
 
 def test_what_no_rows_can_come_of_is_said():

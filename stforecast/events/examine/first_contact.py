@@ -65,6 +65,8 @@ def init_city(
     known, city = publisher(preset), city or preset
     by_hand = f"Download the reports by hand from {' or '.join(known.addresses)}, then `stforecast init FILE`."
     if not known.source.tables:
+        for quirk in known.quirks:
+            say(f"note: {quirk}")
         raise FetchError(f"{known.title}: no table of it can be fetched. {by_hand}")
     try:
         return _init(known.source.tables, preset, city, list(remarks_on(known)), say, now, web)
