@@ -206,7 +206,7 @@ def _proposed(
         draft = propose(sample, city, whence, origin, now, preset)
         gone = [*failed, *(each.table for each in looked if each not in kept)]
         named = _tables(tables, kept, gone, draft, sample)
-        whence.append(ConfigEntry("source.tables", named, "the newest last"))
+        whence.append(ConfigEntry("source.tables", named, "the newest last" if len(named) > 1 else ""))
         at = next(i for i, entry in enumerate(draft.entries) if entry.key == "source.fetch")
         entries = [*draft.entries[:at], *whence, *draft.entries[at + 1 :]]
         return replace(draft, entries=entries)
