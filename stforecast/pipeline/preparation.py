@@ -193,7 +193,8 @@ class Preparation:
         if not (preset := self.config.source.preset):
             return ()
         known = publisher(preset)
-        return (f"{known.attribution.rstrip('.')}. Licence: {known.licence.rstrip('.')}.",)
+        named = known.attribution or f"Police reports of {known.title}"
+        return (f"{named.rstrip('.')}. Licence: {known.licence.rstrip('.')}.",)
 
     @contextmanager
     def rewriting_bronze(self) -> Iterator[None]:

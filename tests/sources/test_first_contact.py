@@ -202,6 +202,8 @@ def test_what_the_catalogue_knows_is_not_asked_for():
     config = load("configs/chandler.yaml")
     assert (config.grid.country, config.grid.subdivision) == ("US", "AZ")
     assert resolve(config.source).time_zone == "America/Phoenix"
+    (credit,) = Stages(config, lambda line: None).credits()
+    assert credit == "Police reports of Chandler, Arizona. Licence: not known; the publisher's page tells."
 
 
 def test_what_no_rows_can_come_of_is_said():

@@ -125,7 +125,7 @@ def _init(
     with TemporaryDirectory(prefix="stforecast-") as folder:
         looked, left_out = look_at(tables, Path(folder), say, web or Web(RETRY))
         proposal, kept, more = _proposed(looked, tables, [table for table, _ in left_out], city, preset, now)
-        files = [path for each in kept for path in each.files]
+        files = [path for each in reversed(kept) for path in each.files]
         sample = _joined(kept)
         for table, reason in [*left_out, *more]:
             remarks.append(f"left out: {_shown(table)}: {reason}")

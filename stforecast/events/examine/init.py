@@ -96,7 +96,7 @@ def write(
     for entry in proposal.entries:
         if entry.value is not None and not entry.counts:
             items = entry.value if isinstance(entry.value, list) else [entry.value]
-            shown = ", ".join(map(str, items)) if len(items) < 1 or not isinstance(items[0], dict) else len(items)
+            shown = len(items) if any(isinstance(item, dict) for item in items) else ", ".join(map(str, items))
             say(printable(f"  {entry.key}: {shown}" + (f"  ({entry.why})" if entry.why else "")))
     for note in [*remarks, *sample.notes]:
         say(printable(note))
