@@ -131,16 +131,18 @@ def publisher_of(words: tuple[str, ...]) -> str | None:
 def fetch(stages: Stages, whole: bool) -> str:
     """Bring what is new at the publisher into data/NAME, with a manifest of what was asked for and came.
 
-    Reports go into bronze. Where the configuration names a source of weather, that of the days and the place of the
-    reports comes too, once they are ingested.
+    Reports go into bronze, layers of boundaries and streets into layers. Where the configuration names a source of
+    weather, that of the days and the place of the reports comes too, once they are ingested.
 
     Tokens come from the environment (SOCRATA_APP_TOKEN). An interrupted fetch goes on where it was. Exit code 7: the
     publisher does not answer as it should; what was fetched before stays as it is.
     """
     from stforecast.pipeline.fetching import fetch as bring
+    from stforecast.pipeline.layers import fetch_layers
     from stforecast.pipeline.weather import fetch_weather
 
     bring(stages, whole)
+    fetch_layers(stages)
     if stages.config.weather.source is not None:
         fetch_weather(stages, stages.ingest(), whole)
     return "ingest"
@@ -219,9 +221,11 @@ def map(stages: Stages, at: str | None, output: Path | None) -> str:
 def run(stages: Stages, resume: bool) -> str:
     """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""
     from stforecast.pipeline.fetching import fetch_first
+    from stforecast.pipeline.layers import fetch_layers_first
     from stforecast.pipeline.weather import fetch_weather_first
 
     fetch_first(stages)
+    fetch_layers_first(stages)
     fetch_weather_first(stages, stages.ingest())
     stages.build()
     stages.train(resume)

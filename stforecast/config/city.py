@@ -47,6 +47,9 @@ class Config(sections.Section):
     covariates: sections.Covariates = Field({})
     """what else forecasters read, an entry a name: values by `cells`, a `series` by area and time, or a `calendar` of
     planned events"""
+    layers: sections.Layers = Field({})
+    """boundaries, streets and names by a name of yours, which `stforecast fetch` writes as
+    data/<city>/layers/NAME.geojson"""
     split: sections.Split = sections.Split()
     """time-ordered slices"""
     model: sections.Model = sections.Model()

@@ -24,6 +24,8 @@ class Workspace:
         self.grids, self._locks = data / "grids", data / "locks"
         self.weather = data / "weather"
         """What `weather.source` brought, see `pipeline.weather`."""
+        self.layers = data / "layers"
+        """What `layers` name, see `pipeline.layers`."""
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
         self.refused = data / "rejects.parquet"
