@@ -106,9 +106,9 @@ class Config(sections.Section):
         folder = f"data/{values.get('city')}/weather"
         files = {"path": f"{folder}/observed.csv", "forecast_path": f"{folder}/forecast.csv"}
         for key, path in files.items():
-            if weather.get(key, path) != path:
+            if weather.get(key, path) not in (path, None):
                 raise ValueError(f"weather.{key}: its source writes {path}; leave out {key}, or leave out source")
-        return values | {"weather": weather | files | {"channels": weather.get("channels") or DEFAULT_CHANNELS}}
+        return values | {"weather": files | weather | {"channels": weather.get("channels") or DEFAULT_CHANNELS}}
 
     @model_validator(mode="after")
     def _rate_of_a_number(self) -> Config:

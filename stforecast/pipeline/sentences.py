@@ -67,11 +67,14 @@ def weather_source(cube: Cube, settings: Weather, newest: np.ndarray, came: pd.T
     weather forecast, [k]; came: when that was there."""
     if settings.source is None:
         return []
-    read = {"observed weather": cube.weather, "weather forecast": cube.future}
+    asked = {
+        "observed weather": (settings.path, cube.weather),
+        "weather forecast": (settings.forecast_path, cube.future),
+    }
     lines = [
         f"No {what} was read: Open-Meteo's was not at hand for the days that were learned from."
-        for what, series in read.items()
-        if not series.names
+        for what, (path, series) in asked.items()
+        if path and not series.names
     ]
     if filled := int(newest.sum()):
         share = "" if filled == cube.horizons else f" for {filled} of {cube.step.words(cube.horizons)}"

@@ -21,8 +21,9 @@ from stforecast.events.sources import resolve
 from stforecast.files import read_json, write_bytes
 from stforecast.pipeline.preparation import Preparation
 from stforecast.sources.fetch import fetch
-from stforecast.sources.open_meteo import AGAIN, DAY, MOST_LEAD, OpenMeteo, Place, Product, hours_of
-from stforecast.sources.pulls import FETCHED, MANIFEST, Pulls
+from stforecast.sources.open_meteo import AGAIN as COMING_AGAIN
+from stforecast.sources.open_meteo import DAY, MOST_LEAD, OpenMeteo, Place, Product, hours_of
+from stforecast.sources.pulls import AGAIN, FETCHED, MANIFEST, Pulls
 from stforecast.sources.web import Web
 
 PAUSE = pd.Timedelta(hours=6)
@@ -77,13 +78,14 @@ def lead_days(config: Config) -> int | None:
 
 def _fetch(city: Preparation, table: EventTable, whole: bool, web: Web, now: pd.Timestamp) -> None:
     config, folder, lead, calls = city.config, city.place.weather, lead_days(city.config), 0.0
-    known = folder / FETCHED / "observed" / MANIFEST
-    before = read_json(known)["table"] if known.is_file() else {}
+    known = (folder / FETCHED).glob(f"*/{MANIFEST}")
+    before: dict[str, Any] = next((read_json(path, AGAIN)["table"] for path in known), {})
     place = _place(config, table, before)
     first = utc(table.meta["first_event"]) - DAY
     first = min(first, utc(before["first"])).floor("D") if before else first.floor("D")
     last = city.step.times(utc(table.meta["last_event"]), [city.step.ahead + config.horizons])[0]
-    products: tuple[Product, ...] = ("observed", "issued", "newest") if lead else ("observed",)
+    products: list[Product] = ["observed"] if config.weather.path else []
+    products += ["issued", "newest"] if lead and config.weather.forecast_path else []
     for product in products:
         client = OpenMeteo(web, product, place, first, last, lead or 0, config.weather.host, now)
         asked: dict[str, Any] = {"host": config.weather.host, "latitude": place.latitude, "longitude": place.longitude}
@@ -134,7 +136,7 @@ def _due(pulls: Pulls, client: OpenMeteo, now: pd.Timestamp) -> bool:
     if before is None or pulls.pending is not None or utc(before["cursor"]["last"]) < client.last:
         return True
     checked = utc(before["checked"])
-    return checked < client.last + AGAIN and now - checked >= PAUSE
+    return checked < client.last + COMING_AGAIN and now - checked >= PAUSE
 
 
 def _write(city: Preparation, product: Product, pulls: Pulls) -> None:

@@ -153,6 +153,7 @@ def test_the_grid_says_what_it_lacked(root: Path, server) -> None:
     table = pd.read_csv(forecast, index_col=0)
     table[pd.to_datetime(table.index, utc=True) < END + 24 * HOUR].to_csv(forecast)
     stages.forecast([END + 24 * HOUR, END + 48 * HOUR])
+    assert any("Observed weather comes about 5 days late" in line for line in said)
     assert any("observed weather of the day before is missing" in line for line in said)
     assert any("weather forecast is missing: the forecast" in line for line in said)
     said.clear()
@@ -178,6 +179,19 @@ def test_without_a_network_a_run_goes_on_without_weather(tmp_path: Path) -> None
     stages.forecast()
     assert any("No observed weather was read: Open-Meteo's was not at hand" in line for line in said)
     assert any("No weather forecast was read" in line for line in said)
+
+
+def test_what_is_not_wanted_is_not_fetched(tmp_path: Path, server) -> None:
+    stages, said = city(tmp_path, server.url, "weather.path=null", "evaluation.forecasters=[rolling_climatology]")
+    before = len(server.asked)
+    fetch_weather(stages, stages.ingest(), web=WEB, now=server.now)
+    assert {one["path"] for one in server.asked[before:]} == {"/v1/forecast"}
+    cube = stages.build()
+    assert not cube.weather.names
+    assert cube.future.names
+    stages.train()
+    stages.forecast()
+    assert not any("observed weather" in line.lower() for line in said)
 
 
 def test_weather_that_was_hardly_learned_from_is_not_read(tmp_path: Path) -> None:
@@ -230,6 +244,9 @@ def test_the_configuration_names_the_files_and_reads_itself_back(tmp_path: Path)
     assert list(config.weather.channels) == ["temperature_2m", "precipitation", "wind_speed_10m"]
     (tmp_path / "x.yaml").write_text(dump(config))
     assert load(tmp_path / "x.yaml") == config
+    without = parse({"city": "denver", "weather": {"source": "open_meteo", "path": None}}, "x")
+    assert without.weather.path is None
+    assert without.weather.forecast_path is not None
     for wrong, match in (
         ({"source": "open_meteo", "path": "own.csv"}, "weather.path: its source writes"),
         ({"source": "open_meteo", "observed_as_forecast": True}, "forecasts are fetched"),

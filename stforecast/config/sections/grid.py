@@ -66,7 +66,7 @@ class Weather(Section):
 
     source: Literal["open_meteo"] | None = None
     """where weather of the city's centre is fetched from: observations, forecasts as they were issued, and the newest
-    one; it gives `path`, `forecast_path` and, unless they are declared, `channels`"""
+    one; it gives `channels`, `path` and `forecast_path`, unless they are declared; null: without these"""
     host: str | None = None
     """address of a server of your own that answers as Open-Meteo does; default Open-Meteo's, that for customers where
     OPEN_METEO_API_KEY stands in the environment"""
