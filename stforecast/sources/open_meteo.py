@@ -100,8 +100,8 @@ class OpenMeteo:
         self.first = today if product == "newest" else max(first.floor("D"), FIRST[product])
         self.last = min(last.floor("D"), newest)
         suffix = f"_previous_day{lead}" if product == "issued" else ""
-        self._names = {f"{name}{suffix}": UNITS[unit][2] for name, unit in place.channels.items() if unit in UNITS}
         self._asked = _asked(place.channels)
+        self._names = {f"{name}{suffix}": UNITS[unit][2] for name, unit in place.channels.items()}
         self._key, (name, path) = os.environ.get(KEY), ADDRESSES[product]
         self._url = (host.rstrip("/") if host else f"https://{'customer-' if self._key else ''}{name}") + path
         self.calls = 0.0
