@@ -38,6 +38,8 @@ def fetch_layers(city: Preparation, missing: bool = False, web: Web | None = Non
     Raises:
         DataError, FetchError: the first failure, after all were tried.
     """
+    if not city.config.layers:
+        return
     failures: list[StforecastError] = []
     with city.place.lock("fetch"):
         for name, layer in city.config.layers.items():
