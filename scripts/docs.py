@@ -27,7 +27,7 @@ LOADED = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=[\"']?(?
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its references written in."""
-    for name, text in (("keys", keys), ("commands", commands), ("publishers", publishers)):
+    for name, text in REFERENCES.items():
         if (line := f"<!-- {name} -->") in markdown:
             markdown = markdown.replace(line, "\n".join(text()))
     return markdown
@@ -100,8 +100,22 @@ def publishers() -> Iterator[str]:
     """What is known of the publishers whose formats are built in, as a table."""
     yield from ["| preset | city | licence | how exact times are | what the format rests on |", "|---|---|---|---|---|"]
     for name in PRESETS:
+        if (known := publisher(name)).has_format:
+            exact = cell(known.precision or "")
+            yield f"| `{name}` | {known.title} | {cell(known.licence)} | {exact} | {known.verified} |"
+
+
+def catalogue() -> Iterator[str]:
+    """Where the tables of each publisher are, as a table."""
+    yield from [
+        "| `stforecast init` … | city | tables | covered | format | fetched live | licence |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in PRESETS:
         known = publisher(name)
-        yield f"| `{name}` | {known.title} | {cell(known.licence)} | {cell(known.precision)} | {known.verified} |"
+        pages = " ".join(f"[{number}]({page})" for number, page in enumerate(known.addresses, 1))
+        facts = [f"`{name}`", f"{known.title} {pages}", known.kinds, known.covers or "", known.verified]
+        yield f"| {' | '.join([*facts, known.tried_live, cell(known.licence)])} |"
 
 
 def commands() -> Iterator[str]:
@@ -115,3 +129,7 @@ def commands() -> Iterator[str]:
 
 def fenced(title: str, text: str) -> Iterator[str]:
     yield from ["", f"## {title}", "", "```text", text, "```"]
+
+
+REFERENCES = {"keys": keys, "commands": commands, "publishers": publishers, "catalogue": catalogue}
+"""What is written in the place of a line such as `<!-- keys -->`."""

@@ -17,6 +17,7 @@ import pytest
 from stforecast.cli import cli, main
 from stforecast.cli.times import issue_time, issue_times
 from stforecast.config import load
+from stforecast.config.presets import PRESETS
 from stforecast.config.sections import Unit
 from stforecast.cube.steps import Step, step_of
 from stforecast.errors import ArtefactError
@@ -261,6 +262,27 @@ def test_init_takes_months_and_refuses_absent_files(tmp_path: Path, monkeypatch:
     code, _, err = call("init", "absent.csv")
     assert code == 4
     assert "absent.csv names no file" in err
+
+
+def test_init_knows_cities_by_name_unless_a_file_bears_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call("init", "--list")
+    assert (code, len(out.splitlines())) == (0, len(PRESETS))
+    assert "seattle " in out
+    assert "never tried live" in out
+    assert call("init")[0] == 2
+    assert call("init", "toronto", "--url", "https://data.example.org")[0] == 2
+    code, _, err = call("init", "toronto")  # has no table, so that no network is asked
+    assert code == 7
+    assert "Download the reports by hand from https://data.torontopolice.on.ca, then `stforecast init FILE`" in err
+    code, _, err = call("init", "new", "yorck")
+    assert code == 3
+    assert "new yorck: neither a file nor a city whose publisher is known. Did you mean new_york?" in err
+    Path("toronto").mkdir()
+    Path("toronto/a.csv").write_text("Month,Crime type,Longitude,Latitude\n" + "2019-01,Burglary,0.14,51.58\n" * 3)
+    code, out, _ = call("init", "toronto")
+    assert code == 0
+    assert "toronto: is read as the file or folder of that name; for the city, call it from another folder" in out
 
 
 def shell(line: str, folder: Path, **surroundings: str) -> subprocess.CompletedProcess[bytes]:

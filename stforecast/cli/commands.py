@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from stforecast import __version__
 from stforecast.cli.times import AS_OF, ISSUE_TIME, issue_time, issue_times, record_time
+from stforecast.errors import ConfigError
 from stforecast.imports import importing
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def cli() -> None:
 
     \b
         stforecast run configs/quickstart.yaml      # a simulated city, end to end
-        stforecast init offences.csv                # a configuration for a file of your own
+        stforecast init seattle                     # a configuration for a city whose publisher is known
+        stforecast init offences.csv                # one for a file of your own
         stforecast doctor                           # what is installed, which device is used
     """
 
@@ -72,31 +75,76 @@ def say(line: str) -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of the first file.")
-def init(files: tuple[str, ...], city: str | None) -> None:
-    """Look into a publisher's files and write configs/NAME.yaml, with reasons and open questions.
+@click.argument("files", nargs=-1, metavar="[CITY | FILE...]")
+@click.option("--url", metavar="ADDRESS", help="A page, service or file of a publisher: Socrata, ArcGIS, CKAN, CSV …")
+@click.option("--city", metavar="NAME", help="Name of the city, of a-z, 0-9 and _. Default: that of what is looked at.")
+@click.option("--list", "listed", is_flag=True, help="List the cities whose publishers are known.")
+def init(files: tuple[str, ...], url: str | None, city: str | None, listed: bool) -> None:
+    """Look into a publisher's tables or files and write configs/NAME.yaml, with reasons and open questions.
 
-    Columns are found by their values first, and by their names second. Shown are ten rows as they are understood, and
-    what ingest would refuse.
+    CITY is one whose publisher is known, such as seattle or "new york": rows are fetched from it, to look at. A file
+    of that name comes first. Columns are found by their values first, and by their names second. Shown are ten rows as
+    they are understood, and what ingest would refuse. Exit code 7: the publisher does not answer.
     """
-    with importing():
-        from stforecast.events.examine.init import init as look
+    if listed:
+        from stforecast.publishers import catalogue
 
-    click.echo("next: " + shlex.join(["stforecast", "run", str(look(files, city, say))]))
+        click.echo("\n".join(catalogue()))
+        return
+    if bool(files) == bool(url):
+        raise click.UsageError("name a city, or files, or an address by --url; --list lists the cities.")
+    with importing():
+        from stforecast.events.examine import first_contact
+        from stforecast.events.examine.init import init as look
+    if url:
+        written = first_contact.init_url(url, city, say)
+    elif preset := publisher_of(files):
+        written = first_contact.init_city(preset, city, say)
+    else:
+        written = look(files, city, say)
+    click.echo("next: " + shlex.join(["stforecast", "run", str(written)]))
+
+
+def publisher_of(words: tuple[str, ...]) -> str | None:
+    """The publisher that words name; None where they name files.
+
+    Raises:
+        ConfigError: they name neither.
+    """
+    from stforecast.config.presets import preset_of_city
+
+    name = " ".join(words)
+    files = any(Path(word).exists() for word in words)
+    try:
+        preset = preset_of_city(name)
+    except ConfigError:
+        if files or any(re.search(r"[/\\*?\[]|\.\w+$", word) for word in words):
+            return None
+        raise
+    if files:
+        say(f"{name}: is read as the file or folder of that name; for the city, call it from another folder")
+    return None if files else preset
 
 
 @verb
 @click.option("--whole", is_flag=True, help="All rows, also where what changed would do.")
 def fetch(stages: Stages, whole: bool) -> str:
-    """Bring what is new at the publisher into data/NAME/bronze, with a manifest of what was asked for and came.
+    """Bring what is new at the publisher into data/NAME, with a manifest of what was asked for and came.
+
+    Reports go into bronze, layers of boundaries and streets into layers. Where the configuration names a source of
+    weather, that of the days and the place of the reports comes too, once they are ingested.
 
     Tokens come from the environment (SOCRATA_APP_TOKEN). An interrupted fetch goes on where it was. Exit code 7: the
     publisher does not answer as it should; what was fetched before stays as it is.
     """
     from stforecast.pipeline.fetching import fetch as bring
+    from stforecast.pipeline.layers import fetch_layers
+    from stforecast.pipeline.weather import fetch_weather
 
     bring(stages, whole)
+    fetch_layers(stages)
+    if stages.config.weather.source is not None:
+        fetch_weather(stages, stages.ingest(), whole)
     return "ingest"
 
 
@@ -173,9 +221,12 @@ def map(stages: Stages, at: str | None, output: Path | None) -> str:
 def run(stages: Stages, resume: bool) -> str:
     """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""
     from stforecast.pipeline.fetching import fetch_first
+    from stforecast.pipeline.layers import fetch_layers_first
+    from stforecast.pipeline.weather import fetch_weather_first
 
     fetch_first(stages)
-    stages.ingest()
+    fetch_layers_first(stages)
+    fetch_weather_first(stages, stages.ingest())
     stages.build()
     stages.train(resume)
     stages.evaluate()

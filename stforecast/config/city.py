@@ -11,6 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from stforecast.config import sections
 from stforecast.config.presets import preset_values
 
+DEFAULT_CHANNELS = {"temperature_2m": "degC", "precipitation": "mm", "wind_speed_10m": "m/s"}
+"""Of weather that is fetched."""
+
 
 class Config(sections.Section):
     """Everything that a run depends on."""
@@ -44,6 +47,9 @@ class Config(sections.Section):
     covariates: sections.Covariates = Field({})
     """what else forecasters read, an entry a name: values by `cells`, a `series` by area and time, or a `calendar` of
     planned events"""
+    layers: sections.Layers = Field({})
+    """boundaries, streets and names by a name of yours, which `stforecast fetch` writes as
+    data/<city>/layers/NAME.geojson"""
     split: sections.Split = sections.Split()
     """time-ordered slices"""
     model: sections.Model = sections.Model()
@@ -88,6 +94,21 @@ class Config(sections.Section):
         if "step" in preset and isinstance(time := values.get("time", {}), dict):
             values["time"] = {"step": preset["step"]} | time
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_weather_source(cls, values: Any) -> Any:
+        """Write into `weather` the files that its source leads to, so that what a cube is built from shows in the
+        configuration."""
+        weather = values.get("weather")
+        if not (isinstance(weather, dict) and weather.get("source") is not None):
+            return values
+        folder = f"data/{values.get('city')}/weather"
+        files = {"path": f"{folder}/observed.csv", "forecast_path": f"{folder}/forecast.csv"}
+        for key, path in files.items():
+            if weather.get(key, path) not in (path, None):
+                raise ValueError(f"weather.{key}: its source writes {path}; leave out {key}, or leave out source")
+        return values | {"weather": files | weather | {"channels": weather.get("channels") or DEFAULT_CHANNELS}}
 
     @model_validator(mode="after")
     def _rate_of_a_number(self) -> Config:

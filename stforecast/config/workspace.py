@@ -22,6 +22,10 @@ class Workspace:
         self.root, self.city = root, city
         self.bronze, self.silver, self.gold = data / "bronze", data / "silver", data / "gold"
         self.grids, self._locks = data / "grids", data / "locks"
+        self.weather = data / "weather"
+        """What `weather.source` brought, see `pipeline.weather`."""
+        self.layers = data / "layers"
+        """What `layers` name, see `pipeline.layers`."""
         self.hashes = data / "hashes.json"
         """Notes on the contents of input files, see `files.contents`; may be removed at any time."""
         self.refused = data / "rejects.parquet"

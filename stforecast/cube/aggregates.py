@@ -91,7 +91,7 @@ def _by_hour(frame: pd.DataFrame, record: Cube) -> pd.DataFrame:
 
 def _districts(frame: pd.DataFrame, config: Config) -> np.ndarray:
     """The district of each event: the publisher's, else that of `grid.districts` at its point."""
-    found = named(frame["district"].astype(object)).to_numpy(object)
+    found = named(frame["district"].astype(object)).to_numpy(object, copy=True)
     if config.grid.districts is not None:
         at = np.flatnonzero(pd.isna(found) & frame["latitude"].notna().to_numpy())
         points = frame[["latitude", "longitude"]].iloc[at]

@@ -29,6 +29,11 @@ from stforecast.events.schema import EventTable
 PLACE = ("latitude", "longitude", "area", "district")
 READ = ("occurred_at", "occurred_until", "reported_at", *PLACE, "category")
 """Columns of the event table that a cube is made of."""
+LATE = "Observed weather comes about 5 days late: tests read it up to the issue time, live forecasts do without."
+RUNS = "Archived weather forecasts count from the start of a model's run, which comes out some hours later."
+LEARNED = 90
+"""Days of the training slice (of a short one half) of which weather that is fetched must be there, or it is not read:
+what a channel does cannot be learned from less than a season."""
 
 
 def build(
@@ -81,6 +86,10 @@ def build(
     del frame  # its memory is wanted for the cells
     pa.default_memory_pool().release_unused()
     weather, future = _weather(config, axis, end)
+    if config.weather.source is not None:
+        least = min(axis.step.in_days(LEARNED), train // 2)
+        weather, future = weather.seen_before(train, least), future.seen_before(train, least)
+        fallbacks += [LATE] * bool(weather.names) + [RUNS] * bool(future.names)
     counts = {
         "table": total,
         "outside_axis": int((~on_axis).sum()),

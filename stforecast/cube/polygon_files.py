@@ -30,7 +30,23 @@ def read_polygons(path: str | Path, names: Iterable[str] = (), parts: bool = Tru
     Raises:
         DataError: the file cannot be read, has no polygon or no CRS, or an outline crosses itself all over.
     """
-    frame = read_shapes(path, names)
+    frame, broken = mended(read_shapes(path, names), path)
+    if parts:
+        frame = frame.explode(ignore_index=True)
+    whole = frame.geom_type.isin(["Polygon", "MultiPolygon"]) & ~frame.geometry.is_empty
+    if not whole.any():
+        raise _nothing(path)
+    frame = frame[whole].reset_index(drop=True)
+    frame.attrs = {"repaired": broken, "without": int((~whole).sum())}
+    return frame
+
+
+def mended(frame: geopandas.GeoDataFrame, path: str | Path) -> tuple[geopandas.GeoDataFrame, int]:
+    """Shapes whose outlines are valid, and do not cross the 180th meridian, and how many were not valid.
+
+    Raises:
+        DataError: an outline crosses itself all over.
+    """
     broken = frame.geometry.notna() & ~frame.geometry.is_valid
     for shape in frame.geometry[broken]:
         if (crossings := _crossings(shape)) > MOST_CROSSINGS:
@@ -38,15 +54,7 @@ def read_polygons(path: str | Path, names: Iterable[str] = (), parts: bool = Tru
                 f"{path}: an outline crosses itself about {crossings:,} times, so it is no polygon. Draw it anew, or "
                 "mend it in a GIS (QGIS: Fix geometries)."
             )
-    frame = frame.set_geometry(frame.geometry.map(_cut).make_valid().map(_areal))
-    if parts:
-        frame = frame.explode(ignore_index=True)
-    whole = frame.geom_type.isin(["Polygon", "MultiPolygon"]) & ~frame.geometry.is_empty
-    if not whole.any():
-        raise _nothing(path)
-    frame = frame[whole].reset_index(drop=True)
-    frame.attrs = {"repaired": int(broken.sum()), "without": int((~whole).sum())}
-    return frame
+    return frame.set_geometry(frame.geometry.map(_cut).make_valid().map(_areal)), int(broken.sum())
 
 
 def read_shapes(path: str | Path, names: Iterable[str] = ()) -> geopandas.GeoDataFrame:

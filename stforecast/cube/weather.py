@@ -38,6 +38,11 @@ class Series:
         frame = pd.DataFrame(self.values, columns=pd.Index(self.names)).reindex(columns=names)
         return Series(tuple(names), frame.to_numpy(np.float32))
 
+    def seen_before(self, step: int, least: int) -> Series:
+        """The channels that were observed at `least` so many of the steps before one."""
+        seen = np.isfinite(self.window(0, step)).sum(0) >= least
+        return self.on([name for name, enough in zip(self.names, seen, strict=True) if enough])
+
 
 @dataclass(frozen=True)
 class Unit:

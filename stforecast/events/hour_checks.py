@@ -160,15 +160,25 @@ def likelier_clock(facts: Facts, source: Source) -> Literal["UTC", "local"] | No
         facts: what their texts tell.
         source: names the time zone.
     """
+    total = minutes_of_day(facts).sum()
+    as_local, as_utc = _fits(facts, source)
+    if facts.of("kinds")["in UTC"] > total / 2:  # read as UTC
+        return "local" if as_local > GOOD and _is_better(as_local - as_utc, total) else None
+    return "UTC" if as_utc > GOOD and _is_better(as_utc - as_local, total) else None
+
+
+def is_clock_open(facts: Facts, source: Source) -> bool:
+    """Whether the hours of the day tell nothing about whether times are local or UTC."""
+    as_local, as_utc = _fits(facts, source)
+    return not _is_better(abs(as_local - as_utc), minutes_of_day(facts).sum())
+
+
+def _fits(facts: Facts, source: Source) -> tuple[float, float]:
+    """How well the times fit a city's day as local time, and as UTC; equally, where the two cannot be told apart."""
     minutes = minutes_of_day(facts)
     january = datetime(2023, 1, 15, tzinfo=ZoneInfo(source.zone))
     ahead = int((january.utcoffset() or timedelta()).total_seconds() // 60)  # summer time changes little
-    if abs(ahead) < LEAST_AHEAD:
-        return None
-    as_local, as_utc = rhythm_fit(minutes), rhythm_fit(np.roll(minutes, ahead))
-    if facts.of("kinds")["in UTC"] > minutes.sum() / 2:  # read as UTC
-        return "local" if as_local > GOOD and _is_better(as_local - as_utc, minutes.sum()) else None
-    return "UTC" if as_utc > GOOD and _is_better(as_utc - as_local, minutes.sum()) else None
+    return rhythm_fit(minutes), rhythm_fit(np.roll(minutes, ahead if abs(ahead) >= LEAST_AHEAD else 0))
 
 
 def _is_better(gain: float, reports: int) -> bool:

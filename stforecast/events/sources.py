@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stforecast.config import Config
-from stforecast.config.sections import PRESETS, Columns, Periods, Source, Unit
+from stforecast.config.presets import LISTED
+from stforecast.config.sections import Columns, Periods, Source, Unit
 from stforecast.config.workspace import Workspace
 from stforecast.errors import ConfigError
 from stforecast.events.forgotten import Forgotten
@@ -74,8 +75,7 @@ def _check(source: Source) -> None:
     for name in (*NEEDED, *(("offence",) if source.categories else ())):
         if not getattr(source.columns, name):
             raise ConfigError(
-                f"source.columns.{name}: not given. Name the publisher's column, or set source.preset "
-                f"({', '.join(PRESETS)})."
+                f"source.columns.{name}: not given. Name the publisher's column, or set source.preset. {LISTED}"
             )
     if isinstance(source.columns.occurred, Periods) and (source.columns.count or source.columns.occurred_time):
         raise ConfigError(

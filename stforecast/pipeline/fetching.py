@@ -36,7 +36,7 @@ def fetch(city: Preparation, whole: bool = False, web: Web | None = None) -> boo
         DataError, FetchError: a failure, after all tables were tried; a publisher that does not answer comes last.
     """
     source, web, new = resolve(city.config.source), web or Web(), False
-    if not source.tables:
+    if not (source.tables or city.config.layers or city.config.weather.source):
         raise ConfigError("source.tables: not given. Name the publisher's tables, or set source.preset.")
     failures: list[StforecastError] = []
     for table in source.tables:

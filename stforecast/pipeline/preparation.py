@@ -190,10 +190,12 @@ class Preparation:
 
     def credits(self) -> tuple[str, ...]:
         """How the publishers of the data are to be named, as sentences."""
+        weather = ("Weather data by Open-Meteo.com. Licence: CC BY 4.0.",) if self.config.weather.source else ()
         if not (preset := self.config.source.preset):
-            return ()
+            return weather
         known = publisher(preset)
-        return (f"{known.attribution.rstrip('.')}. Licence: {known.licence.rstrip('.')}.",)
+        named = known.attribution or f"Police reports of {known.title}"
+        return (f"{named.rstrip('.')}. Licence: {known.licence.rstrip('.')}.", *weather)
 
     @contextmanager
     def rewriting_bronze(self) -> Iterator[None]:
@@ -216,7 +218,8 @@ class Preparation:
             if (found := self._current_cube(stamp)) is not None:
                 self.say(f"build: {gold} is up to date")
                 return found
-        cube = build_cube(table, self.config)
+        fetched = self.config.weather.source is not None  # or the file is the user's, and has to be there
+        cube = build_cube(table, self.without_absent_weather("build") if fetched else self.config)
         with self.place.lock("build"):
             save_cube(cube, gold, stamp, aggregates(table, self.config))
         self.say(
@@ -226,6 +229,17 @@ class Preparation:
         for line in built(cube):
             self.say(f"build: {line}")
         return cube
+
+    def without_absent_weather(self, stage: str) -> Config:
+        """The configuration without the weather files that are not there (any more): their channels are masked."""
+        weather = self.config.weather
+        files = {"path": weather.path, "forecast_path": weather.forecast_path}
+        absent = [key for key, path in files.items() if path and not Path(self.config.input(path)).is_file()]
+        for key in absent:
+            self.say(f"{stage}: weather.{key}: {files[key]} is absent")
+        ahead = weather.observed_as_forecast and "path" not in absent
+        left = weather.model_copy(update={**dict.fromkeys(absent), "observed_as_forecast": ahead})
+        return self.config.model_copy(update={"weather": left})
 
     def _events(self) -> EventTable:
         """The events of the files and settings at hand; where the files are gone, the events stand for them.
@@ -247,7 +261,8 @@ class Preparation:
     def gold_stamp(self, events: EventTable | None = None) -> str:
         """A fingerprint of the events (default: those at hand) and settings that a cube is made from."""
         config, facts = self.config, events.meta if events else read_json(self.place.silver / INGESTED, INGEST_AGAIN)
-        parts = config.model_dump(mode="json", include=STAMPED)
+        elsewhere = {"host", *(() if config.weather.source else ("source",))}
+        parts = config.model_dump(mode="json", include=STAMPED, exclude={"weather": elsewhere})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.polygons, grid.area, grid.districts, grid.statics]

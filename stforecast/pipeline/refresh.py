@@ -25,6 +25,7 @@ from stforecast.pipeline.fetching import fetch_first
 from stforecast.pipeline.preparation import Say, one_writer
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages, last_issue
+from stforecast.pipeline.weather import fetch_weather_first
 
 SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
 """What the service tells of a scorecard."""
@@ -53,6 +54,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     run = Run(stages.place.latest())
     fetch_first(stages)
     table = stages.ingest(replace_damaged=True)
+    fetch_weather_first(stages, table)
     cube = stages.newest(run, table)
     issue_time = newest_issue(cube, now)
     trained = (run.folder / "run.json").stat().st_mtime_ns

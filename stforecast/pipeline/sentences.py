@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Weather
 from stforecast.cube import Cube, Series
 
 
@@ -59,6 +60,29 @@ def unfetched(checked: str | None, issue_time: pd.Timestamp) -> list[str]:
         return []
     time = f"{pd.Timestamp(checked):%Y-%m-%d %H:%M} UTC"
     return [f"The publisher was last asked for reports at {time}: what came later is lacking."]
+
+
+def weather_source(cube: Cube, settings: Weather, newest: np.ndarray, came: pd.Timestamp | None) -> list[str]:
+    """What a forecast lacks of weather that is fetched, as lines. newest: steps ahead that were filled from the newest
+    weather forecast, [k]; came: when that was there."""
+    if settings.source is None:
+        return []
+    asked = {
+        "observed weather": (settings.path, cube.weather),
+        "weather forecast": (settings.forecast_path, cube.future),
+    }
+    lines = [
+        f"No {what} was read: Open-Meteo's was not at hand for the days that were learned from."
+        for what, (path, series) in asked.items()
+        if path and not series.names
+    ]
+    if filled := int(newest.sum()):
+        share = "" if filled == cube.horizons else f" for {filled} of {cube.step.words(cube.horizons)}"
+        lines.append(
+            f"The weather forecast{share} is the newest one of {came:%Y-%m-%d %H:%M} UTC: made nearer to its hours "
+            "than those that were learned from."
+        )
+    return lines
 
 
 def _elsewhere(cube: Cube) -> list[str]:

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stforecast.config import Config, dump, load
+from stforecast.config import dump, load
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
+from stforecast.cube.newest_forecast import NEWEST, with_newest
 from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.prospective import Record, cube_digest
@@ -33,7 +34,7 @@ from stforecast.forecasters.registry import create_forecaster, in_order, names_o
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
-from stforecast.pipeline.sentences import assumptions, unfetched
+from stforecast.pipeline.sentences import assumptions, unfetched, weather_source
 from stforecast.scoring.splits import Split
 from stforecast.sources.pulls import last_checked
 
@@ -187,6 +188,7 @@ class Stages(Preparation):
             DataError: the record does not allow an issue time.
         """
         issues = np.array([self._issue_step(cube, time) for time in times])
+        cube, newest, came = with_newest(cube, self.config.weather, self.place.weather / NEWEST, min(times))
         states = run.states(lambda line: self.say(f"forecast: {line}"))
         forecast = fitted.forecast(cube, issues, states)
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
@@ -201,6 +203,7 @@ class Stages(Preparation):
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             lines += unfetched(checked, time)
+            lines += weather_source(cube, self.config.weather, newest[issues[i] :][: cube.horizons], came)
             folder, below = self.place.grid(time), denominator(int(issues[i]))
             grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below, credits=credits)
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
@@ -253,7 +256,7 @@ class Stages(Preparation):
             )
         kept = f"its {self.config.grid.word}s are kept"
         self.say(f"forecast: the record or its settings changed since {run.name} was trained; {kept}")
-        cube = build_cube(table, self._without_absent_weather(), facts["hexagons"], run.train_until())
+        cube = build_cube(table, self.without_absent_weather("forecast"), facts["hexagons"], run.train_until())
         if cube.notes["known_time"] != facts["known_time"] or self.config.embargo_hours != facts["embargo_hours"]:
             raise ConfigError(
                 f"known_time, embargo_hours: {cube.notes['known_time']}, {self.config.embargo_hours}, but the run was "
@@ -283,17 +286,6 @@ class Stages(Preparation):
     def offences_stamp(self) -> str:
         """A fingerprint of the categories, in their order, and of the offences that each asks for."""
         return fingerprint([*self._offences().items()])
-
-    def _without_absent_weather(self) -> Config:
-        """The configuration without the weather files that are not there (any more): their channels are masked."""
-        weather = self.config.weather
-        files = {"path": weather.path, "forecast_path": weather.forecast_path}
-        absent = [key for key, path in files.items() if path and not Path(self.config.input(path)).is_file()]
-        for key in absent:
-            self.say(f"forecast: weather.{key}: {files[key]} is absent")
-        ahead = weather.observed_as_forecast and "path" not in absent
-        left = weather.model_copy(update={**dict.fromkeys(absent), "observed_as_forecast": ahead})
-        return self.config.model_copy(update={"weather": left})
 
     def _issue_step(self, cube: Cube, time: pd.Timestamp) -> int:
         step, fewest, last = cube.step_of(time), cube.step.in_days(28), last_issue(cube)

@@ -18,7 +18,7 @@ import pandas as pd
 from stforecast.config.sections import Table
 from stforecast.errors import ConfigError, FetchError
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, Look, Page, UnusableError, ends_of
 from stforecast.sources.web import AGAIN, Answer, Web
 
 ROWS = 2000
@@ -28,6 +28,7 @@ OVERLAP = pd.Timedelta(days=14)
 DAY = pd.Timedelta(days=1)
 """Of changes by the date of the edit: literals are read in a time zone of the service's own."""
 TOKEN_CODES = (498, 499)
+ALL = {"outFields": "*", "outSR": 4326, "returnGeometry": "true", "f": "json"}
 
 
 class ArcGIS:
@@ -49,18 +50,15 @@ class ArcGIS:
             first = newest - (DAY if since["edited"] else OVERLAP)
             condition = f"{since['date']} >= timestamp '{first:%Y-%m-%d %H:%M:%S}'"
             return Begin(False, {**since, "after": None, "condition": condition}, f"rows of {first:%Y-%m-%d} and later")
-        about = self._web.ask(self._layer, _answer, {"f": "json"})
-        if (oid := _oid(about)) is None:
-            raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
+        about, oid, limit, dates = self._about()
         rows, edited = self.count(), (about.get("editFieldsInfo") or {}).get("editDateField")
-        dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
         if self._table.date and self._table.date not in dates:
             raise ConfigError(
                 f"source.tables.date: {self._table.date} is no date of {self._layer}. It has: "
                 f"{', '.join(sorted(dates)) or 'none'}."
             )
         date = edited or self._table.date
-        cursor = {"oid": oid, "limit": min(ROWS, about.get("maxRecordCount") or ROWS), "date": date}
+        cursor = {"oid": oid, "limit": limit, "date": date}
         cursor |= {"edited": bool(edited), "newest": None, "after": None, "condition": None, "left": rows}
         return Begin(True, cursor, rows=rows)
 
@@ -68,11 +66,11 @@ class ArcGIS:
         """See `Client.page`."""
         oid, after, date = cursor["oid"], cursor["after"], cursor["date"]
         conditions = [cursor["condition"], None if after is None else f"{oid} > {after}"]
-        params = {"outFields": "*", "outSR": 4326, "orderByFields": f"{oid} ASC", "returnGeometry": "true"}
-        params |= {"resultRecordCount": cursor["limit"], "where": self._where(*conditions), "f": "json"}
+        params = {**ALL, "orderByFields": f"{oid} ASC", "resultRecordCount": cursor["limit"]}
+        params |= {"where": self._where(*conditions)}
 
         def read(answer: Answer) -> tuple[bytes, dict[str, Any], np.ndarray]:
-            found = _answer(answer)
+            found = answer_of(answer)
             ids = _ids(found, oid)
             if (np.diff(ids) <= 0).any() or (ids.size and after is not None and ids[0] <= after):
                 raise UnusableError("rows came twice, or not in the order of their object ids")
@@ -91,10 +89,35 @@ class ArcGIS:
         more = found.get("exceededTransferLimit") or len(ids) >= cursor["limit"]  # old servers do not tell
         return Page(len(ids), {**cursor, "after": int(ids[-1]), "newest": newest}, not more)
 
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`."""
+        _, oid, limit, dates = self._about()
+        date = self._table.date if self._table.date in dates else None
+        orders, size = ends_of(self.count(), min(most, limit))
+        files = []
+        for order in orders:
+            by = f"{date} {order}, {oid} {order}" if date else f"{oid} {order}"
+            params = {**ALL, "orderByFields": by, "resultRecordCount": size, "where": self._where()}
+            found = self._web.ask(
+                f"{self._layer}/query", lambda answer: (_ids(answer_of(answer), oid), answer.body), params
+            )
+            files.append(folder / f"{order.lower()}.json")
+            write_bytes(files[-1], found[1])
+        return Look(files, len(orders) == 1, oid)
+
+    def _about(self) -> tuple[dict[str, Any], str, int, set[str]]:
+        """What the layer says of itself: all of it, its object id, the most rows of a page, and its columns of
+        dates."""
+        about = self._web.ask(self._layer, answer_of, {"f": "json"})
+        if (oid := _oid(about)) is None:
+            raise FetchError(f"{self._layer}: no layer with rows. Name the layer itself, such as …/FeatureServer/0.")
+        dates = {field["name"] for field in about.get("fields") or [] if field.get("type") == "esriFieldTypeDate"}
+        return about, oid, min(ROWS, about.get("maxRecordCount") or ROWS), dates
+
     def count(self, *conditions: str | None) -> int:
         """See `Client.count`; of rows that fulfil conditions."""
         params = {"where": self._where(*conditions), "returnCountOnly": "true", "f": "json"}
-        found = self._web.ask(f"{self._layer}/query", _answer, params).get("count")
+        found = self._web.ask(f"{self._layer}/query", answer_of, params).get("count")
         if not isinstance(found, int):
             raise FetchError(f"{self._layer}: does not say how many rows it has. Name a layer with rows.")
         return found
@@ -123,7 +146,7 @@ def layers_of(web: Web, table: Table) -> list[Table]:
     from fnmatch import fnmatchcase
 
     service = table.urls[0].rstrip("/")
-    about = web.ask(service, _answer, {"f": "json"})
+    about = web.ask(service, answer_of, {"f": "json"})
     named = {str(each["name"]): each["id"] for each in [*about.get("layers", []), *about.get("tables", [])]}
     found = [name for name in named if fnmatchcase(name.lower(), table.dataset.lower())]
     if not found:
@@ -132,7 +155,7 @@ def layers_of(web: Web, table: Table) -> list[Table]:
     return [table.model_copy(update={**update, "url": f"{service}/{named[name]}"}) for name in sorted(found)]
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def answer_of(answer: Answer) -> dict[str, Any]:
     """A JSON document that is no error: ArcGIS tells of errors with status 200.
 
     Raises:

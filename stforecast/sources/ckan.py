@@ -18,7 +18,7 @@ import pandas as pd
 from stforecast.config.sections import Table
 from stforecast.errors import ConfigError, FetchError
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, MovedError, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, Look, MovedError, Page, UnusableError, ends_of
 from stforecast.sources.web import Answer, Web
 
 ROWS = 32_000
@@ -92,6 +92,21 @@ class Ckan:
             raise MovedError("rows were withdrawn meanwhile")
         return Page(len(rows), {**cursor, **new}, last)
 
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`."""
+        orders, size = ends_of(self.count(), most)
+        files = []
+        for order in orders:
+            sort = f'"{self._table.date or ID}" {order.lower()}'
+            params = {"resource_id": self._table.dataset, "sort": sort, "limit": size}
+            try:
+                body = self._web.ask(self._url, _rows, params)
+            except FetchError:  # there is no such column any more
+                body = self._web.ask(self._url, _rows, {**params, "sort": f"{ID} {order.lower()}"})
+            files.append(folder / f"{order.lower()}.json")
+            write_bytes(files[-1], body)
+        return Look(files, len(orders) == 1, ID)
+
     def count(self) -> int:
         """See `Client.count`."""
         params = {"resource_id": self._table.dataset, "limit": 0}
@@ -128,6 +143,12 @@ def _result(answer: Answer) -> dict[str, Any]:
     ):
         raise UnusableError("no rows of CKAN")
     return result
+
+
+def _rows(answer: Answer) -> bytes:
+    """The body of an answer with rows."""
+    _result(answer)
+    return answer.body
 
 
 def _dates(result: dict[str, Any], date: str | None) -> list[str]:

@@ -19,13 +19,13 @@ WHOLE_AGAIN = pd.Timedelta(days=30)
 ATTEMPTS = 3
 """At a pull whose rows moved, or are not those that the publisher counts."""
 Say = Callable[[str], None]
-Look = Callable[[Path], tuple[Sequence[str], Mapping[str, str]]]
+ColumnsOf = Callable[[Path], tuple[Sequence[str], Mapping[str, str]]]
 
 
 def fetch(
     client: Client,
     pulls: Pulls,
-    look: Look,
+    columns_of: ColumnsOf | None,
     say: Say,
     whole: bool = False,
     max_shrink: float = 0.1,
@@ -36,8 +36,8 @@ def fetch(
     Args:
         client: of the table.
         pulls: what was pulled before.
-        look: columns of a file, and which of them holds what the configuration reads; raises DataError where one that
-            it needs is lacking.
+        columns_of: columns of a file, and which of them holds what the configuration reads; raises DataError where one
+            that it needs is lacking. None: no matter.
         say: receives a line about what was done.
         whole: pull all rows, also where changes would do.
         max_shrink: share of the rows that may be gone in a whole pull.
@@ -62,7 +62,7 @@ def fetch(
         return False
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _pull(client, pulls, look, say)
+            _pull(client, pulls, columns_of, say)
             wrong = _wrong(client, pulls)
         except MovedError as error:
             wrong = str(error)
@@ -96,16 +96,16 @@ def _start(client: Client, pulls: Pulls, since: dict[str, object] | None, now: p
     return True
 
 
-def _pull(client: Client, pulls: Pulls, look: Look, say: Say) -> None:
+def _pull(client: Client, pulls: Pulls, columns_of: ColumnsOf | None, say: Say) -> None:
     """Write page after page."""
     pull = pulls.pulls[-1]
     with tqdm(desc=pulls.folder.name, unit="row", initial=pull["rows"] or 0, disable=None, leave=False) as bar:
         while not pull.get("last"):
             path = pulls.page_path(client.ending(pull["cursor"]))
             page = client.page(pull["cursor"], path)
-            if path.is_file():
+            if path.is_file() and columns_of is not None:
                 try:
-                    _check_columns(pulls, *look(path), say)
+                    _check_columns(pulls, *columns_of(path), say)
                 except DataError:
                     pulls.give_up()
                     raise
@@ -137,9 +137,9 @@ def _check_columns(pulls: Pulls, columns: Sequence[str], fields: Mapping[str, st
 def _wrong(client: Client, pulls: Pulls) -> str | None:
     """What is wrong with a whole pull: rows twice, written anew meanwhile, or not as many as the publisher counts."""
     pull, pages = pulls.pulls[-1], list(pulls.page_files())
-    if not pull["whole"] or pull["rows"] is None:
+    if not pull["whole"] or pull["rows"] is None or (keys := _keys(client, pulls)) is None:
         return None
-    if twice := pull["rows"] - len(np.unique(_keys(client, pulls))):
+    if twice := pull["rows"] - len(np.unique(keys)):
         return f"{twice:,} rows came twice"
     if len(pages) > 1:
         again = pages[0].with_name(f".again{pages[0].suffix}")
@@ -162,12 +162,14 @@ def _replaced(client: Client, pulls: Pulls) -> bool:
     pull = pulls.pulls[-1]
     if not pull["rows"] or pull["rows"] < pulls.rows / 2 or (counted := client.count()) is None:
         return False
-    return len(np.unique(_keys(client, pulls))) >= counted
+    return (keys := _keys(client, pulls)) is not None and len(np.unique(keys)) >= counted
 
 
-def _keys(client: Client, pulls: Pulls) -> np.ndarray:
-    """What tells the rows that were pulled apart [r]."""
-    return np.concatenate([np.zeros(0, np.uint64), *(client.keys(page) for page in pulls.page_files())])
+def _keys(client: Client, pulls: Pulls) -> np.ndarray | None:
+    """What tells the rows that were pulled apart [r], if they have such a thing."""
+    found = [client.keys(page) for page in pulls.page_files()]
+    known = [keys for keys in found if keys is not None]
+    return None if len(known) < len(found) else np.concatenate([np.zeros(0, np.uint64), *known])
 
 
 def _compared(pulls: Pulls) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 from stforecast.config.sections import Table
 from stforecast.config.sections.tables import WEB
 from stforecast.errors import FetchError, in_brief
-from stforecast.files import atomic_path
-from stforecast.sources.page import Begin, Cursor, Page
+from stforecast.files import atomic_path, write_bytes
+from stforecast.sources.page import Begin, Cursor, Look, Page
 from stforecast.sources.web import CHUNK, Web
 
 ENDINGS = (
@@ -35,6 +35,8 @@ ENDINGS = (
 )
 
 
+BEGINNING, MOST_TO_LOOK = 8 << 20, 256 << 20
+"""Bytes of a file of lines, and of one that cannot be read in part, that are looked at."""
 ACCOUNT = "AZURE_STORAGE_ACCOUNT"
 """Variable of the environment with the account of an address that begins with az://."""
 
@@ -47,13 +49,13 @@ class _Files:
     def count(self) -> None:
         """See `Client.count`."""
 
-    def keys(self, page: Path) -> np.ndarray:
+    def keys(self, page: Path) -> np.ndarray | None:
         """See `Client.keys`."""
-        raise NotImplementedError
+        return None
 
     def same(self, page: Path, other: Path) -> bool:
         """See `Client.same`."""
-        raise NotImplementedError
+        return page.read_bytes() == other.read_bytes()
 
 
 class Download(_Files):
@@ -78,6 +80,18 @@ class Download(_Files):
             part.rename(into)
             part.with_name(f"{part.name}.json").unlink()
         return Page(None, {"file": found}, True)
+
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`: the first lines of a long file of lines, any other file whole."""
+        target = folder / f"file{_ending(self._url)}"
+        headers = {"Range": f"bytes=0-{BEGINNING}", "Accept-Encoding": "identity"}
+        body = self._web.ask(self._url, lambda answer: answer.body, headers=headers, first=BEGINNING)
+        whole = len(body) <= BEGINNING
+        if whole or (b"\0" not in body and body.lstrip()[:1] not in (b"{", b"[")):
+            write_bytes(target, body if whole else body[: body.rfind(b"\n") + 1])
+            return Look([target], whole)
+        self._web.download(self._url, target, {}, MOST_TO_LOOK)
+        return Look([target], True)
 
 
 class Store(_Files):
@@ -119,6 +133,14 @@ class Store(_Files):
         done = {**cursor["done"], path: cursor["all"][path]}
         return Page(None, {**cursor, "left": left, "done": done}, not left)
 
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`.
+
+        Raises:
+            FetchError: always.
+        """
+        raise FetchError(f"{self._url}: stores are not looked into. Copy a file here, and `stforecast init FILE`.")
+
     def _listed(self) -> dict[str, list[Any]]:
         """Size and time of each file that may hold reports, by its path."""
         from pyarrow.fs import FileSelector, FileType
@@ -158,7 +180,7 @@ def _ending(url: str) -> str:
     """The ending of a file's name, also where it stands in the query; .csv where there is none over HTTP."""
     parts = urlsplit(url)
     name = posixpath.basename(unquote(parts.path)).lower()
-    found = next((ending for ending in ENDINGS if name.endswith(ending)), "")
+    found = next((ending for ending in ENDINGS if name.endswith((ending, f"-{ending[1:]}"))), "")
     if found in (".gz", ".xz", ".bz2"):
         inner = posixpath.splitext(name.removesuffix(found))[1]
         return inner + found

@@ -47,8 +47,25 @@ class Begin:
     rows: int | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """Rows of a table as files: the oldest and the newest ones, where it can be asked for them. whole: these are all
+    rows. row_id: the column of the server's own number of a row; stable: which a row keeps for good."""
+
+    files: list[Path]
+    whole: bool
+    row_id: str | None = None
+    stable: bool = False
+
+
+def ends_of(rows: int, most: int) -> tuple[tuple[str, ...], int]:
+    """The orders in which a table of `rows` rows is asked for its first ones, and how many these are, so that no row
+    comes twice."""
+    return (("ASC",), rows) if rows <= most else (("ASC", "DESC"), min(most, rows // 2))
+
+
 class Client(Protocol):
-    """A table at its publisher. `keys` and `same` are asked of pages whose rows are counted alone."""
+    """A table at its publisher."""
 
     always_whole: bool
     """Every pull is of all there is, or adds to it: nothing that is withdrawn goes unseen."""
@@ -66,8 +83,15 @@ class Client(Protocol):
     def count(self) -> int | None:
         """How many rows the table has, if the publisher tells."""
 
-    def keys(self, page: Path) -> np.ndarray:
-        """What tells the rows of a page that was written apart: uint64 [r]."""
+    def keys(self, page: Path) -> np.ndarray | None:
+        """What tells the rows of a page that was written apart, if they have such a thing: uint64 [r]."""
 
     def same(self, page: Path, other: Path) -> bool:
         """Whether two pages that were written hold the same rows."""
+
+
+class TableClient(Client, Protocol):
+    """A client of a table that can be looked into before it is fetched."""
+
+    def look(self, folder: Path, most: int) -> Look:
+        """Write rows into a folder, at most `most` of each end of the table, to find out what it holds."""

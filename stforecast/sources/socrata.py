@@ -22,7 +22,7 @@ from pandas.util import hash_array
 from stforecast.config.sections import Table
 from stforecast.errors import FetchError, in_brief
 from stforecast.files import write_bytes
-from stforecast.sources.page import Begin, Cursor, MovedError, Page, UnusableError
+from stforecast.sources.page import Begin, Cursor, Look, MovedError, Page, UnusableError, ends_of
 from stforecast.sources.web import Answer, Web
 
 ROWS = 50_000
@@ -120,6 +120,28 @@ class Socrata:
         if ids:
             write_bytes(into, body)
         return ids, times
+
+    def look(self, folder: Path, most: int) -> Look:
+        """See `Client.look`."""
+        number = self.count()
+        orders, size = ends_of(number, most)
+        files = []
+        for order in orders:
+            by = [f"`{self._table.date}`", ID] if self._table.date else [ID]
+            try:
+                body = self._end(by[0], order, size)
+            except FetchError:
+                if by[0] == ID:
+                    raise
+                body = self._end(ID, order, size)  # there is no such column any more
+            files.append(folder / f"{order.lower()}.csv")
+            write_bytes(files[-1], body)
+        return Look(files, len(orders) == 1, ID, True)
+
+    def _end(self, by: str, order: str, size: int) -> bytes:
+        condition = self._condition("" if by == ID else f"{by} IS NOT NULL")
+        text = f"SELECT {ID}, {UPDATED}, *{condition} ORDER BY {by} {order} LIMIT {size}"
+        return self._query(text, lambda answer: (_ids_and_times(answer.body), answer.body)[1])
 
     def count(self, condition: str = "") -> int:
         """See `Client.count`; of rows that fulfil a condition."""

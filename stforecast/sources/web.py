@@ -99,6 +99,7 @@ class Web:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        first: int | None = None,
     ) -> Made:
         """What `read` makes of an answer, which is asked for again where `read` finds it UnusableError.
 
@@ -108,6 +109,7 @@ class Web:
             params: of the query.
             json: body of a POST; without it the request is a GET.
             headers: sent to the host of `url` alone, as tokens are.
+            first: bytes behind which no more are read.
 
         Raises:
             FetchError: there is no answer, no usable one, or one that refuses.
@@ -115,7 +117,7 @@ class Web:
 
         def once() -> Made:
             with self._open(url, params, json, headers or {}) as response:
-                return read(Answer(_body(response), response.headers))
+                return read(Answer(_body(response, first), response.headers))
 
         try:
             return self._repeated(url, once)
@@ -125,13 +127,14 @@ class Web:
                 said = said.replace(secret, "…")
             raise FetchError(said) from None
 
-    def download(self, url: str, target: Path, known: Mapping[str, str]) -> dict[str, str]:
+    def download(self, url: str, target: Path, known: Mapping[str, str], most: int | None = None) -> dict[str, str]:
         """A file, on from what an interrupted download left at `target`.
 
         Args:
             url: the address.
             target: the file; what is known of the one that it is part of stands beside it, as .json.
             known: ETag and Last-Modified of the file that is there already.
+            most: bytes that it may have; default MOST_OF_FILE.
 
         Returns:
             ETag and Last-Modified, as far as given; `target` is whole then. Equal to `known`, and no `target`: it has
@@ -140,6 +143,7 @@ class Web:
         Raises:
             FetchError: as `ask`.
         """
+        most = MOST_OF_FILE if most is None else most
         note = target.with_name(f"{target.name}.json")
 
         def once() -> dict[str, str]:
@@ -168,9 +172,9 @@ class Web:
                     for chunk in response.iter_content(CHUNK):
                         if not size:
                             refuse_page(chunk, response.headers)
-                        if (size := size + len(chunk)) > MOST_OF_FILE:
+                        if (size := size + len(chunk)) > most:
                             target.unlink()
-                            raise FetchError(f"is larger than {MOST_OF_FILE:,} bytes. Name a smaller file.")
+                            raise FetchError(f"is larger than {most:,} bytes. Name a smaller file.")
                         handle.write(chunk)
                     handle.flush()
                     os.fsync(handle.fileno())
@@ -259,12 +263,14 @@ class _RefusedError(Exception):
         self.response = response
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: requests.Response, first: int | None) -> bytes:
     parts, size = [], 0
     for chunk in response.iter_content(CHUNK):
         if (size := size + len(chunk)) > MOST:
             raise FetchError(f"answers with more than {MOST:,} bytes.")
         parts.append(chunk)
+        if first is not None and size > first:
+            break
     body = b"".join(parts)
     refuse_page(body, response.headers)
     return body

@@ -62,7 +62,7 @@ def test_user_fields_win_over_the_preset_field_by_field():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (Source(preset="gotham"), "no preset 'gotham'. Known: atlanta, baltimore, boston"),
+        (Source(preset="gotham"), "no preset 'gotham'. `stforecast init --list` names all"),
         (Source(), "source.columns.occurred: not given"),
         (Source(preset="denver", time_zone="America/Denvr"), "Did you mean America/Denver"),
         (Source(preset="denver", crs="EPSG:nope"), "no coordinate system"),

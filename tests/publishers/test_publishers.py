@@ -1,5 +1,6 @@
 """The formats of publishers: what each file says, and what comes of rows in its form and of real files."""
 
+import zoneinfo
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from stforecast.config import PACKAGED, load, parse
+from stforecast.config import PACKAGED, load, parse, presets
+from stforecast.config.presets import preset_of_city
 from stforecast.config.sections import PRESETS, Source
+from stforecast.errors import ConfigError
 from stforecast.events.ingest import ingest
 from stforecast.events.sources import resolve
 from stforecast.publishers import Publisher, publisher
@@ -17,6 +20,7 @@ from stforecast.publishers import Publisher, publisher
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data beside the repository is absent")
+FORMATS = [preset for preset in PRESETS if publisher(preset).has_format]
 NOW = pd.Timestamp("2026-11-01", tz="UTC")
 
 
@@ -320,14 +324,15 @@ def test_a_sample_gives_the_events_that_it_should(tmp_path, sample):
 def test_every_publisher_has_a_sample():
     samples = {path.name for path in HERE.iterdir() if path.suffix in (".csv", ".json", ".geojson")}
     assert samples == set(SAMPLES)
-    assert {preset_of(sample) for sample in samples} == set(PRESETS)
+    assert {preset_of(sample) for sample in samples} == set(FORMATS)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_file_says_holds_together(preset):
     known = publisher(preset)
-    source = resolve(Source(preset=preset))
-    assert source.bounds, "an event outside the city is refused"
+    if known.has_format:
+        assert resolve(Source(preset=preset)).bounds, "an event outside the city is refused"
+    zoneinfo.ZoneInfo(known.source.time_zone)
     assert known.source.path is None
     assert holidays.country_holidays(known.country, subdiv=known.subdivision, years=2024)
     assert publisher(preset) is known, "read once"
@@ -339,7 +344,7 @@ def test_the_readme_names_every_publisher():
     text = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
     paragraph = next(line for line in text.splitlines() if "`source.preset`" in line)
     listed, _, documented = paragraph.partition("in `stforecast/publishers/`.")
-    for preset in PRESETS:
+    for preset in FORMATS:
         name = publisher(preset).title.partition(",")[0].removesuffix(" City" if preset == "new_york" else "")
         assert name in listed
         assert (name in documented) == (publisher(preset).verified == "documentation only")
@@ -349,10 +354,59 @@ def test_a_file_says_no_more_and_no_less_than_the_model(tmp_path):
     values = publisher("denver").model_dump()
     with pytest.raises(ValidationError, match="Extra inputs"):
         Publisher.model_validate(values | {"colour": "blue"})
-    with pytest.raises(ValidationError, match="Field required"):
+    with pytest.raises(ValidationError, match="quirks: not given, though the format is known"):
         Publisher.model_validate({name: value for name, value in values.items() if name != "quirks"})
+    with pytest.raises(ValidationError, match="no more than the address is known"):
+        Publisher.model_validate(values | {"verified": "address only"})
     assert all(about.description for about in Publisher.model_fields.values())
-    assert ", ".join(PRESETS) in Source.model_fields["preset"].description
+
+
+def test_the_tables_of_the_catalogue_are_apart():
+    """Those of which every file, layer and data set is fetched into a folder of its own."""
+    names = [
+        table.model_copy(update={"url": url}).name
+        for preset in PRESETS
+        for table in publisher(preset).source.tables
+        for url in table.urls
+    ]
+    assert len(names) > 250
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("typed", "preset"),
+    [
+        ("seattle", "seattle"),
+        ("  New York ", "new_york"),
+        ("New York City", "new_york"),
+        ("St. Louis", "st_louis"),
+        ("saint paul", "st_paul"),
+        ("Washington D.C.", "washington_dc"),
+        ("Portland, OR", "portland"),
+        ("PORTLAND oregon", "portland"),
+        ("Ciudad de Mexico", "Did you mean|neither a file nor a city"),
+        ("seatle", "Did you mean seattle"),
+        ("marin", "Did you mean marin_county"),
+        ("portland, maine", "Did you mean portland"),
+    ],
+)
+def test_a_city_is_known_by_the_name_that_people_type(typed, preset):
+    if preset in PRESETS:
+        assert preset_of_city(typed) == preset
+    else:
+        with pytest.raises(ConfigError, match=preset):
+            preset_of_city(typed)
+
+
+def test_cities_of_one_name_are_told_apart_by_their_states(monkeypatch):
+    values = {"a": {"title": "Springfield, Illinois"}, "b": {"title": "Springfield, Ohio", "subdivision": "OH"}}
+    monkeypatch.setattr(presets, "PRESETS", ("a", "b"))
+    monkeypatch.setattr(presets, "preset_values", values.__getitem__)
+    presets._names.cache_clear()
+    with pytest.raises(ConfigError, match="'Springfield, Illinois' or 'Springfield, Ohio'"):
+        preset_of_city("springfield")
+    assert preset_of_city("springfield oh") == "b"
+    presets._names.cache_clear()
 
 
 @needs_data

@@ -64,6 +64,12 @@ class Grid(Section):
 class Weather(Section):
     """Hourly weather of the city. A gap is masked, never filled."""
 
+    source: Literal["open_meteo"] | None = None
+    """where weather of the city's centre is fetched from: observations, forecasts as they were issued, and the newest
+    one; it gives `channels`, `path` and `forecast_path`, unless they are declared; null: without these"""
+    host: str | None = None
+    """address of a server of your own that answers as Open-Meteo does; default Open-Meteo's, that for customers where
+    OPEN_METEO_API_KEY stands in the environment"""
     path: str | None = None
     """CSV of observed hourly weather with a UTC time column"""
     forecast_path: str | None = None
@@ -75,3 +81,11 @@ class Weather(Section):
     channels: dict[str, str] = Field({})
     """channel: unit as published, e.g. temperature_2m: degC; units: degC, degF, K, mm, inch, percent, hPa, m/s,
     km/h, mph, knots, fraction"""
+
+    @model_validator(mode="after")
+    def _of_one_origin(self) -> Weather:
+        if self.host is not None and (self.source is None or not self.host.startswith(("http://", "https://"))):
+            raise ValueError("host: an address that begins with https:// or http://, beside source")
+        if self.source is not None and self.observed_as_forecast:
+            raise ValueError("observed_as_forecast: forecasts are fetched; leave it out, or leave out source")
+        return self

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stforecast.config.presets import PRESETS
 from stforecast.config.sections.section import Section
 from stforecast.config.sections.tables import Table
 
@@ -134,7 +133,8 @@ class Gap(Section):
 class Source(Section):
     """The publisher's files and how to read them."""
 
-    preset: str | None = Field(None, description=f"publisher's format: {', '.join(PRESETS)}")
+    preset: str | None = None
+    """publisher whose format and tables are built in, as `stforecast init --list` names it"""
     path: str | list[str] | None = None
     """file, folder or glob (several as a list) of CSV, JSON, GeoJSON, Parquet, GeoPackage, shapefile or Excel, also
     packed; of a folder its CSV, Parquet and archives, or else all files of one other kind; default

@@ -52,6 +52,8 @@ def _lines(entry: ConfigEntry, name: str, depth: int) -> list[str]:
     if entry.value is None:
         lines = _comment(f"{name}: {entry.why}" if entry.why else "", depth)
         question = f"{name}: {question}"
+    elif isinstance(entry.value, list) and any(isinstance(item, dict) for item in entry.value):
+        lines = [*_comment(why, depth), f"{indent}{name}:", *(f"{indent}  - {_flow(item)}" for item in entry.value)]
     elif entry.counts:
         width = max(len(_flow(item)) for item in entry.value)
         items = zip(entry.value, entry.counts, strict=True)

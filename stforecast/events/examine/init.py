@@ -1,6 +1,7 @@
 """Files → a configuration of their city, written and explained by what it makes of their rows."""
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from stforecast.config import Config, parse
 from stforecast.config.workspace import Workspace
 from stforecast.errors import ConfigError, StforecastError
 from stforecast.events.clean import clean
-from stforecast.events.examine.entries import to_yaml
+from stforecast.events.examine.entries import WIDTH, ConfigEntry, to_yaml
 from stforecast.events.examine.propose import Proposal, propose
 from stforecast.events.examine.sample import Sample, sample_files
 from stforecast.events.ingest import ingest, source_files
@@ -40,30 +41,65 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
         DataError: the files cannot be read, or have no dates or places.
     """
     now = now or pd.Timestamp.now("UTC")
-    city = city or _plain(Path(paths[0]))
+    city = city or plain_name(Path(paths[0]).name)
     given = paths[0] if len(paths) == 1 else list(paths)
     asked = parse({"city": city, "source": {"path": given}}, "--city")
-    target = FOLDER / f"{city}.yaml"
-    if target.exists():
-        raise ConfigError(f"{target}: is there already. Give another name with --city, or remove it first.")
+    target = new_configuration(city)
     files = source_files(asked, FOLDER)
     sample = sample_files(files)
     origin = str(files[0]) if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
-    proposal = propose(sample, city, given, origin, now)
+    proposal = propose(sample, city, [ConfigEntry("source.path", given)], origin, now)
+    what = f"{len(sample):,} rows of {origin}" if sample.whole else f"{len(sample):,} rows from all parts of {origin}"
+    write(target, proposal, sample, files, what, [], say, now)
+    return target
+
+
+def new_configuration(city: str) -> Path:
+    """Where the configuration of a city goes.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    target = FOLDER / f"{city}.yaml"
+    if target.exists():
+        raise ConfigError(f"{target}: is there already. Give another name with --city, or remove it first.")
+    return target
+
+
+def write(
+    target: Path,
+    proposal: Proposal,
+    sample: Sample,
+    files: Sequence[Path],
+    what: str,
+    remarks: Sequence[str],
+    say: Callable[[str], None],
+    now: pd.Timestamp,
+) -> None:
+    """Write a proposed configuration, and say what comes of the rows by it.
+
+    Args:
+        files: that the sample is of.
+        what: they are.
+        remarks: to be said, and to stand above the keys.
+    """
     trial = trial_ingest(proposal.config, files)
     if trial.offences and not sample.whole:  # rare ones were not among the rows that were looked at
         proposal = proposal.regrouped(trial.offences)
         trial = trial_ingest(proposal.config, files)
-    what = f"{len(sample):,} rows of {origin}" if sample.whole else f"{len(sample):,} rows from all parts of {origin}"
-    title = f"Written by `stforecast init` from {what}.\n`# ?` marks what the file leaves open: answer it at its key."
+    head = [f"Written by `stforecast init` from {what}.", "`# ?` marks what is left open: answer it at its key."]
+    title = "\n".join(
+        line for text in [*head, *remarks] for line in textwrap.wrap(printable(text), WIDTH - 2, break_on_hyphens=False)
+    )
     with atomic_path(target) as temporary:
         temporary.write_text(to_yaml(proposal.entries, title), encoding="utf-8")
     for entry in proposal.entries:
         if entry.value is not None and not entry.counts:
-            shown = ", ".join(map(str, entry.value)) if isinstance(entry.value, list) else entry.value
+            items = entry.value if isinstance(entry.value, list) else [entry.value]
+            shown = len(items) if any(isinstance(item, dict) for item in items) else ", ".join(map(str, items))
             say(printable(f"  {entry.key}: {shown}" + (f"  ({entry.why})" if entry.why else "")))
-    for note in sample.notes:
-        say(note)
+    for note in [*remarks, *sample.notes]:
+        say(printable(note))
     say("rows as they are understood:")
     for line in preview_rows(sample, proposal, now):
         say(printable(line))
@@ -72,15 +108,18 @@ def init(paths: Sequence[str], city: str | None, say: Callable[[str], None], now
     for key, question in proposal.questions:
         say(printable(f"open: {key}: {question.splitlines()[0]}"))
     say(f"wrote {target}" + (f"; ingest will stop: {trial.stop}" if trial.stop else ""))
-    return target
 
 
-def _plain(path: Path) -> str:
-    """The name of a file as that of a city."""
-    stem = path.name.partition(".")[0] or path.name
-    if not (name := re.sub("[^a-z0-9]+", "_", normalise(stem)).strip("_")):
-        raise ConfigError(f"{path}: its name gives none for the city. Give one with --city.")
-    return name
+def plain_name(name: str) -> str:
+    """The name of a file, or of a table, as that of a city.
+
+    Raises:
+        ConfigError: it gives none.
+    """
+    stem = name.partition(".")[0] or name
+    if not (plain := re.sub("[^a-z0-9]+", "_", normalise(stem)).strip("_")):
+        raise ConfigError(f"{name}: its name gives none for the city. Give one with --city.")
+    return plain
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from stforecast.events.examine.place_columns import PlaceColumns, find_place_col
 from stforecast.events.examine.region import holiday_entries, place_entries
 from stforecast.events.examine.sample import Sample
 from stforecast.events.examine.time_columns import find_time_columns
-from stforecast.events.examine.time_settings import TimeSettings, infer_time_settings
+from stforecast.events.examine.time_settings import TimeSettings, clock_entry, infer_time_settings
 from stforecast.events.parsing.text_columns import to_arrow, to_numbers
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
@@ -84,19 +84,32 @@ class Proposal:
         return parse(values_of(to_yaml(self.entries, ""), origin), origin)
 
 
-def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: pd.Timestamp) -> Proposal:
+def propose(
+    sample: Sample,
+    city: str,
+    whence: Sequence[ConfigEntry],
+    origin: str,
+    now: pd.Timestamp,
+    preset: str | None = None,
+) -> Proposal:
     """The configuration for a table.
 
     Args:
-        path: `source.path`.
+        whence: the keys that say where the rows come from.
         origin: the files, for messages.
+        preset: the publisher, where it is known; one that has a format is left out if the columns are others.
 
     Raises:
         DataError: no column holds dates or places.
     """
-    if preset := _match_publisher(sample):
-        return _of_publisher(preset, sample, city, path, now)
-    roles, columns = find_period_columns(columns_of(sample.columns))
+    if known := _match_publisher(sample, PRESETS if preset is None else (preset,)):
+        return _of_publisher(known, sample, city, whence, now)
+    given = Source()
+    if preset and not publisher(preset).has_format:
+        given = publisher(preset).source
+        whence = [ConfigEntry("source.preset", preset, "whose columns are found below"), *whence]
+    published = {name: texts for name, texts in sample.columns.items() if name not in sample.of_server}
+    roles, columns = find_period_columns(columns_of(published))
     wide = bool(roles)
     roles = roles or find_time_columns(columns)
     if not roles:
@@ -113,9 +126,13 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     else:
         roles |= places.roles
         placing, zone = place_entries(places, sample.whole)
+    if given.time_zone and zone in ("", given.time_zone):
+        placing, zone = [entry for entry in placing if entry.key != "source.time_zone"], given.time_zone
     left = _without(columns, roles)
     counted = wide or "count" in roles
     roles = (_of_counts(left, places) if counted else _others(left, occurred, places, sample.whole)) | roles
+    if sample.row_id and "event_id" not in roles and not counted:
+        roles["event_id"] = ColumnRole(sample.row_id, "the number that the publisher's server keeps a row under")
     offence = _column_of("offence", roles, columns)
     names = {field: role.names for field, role in roles.items()}
     draft = Source.model_validate({"columns": names, "time_zone": zone or "UTC", "other": "any"})
@@ -126,13 +143,16 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     timing = infer_time_settings(judged, draft, bool(zone), occurred.order if occurred else "month_first", origin, now)
     if timing.step == "hour" and not roles["occurred"].question:
         marked = occurred is not None and occurred.has_offset and timing.source.times_are is None
-        precision = timing.precision + ("; the written offset from UTC counts" if marked else "")
+        said = (
+            "; counted from 1970 in UTC" if occurred and occurred.in_digits else "; the written offset from UTC counts"
+        )
+        precision = timing.precision + (said if marked else "")
         roles["occurred"] = replace(roles["occurred"], why=f"{roles['occurred'].why}; {precision}")
     entries = [
         ConfigEntry("city", city),
         _known_time("reported" in roles),
         *_step(timing),
-        ConfigEntry("source.path", path),
+        *whence,
         *(
             ConfigEntry(f"source.columns.{field}", roles[field].names, roles[field].why, roles[field].question)
             for field in Columns.model_fields
@@ -147,19 +167,24 @@ def propose(sample: Sample, city: str, path: str | list[str], origin: str, now: 
     entries += _losses(clean(frame if placed else judged, rules, now, timing.time_format))
     if places is None:
         entries += area_entries(city, roles["area"])
-    return Proposal(entries + holiday_entries(zone), rules, timing.time_format, placed)
+    return Proposal(entries + ([] if given.time_zone else holiday_entries(zone)), rules, timing.time_format, placed)
 
 
-def _of_publisher(preset: str, sample: Sample, city: str, path: str | list[str], now: pd.Timestamp) -> Proposal:
+def _of_publisher(preset: str, sample: Sample, city: str, whence: Sequence[ConfigEntry], now: pd.Timestamp) -> Proposal:
     source = resolve(Source(preset=preset))
     rules = IngestRules.of(source, publisher(preset).step or "hour")
-    found = locate(list(sample.columns), source.columns, (), preset)
-    cleaned = clean(sample.mapped(source.columns), rules, now)
+    found = locate(list(sample.columns), source.columns, (), preset, sample.in_degrees)
+    frame = sample.mapped(source.columns)
+    cleaned = clean(frame, rules, now)
+    written = None if source.times_are else clock_entry(cleaned.facts, source, frame)
+    if written and written.value:
+        rules = IngestRules.of(source.model_copy(update={"times_are": written.value}), rules.step)
     entries = [
         ConfigEntry("city", city),
         _known_time("reported" in found),
         ConfigEntry("source.preset", preset, "its columns are in the header, and the places lie in its bounds"),
-        ConfigEntry("source.path", path),
+        *whence,
+        *([written] if written else []),
     ]
     return Proposal(entries, rules, guess_time_format(cleaned.facts, rules), True)
 
@@ -245,19 +270,19 @@ def _without(columns: Sequence[Column], roles: dict[str, ColumnRole]) -> list[Co
     return [column for column in columns if column.name not in taken]
 
 
-def _match_publisher(sample: Sample) -> str | None:
-    """The name of the preset whose columns the table has, and whose bounds hold its places."""
-    for name in PRESETS:
+def _match_publisher(sample: Sample, presets: Sequence[str]) -> str | None:
+    """The first of some presets whose columns the table has, and whose bounds hold its places."""
+    for name in presets:
         source = publisher(name).source
         try:
-            found = locate(list(sample.columns), source.columns, (*NEEDED, "offence"), name)
+            found = locate(list(sample.columns), source.columns, (*NEEDED, "offence"), name, sample.in_degrees)
         except DataError:
             continue
         frame = sample.mapped(source.columns)
-        if not {"longitude", "latitude"} <= found.keys():
+        if not {"longitude", "latitude"} <= set(frame):
             continue
         x, y = (to_numbers(to_arrow(frame[field])) for field in ("longitude", "latitude"))
-        known = ~is_blank_place(x, y)
-        if known.any() and in_bounds(*to_degrees(x[known], y[known], source.crs), source.bounds).mean() >= IN_BOUNDS:
+        known, crs = ~is_blank_place(x, y), source.crs if "latitude" in found else None
+        if known.any() and in_bounds(*to_degrees(x[known], y[known], crs), source.bounds).mean() >= IN_BOUNDS:
             return name
     return None

@@ -28,7 +28,8 @@ class Sample:
 
     columns: name → stripped texts [r], in the order of the file. points: latitude and longitude as texts [r] where the
     file holds points beside its columns. in_degrees: and its coordinate system is known. lines: `file`, `line`,
-    `problem` and `value` of a chunk. whole: these are all rows of the files.
+    `problem` and `value` of a chunk. whole: these are all rows of the files. of_server: columns of which the
+    publisher knows nothing, since its server adds them to the rows; row_id: that of them which tells a row for good.
     """
 
     columns: dict[str, pa.Array]
@@ -37,6 +38,8 @@ class Sample:
     lines: pd.DataFrame
     whole: bool
     notes: tuple[str, ...]
+    of_server: frozenset[str] = frozenset()
+    row_id: str | None = None
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -12,8 +12,8 @@ from stforecast.config.sections import DateOrder, Source, Unit
 from stforecast.errors import DataError
 from stforecast.events.clean import clean
 from stforecast.events.examine.entries import ConfigEntry
-from stforecast.events.facts import Findings
-from stforecast.events.hour_checks import likelier_clock
+from stforecast.events.facts import Facts, Findings
+from stforecast.events.hour_checks import is_clock_open, likelier_clock
 from stforecast.events.parsing.times_of_day import DAY
 from stforecast.events.parsing.timestamp_columns import TimeFormat
 from stforecast.events.precision import LEAST, STEPS
@@ -22,6 +22,7 @@ from stforecast.events.time_formats import infer_time_formats
 
 HOURLY = 0.97
 """Share of times on the hour from which they are hours and no more."""
+_EPOCH = r"-?\d{9,14}"
 _ASKED = re.compile(r"source\.(date_order|clock|times_are)")
 
 
@@ -66,10 +67,29 @@ def infer_time_settings(
         draft = draft.model_copy(update={"date_order": time_format.order})
         entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
     timed = time_format.precision == "time"
-    if timed and draft.times_are is None and zoned and (how := likelier_clock(cleaned.facts, rules.source)):
-        reason = f"by the hours of the day, which are a city's only if times are {how}"
-        draft = draft.model_copy(update={"times_are": how.lower()})
-        entries.append(ConfigEntry("source.times_are", how.lower(), reason))
+    if timed and draft.times_are is None and zoned and (entry := clock_entry(cleaned.facts, rules.source, frame)):
+        draft = draft.model_copy(update={"times_are": entry.value})
+        entries.append(entry)
     hourly = float(np.mean(occurred % (DAY // 24) == 0)) >= HOURLY if len(occurred) >= LEAST else False
     words = ("whole hours" if hourly else "to the minute") if timed else f"{time_format.precision}s"
     return TimeSettings(draft, time_format, entries, words, STEPS[time_format.precision])
+
+
+def clock_entry(facts: Facts, source: Source, frame: pd.DataFrame) -> ConfigEntry | None:
+    """The key that says whether times are local or UTC, where it takes one.
+
+    Args:
+        facts: what the texts tell.
+        source: names the time zone, and not how times are written.
+        frame: the texts.
+    """
+    if how := likelier_clock(facts, source):
+        reason = f"by the hours of the day, which are a city's only if times are {how}"
+        return ConfigEntry("source.times_are", how.lower(), reason)
+    if frame["occurred"].str.fullmatch(_EPOCH).mean() > 0.5 and is_clock_open(facts, source):
+        question = (
+            "the times are counted from 1970: in UTC, as the ten rows take it, or in local time? The hours of the day "
+            "do not tell; compare a row with the publisher's page, and set utc or local"
+        )
+        return ConfigEntry("source.times_are", question=question)
+    return None

@@ -74,7 +74,8 @@ def locate(
     """
     exact: dict[str, int] = {}
     loose: dict[str, int] = {}
-    for index, name in enumerate(header):
+    # names of the server's own, as :id and _id are, stand behind the publisher's id
+    for index, name in sorted(enumerate(header), key=lambda each: each[1].strip()[:1] in (":", "_")):
         exact.setdefault(name.strip(), index)
         loose.setdefault(normalise_name(name), index)
 
