@@ -6,7 +6,7 @@ from stforecast.config.sections import Table
 from stforecast.sources.arcgis import ArcGIS, layers_of
 from stforecast.sources.ckan import Ckan
 from stforecast.sources.file_downloads import file_client
-from stforecast.sources.page import Client
+from stforecast.sources.page import TableClient
 from stforecast.sources.socrata import Socrata
 from stforecast.sources.web import Web
 
@@ -18,7 +18,7 @@ def single_tables(web: Web, table: Table) -> list[Table]:
     return [table.model_copy(update={"url": url}) for url in table.urls]
 
 
-def client_of(table: Table, web: Web, keyed: bool) -> Client:
+def client_of(table: Table, web: Web, keyed: bool) -> TableClient:
     """The client of a table of one address. keyed: its rows have a key of the publisher's own."""
     match table.kind:
         case "socrata":

@@ -63,7 +63,7 @@ def ends_of(rows: int, most: int) -> tuple[tuple[str, ...], int]:
 
 
 class Client(Protocol):
-    """A table at its publisher."""
+    """Something at its publisher that comes page by page."""
 
     always_whole: bool
     """Every pull is of all there is, or adds to it: nothing that is withdrawn goes unseen."""
@@ -78,11 +78,15 @@ class Client(Protocol):
     def page(self, cursor: Cursor, into: Path) -> Page:
         """Write the page at a cursor as the publisher wrote it; no rows, no file."""
 
-    def look(self, folder: Path, most: int) -> Look:
-        """Write rows into a folder, at most `most` of each end of the table, to find out what it holds."""
-
     def count(self) -> int | None:
         """How many rows the table has, if the publisher tells."""
 
     def keys(self, page: Path) -> np.ndarray | None:
         """What tells the rows of a page that was written apart, if they have such a thing."""
+
+
+class TableClient(Client, Protocol):
+    """A table of reports at its publisher."""
+
+    def look(self, folder: Path, most: int) -> Look:
+        """Write rows into a folder, at most `most` of each end of the table, to find out what it holds."""
