@@ -65,7 +65,7 @@ def ends_of(rows: int, most: int) -> tuple[tuple[str, ...], int]:
 
 
 class Client(Protocol):
-    """A table at its publisher."""
+    """Something at its publisher that comes page by page."""
 
     always_whole: bool
     """Every pull is of all there is, or adds to it: nothing that is withdrawn goes unseen."""
@@ -91,7 +91,7 @@ class Client(Protocol):
 
 
 class TableClient(Client, Protocol):
-    """A client of a table that can be looked into before it is fetched."""
+    """A table of reports at its publisher."""
 
     def look(self, folder: Path, most: int) -> Look:
         """Write rows into a folder, at most `most` of each end of the table, to find out what it holds."""
