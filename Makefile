@@ -16,6 +16,7 @@ $(VENV)/.package: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[dev]'
+	$(if $(shell command -v java),$(INSTALL) '.[spark]')
 	touch $(VENV)/.package $@
 
 demo: $(VENV)/.package  ## simulate a city, train, evaluate, write grid, map and scorecard

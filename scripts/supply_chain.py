@@ -23,17 +23,24 @@ PINS = HOME / "constraints.txt"
 LOCK = HOME / "requirements.lock"
 COPYLEFT = re.compile(r"\b[AL]?GPL|\bMPL\b|Mozilla|General Public|\bEPL\b|\bEUPL\b|\bCDDL\b", re.IGNORECASE)
 UNKNOWN = "unknown"
+APART = ("py4j", "pyspark")
+"""Of the extra `spark`, which is 470 MB and has no wheel: pinned, and not in what is written here."""
 
 
 def pins() -> dict[str, str]:
-    """Name → version of `constraints.txt`."""
-    return dict(line.split("==") for line in PINS.read_text("utf-8").split())
+    """Name → version of `constraints.txt`, but for what stands `APART`."""
+    return {
+        name: version
+        for name, version in (line.split("==") for line in PINS.read_text("utf-8").split())
+        if name not in APART
+    }
 
 
 def lock() -> str:
     """A line a package: its version and the hash of the file that pip would install here."""
     options = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    pip = [sys.executable, "-m", "pip", "install", *options, "--report", "-", "-r", str(PINS)]
+    named = [f"{name}=={version}" for name, version in pins().items()]
+    pip = [sys.executable, "-m", "pip", "install", *options, "--report", "-", *named]
     found = json.loads(subprocess.run(pip, check=True, stdout=subprocess.PIPE, text=True).stdout)
     lines = [
         f"{one['metadata']['name']}=={one['metadata']['version']} "
@@ -69,7 +76,7 @@ def licences() -> str:
         mark = "look it up" if found.startswith(UNKNOWN) else "copyleft" if COPYLEFT.search(found) else ""
         rows.append(f"| {name} | {version} | {found.replace('|', '/')} | {mark} |")
     head = "# Licences\n\nOf every package in `constraints.txt`, as its own metadata names it. stforecast is MIT;"
-    head += " the extra `postgres` adds psycopg (LGPL)."
+    head += " the extra `postgres` adds psycopg (LGPL), and `spark` pyspark (Apache-2.0) and py4j (BSD)."
     about = "Copyleft packages are used as they are, by import; none is changed or shipped."
     table = ["| package | version | licence | |", "| --- | --- | --- | --- |", *rows]
     return "\n".join([head, about, "", *table, ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -175,6 +176,11 @@ def build(stages: Stages) -> str:
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
 def train(stages: Stages, resume: bool) -> str:
     """Fit the network and the forecasters it is compared with; calibrate each on the validation slice."""
+    if stages.config.training.nodes > 1 and not resume:
+        raise click.UsageError("--fresh: not on several machines (training.nodes). Remove the folder of the run.")
+    if stages.config.training.nodes > 1 and os.environ.get("NODE_RANK", "0") != "0":
+        stages.join()
+        return "evaluate"
     stages.train(resume)
     return "evaluate"
 

@@ -38,6 +38,8 @@ class Config(sections.Section):
     past versions: a folder a month, or a month and district; needs the extra `lake`"""
     source: sections.Source = sections.Source()
     """offence reports"""
+    ingest: sections.Ingest = sections.Ingest()
+    """where reports are read"""
     time: sections.Time = sections.Time()
     """steps of the time axis"""
     grid: sections.Grid = sections.Grid()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from stforecast.events.readers.read_file import read
 from stforecast.events.schema import ARROW_SCHEMA
 from stforecast.events.sources import IngestRules
 from stforecast.events.time_formats import guess_time_format, infer_time_formats
-from stforecast.files import fingerprint
+from stforecast.files import UNFINISHED, fingerprint
 from stforecast.instants import since_1970
 from stforecast.sealed import Sealed, seal, unseal
 from stforecast.sources.pulls import pull_of
@@ -70,7 +72,7 @@ class Partition:
 
     @staticmethod
     def write(folder: Path, key: str, now: int, chunks: Iterable[Cleaned], source: dict[str, Any]) -> Partition:
-        """Write cleaned chunks as they come.
+        """Write cleaned chunks as they come; where two write the same, as when a machine was lost, the first stays.
 
         Args:
             folder: of the partition.
@@ -79,17 +81,19 @@ class Partition:
             chunks: of the file.
             source: name, bytes, hash and notes of the file; read when all chunks came.
         """
-        folder.mkdir(parents=True)
+        made = folder.with_name(f"{UNFINISHED}{secrets.token_hex(6)}-{folder.name}")
+        made.mkdir(parents=True)
         rest: list[Cleaned] = []
-        with pa.OSFile(str(folder / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PARTITION_SCHEMA) as out:
+        with pa.OSFile(str(made / "events.arrow"), "wb") as file, pa.ipc.new_file(file, PARTITION_SCHEMA) as out:
             for chunk in chunks:
                 out.write_table(chunk.events.cast(PARTITION_SCHEMA))
                 others = chunk.others if source.get("pull", "").endswith("-changes") else chunk.others.slice(0, 0)
                 rest.append(replace(chunk, events=chunk.events.schema.empty_table(), others=others))
         total = merge(rest)
         for name in REST:
-            pq.write_table(getattr(total, name), folder / f"{name}.parquet")
-        seal(folder / "partition.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
+            pq.write_table(getattr(total, name), made / f"{name}.parquet")
+        seal(made / "partition.json", {"key": key, "now": now, "source": source, "facts": vars(total.facts)})
+        shutil.rmtree(made) if folder.exists() else made.rename(folder)
         return Partition(folder, key, source, total.facts)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -119,6 +123,10 @@ class Partition:
 
 
 GLANCE = 1 << 17  # bytes of text from which a first guess is made of how it is to be read
+Job = tuple[Path, str, TimeFormat]
+"""A file, the hash of its content, and the format of its times."""
+Each = Callable[[Callable[[Job], Partition], Sequence[Job]], Iterable[Partition]]
+"""Calls a function for each of some files."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +143,14 @@ class FileCleaner:
     fresh: Path
 
     def clean_all(
-        self, files: Mapping[Path, str], findings: Findings
+        self, files: Mapping[Path, str], findings: Findings, each: Each = map
     ) -> tuple[list[Partition], dict[Path, TimeFormat]]:
         """The partitions of files; these are read as their first rows have it, and anew where that was wrong.
 
         Args:
             files: with the hashes of their contents.
             findings: takes what is for the user to know of their times, or to doubt the events for.
+            each: calls a function for each file, here or elsewhere.
 
         Returns:
             The partitions, and the format of the times in each file.
@@ -150,7 +159,8 @@ class FileCleaner:
             DataError: a file cannot be read, gives only months, or its times allow more than one reading.
         """
         guess = self._guess(next(iter(files)))
-        partitions = {path: self._partition(path, digest, guess) for path, digest in files.items()}
+        once = each(self._partition, [(path, digest, guess) for path, digest in files.items()])
+        partitions = dict(zip(files, once, strict=True))
         first = dict[str, Path]()  # of each table
         alike = {path: first.setdefault(partition.table or str(path), path) for path, partition in partitions.items()}
         facts = {
@@ -159,9 +169,9 @@ class FileCleaner:
         }
         found = infer_time_formats(facts, self.rules, findings)
         formats = {path: found[alike[path]] for path in files}
-        for path, digest in files.items():
-            if formats[path] != guess:
-                partitions[path] = self._partition(path, digest, formats[path])
+        wrong = {path: digest for path, digest in files.items() if formats[path] != guess}
+        second = each(self._partition, [(path, digest, formats[path]) for path, digest in wrong.items()])
+        partitions.update(zip(wrong, second, strict=True))
         return list(partitions.values()), formats
 
     def _guess(self, path: Path) -> TimeFormat:
@@ -171,8 +181,8 @@ class FileCleaner:
         facts = (clean(chunk.frame, self.rules, self.now).facts for chunk in chunks)
         return guess_time_format(next(facts, Facts()), self.rules)
 
-    def _partition(self, path: Path, digest: str, time_format: TimeFormat) -> Partition:
-        instant, rules = since_1970(self.now), self.rules
+    def _partition(self, job: Job) -> Partition:
+        (path, digest, time_format), instant, rules = job, since_1970(self.now), self.rules
         key = fingerprint(VERSION, rules.settings, time_format._asdict(), rules.needed, str(path.resolve()), digest)
         known = Partition.open(self.known / key, key, instant)
         if known is not None:

@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from stforecast.events.readers.vector import shapefile_files
 from stforecast.events.schema import EVENTS, INGESTED, REJECTS, SCHEMA, EventTable, save_first_seen, save_rejects
 from stforecast.events.sightings import append
 from stforecast.events.sources import IngestRules, category_lookup, wildcard
+from stforecast.events.spark import spark_map
 from stforecast.files import atomic_folder, contents, fingerprint
 from stforecast.sealed import seal
 from stforecast.sources.pulls import fetched_folders
@@ -55,7 +57,7 @@ def ingest(
         The table that was written.
 
     Raises:
-        ConfigError: the source section does not say enough.
+        ConfigError: the source section does not say enough, or Spark does not start.
         DataError: a file cannot be used, too many rows are refused (`Workspace.refused` holds them), no event is
             left, or the publisher gives only days or months where `time.step` needs more.
         ArtefactError: `Workspace.seen` is damaged.
@@ -67,7 +69,8 @@ def ingest(
     # the partitions change places first: a kill between the two costs nothing, the events are made from them again
     with atomic_folder(place.silver) as made, atomic_folder(place.partitions) as fresh:
         cleaner = FileCleaner(rules, now, place.partitions, fresh)
-        cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings)
+        each = partial(spark_map, config.ingest.master) if config.ingest.engine == "spark" else map
+        cleaned, formats = cleaner.clean_all(dict(zip(paths, hashes, strict=True)), findings, each)
         pa.default_memory_pool().release_unused()  # what reading took; deduplicating needs as much again
         partitions = Partitions(cleaned[::-1], rules)  # of an id the last file's row counts
         events = partitions.select()

@@ -29,7 +29,7 @@ from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint, standing, write_text
-from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.base import PROGRESS, Forecaster
 from stforecast.forecasters.registry import create_forecaster, in_order, names_of
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.results import Result
@@ -53,6 +53,7 @@ class Stages(Preparation):
     def run(self) -> Run:
         """The run that this configuration and these events lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
+        del parts["training"]["nodes"]  # the fit is the same
         auxiliary = [other.gold_stamp() for other in self._auxiliary()]
         return Run(self.place.runs / fingerprint(SCHEMA, self.gold_stamp(), parts, *auxiliary)[:10])
 
@@ -117,6 +118,14 @@ class Stages(Preparation):
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
+
+    def join(self) -> None:
+        """Take part in a fit of the network over several machines, of which another keeps it and does all else."""
+        cube, run = self.cube(), self.run()
+        if "gcrn" in in_order(self.config) and not self.whole(run, "gcrn"):
+            split = self.split(cube)
+            network = run.create("gcrn", self.config, auxiliary=self.auxiliary(cube, split))
+            network.learn(cube, split, run.place("gcrn") / PROGRESS)
 
     def whole(self, run: Run, name: str) -> bool:
         """Whether a forecaster is fitted in a run and its files are whole."""

@@ -4,6 +4,7 @@ from stforecast.config.presets import PRESETS
 from stforecast.config.sections.covariates import AreaSeries, Calendar, CellValues, Covariates, check_denominator
 from stforecast.config.sections.evaluation import Analysis, Backtest, Evaluation
 from stforecast.config.sections.grid import Grid, Weather
+from stforecast.config.sections.ingest import Ingest
 from stforecast.config.sections.layers import Layer, Layers
 from stforecast.config.sections.section import Section
 from stforecast.config.sections.service import Delivery, Rate, Service

@@ -60,6 +60,9 @@ class Training(Section):
     """parts of the training slice read side by side; more fill a GPU, and make fewer updates"""
     devices: int = Field(1, ge=1)
     """GPUs, or processes on a CPU, that share the streams evenly"""
+    nodes: int = Field(1, ge=1)
+    """machines, of so many devices each, that share the streams evenly; each runs the same command, and is told its
+    number (NODE_RANK, from 0) and where the first is (MASTER_ADDR, MASTER_PORT)"""
     cities: list[str] = Field([])
     """configurations of other built cities, with the same categories and channels, whose training slices the network
     learns from too"""
@@ -82,12 +85,17 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _shared(self) -> Training:
-        if self.streams % self.devices:
+        if self.streams % self.processes:
             raise ValueError(
-                f"training.devices: {self.devices} cannot share {self.streams} streams evenly; set training.streams to "
-                f"{self.devices} or a multiple of it"
+                f"training.devices: {self.processes} cannot share {self.streams} streams evenly; set training.streams "
+                f"to {self.processes} or a multiple of it"
             )
         return self
+
+    @property
+    def processes(self) -> int:
+        """Those that share the streams, on all machines."""
+        return self.devices * self.nodes
 
 
 class Trees(Section):

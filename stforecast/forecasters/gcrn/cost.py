@@ -28,7 +28,7 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     slots, length, read = cube.step.per_day, config.training.truncation, table.TABLES[cube.step_unit]
     ahead = length * max(1, segment_length(cube) // length)
     p = patch_steps(config, cube)
-    own = config.training.streams // config.training.devices
+    own = config.training.streams // config.training.processes
     day, recent = len(read.half_lives) * c, len(read.recent_hours) * c
     by_cell = 2 * len(cube.covariates)
     features = read.layout(c)[table.LEVEL].stop + by_cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
 from stforecast.config import Config
@@ -27,6 +29,8 @@ from stforecast.forecasters.streaming import threads_for
 
 LOG_EVERY = 10
 """Updates between two losses that are shown and logged: reading one waits for a GPU."""
+ADDRESS = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which machines that fit together find each other; the first has rank 0."""
 
 
 def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
@@ -39,8 +43,15 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
 
     Raises:
         ArtefactError: the unfinished fit is damaged, or of a network with other settings.
-        ConfigError: the network's step cannot be compiled here, or the training slice is too short.
+        ConfigError: the network's step cannot be compiled here, the training slice is too short, or this machine, of
+            several, is not told where the first one is.
     """
+    if task.config.training.nodes > 1 and not {*ADDRESS} <= os.environ.keys():
+        raise ConfigError(
+            f"training.nodes: {task.config.training.nodes} machines fit the network, and this one lacks "
+            f"{', '.join(name for name in ADDRESS if name not in os.environ)} in its environment. Start each of them "
+            "with these, as docs/how-to/several-machines.md shows; or set training.nodes=1."
+        )
     pl.seed_everything(task.config.seed, verbose=False)
     end = task.split.train_end
     patch, warm_up = patch_steps(task.config, task.cube), task.cube.step.in_days(task.config.training.warm_up_days)
@@ -73,14 +84,15 @@ def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=options.devices,
-        strategy=several if options.devices > 1 else "auto",
+        num_nodes=options.nodes,
+        strategy=several if options.processes > 1 else "auto",
         use_distributed_sampler=False,
         precision="bf16-mixed" if device.type == "cuda" else "32-true",
         max_epochs=options.max_epochs,
         gradient_clip_val=options.clip,
         logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *([LightningEnvironment()] if options.nodes > 1 else [])],
         enable_progress_bar=shown,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -75,6 +75,7 @@ class Module(pl.LightningModule):
         self.settings = settings = settings_of(config, builder)
         self.save_hyperparameters({"settings": settings})
         self.options = training = settings["training"]
+        self.own_streams = config.training.streams // config.training.processes
         self.register_buffer("edges", builder.edges.cpu())
         self.network = network_of(settings)
         self.graph = self._graph(self.edges, builder.cube.n)
@@ -88,7 +89,7 @@ class Module(pl.LightningModule):
 
     def _graph(self, edges: Tensor, n: int) -> Graph:
         """That of a city, for all of its streams that this process has."""
-        return Graph(self.settings["model"]["conv"], edges, n, self.options["streams"] // self.options["devices"])
+        return Graph(self.settings["model"]["conv"], edges, n, self.own_streams)
 
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
@@ -233,7 +234,7 @@ class Validation:
 
 def settings_of(config: Config, builder: FeatureBuilder) -> dict[str, Any]:
     """Everything a checkpoint needs to be opened without its configuration, in plain values."""
-    training = config.training.model_dump()
+    training = config.training.model_dump(exclude={"nodes"})
     if training["gamma"] is None:
         training["gamma"] = 0.0 if builder.cube.counted else GAMMA
     return {
