@@ -36,6 +36,7 @@ from stforecast.pipeline.sentences import built, summary
 from stforecast.publishers import publisher
 from stforecast.scoring.splits import Split
 from stforecast.sealed import FILES
+from stforecast.sources.pulls import is_fetched, last_fetched
 
 if TYPE_CHECKING:
     from stforecast.pipeline.lake import Lake
@@ -134,7 +135,8 @@ class Preparation:
                 self.say(f"ingest: {silver} is up to date")
                 return found, files
         with self.place.lock("ingest"):
-            table = events_ingest.ingest(config, files)
+            seen_at = last_fetched(self.place.bronze) if all(map(is_fetched, files)) else None
+            table = events_ingest.ingest(config, files, seen_at=seen_at)
         holes = hole_messages_of_events(table, config)
         for line in [*summary(table.meta), *table.meta["notes"], *table.meta["news"], *table.meta["doubts"], *holes]:
             self.say(f"ingest: {line}")

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stforecast.errors import ArtefactError
 from stforecast.files import read_json, sha256_of, write_json
 from stforecast.sources.page import Cursor, Page
@@ -211,6 +213,12 @@ def last_checked(bronze: Path) -> str | None:
     """When the table that was not asked for longest was asked for; None where none was fetched."""
     pulls = (Pulls(folder, {}, facts["pulls"]).newest for folder, facts in manifests(bronze).items())
     return min((pull["checked"] for pull in pulls if pull), default=None)
+
+
+def last_fetched(bronze: Path) -> pd.Timestamp | None:
+    """When the newest rows came; None where nothing was fetched."""
+    found = (Pulls(folder, {}, facts["pulls"]).newest for folder, facts in manifests(bronze).items())
+    return max((pd.Timestamp(pull["finished"]) for pull in found if pull), default=None)
 
 
 def is_fetched(path: Path) -> bool:
