@@ -50,7 +50,7 @@ def from_names(names: Sequence[str]) -> np.ndarray:
         ArtefactError: a name is not an H3 cell.
     """
     if wrong := [name for name in names if not h3_names.is_valid_cell(name)]:
-        raise ArtefactError(f"{wrong[0]!r} is not an H3 cell: expected names such as 88268cd8ddfffff.")
+        raise ArtefactError(f"{wrong[0]!r} is not an H3 cell: expected names of 15 digits and letters a to f.")
     return np.array([h3.str_to_int(name) for name in names], np.int64)
 
 

@@ -14,6 +14,7 @@ from stforecast.evaluation.scorecard import masked_words
 from stforecast.reports.evaluated import BASELINES, NETWORK, REFERENCE, TREES, EvaluatedRun
 from stforecast.reports.page import Block, Picture, Table, Text, listed, note, standing, wording, words
 from stforecast.scoring.bootstrap import ENOUGH_BLOCKS
+from stforecast.scoring.hotspots import top_count
 from stforecast.scoring.metrics import METRICS, reported_to_expected
 
 JUDGE = "poisson_deviance"
@@ -23,7 +24,7 @@ JUDGE = "poisson_deviance"
 def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
-    out: list[Block] = [Text(f"{_patrolled(run)} {_verdict(run)}"), _table(run), note("forecasters", **run.terms)]
+    out: list[Block] = [Text(_patrolled(run)), Text(_verdict(run)), _table(run), note("forecasters", **run.terms)]
     if pairs and run.blocks.count > 1:
         out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
         out.append(note("differences", blocks=str(run.blocks), count=sum(map(len, pairs.values())), **run.terms))
@@ -38,7 +39,8 @@ def _patrolled(run: EvaluatedRun) -> str:
     rates = [(what, entries[name]["hit_rate_5"]) for name, what in told.items() if name in entries]
     (first, rate), *rest = ((what, rate) for what, rate in rates if rate is not None)
     others = "".join(f"; with {what}, {other:.1%}" for what, other in rest)
-    return standing("patrolled", who=first, rate=rate, others=others, **run.terms)
+    size = {"count": top_count(0.05, run.card["hexagons"]), "hexagons": run.card["hexagons"]}
+    return standing("patrolled", who=first, rate=rate, others=others, **size, **run.terms)
 
 
 def _verdict(run: EvaluatedRun) -> str:

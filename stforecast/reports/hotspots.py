@@ -26,7 +26,8 @@ from stforecast.reports.page import Block, Picture, Table, Text, note, said, wor
 LEVEL, MOSTLY = 0.05, 0.9
 DRAWS = 49_999
 LEAST_PERIODS, LEAST_EVENTS = 8, 100
-PALETTE = ("#d55e00", "#e69f00", "#7f0000", "#225ea8", "#56b4e9", "#cc79a7", "#009e73", "#5f6368")
+PALETTE = ("#ae017e", "#f768a1", "#7f0000", "#d7301f", "#fdbb84", "#f0e442", "#009e73", "#5f6368")
+"""Of the classes of change, which are all of hot spots: none is blue, the colour of cold ones."""
 HOT, COLD, PLAIN = "#d55e00", "#225ea8", "#eceef0"
 
 

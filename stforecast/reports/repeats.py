@@ -40,6 +40,11 @@ class Knox:
     p: np.ndarray
 
     @property
+    def told(self) -> np.ndarray:
+        """Whether there is anything to compare: a pair was counted, or one is expected; bool [d t]."""
+        return (self.observed > 0) | (self.expected >= 0.5)
+
+    @property
     def ratio(self) -> np.ndarray:
         """Counted ÷ expected; NaN where nothing is expected."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -118,7 +123,7 @@ def _sentence(name: str, test: Knox, clear: np.ndarray) -> str:
     parts = []
     for row, where in ((1, f"within {METRES[1]:.0f} m and {DAYS[0] - 1} day"), (0, "at the same place")):
         counted, expected = test.observed[row, 0], test.expected[row, 0]
-        if counted or expected >= 0.5:
+        if test.told[row, 0]:
             verdict, ratio = "clear" if clear[row, 0] else "not clear", test.ratio[row, 0]
             values = {"counted": counted, "expected": expected, "ratio": ratio, "verdict": verdict}
             parts.append(standing("near_repeats_pairs", where=where, **values))
@@ -130,16 +135,18 @@ def _picture(tests: dict[str, Knox], clear: dict[str, np.ndarray]) -> Picture:
     figure, axes = panels(map(words, tests), height=2.3)
     parts = []
     for one, (name, test) in zip(axes, tests.items(), strict=True):
-        shown = np.log2(np.clip(np.nan_to_num(test.ratio, nan=1.0), 0.25, 4))
+        ratios = np.where(test.told, test.ratio, np.nan)
+        shown = np.log2(np.clip(np.nan_to_num(ratios, nan=1.0), 0.25, 4))
         heat(one, shown, DISTANCES, TIMES, cmap="RdBu_r", vmin=-2, vmax=2)
-        for (row, column), ratio in np.ndenumerate(test.ratio):
+        for (row, column), ratio in np.ndenumerate(ratios):
             weight = "bold" if clear[name][row, column] else "normal"
             colour = "white" if abs(shown[row, column]) > 1.2 else "black"
             spelled = "–" if np.isnan(ratio) else f"{ratio:.2f}"
             one.text(column, row, spelled, ha="center", va="center", fontsize=8.5, fontweight=weight, color=colour)
         parts.append(f"{words(name)} {int(clear[name].sum())} of {clear[name].size} cells clear of chance")
     alt = f"Counted ÷ expected pairs by distance and days between them: {'; '.join(parts)}."
-    return Picture("near_repeats", figure, alt, "Counted ÷ expected pairs. Bold: clear of chance.")
+    caption = "Counted ÷ expected pairs. Bold: clear of chance. –: next to no pair is expected, and none was counted."
+    return Picture("near_repeats", figure, alt, caption)
 
 
 def _frame(tests: dict[str, Knox], adjusted: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -295,7 +295,7 @@ def test_what_predict_refuses(client, body, status, said) -> None:
         ("/v1/risk?category=fraud", 404, "category: not one of all, theft, violence"),
         ("/v1/risk?bbox=1,2,3", 422, "bbox"),
         ("/v1/risk?bbox=nan,1,2,3", 422, "bbox"),
-        ("/v1/risk?bbox=1,9,2,3", 422, "bbox: write west,south,east,north"),
+        ("/v1/risk?bbox=1,9,2,3", 422, "bbox: write west,south,east,north in degrees: west and east from -180"),
         ("/v1/risk?top_k=0", 422, "top_k"),
         (f"/v1/risk?top_k={MAX_ROWS + 1}", 422, "top_k"),
         ("/v1/risk?format=xml", 422, "format"),

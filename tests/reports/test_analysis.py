@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from report_pages import check_page
 from scipy.stats import norm
 
@@ -238,7 +239,28 @@ def test_knox_finds_nothing_in_a_city_without_repeats() -> None:
     assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.035)
 
 
+def test_a_cell_of_which_next_to_nothing_is_expected_is_not_the_darkest() -> None:
+    observed, expected = np.array([[0, 0, 3]]), np.array([[0.1, 6.0, 0.1]])
+    found = repeats.Knox(observed, expected, np.ones((1, 3)))
+    assert found.told.tolist() == [[False, True, True]]
+    shape = (len(repeats.METRES), len(repeats.DAYS))
+    nothing = repeats.Knox(np.zeros(shape, int), np.full(shape, 0.01), np.ones(shape))
+    picture = repeats._picture({"theft": nothing}, {"theft": np.zeros(shape, bool)})
+    axes = picture.figure.axes[0]
+    assert np.abs(axes.images[0].get_array()).max() == 0
+    assert {text.get_text() for text in axes.texts} == {"–"}
+
+
 # hot spots
+
+
+def test_blue_is_the_colour_of_cold_spots_alone() -> None:
+    def is_blue(colour: str) -> bool:
+        hue, saturation, _ = rgb_to_hsv(to_rgb(colour))
+        return 0.5 < hue < 0.75 and saturation > 0.2
+
+    assert is_blue(hotspots.COLD)
+    assert not any(map(is_blue, (hotspots.HOT, *hotspots.PALETTE)))
 
 
 def disc(rings: int = 8) -> np.ndarray:

@@ -169,6 +169,17 @@ def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
         assert comparison.side("poisson_deviance", {"low": low, "estimate": -1.0, "high": high}) == "level"
 
 
+def test_the_report_opens_with_what_a_patrol_would_have_covered(finished: Stages) -> None:
+    run = evaluated(finished)
+    first, second, table, *_ = comparison.blocks(run)
+    rate, hexagons = run.card["forecasters"][run.leader]["hit_rate_5"], run.card["hexagons"]
+    assert first.words.startswith(f"Patrolling the 5 % of hexagons ({round(0.05 * hexagons)} of {hexagons}) that ")
+    assert f"would have covered {rate:.1%} of the reports" in first.words
+    assert "deviance" not in first.words
+    assert "deviance" in second.words or "No difference" in second.words
+    assert list(table.frame)[:2] == ["forecaster", "hit rate 5 %"]
+
+
 @pytest.mark.parametrize("count", [5, 20, 60])
 def test_no_verdict_rests_on_one_block(finished: Stages, count: int) -> None:
     found = evaluated(finished)

@@ -27,7 +27,7 @@ def box(text: str) -> str:
     """The text of a bounding box, if it is one."""
     west, south, east, north = corners(text)
     if max(abs(west), abs(east)) > 180 or max(abs(south), abs(north)) > 90 or south > north:
-        raise ValueError("write west,south,east,north in degrees, such as -105.1,39.6,-104.8,39.8")
+        raise ValueError("write west,south,east,north in degrees: west and east from -180 to 180, south below north")
     return text
 
 
