@@ -86,11 +86,17 @@ def draw_map(
 
 
 def class_bounds(values: np.ndarray, most: int = 7) -> np.ndarray:
-    """Limits of at most `most` classes from the series 1, 2, 5, 10 … that the bulk of the values [n] spans."""
+    """Limits of at most `most` classes from the series 1, 2, 5, 10 … that the bulk of the values [n] spans.
+
+    Values far above the bulk have a class of their own: the highest does not hide them.
+    """
     low, high = np.quantile(values, [0.05, 0.995]) if values.size else (0.0, 0.0)
     series = np.array([float(f"{m}e{e}") for e in range(-6, 7) for m in (1, 2, 5)])
     inside = series[(series > low) & (series <= high)]
-    return inside[-(most - 1) :] if inside.size else series[series <= max(high, series[0])][-1:]
+    if not inside.size:
+        inside = series[series <= max(high, series[0])][-1:]
+    far = series[(series > inside[-1]) & (series <= values.max(initial=0.0))][-1:]
+    return np.concatenate([inside, far])[-(most - 1) :]
 
 
 def class_labels(bounds: np.ndarray) -> list[str]:

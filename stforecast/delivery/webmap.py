@@ -21,7 +21,7 @@ from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
 from stforecast.delivery.rates import CAUTION, HOUR
-from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
+from stforecast.delivery.riskgrid import HORIZON, SIMULATED, RiskGrid, iso
 from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
 from stforecast.files import write_text
 
@@ -61,6 +61,9 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "title": city.replace("_", " ").title(),
         "credits": list(grid.credits),
         "complete_until_label": local_text(grid.complete_until, grid.time_zone),
+        "valid_until": iso(grid.ends[HORIZON]),
+        "valid_until_label": local_text(grid.ends[HORIZON], grid.time_zone),
+        "simulated": SIMULATED if SIMULATED in grid.assumptions else None,
         "steps": [
             {"start": iso(start), "label": label}
             for start, label in zip(grid.starts[:HORIZON], step_labels(grid), strict=True)

@@ -21,7 +21,7 @@ from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
-from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.riskgrid import SIMULATED, RiskGrid
 from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
@@ -202,7 +202,7 @@ class Stages(Preparation):
         forecast = fitted.forecast(cube, issues, states)
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
         forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
-        simulated = ["A simulated city: no report in it is real."] if self.simulated() else []
+        simulated = [SIMULATED] if self.simulated() else []
         learned_until = cube.step_of(pd.Timestamp(run.facts()["validation_until"]))
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}

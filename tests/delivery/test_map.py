@@ -67,6 +67,12 @@ def test_classes_ascend_and_take_every_value(values):
     assert len(class_labels(bounds)) == len(bounds) + 1
 
 
+def test_the_highest_class_does_not_hide_what_lies_far_above_the_rest():
+    values = np.concatenate([np.random.default_rng(0).uniform(0.01, 0.3, 999), [1.11]])
+    assert class_bounds(values)[-2:].tolist() == [0.2, 1.0]
+    assert class_bounds(values[:-1])[-1] == 0.2
+
+
 def test_class_labels_read_as_ranges():
     assert class_labels(np.array([0.1, 0.2, 0.5])) == ["under 0.1", "0.1 to 0.2", "0.2 to 0.5", "0.5 and more"]
 

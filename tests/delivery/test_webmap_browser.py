@@ -485,6 +485,125 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(browser, folder, width:
         assert page.locator("#tip").is_hidden()
 
 
+PHONE = {"is_mobile": True, "has_touch": True, "viewport": {"width": 390, "height": 844}}
+ACROSS = PHONE | {"viewport": {"width": 844, "height": 390}}
+
+
+def in_view(opened: Window, selector: str) -> bool:
+    """Whether something lies on the screen, and nothing over its middle."""
+    return opened.page.evaluate(
+        """(selector) => {
+          const element = document.querySelector(selector), box = element.getBoundingClientRect();
+          const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+          return box.top >= 0 && box.bottom <= innerHeight && (element.contains(over) || over.contains(element));
+        }""",
+        selector,
+    )
+
+
+def test_on_a_phone_what_the_list_changes_is_in_view(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri(), **PHONE) as opened:
+        opened.page.locator("#list button").nth(12).tap()
+        opened.page.locator("#tip.pinned").wait_for()
+        opened.page.wait_for_timeout(400)
+        assert opened.page.evaluate("scrollY") > 300
+        assert in_view(opened, "#map")
+        assert in_view(opened, "#tip")
+        box = opened.page.locator("#tip").bounding_box()
+        _, y = opened.place(int(opened.page.locator("#list button").nth(12).get_attribute("data-hexagon")))
+        assert 0 < y < box["y"]
+
+
+def test_across_a_phone_nothing_covers_play_and_the_bars(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri(), **ACROSS) as opened:
+        for selector in ("#map", "#play", "#profile", "#step", "#when"):
+            assert in_view(opened, selector), selector
+        assert opened.page.locator("#map").bounding_box()["height"] > 150
+
+
+@pytest.mark.parametrize(("size", "scrolls"), [(PHONE, True), (ACROSS, False)])
+def test_a_finger_on_the_map_scrolls_a_page_that_is_longer_than_the_screen(browser, folder, size, scrolls) -> None:
+    with Window(browser, (folder / "map.html").as_uri(), **size) as opened:
+        x, y = opened.place(0)
+        before = opened.page.evaluate("city.map.getCenter()")
+        driven = opened.context.new_cdp_session(opened.page)
+        for kind, up in [("touchStart", 0), *(("touchMove", 15 * step) for step in range(1, 9)), ("touchEnd", None)]:
+            points = [] if up is None else [{"x": x, "y": y - up}]
+            driven.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            opened.page.wait_for_timeout(20)
+        opened.page.wait_for_timeout(300)
+        assert (opened.page.evaluate("scrollY") > 50) == scrolls
+        assert (opened.page.evaluate("city.map.getCenter()") == before) == scrolls
+
+
+def test_the_ring_of_the_chosen_hexagon_is_seen_on_light_and_on_dark(window) -> None:
+    at(window)
+    least = window.page.evaluate(
+        """() => {
+          const light = (colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16) / 255)
+            .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0.05);
+          const contrast = (a, b) => Math.max(light(a) / light(b), light(b) / light(a));
+          const rings = city.marks.map((mark) => mark.options.color);
+          return Math.min(...city.hexagons.map((hexagon) =>
+            Math.max(...rings.map((ring) => contrast(ring, hexagon.options.fillColor)))));
+        }"""
+    )
+    assert least > 3
+
+
+def test_the_slider_is_alive_on_the_first_hour(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        slider = opened.page.locator("#step")
+        slider.click(position={"x": 8, "y": 11})
+        assert opened.text("#when").startswith("Mon 30 Sep 00:00 to 01:00: ")
+        opened.page.locator("#horizon").check()
+        assert opened.text("#when").startswith("24 hours from")
+        slider.focus()
+        opened.page.keyboard.press("Home")
+        assert opened.text("#when").startswith("Mon 30 Sep 00:00 to 01:00: ")
+
+
+def test_against_usual_the_list_begins_with_what_is_most_unusual(window, folder) -> None:
+    of = open_grid(folder)
+    at(window, measure="usual", step=4)
+    listed = [int(one.get_attribute("data-hexagon")) for one in window.page.locator("#list button").all()]
+    ratio = of.intensity[4, 0] / of.usual[4, 0]
+    assert listed == np.argsort(-ratio, kind="stable")[: len(listed)].tolist()
+    assert float(window.text("#list b >> nth=0").removeprefix("× ")) == float(f"{ratio.max():.3g}")
+
+
+def test_the_list_names_hexagons_as_files_and_service_do(window, folder) -> None:
+    at(window)
+    names = [text.split(", ")[-1] for text in window.page.locator("#list span:nth-child(2)").all_inner_texts()]
+    assert {*names} <= {*open_grid(folder).hexagons}
+
+
+def test_colours_that_the_reader_has_set_leave_legend_bars_and_slider(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri() + "#step=5", forced_colors="active") as opened:
+        of = opened.page.evaluate(
+            "() => ['#legend i', '#profile span'].map((name) => new Set([...document.querySelectorAll(name)]"
+            ".map((each) => getComputedStyle(each).backgroundColor)).size)"
+        )
+        assert of[0] == opened.page.locator("#legend i").count()
+        assert of[1] == 2
+        assert opened.page.evaluate("getComputedStyle(document.querySelector('#step')).appearance") == "auto"
+
+
+def test_a_file_says_that_its_city_is_simulated_and_that_its_forecast_has_ended(browser, folder, tmp_path) -> None:
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        assert opened.text("#banner") == (
+            "A simulated city: no report in it is real. "
+            "This forecast is out of date: its 24 hours ended Tue 1 Oct 2024 00:00."
+        )
+    now = pd.Timestamp.now("UTC").floor("h")
+    write_map(view_of(replace(open_grid(folder), assumptions=(), issue_time=now), "denver"), tmp_path / "new.html")
+    with Window(browser, (tmp_path / "new.html").as_uri(), clock=True) as opened:
+        assert opened.page.locator("#banner").is_hidden()
+        opened.page.clock.fast_forward("25:00:00")
+        opened.page.locator("#banner", has_text="out of date").wait_for()
+
+
 def test_words_stand_out_from_their_ground(window, folder) -> None:
     at(window, step=3)
     window.hover(3, open_grid(folder).hexagons[3])

@@ -61,7 +61,10 @@ function setControls(view) {
 }
 
 function listen() {
-  byId("step").addEventListener("input", () => choose({ step: Number(byId("step").value) }));
+  // a slider says nothing where it stays, as it does on the first hour after the whole horizon
+  for (const happens of ["input", "click", "keyup"]) {
+    byId("step").addEventListener(happens, ({ key }) => key !== "Tab" && key !== "Shift" && choose({ step: Number(byId("step").value) }));
+  }
   byId("horizon").addEventListener("change", () => choose({ step: byId("horizon").checked ? null : Number(byId("step").value) }));
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
@@ -168,8 +171,7 @@ function drawList(top) {
     button.dataset.hexagon = hexagon;
     button.classList.toggle("top", outlined.has(hexagon));
     button.setAttribute("aria-pressed", String(hexagon === pinned));
-    const name = grid.view.hexagons[hexagon], id = grid.view.cell === "hexagon" ? name.replace(/f+$/, "") : name;
-    const where = [grid.district(hexagon), id].filter(Boolean).join(", ");
+    const where = [grid.district(hexagon), grid.called(hexagon)].filter(Boolean).join(", ");
     const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
     words.forEach((text, index) => (button.children[index].textContent = text));
   });
@@ -234,9 +236,17 @@ function element(name, text = "") {
   return Object.assign(document.createElement(name), { textContent: text });
 }
 
+/** What must not be overlooked: that the city is simulated, and what else is given. */
 function warn(words) {
-  byId("banner").textContent = words;
-  byId("banner").hidden = !words;
+  const said = [grid?.view.simulated, words].filter(Boolean).join(" ");
+  if (byId("banner").textContent !== said) byId("banner").textContent = said;
+  byId("banner").hidden = !said;
+}
+
+/** Of a file, which nobody renews: whether its forecast has ended. */
+function warnOfAge() {
+  const { valid_until, valid_until_label, horizon_length } = grid.view;
+  warn(Date.now() < Date.parse(valid_until) ? "" : `This forecast is out of date: its ${horizon_length} ended ${valid_until_label}.`);
 }
 
 async function get(address) {
@@ -266,5 +276,8 @@ async function follow() {
 }
 
 const embedded = byId("view");
-if (embedded) start(JSON.parse(embedded.textContent));
-else follow();
+if (embedded) {
+  start(JSON.parse(embedded.textContent));
+  warnOfAge();
+  setInterval(warnOfAge, MINUTE);
+} else follow();

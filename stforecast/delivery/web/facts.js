@@ -37,7 +37,7 @@ function showFacts(hexagon) {
     list.append(element("dt", term), value);
   }
   const when = `${grid.label(step)}, ${byId("category").options[category].text}`;
-  byId("facts").replaceChildren(element("h2", `${capital(grid.view.cell)} ${id}`), element("p", when), list);
+  byId("facts").replaceChildren(element("h2", `${capital(grid.view.cell)} ${grid.called(hexagon)}`), element("p", when), list);
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
@@ -72,7 +72,7 @@ function pin(hexagon) {
   } else {
     showFacts(hexagon);
     placeTip(city.beside(hexagon));
-    say([`${capital(grid.view.cell)} ${grid.view.hexagons[hexagon]}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+    say([`${capital(grid.view.cell)} ${grid.called(hexagon)}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
   }
   for (const button of byId("list").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));

@@ -97,12 +97,12 @@ class Grid {
     });
   }
 
-  /** Hexagons as the list has them: by rate where that is shown, those without one last; else by λ. */
+  /** Hexagons as the list has them: by rate or against usual where these are shown, those without one last; else by λ. */
   listed(measure, step, category) {
     const order = this.order(step, category);
-    if (measure !== "rate") return order;
-    const rates = this.shown("rate", step, category).map((value) => (value >= 0 ? value : -1));
-    return [...order].sort((a, b) => rates[b] - rates[a]);
+    if (measure !== "rate" && measure !== "usual") return order;
+    const shown = this.shown(measure, step, category).map((value) => (value >= 0 ? value : -1));
+    return [...order].sort((a, b) => shown[b] - shown[a] || 0); // of two infinite ones neither comes first
   }
 
   /** Rank of every hexagon, from 1. */
@@ -165,6 +165,11 @@ class Grid {
     const { steps, horizon_length } = this.view;
     if (step === null && this.steps > 1) return `${horizon_length} from ${steps[0].label.split(" to ")[0]}`;
     return steps[step ?? 0].label;
+  }
+
+  /** What a hexagon is called: in list, box and speech. */
+  called(hexagon) {
+    return this.view.hexagons[hexagon];
   }
 
   /** The district of a hexagon, as words; empty where it has none. */

@@ -47,7 +47,7 @@ class CityMap {
     L.polyline(view.border, { ...line, color: INK, weight: 1.2 }).addTo(this.map);
     this.halo = L.polygon([], { ...line, color: "#ffffff", weight: 4 }).addTo(this.map);
     this.top = L.polygon([], { ...line, color: OUTLINE, weight: 2 }).addTo(this.map);
-    this.mark = L.polygon([], { ...line, color: INK, weight: 3 }).addTo(this.map);
+    this.marks = [["#ffffff", 7], [INK, 3]].map(([color, weight]) => L.polygon([], { ...line, color, weight }).addTo(this.map)); // seen on light and on dark
     this.counts = L.layerGroup().addTo(this.map);
     group.on("mousemove", (event) => on.hover(event.propagatedFrom.index, event.containerPoint));
     group.on("mouseout", () => on.hover(null));
@@ -58,7 +58,15 @@ class CityMap {
     this.map.on("click", () => on.pick(null));
     this.map.on("zoomend", () => this.scale());
     this.scale();
-    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
+    new ResizeObserver(() => this.resize()).observe(element);
+    this.resize();
+  }
+
+  /** Take up the element's size. Where the page scrolls (app.css), one finger scrolls it, and two move the map. */
+  resize() {
+    const scrolls = getComputedStyle(this.map.getContainer().parentElement).display === "contents";
+    this.map.dragging[scrolls && matchMedia("(pointer: coarse)").matches ? "disable" : "enable"]();
+    this.map.invalidateSize({ animate: false });
   }
 
   /** Fill every hexagon with its colour [n]. */
@@ -83,7 +91,7 @@ class CityMap {
   }
 
   highlight(hexagon) {
-    this.mark.setLatLngs(hexagon === null ? [] : this.rings(hexagon));
+    for (const mark of this.marks) mark.setLatLngs(hexagon === null ? [] : this.rings(hexagon));
   }
 
   /** Lay the counts [n] over the hexagons that have any; null clears them. */
