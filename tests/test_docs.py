@@ -80,7 +80,7 @@ def test_every_command_can_be_called_as_it_is_shown(path: Path) -> None:
 @page
 def test_every_key_that_is_named_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    in_sentences = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?<!\.json)(?:[:=][^`]*)?`", text)
+    in_sentences = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?<!\.json)(?<!\.html)(?<!\.png)(?:[:=][^`]*)?`", text)
     named = [key.split(".") for key in in_sentences if key.partition(".")[0] in SECTIONS]
     named += [word.partition("=")[0].split(".") for line in commands(text) for word in line[3:] if "=" in word]
     for block in blocks(text, "yaml"):

@@ -68,6 +68,8 @@ class Config(sections.Section):
     """page about the record"""
     delivery: sections.Delivery = sections.Delivery()
     """past reports on maps and pages, and rates"""
+    map: sections.Map = sections.Map()
+    """choices of the interactive map"""
     service: sections.Service = sections.Service()
     """store and service"""
     synthetic: sections.Synthetic | None = None

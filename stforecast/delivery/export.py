@@ -11,6 +11,7 @@ grid.json                            what `open_grid` needs beside risk.parquet 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stforecast.config.sections import SHIFTS, Hours
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, HORIZON, RiskGrid, iso
@@ -30,8 +32,8 @@ AGAIN = "Run `stforecast forecast` again."
 FACTS, MAP = "grid.json", "map.html"
 
 
-def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
-    """Write a grid into `folder`, whole or not at all; an older folder is replaced.
+def write_grid(grid: RiskGrid, folder: Path, city: str, shifts: Mapping[str, Hours] = SHIFTS) -> None:
+    """Write a grid into `folder`, whole or not at all; an older folder is replaced. The map has these shifts.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -49,7 +51,7 @@ def write_grid(grid: RiskGrid, folder: Path, city: str) -> None:
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
         seal(temporary / FACTS, grid.facts(city))
-        write_map(view_of(grid, city), temporary / MAP)  # not sealed: `stforecast map` draws it again
+        write_map(view_of(grid, city, shifts=shifts), temporary / MAP)  # not sealed: `stforecast map` draws it again
 
 
 def check_grid(folder: Path) -> None:

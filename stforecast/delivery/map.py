@@ -31,6 +31,7 @@ OUTLINE, INK, GREY = "#d55e00", "#1b1b1b", "#5f6368"
 KM_PER_DEGREE = 111.32
 TOP_SHARE = 0.05
 """Share of the hexagons that maps outline and the report flags."""
+MOST_CLASSES = 7
 WIDTH = 10.0  # of the page, inches
 
 
@@ -85,7 +86,7 @@ def draw_map(
         _scale_bar(axes, low, high, shrink)
 
 
-def class_bounds(values: np.ndarray, most: int = 7) -> np.ndarray:
+def class_bounds(values: np.ndarray, most: int = MOST_CLASSES) -> np.ndarray:
     """Limits of at most `most` classes from the series 1, 2, 5, 10 … that the bulk of the values [n] spans.
 
     Values far above the bulk have a class of their own: the highest does not hide them.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stforecast.config.sections import SHIFTS, Hours
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels
+from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
 from stforecast.delivery.rates import CAUTION, HOUR
 from stforecast.delivery.riskgrid import HORIZON, SIMULATED, RiskGrid, iso
-from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_labels
+from stforecast.delivery.shifts import shifts_of
+from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_bounds, step_labels
 from stforecast.files import write_text
 
 PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
@@ -36,13 +39,16 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 """Of the file: everything in it may run, nothing may be asked for."""
 
 
-def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -> dict[str, Any]:
+def view_of(
+    grid: RiskGrid, city: str, reported: dict[str, Any] | None = None, shifts: Mapping[str, Hours] = SHIFTS
+) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
     Args:
         grid: of cells with outlines.
         city: its name.
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
+        shifts: from and to which local hour each lasts.
 
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
@@ -65,11 +71,22 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "valid_until_label": local_text(grid.ends[HORIZON], grid.time_zone),
         "simulated": SIMULATED if SIMULATED in grid.assumptions else None,
         "steps": [
-            {"start": iso(start), "label": label}
-            for start, label in zip(grid.starts[:HORIZON], step_labels(grid), strict=True)
+            {"start": iso(start), "label": label, "bounds": bounds}
+            for start, label, bounds in zip(grid.starts[:HORIZON], step_labels(grid), step_bounds(grid), strict=True)
         ],
         "step_length": length_of(grid.step),
         "horizon_length": horizon_length(grid),
+        "lengths": [length_of(grid.step, count) for count in range(1, grid.horizons + 1)],
+        "shifts": [
+            {
+                "name": name,
+                "label": shift.label,
+                "hours": shift.hours,
+                "span": [shift.steps[0], shift.steps[-1]],
+                "cut": shift.cut,
+            }
+            for name, shift in shifts_of(grid, shifts).items()
+        ],
         "horizon_label": horizon_label(grid),
         "usual_of": f"{grid.step.cycle}s",
         "hexagons": grid.hexagons.tolist(),
@@ -89,6 +106,7 @@ def view_of(grid: RiskGrid, city: str, reported: dict[str, Any] | None = None) -
         "classes": {
             name: {"step": _classes(one[:HORIZON]), "horizon": _classes(one[HORIZON:])} for name, one in values.items()
         },
+        "colours": [class_colours(count) for count in range(MOST_CLASSES + 1)],
     }
 
 
@@ -136,11 +154,10 @@ def _packed(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values.transpose(1, 0, 2), "<f4").tobytes()).decode()
 
 
-def _classes(values: np.ndarray) -> list[dict[str, Any]]:
-    """Classes of every category of values [i c n], as on the PNG."""
+def _classes(values: np.ndarray) -> list[list[float]]:
+    """Limits between the classes of every category of values [i c n], as on the PNG."""
     each = [values[:, index].ravel() for index in range(values.shape[1])]
-    bounds = [class_bounds(one[~np.isnan(one)]) for one in each]
-    return [{"bounds": b.tolist(), "labels": class_labels(b), "colours": class_colours(len(b) + 1)} for b in bounds]
+    return [class_bounds(one[~np.isnan(one)]).tolist() for one in each]
 
 
 def _district_borders(cells: Geometry, districts: np.ndarray) -> list[Any]:

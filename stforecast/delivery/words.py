@@ -22,15 +22,23 @@ def horizon_length(grid: RiskGrid) -> str:
 
 def step_labels(grid: RiskGrid) -> list[str]:
     """A label a step in local time, [k]: distinct where a clock change repeats an hour, because the zone is named."""
-    begins, ends = (times[:HORIZON].tz_convert(grid.time_zone) for times in (grid.starts, grid.ends))
+    begins = grid.starts[:HORIZON].tz_convert(grid.time_zone)
     if grid.step.unit == "month":
         return [f"{begin:%B %Y}" for begin in begins]
     if grid.step.unit == "day":
         return [f"{begin:%a} {begin.day} {begin:%b %Y}" for begin in begins]
+    return [f"{day} {clock} to {end}" for (day, clock), (_, end) in step_bounds(grid)]
+
+
+def step_bounds(grid: RiskGrid) -> list[list[list[str]]]:
+    """Local day and clock of the begin and of the end of each step, [k 2 2]; of days and months its label for both."""
+    if grid.step.unit != "hour":
+        return [[[label], [label]] for label in step_labels(grid)]
+    begins, ends = (times[:HORIZON].tz_convert(grid.time_zone) for times in (grid.starts, grid.ends))
     clock = "%H:%M %Z" if begins[0].utcoffset() != ends[-1].utcoffset() else "%H:%M"
     return [
-        f"{begin:%a} {begin.day} {begin:%b} {begin.strftime(clock)} to {end.strftime(clock)}"
-        for begin, end in zip(begins, ends, strict=True)
+        [[f"{time:%a} {time.day} {time:%b}", time.strftime(clock)] for time in step]
+        for step in zip(begins, ends, strict=True)
     ]
 
 

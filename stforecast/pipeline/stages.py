@@ -217,7 +217,7 @@ class Stages(Preparation):
             grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below, credits=credits)
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
-            write_grid(grid, folder, self.config.city)
+            write_grid(grid, folder, self.config.city, self.config.map.shifts)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
@@ -228,7 +228,7 @@ class Stages(Preparation):
         if not standing(folder):
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
         grid, path = open_grid(folder), output or folder / MAP
-        write_map(view_of(grid, self.config.city, self._reported(grid)), path)
+        write_map(view_of(grid, self.config.city, self._reported(grid), self.config.map.shifts), path)
         self.say(f"map: wrote {path}")
         return path
 

@@ -149,7 +149,7 @@ def test_the_service_says_rates_and_where_there_is_none(tmp_path: Path, exposure
 def test_the_page_makes_the_same_rates(exposure: bool) -> None:
     of = rated(grid(), exposure)
     view = json.loads(json.dumps(view_of(of, "denver"), allow_nan=False))
-    for step, at in ((None, HORIZON), (3, 3)):
+    for step, at in ((None, HORIZON), ([3, 3], 3)):
         script = (
             f"Array.from(new Grid(given).shown('rate', {json.dumps(step)}, 1), (one) => Number.isNaN(one) ? null : one)"
         )

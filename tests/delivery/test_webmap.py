@@ -13,8 +13,8 @@ import pytest
 import shapely
 from small_grids import grid as grid_by
 
-from stforecast.delivery.map import TOP_SHARE, class_bounds, class_labels, highest
-from stforecast.delivery.riskgrid import NOTICE, RiskGrid
+from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, highest
+from stforecast.delivery.riskgrid import HORIZON, NOTICE, RiskGrid, with_sums
 from stforecast.delivery.webmap import PARTS, page, view_of, write_map
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.forecast import Forecast
@@ -97,9 +97,7 @@ def test_classes_are_those_of_the_picture() -> None:
     ):
         for index, found in enumerate(classes[measure][span]):
             bounds = class_bounds(values[:, index].ravel())
-            assert found["bounds"] == bounds.tolist()
-            assert found["labels"] == class_labels(bounds)
-            assert len(set(found["colours"])) == len(bounds) + 1
+            assert found == bounds.tolist()
 
 
 @pytest.mark.parametrize(
@@ -214,3 +212,38 @@ def test_the_page_outlines_the_hexagons_that_the_picture_outlines(n: int) -> Non
     found = in_node("[new Grid(given).top(null, 0, null), new Grid(given).scale('rank', null, 0).bounds]", view)
     assert found[0] == highest(grid.intensity[-1, 0], TOP_SHARE).tolist()
     assert len(found[0]) + 1 in found[1]  # the rank that ends the class of the top 5 %
+
+
+def test_a_span_of_steps_has_the_sums_and_classes_of_the_package() -> None:
+    rng = np.random.default_rng(5)
+    grid = grid_of(intensity=rng.gamma(0.5, 0.1, (1, 24, len(CELLS), 2)).astype(np.float32) ** 2)
+    asked = [[int(first), int(last)] for first, last in np.sort(rng.integers(0, 24, (20, 2)), axis=1)]
+    script = """((grid) => given.asked.map((span) => [0, 1, 2].map((category) => ({
+        lam: [...grid.values("intensity", span, category)], usual: [...grid.values("usual", span, category)],
+        order: grid.order(span, category), scales: ["expected", "risk"].map((name) => grid.scale(name, span, category)),
+    }))))(new Grid(given.view))"""
+    found = in_node(script, {"view": view_of(grid, "denver"), "asked": asked})
+    leaves = [np.ascontiguousarray(grid.leaves(values)) for values in (grid.intensity, grid.usual)]
+    for (first, last), of_span in zip(asked, found, strict=True):
+        sums = [with_sums(values[first : last + 1], grid.categories)[HORIZON] for values in leaves]
+        for category, one in enumerate(of_span):
+            lam, usual = (values[category] for values in sums)
+            assert one["lam"] == lam.tolist()
+            assert one["usual"] == usual.tolist()
+            assert one["order"] == np.argsort(-lam, kind="stable").tolist()
+            for scale, values in zip(one["scales"], (lam, -100 * np.expm1(-lam)), strict=True):
+                bounds = class_bounds(values)
+                assert first == last or scale["bounds"] == bounds.tolist()  # single steps share theirs
+                assert scale["labels"] == class_labels(np.array(scale["bounds"]))
+                assert scale["colours"] == class_colours(len(scale["bounds"]) + 1)
+
+
+def test_the_page_draws_classes_as_the_picture_does() -> None:
+    rng = np.random.default_rng(2)
+    drawn = [rng.gamma(0.3, 10.0 ** rng.integers(-6, 6), rng.integers(1, 300)).tolist() for _ in range(200)]
+    drawn += [[], [0.0], [0.2] * 5, [0.0] * 999 + [5.0], [1.0, 2.0, 5.0, 10.0]]
+    script = "given.map((v) => classBounds(Float64Array.from(v))).map((bounds) => [bounds, classLabels(bounds)])"
+    found = in_node(script, drawn)
+    for values, (bounds, labels) in zip(drawn, found, strict=True):
+        assert bounds == class_bounds(np.array(values)).tolist()
+        assert labels == class_labels(np.array(bounds))

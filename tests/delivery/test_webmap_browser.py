@@ -24,7 +24,7 @@ from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.delivery.rates import Denominator
-from stforecast.delivery.riskgrid import HORIZON, RiskGrid
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid, with_sums
 from stforecast.delivery.small_counts import hides_each, reported_view
 from stforecast.delivery.store import Store
 from stforecast.delivery.webmap import view_of, write_map
@@ -356,7 +356,7 @@ def test_the_keyboard_does_everything(browser, folder) -> None:
             assert ring not in ("none", ""), reached[-1]
             if reached[-1] == "BUTTON":
                 break
-        assert {"map", "play", "step", "horizon", "category", "measure", "area", "area-number"} <= {*reached}
+        assert {"map", "play", "step", "horizon", "category", "measure", "area", "area-number", "shift"} <= {*reached}
         before = page.evaluate("city.map.getCenter()")
         page.keyboard.press("Enter")
         best = page.locator("#list button").first.get_attribute("data-hexagon")
@@ -388,6 +388,97 @@ def test_play_goes_through_the_hours_until_it_is_paused(browser, folder) -> None
         page.clock.run_for(5000)
         assert opened.text("#when") == paused
         assert shown == ["Mon 30 Sep 23", "Mon 30 Sep 00", "Mon 30 Sep 01"]
+
+
+def of_steps(of: RiskGrid, first: int, last: int) -> np.ndarray:
+    """Expected reports in a span of steps, [c n], added as files add those of the horizon."""
+    leaves = np.ascontiguousarray(of.leaves(of.intensity))[first : last + 1]
+    return with_sums(leaves, of.categories)[HORIZON]
+
+
+def said(opened: Window) -> list[str]:
+    """What a window says of the city, and the colours of the hexagons."""
+    words = [opened.text(name) for name in ("#when", "#hits", "#list", "#legend", "#shifts")]
+    return words + opened.page.evaluate("() => city.hexagons.map((hexagon) => hexagon.options.fillColor)")
+
+
+def test_a_shift_has_totals_a_list_figures_and_an_address_of_its_own(browser, folder) -> None:
+    of, address = open_grid(folder), (folder / "map.html").as_uri()
+    with Window(browser, address) as opened:
+        page, shifts = opened.page, opened.page.locator("#shifts button")
+        rounded = [f"{float(f'{of_steps(of, *span)[0].sum():.3g}'):g}" for span in ((7, 14), (15, 22), (0, 6))]
+        assert shifts.all_inner_texts() == [
+            f"Day 07–15\n{rounded[0]}",
+            f"Evening 15–23\n{rounded[1]}",
+            f"Night 23–07\n{rounded[2]}, only 7 hours",
+        ]
+        page.get_by_role("button", name="Evening").click()
+        lam = of_steps(of, 15, 22)[0]
+        order = np.argsort(-lam, kind="stable")
+        total = f"{rounded[1]} reports expected in these {len(lam)} hexagons"
+        assert opened.text("#when") == f"Evening, Mon 30 Sep 15:00 to 23:00: {total}"
+        assert opened.text("#legend-title") == "Reports expected in the 8 hours (hexagons)"
+        assert [each.get_attribute("aria-pressed") for each in shifts.all()] == ["false", "true", "false"]
+        assert page.locator("#profile .now").count() == 8
+        assert not page.locator("#horizon").is_checked()
+        listed = [int(one.get_attribute("data-hexagon")) for one in page.locator("#list button").all()]
+        assert listed == order[:20].tolist()
+        page.locator("#area-number").fill("7")
+        taken = order[: int((areas_km2(from_names(of.hexagons.tolist()))[order].cumsum() <= 7).sum())]
+        assert opened.text("#hits").endswith(f"{round(100 * lam[taken].sum() / lam.sum())} % of the expected reports")
+        opened.hover(7, of.hexagons[7])
+        facts = opened.facts()
+        assert float(facts["expected"]) == float(f"{lam[7]:.2g}")
+        assert float(facts["risk"].removesuffix(" %")) == float(f"{-100 * np.expm1(-lam[7]):.2g}")
+        assert facts["rank"] == f"{order.tolist().index(7) + 1} of {len(lam)}"
+        assert "Range of the count in the 24 hours, 90 %" in page.locator("#tip dt").all_inner_texts()
+        page.locator("#status", has_text="Evening, Mon 30 Sep 15:00 to 23:00. all.").wait_for(state="attached")
+        page.wait_for_url("**/map.html#step=evening&**")
+        seen, where = said(opened), page.url
+    with Window(browser, where) as again:
+        assert said(again) == seen
+
+
+def test_hours_are_chosen_by_a_click_and_by_dragging_over_the_bars(browser, folder) -> None:
+    of = open_grid(folder)
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        page, bars = opened.page, opened.page.locator("#profile span")
+        box = page.locator("#profile").bounding_box()
+
+        def middle(step: int) -> tuple[float, float]:
+            return box["x"] + box["width"] * (step + 0.5) / 24, box["y"] + 4  # above the lower bars too
+
+        page.mouse.click(*middle(0))
+        assert opened.text("#when").startswith("Mon 30 Sep 00:00 to 01:00: ")
+        page.mouse.move(*middle(9))
+        page.mouse.down()
+        page.mouse.move(*middle(4), steps=5)
+        page.mouse.up()
+        page.mouse.move(*middle(20))
+        assert opened.text("#when").startswith(f"Mon 30 Sep 04:00 to 10:00: {of_steps(of, 4, 9)[0].sum():.3g} reports")
+        assert [index for index, bar in enumerate(bars.all()) if "now" in (bar.get_attribute("class") or "")] == [
+            *range(4, 10)
+        ]
+        page.wait_for_url("**/map.html#step=4-9&**")
+        page.locator("#step").focus()
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+        assert opened.text("#when").startswith("Mon 30 Sep 04:00 to 12:00: ")
+        assert page.locator("#step").get_attribute("aria-valuetext") == "Mon 30 Sep 04:00 to 12:00"
+        page.keyboard.press("ArrowRight")
+        assert opened.text("#when").startswith("Mon 30 Sep 05:00 to 06:00: ")
+        page.mouse.move(*middle(0))
+        page.mouse.down()
+        page.mouse.move(*middle(23), steps=3)
+        page.mouse.up()
+        assert opened.text("#when").startswith("24 hours from Mon 30 Sep 00:00: ")
+        assert page.locator("#horizon").is_checked()
+
+
+@pytest.mark.parametrize("step", ["9-4", "3-24", "-1", "noon", "1-2-3", ""])
+def test_an_address_that_names_no_hours_leaves_all_of_them(browser, folder, step: str) -> None:
+    with Window(browser, (folder / "map.html").as_uri() + f"#step={step}") as opened:
+        assert opened.text("#when").startswith("24 hours from")
 
 
 @pytest.fixture(scope="module")
@@ -433,6 +524,9 @@ def test_days_have_a_slider_of_days_and_words_of_their_own(browser, of_unit) -> 
             where = thumb["x"] + 8 + (thumb["width"] - 16) * step / 6
             assert bar["x"] + bar["width"] / 2 == pytest.approx(where, abs=1)
         page.wait_for_url("**/map.html#step=2&category=all&measure=risk&reported=1")
+        page.get_by_role("button", name="Weekend").click()
+        assert opened.text("#when").startswith("Weekend, Sat 5 Oct 2024 to Sun 6 Oct 2024: ")
+        assert opened.text("#legend-title") == "Risk of at least one report in the 2 days, % (hexagons)"
         assert {url for url in opened.requests if not url.startswith("data:")} == {path.as_uri()}
 
 
@@ -444,7 +538,9 @@ def test_a_month_has_no_slider_and_nothing_to_play(browser, of_unit) -> None:
         assert opened.text("#when").startswith("October 2024: ")
         assert opened.text("#legend-title") == "Reports expected in the month (hexagons)"
         assert opened.text("#reported-hits").startswith("Reported in the month: ")
-        assert not any(page.locator(name).is_visible() for name in ("#play", "#step", "#horizon", "#profile"))
+        assert not any(
+            page.locator(name).is_visible() for name in ("#play", "#step", "#horizon", "#profile", "#shifts")
+        )
         page.locator("#status", has_text="October 2024. all.").wait_for(state="attached")
         reached = set()
         for _ in range(40):
@@ -516,7 +612,7 @@ def test_on_a_phone_what_the_list_changes_is_in_view(browser, folder) -> None:
 
 def test_across_a_phone_nothing_covers_play_and_the_bars(browser, folder) -> None:
     with Window(browser, (folder / "map.html").as_uri(), **ACROSS) as opened:
-        for selector in ("#map", "#play", "#profile", "#step", "#when"):
+        for selector in ("#map", "#play", "#profile", "#step", "#shifts", "#when"):
             assert in_view(opened, selector), selector
         assert opened.page.locator("#map").bounding_box()["height"] > 150
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from stforecast.config.sections import SHIFTS, Hours
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State, Store
@@ -33,8 +34,10 @@ def utc_now() -> pd.Timestamp:
 class Keeper:
     """Holds what was found last: `served` (None before the first refresh) and `state`."""
 
-    def __init__(self, store: Store, clock: Callable[[], pd.Timestamp] = utc_now) -> None:
-        self.store, self.clock = store, clock
+    def __init__(
+        self, store: Store, clock: Callable[[], pd.Timestamp] = utc_now, shifts: Mapping[str, Hours] = SHIFTS
+    ) -> None:
+        self.store, self.clock, self.shifts = store, clock, shifts
         self.served: Served | None = None
         self.state = State()
         self.trouble: str | None = None
@@ -47,7 +50,7 @@ class Keeper:
             state, served = self.store.state(), self.served
             known = served and (served.stored.id, served.stored.created)
             if state.current is not None and (state.current, state.created) != known:
-                self.served = Served.of(self.store.open(state.current), served)
+                self.served = Served.of(self.store.open(state.current), served, self.shifts)
                 LOG.info("grid %s, issued %s", state.current, self.served.grid.issue_time)
             self.state = state
             self._note("the store has held no grid" if served and state.current is None else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stforecast.config.sections import SHIFTS, Hours
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import rounded
 from stforecast.delivery.export import short
@@ -55,12 +57,13 @@ class Served:
 
     stored: Stored
     places: Places
+    shifts: Mapping[str, Hours]
 
     @classmethod
-    def of(cls, stored: Stored, before: Served | None = None) -> Served:
+    def of(cls, stored: Stored, before: Served | None = None, shifts: Mapping[str, Hours] = SHIFTS) -> Served:
         """From the store; the outlines of the grid before are taken over where the hexagons are the same."""
         same = before is not None and _same_places(before.grid, stored.grid)
-        served = cls(stored, before.places if before and same else Places.of(stored.grid))
+        served = cls(stored, before.places if before and same else Places.of(stored.grid), shifts)
         made = served.grid  # now, not while the first request waits
         _ = made.rank, made.risk, made.bounds, made.rates
         return served
@@ -109,7 +112,8 @@ class Served:
         """What the map shows, as JSON."""
         from stforecast.delivery.webmap import view_of
 
-        return json.dumps(view_of(self.grid, self.stored.city), separators=(",", ":"), allow_nan=False).encode()
+        view = view_of(self.grid, self.stored.city, shifts=self.shifts)
+        return json.dumps(view, separators=(",", ":"), allow_nan=False).encode()
 
     def interval(self, time: dt.datetime | None) -> int | None:
         """The step that holds an instant (without one, the whole horizon); None outside of it."""

@@ -5,7 +5,7 @@
 const LISTED = 20, REST = 400, MINUTE = 60000, MASKED = "#b9bec4";
 const byId = (id) => document.getElementById(id);
 let grid, city;
-const chosen = { step: null, category: 0, measure: "expected", area: null, reported: true };
+const chosen = { span: null, category: 0, measure: "expected", area: null, reported: true };
 let playing = null, lastSaid, lastWritten;
 
 function start(view) {
@@ -50,6 +50,12 @@ function setControls(view) {
   byId("area-number").step = "any";
   byId("axis").style.setProperty("--steps", grid.steps);
   byId("profile").replaceChildren(...view.steps.map(() => element("span")));
+  byId("shifts").replaceChildren(...view.shifts.map(({ name, label, hours }) => {
+    const button = element("button", `${label} ${hours}`);
+    Object.assign(button, { type: "button", name: "shift", value: name });
+    button.append(element("small"));
+    return button;
+  }));
   const listed = Math.min(LISTED, grid.n);
   byId("list").replaceChildren(...Array.from({ length: listed }, () => {
     const item = element("li"), button = element("button");
@@ -61,11 +67,18 @@ function setControls(view) {
 }
 
 function listen() {
-  // a slider says nothing where it stays, as it does on the first hour after the whole horizon
-  for (const happens of ["input", "click", "keyup"]) {
-    byId("step").addEventListener(happens, ({ key }) => key !== "Tab" && key !== "Shift" && choose({ step: Number(byId("step").value) }));
-  }
-  byId("horizon").addEventListener("change", () => choose({ step: byId("horizon").checked ? null : Number(byId("step").value) }));
+  const slider = byId("step"), one = () => [slider.valueAsNumber, slider.valueAsNumber];
+  slider.addEventListener("input", () => choose({ span: one() }));
+  // where it stays, as on the first hour after all of them, a slider says nothing
+  slider.addEventListener("click", () => choose({ span: one() }));
+  slider.addEventListener("keyup", ({ key }) => chosen.span === null && !["Tab", "Shift"].includes(key) && choose({ span: one() }));
+  slider.addEventListener("keydown", extend);
+  byId("horizon").addEventListener("change", () => choose({ span: byId("horizon").checked ? null : one() }));
+  byId("shifts").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) choose({ span: grid.view.shifts.find(({ name }) => name === button.value).span });
+  });
+  byId("profile").addEventListener("pointerdown", drag);
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
@@ -85,6 +98,30 @@ function listen() {
   city.map.on("move zoomend", () => pinned !== null && placeTip(city.beside(pinned)));
 }
 
+/** Shift and an arrow key move the end of what is chosen, and leave its begin. */
+function extend(event) {
+  const more = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+  if (!more || !event.shiftKey) return;
+  event.preventDefault();
+  const [first, last] = chosen.span ?? [0, grid.steps - 1];
+  choose({ span: [first, Math.min(grid.steps - 1, Math.max(first, last + more))] });
+}
+
+/** A bar is chosen by a click, several by dragging over them. */
+function drag(event) {
+  const profile = byId("profile"), box = profile.getBoundingClientRect();
+  const stepAt = ({ clientX }) => Math.min(grid.steps - 1, Math.max(0, Math.floor(((clientX - box.left) / box.width) * grid.steps)));
+  const anchor = stepAt(event);
+  const reach = (moved) => {
+    const span = [Math.min(anchor, stepAt(moved)), Math.max(anchor, stepAt(moved))];
+    if (String(span) !== String(chosen.span)) choose({ span });
+  };
+  profile.setPointerCapture(event.pointerId);
+  profile.addEventListener("pointermove", reach);
+  for (const end of ["pointerup", "pointercancel"]) profile.addEventListener(end, () => profile.removeEventListener("pointermove", reach), { once: true });
+  reach(event);
+}
+
 function choose(changes) {
   Object.assign(chosen, changes);
   draw();
@@ -93,18 +130,24 @@ function choose(changes) {
 }
 
 function writeAddress() {
-  const { step, category, measure, area, reported } = chosen;
-  const patrol = area === null ? {} : { area };
-  const fields = { step: step ?? "all", category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
+  const { span, category, measure, area, reported } = chosen;
+  const patrol = area === null ? {} : { area }, [first, last] = span ?? [];
+  const step = span === null ? "all" : first === last ? first : (grid.shift(span)?.name ?? span.join("-"));
+  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
 /** Take over what the address chooses, as far as this forecast has it. */
 function readAddress() {
   const fields = new URLSearchParams(location.hash.slice(1));
-  const step = Number(fields.get("step") ?? NaN), area = Number(fields.get("area") ?? NaN);
-  if (fields.get("step") === "all") chosen.step = null;
-  if (Number.isInteger(step) && step >= 0 && step < grid.steps && grid.steps > 1) chosen.step = step;
+  const step = fields.get("step"), area = Number(fields.get("area") ?? NaN);
+  const shift = grid.view.shifts.find(({ name }) => name === step);
+  if (step === "all") chosen.span = null;
+  else if (shift) chosen.span = shift.span;
+  else if (/^\d+(-\d+)?$/.test(step)) {
+    const [first, last = first] = step.split("-").map(Number);
+    if (first <= last && last < grid.steps && grid.steps > 1) chosen.span = [first, last];
+  }
   if (grid.view.categories.includes(fields.get("category"))) chosen.category = grid.view.categories.indexOf(fields.get("category"));
   if (area >= 0) chosen.area = area;
   if (fields.has("reported")) chosen.reported = fields.get("reported") !== "0";
@@ -114,23 +157,24 @@ function readAddress() {
 
 /** Everything on the page that follows from the choice. */
 function draw() {
-  const { step, category, measure, area } = chosen;
-  byId("horizon").checked = step === null;
-  if (step !== null) byId("step").value = step;
-  byId("time").classList.toggle("whole", step === null);
-  byId("step").setAttribute("aria-valuetext", grid.view.steps[byId("step").value].label);
+  if (grid.stepsOf(chosen.span).length === grid.steps) chosen.span = null;
+  const { span, category, measure, area } = chosen;
+  byId("horizon").checked = span === null;
+  if (span !== null) byId("step").value = span[0];
+  byId("time").classList.toggle("whole", span === null);
+  byId("step").setAttribute("aria-valuetext", span === null ? grid.view.steps[byId("step").value].label : grid.label(span));
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
   byId("reported").checked = chosen.reported;
 
-  const scale = grid.scale(measure, step, category), values = grid.shown(measure, step, category);
+  const scale = grid.scale(measure, span, category), values = grid.shown(measure, span, category);
   const classes = Array.from(values, (value) => classOf(value, scale.bounds));
   city.paint(classes.map((index) => scale.colours[index] ?? MASKED));
-  const top = grid.top(step, category, area);
+  const top = grid.top(span, category, area);
   city.outline(top);
   const patrolled = area ?? areaOf(top);
   for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
-  const counts = chosen.reported && step === null && grid.has("reported") ? grid.reported(category) : null;
+  const counts = chosen.reported && span === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank", measure === "rate");
   drawProfile();
@@ -154,17 +198,22 @@ function drawLegend(scale, classes, highestFirst, masked) {
 
 /** Bars of what is expected in all hexagons, step by step, above the slider. */
 function drawProfile() {
-  const totals = grid.view.steps.map((_, step) => grid.total("intensity", step, chosen.category));
-  const most = Math.max(...totals, 1e-12);
+  const totals = grid.view.steps.map((_, step) => grid.total("intensity", [step, step], chosen.category));
+  const most = Math.max(...totals, 1e-12), [first, last] = chosen.span ?? [];
   [...byId("profile").children].forEach((bar, step) => {
     bar.style.height = `${(100 * totals[step]) / most}%`;
-    bar.classList.toggle("now", step === chosen.step);
+    bar.classList.toggle("now", step >= first && step <= last);
   });
+  for (const button of byId("shifts").children) {
+    const { span, cut } = grid.view.shifts.find(({ name }) => name === button.value);
+    button.setAttribute("aria-pressed", String(String(span) === String(chosen.span)));
+    button.lastChild.textContent = [rounded(grid.total("intensity", span, chosen.category)), cut].filter(Boolean).join(", ");
+  }
 }
 
 function drawList(top) {
-  const { step, category, measure } = chosen, outlined = new Set(top);
-  const order = grid.listed(measure, step, category), lam = grid.values("intensity", step, category);
+  const { span, category, measure } = chosen, outlined = new Set(top);
+  const order = grid.listed(measure, span, category), lam = grid.values("intensity", span, category);
   [...byId("list").children].forEach((item, place) => {
     const button = item.firstChild, hexagon = order[place];
     const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}`, rate: () => rateOf(hexagon) }[measure];
@@ -180,8 +229,8 @@ function drawList(top) {
 }
 
 function drawSentences(top, counts) {
-  const { step, category } = chosen;
-  const lam = grid.values("intensity", step, category), total = grid.total("intensity", step, category);
+  const { span, category } = chosen;
+  const lam = grid.values("intensity", span, category), total = grid.total("intensity", span, category);
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const hexagons = `${top.length} ${grid.view.cell}${top.length === 1 ? "" : "s"}`;
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of ${grid.view.cell}s: ` : "";
@@ -189,22 +238,27 @@ function drawSentences(top, counts) {
   byId("hits").textContent = hits;
   const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. ${capital(grid.view.cell)}s show ${grid.view.reported.least} and more` : "";
   byId("reported-hits").textContent = found;
-  byId("when").textContent = `${grid.label(step)}: ${Number(total.toPrecision(3))} reports expected in these ${grid.n} ${grid.view.cell}s`;
-  if (!playing) say([grid.label(step), byId("category").selectedOptions[0].text, hits, found].join(". "));
+  byId("when").textContent = `${grid.label(span)}: ${rounded(total)} reports expected in these ${grid.n} ${grid.view.cell}s`;
+  if (!playing) say([grid.label(span), byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 
 function ratioOf(hexagon) {
-  return grid.shown("usual", chosen.step, chosen.category)[hexagon];
+  return grid.shown("usual", chosen.span, chosen.category)[hexagon];
 }
 
 /** The rate of a hexagon in words. */
 function rateOf(hexagon) {
-  const rate = grid.shown("rate", chosen.step, chosen.category)[hexagon];
+  const rate = grid.shown("rate", chosen.span, chosen.category)[hexagon];
   return Number.isNaN(rate) ? "not shown" : digits(rate);
 }
 
 function areaOf(hexagons) {
   return sum(hexagons.map((hexagon) => grid.view.area_km2[hexagon]));
+}
+
+/** A total as it is said. */
+function rounded(total) {
+  return Number(total.toPrecision(3));
 }
 
 function percent(value) {
@@ -214,7 +268,10 @@ function percent(value) {
 function play() {
   if (playing) clearInterval(playing);
   const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;
-  const next = () => choose({ step: chosen.step === null ? 0 : (chosen.step + 1) % grid.steps });
+  const next = () => {
+    const step = chosen.span === null ? 0 : (chosen.span[1] + 1) % grid.steps;
+    choose({ span: [step, step] });
+  };
   playing = playing ? null : setInterval(next, pause);
   if (playing) next();
   else draw();

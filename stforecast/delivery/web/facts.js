@@ -5,19 +5,19 @@ let pinned = null;
 
 /** The figures of a hexagon as words and numbers. */
 function factsOf(hexagon) {
-  const { step, category } = chosen, { view } = grid;
-  const lam = grid.values("intensity", step, category)[hexagon];
-  const drivers = grid.drivers(hexagon, step, category);
+  const { span, category } = chosen, { view } = grid;
+  const lam = grid.values("intensity", span, category)[hexagon];
+  const drivers = grid.drivers(hexagon, span, category);
   const rows = [
     ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
     ["Expected reports", digits(lam), "expected"],
     ["Risk of at least one", percent(risk(lam)), "risk"],
-    ["Rank", `${grid.ranks(step, category)[hexagon]} of ${grid.n}`, "rank"],
+    ["Rank", `${grid.ranks(span, category)[hexagon]} of ${grid.n}`, "rank"],
   ];
-  if (grid.has("rate")) rows.push([`Expected ${view.rate.words}`, Number.isNaN(grid.denominator(step)[hexagon]) ? `not shown: ${view.rate.rule}` : rateOf(hexagon), "rate"]);
-  if (view.low) {
-    const [low, high] = [view.low[category][hexagon], view.high[category][hexagon]];
-    rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${low} to ${high} reports`, "interval"]);
+  if (grid.has("rate")) rows.push([`Expected ${view.rate.words}`, Number.isNaN(grid.denominator(span)[hexagon]) ? `not shown: ${view.rate.rule}` : rateOf(hexagon), "rate"]);
+  const range = grid.range(hexagon, category);
+  if (range) {
+    rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${range.join(" to ")} reports`, "interval"]);
   }
   if (drivers) {
     rows.push([`Usual here: average of past ${view.usual_of}`, digits(drivers.usual), "usual"]);
@@ -29,14 +29,14 @@ function factsOf(hexagon) {
 }
 
 function showFacts(hexagon) {
-  const { step, category } = chosen, id = grid.view.hexagons[hexagon];
+  const { span, category } = chosen, id = grid.view.hexagons[hexagon];
   const list = element("dl");
   for (const [term, words, name] of factsOf(hexagon)) {
     const value = element("dd", words);
     value.dataset.fact = name;
     list.append(element("dt", term), value);
   }
-  const when = `${grid.label(step)}, ${byId("category").options[category].text}`;
+  const when = `${grid.label(span)}, ${byId("category").options[category].text}`;
   byId("facts").replaceChildren(element("h2", `${capital(grid.view.cell)} ${grid.called(hexagon)}`), element("p", when), list);
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;

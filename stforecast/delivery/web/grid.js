@@ -1,6 +1,7 @@
 "use strict";
-/* The numbers of a view: sums, risks, ranks, classes and words for a step (or the whole horizon: step = null), a
-   category and a measure. Nothing is drawn here. Sums run in double precision and in the order of risk.parquet's. */
+/* The numbers of a view: sums, risks, ranks, classes and words for a span, a category and a measure. A span is the first
+   and the last of its steps, [5, 5] or [15, 22], or null: all of them. Nothing is drawn here. Sums run in double
+   precision and in the order of risk.parquet's. */
 
 const TOP_BANDS = [0.01, 0.05, 0.1, 0.25];
 const AGAINST_USUAL = {
@@ -9,6 +10,9 @@ const AGAINST_USUAL = {
   labels: ["under × 0.5", "× 0.5 to 0.67", "× 0.67 to 0.8", "× 0.8 to 0.9", "× 0.9 to 1.1 (as usual)", "× 1.1 to 1.25", "× 1.25 to 1.5", "× 1.5 to 2", "× 2 and more"],
   colours: ["#1b7837", "#5aae61", "#a6dba0", "#d9f0d3", "#f7f7f7", "#e7d4e8", "#c2a5cf", "#9970ab", "#762a83"],
 };
+const MOST_CLASSES = 7;
+const SERIES = Array.from({ length: 13 }, (_, i) => [1, 2, 5].map((digit) => Number(`${digit}e${i - 6}`))).flat();
+const MOST_KEPT = 500;
 const BAND_COLOURS = ["#081d58", "#225ea8", "#41b6c4", "#c7e9b4", "#fcfdd3"];
 
 class Grid {
@@ -30,19 +34,24 @@ class Grid {
   }
 
   /** λ, or what is usual, of every hexagon: Float64Array [n]. */
-  values(kind, step, category) {
-    return this.once(`${kind} ${step} ${category}`, () => {
-      const out = new Float64Array(this.n);
-      if (step === null) {
-        for (let each = 0; each < this.steps; each++) add(out, this.values(kind, each, category));
+  values(kind, span, category) {
+    return this.once(`${kind} ${span} ${category}`, () => {
+      const out = new Float64Array(this.n), steps = this.stepsOf(span);
+      if (steps.length > 1) {
+        for (const step of steps) add(out, this.values(kind, [step, step], category));
         return out;
       }
       for (const leaf of this.leavesOf(category)) {
-        const first = (leaf * this.steps + step) * this.n;
+        const first = (leaf * this.steps + steps[0]) * this.n;
         add(out, this.arrays[kind].subarray(first, first + this.n));
       }
       return out;
     });
+  }
+
+  stepsOf(span) {
+    const [first, last] = span ?? [0, this.steps - 1];
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   }
 
   /** The categories in the arrays that make up one of the page's. */
@@ -63,12 +72,12 @@ class Grid {
   }
 
   /** What expected reports are divided by, NaN where no rate is shown: residents, or hours of exposure, [n]. */
-  denominator(step) {
-    return this.once(`denominator ${step}`, () => {
+  denominator(span) {
+    return this.once(`denominator ${span}`, () => {
       const { exposure, hours, smallest } = this.view.rate, out = new Float64Array(this.n);
-      const steps = !exposure ? [0] : step === null ? [...Array(this.steps).keys()] : [step];
-      for (const each of steps) add(out, this.arrays.rate.subarray(each * this.n, (each + 1) * this.n));
-      const length = exposure ? hours[step ?? this.steps] : 1;
+      const steps = exposure ? this.stepsOf(span) : [0];
+      for (const step of steps) add(out, this.arrays.rate.subarray(step * this.n, (step + 1) * this.n));
+      const length = exposure ? sum(steps.map((step) => hours[step])) : 1;
       return out.map((value) => (value / length >= smallest ? value : NaN));
     });
   }
@@ -85,39 +94,39 @@ class Grid {
     return several || never[leaves[0]] ? "not shown" : `fewer than ${least}`;
   }
 
-  total(kind, step, category) {
-    return this.once(`total ${kind} ${step} ${category}`, () => sum(this.values(kind, step, category)));
+  total(kind, span, category) {
+    return this.once(`total ${kind} ${span} ${category}`, () => sum(this.values(kind, span, category)));
   }
 
   /** Hexagons from the highest λ to the lowest; equal ones in the order of their ids, as in risk.parquet. */
-  order(step, category) {
-    return this.once(`order ${step} ${category}`, () => {
-      const lam = this.values("intensity", step, category);
+  order(span, category) {
+    return this.once(`order ${span} ${category}`, () => {
+      const lam = this.values("intensity", span, category);
       return [...lam.keys()].sort((a, b) => lam[b] - lam[a] || a - b);
     });
   }
 
   /** Hexagons as the list has them: by rate or against usual where these are shown, those without one last; else by λ. */
-  listed(measure, step, category) {
-    const order = this.order(step, category);
+  listed(measure, span, category) {
+    const order = this.order(span, category);
     if (measure !== "rate" && measure !== "usual") return order;
-    const shown = this.shown(measure, step, category).map((value) => (value >= 0 ? value : -1));
+    const shown = this.shown(measure, span, category).map((value) => (value >= 0 ? value : -1));
     return [...order].sort((a, b) => shown[b] - shown[a] || 0); // of two infinite ones neither comes first
   }
 
   /** Rank of every hexagon, from 1. */
-  ranks(step, category) {
-    return this.once(`ranks ${step} ${category}`, () => {
+  ranks(span, category) {
+    return this.once(`ranks ${span} ${category}`, () => {
       const ranks = new Int32Array(this.n);
-      this.order(step, category).forEach((hexagon, place) => (ranks[hexagon] = place + 1));
+      this.order(span, category).forEach((hexagon, place) => (ranks[hexagon] = place + 1));
       return ranks;
     });
   }
 
   /** The hexagons that fit into an area, from the top, at least one of them where the area is not 0. Without an area
       (null) the top share of the hexagons, as map.png outlines it. */
-  top(step, category, area) {
-    const order = this.order(step, category), chosen = [];
+  top(span, category, area) {
+    const order = this.order(span, category), chosen = [];
     if (area === null) return order.slice(0, topCount(this.view.top_share, this.n));
     let covered = 0;
     for (const hexagon of order) {
@@ -129,18 +138,24 @@ class Grid {
   }
 
   /** What a measure shows of every hexagon: numbers [n]. */
-  shown(measure, step, category) {
-    if (measure === "rank") return this.ranks(step, category);
-    const lam = this.values("intensity", step, category);
-    if (measure === "rate") return lam.map((value, i) => (this.view.rate.per * value) / this.denominator(step)[i]);
-    if (measure === "risk") return lam.map((value) => 100 * risk(value));
-    if (measure === "usual") return lam.map((value, i) => ratio(value, this.values("usual", step, category)[i]));
-    return lam;
+  shown(measure, span, category) {
+    if (measure === "rank") return this.ranks(span, category);
+    const lam = this.values("intensity", span, category);
+    if (measure === "expected") return lam;
+    return this.once(`shown ${measure} ${span} ${category}`, () => {
+      if (measure === "risk") return lam.map((value) => 100 * risk(value));
+      if (measure === "usual") {
+        const usual = this.values("usual", span, category);
+        return lam.map((value, i) => ratio(value, usual[i]));
+      }
+      const below = this.denominator(span), { per } = this.view.rate;
+      return lam.map((value, i) => (per * value) / below[i]);
+    });
   }
 
   /** The classes of a measure by ascending value: {title, bounds, labels, colours}. */
-  scale(measure, step, category) {
-    const span = `in the ${step === null ? this.view.horizon_length : this.view.step_length}`;
+  scale(measure, span, category) {
+    const during = `in the ${this.length(span)}`;
     if (measure === "usual") return { title: "Expected ÷ usual reports", ...AGAINST_USUAL };
     if (measure === "rank") {
       const ends = [...new Set(TOP_BANDS.map((share) => topCount(share, this.n)))];
@@ -148,23 +163,49 @@ class Grid {
       return { title: "Rank by expected reports", bounds: ends.map((end) => end + 1), labels: [...names, "the rest"], colours: BAND_COLOURS };
     }
     const { words, rule } = this.view.rate ?? {};
-    const title = { expected: `Reports expected ${span}`, risk: `Risk of at least one report ${span}, %`, rate: `Reports expected ${words} ${span}` }[measure];
-    return { title, masked: rule, ...this.view.classes[measure][step === null ? "horizon" : "step"][category] };
+    const title = { expected: `Reports expected ${during}`, risk: `Risk of at least one report ${during}, %`, rate: `Reports expected ${words} ${during}` }[measure];
+    const bounds = this.bounds(measure, span, category);
+    return { title, masked: rule, bounds, labels: classLabels(bounds), colours: this.view.colours[bounds.length + 1] };
+  }
+
+  /** Limits between classes: of single steps those that all of them share, so that they can be compared. */
+  bounds(measure, span, category) {
+    if (span === null || span[0] === span[1]) return this.view.classes[measure][span ? "step" : "horizon"][category];
+    return this.once(`bounds ${measure} ${span} ${category}`, () => classBounds(this.shown(measure, span, category)));
   }
 
   /** What makes λ of a hexagon: usual × expected ÷ usual of the whole city × the rest, which is the hexagon's own (what
       was reported there, weather, calendar). null where nothing usual is known. */
-  drivers(hexagon, step, category) {
+  drivers(hexagon, span, category) {
     if (!this.has("usual")) return null;
-    const usual = this.values("usual", step, category)[hexagon];
-    const city = ratio(this.total("intensity", step, category), this.total("usual", step, category));
-    return { usual, city, rest: ratio(this.values("intensity", step, category)[hexagon], usual * city) };
+    const usual = this.values("usual", span, category)[hexagon];
+    const city = ratio(this.total("intensity", span, category), this.total("usual", span, category));
+    return { usual, city, rest: ratio(this.values("intensity", span, category)[hexagon], usual * city) };
   }
 
-  label(step) {
-    const { steps, horizon_length } = this.view;
-    if (step === null && this.steps > 1) return `${horizon_length} from ${steps[0].label.split(" to ")[0]}`;
-    return steps[step ?? 0].label;
+  /** How long a span is, as words that stand behind "the". */
+  length(span) {
+    return this.view.lengths[this.stepsOf(span).length - 1];
+  }
+
+  /** When a span is, and which shift. */
+  label(span) {
+    const { steps, horizon_length } = this.view, held = this.stepsOf(span);
+    if (held.length === 1) return steps[held[0]].label;
+    const begin = steps[held[0]].bounds[0], end = steps[held.at(-1)].bounds[1];
+    if (span === null) return `${horizon_length} from ${begin.join(" ")}`;
+    const until = end[0] === begin[0] ? end.slice(1) : end, shift = this.shift(span);
+    return `${shift ? `${shift.label}, ` : ""}${begin.join(" ")} to ${until.join(" ")}`;
+  }
+
+  /** The shift that a span is, if any. */
+  shift(span) {
+    return this.view.shifts.find((shift) => String(shift.span) === String(span));
+  }
+
+  /** The central range of the count of a hexagon: as yet of the whole horizon alone, whatever span is shown. */
+  range(hexagon, category) {
+    return this.view.low && [this.view.low[category][hexagon], this.view.high[category][hexagon]];
   }
 
   /** What a hexagon is called: in list, box and speech. */
@@ -179,7 +220,10 @@ class Grid {
   }
 
   once(key, compute) {
-    if (!this.cache.has(key)) this.cache.set(key, compute());
+    if (!this.cache.has(key)) {
+      if (this.cache.size > MOST_KEPT) this.cache.clear(); // there are hundreds of spans
+      this.cache.set(key, compute());
+    }
     return this.cache.get(key);
   }
 }
@@ -220,6 +264,30 @@ function classOf(value, bounds) {
   let index = 0;
   while (index < bounds.length && bounds[index] <= value) index++;
   return index;
+}
+
+/** Limits of classes, as `class_bounds` in delivery/map.py draws them for pictures. */
+function classBounds(values) {
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort();
+  const [low, high] = sorted.length ? [quantile(sorted, 0.05), quantile(sorted, 0.995)] : [0, 0];
+  let inside = SERIES.filter((limit) => limit > low && limit <= high);
+  if (!inside.length) inside = SERIES.filter((limit) => limit <= Math.max(high, SERIES[0])).slice(-1);
+  const far = SERIES.filter((limit) => limit > inside.at(-1) && limit <= (sorted.at(-1) ?? 0)).slice(-1);
+  return [...inside, ...far].slice(1 - MOST_CLASSES);
+}
+
+/** Of ascending values, interpolated as NumPy does. */
+function quantile(sorted, share) {
+  const at = share * (sorted.length - 1), below = Math.floor(at), part = at - below;
+  const [a, b] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
+  return part < 0.5 ? a + (b - a) * part : b - (b - a) * (1 - part);
+}
+
+/** A label a class, as `class_labels` in delivery/map.py. */
+function classLabels(bounds) {
+  const spell = (limit) => (limit < 1e-4 || limit >= 1e6 ? limit.toExponential().replace(/([+-])(\d)$/, "$10$2") : String(limit));
+  const names = bounds.map(spell);
+  return [`under ${names[0]}`, ...names.slice(1).map((name, i) => `${names[i]} to ${name}`), `${names.at(-1)} and more`];
 }
 
 /** Two significant digits: no forecast is known finer. */
