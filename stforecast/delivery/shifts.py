@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import SHIFTS, Hours
-from stforecast.delivery.riskgrid import HORIZON, RiskGrid
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid, with_sums
 
 WEEK = {"weekdays": (0, 5), "weekend": (5, 7)}
 """Of a grid of days, by weekday from Monday = 0."""
@@ -53,6 +53,27 @@ def shifts_of(grid: RiskGrid, named: Mapping[str, Hours] = SHIFTS) -> dict[str, 
             cut = "" if whole else f"only {grid.step.words(len(steps))}"
             found[name] = Shift(name.replace("_", " ").capitalize(), hours, steps, cut)
     return found
+
+
+def during(grid: RiskGrid, steps: range) -> RiskGrid:
+    """The grid of a span of hours as its only step, added as horizons are; without ranges, which are of these."""
+    inside = slice(steps.start, steps.stop)
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return with_sums(np.ascontiguousarray(grid.leaves(values)[inside]), grid.categories)[[HORIZON, HORIZON]]
+
+    below = grid.denominator
+    if below is not None and below.exposure:
+        below = replace(below, values=below.values[inside].sum(0, keepdims=True, dtype=np.float64))
+    return replace(
+        grid,
+        intensity=summed(grid.intensity),
+        usual=None if grid.usual is None else summed(grid.usual),
+        issue_time=grid.starts[steps.start],
+        step_hours=grid.step_hours * len(steps),
+        spreads={},
+        denominator=below,
+    )
 
 
 def _next(slots: np.ndarray, begin: int, length: int, cycle: int) -> tuple[range, bool]:

@@ -37,8 +37,9 @@ from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, UsualQuestion
 from stforecast.delivery.api.server import serve
-from stforecast.delivery.riskgrid import NOTICE
+from stforecast.delivery.riskgrid import NOTICE, with_sums
 from stforecast.errors import ConfigError
+from stforecast.scoring.intensity import risk
 
 HOUR = pd.Timedelta(hours=1)
 QUICK = "100000/second"
@@ -81,6 +82,33 @@ def asked(client: TestClient, path: str, **parameters: Any) -> Any:
     answer = client.get(path, params=parameters)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+@pytest.mark.parametrize("category", ["all", "theft"])
+def test_a_shift_is_answered_by_the_sums_of_its_hours(client, category: str) -> None:
+    of = grid()
+    index = of.categories.index(category)
+    sums = with_sums(np.ascontiguousarray(of.leaves(of.intensity))[15:23], of.categories)[-1, index]
+    found = asked(client, "/v1/risk", shift="evening", category=category)
+    assert (found["valid_from"], found["valid_until"]) == ("2024-09-30T21:00:00Z", "2024-10-01T05:00:00Z")
+    assert found["grid"]["issue_time"] == "2024-09-30T06:00:00Z"
+    order = np.argsort(-sums, kind="stable")
+    assert [row["hexagon"] for row in found["rows"]] == of.hexagons[order].tolist()
+    assert [row["intensity"] for row in found["rows"]] == sums[order].round(8).tolist()
+    assert [row["risk"] for row in found["rows"]] == risk(sums[order]).round(8).tolist()
+    assert [row["rank"] for row in found["rows"]] == [*range(1, len(sums) + 1)]
+    usual = of.usual[15:23, index].sum(0)[order]
+    np.testing.assert_allclose([row["usual"] for row in found["rows"]], usual, atol=1e-8)
+    assert "low" not in found["rows"][0]
+    top = asked(client, "/v1/top", shift="evening", category=category, k=3)
+    assert top["rows"] == found["rows"][:3]
+
+
+def test_the_map_of_the_service_has_the_shifts_of_the_configuration(root) -> None:
+    config = config_of(root)
+    with TestClient(create_app(config, Keeper(store_of(config), Clock(), {"late": (13, 21)}))) as client:
+        assert [shift["name"] for shift in asked(client, "/v1/view")["shifts"]] == ["late"]
+        assert client.get("/v1/top?shift=evening").json()["error"] == "shift: not one of late"
 
 
 def test_the_latest_grid(client) -> None:
@@ -292,6 +320,8 @@ def test_what_predict_refuses(client, body, status, said) -> None:
         ("/v1/risk?time=2024-09-30T08:00+02:00", 422, "%2B"),
         ("/v1/risk?time=0001-01-01T00:00%2B14:00", 422, "time"),
         ("/v1/risk?time=2024-10-01T06:00Z", 404, "not within 2024-09-30T06:00:00Z to 2024-10-01T06:00:00Z"),
+        ("/v1/risk?shift=noon", 404, "shift: not one of day, evening, night"),
+        ("/v1/top?shift=day&time=2024-09-30T08:00Z", 422, "give either time or shift"),
         ("/v1/risk?category=fraud", 404, "category: not one of all, theft, violence"),
         ("/v1/risk?bbox=1,2,3", 422, "bbox"),
         ("/v1/risk?bbox=nan,1,2,3", 422, "bbox"),

@@ -29,6 +29,7 @@ from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.rates import Denominator
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
+from stforecast.delivery.shifts import during
 from stforecast.delivery.webmap import view_of
 from stforecast.errors import ConfigError
 from stforecast.testing import small_city
@@ -149,11 +150,13 @@ def test_the_service_says_rates_and_where_there_is_none(tmp_path: Path, exposure
 def test_the_page_makes_the_same_rates(exposure: bool) -> None:
     of = rated(grid(), exposure)
     view = json.loads(json.dumps(view_of(of, "denver"), allow_nan=False))
-    for step, at in ((None, HORIZON), ([3, 3], 3)):
+    evening = during(of, range(15, 23))
+    spans = [(None, of, HORIZON), ([3, 3], of, 3), ([15, 22], evening, 0)]
+    for step, grid_of, at in spans:
         script = (
             f"Array.from(new Grid(given).shown('rate', {json.dumps(step)}, 1), (one) => Number.isNaN(one) ? null : one)"
         )
-        np.testing.assert_allclose(np.array(in_node(script, view), float), of.rates["rate"][at, 1], rtol=1e-12)
+        np.testing.assert_allclose(np.array(in_node(script, view), float), grid_of.rates["rate"][at, 1], rtol=1e-12)
     places = in_node("new Grid(given).listed('rate', null, 0)", view)
     rates = of.rates["rate"][HORIZON, 0][places]
     known = rates[np.isfinite(rates)]

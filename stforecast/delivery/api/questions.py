@@ -42,14 +42,23 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Question(BaseModel):
-    """A step (an hour, a day or a month), or the whole horizon."""
+    """A step (an hour, a day or a month), a shift, or the whole horizon."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     time: Instant | None = Field(
         None, description=f"{ASKED}, such as {EXAMPLE}: the step that holds it; without one the whole horizon"
     )
+    shift: Name | None = Field(
+        None, description="instead of a time, of a grid of hours: the next shift of that name (`map.shifts`)"
+    )
     category: Name = Field("all", description="a category of the grid, or `all`: their sum")
+
+    @model_validator(mode="after")
+    def _one_span(self) -> Self:
+        if self.time is not None and self.shift is not None:
+            raise ValueError("give either time or shift")
+        return self
 
 
 class TopQuestion(Question):

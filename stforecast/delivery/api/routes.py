@@ -86,21 +86,21 @@ async def view(request: Request, now: Kept) -> Response:
 
 @router.get("/risk", response_model=shapes.Risk, responses={200: {"content": {kind: {} for kind in MEDIA.values()}}})
 async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Query()]) -> Response:
-    """Intensity and risk of many hexagons in a step, or over the whole horizon, by rank: JSON, GeoJSON or CSV."""
-    interval, category, about = _asked(now, question)
-    rows = now.served.grid.order[interval, category]
+    """Intensity and risk of many hexagons in a step, a shift or the whole horizon, by rank: JSON, GeoJSON or CSV."""
+    served, interval, category, about = _asked(now, question)
+    rows = served.grid.order[interval, category]
     if question.bbox is not None:
-        rows = rows[now.served.places.inside(*corners(question.bbox))[rows]]
+        rows = rows[served.places.inside(*corners(question.bbox))[rows]]
     rows = rows[: question.top_k]
     if len(rows) > MAX_ROWS:
         raise HTTPException(
-            422, f"{len(rows)} {now.served.places.geometry.word}s are more than {MAX_ROWS}: give bbox or top_k"
+            422, f"{len(rows)} {served.places.geometry.word}s are more than {MAX_ROWS}: give bbox or top_k"
         )
 
     def make() -> bytes:
         if question.format == "geojson":
-            return answers.risk_geojson(now.served, about, interval, category, rows)
-        table = answers.risk_rows(now.served, interval, category, rows)
+            return answers.risk_geojson(served, about, interval, category, rows)
+        table = answers.risk_rows(served, interval, category, rows)
         return answers.risk_csv(about, table) if question.format == "csv" else to_json({**about, "rows": table})
 
     return now.answer(request, make, MEDIA[question.format])
@@ -108,7 +108,7 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
 
 @router.get("/top", response_model=shapes.Risk)
 async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
-    """The hexagons of the highest risk in a step, or over the whole horizon."""
+    """The hexagons of the highest risk in a step, a shift or the whole horizon."""
     return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
 
 
@@ -171,13 +171,19 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
     return Response(to_json(body), media_type="application/json")
 
 
-def _asked(now: Now, question: RiskQuestion) -> tuple[int, int, dict[str, Any]]:
-    """Interval and category that are asked for, and what the answer says of them."""
+def _asked(now: Now, question: RiskQuestion) -> tuple[Served, int, int, dict[str, Any]]:
+    """What is asked for, interval and category in it, and what the answer says of them."""
     served = now.served
-    interval = served.interval(question.time)
+    if question.shift is None:
+        interval = served.interval(question.time)
+    elif question.shift in served.by_shift:
+        served, interval = served.by_shift[question.shift], 0
+    else:
+        names = ", ".join(served.by_shift)
+        raise HTTPException(404, f"shift: not one of {names}" if names else "shift: this grid has none")
     if interval is None:
         raise HTTPException(404, f"time: not within {iso(served.grid.issue_time)} to {iso(served.until)}")
     if question.category not in served.grid.categories:
         raise HTTPException(404, f"category: not one of {', '.join(served.grid.categories)}")
     about = {"grid": now.facts, **served.spans[interval], "category": question.category}
-    return interval, served.grid.categories.index(question.category), about
+    return served, interval, served.grid.categories.index(question.category), about

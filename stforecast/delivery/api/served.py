@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import rounded
 from stforecast.delivery.export import short
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
+from stforecast.delivery.shifts import during, shifts_of
 from stforecast.delivery.store import Stored
 from stforecast.instants import since_1970
 
@@ -114,6 +115,16 @@ class Served:
 
         view = view_of(self.grid, self.stored.city, shifts=self.shifts)
         return json.dumps(view, separators=(",", ":"), allow_nan=False).encode()
+
+    @cached_property
+    def by_shift(self) -> dict[str, Served]:
+        """The same of each shift, as its only step; none where steps are no hours."""
+        grid = self.grid
+        shifts = shifts_of(grid, self.shifts) if grid.step_unit == "hour" else {}
+        return {
+            name: replace(self, stored=replace(self.stored, grid=during(grid, shift.steps)))
+            for name, shift in shifts.items()
+        }
 
     def interval(self, time: dt.datetime | None) -> int | None:
         """The step that holds an instant (without one, the whole horizon); None outside of it."""
