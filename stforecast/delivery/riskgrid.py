@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 ALL = "all"
 HORIZON = -1
 """The interval of all steps together."""
-SIMULATED = "A simulated city: no report in it is real."
-"""What a grid of one assumes first."""
 NOTICE = (
     "Forecasts of reported offences, by place and never by person; "
     "they follow what is reported and recorded, which is not all that happens."

@@ -23,12 +23,23 @@ from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
 from stforecast.delivery.rates import CAUTION, HOUR
-from stforecast.delivery.riskgrid import HORIZON, SIMULATED, RiskGrid, iso
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
-from stforecast.delivery.words import horizon_label, horizon_length, length_of, local_text, step_bounds, step_labels
+from stforecast.delivery.words import (
+    SIMULATED,
+    horizon_label,
+    horizon_length,
+    length_of,
+    local_text,
+    step_bounds,
+    step_labels,
+)
 from stforecast.files import write_text
 
-PARTS = ("page.html", "leaflet.css", "app.css", "leaflet.js", "grid.js", "map.js", "facts.js", "app.js")
+PARTS = (
+    *("page.html", "leaflet.css", "app.css", "leaflet.js", "classes.js"),
+    *("grid.js", "map.js", "facts.js", "time.js", "app.js"),
+)
 """The page and what it links to by these names, relative to where it is served from."""
 FACTS = (
     *("city", "notice", "model", "time_zone", "issue_time", "complete_until"),

@@ -9,6 +9,9 @@ import pandas as pd
 from stforecast.cube.steps import Step
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 
+SIMULATED = "A simulated city: no report in it is real."
+"""What a grid of one assumes first."""
+
 
 def length_of(step: Step, count: int = 1) -> str:
     """So many steps in words that stand behind "the": hour, 24 hours, day, 7 days, month."""

@@ -21,9 +21,10 @@ from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
-from stforecast.delivery.riskgrid import SIMULATED, RiskGrid
+from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
+from stforecast.delivery.words import SIMULATED
 from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
 from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable

@@ -47,7 +47,8 @@ def in_node(script: str, given: object) -> object:
     """What the page's numbers make of `given`: the value of `script` in Node."""
     if (node := shutil.which("node")) is None:
         pytest.skip("no Node on this machine")
-    text = f"{page()['grid.js'].decode()}\nconst given = {json.dumps(given)};\nconsole.log(JSON.stringify({script}))"
+    parts = "".join(page()[name].decode() for name in ("classes.js", "grid.js"))
+    text = f"{parts}\nconst given = {json.dumps(given)};\nconsole.log(JSON.stringify({script}))"
     done = subprocess.run([node, "-"], input=text, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 

@@ -6,7 +6,7 @@ const LISTED = 20, REST = 400, MINUTE = 60000, MASKED = "#b9bec4";
 const byId = (id) => document.getElementById(id);
 let grid, city;
 const chosen = { span: null, category: 0, measure: "expected", area: null, reported: true };
-let playing = null, lastSaid, lastWritten;
+let lastSaid, lastWritten;
 
 function start(view) {
   grid = new Grid(view);
@@ -36,11 +36,8 @@ function setAbout(view) {
 }
 
 function setControls(view) {
+  setTime(view);
   byId("category").replaceChildren(...view.categories.map((name, index) => new Option(name.replaceAll("_", " "), index)));
-  byId("step").max = grid.steps - 1;
-  byId("step").setAttribute("aria-label", view.step_length.replace(/^[a-z]/, (first) => first.toUpperCase()));
-  byId("horizon-length").textContent = `All ${view.horizon_length}`;
-  byId("time").classList.toggle("one-step", grid.steps === 1);
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
   byId("rate-choice").hidden = document.querySelector("[name=measure][value=rate]").disabled = !grid.has("rate");
   if (grid.has("rate")) byId("rate-words").textContent = capital(view.rate.words);
@@ -48,14 +45,6 @@ function setControls(view) {
   const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // km², fine enough for one hexagon, and a round number
   for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
   byId("area-number").step = "any";
-  byId("axis").style.setProperty("--steps", grid.steps);
-  byId("profile").replaceChildren(...view.steps.map(() => element("span")));
-  byId("shifts").replaceChildren(...view.shifts.map(({ name, label, hours }) => {
-    const button = element("button", `${label} ${hours}`);
-    Object.assign(button, { type: "button", name: "shift", value: name });
-    button.append(element("small"));
-    return button;
-  }));
   const listed = Math.min(LISTED, grid.n);
   byId("list").replaceChildren(...Array.from({ length: listed }, () => {
     const item = element("li"), button = element("button");
@@ -67,25 +56,13 @@ function setControls(view) {
 }
 
 function listen() {
-  const slider = byId("step"), one = () => [slider.valueAsNumber, slider.valueAsNumber];
-  slider.addEventListener("input", () => choose({ span: one() }));
-  // where it stays, as on the first hour after all of them, a slider says nothing
-  slider.addEventListener("click", () => choose({ span: one() }));
-  slider.addEventListener("keyup", ({ key }) => chosen.span === null && !["Tab", "Shift"].includes(key) && choose({ span: one() }));
-  slider.addEventListener("keydown", extend);
-  byId("horizon").addEventListener("change", () => choose({ span: byId("horizon").checked ? null : one() }));
-  byId("shifts").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button) choose({ span: grid.view.shifts.find(({ name }) => name === button.value).span });
-  });
-  byId("profile").addEventListener("pointerdown", drag);
+  listenToTime();
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
   for (const id of ["area", "area-number"]) {
     byId(id).addEventListener("input", () => choose({ area: Math.max(0, byId(id).valueAsNumber || 0) }));
   }
-  byId("play").addEventListener("click", play);
   byId("list").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
@@ -96,30 +73,6 @@ function listen() {
   document.addEventListener("keydown", (event) => event.key === "Escape" && pin(null));
   window.addEventListener("hashchange", () => (readAddress(), draw()));
   city.map.on("move zoomend", () => pinned !== null && placeTip(city.beside(pinned)));
-}
-
-/** Shift and an arrow key move the end of what is chosen, and leave its begin. */
-function extend(event) {
-  const more = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  if (!more || !event.shiftKey) return;
-  event.preventDefault();
-  const [first, last] = chosen.span ?? [0, grid.steps - 1];
-  choose({ span: [first, Math.min(grid.steps - 1, Math.max(first, last + more))] });
-}
-
-/** A bar is chosen by a click, several by dragging over them. */
-function drag(event) {
-  const profile = byId("profile"), box = profile.getBoundingClientRect();
-  const stepAt = ({ clientX }) => Math.min(grid.steps - 1, Math.max(0, Math.floor(((clientX - box.left) / box.width) * grid.steps)));
-  const anchor = stepAt(event);
-  const reach = (moved) => {
-    const span = [Math.min(anchor, stepAt(moved)), Math.max(anchor, stepAt(moved))];
-    if (String(span) !== String(chosen.span)) choose({ span });
-  };
-  profile.setPointerCapture(event.pointerId);
-  profile.addEventListener("pointermove", reach);
-  for (const end of ["pointerup", "pointercancel"]) profile.addEventListener(end, () => profile.removeEventListener("pointermove", reach), { once: true });
-  reach(event);
 }
 
 function choose(changes) {
@@ -159,10 +112,7 @@ function readAddress() {
 function draw() {
   if (grid.stepsOf(chosen.span).length === grid.steps) chosen.span = null;
   const { span, category, measure, area } = chosen;
-  byId("horizon").checked = span === null;
-  if (span !== null) byId("step").value = span[0];
-  byId("time").classList.toggle("whole", span === null);
-  byId("step").setAttribute("aria-valuetext", span === null ? grid.view.steps[byId("step").value].label : grid.label(span));
+  drawTime();
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
   byId("reported").checked = chosen.reported;
@@ -177,7 +127,6 @@ function draw() {
   const counts = chosen.reported && span === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank", measure === "rate");
-  drawProfile();
   drawList(top);
   drawSentences(top, counts);
   if (pinned !== null) showFacts(pinned);
@@ -194,21 +143,6 @@ function drawLegend(scale, classes, highestFirst, masked) {
   if (masked) rows.unshift(row(MASKED, `no rate: ${scale.masked}`, -1));
   byId("legend-title").textContent = `${scale.title} (${grid.view.cell}s)`;
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
-}
-
-/** Bars of what is expected in all hexagons, step by step, above the slider. */
-function drawProfile() {
-  const totals = grid.view.steps.map((_, step) => grid.total("intensity", [step, step], chosen.category));
-  const most = Math.max(...totals, 1e-12), [first, last] = chosen.span ?? [];
-  [...byId("profile").children].forEach((bar, step) => {
-    bar.style.height = `${(100 * totals[step]) / most}%`;
-    bar.classList.toggle("now", step >= first && step <= last);
-  });
-  for (const button of byId("shifts").children) {
-    const { span, cut } = grid.view.shifts.find(({ name }) => name === button.value);
-    button.setAttribute("aria-pressed", String(String(span) === String(chosen.span)));
-    button.lastChild.textContent = [rounded(grid.total("intensity", span, chosen.category)), cut].filter(Boolean).join(", ");
-  }
 }
 
 function drawList(top) {
@@ -263,20 +197,6 @@ function rounded(total) {
 
 function percent(value) {
   return `${digits(100 * value)} %`;
-}
-
-function play() {
-  if (playing) clearInterval(playing);
-  const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;
-  const next = () => {
-    const step = chosen.span === null ? 0 : (chosen.span[1] + 1) % grid.steps;
-    choose({ span: [step, step] });
-  };
-  playing = playing ? null : setInterval(next, pause);
-  if (playing) next();
-  else draw();
-  byId("play").textContent = playing ? "Pause" : "Play";
-  byId("play").setAttribute("aria-pressed", String(Boolean(playing)));
 }
 
 /** Tell a screen reader, once the choice rests. */

@@ -10,8 +10,6 @@ const AGAINST_USUAL = {
   labels: ["under × 0.5", "× 0.5 to 0.67", "× 0.67 to 0.8", "× 0.8 to 0.9", "× 0.9 to 1.1 (as usual)", "× 1.1 to 1.25", "× 1.25 to 1.5", "× 1.5 to 2", "× 2 and more"],
   colours: ["#1b7837", "#5aae61", "#a6dba0", "#d9f0d3", "#f7f7f7", "#e7d4e8", "#c2a5cf", "#9970ab", "#762a83"],
 };
-const MOST_CLASSES = 7;
-const SERIES = Array.from({ length: 13 }, (_, i) => [1, 2, 5].map((digit) => Number(`${digit}e${i - 6}`))).flat();
 const MOST_KEPT = 500;
 const BAND_COLOURS = ["#081d58", "#225ea8", "#41b6c4", "#c7e9b4", "#fcfdd3"];
 
@@ -256,38 +254,6 @@ function sum(values) {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-/** Index of the class that a value falls in: the number of bounds at or below it; -1 of NaN. */
-function classOf(value, bounds) {
-  if (Number.isNaN(value)) return -1;
-  let index = 0;
-  while (index < bounds.length && bounds[index] <= value) index++;
-  return index;
-}
-
-/** Limits of classes, as `class_bounds` in delivery/map.py draws them for pictures. */
-function classBounds(values) {
-  const sorted = values.filter((value) => !Number.isNaN(value)).sort();
-  const [low, high] = sorted.length ? [quantile(sorted, 0.05), quantile(sorted, 0.995)] : [0, 0];
-  let inside = SERIES.filter((limit) => limit > low && limit <= high);
-  if (!inside.length) inside = SERIES.filter((limit) => limit <= Math.max(high, SERIES[0])).slice(-1);
-  const far = SERIES.filter((limit) => limit > inside.at(-1) && limit <= (sorted.at(-1) ?? 0)).slice(-1);
-  return [...inside, ...far].slice(1 - MOST_CLASSES);
-}
-
-/** Of ascending values, interpolated as NumPy does. */
-function quantile(sorted, share) {
-  const at = share * (sorted.length - 1), below = Math.floor(at), part = at - below;
-  const [a, b] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
-  return part < 0.5 ? a + (b - a) * part : b - (b - a) * (1 - part);
-}
-
-/** A label a class, as `class_labels` in delivery/map.py. */
-function classLabels(bounds) {
-  const spell = (limit) => (limit < 1e-4 || limit >= 1e6 ? limit.toExponential().replace(/([+-])(\d)$/, "$10$2") : String(limit));
-  const names = bounds.map(spell);
-  return [`under ${names[0]}`, ...names.slice(1).map((name, i) => `${names[i]} to ${name}`), `${names.at(-1)} and more`];
 }
 
 /** Two significant digits: no forecast is known finer. */
