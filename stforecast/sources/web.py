@@ -67,7 +67,8 @@ class Retry(urllib3.Retry):
         return seconds
 
 
-RETRY = Retry(total=8, backoff_factor=0.5, backoff_jitter=0.5, respect_retry_after_header=True)
+RETRY = Retry(total=8, connect=3, backoff_factor=0.5, backoff_jitter=0.5, respect_retry_after_header=True)
+"""A machine without a network learns it at once: connections that do not come about are tried a few times only."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,22 @@ class Answer:
 
     body: bytes
     headers: Mapping[str, str]
+
+
+def _counted(reason: Exception) -> Exception:
+    """What an attempt without an answer counts as: one that found no server is told from one that was cut short."""
+    cause = getattr(reason.args[0] if reason.args else None, "reason", None)
+    return cause if isinstance(cause, urllib3.exceptions.NewConnectionError) else reason
+
+
+def _said(reason: Exception) -> str:
+    """Why an attempt failed, in words."""
+    match _counted(reason):
+        case urllib3.exceptions.NameResolutionError():
+            return "its server is not found. Is this machine connected?"
+        case urllib3.exceptions.NewConnectionError():
+            return "no connection to its server"
+    return in_brief(reason)
 
 
 class _Session(requests.Session):
@@ -204,12 +221,12 @@ class Web:
             except (UnusableError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = error
             try:
-                retry = retry.increment("GET", urlsplit(url).path, response, None if response else reason)
+                retry = retry.increment("GET", urlsplit(url).path, response, None if response else _counted(reason))
                 retry.sleep(response)
             except FetchError as error:
                 raise FetchError(f"{url}: {error}") from None
             except urllib3.exceptions.MaxRetryError:
-                said = f"no usable answer after {len(retry.history) + 1} attempts: {in_brief(reason)}"
+                said = f"no usable answer after {len(retry.history) + 1} attempts: {_said(reason)}"
                 raise FetchError(f"{url}: {said}. Try again later.") from None
 
     @contextmanager

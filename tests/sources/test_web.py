@@ -274,3 +274,11 @@ def test_a_pause_lies_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> N
             web.ask(f"{publisher.url}/export.csv", lambda answer: answer.body)
     assert sum(waits) > 0.4
     assert requests.Session().headers["User-Agent"] != web._session.headers["User-Agent"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("http://127.0.0.1:9/x", "no connection"), ("https://no.such.host.invalid/x", "not found")]
+)
+def test_a_machine_without_a_network_learns_it_soon(url: str, said: str) -> None:
+    with pytest.raises(FetchError, match=rf"after 4 attempts: .*{said}"):
+        Web(web_module.RETRY.new(backoff_factor=0, backoff_jitter=0), pause=0).ask(url, lambda answer: answer)
