@@ -89,7 +89,7 @@ def _said(reason: Exception) -> str:
     """Why an attempt failed, in words."""
     match _counted(reason):
         case urllib3.exceptions.NameResolutionError():
-            return "its server is not found. Is this machine connected?"
+            return "its server is not found, or this machine has no network"
         case urllib3.exceptions.NewConnectionError():
             return "no connection to its server"
     return in_brief(reason)
