@@ -119,10 +119,7 @@ class Polygons:
     @cached_property
     def plane(self) -> str:
         """The projection in which they are measured, in metres."""
-        longitude, latitude = np.radians(shapely.get_coordinates(shapely.centroid(self.polygons))).T
-        x, y = (np.cos(latitude) * turn(longitude) for turn in (np.cos, np.sin))
-        east, north = np.arctan2(y.sum(), x.sum()), np.arctan2(np.sin(latitude).sum(), np.hypot(x.sum(), y.sum()))
-        return f"+proj=laea +lat_0={np.degrees(north):.3f} +lon_0={np.degrees(east):.3f} +datum=WGS84 +units=m"
+        return plane_about(*shapely.get_coordinates(shapely.centroid(self.polygons)).T)
 
     @cached_property
     def shapes(self) -> np.ndarray:
@@ -213,6 +210,14 @@ def geometry_of(names: np.ndarray, polygons: np.ndarray | None) -> Geometry:
         ArtefactError: there are no polygons, and a name is not an H3 cell.
     """
     return Hexagons(names) if polygons is None else Polygons(names, polygons)
+
+
+def plane_about(longitude: np.ndarray, latitude: np.ndarray) -> str:
+    """Lambert's equal-area projection about the middle of points [n] in degrees, in metres."""
+    longitude, latitude = np.radians(longitude), np.radians(latitude)
+    x, y = (np.cos(latitude) * turn(longitude) for turn in (np.cos, np.sin))
+    east, north = np.arctan2(y.sum(), x.sum()), np.arctan2(np.sin(latitude).sum(), np.hypot(x.sum(), y.sum()))
+    return f"+proj=laea +lat_0={np.degrees(north):.3f} +lon_0={np.degrees(east):.3f} +datum=WGS84 +units=m"
 
 
 def in_plane(outlines: np.ndarray, plane: str) -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from stforecast.cube.geometry import Geometry
+from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.cube.overlap import hexagons_over, shares
 from stforecast.cube.places import polygon_cells
 from stforecast.delivery import export
+from stforecast.delivery.place_names import place_names
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.forecasters.forecast import Forecast
@@ -31,7 +32,8 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
     Expected reports are shared as if they lay evenly over a cell (areal weighting), so that their sum stays what it was
     within the new cells; risk is 1 − exp(−λ) of what arrives. What rates are per is shared likewise, and unknown where
     it is of a part. New cells of which nothing was forecast are left out. What lies outside them, and which of them are
-    forecast in part, stands in the `assumptions`. Intervals and districts are of the old cells and are left out.
+    forecast in part, stands in the `assumptions`. Intervals and districts are of the old cells and are left out,
+    and cells are named anew.
 
     Args:
         forecast: a forecast, or one issue of it as a grid.
@@ -57,10 +59,13 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
     lam, usual = forecast.intensity, forecast.usual
     expected = np.moveaxis(lam, axis, -1).reshape(-1, len(source.names)).sum(0, dtype=np.float64)
     said: list[str] = _said(source, target, met, share, expected, words)
-    rate: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     if isinstance(forecast, RiskGrid) and (below := forecast.denominator) is not None:
-        rate["denominator"] = replace(below, values=_shared(below.values, share, -1))
+        own["denominator"] = replace(below, values=_shared(below.values, share, -1))
         said.append(f"What rates are per ({below.what}) is shared out likewise.")
+    if isinstance(forecast, RiskGrid) and forecast.places is not None:
+        cells = geometry_of(target.names[met], None if target.polygons is None else target.outlines[met])
+        own["places"] = place_names(cells)
     return replace(
         forecast,
         intensity=_shared(lam, share, axis),
@@ -70,7 +75,7 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
         districts=None,
         spreads={},
         assumptions=(*forecast.assumptions, *said),
-        **rate,
+        **own,
     )
 
 

@@ -32,8 +32,21 @@ AGAIN = "Run `stforecast forecast` again."
 FACTS, MAP = "grid.json", "map.html"
 
 
-def write_grid(grid: RiskGrid, folder: Path, city: str, shifts: Mapping[str, Hours] = SHIFTS) -> None:
-    """Write a grid into `folder`, whole or not at all; an older folder is replaced. The map has these shifts.
+def write_grid(
+    grid: RiskGrid,
+    folder: Path,
+    city: str,
+    shifts: Mapping[str, Hours] = SHIFTS,
+    around: dict[str, Any] | None = None,
+) -> None:
+    """Write a grid into `folder`, whole or not at all; an older folder is replaced.
+
+    Args:
+        grid: of cells with outlines.
+        folder: where to.
+        city: its name.
+        shifts: of its map.
+        around: of its map, as `around.around` gives it.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -51,7 +64,8 @@ def write_grid(grid: RiskGrid, folder: Path, city: str, shifts: Mapping[str, Hou
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
         seal(temporary / FACTS, grid.facts(city))
-        write_map(view_of(grid, city, shifts=shifts), temporary / MAP)  # not sealed: `stforecast map` draws it again
+        view = view_of(grid, city, shifts=shifts, around=around)
+        write_map(view, temporary / MAP)  # not sealed: `stforecast map` draws it again
 
 
 def check_grid(folder: Path) -> None:
@@ -85,8 +99,8 @@ def _read(sealed: Sealed) -> RiskGrid:
     facts = sealed.facts
     table = pd.read_parquet(sealed.file("risk.parquet"))
     leaves = [name for name in facts["categories"] if name != ALL] or [ALL]
-    table["place"] = pd.Categorical(table["category"], leaves).codes
-    table = table[table["place"] >= 0].sort_values(["valid_from", "place", "hexagon"], kind="stable")
+    table["leaf"] = pd.Categorical(table["category"], leaves).codes
+    table = table[table["leaf"] >= 0].sort_values(["valid_from", "leaf", "hexagon"], kind="stable")
     shape = (len(facts["valid_from"]), len(leaves), -1)
     hexagons, intensity = (table[name].to_numpy().reshape(shape) for name in ("hexagon", "intensity"))
     first = table["geometry"].to_numpy(object)[: hexagons.shape[-1]]
@@ -108,7 +122,8 @@ def short(values: np.ndarray) -> list[Any]:
 def _write_geoparquet(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> None:
     import geopandas
 
-    text = table.astype(dict.fromkeys(("hexagon", "category", "model"), object))  # Arrow's plain strings: all read them
+    texts = table.columns.intersection(["place", "hexagon", "category", "model"])
+    text = table.astype(dict.fromkeys(texts, object))  # Arrow's plain strings: all read them
     frame = geopandas.GeoDataFrame(text, geometry=geometry, crs="EPSG:4326")
     frame.to_parquet(path, index=False, compression="zstd", schema_version="1.0.0")
 
@@ -127,7 +142,8 @@ def _spelled(column: pd.Series) -> np.ndarray:
 
 
 def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) -> None:
-    columns: dict[str, Any] = {"hexagon": grid.hexagons}
+    columns: dict[str, Any] = {} if grid.places is None else {"place": grid.places}
+    columns["hexagon"] = grid.hexagons
     for index, category in enumerate(grid.categories):
         prefix = "" if category == ALL else f"{category}_"  # flat: GDAL would read a nested object as one text
         columns[f"{prefix}risk_horizon"] = short(grid.risk[HORIZON, index])
@@ -142,6 +158,6 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
         {"type": "Feature", "id": row["hexagon"], "geometry": json.loads(shape), "properties": row}
         for shape, row in rows
     ]
-    metadata = {key: value for key, value in grid.facts(city).items() if key not in ("spreads", "districts")}
+    metadata = {key: value for key, value in grid.facts(city).items() if key not in ("spreads", "districts", "places")}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}
     path.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False, ensure_ascii=False) + "\n", "utf-8")

@@ -3,16 +3,17 @@
 Arrays are [i c n]: intervals (the steps, and last the horizon: all of them together), categories (first `all`, their
 sum) and hexagons in the order of their ids. Tables have a row a hexagon, interval and category:
 
-    steps     hexagon, valid_from, valid_until, local_hour (of days and months local_date, the first of the month),
-              category, intensity, risk, rank, usual, issue_time, model, complete_until
+    steps     place, hexagon, valid_from, valid_until, local_hour (of days and months local_date, the first of the
+              month), category, intensity, risk, rank, usual, issue_time, model, complete_until
     horizon   the same of the horizon, without local time; low and high after intensity where the forecast is calibrated
 
 Times are UTC instants; an interval is [valid_from, valid_until). `intensity` is the expected number of events in the
 interval, `risk` = 1 − exp(−intensity) the probability of at least one, [`low`, `high`] the central 90 % interval of
 the count over the horizon (`scoring.conformal`: LEVEL, and what is guaranteed; `high` is at least 1 where `risk` is
 above 5 %), `usual` what the rolling climatology expects, where the forecast carries it; `rate` of the expected events
-and their `denominator` (`rates`) stand behind it where the city has one. Rank 1 is the highest risk
-within its interval and category, ties in the order of hexagon ids; rows come in the order of interval, category, rank.
+and their `denominator` (`rates`) stand behind it where the city has one. `place` is what a reader calls the hexagon
+(`place_names`), where the grid has names. Rank 1 is the highest risk within its interval and category, ties in the
+order of hexagon ids; rows come in the order of interval, category, rank.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class RiskGrid:
     to here (never after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for
     a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
     are polygons of a file, [n], simplified if they have many corners; None of H3 cells. denominator: of rates, if any.
-    credits: how the publishers of the data are to be named.
+    credits: how the publishers of the data are to be named. places: names of the cells, [n] (`place_names`), if any.
     """
 
     intensity: np.ndarray
@@ -73,6 +74,7 @@ class RiskGrid:
     polygons: np.ndarray | None = None
     denominator: Denominator | None = None
     credits: tuple[str, ...] = ()
+    places: np.ndarray | None = None
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -149,6 +151,7 @@ class RiskGrid:
             denominator=None if denominator is None else Denominator.from_facts(facts["rate"], denominator),
             step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
             credits=tuple(facts.get("credits", ())),
+            places=np.array(facts["places"], object) if "places" in facts else None,
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -170,6 +173,7 @@ class RiskGrid:
             "notice": NOTICE,
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
             "districts": None if self.districts is None else self.districts.tolist(),
+            **({} if self.places is None else {"places": self.places.tolist()}),
             **({} if self.denominator is None else {"rate": self.denominator.facts(self.ends - self.starts)}),
         }
 
@@ -246,7 +250,7 @@ class RiskGrid:
     def steps(self) -> pd.DataFrame:
         """The table of hexagons, steps and categories (k · c · n rows)."""
         table, (name, local) = self._table(slice(None, HORIZON)), self.local
-        table.insert(3, name, local.repeat(self.intensity[HORIZON].size))
+        table.insert([*table].index("category"), name, local.repeat(self.intensity[HORIZON].size))
         return table
 
     @cached_property
@@ -254,7 +258,8 @@ class RiskGrid:
         """The table of sums over the steps (c · n rows), with the intervals of the counts."""
         table = self._table(slice(HORIZON, None))
         if self.bounds is not None:
-            for at, name, bound in zip((5, 6), ("low", "high"), self.bounds, strict=True):
+            first = [*table].index("risk")
+            for at, name, bound in zip((first, first + 1), ("low", "high"), self.bounds, strict=True):
                 table.insert(at, name, np.take_along_axis(bound, self.order[HORIZON], axis=-1).ravel())
         return table
 
@@ -265,9 +270,13 @@ class RiskGrid:
         def ranked(values: np.ndarray) -> np.ndarray:
             return np.take_along_axis(values[at], order, axis=-1).ravel()
 
+        def of_cells(values: np.ndarray) -> Any:
+            return pd.Series(values.astype(object)).array.take(order.ravel())
+
         return pd.DataFrame(
             {
-                "hexagon": pd.Series(self.hexagons.astype(object)).array.take(order.ravel()),
+                **({} if self.places is None else {"place": of_cells(self.places)}),
+                "hexagon": of_cells(self.hexagons),
                 "valid_from": self.starts[at].repeat(c * n),
                 "valid_until": self.ends[at].repeat(c * n),
                 "category": pd.Series(self.categories).array.take(np.tile(np.arange(c).repeat(n), i)),

@@ -1,13 +1,14 @@
 """A risk grid as an interactive map: what it shows (`view_of`), the page (`page`), both in one file (`write_map`).
 
 The page is plain HTML, CSS and JavaScript in `web/`, drawn with Leaflet (BSD-2-Clause, version 1.9.4, unchanged) on a
-canvas, without tiles. Opened as a file it holds everything and asks for nothing; served, it fetches its view from
-`v1/view` and looks at `v1/grids/latest` once a minute.
+canvas. Opened as a file it holds everything and asks for nothing, but for the online tiles that a configuration names;
+served, it fetches its view from `v1/view` and `v1/around` and looks at `v1/grids/latest` once a minute.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Mapping
 from importlib.resources import files
@@ -19,6 +20,7 @@ import pandas as pd
 import shapely
 
 from stforecast.config.sections import SHIFTS, Hours
+from stforecast.config.sections.map import host_of
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
@@ -37,27 +39,34 @@ from stforecast.delivery.words import (
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "leaflet.js", "classes.js"),
-    *("grid.js", "map.js", "facts.js", "time.js", "app.js"),
+    *("page.html", "leaflet.css", "app.css", "leaflet.js", "view.js", "classes.js", "grid.js", "layers.js", "map.js"),
+    *("places.js", "facts.js", "time.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
+LARGE = 4_000_000
+"""Letters of a view above which a file holds it compressed, which browsers read since 2023."""
 FACTS = (
     *("city", "notice", "model", "time_zone", "issue_time", "complete_until"),
     *("step_unit", "assumptions", "categories", "districts"),
 )
 """What the page shows of `RiskGrid.facts`."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-"""Of the file: everything in it may run, nothing may be asked for."""
+"""Of the file: everything in it may run, nothing may be asked for; with tiles, pictures of their host."""
 
 
 def view_of(
-    grid: RiskGrid, city: str, reported: dict[str, Any] | None = None, shifts: Mapping[str, Hours] = SHIFTS
+    grid: RiskGrid,
+    city: str,
+    reported: dict[str, Any] | None = None,
+    shifts: Mapping[str, Hours] = SHIFTS,
+    around: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
     Args:
         grid: of cells with outlines.
         city: its name.
+        around: what `around.around` gives, if the page is to hold it.
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
         shifts: from and to which local hour each lasts.
 
@@ -100,6 +109,7 @@ def view_of(
         ],
         "horizon_label": horizon_label(grid),
         "usual_of": f"{grid.step.cycle}s",
+        "places": None if grid.places is None else grid.places.tolist(),
         "hexagons": grid.hexagons.tolist(),
         "cell": cells.word,
         "outlines": [_rings(outline) for outline in rounded(cells.unbroken)],
@@ -111,6 +121,7 @@ def view_of(
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
         "rate": _rate(grid),
         "reported": reported,
+        "around": around,
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),
@@ -124,7 +135,8 @@ def view_of(
 def write_map(view: dict[str, Any], path: Path) -> None:
     """Write the page and its view as one HTML file that asks for nothing outside itself."""
     parts = page()
-    text = parts.pop("page.html").decode()
+    text, tiles = parts.pop("page.html").decode(), (view["around"] or {}).get("tiles")
+    policy = POLICY + (f" {host_of(tiles['url'])}" if tiles else "")
     data = json.dumps(view, separators=(",", ":"), allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
     for name, content in parts.items():
         kind = "style" if name.endswith(".css") else "script"
@@ -132,9 +144,12 @@ def write_map(view: dict[str, Any], path: Path) -> None:
         before, after = text.split(link)
         text = f"{before}<{kind}>\n{content.decode()}</{kind}>{after}"
     before, after = text.split('<meta charset="utf-8">')
-    text = f'{before}<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{POLICY}">{after}'
+    text = f'{before}<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">{after}'
     before, after = text.split("<noscript>")
-    text = f'{before}<script id="view" type="application/json">{data}</script>\n<noscript>{after}'
+    kind = "json"
+    if len(data) > LARGE:
+        kind, data = "gzip", base64.b64encode(gzip.compress(data.encode(), 6, mtime=0)).decode()
+    text = f'{before}<script id="view" type="application/{kind}">{data}</script>\n<noscript>{after}'
     write_text(path, text)
 
 

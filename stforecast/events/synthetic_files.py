@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.events.synthetic import City
+from stforecast.events.synthetic_layers import layers_of, write_layers
 from stforecast.files import atomic_path
 
 DIRT = 0.001
@@ -14,7 +15,8 @@ DIRT = 0.001
 
 
 def write_city(city: City, bronze: Path) -> None:
-    """Write what a publisher would: `offences.csv`, `weather/weather.csv` and `weather/weather_forecast.csv`.
+    """Write what a publisher would: `offences.csv`, `weather/weather.csv`, `weather/weather_forecast.csv`, and streets
+    and places that are nowhere: `layers/streets.geojson` and others (`synthetic_layers`).
 
     Times are UTC, since local text cannot tell the two passes of the repeated autumn hour apart. Every event is
     reported within its hour. Beside the clean rows stand a byte order mark, repeated rows, rows without coordinates
@@ -29,6 +31,8 @@ def write_city(city: City, bronze: Path) -> None:
     for name, length in (("weather", len(city.counts)), ("weather_forecast", len(weather))):
         with atomic_path(bronze / "weather" / f"{name}.csv") as temporary:
             weather[:length].to_csv(temporary, index=False, float_format="%.1f")
+    reach = 1000 * np.sqrt(sum(map(h3.cell_area, city.cells)) / np.pi)
+    write_layers(layers_of(city.parameters.latitude, city.parameters.longitude, reach), bronze / "layers")
 
 
 def _offences(city: City, rng: np.random.Generator) -> pd.DataFrame:

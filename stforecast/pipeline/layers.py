@@ -40,6 +40,7 @@ def fetch_layers(city: Preparation, missing: bool = False, web: Web | None = Non
     """
     if not city.config.layers:
         return
+    city.simulate()
     failures: list[StforecastError] = []
     with city.place.lock("fetch"):
         for name, layer in city.config.layers.items():

@@ -123,9 +123,7 @@ class Preparation:
     def _ingest(self, replace_damaged: bool) -> tuple[EventTable, list[Path]]:
         """The event table, and the files that it is made from."""
         config, silver = self.config, self.place.silver
-        if self._simulation_due():
-            with self.place.lock("ingest"):
-                self._simulate()
+        self.simulate()
         files = events_ingest.source_files(config, self.place.bronze)
         stamp = events_ingest.source_stamp(files, config)
         with self.forgiving(replace_damaged):
@@ -161,8 +159,13 @@ class Preparation:
                 raise
             self.say(f"making it again: {error}")
 
+    def simulate(self) -> None:
+        """Write the bronze files of the simulated city, where the configuration describes one and it is not there."""
+        if self._simulation_due():
+            with self.place.lock("ingest"):
+                self._simulate()
+
     def _simulate(self) -> None:
-        """Write the bronze files of the simulated city."""
         from stforecast.events.synthetic import simulate
         from stforecast.events.synthetic_files import write_city
 
@@ -192,12 +195,15 @@ class Preparation:
 
     def credits(self) -> tuple[str, ...]:
         """How the publishers of the data are to be named, as sentences."""
-        weather = ("Weather data by Open-Meteo.com. Licence: CC BY 4.0.",) if self.config.weather.source else ()
-        if not (preset := self.config.source.preset):
-            return weather
-        known = publisher(preset)
-        named = known.attribution or f"Police reports of {known.title}"
-        return (f"{named.rstrip('.')}. Licence: {known.licence.rstrip('.')}.", *weather)
+        found: list[tuple[str, str | None]] = []
+        if preset := self.config.source.preset:
+            known = publisher(preset)
+            found.append((known.attribution or f"Police reports of {known.title}", known.licence))
+        if self.config.weather.source:
+            found.append(("Weather data by Open-Meteo.com", "CC BY 4.0"))
+        found += [(each.attribution, each.licence) for each in self.config.layers.values() if each.attribution]
+        said = [f"{who.rstrip('.')}." + (f" Licence: {under.rstrip('.')}." if under else "") for who, under in found]
+        return tuple(dict.fromkeys(said))
 
     @contextmanager
     def rewriting_bronze(self) -> Iterator[None]:

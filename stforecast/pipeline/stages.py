@@ -17,8 +17,11 @@ from stforecast.config import dump, load
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.newest_forecast import NEWEST, with_newest
+from stforecast.delivery.around import around
 from stforecast.delivery.export import MAP, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
+from stforecast.delivery.layers import MapLayer, read_layers
+from stforecast.delivery.place_names import place_names
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
 from stforecast.delivery.riskgrid import RiskGrid
@@ -209,16 +212,20 @@ class Stages(Preparation):
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
         checked, credits = last_checked(self.place.bronze) if self.config.source.fetch else None, self.credits()
-        denominator = denominators(self.config, cube)
+        denominator, places = denominators(self.config, cube), None
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
             lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             lines += unfetched(checked, time)
             lines += weather_source(cube, self.config.weather, newest[issues[i] :][: cube.horizons], came)
             folder, below = self.place.grid(time), denominator(int(issues[i]))
-            grid = replace(RiskGrid.of(forecast, i), assumptions=tuple(lines), denominator=below, credits=credits)
+            grid = RiskGrid.of(forecast, i)
+            if places is None:  # the hexagons of all issues are the same
+                layers, about = self._around(grid, "forecast")
+                places = place_names(grid.geometry, layers, grid.districts)
+            grid = replace(grid, assumptions=tuple(lines), denominator=below, credits=credits, places=places)
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
-            write_grid(grid, folder, self.config.city, self.config.map.shifts)
+            write_grid(grid, folder, self.config.city, self.config.map.shifts, about)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
@@ -229,9 +236,19 @@ class Stages(Preparation):
         if not standing(folder):
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
         grid, path = open_grid(folder), output or folder / MAP
-        write_map(view_of(grid, self.config.city, self._reported(grid), self.config.map.shifts), path)
+        _, about = self._around(grid, "map")
+        view = view_of(grid, self.config.city, self._reported(grid), self.config.map.shifts, about)
+        write_map(view, path)
         self.say(f"map: wrote {path}")
         return path
+
+    def _around(self, grid: RiskGrid, stage: str) -> tuple[list[MapLayer], dict[str, Any]]:
+        """The layers around the cells of a grid, and what its map shows of them."""
+        layers = read_layers(self.config, grid.geometry, lambda line: self.say(f"{stage}: {line}"))
+        found = around(layers, self.config.map.tiles)
+        for line in found["left_out"]:
+            self.say(f"{stage}: {line}")
+        return layers, found
 
     def _reported(self, grid: RiskGrid) -> dict[str, Any] | None:
         """What may be shown of the reports in the horizon of a grid; None where the record does not hold them."""

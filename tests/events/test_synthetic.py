@@ -176,7 +176,8 @@ def test_seed_decides(tmp_path: Path) -> None:
     write_city(first, tmp_path / "a")
     write_city(again, tmp_path / "b")
     names = sorted(str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert names == ["offences.csv", "weather/weather.csv", "weather/weather_forecast.csv"]
+    layers = [f"layers/{name}.geojson" for name in ("neighbourhoods", "parks", "rail", "streets", "water")]
+    assert names == [*layers, "offences.csv", "weather/weather.csv", "weather/weather_forecast.csv"]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
 
 

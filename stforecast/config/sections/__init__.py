@@ -5,8 +5,8 @@ from stforecast.config.sections.covariates import AreaSeries, Calendar, CellValu
 from stforecast.config.sections.evaluation import Analysis, Backtest, Evaluation
 from stforecast.config.sections.grid import Grid, Weather
 from stforecast.config.sections.ingest import Ingest
-from stforecast.config.sections.layers import Layer, Layers
-from stforecast.config.sections.map import SHIFTS, Hours, Map
+from stforecast.config.sections.layers import Kind, Layer, Layers
+from stforecast.config.sections.map import SHIFTS, Hours, Map, Tiles
 from stforecast.config.sections.section import Section
 from stforecast.config.sections.service import Delivery, Rate, Service
 from stforecast.config.sections.source import Columns, DateOrder, DateParts, Flags, Gap, Periods, Source

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, model_validator
 
 from stforecast.config.sections.section import Section
 from stforecast.config.sections.tables import Table
+
+Kind = Literal["streets", "water", "rail", "parks", "neighbourhoods", "beats", "other"]
 
 
 class Layer(Section):
@@ -20,6 +22,8 @@ class Layer(Section):
     """where it is fetched from: a layer of ArcGIS, a data set of Socrata, or a file at an address"""
     name: str | None = None
     """attribute with the name of each shape, which is kept as `name`; the others are left out"""
+    kind: Kind | None = None
+    """what it is, which decides how maps draw it and whether places are named by it; default by the layer's name"""
     licence: str | None = None
     """under which its publisher gives it"""
     attribution: str | None = None

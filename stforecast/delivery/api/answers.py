@@ -34,8 +34,8 @@ def latest(served: Served) -> dict[str, Any]:
 def risk_rows(served: Served, interval: int, category: int, rows: np.ndarray) -> list[dict[str, Any]]:
     """A row a hexagon: where it is, and what `columns` gives."""
     latitude, longitude = served.places.centres[rows].T.round(6).tolist()
-    names = [served.places.names[row] for row in rows.tolist()]
-    where = {"hexagon": names, "latitude": latitude, "longitude": longitude}
+    called, names = ([of[row] for row in rows.tolist()] for of in (served.places.called, served.places.names))
+    where = {"place": called, "hexagon": names, "latitude": latitude, "longitude": longitude}
     found = where | _at(served, interval, category, rows)
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
@@ -66,6 +66,7 @@ def hexagon(served: Served, row: int) -> dict[str, Any]:
     together = _by_category(grid.categories, columns(served, np.s_[whole:, :, row], np.s_[None, :, row]))
     latitude, longitude = places.centres[row].round(6).tolist()
     return {
+        "place": places.called[row],
         "hexagon": places.names[row],
         "latitude": latitude,
         "longitude": longitude,

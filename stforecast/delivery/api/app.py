@@ -16,11 +16,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stforecast import __version__
 from stforecast.config import Config
+from stforecast.config.sections.map import host_of
 from stforecast.delivery.api.docs import docs_pages
 from stforecast.delivery.api.gate import HEADERS, Gate, limit_of, problem
 from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import Keys
 from stforecast.delivery.api.routes import router
+from stforecast.delivery.api.surroundings import Surroundings
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
@@ -36,7 +38,8 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         ConfigError: keys or rate limit cannot be used.
     """
     keys, rate = Keys(config.service.api_keys_file), limit_of(config.service.rate_limit)
-    registry = CollectorRegistry()
+    registry, tiles = CollectorRegistry(), config.map.tiles
+    pictures = "" if tiles is None else host_of(tiles.url)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,9 +59,9 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the Host header
     )
-    app.state.keeper = keeper
+    app.state.keeper, app.state.surroundings = keeper, Surroundings(config)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(Gate, hosts=config.service.hosts, keys=keys, rate=rate, registry=registry)
+    app.add_middleware(Gate, hosts=config.service.hosts, keys=keys, rate=rate, registry=registry, pictures=pictures)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*map(str, config.service.proxies)])
     app.include_router(router)
     _add_errors(app)

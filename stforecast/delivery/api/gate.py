@@ -53,10 +53,17 @@ class Gate:
     """The outermost layer of the service; counts and times what passes by route, not by path: routes are few."""
 
     def __init__(
-        self, app: ASGIApp, hosts: list[str], keys: Keys, rate: list[RateLimitItem], registry: CollectorRegistry
+        self,
+        app: ASGIApp,
+        hosts: list[str],
+        keys: Keys,
+        rate: list[RateLimitItem],
+        registry: CollectorRegistry,
+        pictures: str = "",
     ) -> None:
         self.app, self.keys, self.rate, self.hosts = app, keys, rate, frozenset(map(str.lower, hosts))
         self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.headers = {**HEADERS, "Content-Security-Policy": POLICY.replace(" data:", f" data: {pictures}".rstrip())}
         labels = ["method", "route"]
         self.requests = Counter("stforecast_requests", "Requests answered", [*labels, "status"], registry=registry)
         buckets = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3)
@@ -76,7 +83,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     own.setdefault(name, value)
             await send(message)
 

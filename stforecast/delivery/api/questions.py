@@ -53,6 +53,7 @@ class Question(BaseModel):
         None, description="instead of a time, of a grid of hours: the next shift of that name (`map.shifts`)"
     )
     category: Name = Field("all", description="a category of the grid, or `all`: their sum")
+    place: Name | None = Field(None, description="only hexagons whose place name holds all these words")
 
     @model_validator(mode="after")
     def _one_span(self) -> Self:

@@ -84,6 +84,13 @@ async def view(request: Request, now: Kept) -> Response:
     return now.answer(request, lambda: body)
 
 
+@router.get("/around", response_model=dict[str, Any])
+async def around(request: Request, now: Kept) -> Response:
+    """What the map shows around the cells: streets, water, borders and names, packed, and perhaps online tiles."""
+    body = await asyncio.to_thread(request.app.state.surroundings.of, now.served.places)
+    return now.answer(request, lambda: body)
+
+
 @router.get("/risk", response_model=shapes.Risk, responses={200: {"content": {kind: {} for kind in MEDIA.values()}}})
 async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Query()]) -> Response:
     """Intensity and risk of many hexagons in a step, a shift or the whole horizon, by rank: JSON, GeoJSON or CSV."""
@@ -91,6 +98,8 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
     rows = served.grid.order[interval, category]
     if question.bbox is not None:
         rows = rows[served.places.inside(*corners(question.bbox))[rows]]
+    if question.place is not None:
+        rows = rows[served.places.named(question.place)[rows]]
     rows = rows[: question.top_k]
     if len(rows) > MAX_ROWS:
         raise HTTPException(

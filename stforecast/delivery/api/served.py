@@ -25,25 +25,35 @@ from stforecast.instants import since_1970
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Hexagons: where they are, and the first part of their GeoJSON features, up to their properties."""
+    """Hexagons: where they are, what they are called, for searches too, and the first part of their GeoJSON features,
+    up to their properties."""
 
     names: tuple[str, ...]
     row: dict[str, int]
     geometry: Geometry
     centres: np.ndarray
     features: tuple[str, ...]
+    called: tuple[str | None, ...]
+    words: tuple[str, ...]
 
     @classmethod
     def of(cls, grid: RiskGrid) -> Self:
         """The places of a grid's hexagons."""
         names, cells = tuple(grid.hexagons.tolist()), grid.geometry
         shapely.prepare(cells.outlines)
+        called = tuple([None] * len(names) if grid.places is None else grid.places.tolist())
         shapes = shapely.to_geojson(rounded(cells.outlines)).tolist()
         features = tuple(
-            f'{{"type":"Feature","id":{name},"geometry":{shape},"properties":{{"hexagon":{name},'
-            for name, shape in zip(map(json.dumps, names), shapes, strict=True)
+            f'{{"type":"Feature","id":{name},"geometry":{shape},"properties":{{"place":{place},"hexagon":{name},'
+            for name, place, shape in zip(map(json.dumps, names), map(json.dumps, called), shapes, strict=True)
         )
-        return cls(names, {name: row for row, name in enumerate(names)}, cells, cells.centres, features)
+        rows, words = {name: row for row, name in enumerate(names)}, tuple((name or "").casefold() for name in called)
+        return cls(names, rows, cells, cells.centres, features, called, words)
+
+    def named(self, text: str) -> np.ndarray:
+        """Which hexagons have a name that holds every word of a text, [n]."""
+        asked = text.casefold().split()
+        return np.array([all(word in name for word in asked) for name in self.words])
 
     def inside(self, west: float, south: float, east: float, north: float) -> np.ndarray:
         """Which hexagons meet a box in degrees, [n]; west > east is a box across the antimeridian."""
@@ -136,6 +146,9 @@ class Served:
 
 
 def _same_places(one: RiskGrid, other: RiskGrid) -> bool:
+    names = [None if grid.places is None else grid.places.tolist() for grid in (one, other)]
+    if names[0] != names[1]:
+        return False
     if not np.array_equal(one.hexagons, other.hexagons) or (one.polygons is None) != (other.polygons is None):
         return False
     return one.polygons is None or bool(shapely.equals_exact(one.polygons, other.polygons).all())

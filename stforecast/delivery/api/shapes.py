@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 
 from stforecast.config.sections import Unit
 
+PLACE = "what a reader calls the hexagon: a crossing, a street, or where it lies in its area; null in older grids"
+
 
 class Problem(BaseModel):
     error: str = Field(description="what is wrong, in one line")
@@ -62,6 +64,7 @@ class Values(BaseModel):
 
 
 class Row(Values):
+    place: str | None = Field(description=PLACE)
     hexagon: str
     latitude: float
     longitude: float
@@ -94,6 +97,7 @@ class Step(Interval):
 
 class Hexagon(BaseModel):
     grid: GridFacts
+    place: str | None = Field(description=PLACE)
     hexagon: str
     latitude: float
     longitude: float

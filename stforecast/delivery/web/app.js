@@ -17,6 +17,8 @@ function start(view) {
   setControls(view);
   city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
   listen();
+  setSwitches();
+  listenToSearch();
   readAddress();
   draw();
   requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.ready = performance.now())));
@@ -30,6 +32,7 @@ function setAbout(view) {
     [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
     ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
+    ...(view.around?.left_out ?? []).map((sentence) => ["Map", sentence]),
     ...view.credits.map((sentence) => ["Data", sentence]),
   ];
   byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
@@ -86,7 +89,7 @@ function writeAddress() {
   const { span, category, measure, area, reported } = chosen;
   const patrol = area === null ? {} : { area }, [first, last] = span ?? [];
   const step = span === null ? "all" : first === last ? first : (grid.shift(span)?.name ?? span.join("-"));
-  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
+  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported), ...hiddenLayers() };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
@@ -103,6 +106,7 @@ function readAddress() {
   }
   if (grid.view.categories.includes(fields.get("category"))) chosen.category = grid.view.categories.indexOf(fields.get("category"));
   if (area >= 0) chosen.area = area;
+  hideLayers(fields.get("hide"));
   if (fields.has("reported")) chosen.reported = fields.get("reported") !== "0";
   const measure = document.querySelector(`[name=measure][value="${CSS.escape(fields.get("measure") ?? "")}"]`);
   if (measure && !measure.disabled) chosen.measure = measure.value;
@@ -154,8 +158,8 @@ function drawList(top) {
     button.dataset.hexagon = hexagon;
     button.classList.toggle("top", outlined.has(hexagon));
     button.setAttribute("aria-pressed", String(hexagon === pinned));
-    const where = [grid.district(hexagon), grid.called(hexagon)].filter(Boolean).join(", ");
-    const words = [String(place + 1), where, value ? value() : digits(lam[hexagon])];
+    const words = [String(place + 1), grid.called(hexagon), value ? value() : digits(lam[hexagon])];
+    button.title = `${grid.called(hexagon)} (${grid.view.hexagons[hexagon]})`;
     words.forEach((text, index) => (button.children[index].textContent = text));
   });
   const figure = { risk: "risk", usual: "expected ÷ usual reports", rate: `expected reports ${grid.view.rate?.words}` }[measure] ?? "expected reports";
@@ -240,7 +244,7 @@ async function follow() {
       const latest = await get("v1/grids/latest");
       const grid = `${latest.grid_id} ${latest.created}`; // another store may give the same number
       if (known !== null && grid !== known) return location.reload();
-      if (known === null) start(await get("v1/view"));
+      if (known === null) start({ ...(await get("v1/view")), around: await get("v1/around") });
       known = grid;
       warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
     } catch (error) {
@@ -254,7 +258,6 @@ async function follow() {
 
 const embedded = byId("view");
 if (embedded) {
-  start(JSON.parse(embedded.textContent));
-  warnOfAge();
+  heldView(embedded).then(start).then(warnOfAge);
   setInterval(warnOfAge, MINUTE);
 } else follow();

@@ -25,6 +25,7 @@ function factsOf(hexagon) {
     rows.push([`Beyond that, this ${view.cell}`, factor(drivers.rest), "rest"]);
   }
   if (grid.has("reported")) rows.push([`Reported in the ${view.horizon_length}`, grid.reportedWords(category, hexagon), "reported"]);
+  rows.push([`${capital(view.cell)}'s id`, view.hexagons[hexagon], "id"]);
   return rows;
 }
 
@@ -37,7 +38,7 @@ function showFacts(hexagon) {
     list.append(element("dt", term), value);
   }
   const when = `${grid.label(span)}, ${byId("category").options[category].text}`;
-  byId("facts").replaceChildren(element("h2", `${capital(grid.view.cell)} ${grid.called(hexagon)}`), element("p", when), list);
+  byId("facts").replaceChildren(element("h2", grid.called(hexagon)), element("p", when), list);
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
@@ -72,7 +73,7 @@ function pin(hexagon) {
   } else {
     showFacts(hexagon);
     placeTip(city.beside(hexagon));
-    say([`${capital(grid.view.cell)} ${grid.called(hexagon)}`, ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+    say([grid.called(hexagon), ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
   }
   for (const button of byId("list").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));

@@ -206,9 +206,10 @@ class Grid {
     return this.view.low && [this.view.low[category][hexagon], this.view.high[category][hexagon]];
   }
 
-  /** What a hexagon is called: in list, box and speech. */
+  /** What a hexagon is called, in list, box and speech: its place; of grids without names its district and id. */
   called(hexagon) {
-    return this.view.hexagons[hexagon];
+    const { places, hexagons } = this.view;
+    return places ? places[hexagon] : [this.district(hexagon), hexagons[hexagon]].filter(Boolean).join(", ");
   }
 
   /** The district of a hexagon, as words; empty where it has none. */

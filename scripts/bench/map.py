@@ -1,0 +1,108 @@
+"""How fast the interactive map is, as a file in Chromium: a city of 20,000 hexagons, 24 hours, 4 categories, streets.
+
+    python scripts/bench/map.py [--rings 81] [--throttle 1]
+
+Prints the size of the file, when it is ready, and for every control and move the processor time of the page's main
+thread: of the longest task, which is what a frame may wait for, and of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import h3
+import numpy as np
+import pandas as pd
+
+from stforecast.delivery.around import around
+from stforecast.delivery.layers import map_layer
+from stforecast.delivery.place_names import place_names
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.webmap import view_of, write_map
+from stforecast.events.synthetic_layers import layers_of, write_layers
+from stforecast.forecasters.forecast import Forecast
+
+MIDDLE = (39.0, -102.5)
+ISSUED = pd.Timestamp("2024-09-30T06:00Z")
+CONTROLS = {
+    "hour": "{ step: 5 }",
+    "category": "{ category: 2 }",
+    "measure": '{ measure: "risk" }',
+    "area to patrol": "{ area: 80 }",
+}
+MOVES = {
+    "pan": "city.map.panBy([300, 200])",
+    "zoom in": "city.map.setZoom(city.map.getZoom() + 2)",
+    "pan near": "city.map.panBy([300, 100])",
+    "zoom in near": "city.map.setZoom(city.map.getZoom() + 1.5)",
+    "zoom out": "city.map.setZoom(city.map.getZoom() - 3.5)",
+}
+TASKS = ["disabled-by-default-devtools.timeline", "devtools.timeline", "toplevel"]
+
+
+def work_of(trace: bytes) -> list[float]:
+    """Milliseconds that each piece of work of a page's main thread took of a processor, the longest last."""
+    events = json.loads(trace)["traceEvents"]
+    main = {
+        (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [e for e in events if e["name"].endswith("RunTask") and (e["pid"], e["tid"]) in main]
+    return sorted(e.get("tdur", e.get("dur", 0)) / 1000 for e in tasks)
+
+
+def city(rings: int, resolution: int, folder: Path) -> Path:
+    """The map of a simulated city."""
+    cells = np.array(h3.grid_disk(h3.latlng_to_cell(*MIDDLE, resolution), rings))
+    rng, shape = np.random.default_rng(0), (1, 24, len(cells), 4)
+    forecast = Forecast(
+        intensity=rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        issue_times=pd.DatetimeIndex([ISSUED]),
+        hexagons=cells,
+        categories=("theft", "violence", "damage", "robbery"),
+        step_hours=1,
+        time_zone="America/Denver",
+        model="none",
+        complete_until=ISSUED,
+        assumptions=(),
+        spreads={},
+    )
+    grid = RiskGrid.of(forecast)
+    reach = 1000 * float(np.sqrt(grid.geometry.areas_km2.sum() / np.pi))
+    write_layers(layers_of(*MIDDLE, reach, 115), folder)
+    layers = [map_layer(path.stem, None, path, "name", grid.geometry) for path in sorted(folder.glob("*.geojson"))]
+    grid = replace(grid, places=place_names(grid.geometry, layers))
+    write_map(view_of(grid, "simulated_city", around=around(layers)), folder / "map.html")
+    return folder / "map.html"
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rings", type=int, default=81)
+    parser.add_argument("--throttle", type=float, default=1, help="how many times slower the processor is made")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        path = city(asked.rings, 9, Path(folder))
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": asked.throttle})
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]", state="attached")
+        print(f"{path.stat().st_size / 1e6:.1f} MB, ready in {float(page.get_attribute('html', 'data-ready')):.0f} ms")
+        for name, asked_for in {**{k: f"choose({v})" for k, v in CONTROLS.items()}, **MOVES}.items():
+            page.wait_for_timeout(500)
+            browser.start_tracing(page=page, categories=TASKS)
+            page.evaluate(f"() => {{ {asked_for}; }}")
+            page.wait_for_timeout(2000)
+            work = work_of(browser.stop_tracing())
+            print(f"{name}: longest task {work[-1]:.0f} ms, all {sum(work):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"use strict";
+/* The search that finds cells, streets and areas by name or id and goes there, and the switches of layers. */
+
+const FOUND = 8; // at most so many are offered
+
+/** Everything that a search finds: {words, name, what, go}. */
+function searchable() {
+  const found = grid.view.hexagons.map((id, hexagon) => ({
+    words: `${grid.called(hexagon)} ${grid.district(hexagon)} ${id}`.toLowerCase(),
+    name: grid.called(hexagon),
+    what: grid.view.cell,
+    go: () => goToCell(hexagon),
+  }));
+  for (const layer of city.layers.list) {
+    const { label } = KINDS[layer.kind];
+    layer.names.forEach((name, index) => found.push({ words: `${name} ${layer.kind}`.toLowerCase(), name, what: label.toLowerCase(), go: () => city.goToNamed(layer, index + 1) }));
+  }
+  return found;
+}
+
+function goToCell(hexagon) {
+  city.zoomTo(hexagon);
+  pin(hexagon);
+}
+
+/** The best of what holds every word: names that begin with what was asked first, then short ones. */
+function search(entries, asked) {
+  const text = asked.trim().toLowerCase(), words = text.split(/\s+/);
+  if (!text) return [];
+  const found = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
+  const rank = (entry) => (entry.words.startsWith(text) ? 0 : 1000) + entry.name.length + (entry.what === grid.view.cell ? 30 : 0);
+  return found.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1)).slice(0, FOUND);
+}
+
+function listenToSearch() {
+  const field = byId("search"), list = byId("found");
+  let entries = null, offered = [], at = -1;
+  const offer = (next) => {
+    offered = next;
+    at = offered.length ? 0 : -1;
+    list.replaceChildren(...offered.map((entry, index) => {
+      const item = Object.assign(element("li"), { id: `found-${index}` });
+      item.setAttribute("role", "option");
+      item.append(element("span", entry.name), element("small", entry.what));
+      return item;
+    }));
+    if (!offered.length && field.value.trim()) list.append(element("li", "Nothing of that name here"));
+    list.hidden = !list.children.length;
+    field.setAttribute("aria-expanded", String(!list.hidden));
+    choose(at);
+  };
+  const choose = (index) => {
+    at = index;
+    [...list.children].forEach((item, place) => item.setAttribute("aria-selected", String(place === at)));
+    if (at >= 0) field.setAttribute("aria-activedescendant", `found-${at}`);
+    else field.removeAttribute("aria-activedescendant");
+  };
+  const go = (entry) => {
+    field.value = entry.name;
+    offer([]);
+    list.hidden = true;
+    field.setAttribute("aria-expanded", "false");
+    entry.go();
+    say([entry.name]);
+  };
+  field.addEventListener("input", () => {
+    entries ??= searchable();
+    offer(search(entries, field.value));
+    if (!field.value) city.goToNamed(null);
+  });
+  field.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && offered.length) choose((at + step + offered.length) % offered.length);
+    else if (event.key === "Enter" && offered[at]) go(offered[at]);
+    else if (event.key === "Escape") offer([]), (list.hidden = true);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  list.addEventListener("pointerdown", (event) => event.preventDefault()); // the field keeps its focus
+  list.addEventListener("click", (event) => {
+    const index = [...list.children].indexOf(event.target.closest("li"));
+    if (offered[index]) go(offered[index]);
+  });
+  field.addEventListener("blur", () => (list.hidden = true));
+}
+
+/** A switch for each kind of layer that is there. */
+function setSwitches() {
+  const kinds = city.layers.kinds.map((kind) => [kind, KINDS[kind].label]);
+  if (kinds.length) kinds.push(["names", "Names"]);
+  if (city.tiles) kinds.push(["tiles", `Online map, from ${new URL(grid.view.around.tiles.url).host}`]);
+  byId("layers").hidden = !kinds.length;
+  byId("layer-switches").replaceChildren(...kinds.map(([kind, label]) => {
+    const line = Object.assign(element("label"), { className: "tick" }), box = Object.assign(element("input"), { type: "checkbox", value: kind, checked: true });
+    box.name = "layer";
+    line.append(box, ` ${label}`);
+    return line;
+  }));
+  byId("layers").addEventListener("change", () => {
+    city.hide(new Set([...document.querySelectorAll("[name=layer]:not(:checked)")].map((box) => box.value)));
+    choose({});
+  });
+}
+
+/** What the address says of layers: those that are hidden. */
+function hiddenLayers() {
+  return city.layers.hidden.size ? { hide: [...city.layers.hidden].join(" ") } : {};
+}
+
+function hideLayers(text) {
+  const boxes = [...document.querySelectorAll("[name=layer]")], asked = (text ?? "").split(" ");
+  const hidden = new Set(boxes.map((box) => box.value).filter((kind) => asked.includes(kind)));
+  boxes.forEach((box) => (box.checked = !hidden.has(box.value)));
+  city.hide(hidden);
+}
