@@ -51,7 +51,11 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 
 
 def view_of(
-    grid: RiskGrid, city: str, reported: dict[str, Any] | None = None, shifts: Mapping[str, Hours] = SHIFTS
+    grid: RiskGrid,
+    city: str,
+    reported: dict[str, Any] | None = None,
+    shifts: Mapping[str, Hours] = SHIFTS,
+    comparison: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
@@ -60,6 +64,7 @@ def view_of(
         city: its name.
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
         shifts: from and to which local hour each lasts.
+        comparison: with the year before, as the pipeline gives it.
 
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
@@ -111,6 +116,7 @@ def view_of(
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
         "rate": _rate(grid),
         "reported": reported,
+        "comparison": comparison,
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),
