@@ -31,6 +31,7 @@ SMALL = 20
 DAYS, MONTHS = (7, 28), (1, 3)
 WEEKS = pd.Timedelta(weeks=52)
 NO_DISTRICT = "no district"
+COUNTS = ("reported", "estimate", "before", "difference")
 Steps = tuple[int, int]
 """From a step on, up to another that is not among them."""
 
@@ -133,7 +134,8 @@ def compare(cube: Cube, grid: RiskGrid, never: np.ndarray, least: int) -> dict[s
 def to_table(comparison: dict[str, Any]) -> str:
     """The table as CSV, with the times of the spans; the city has no district."""
     times = pd.DataFrame(comparison["spans"]).drop(columns="label").rename(columns={"name": "span"})
-    return to_csv(pd.DataFrame(comparison["table"], dtype=object).merge(times, on="span", sort=False))
+    table = pd.DataFrame(comparison["table"]).astype(dict.fromkeys(COUNTS, "Int64"))
+    return to_csv(table.merge(times, on="span", sort=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ class _Counter:
     @classmethod
     def of(cls, cube: Cube, grid: RiskGrid, issue: int, never: np.ndarray, least: int) -> _Counter:
         """Of the districts of a grid; of none where all categories are never shown in them."""
-        if grid.districts is None or never.all():
+        if grid.districts is None or never.all() or not any(grid.districts):
             return cls(cube, issue, np.zeros(cube.n, np.int64), (), never, least)
         district = pd.Series([str(name or NO_DISTRICT) for name in grid.districts], grid.hexagons)[cube.cells]
         names = sorted({*district}, key=lambda name: (name == NO_DISTRICT, name.zfill(9) if name.isdigit() else name))
