@@ -37,8 +37,8 @@ from stforecast.delivery.words import (
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "leaflet.js", "classes.js"),
-    *("grid.js", "map.js", "facts.js", "time.js", "app.js"),
+    *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js", "classes.js"),
+    *("grid.js", "map.js", "facts.js", "time.js", "compare.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 FACTS = (

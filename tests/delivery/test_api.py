@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from small_grids import FACTS, ISSUED, UNITS, grid, store_of, usual
+from small_grids import COMPARISON, FACTS, ISSUED, UNITS, grid, store_of, usual
 
 from stforecast.config import Config, parse
 from stforecast.config.sections import Unit
@@ -109,6 +109,41 @@ def test_the_map_of_the_service_has_the_shifts_of_the_configuration(root) -> Non
     with TestClient(create_app(config, Keeper(store_of(config), Clock(), {"late": (13, 21)}))) as client:
         assert [shift["name"] for shift in asked(client, "/v1/view")["shifts"]] == ["late"]
         assert client.get("/v1/top?shift=evening").json()["error"] == "shift: not one of late"
+
+
+def test_earlier_grids_are_listed_and_shown_and_the_newest_is_compared(tmp_path) -> None:
+    config = config_of(tmp_path)
+    store = store_of(config)
+    later = grid(seed=1, issued=ISSUED + pd.Timedelta(days=1))
+    numbers = [
+        store.put(grid(), usual(grid()), FACTS, ISSUED),
+        store.put(later, usual(later), FACTS | {"comparison": COMPARISON}, ISSUED + pd.Timedelta(days=1)),
+    ]
+    with client_of(config, Clock()) as client:
+        found = asked(client, "/v1/grids")
+        assert [(one["grid_id"], one["issue_time"]) for one in found["grids"]] == [
+            (numbers[1], "2024-10-01T06:00:00Z"),
+            (numbers[0], "2024-09-30T06:00:00Z"),
+        ]
+        assert asked(client, "/v1/view") == asked(client, "/v1/view", grid=numbers[1])
+        for _ in range(2):
+            assert asked(client, "/v1/view", grid=numbers[0])["issue_time"] == "2024-09-30T06:00:00Z"
+        tag = client.get("/v1/view", params={"grid": numbers[0]}).headers["etag"]
+        assert tag != client.get("/v1/view").headers["etag"]
+        answer = asked(client, "/v1/compare")
+        assert answer.pop("grid")["grid_id"] == numbers[1]
+        assert answer == COMPARISON
+        assert client.get("/v1/view?grid=99").status_code == 404
+        assert client.get("/v1/view?grid=x").status_code == 422
+        assert client.get("/v1/view?gird=1").status_code == 422
+        store.retire(ISSUED + pd.Timedelta(hours=1))
+        assert client.get("/v1/view", params={"grid": numbers[0]}).status_code == 404
+    store.close()
+
+
+def test_a_grid_without_a_comparison_says_so(client) -> None:
+    answer = client.get("/v1/compare")
+    assert (answer.status_code, "stforecast refresh" in answer.text) == (503, True)
 
 
 def test_the_latest_grid(client) -> None:
