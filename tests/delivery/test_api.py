@@ -143,7 +143,7 @@ def test_earlier_grids_are_listed_and_shown_and_the_newest_is_compared(tmp_path)
 
 def test_a_grid_without_a_comparison_says_so(client) -> None:
     answer = client.get("/v1/compare")
-    assert (answer.status_code, "stforecast refresh" in answer.text) == (503, True)
+    assert (answer.status_code, "stforecast refresh" in answer.text) == (404, True)
 
 
 def test_the_latest_grid(client) -> None:
@@ -368,7 +368,7 @@ def test_what_predict_refuses(client, body, status, said) -> None:
         ("/v1/top?k=five", 422, "k: "),
         ("/v1/hexagons/88268cd8ddfffff0", 404, "cell"),
         ("/v1/hexagons/" + "8" * 201, 422, "cell"),
-        ("/v1/grids", 404, ""),
+        ("/v1/grid", 404, ""),
         ("/etc/passwd", 404, ""),
         ("/..%2f..%2fpyproject.toml", 404, ""),
     ],

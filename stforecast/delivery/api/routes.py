@@ -27,7 +27,7 @@ MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "j
 MEANING = {
     400: "The body is not JSON.",
     401: "An API key is needed.",
-    404: "The grid has no such time, category, hexagon or place.",
+    404: "The grid has no such time, category, hexagon or place, or no comparison; the store has no such grid.",
     413: "The body is too large.",
     421: "The Host header names another service.",
     422: "A parameter is unknown, or its value is not allowed.",
@@ -106,7 +106,7 @@ async def view(request: Request, now: Kept, question: Annotated[ViewQuestion, Qu
 async def compare(request: Request, now: Kept) -> Response:
     """The last weeks and the year to date against the year before, and an earlier forecast against what came."""
     if (found := now.served.stored.facts.get("comparison")) is None:
-        raise HTTPException(503, "this grid came without a comparison: run `stforecast refresh`")
+        raise HTTPException(404, "this grid came without a comparison: run `stforecast refresh`")
     return now.answer(request, lambda: to_json({"grid": now.facts, **found}))
 
 

@@ -243,14 +243,15 @@ async function follow() {
       const grid = `${latest.grid_id} ${latest.created}`; // another store may give the same number
       if (known !== null && grid !== known && !earlier) return location.reload();
       if (known === null) {
-        start(await get(earlier ? `v1/view?grid=${encodeURIComponent(earlier)}` : "v1/view"));
-        setEarlier(latest.grid_id, earlier).catch(() => undefined);
+        const { grids } = await get("v1/grids");
+        if (earlier && !grids.some(({ grid_id }) => String(grid_id) === earlier)) return location.replace(location.pathname); // it was removed
+        start(await get(earlier ? `v1/view?grid=${earlier}` : "v1/view"));
+        setEarlier(grids, latest.grid_id, earlier);
       }
       known = grid;
       if (earlier && Number(earlier) !== latest.grid_id) warn("This is an earlier forecast. Choose the newest above.");
       else warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
     } catch (error) {
-      if (earlier && error.message.endsWith("404")) return location.replace(location.pathname); // it was removed
       warn(known === null ? `No forecast to show (${error.message}). Trying again every minute.` : `The service does not answer (${error.message}). This forecast may be out of date.`);
     }
     return undefined;

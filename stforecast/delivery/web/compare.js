@@ -79,8 +79,7 @@ function words(name) {
 }
 
 /** Of a service: choose the forecast of an earlier day, or the newest again. */
-async function setEarlier(newest, shown) {
-  const { grids } = await get("v1/grids");
+function setEarlier(grids, newest, shown) {
   const label = (time) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: grid.view.time_zone }).format(new Date(time));
   byId("issue").replaceChildren(...grids.map(({ grid_id, issue_time }) => new Option(`${label(issue_time)}${grid_id === newest ? " (newest)" : ""}`, grid_id)));
   byId("issue").value = shown ?? newest;
