@@ -262,7 +262,7 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
 def client_of_unit(unit: Unit, folder: Path, clock: Callable[[], pd.Timestamp], **options: Any) -> TestClient:
     """A client of a service with a grid of hours, days or months."""
     config, store = config_of(folder), store_of(config_of(folder))
-    store.put(grid(unit=unit, **options), usual(grid(unit=unit)), FACTS, ISSUED)
+    store.put(grid(unit=unit, **options), usual(grid(unit=unit)), FACTS | {"comparison": COMPARISON}, ISSUED)
     store.close()
     return client_of(config, clock)
 
@@ -641,4 +641,4 @@ def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
 
         ask()
         asked_for.add(found.path)
-    assert len(asked_for) == 8
+    assert len(asked_for) == 10
