@@ -4,6 +4,7 @@ risk.parquet, risk_horizon.parquet   GeoParquet 1.0, EPSG:4326, a row as in `ris
 risk.csv, risk_horizon.csv           the same rows; geometry as WKT, times as 2024-09-30T06:00:00Z
 risk.geojson                         RFC 7946, a feature a hexagon, its steps as lists
 map.png                              the horizon as a map
+compare.json, compare.csv            the last weeks against the year before (`compare`), where the record is at hand
 map.html                             the same by step, category and measure, for a browser
 grid.json                            what `open_grid` needs beside risk.parquet to give the grid back
 """
@@ -21,15 +22,16 @@ import shapely
 
 from stforecast.config.sections import SHIFTS, Hours
 from stforecast.cube.hexgrid import DIGITS, rounded
+from stforecast.delivery.compare import to_table
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, HORIZON, RiskGrid, iso
 from stforecast.delivery.webmap import view_of, write_map
-from stforecast.files import atomic_folder
-from stforecast.sealed import Sealed, seal, unseal
+from stforecast.files import atomic_folder, read_json, write_json, write_text
+from stforecast.sealed import FILES, Sealed, seal, unseal
 from stforecast.spreadsheets import harmless
 
 AGAIN = "Run `stforecast forecast` again."
-FACTS, MAP = "grid.json", "map.html"
+FACTS, MAP, COMPARISON = "grid.json", "map.html", "compare.json"
 
 
 def write_grid(
@@ -38,6 +40,7 @@ def write_grid(
     city: str,
     shifts: Mapping[str, Hours] = SHIFTS,
     around: dict[str, Any] | None = None,
+    comparison: dict[str, Any] | None = None,
 ) -> None:
     """Write a grid into `folder`, whole or not at all; an older folder is replaced.
 
@@ -47,6 +50,7 @@ def write_grid(
         city: its name.
         shifts: of its map.
         around: of its map, as `around.around` gives it.
+        comparison: with the year before, as the pipeline gives it.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -63,8 +67,11 @@ def write_grid(
             _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
+        if comparison is not None:
+            write_json(temporary / COMPARISON, comparison)
+            write_text(temporary / "compare.csv", to_table(comparison))
         seal(temporary / FACTS, grid.facts(city))
-        view = view_of(grid, city, shifts=shifts, around=around)
+        view = view_of(grid, city, shifts=shifts, around=around, comparison=comparison)
         write_map(view, temporary / MAP)  # not sealed: `stforecast map` draws it again
 
 
@@ -84,6 +91,19 @@ def open_grid(folder: Path) -> RiskGrid:
         ArtefactError: its files are absent or damaged.
     """
     return unseal(folder / FACTS, AGAIN, _read)
+
+
+def open_comparison(folder: Path) -> dict[str, Any] | None:
+    """The comparison that was written beside the grid in `folder`, if any.
+
+    Raises:
+        ArtefactError: its files are absent or damaged.
+    """
+
+    def read(sealed: Sealed) -> dict[str, Any] | None:
+        return read_json(sealed.file(COMPARISON), AGAIN) if COMPARISON in sealed.facts[FILES] else None
+
+    return unseal(folder / FACTS, AGAIN, read)
 
 
 def city_of(folder: Path) -> str:

@@ -19,6 +19,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,6 +121,19 @@ class Record:
                 if path.stem not in named:
                     found.faults.append(f"{path}: its line in {self.path.name} was changed or removed. {RESTORE}")
         return found
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The lines that are as they were written, oldest first; none where there is no record. No forecast is read."""
+        if not self.path.is_file():
+            return []
+        with self.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            lines, _ = _lines(file)
+        out = []
+        for before, line in pairwise([b"", *lines]):
+            with suppress(ArtefactError):
+                out.append(_entry(line, _hash_in([before] if before else [])))
+        return out
 
     def open(self, entry: Mapping[str, Any]) -> RiskGrid:
         """The forecast of a line.

@@ -17,6 +17,45 @@ def hides_each(counts: np.ndarray, least: int) -> bool:
     return not hidden.size or bool(most <= hidden.sum() <= most * (hidden.size - 1))
 
 
+def shown_beside_sums(counts: np.ndarray, least: int) -> np.ndarray:
+    """Which sums of the rows of a table, and which of its counts [r c], may be shown while all know its columns' sums.
+
+    Not those below `least`; then, line by line, no more of the smallest than it takes so that each hidden one could be
+    any number below `least` for all that its row and its column tell. A row whose sum would tell them all has none.
+
+    Returns:
+        bool [r, 1 + c], the sums in front.
+    """
+    table = np.column_stack([counts.sum(1), counts])
+    shown = table >= least
+    while True:
+        before = shown.copy()
+        for values, seen in zip(table.T, shown.T, strict=True):
+            _hide(values, seen, least)
+        for values, seen in zip(table[:, 1:], shown, strict=True):
+            if not seen[0] or not _hide(values, seen[1:], least):
+                seen[:] = False
+        if (shown == before).all():
+            return shown
+
+
+def _hide(values: np.ndarray, shown: np.ndarray, least: int) -> bool:
+    """Hide the smallest of a line until its sum does not tell those that are hidden; whether that is reached."""
+    while not _safe(values[~shown], least):
+        if not shown.any():
+            return False
+        shown[np.where(shown, values, np.inf).argmin()] = False
+    return True
+
+
+def _safe(hidden: np.ndarray, least: int) -> bool:
+    others = int((hidden >= least).sum())
+    if not others:
+        return hides_each(hidden, least)
+    small = others < hidden.size
+    return hidden.size > 1 and bool(hidden.sum() >= others * least + small * (least - 1))
+
+
 def reported_view(counts: np.ndarray, never: np.ndarray, least: int) -> dict[str, Any]:
     """What the map shows of reports, as plain values for JSON.
 

@@ -161,6 +161,15 @@ class Store:
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{self.name}: grid {grid_id} is damaged ({error}). {AGAIN}") from error
 
+    def listed(self) -> list[dict[str, Any]]:
+        """Id, issue time, model and time of making of all grids of the city, newest first."""
+        columns = (GRIDS.c.id, GRIDS.c.issue_time, GRIDS.c.model, GRIDS.c.created)
+        asked = (
+            sa.select(*columns).where(GRIDS.c.city == self.city).order_by(GRIDS.c.issue_time.desc(), GRIDS.c.id.desc())
+        )
+        with self._begin() as connection:
+            return [dict(row) for row in connection.execute(asked).mappings()]
+
     def numbers(self) -> list[int]:
         """The ids of all grids of the city."""
         with self._begin() as connection:

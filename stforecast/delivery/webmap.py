@@ -39,8 +39,8 @@ from stforecast.delivery.words import (
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "leaflet.js", "view.js", "classes.js", "grid.js", "layers.js", "map.js"),
-    *("places.js", "facts.js", "time.js", "app.js"),
+    *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js", "view.js", "classes.js", "grid.js"),
+    *("layers.js", "map.js", "places.js", "facts.js", "time.js", "compare.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000
@@ -60,6 +60,7 @@ def view_of(
     reported: dict[str, Any] | None = None,
     shifts: Mapping[str, Hours] = SHIFTS,
     around: dict[str, Any] | None = None,
+    comparison: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
@@ -69,6 +70,7 @@ def view_of(
         around: what `around.around` gives, if the page is to hold it.
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
         shifts: from and to which local hour each lasts.
+        comparison: with the year before, as the pipeline gives it.
 
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
@@ -122,6 +124,7 @@ def view_of(
         "rate": _rate(grid),
         "reported": reported,
         "around": around,
+        "comparison": comparison,
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),

@@ -63,12 +63,17 @@ def _begun(step: Step, issued: pd.Timestamp, written: pd.Timestamp) -> int:
     return held + int(step.times(issued, [held])[0] < written)
 
 
-def settle(cube: Cube, issues: np.ndarray, steps: int) -> np.ndarray:
-    """SCORED, WAITING or UNRECORDED of forecasts of `steps` steps from the issue steps on, [m]."""
-    out, held = np.full(len(issues), WAITING, object), (issues >= 0) & (issues + steps <= cube.steps)
-    share = arrived(cube, 0, cube.steps, cube.steps).min(1)
+def settle(cube: Cube, issues: np.ndarray, steps: int, known_before: int | None = None) -> np.ndarray:
+    """SCORED, WAITING or UNRECORDED of forecasts of `steps` steps from the issue steps on, [m].
+
+    By what is known at the end of the record, or was before the step `known_before`.
+    """
+    end = cube.steps if known_before is None else min(cube.steps, known_before)
+    out, held = np.full(len(issues), WAITING, object), (issues >= 0) & (issues + steps <= end)
+    share = arrived(cube, 0, end, end).min(1)
     out[held] = np.where((windows(share, issues[held], steps) > SETTLED).all(1), SCORED, WAITING)
-    if (masked := cube.masked_before()) is not None:
+    masked = cube.masked_before() if known_before is None else cube.masked_before(known_before)
+    if masked is not None:
         out[held] = np.where(windows(masked.any(1), issues[held], steps).any(1), UNRECORDED, out[held])
     return out
 

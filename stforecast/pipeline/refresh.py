@@ -14,7 +14,7 @@ import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.cube import Cube
-from stforecast.delivery.export import check_grid
+from stforecast.delivery.export import check_grid, open_comparison
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import usual_cycle
 from stforecast.errors import ArtefactError, StforecastError
@@ -58,9 +58,8 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
     cube = stages.newest(run, table)
     issue_time = newest_issue(cube, now)
     trained = (run.folder / "run.json").stat().st_mtime_ns
-    rate = stages.config.delivery.rate
-    asked = [] if rate is None else [rate.model_dump()]
-    made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time), *asked)
+    asked = stages.config.delivery.model_dump()
+    made_from = fingerprint(stages.gold_stamp(table), run.name, trained, str(issue_time), asked)
     with stages.place.lock("forecast"):
         if (current := store.state().current) is not None:
             with suppress(ArtefactError):  # a damaged grid is replaced
@@ -70,13 +69,14 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
                     stages.say(f"refresh: nothing is new since grid {current}")
                     return current
         fitted = run.open(run.facts()["forecasters"][0], stages.config)
-        (grid,) = stages.grids(run, fitted, cube, [issue_time])
+        (grid,) = stages.grids(run, fitted, table, cube, [issue_time])
         climatology = run.climatology(cube, stages.config)
         usual = usual_cycle(cube, cube.step_of(issue_time), climatology, run.states(stages.say))
         facts = {
             "made_from": made_from,
             "record": record_facts(table, cube),
             "run": run_facts(run, fitted, stages.say),
+            "comparison": open_comparison(stages.place.grid(issue_time)),
         }
         made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
         stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")

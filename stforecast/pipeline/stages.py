@@ -18,9 +18,10 @@ from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.newest_forecast import NEWEST, with_newest
 from stforecast.delivery.around import around
-from stforecast.delivery.export import MAP, open_grid, write_grid
+from stforecast.delivery.export import MAP, open_comparison, open_grid, write_grid
 from stforecast.delivery.figures import validation_figures
 from stforecast.delivery.layers import MapLayer, read_layers
+from stforecast.delivery.outcome import counts_of
 from stforecast.delivery.place_names import place_names
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
@@ -35,6 +36,7 @@ from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint, standing, write_text
 from stforecast.forecasters.base import PROGRESS, Forecaster
 from stforecast.forecasters.registry import create_forecaster, in_order, names_of
+from stforecast.pipeline.comparison import comparison
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
@@ -189,10 +191,14 @@ class Stages(Preparation):
         """Write the grid of each issue time (default: the end of the record) by what is known now, or was `as_of`."""
         run = Run(self.place.latest())
         fitted = run.open(model or run.facts()["forecasters"][0], self.config)
-        cube = self.newest(run, self.ingest() if as_of is None else self.as_of(as_of))
-        return [self.place.grid(grid.issue_time) for grid in self.grids(run, fitted, cube, issue_times or [cube.end])]
+        table = self.ingest() if as_of is None else self.as_of(as_of)
+        cube = self.newest(run, table)
+        grids = self.grids(run, fitted, table, cube, issue_times or [cube.end])
+        return [self.place.grid(grid.issue_time) for grid in grids]
 
-    def grids(self, run: Run, fitted: Forecaster, cube: Cube, times: list[pd.Timestamp]) -> Iterator[RiskGrid]:
+    def grids(
+        self, run: Run, fitted: Forecaster, table: EventTable, cube: Cube, times: list[pd.Timestamp]
+    ) -> Iterator[RiskGrid]:
         """The grid of each issue time from a forecaster of a run and the newest record, one by one, as it is written.
 
         Each is put on the prospective record first.
@@ -211,6 +217,7 @@ class Stages(Preparation):
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()
+        least = self.config.delivery.smallest_count
         checked, credits = last_checked(self.place.bronze) if self.config.source.fetch else None, self.credits()
         denominator, places = denominators(self.config, cube), None
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
@@ -225,7 +232,8 @@ class Stages(Preparation):
             grid = replace(grid, assumptions=tuple(lines), denominator=below, credits=credits, places=places)
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
-            write_grid(grid, folder, self.config.city, self.config.map.shifts, about)
+            compared = comparison(cube, grid, table.meta["offences"], record, made_from["offences"], least)
+            write_grid(grid, folder, self.config.city, self.config.map.shifts, about, compared)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
@@ -237,8 +245,8 @@ class Stages(Preparation):
             raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
         grid, path = open_grid(folder), output or folder / MAP
         _, about = self._around(grid, "map")
-        view = view_of(grid, self.config.city, self._reported(grid), self.config.map.shifts, about)
-        write_map(view, path)
+        shifts, compared = self.config.map.shifts, open_comparison(folder)
+        write_map(view_of(grid, self.config.city, self._reported(grid), shifts, about, compared), path)
         self.say(f"map: wrote {path}")
         return path
 
@@ -255,20 +263,15 @@ class Stages(Preparation):
         try:
             run, table = Run(self.place.latest()), self.ingest()
             cube = self.newest(run, table)
-            first = cube.step_of(grid.issue_time)
         except StforecastError as error:
             self.say(f"map: no reported counts: {error}")
             return None
-        last, categories = first + grid.horizons, grid.categories[1:] or grid.categories
-        place = pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons))
-        which = pd.Index(cube.categories).get_indexer(pd.Index(categories))
-        if cube.step != grid.step or min(first, *place, *which) < 0 or last > cube.steps:
+        if (counts := counts_of(cube, grid)) is None:
             what = f"{grid.step_unit}s and {grid.geometry.word}s"
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these {what}")
             return None
-        counts = cube.dense(first, last).numpy()[:, place][:, :, which].sum(0).T
         sexual = sexual_categories(table.meta["offences"])
-        never = np.array([name in sexual for name in categories])
+        never = np.array([name in sexual for name in grid.categories[1:] or grid.categories])
         return reported_view(counts, never, self.config.delivery.smallest_count)
 
     def newest(self, run: Run, table: EventTable) -> Cube:

@@ -35,6 +35,52 @@ FACTS = {
         "scorecard": None,
     },
 }
+COMPARISON: dict[str, Any] = {
+    "until": "2024-09-30T05:00:00Z",
+    "until_label": "Sun 29 Sep 2024 23:00",
+    "horizon": "24 hours",
+    "corrected": True,
+    "notes": ["Reports in the 37 hexagons of the forecast."],
+    "spans": [
+        {"name": name, "label": label, "from": "2024-09-23T05:00:00Z", "until": "2024-09-30T05:00:00Z"}
+        | {"before_from": "2023-09-25T05:00:00Z", "before_until": "2023-10-02T05:00:00Z"}
+        for name, label in {"last_7_days": "Last 7 days", "year_to_date": "Year to date"}.items()
+    ],
+    "table": {
+        "district": [None, None, "<b>6", "<b>6"] * 2,
+        "category": ["all", "theft"] * 4,
+        "span": ["last_7_days"] * 4 + ["year_to_date"] * 4,
+        "reported": [1030, 20, 12, None, None, 200, 90, 80],
+        "estimate": [1100, 24, 12, None, None, 210, 90, 80],
+        "before": [1000, 25, 12, None, None, 100, 100, None],
+        "difference": [30, -5, 0, None, None, 100, -10, None],
+        "percent": [3.0, -20.0, None, None, None, 100.0, -10.0, None],
+        "expected": [3.5, 1.25, 0.5, 0.25] * 2,
+        "note": [
+            None,
+            None,
+            None,
+            "now: fewer than 5, or told by sums",
+            "now: a part was not recorded",
+            None,
+            None,
+            None,
+        ],
+    },
+    "earlier": {
+        "issue_time": "2024-09-29T06:00:00Z",
+        "label": "Sun 29 Sep 2024 00:00 to Mon 30 Sep 2024 00:00",
+        "model": "gcrn-ab12",
+        "in_advance": True,
+        "level": 0.9,
+        "top_share": 0.05,
+        "categories": [
+            {"category": "all", "expected": 3.512, "came": 5, "top": 0.4, "inside": 0.95},
+            {"category": "theft", "expected": 1.2, "came": 2, "top": None, "inside": 1.0},
+        ],
+    },
+}
+"""As `pipeline.comparison` makes it, made up."""
 
 
 def forecast(

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from small_grids import FACTS, ISSUED, UNITS, grid, store_of, usual
+from small_grids import COMPARISON, FACTS, ISSUED, UNITS, grid, store_of, usual
 
 from stforecast.config import Config, parse
 from stforecast.config.sections import Unit
@@ -109,6 +109,41 @@ def test_the_map_of_the_service_has_the_shifts_of_the_configuration(root) -> Non
     with TestClient(create_app(config, Keeper(store_of(config), Clock(), {"late": (13, 21)}))) as client:
         assert [shift["name"] for shift in asked(client, "/v1/view")["shifts"]] == ["late"]
         assert client.get("/v1/top?shift=evening").json()["error"] == "shift: not one of late"
+
+
+def test_earlier_grids_are_listed_and_shown_and_the_newest_is_compared(tmp_path) -> None:
+    config = config_of(tmp_path)
+    store = store_of(config)
+    later = grid(seed=1, issued=ISSUED + pd.Timedelta(days=1))
+    numbers = [
+        store.put(grid(), usual(grid()), FACTS, ISSUED),
+        store.put(later, usual(later), FACTS | {"comparison": COMPARISON}, ISSUED + pd.Timedelta(days=1)),
+    ]
+    with client_of(config, Clock()) as client:
+        found = asked(client, "/v1/grids")
+        assert [(one["grid_id"], one["issue_time"]) for one in found["grids"]] == [
+            (numbers[1], "2024-10-01T06:00:00Z"),
+            (numbers[0], "2024-09-30T06:00:00Z"),
+        ]
+        assert asked(client, "/v1/view") == asked(client, "/v1/view", grid=numbers[1])
+        for _ in range(2):
+            assert asked(client, "/v1/view", grid=numbers[0])["issue_time"] == "2024-09-30T06:00:00Z"
+        tag = client.get("/v1/view", params={"grid": numbers[0]}).headers["etag"]
+        assert tag != client.get("/v1/view").headers["etag"]
+        answer = asked(client, "/v1/compare")
+        assert answer.pop("grid")["grid_id"] == numbers[1]
+        assert answer == COMPARISON
+        assert client.get("/v1/view?grid=99").status_code == 404
+        assert client.get("/v1/view?grid=x").status_code == 422
+        assert client.get("/v1/view?gird=1").status_code == 422
+        store.retire(ISSUED + pd.Timedelta(hours=1))
+        assert client.get("/v1/view", params={"grid": numbers[0]}).status_code == 404
+    store.close()
+
+
+def test_a_grid_without_a_comparison_says_so(client) -> None:
+    answer = client.get("/v1/compare")
+    assert (answer.status_code, "stforecast refresh" in answer.text) == (404, True)
 
 
 def test_the_latest_grid(client) -> None:
@@ -227,7 +262,7 @@ def test_predict_is_the_usual_of_such_an_hour(client) -> None:
 def client_of_unit(unit: Unit, folder: Path, clock: Callable[[], pd.Timestamp], **options: Any) -> TestClient:
     """A client of a service with a grid of hours, days or months."""
     config, store = config_of(folder), store_of(config_of(folder))
-    store.put(grid(unit=unit, **options), usual(grid(unit=unit)), FACTS, ISSUED)
+    store.put(grid(unit=unit, **options), usual(grid(unit=unit)), FACTS | {"comparison": COMPARISON}, ISSUED)
     store.close()
     return client_of(config, clock)
 
@@ -333,7 +368,7 @@ def test_what_predict_refuses(client, body, status, said) -> None:
         ("/v1/top?k=five", 422, "k: "),
         ("/v1/hexagons/88268cd8ddfffff0", 404, "cell"),
         ("/v1/hexagons/" + "8" * 201, 422, "cell"),
-        ("/v1/grids", 404, ""),
+        ("/v1/grid", 404, ""),
         ("/etc/passwd", 404, ""),
         ("/..%2f..%2fpyproject.toml", 404, ""),
     ],
@@ -606,4 +641,4 @@ def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
 
         ask()
         asked_for.add(found.path)
-    assert len(asked_for) == 8
+    assert len(asked_for) == 10

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
-from small_grids import FACTS, ISSUED, grid, store_of, usual
+from small_grids import COMPARISON, FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import load
 from stforecast.config.sections import Unit
@@ -798,3 +798,70 @@ def test_the_served_page_follows_the_service(browser, service) -> None:
         time.sleep(1.5)
         page.clock.run_for(61_000)
         page.locator("#banner", has_text="This forecast is out of date: the refresh of").wait_for()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (844, 390)])
+def test_the_file_compares_with_the_year_before(browser, tmp_path, width: int, height: int) -> None:
+    of = grid()
+    write_map(view_of(of, "denver", comparison=COMPARISON), tmp_path / "map.html")
+    with Window(browser, (tmp_path / "map.html").as_uri()) as opened:
+        page = opened.page
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator("#comparison-open").click()
+
+        def rows(table: str) -> list[list[str]]:
+            return [row.locator("th, td").all_inner_texts() for row in page.locator(f"#{table} tr").all()]
+
+        week = ["1,030\n≈ 1,100 in all", "1,000", "+30\n+3 %"]
+        assert rows("compared-rows") == [
+            ["all", *week, "–", "–", "–", "3.5"],
+            ["theft", "20\n≈ 24 in all", "25", "−5\n−20 %", "200\n≈ 210 in all", "100", "+100\n+100 %", "1.25"],
+        ]
+        assert page.locator("#comparison-notes li").all_inner_texts() == [
+            *("–: Year to date, now: a part was not recorded.", *COMPARISON["notes"])
+        ]
+        assert "Sun 29 Sep 2024 23:00" in opened.text("#compared-title")
+        assert rows("outcome-rows") == [["all", "3.51", "5", "40 %", "95 %"], ["theft", "1.2", "2", "–", "100 %"]]
+        page.locator("#compared-place").select_option("districts")
+        assert [row[0] for row in rows("compared-rows")] == ["Whole city", "<b>6"]
+        page.locator("#compared-place").select_option("0")
+        assert rows("compared-rows")[1][1:4] == ["–", "–", "–"]
+        box = page.locator("#comparison").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= height
+        page.keyboard.press("Escape")
+        assert page.locator("#comparison").is_hidden()
+
+
+def test_a_file_without_a_comparison_offers_none(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        assert opened.page.locator("#comparison-open").is_hidden()
+        assert opened.page.locator("#issue-choice").is_hidden()
+
+
+def test_the_served_page_opens_earlier_forecasts_by_date(browser, service) -> None:
+    address, store = service
+    newer = grid(seed=1, issued=ISSUED + pd.Timedelta(days=1), model="gcrn-cd34")
+    number = store.put(newer, usual(newer), FACTS | {"comparison": COMPARISON}, ISSUED)
+    time.sleep(1.5)
+    with Window(browser, address) as opened:
+        page = opened.page
+        page.locator("#issue option").nth(1).wait_for(state="attached")
+        assert page.locator("#issue option").all_inner_texts() == ["1 Oct 2024, 00:00 (newest)", "30 Sept 2024, 00:00"]
+        assert page.locator("#comparison-open").is_visible()
+        with page.expect_navigation():
+            page.locator("#issue").select_option(label="30 Sept 2024, 00:00")
+        opened.ready()
+        assert "gcrn-ab12" in opened.text("#about")
+        page.locator("#banner", has_text="This is an earlier forecast").wait_for()
+        page.locator("#issue option").nth(1).wait_for(state="attached")
+        with page.expect_navigation():
+            page.locator("#issue").select_option(str(number))
+        opened.ready()
+        assert "gcrn-cd34" in opened.text("#about")
+        with page.expect_navigation():
+            page.evaluate("location.search = '?grid=999'")
+        opened.ready()  # it is not there: the newest
+        page.wait_for_url(address)
+        assert "gcrn-cd34" in opened.text("#about")

@@ -20,7 +20,7 @@ from tiny_city import SMALL, config_of, trained_at
 
 from stforecast.cli import main
 from stforecast.config.workspace import database
-from stforecast.delivery.export import open_grid
+from stforecast.delivery.export import open_comparison, open_grid
 from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError, BusyError, DataError
 from stforecast.pipeline.refresh import refresh
@@ -240,3 +240,25 @@ def test_a_killed_refresh_holds_no_lock(root, stages, store) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert refresh(stages, LATER) == store.state().current
+
+
+def test_a_grid_is_compared_with_what_came_before(stages, store) -> None:
+    day = pd.Timedelta(days=1)
+    stages.forecast([END - 2 * day, END - day])
+    refresh(stages, LATER)
+    found = open_comparison(stages.place.grid(END))
+    assert store.open(store.state().current).facts["comparison"] == found
+    assert found["until"] == "2022-07-10T07:00:00Z"
+    cube, table = stages.cube(), pd.DataFrame(found["table"])
+    week = table[table["span"].eq("last_7_days") & table["district"].isna()].set_index("category")["reported"]
+    dense = cube.dense(cube.steps - 7 * 24).numpy().sum((0, 1))
+    assert week.to_dict() == {"all": dense.sum(), **dict(zip(cube.categories, dense, strict=True))}
+    earlier = found["earlier"]
+    assert (earlier["issue_time"], earlier["in_advance"]) == ("2022-07-09T07:00:00Z", False)
+    assert earlier["categories"][0]["came"] == cube.dense(cube.steps - 24).numpy().sum()
+    expected = open_grid(stages.place.grid(END - day)).intensity[-1, 0].sum()
+    assert earlier["categories"][0]["expected"] == pytest.approx(expected, abs=1e-3)
+    first = open_comparison(stages.place.grid(END - 2 * day))
+    assert (first["until"], first["earlier"]) == ("2022-07-08T07:00:00Z", None)  # and nothing that came later
+    drawn = stages.map(END).read_text()
+    assert '"comparison":{"until":"2022-07-10T07:00:00Z"' in drawn

@@ -39,6 +39,7 @@ class Keeper:
     ) -> None:
         self.store, self.clock, self.shifts = store, clock, shifts
         self.served: Served | None = None
+        self._earlier: Served | None = None
         self.state = State()
         self.trouble: str | None = None
         self.since = clock()
@@ -56,6 +57,20 @@ class Keeper:
             self._note("the store has held no grid" if served and state.current is None else None)
         except Exception as error:  # whatever it is, the grid in memory is whole and goes on being served
             self._note("the store has not been readable", error)
+
+    def open(self, grid_id: int) -> Served | None:
+        """A grid of the store, the last one from memory; None where the store holds it no more.
+
+        Raises:
+            ArtefactError: the store cannot be read.
+        """
+        if grid_id not in self.store.numbers():
+            return None
+        for held in (self.served, self._earlier):
+            if held is not None and held.stored.id == grid_id:
+                return held
+        self._earlier = Served.of(self.store.open(grid_id), self.served, self.shifts)
+        return self._earlier
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""

@@ -41,6 +41,14 @@ Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class ViewQuestion(BaseModel):
+    """The newest grid, or an earlier one of the store."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grid: int | None = Field(None, ge=1, lt=2**31, description="a `grid_id` of /v1/grids; without one the newest")
+
+
 class Question(BaseModel):
     """A step (an hour, a day or a month), a shift, or the whole horizon."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 
 from stforecast.delivery.api import answers, shapes
 from stforecast.delivery.api.answers import to_json
-from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, corners
+from stforecast.delivery.api.keeper import LOG
+from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, ViewQuestion, corners
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
+from stforecast.errors import ArtefactError
 
 BASIS = "What is usual at such a time, with as many reports as the city had lately; no forecast of a date."
 ASKED_BY = {"hour": ("hour", "weekday", "month"), "day": ("weekday", "month"), "month": ("month",)}
@@ -25,7 +27,7 @@ MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "j
 MEANING = {
     400: "The body is not JSON.",
     401: "An API key is needed.",
-    404: "The grid has no such time, category, hexagon or place.",
+    404: "The grid has no such time, category, hexagon or place, or no comparison; the store has no such grid.",
     413: "The body is too large.",
     421: "The Host header names another service.",
     422: "A parameter is unknown, or its value is not allowed.",
@@ -77,11 +79,35 @@ async def grids_latest(request: Request, now: Kept) -> Response:
     return now.answer(request, lambda: to_json(now.facts | answers.latest(now.served)))
 
 
+@router.get("/grids", response_model=shapes.Grids)
+async def grids(request: Request, now: Kept) -> Response:
+    """The grids that the store holds, the newest first."""
+    found = await _from_store(request.app.state.keeper.store.listed)
+    rows = [
+        {"grid_id": row["id"], "model": row["model"], **{key: iso(row[key]) for key in ("issue_time", "created")}}
+        for row in found
+    ]
+    return Response(to_json({"grid": now.facts, "grids": rows}), media_type="application/json")
+
+
 @router.get("/view", response_model=dict[str, Any])
-async def view(request: Request, now: Kept) -> Response:
+async def view(request: Request, now: Kept, question: Annotated[ViewQuestion, Query()]) -> Response:
     """The whole grid as the map shows it."""
-    body = await asyncio.to_thread(lambda: now.served.view)  # made once a grid
-    return now.answer(request, lambda: body)
+    served = now.served
+    if question.grid is not None:
+        served = await _from_store(request.app.state.keeper.open, question.grid)
+        if served is None:
+            raise HTTPException(404, "grid: the store holds none of that number")
+    body = await asyncio.to_thread(lambda: served.view)  # made once a grid
+    return replace(now, served=served).answer(request, lambda: body)
+
+
+@router.get("/compare", response_model=shapes.Comparison)
+async def compare(request: Request, now: Kept) -> Response:
+    """The last weeks and the year to date against the year before, and an earlier forecast against what came."""
+    if (found := now.served.stored.facts.get("comparison")) is None:
+        raise HTTPException(404, "this grid came without a comparison: run `stforecast refresh`")
+    return now.answer(request, lambda: to_json({"grid": now.facts, **found}))
 
 
 @router.get("/around", response_model=dict[str, Any])
@@ -178,6 +204,15 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
     found = answers.usual(served, rows, **asked)
     body = {"grid": now.facts, "basis": BASIS, "place": {**place, "hexagons": len(rows)}, **asked, "categories": found}
     return Response(to_json(body), media_type="application/json")
+
+
+async def _from_store(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What the store says, asked in a thread."""
+    try:
+        return await asyncio.to_thread(ask, *arguments)
+    except ArtefactError as error:
+        LOG.error("%s", error)
+        raise HTTPException(503, "the store cannot be read; its log says why") from error
 
 
 def _asked(now: Now, question: RiskQuestion) -> tuple[Served, int, int, dict[str, Any]]:

@@ -123,7 +123,8 @@ class Served:
         """What the map shows, as JSON."""
         from stforecast.delivery.webmap import view_of
 
-        view = view_of(self.grid, self.stored.city, shifts=self.shifts)
+        comparison = self.stored.facts.get("comparison")
+        view = view_of(self.grid, self.stored.city, shifts=self.shifts, comparison=comparison)
         return json.dumps(view, separators=(",", ":"), allow_nan=False).encode()
 
     @cached_property

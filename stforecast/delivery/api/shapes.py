@@ -52,6 +52,59 @@ class Latest(GridFacts):
     credits: list[str] = Field(description="how the publishers of the data are to be named")
 
 
+class Listed(BaseModel):
+    grid_id: int
+    issue_time: dt.datetime
+    model: str
+    created: dt.datetime
+
+
+class Grids(BaseModel):
+    grid: GridFacts = Field(description="the one that is served")
+    grids: list[Listed] = Field(description="all that the store holds, the newest first")
+
+
+class ComparedSpan(BaseModel):
+    name: str
+    label: str
+    from_: dt.datetime = Field(alias="from")
+    until: dt.datetime
+    before_from: dt.datetime = Field(description="of the span a year before")
+    before_until: dt.datetime
+
+
+class OutcomeRow(BaseModel):
+    category: str
+    expected: float
+    came: int
+    top: float | None = Field(
+        description="share of what came in the top hexagons; null where it would tell small counts"
+    )
+    inside: float | None = Field(description="share of hexagons whose count lay in its range")
+
+
+class Outcome(BaseModel):
+    issue_time: dt.datetime
+    label: str
+    model: str
+    in_advance: bool = Field(description="whether it was made before its first step was over")
+    level: float | None = Field(description="of the ranges")
+    top_share: float
+    categories: list[OutcomeRow]
+
+
+class Comparison(BaseModel):
+    grid: GridFacts
+    until: dt.datetime = Field(description="where the spans end")
+    until_label: str
+    horizon: str = Field(description="how long the forecast is, of which `expected` is")
+    corrected: bool = Field(description="whether the year before is counted at the same age, and there are estimates")
+    notes: list[str]
+    spans: list[ComparedSpan]
+    table: dict[str, list[Any]] = Field(description="columns; a row a district (null: the city), category and span")
+    earlier: Outcome | None = Field(description="the newest forecast whose reports are in, against what came")
+
+
 class Values(BaseModel):
     rank: int = Field(description="1 is the highest intensity of the interval and category, in the whole city")
     intensity: float = Field(description="expected number of reported offences")

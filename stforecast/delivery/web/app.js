@@ -15,6 +15,7 @@ function start(view) {
   byId("notice").textContent = view.notice;
   setAbout(view);
   setControls(view);
+  setComparison(view);
   city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
   listen();
   setSwitches();
@@ -236,17 +237,25 @@ async function get(address) {
   return answer.json();
 }
 
-/** Of a service: its newest forecast now, and again whenever another one is there. */
+/** Of a service: its newest forecast now, and again whenever another one is there; or the one that the address names. */
 async function follow() {
+  const earlier = new URLSearchParams(location.search).get("grid");
   let known = null;
   const look = async () => {
     try {
       const latest = await get("v1/grids/latest");
       const grid = `${latest.grid_id} ${latest.created}`; // another store may give the same number
-      if (known !== null && grid !== known) return location.reload();
-      if (known === null) start({ ...(await get("v1/view")), around: await get("v1/around") });
+      if (known !== null && grid !== known && !earlier) return location.reload();
+      if (known === null) {
+        const { grids } = await get("v1/grids");
+        if (earlier && !grids.some(({ grid_id }) => String(grid_id) === earlier)) return location.replace(location.pathname); // it was removed
+        const view = await get(earlier ? `v1/view?grid=${earlier}` : "v1/view");
+        start({ ...view, around: await get("v1/around") });
+        setEarlier(grids, latest.grid_id, earlier);
+      }
       known = grid;
-      warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
+      if (earlier && Number(earlier) !== latest.grid_id) warn("This is an earlier forecast. Choose the newest above.");
+      else warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
     } catch (error) {
       warn(known === null ? `No forecast to show (${error.message}). Trying again every minute.` : `The service does not answer (${error.message}). This forecast may be out of date.`);
     }

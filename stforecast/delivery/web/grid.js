@@ -214,8 +214,7 @@ class Grid {
 
   /** The district of a hexagon, as words; empty where it has none. */
   district(hexagon) {
-    const name = (this.view.districts && this.view.districts[hexagon]) || "";
-    return /^\w{1,3}$/.test(name) ? `District ${name}` : name;
+    return districtName((this.view.districts && this.view.districts[hexagon]) || "");
   }
 
   once(key, compute) {
@@ -231,6 +230,11 @@ class Grid {
 function topCount(share, n) {
   const exact = share * n, below = Math.floor(exact), up = exact - below > 0.5 || (exact - below === 0.5 && below % 2 === 1);
   return Math.max(1, below + Number(up));
+}
+
+/** A district as words: those that are numbers say what they are. */
+function districtName(name) {
+  return /^\w{1,3}$/.test(name) ? `District ${name}` : name;
 }
 
 function unpack(text) {
