@@ -48,7 +48,8 @@ class Plan:
 
     rows: of the chosen cells in the grid, those of the most weighted reports first, [p]. greedy: the same by the greedy
     rule, as the map applies it. usual: by that rule and within the same budget from what is usual there; None where the
-    grid does not carry it. value: weighted expected reports, [n]. bound: on their sum, which no choice exceeds.
+    grid does not carry it. value: weighted expected reports, [n]. bound: on their sum, which no choice exceeds. budgets:
+    of each district, or of the city, in places or km².
     """
 
     grid: RiskGrid
@@ -58,6 +59,7 @@ class Plan:
     greedy: np.ndarray
     usual: np.ndarray | None
     bound: float
+    budgets: dict[str, float]
 
     @property
     def weights(self) -> dict[str, float]:
@@ -99,7 +101,7 @@ class Plan:
             {
                 "place": pd.array([*range(1, chosen + 1), *[None] * len(reasons)], "Int64"),
                 "hexagon": grid.hexagons[rows].astype(object),
-                **({} if grid.districts is None else {"district": grid.districts[rows]}),
+                **({"district": grid.districts[rows]} if grid.districts is not None else {}),
                 "latitude": centres[rows, 0],
                 "longitude": centres[rows, 1],
                 "area_km2": grid.geometry.areas_km2[rows],
@@ -118,9 +120,10 @@ class Plan:
 
     def by_district(self, people: pd.DataFrame) -> pd.DataFrame:
         """A row a district with its places and its shares of them, of area, expected reports and `people` [n …]."""
-        if self.grid.districts is None:
+        code, names = _districts(self.grid)
+        if not names:
             return pd.DataFrame()
-        return self._falls_on(pd.Series(self.grid.districts, dtype=object).fillna("in no district"), people, "district")
+        return self._falls_on(np.array([*names, "in no district"], object)[code], people, "district")
 
     def by_tenth(self, values: pd.Series, people: pd.DataFrame) -> pd.DataFrame:
         """The same by tenths of the cells by a value [n], from the lowest; without cells whose value is not known."""
@@ -138,7 +141,7 @@ class Plan:
         area = self.grid.geometry.areas_km2
         columns = {"places": chosen, "plan": chosen * area, "area": area, "expected": self.grid.intensity[HORIZON, 0]}
         values = pd.concat([pd.DataFrame(columns), people], axis=1)
-        sums = values.groupby(np.asarray(part, object)).sum()
+        sums = values.groupby(np.asarray(part, object)).sum(min_count=1)  # none known is not none
         shares = (sums / values.sum().clip(lower=1e-300)).add_prefix("share_of_")
         shares.insert(0, "places", sums["places"].astype(int))
         return shares.reset_index(names=name)
@@ -148,7 +151,9 @@ class Plan:
         grid, word, length = self.grid, self.grid.geometry.word, horizon_length(self.grid)
         lines = [f"{_words(self.covered, word)} over the {length}."]
         if self.usual is not None:
-            lines.append(f"The usual top places within the same budget: {_words(self.coverage(self.usual), word)}.")
+            same = {*self.usual.tolist()} == {*self.rows.tolist()}
+            baseline = "the same places" if same else _words(self.coverage(self.usual), word)
+            lines.append(f"The usual top places within the same budget: {baseline}.")
         lines.append("These are numbers to be expected by this forecast; what is then reported differs.")
         weights = ", ".join(f"{name} {weight:g}" for name, weight in self.weights.items())
         lines.append(f"A report counts by its category: {weights}; so weighted, {self.covered.weighted_share:.1%}.")
@@ -164,7 +169,7 @@ class Plan:
         return {
             "purpose": PURPOSE,
             "rule": self.allocation.rule,
-            "budget": {"km2" if self.allocation.area_km2 else "places": self.allocation.amount},
+            "budget": {"unit": "places" if self.allocation.area_km2 is None else "km2", "of": self.budgets},
             "weights": self.weights,
             "covered": asdict(self.covered),
             "usual_top_places": None if self.usual is None else asdict(self.coverage(self.usual)),
@@ -201,6 +206,10 @@ def make_plan(grid: RiskGrid, allocation: Allocation) -> Plan:
     need = np.bincount(group[group >= 0], value[group >= 0], len(names))
     budget = _budget(allocation, need, float(size.max()) if grid.polygons is None else None)
     group = np.where(np.isin(grid.hexagons, [*allocation.leave_out]), -1, group)
+    free = size[group >= 0]
+    if len(free) and free.min() > budget.max() + SLACK:
+        what = f"the smallest {word} has {free.min():.2f} km², more than any part of this budget"
+        raise ConfigError(f"plan.area_km2: {what}. Raise it.")
     best, bound = exact(value, size, group, budget)
     usual = None
     if grid.usual is not None:
@@ -213,6 +222,7 @@ def make_plan(grid: RiskGrid, allocation: Allocation) -> Plan:
         greedy=np.array(greedy(value, size, group, budget), int),
         usual=usual,
         bound=bound,
+        budgets=dict(zip(names, budget.tolist(), strict=True)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,11 @@ def _residents(stages: Stages, grid: RiskGrid) -> tuple[pd.DataFrame, pd.DataFra
     people, other = pd.DataFrame(index=range(len(grid.hexagons))), pd.DataFrame(index=range(len(grid.hexagons)))
     if (below := grid.denominator) is not None and not below.exposure:
         people[below.of] = below.values.astype(np.float64)
-    config = stages.config
-    told = [name for name, entry in config.covariates.items() if isinstance(entry, CellValues) and entry.sensitive]
-    told += [name for name in config.grid.static_columns if SENSITIVE.search(name)]
-    counted = [name for name in config.grid.static_columns if "population" in name.lower()]
+    columns = {name: bool(SENSITIVE.search(name)) for name in stages.config.grid.static_columns}
+    given = stages.config.covariates.items()
+    columns |= {name: bool(entry.sensitive) for name, entry in given if isinstance(entry, CellValues)}
+    told = [name for name, sensitive in columns.items() if sensitive]
+    counted = [name for name in columns if name not in told and re.search("population|resident", name.lower())]
     try:
         cells = open_cube(stages.place.gold).hexagons.set_index("hexagon").reindex(grid.hexagons)
     except ArtefactError as error:

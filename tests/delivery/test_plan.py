@@ -138,6 +138,10 @@ def test_districts_have_places_in_proportion(budget: dict[str, Any]) -> None:
     assert number.sum() == 12
     assert (abs(number - 12 * need / need.sum()) < 1).all()
     assert plan.covered.area_km2 <= budget.get("area_km2", 99)
+    assert [*plan.budgets] == ["East", "South", "West"]
+    assert number.to_dict() == {
+        name: int(one / budget.get("area_km2", 12) * 12 + 0.5) for name, one in plan.budgets.items()
+    }
 
 
 def test_polygons_of_unlike_sizes_share_an_area_as_it_is() -> None:
@@ -194,6 +198,7 @@ def test_the_usual_top_places_are_the_baseline() -> None:
     [
         ({"weights": {"arson": 1}}, "plan.weights: arson is no category of this grid; it has theft, violence"),
         ({"weights": {"theft": 0, "violence": 0}}, "plan.weights: all are 0"),
+        ({"area_km2": 0.5}, "plan.area_km2: the smallest hexagon has 0.79 km²"),
         ({"leave_out": {"8826": "x"}}, "plan.leave_out: 8826 is no hexagon"),
     ],
 )
