@@ -135,7 +135,7 @@ def plan(stages: Stages, at: str | None, output: Path | None) -> str:
     from stforecast.pipeline.plan import plan as write
 
     folder = write(stages, issue_time(stages.step, at) if at is not None else None, output)
-    return f"open {folder / 'plan.csv'}, or plan.geojson in QGIS"
+    return f"open {folder / 'places.csv'}, or places.geojson in QGIS"
 
 
 @verb

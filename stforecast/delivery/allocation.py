@@ -18,7 +18,7 @@ SECONDS = 10.0
 
 
 def greedy(value: np.ndarray, size: np.ndarray, group: np.ndarray, budget: np.ndarray) -> list[int]:
-    """The rule of the map: by value per size, whatever still fits; or the best single place of a group, if it is more.
+    """The rule in short: by value per size, whatever still fits; or the best single place of a group, if it is more.
 
     That place is why a group never has less than half of what is possible. Ties fall in the order of the places.
     Written without arrays, for other languages to repeat it to the digit.

@@ -46,10 +46,10 @@ class Coverage:
 class Plan:
     """Places of a grid, chosen within a budget.
 
-    rows: of the chosen cells in the grid, those of the most weighted reports first, [p]. greedy: the same by the greedy
-    rule, as the map applies it. usual: by that rule and within the same budget from what is usual there; None where the
-    grid does not carry it. value: weighted expected reports, [n]. bound: on their sum, which no choice exceeds. budgets:
-    of each district, or of the city, in places or km².
+    value: weighted expected reports, [n]. rows: of the chosen cells in the grid, those of the highest value first, [p].
+    greedy: the same by the greedy rule alone. usual: by that rule and within the same budgets from what is usual there;
+    None where the grid does not carry it. bound: what no choice exceeds in value. budgets: of each district, or of the
+    city, in places or km².
     """
 
     grid: RiskGrid

@@ -1,7 +1,7 @@
 """A plan as files for a spreadsheet, a GIS and scripts.
 
-plan.csv       a row a place: the chosen ones in their order, then those left out, with the reason in `left_out`
-plan.geojson   RFC 7946, the same with outlines
+places.csv       a row a place: the chosen ones in their order, then those left out, with the reason in `left_out`
+places.geojson   RFC 7946, the same with outlines
 plan.json      what is covered, against what is usual; rule, budget, weights; how places fall on districts and tenths
 """
 
@@ -63,8 +63,8 @@ def write_plan(
         "tenths": {str(name): _rows(plan.by_tenth(tenths_of[name], people)) for name in tenths_of},
     }
     with atomic_folder(folder) as temporary:
-        write_text(temporary / "plan.csv", to_csv(table))
-        write_text(temporary / "plan.geojson", _geojson(plan, table, facts))
+        write_text(temporary / "places.csv", to_csv(table))
+        write_text(temporary / "places.geojson", _geojson(plan, table, facts))
         write_json(temporary / FACTS, facts | {"in_words": [*lines]} | falls)
 
 

@@ -198,7 +198,7 @@ def test_the_usual_top_places_are_the_baseline() -> None:
     [
         ({"weights": {"arson": 1}}, "plan.weights: arson is no category of this grid; it has theft, violence"),
         ({"weights": {"theft": 0, "violence": 0}}, "plan.weights: all are 0"),
-        ({"area_km2": 0.5}, "plan.area_km2: the smallest hexagon has 0.79 km²"),
+        ({"area_km2": 0.5}, "plan.area_km2: the smallest hexagon has 0.8"),
         ({"leave_out": {"8826": "x"}}, "plan.leave_out: 8826 is no hexagon"),
     ],
 )
@@ -257,7 +257,7 @@ def test_files_hold_what_risk_parquet_holds(tmp_path: Path) -> None:
     gone = str(some.hexagons[3])
     plan = make_plan(some, Allocation(places=8, weights={"violence": 2.5}, leave_out={gone: "=1+1"}))
     folder = written(plan, tmp_path / "plan")
-    table = pd.read_csv(folder / "plan.csv")
+    table = pd.read_csv(folder / "places.csv")
     assert table["left_out"].tolist()[-1] == "'=1+1"
     rows = pd.read_parquet(tmp_path / "grid" / "risk.parquet")
     sums = rows.groupby(["hexagon", "category"])["intensity"].sum().unstack()
@@ -271,7 +271,7 @@ def test_files_hold_what_risk_parquet_holds(tmp_path: Path) -> None:
     assert facts["left_out"] == {gone: "=1+1"}
     assert [row["hexagon"] for row in facts["places"]] == table["hexagon"].tolist()
     assert sum(row["places"] for row in facts["tenths"]["deprivation"]) == 8
-    shapes = geopandas.read_file(folder / "plan.geojson")
+    shapes = geopandas.read_file(folder / "places.geojson")
     assert shapes["hexagon"].tolist() == table["hexagon"].tolist()
     assert shapes.is_valid.all()
 
@@ -279,7 +279,7 @@ def test_files_hold_what_risk_parquet_holds(tmp_path: Path) -> None:
 def test_a_plan_takes_the_place_of_an_older_one_and_of_nothing_else(tmp_path: Path) -> None:
     folder = written(make_plan(grid(), Allocation(places=2)), tmp_path / "plan")
     written(make_plan(grid(), Allocation(places=3)), folder)
-    assert len(pd.read_csv(folder / "plan.csv")) == 3
+    assert len(pd.read_csv(folder / "places.csv")) == 3
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("keep")
     with pytest.raises(ConfigError, match="holds other files"):

@@ -54,7 +54,7 @@ def test_who_lives_there_is_shown_and_changes_no_choice(home: Path) -> None:
     assert facts["districts"] == []  # none has a name
     assert any("never by who lives there" in line for line in said)
     without = plan(Stages(config_of(home, "plan.places=4"), said.append), output=home / "without")
-    rows = [pd.read_csv(each / "plan.csv") for each in (folder, without)]
+    rows = [pd.read_csv(each / "places.csv") for each in (folder, without)]
     pd.testing.assert_frame_equal(*rows)
     verify(stages, False)  # a plan beside a grid is no damage to it
 
@@ -76,5 +76,5 @@ def test_the_verb_says_what_it_wrote(home: Path, tmp_path: Path) -> None:
     words = ["plan", str(tmp_path / "city.yaml"), "plan.area_km2=3", "--issue-time", time]
     found = CliRunner().invoke(cli, [*words, "--output", str(tmp_path / "here")])
     assert found.exit_code == 0, found.output
-    assert f"next: open {tmp_path / 'here' / 'plan.csv'}" in found.output
+    assert f"next: open {tmp_path / 'here' / 'places.csv'}" in found.output
     assert "3 hexagons of 2.4 km²" in found.output
