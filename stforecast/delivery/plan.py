@@ -109,7 +109,7 @@ class Plan:
                 **({} if grid.usual is None else {"usual": grid.usual[HORIZON, 0, rows]}),
                 "rank": grid.rank[HORIZON, 0, rows],
                 "weighted": self.value[rows],
-                "share": self.value[rows] / max(self.value.sum(), 1e-300),
+                "weighted_share": self.value[rows] / max(self.value.sum(), 1e-300),
                 **{
                     f"expected_{name}": grid.intensity[HORIZON, grid.categories.index(name), rows]
                     for name in self.weights
@@ -139,7 +139,8 @@ class Plan:
         chosen = np.zeros(len(self.value))
         chosen[self.rows] = 1
         area = self.grid.geometry.areas_km2
-        columns = {"places": chosen, "plan": chosen * area, "area": area, "expected": self.grid.intensity[HORIZON, 0]}
+        columns = {"places": chosen, "plan": chosen * area, "area": area}
+        columns |= {"expected": self.grid.intensity[HORIZON, 0], "weighted": self.value}
         values = pd.concat([pd.DataFrame(columns), people], axis=1)
         sums = values.groupby(np.asarray(part, object)).sum(min_count=1)  # none known is not none
         shares = (sums / values.sum().clip(lower=1e-300)).add_prefix("share_of_")

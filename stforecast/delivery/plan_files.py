@@ -2,7 +2,7 @@
 
 places.csv       a row a place: the chosen ones in their order, then those left out, with the reason in `left_out`
 places.geojson   RFC 7946, the same with outlines
-plan.json      what is covered, against what is usual; rule, budget, weights; how places fall on districts and tenths
+plan.json        what is covered, against what is usual; rule, budget, weights; how places fall on districts and tenths
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def test_shares_by_district_and_tenth() -> None:
     table = plan.by_district(people)
     assert table["district"].tolist() == ["=South", "North", "South", "in no district"]
     assert table["places"].sum() == 7
-    for name in ("places", "plan", "area", "expected", "residents"):
+    for name in ("places", "plan", "area", "expected", "weighted", "residents"):
         assert table[f"share_of_{name}"].sum() == pytest.approx(1)
     value = pd.Series(np.arange(n, dtype=float))
     value[0] = np.nan
