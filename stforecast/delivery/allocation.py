@@ -7,7 +7,7 @@ budget of their group: a knapsack for each group. Where all sizes are 1 the gree
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
 SLACK = 1e-9
@@ -15,6 +15,8 @@ SLACK = 1e-9
 PRECISION = 1e-5
 """Share of the summed value to within which the exact choice is proved."""
 SECONDS = 10.0
+INFEASIBLE = 2
+"""Status of SciPy's solvers."""
 
 
 def greedy(value: np.ndarray, size: np.ndarray, group: np.ndarray, budget: np.ndarray) -> list[int]:
@@ -69,8 +71,10 @@ def exact(
         return chosen, 0.0
     low, high = np.zeros(len(rows)), np.ones(len(rows))
     of, reached = group[rows], np.bincount(group[chosen], value[chosen], len(budget))
+    taken = np.bincount(group[chosen], minlength=len(budget))
     for g in np.unique(of):
-        low[of == g], high[of == g] = _settled(value[rows[of == g]], size[rows[of == g]], budget[g], reached[g])
+        some = of == g
+        low[some], high[some] = _settled(value[rows[some]], size[rows[some]], budget[g], reached[g], taken[g])
     scale = value[rows].max()
     sizes = csr_array((size[rows], (of, np.arange(len(rows)))), shape=(len(budget), len(rows)))
     found = milp(
@@ -92,8 +96,13 @@ def exact(
     return chosen, max(bound, float(value[chosen].sum()))
 
 
-def _settled(value: np.ndarray, size: np.ndarray, budget: float, reached: float) -> tuple[np.ndarray, np.ndarray]:
+def _settled(
+    value: np.ndarray, size: np.ndarray, budget: float, reached: float, taken: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The least and the most that a choice better than `reached` can take of each place of a group, 0 or 1, [n] each.
+
+    Cells of like size come down to their number, so it is settled first whether more places than were `taken` can be
+    worth more: mostly they would have to be the smallest ones.
 
     With a price on size, or on each place, no choice exceeds a bound; where leaving a place out, or taking it, would
     bring that below `reached`, the place is settled (Dembo and Hammer 1980). What is left is mostly a small core.
@@ -101,7 +110,12 @@ def _settled(value: np.ndarray, size: np.ndarray, budget: float, reached: float)
     low, high = np.zeros(len(value)), np.ones(len(value))
     densest, ranked = np.argsort(-value / size, kind="stable"), np.sort(value)[::-1]
     full = np.searchsorted(np.cumsum(size[densest]), budget + SLACK, side="right")
-    most = np.searchsorted(np.cumsum(np.sort(size)), budget + SLACK, side="right")
+    most = int(np.searchsorted(np.cumsum(np.sort(size)), budget + SLACK, side="right"))
+    if most > taken:
+        at_least = np.stack([size, np.full(len(size), -1.0)])
+        more = linprog(-value, at_least, [budget + SLACK, -(taken + 1.0)], bounds=(0, 1))
+        if more.status == INFEASIBLE or (more.status == 0 and -more.fun <= reached):
+            most = taken
     by_size = (value / size)[densest[full]] if full < len(value) else 0.0
     by_place = ranked[most] if most < len(value) else 0.0
     for price, spent in ((by_size * size, by_size * budget), (by_place, by_place * most)):
