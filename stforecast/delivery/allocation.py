@@ -88,10 +88,8 @@ def exact(
     bound = float(value[rows].sum()) if found.mip_dual_bound is None else -float(found.mip_dual_bound) * scale
     if found.x is not None:
         better = rows[found.x > 0.5]
-        fits = (
-            np.bincount(group[better], size[better], len(budget)) <= budget + SLACK
-        ).all()  # the solver's slack is 1e-6
-        if fits and value[better].sum() > reached.sum() * (1 + PRECISION):
+        used = np.bincount(group[better], size[better], len(budget))  # to within the solver's slack, which is wider
+        if (used <= budget + SLACK).all() and value[better].sum() > reached.sum() * (1 + PRECISION):
             chosen = better[np.lexsort((better, -value[better]))].tolist()
     return chosen, max(bound, float(value[chosen].sum()))
 

@@ -38,7 +38,7 @@ def plan(stages: Stages, issue_time: pd.Timestamp | None = None, output: Path | 
 
 def _residents(stages: Stages, grid: RiskGrid) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Of the cells of a grid, how many live there, and what else the cube knows of who does, [n …] each."""
-    people, other = pd.DataFrame(index=range(len(grid.hexagons))), pd.DataFrame(index=range(len(grid.hexagons)))
+    people, other = (pd.DataFrame(index=range(len(grid.hexagons))) for _ in range(2))
     if (below := grid.denominator) is not None and not below.exposure:
         people[below.of] = below.values.astype(np.float64)
     columns = {name: bool(SENSITIVE.search(name)) for name in stages.config.grid.static_columns}
@@ -46,11 +46,12 @@ def _residents(stages: Stages, grid: RiskGrid) -> tuple[pd.DataFrame, pd.DataFra
     columns |= {name: bool(entry.sensitive) for name, entry in given if isinstance(entry, CellValues)}
     told = [name for name, sensitive in columns.items() if sensitive]
     counted = [name for name in columns if name not in told and re.search("population|resident", name.lower())]
+    if not (told or counted):
+        return people, other
     try:
         cells = open_cube(stages.place.gold).hexagons.set_index("hexagon").reindex(grid.hexagons)
     except ArtefactError as error:
-        if told or counted:
-            stages.say(f"plan: nothing beside it of who lives there: {error}")
+        stages.say(f"plan: nothing beside it of who lives there: {error}")
         return people, other
     for frame, names in ((people, counted), (other, told)):
         for name in names:
