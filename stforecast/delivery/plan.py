@@ -99,7 +99,8 @@ class Plan:
         reasons = [self.allocation.leave_out[name] for name in grid.hexagons[self.left_out]]
         return pd.DataFrame(
             {
-                "place": pd.array([*range(1, chosen + 1), *[None] * len(reasons)], "Int64"),
+                "number": pd.array([*range(1, chosen + 1), *[None] * len(reasons)], "Int64"),
+                **({} if grid.places is None else {"place": grid.places[rows]}),
                 "hexagon": grid.hexagons[rows].astype(object),
                 **({"district": grid.districts[rows]} if grid.districts is not None else {}),
                 "latitude": centres[rows, 0],

@@ -177,13 +177,16 @@ def test_what_is_left_out_is_not_chosen_and_told_with_its_reason() -> None:
     assert first not in some.hexagons[plan.usual]
     last = plan.table.iloc[-1]
     assert (last["hexagon"], last["left_out"], last["rank"]) == (first, "=a school, by agreement", 1)
-    assert pd.isna(last["place"])
+    assert pd.isna(last["number"])
     assert "Left out with a reason: 1 hexagon of" in " ".join(plan.lines())
 
 
 def test_the_usual_top_places_are_the_baseline() -> None:
     some = grid()
     plan = make_plan(some, Allocation(places=6))
+    assert "place" not in plan.table
+    named = make_plan(replace(some, places=np.char.add("near ", some.hexagons).astype(object)), Allocation(places=6))
+    assert named.table["place"].tolist() == [f"near {name}" for name in plan.table["hexagon"]]
     assert plan.usual is not None
     assert some.usual is not None
     top = np.argsort(-some.usual[HORIZON, 0], kind="stable")[:6]
@@ -261,7 +264,7 @@ def test_files_hold_what_risk_parquet_holds(tmp_path: Path) -> None:
     assert table["left_out"].tolist()[-1] == "'=1+1"
     rows = pd.read_parquet(tmp_path / "grid" / "risk.parquet")
     sums = rows.groupby(["hexagon", "category"])["intensity"].sum().unstack()
-    chosen = table[table["place"].notna()]
+    chosen = table[table["number"].notna()]
     of = sums.loc[chosen["hexagon"]]
     assert np.allclose(chosen["expected"], of["all"], atol=1e-8)
     assert np.allclose(chosen["weighted"], of["theft"] + 2.5 * of["violence"], atol=1e-8)
