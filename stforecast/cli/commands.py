@@ -124,6 +124,21 @@ def map(stages: Stages, at: str | None, output: Path | None) -> str:
 
 
 @verb
+@click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: plan/ beside the grid.")
+def plan(stages: Stages, at: str | None, output: Path | None) -> str:
+    """Choose places for prevention, services and presence from a written grid: CSV, GeoJSON and JSON.
+
+    Chosen are the places that cover most expected reports within a budget (plan.rule, plan.places or plan.area_km2),
+    weighted by category (plan.weights); plan.leave_out names places that are not to be chosen, each with its reason.
+    """
+    from stforecast.pipeline.plan import plan as write
+
+    folder = write(stages, issue_time(stages.step, at) if at is not None else None, output)
+    return f"open {folder / 'places.csv'}, or places.geojson in QGIS"
+
+
+@verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
 def run(stages: Stages, resume: bool) -> str:
     """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""

@@ -70,6 +70,8 @@ class Config(sections.Section):
     """past reports on maps and pages, and rates"""
     map: sections.Map = sections.Map()
     """choices of the interactive map"""
+    plan: sections.Allocation = sections.Allocation()
+    """places for prevention, services and presence"""
     service: sections.Service = sections.Service()
     """store and service"""
     synthetic: sections.Synthetic | None = None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stforecast.config.city import Config
 from stforecast.errors import ArtefactError
-from stforecast.files import write_text
+from stforecast.files import standing, write_text
 from stforecast.locks import alone
 
 
@@ -72,6 +72,18 @@ class Workspace:
         if not written:
             raise ArtefactError(f"{self.grids}: no grid of {self.city}. Run `stforecast forecast` first.")
         return written[-1]
+
+    def written_grid(self, issue_time: pd.Timestamp | None) -> Path:
+        """The folder of the written grid of an issue time, or of the newest.
+
+        Raises:
+            ArtefactError: there is none.
+        """
+        if issue_time is None:
+            return self.newest_grid()
+        if not standing(folder := self.grid(issue_time)):
+            raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
+        return folder
 
     def latest(self) -> Path:
         """The newest finished run.

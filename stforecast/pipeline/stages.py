@@ -29,11 +29,11 @@ from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.delivery.words import SIMULATED
-from stforecast.errors import ArtefactError, ConfigError, DataError, StforecastError
+from stforecast.errors import ConfigError, DataError, StforecastError
 from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import offences_of, resolve
-from stforecast.files import fingerprint, standing, write_text
+from stforecast.files import fingerprint, write_text
 from stforecast.forecasters.base import PROGRESS, Forecaster
 from stforecast.forecasters.registry import create_forecaster, in_order, names_of
 from stforecast.pipeline.comparison import comparison
@@ -240,9 +240,7 @@ class Stages(Preparation):
 
     def map(self, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
         """Draw the map of the newest written grid, or of that of an issue time, with what was reported since."""
-        folder = self.place.grid(issue_time) if issue_time is not None else self.place.newest_grid()
-        if not standing(folder):
-            raise ArtefactError(f"{folder}: no such grid. Run `stforecast forecast` with --issue-time first.")
+        folder = self.place.written_grid(issue_time)
         grid, path = open_grid(folder), output or folder / MAP
         _, about = self._around(grid, "map")
         shifts, compared = self.config.map.shifts, open_comparison(folder)

@@ -1,6 +1,7 @@
 """The sections of a configuration: one subject a file, every field described."""
 
 from stforecast.config.presets import PRESETS
+from stforecast.config.sections.allocation import Allocation
 from stforecast.config.sections.covariates import AreaSeries, Calendar, CellValues, Covariates, check_denominator
 from stforecast.config.sections.evaluation import Analysis, Backtest, Evaluation
 from stforecast.config.sections.grid import Grid, Weather
