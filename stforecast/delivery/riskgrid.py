@@ -18,7 +18,7 @@ within its interval and category, ties in the order of hexagon ids; rows come in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from stforecast.delivery.rates import Denominator
 from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
+from stforecast.scoring.joint import JointSpread
 
 if TYPE_CHECKING:
     from stforecast.forecasters.forecast import Forecast
@@ -54,7 +55,7 @@ class RiskGrid:
     to here (never after the issue time). spreads: of the counts over the horizon about their λ, by category; empty for
     a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
     are polygons of a file, [n], simplified if they have many corners; None of H3 cells. denominator: of rates, if any.
-    credits: how the publishers of the data are to be named.
+    credits: how the publishers of the data are to be named. joint: how sums of counts spread, by category; or empty.
     """
 
     intensity: np.ndarray
@@ -73,6 +74,7 @@ class RiskGrid:
     polygons: np.ndarray | None = None
     denominator: Denominator | None = None
     credits: tuple[str, ...] = ()
+    joint: Mapping[str, JointSpread] = field(default_factory=dict)
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -116,6 +118,7 @@ class RiskGrid:
             polygons=None if forecast.drawn is None else forecast.drawn[order],
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
+            joint=forecast.joint,
             **{name: getattr(forecast, name) for name in ("step_hours", "step_unit", "time_zone", "model")},
         )
 
@@ -149,6 +152,7 @@ class RiskGrid:
             denominator=None if denominator is None else Denominator.from_facts(facts["rate"], denominator),
             step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
             credits=tuple(facts.get("credits", ())),
+            joint={name: JointSpread.from_dict(one) for name, one in facts.get("joint", {}).items()},
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -169,6 +173,7 @@ class RiskGrid:
             "assumptions": list(self.assumptions),
             "notice": NOTICE,
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
+            **({"joint": {name: one.to_dict() for name, one in self.joint.items()}} if self.joint else {}),
             "districts": None if self.districts is None else self.districts.tolist(),
             **({} if self.denominator is None else {"rate": self.denominator.facts(self.ends - self.starts)}),
         }
