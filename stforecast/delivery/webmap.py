@@ -25,6 +25,7 @@ from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class
 from stforecast.delivery.rates import CAUTION, HOUR
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
+from stforecast.delivery.sums import view_of_sums
 from stforecast.delivery.words import (
     SIMULATED,
     horizon_label,
@@ -38,7 +39,7 @@ from stforecast.files import write_text
 
 PARTS = (
     *("page.html", "leaflet.css", "app.css", "leaflet.js", "classes.js"),
-    *("grid.js", "map.js", "facts.js", "time.js", "app.js"),
+    *("grid.js", "sums.js", "map.js", "facts.js", "time.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 FACTS = (
@@ -111,6 +112,7 @@ def view_of(
         "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
         "rate": _rate(grid),
         "reported": reported,
+        "sums": view_of_sums(grid),
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),
