@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fork of a process with threads of OpenMP would wait for them
 
 SMALL = (
@@ -28,7 +30,7 @@ TYPED = (3, 4, 5, 6)
 """Exit codes of errors that are told in a line."""
 COMPARED = ("*.parquet", "*.json", "*.safetensors", "*.npy", "*.csv", "*.geojson")
 """Files whose bytes are the result of a stage: the same again after any rerun."""
-VOLATILE = ("ingest.json", "simulated.json", "hashes.json", "partition.json")
+VOLATILE = ("ingest.json", "simulated.json", "hashes.json", "partition.json", "index.json", "ingests-000001.parquet")
 """Files that say when they were made; their folder's other files are compared."""
 
 
@@ -90,11 +92,16 @@ def tried(work: Callable[[], object], kill_after: float | None = None) -> Outcom
     with tempfile.TemporaryDirectory() as folder:
         child = start(work, Path(folder))
         if kill_after is not None:
-            signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGKILL))
+            signal.signal(signal.SIGALRM, lambda *_: _kill(child))
             signal.setitimer(signal.ITIMER_REAL, kill_after)
         found = finish(child, Path(folder))
         signal.setitimer(signal.ITIMER_REAL, 0)
         return found
+
+
+def _kill(child: int) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself just now
+        os.killpg(child, signal.SIGKILL)
 
 
 def verb(name: str, config: str, root: Path, *more: str, overrides: Iterable[str] = SMALL) -> Callable[[], None]:
@@ -137,10 +144,17 @@ def digests(root: Path) -> dict[str, str]:
     """A digest of every file of a city that is a stage's result, by its path under `root`."""
     found = {path for pattern in COMPARED for path in root.rglob(pattern)}
     kept = sorted(path for path in found if path.name not in VOLATILE and not _passing(path.relative_to(root)))
-    out = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+    out = {path.relative_to(root).as_posix(): _digest(path) for path in kept}
     for path in sorted(root.rglob("forecasts.sqlite")):
         out[path.relative_to(root).as_posix()] = _stored(path)
     return out
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content; of what was seen first, of everything but when."""
+    if path.parent.name == "seen":
+        return hashlib.sha256(pq.read_table(path).drop_columns("seen_at").to_pandas().to_csv().encode()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _passing(path: Path) -> bool:

@@ -54,10 +54,10 @@ def fetch_layers(city: Preparation, missing: bool = False, web: Web | None = Non
 
 
 def fetch_layers_first(city: Preparation) -> None:
-    """Bring the layers that are not there; goes on without one whose publisher does not answer."""
+    """Bring the layers that are not there; goes on without one that cannot be had: no forecast waits for a street map."""
     try:
         fetch_layers(city, missing=True)
-    except FetchError:
+    except (DataError, FetchError):
         city.say("layers: goes on without")
 
 

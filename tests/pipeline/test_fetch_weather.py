@@ -89,7 +89,7 @@ def test_nothing_is_asked_for_twice(root: Path, server, monkeypatch) -> None:
     assert len(server.asked) == before
     stages.build()
     assert said[-1].endswith("is up to date")
-    monkeypatch.setattr(server, "now", server.now + pd.Timedelta(days=60))
+    monkeypatch.setattr(server, "now", server.now + pd.Timedelta(days=25))
     for _ in range(2):  # once more, when the last days are settled, and never again
         fetch_weather(stages, stages.ingest(), web=WEB, now=server.now)
         asked = server.asked[before:]
