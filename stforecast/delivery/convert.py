@@ -74,6 +74,7 @@ def convert(forecast: Converted, to: str | Path | int, key: str | None = None) -
         polygons=None if target.polygons is None else target.outlines[met],
         districts=None,
         spreads={},
+        joint={},
         assumptions=(*forecast.assumptions, *said),
         **own,
     )

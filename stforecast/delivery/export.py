@@ -178,6 +178,7 @@ def _write_geojson(path: Path, grid: RiskGrid, outlines: np.ndarray, city: str) 
         {"type": "Feature", "id": row["hexagon"], "geometry": json.loads(shape), "properties": row}
         for shape, row in rows
     ]
-    metadata = {key: value for key, value in grid.facts(city).items() if key not in ("spreads", "districts", "places")}
+    left_out = ("spreads", "joint", "districts", "places")
+    metadata = {key: value for key, value in grid.facts(city).items() if key not in left_out}
     collection = {"type": "FeatureCollection", "metadata": metadata, "features": features}
     path.write_text(json.dumps(collection, separators=(",", ":"), allow_nan=False, ensure_ascii=False) + "\n", "utf-8")

@@ -19,7 +19,7 @@ order of hexagon ids; rows come in the order of interval, category, rank.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from stforecast.delivery.rates import Denominator
 from stforecast.errors import ArtefactError
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
+from stforecast.scoring.joint import JointSpread
 
 if TYPE_CHECKING:
     from stforecast.forecasters.forecast import Forecast
@@ -56,6 +57,7 @@ class RiskGrid:
     a forecast that was not calibrated. districts: [n], None where a hexagon has none. polygons: outlines of cells that
     are polygons of a file, [n], simplified if they have many corners; None of H3 cells. denominator: of rates, if any.
     credits: how the publishers of the data are to be named. places: names of the cells, [n] (`place_names`), if any.
+    joint: how sums of counts spread, by category; or empty.
     """
 
     intensity: np.ndarray
@@ -75,6 +77,7 @@ class RiskGrid:
     denominator: Denominator | None = None
     credits: tuple[str, ...] = ()
     places: np.ndarray | None = None
+    joint: Mapping[str, JointSpread] = field(default_factory=dict)
 
     @classmethod
     def of(cls, forecast: Forecast, issue: int = 0) -> RiskGrid:
@@ -118,6 +121,7 @@ class RiskGrid:
             polygons=None if forecast.drawn is None else forecast.drawn[order],
             assumptions=forecast.assumptions,
             spreads=forecast.spreads,
+            joint=forecast.joint,
             **{name: getattr(forecast, name) for name in ("step_hours", "step_unit", "time_zone", "model")},
         )
 
@@ -152,6 +156,7 @@ class RiskGrid:
             step_unit=facts.get("step_unit", "hour"),  # as on prospective records of before there were others
             credits=tuple(facts.get("credits", ())),
             places=np.array(facts["places"], object) if "places" in facts else None,
+            joint={name: JointSpread.from_dict(one) for name, one in facts.get("joint", {}).items()},
             **{name: facts[name] for name in ("step_hours", "time_zone", "model")},
         )
 
@@ -172,6 +177,7 @@ class RiskGrid:
             "assumptions": list(self.assumptions),
             "notice": NOTICE,
             "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
+            **({"joint": {name: one.to_dict() for name, one in self.joint.items()}} if self.joint else {}),
             "districts": None if self.districts is None else self.districts.tolist(),
             **({} if self.places is None else {"places": self.places.tolist()}),
             **({} if self.denominator is None else {"rate": self.denominator.facts(self.ends - self.starts)}),

@@ -170,6 +170,7 @@ class Forecaster(ABC):
             complete_until=min(cube.end, cube.time_of(int(issues.max(initial=0)))),
             assumptions=sensitive_words(cube.covariates) if self.reads_covariates else (),
             spreads=fit.spreads,
+            joint=fit.joint,
             districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
             polygons=cube.polygons,
         )

@@ -13,15 +13,17 @@ from stforecast.features.targets import counts_needed, day_sums, known_share, ou
 from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration, fit_calibration
 from stforecast.scoring.conformal import Spread, fit_spread
-from stforecast.scoring.metrics import choose_thresholds
+from stforecast.scoring.joint import JointSpread, fit_joint
+from stforecast.scoring.metrics import ALL, choose_thresholds
 from stforecast.scoring.ranking import best_threshold
 from stforecast.scoring.splits import Split
 
 
 @dataclass(frozen=True)
 class ValidationFit:
-    """The map on log λ, how daily counts spread about λ, and thresholds of highest F1, by category and for all.
+    """The map on log λ, how counts spread about λ, and thresholds of highest F1, by category and for all.
 
+    spreads: of daily counts. joint: of sums; empty where cells lie nowhere, and of fits of before there were any.
     thresholds: of hourly risk. hot_thresholds: of the probability that a day is hot (`scoring.labels`).
     """
 
@@ -29,6 +31,7 @@ class ValidationFit:
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     hot_thresholds: Mapping[str, float] = field(default_factory=dict)
+    joint: Mapping[str, JointSpread] = field(default_factory=dict)
 
     def past(self, cube: Cube, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
         """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
@@ -39,7 +42,8 @@ class ValidationFit:
         """Back from `dataclasses.asdict`."""
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
         calibration = Calibration.from_dict(values["calibration"])
-        return ValidationFit(calibration, spreads, values["thresholds"], values["hot_thresholds"])
+        joint = {name: JointSpread.from_dict(one) for name, one in values.get("joint", {}).items()}
+        return ValidationFit(calibration, spreads, values["thresholds"], values["hot_thresholds"], joint)
 
 
 def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cube, split: Split) -> ValidationFit:
@@ -67,4 +71,16 @@ def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cub
         name: best_threshold(spread.at_least(needed[name], expected[name]), came[name] >= needed[name])
         for name, spread in spreads.items()
     }
-    return ValidationFit(calibration, spreads, choose_thresholds(reported, counts, cube.categories), hot_thresholds)
+    thresholds = choose_thresholds(reported, counts, cube.categories)
+    return ValidationFit(calibration, spreads, thresholds, hot_thresholds, _joint(cube, reported, counts))
+
+
+def _joint(cube: Cube, lam: np.ndarray, counts: np.ndarray) -> dict[str, JointSpread]:
+    """How sums spread, for `all` and each category, from λ and counts [m k n c]."""
+    if not cube.drawn:
+        return {}
+    centres = cube.geometry.centres
+    of = {ALL: lambda values: values.sum(-1)} | {
+        name: lambda values, i=i: values[..., i] for i, name in enumerate(cube.categories)
+    }
+    return {name: fit_joint(view(lam), view(counts), centres) for name, view in of.items()}

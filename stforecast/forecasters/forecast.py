@@ -18,6 +18,7 @@ from stforecast.errors import ArtefactError
 from stforecast.files import atomic_folder
 from stforecast.scoring.conformal import Spread
 from stforecast.scoring.intensity import risk
+from stforecast.scoring.joint import JointSpread
 from stforecast.sealed import Sealed, seal, unseal
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Forecast:
         districts: the district of each hexagon, None where it has none.
         step_unit: whether steps are hours, or local days or months.
         polygons: outlines of the cells in longitude and latitude, [n]; None where they are H3's.
+        joint: how sums of counts spread, for `all` and each category; empty where nothing is known of it.
     """
 
     intensity: np.ndarray
@@ -65,6 +67,7 @@ class Forecast:
     districts: np.ndarray | None = None
     step_unit: Unit = "hour"
     polygons: np.ndarray | None = None
+    joint: Mapping[str, JointSpread] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         m, _, n, c = self.intensity.shape
@@ -187,6 +190,7 @@ class Forecast:
                 "issue_times": [time.isoformat() for time in self.issue_times],
                 "complete_until": self.complete_until.isoformat(),
                 "spreads": {name: spread.to_dict() for name, spread in self.spreads.items()},
+                "joint": {name: one.to_dict() for name, one in self.joint.items()},
                 "districts": None if self.districts is None else self.districts.tolist(),
                 "polygons": self.polygons is not None,
             }
@@ -229,4 +233,5 @@ def _read(sealed: Sealed) -> Forecast:
         None if facts["districts"] is None else np.array(facts["districts"], object),
         facts["step_unit"],
         read_outlines(sealed.file(CELLS)) if facts["polygons"] else None,
+        {name: JointSpread.from_dict(one) for name, one in facts.get("joint", {}).items()},
     )

@@ -100,7 +100,7 @@ class Spread:
 
     def at_least(self, count: np.ndarray, lam: np.ndarray) -> np.ndarray:
         """P(at least `count` events), of the law before it is conformalised: float64."""
-        return 1 - _cdf(np.asarray(count) - 1, lam, self.dispersion)
+        return 1 - negative_binomial_cdf(np.asarray(count) - 1, lam, self.dispersion)
 
     def _mean_at(self, count: np.ndarray, share: np.ndarray) -> np.ndarray:
         """The λ at which P(at most `count` events) is `share`: it falls as λ grows."""
@@ -141,7 +141,7 @@ def fit_spread(lam: np.ndarray, y: np.ndarray, level: float = LEVEL) -> Spread:
     """
     lam, y = np.maximum(np.ravel(lam), FLOOR).astype(np.float64), np.ravel(y).astype(np.float64)
     dispersion, borders = fit_dispersion(lam, y), _borders(lam)
-    begin, end = _cdf(y - 1, lam, dispersion), _cdf(y, lam, dispersion)
+    begin, end = negative_binomial_cdf(y - 1, lam, dispersion), negative_binomial_cdf(y, lam, dispersion)
     group = np.searchsorted(borders, lam, side="right")
     groups = (group == g for g in range(len(borders) + 1))
     lower, upper = zip(*(_conformal_quantiles(begin[here], end[here], level) for here in groups), strict=True)
@@ -167,7 +167,7 @@ def interval_figures(low: np.ndarray, high: np.ndarray, y: np.ndarray) -> dict[s
     return {"coverage": float(((low <= y) & (y <= high)).mean()), "interval_width": float((high - low).mean())}
 
 
-def _cdf(count: np.ndarray, lam: np.ndarray, dispersion: float) -> np.ndarray:
+def negative_binomial_cdf(count: np.ndarray, lam: np.ndarray, dispersion: float) -> np.ndarray:
     """P(at most `count` events) of the negative binomial law; 0 for negative counts."""
     from scipy.special import betainc
 
