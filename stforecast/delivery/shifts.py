@@ -72,6 +72,7 @@ def during(grid: RiskGrid, steps: range) -> RiskGrid:
         issue_time=grid.starts[steps.start],
         step_hours=grid.step_hours * len(steps),
         spreads={},
+        joint={},
         denominator=below,
     )
 

@@ -27,6 +27,7 @@ from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class
 from stforecast.delivery.rates import CAUTION, HOUR
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
+from stforecast.delivery.sums import view_of_sums
 from stforecast.delivery.words import (
     SIMULATED,
     horizon_label,
@@ -40,7 +41,7 @@ from stforecast.files import write_text
 
 PARTS = (
     *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js", "view.js", "classes.js", "grid.js"),
-    *("layers.js", "map.js", "places.js", "facts.js", "time.js", "compare.js", "app.js"),
+    *("layers.js", "sums.js", "map.js", "places.js", "facts.js", "time.js", "compare.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000
@@ -125,6 +126,7 @@ def view_of(
         "reported": reported,
         "around": around,
         "comparison": comparison,
+        "sums": view_of_sums(grid),
         "low": low_high[0],
         "high": low_high[1],
         "level": next((spread.level for spread in grid.spreads.values()), None),

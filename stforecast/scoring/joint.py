@@ -85,8 +85,7 @@ class JointSpread:
         """The lowest and the highest count inside the range of each sum, int64 in their shape."""
         from scipy.special import nbdtrik  # as in `conformal`: it takes long to import
 
-        mean = np.maximum(sums.mean, FLOOR)
-        dispersion, tail = _excess(mean, sums.parts, self.variances) / mean**2, (1 - self.level) / 2
+        mean, dispersion, tail = np.maximum(sums.mean, FLOOR), self.dispersion(sums), (1 - self.level) / 2
 
         def first(share: float) -> tuple[np.ndarray, np.ndarray]:
             """The lowest count with P(≤ count) ≥ share, and its middle in the law."""
@@ -99,6 +98,11 @@ class JointSpread:
         low = np.where(mean < -math.log(tail), 0, low + (below < tail))
         high = np.maximum(high - (above > 1 - tail), mean > -math.log1p(-tail))
         return low.astype(np.int64), high.astype(np.int64)
+
+    def dispersion(self, sums: Moments) -> np.ndarray:
+        """(variance − Λ) / Λ² of each sum."""
+        mean = np.maximum(sums.mean, FLOOR)
+        return _excess(mean, sums.parts, self.variances) / mean**2
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back to an equal object."""
@@ -215,7 +219,7 @@ def _excess(mean: np.ndarray, parts: np.ndarray, variances: Any) -> np.ndarray:
 
 def _summed(values: np.ndarray, areas: csr_array) -> np.ndarray:
     """Values [... n] by area, [... a]."""
-    return (values.reshape(-1, values.shape[-1]) @ areas.T).reshape(*values.shape[:-1], -1)
+    return (values.reshape(-1, values.shape[-1]) @ areas.T).reshape(*values.shape[:-1], areas.shape[0])
 
 
 def _products(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from stforecast.delivery.store import Store
 from stforecast.delivery.usual import UsualCycle
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
+from stforecast.scoring.joint import JointSpread
 
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")
 MONTH = pd.Timestamp("2024-10-01T06:00Z")
@@ -109,6 +110,7 @@ def forecast(
         "complete_until": issued - pd.Timedelta(hours=1),
         "assumptions": ("no weather for 24 of 24 hours",),
         "spreads": dict.fromkeys(("all", "theft", "violence"), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
+        "joint": dict.fromkeys(("all", "theft", "violence"), JointSpread(0.9, (0.1, 0.01, 0, 0.1, 0, 0, 0.2))),
         "districts": np.array(["North", None, "=South"] + ["South"] * (len(cells) - 3), object),
     }
     return Forecast(**values | changes)

@@ -11,10 +11,19 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
+from stforecast.delivery import sums
 from stforecast.delivery.api import answers, shapes
 from stforecast.delivery.api.answers import to_json
 from stforecast.delivery.api.keeper import LOG
-from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, TopQuestion, UsualQuestion, ViewQuestion, corners
+from stforecast.delivery.api.questions import (
+    MAX_ROWS,
+    Question,
+    RiskQuestion,
+    TopQuestion,
+    UsualQuestion,
+    ViewQuestion,
+    corners,
+)
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
@@ -147,6 +156,14 @@ async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Quer
     return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
 
 
+@router.get("/areas", response_model=shapes.Areas)
+async def areas(request: Request, now: Kept, question: Annotated[Question, Query()]) -> Response:
+    """What is expected of the city and of each district in a step, a shift or the whole horizon, with its range."""
+    _, interval, category, about = _asked(now, question)
+    steps = now.served.steps(question.shift, interval)
+    return now.answer(request, lambda: to_json({**about, "rows": sums.areas(now.served.grid, steps, category)}))
+
+
 @router.get("/hexagons/{cell:path}", response_model=shapes.Hexagon)
 async def hexagon(request: Request, now: Kept, cell: Annotated[str, Path(max_length=200)]) -> Response:
     """Everything the grid says of one hexagon: the whole horizon and each step, by category."""
@@ -215,7 +232,7 @@ async def _from_store(ask: Callable[..., Any], *arguments: Any) -> Any:
         raise HTTPException(503, "the store cannot be read; its log says why") from error
 
 
-def _asked(now: Now, question: RiskQuestion) -> tuple[Served, int, int, dict[str, Any]]:
+def _asked(now: Now, question: Question) -> tuple[Served, int, int, dict[str, Any]]:
     """What is asked for, interval and category in it, and what the answer says of them."""
     served = now.served
     if question.shift is None:

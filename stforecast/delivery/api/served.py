@@ -137,6 +137,13 @@ class Served:
             for name, shift in shifts.items()
         }
 
+    def steps(self, shift: str | None, interval: int) -> slice:
+        """The steps of a shift, or of an interval."""
+        if shift is not None:
+            steps = shifts_of(self.grid, self.shifts)[shift].steps
+            return slice(steps.start, steps.stop)
+        return slice(None) if interval == self.whole else slice(interval, interval + 1)
+
     def interval(self, time: dt.datetime | None) -> int | None:
         """The step that holds an instant (without one, the whole horizon); None outside of it."""
         if time is None:

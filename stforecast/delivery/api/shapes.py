@@ -131,6 +131,23 @@ class Risk(BaseModel):
     rows: list[Row] = Field(description="in the order of rank")
 
 
+class Area(BaseModel):
+    district: str | None = Field(description="null: the whole city")
+    hexagons: int
+    intensity: float = Field(description="expected number of reported offences")
+    risk: float = Field(description="probability of at least one")
+    low: int | None = Field(None, description="of the range that holds the count nine times in ten")
+    high: int | None = Field(None, description="likewise; both are absent where nothing is known of it")
+
+
+class Areas(BaseModel):
+    grid: GridFacts
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    category: str
+    rows: list[Area] = Field(description="the whole city, then its districts by name")
+
+
 class OfCategory(Values):
     category: str
 

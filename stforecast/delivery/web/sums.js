@@ -4,18 +4,18 @@
 const LEAST_CLUMPS = 1e-3;
 
 /** The lowest and the highest count in the range of a sum, [low, high]; null where the grid has no law of sums.
-    grid: a Grid. hexagons: their rows. steps: which are summed, in any order. category: one of the page's. */
-function rangeOfSum(grid, hexagons, steps, category) {
+    hexagons: their rows. steps: which are summed (of a span `grid.stepsOf(span)`). category: one of the page's. */
+function rangeOfSum(hexagons, steps, category) {
   const { sums, low, high } = grid.view;
   if (low && hexagons.length === 1 && steps.length === grid.steps) return [low[category][hexagons[0]], high[category][hexagons[0]]];
   if (!sums) return null;
-  const { mean, parts } = momentsOfSum(grid, hexagons, new Set(steps), category);
+  const { mean, parts } = momentsOfSum(hexagons, new Set(steps), category);
   const excess = sum(parts.map((part, i) => part * sums.variances[category][i]));
   return rangeOf(mean, Math.max(excess, LEAST_CLUMPS * mean), sums.level);
 }
 
 /** Λ, and what each variance is multiplied with. */
-function momentsOfSum(grid, hexagons, steps, category) {
+function momentsOfSum(hexagons, steps, category) {
   const { neighbourhoods, memory } = grid.view.sums;
   const places = [hexagons.map(() => 0), hexagons.map((row) => neighbourhoods[row]), hexagons.map((_, i) => i)];
   const scales = places.map((of) => {
@@ -23,7 +23,7 @@ function momentsOfSum(grid, hexagons, steps, category) {
     return { of, now: new Float64Array(size), before: new Float64Array(size), all: new Float64Array(size), brief: 0 };
   });
   for (let step = 0; step < grid.steps; step++) {
-    const lam = steps.has(step) ? grid.values("intensity", step, category) : null;
+    const lam = steps.has(step) ? grid.values("intensity", [step, step], category) : null;
     for (const scale of scales) {
       scale.now.fill(0);
       if (lam) hexagons.forEach((row, i) => (scale.now[scale.of[i]] += lam[row]));
