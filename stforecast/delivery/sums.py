@@ -41,18 +41,16 @@ def areas(grid: RiskGrid, steps: slice, category: int) -> list[dict[str, Any]]:
     Returns:
         `district` (None of the whole city, which comes first), `hexagons`, `intensity`, `risk`, `low` and `high`.
     """
-    lam = grid.intensity[:HORIZON, category][steps][None]
-    label, names = pd.factorize(grid.districts if grid.districts is not None else np.array([]), sort=True)
-    inside = np.flatnonzero(label >= 0)
-    near = neighbourhoods(grid.geometry.centres)
-    rows = []
-    for held, of, called in (
-        (np.arange(lam.shape[-1]), together(lam.shape[-1]), [None]),
-        (inside, parted(label[inside]), names),
-    ):
+    lam, near = grid.intensity[:HORIZON, category][steps][None], neighbourhoods(grid.geometry.centres)
+    kinds, rows = [(np.arange(lam.shape[-1]), together(lam.shape[-1]), [None])], []
+    if grid.districts is not None:
+        label, names = pd.factorize(grid.districts, sort=True)
+        inside = np.flatnonzero(label >= 0)
+        kinds.append((inside, parted(label[inside]), [*names]))
+    for held, of, called in kinds:
         sums = moments(lam[..., held], of, near[held])
         found = {
-            "district": [*called],
+            "district": called,
             "hexagons": np.diff(of.indptr).tolist(),
             "intensity": sums.mean[0].round(8).tolist(),
             "risk": risk(sums.mean[0]).round(8).tolist(),

@@ -167,7 +167,7 @@ def interval_figures(low: np.ndarray, high: np.ndarray, y: np.ndarray) -> dict[s
     return {"coverage": float(((low <= y) & (y <= high)).mean()), "interval_width": float((high - low).mean())}
 
 
-def negative_binomial_cdf(count: np.ndarray, lam: np.ndarray, dispersion: float) -> np.ndarray:
+def negative_binomial_cdf(count: np.ndarray, lam: np.ndarray, dispersion: float | np.ndarray) -> np.ndarray:
     """P(at most `count` events) of the negative binomial law; 0 for negative counts."""
     from scipy.special import betainc
 

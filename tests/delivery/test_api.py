@@ -104,6 +104,20 @@ def test_a_shift_is_answered_by_the_sums_of_its_hours(client, category: str) -> 
     assert top["rows"] == found["rows"][:3]
 
 
+def test_areas_are_answered_of_a_step_a_shift_and_the_horizon(client) -> None:
+    whole = asked(client, "/v1/areas", category="theft")["rows"]
+    assert [row["district"] for row in whole] == [None, "=South", "North", "South"]
+    evening, hour = (asked(client, "/v1/areas", **at)["rows"] for at in ({"shift": "evening"}, {"time": ISSUED}))
+    for rows in (whole, evening, hour):
+        assert all(0 <= row["low"] <= row["high"] for row in rows)
+    whole = asked(client, "/v1/areas")["rows"]
+    assert hour[0]["intensity"] < evening[0]["intensity"] < whole[0]["intensity"]
+    assert (
+        asked(client, "/v1/areas", shift="evening")["valid_from"]
+        == asked(client, "/v1/risk", shift="evening")["valid_from"]
+    )
+
+
 def test_the_map_of_the_service_has_the_shifts_of_the_configuration(root) -> None:
     config = config_of(root)
     with TestClient(create_app(config, Keeper(store_of(config), Clock(), {"late": (13, 21)}))) as client:
