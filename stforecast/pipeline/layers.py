@@ -54,7 +54,7 @@ def fetch_layers(city: Preparation, missing: bool = False, web: Web | None = Non
 
 
 def fetch_layers_first(city: Preparation) -> None:
-    """Bring the layers that are not there; goes on without one that cannot be had: no forecast waits for a street map."""
+    """Bring the layers that are not there; goes on without one that cannot be had: no forecast waits for a map."""
     try:
         fetch_layers(city, missing=True)
     except (DataError, FetchError):
