@@ -175,6 +175,8 @@ def test_a_run_keeps_what_was_fitted_and_says_so_where_an_older_one_did_not(
     assert found.fitted == fitted.fitted
     assert found.forecast(cube, split.issues("test")[:1]).spreads == fitted.fitted.spreads
     path = tmp_path / "rolling_climatology" / "calibration.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key != "joint"})
+    assert run.open("rolling_climatology", CONFIG).fitted.joint == {}  # as of before there was any
     write_json(path, {key: value for key, value in read_json(path).items() if key != "spreads"})
     with pytest.raises(ArtefactError, match=r"another version.*stforecast train"):
         run.open("rolling_climatology", CONFIG)
