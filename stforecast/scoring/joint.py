@@ -16,9 +16,9 @@ Inside a range is each count whose middle in the law, P(< y) + P(y) / 2, lies be
 takes the next count outwards, and promises each end; at Λ of 3 to 10 that holds 94 % where 90 % are meant.) As there,
 no range contradicts the risk beside it: 0 is inside where exp(−Λ) is above (1 − level) / 2, 1 where the risk is.
 
-Where Λ is below 3 a range holds more than `level`, but no more than whole counts force. Nothing is conformalised: days
-of validation are few for sums over a city, and on halves of Denver's and Chicago's validation slices quantiles moved on
-one half were further off on the other than the law's own.
+Where Λ is below 3 a range holds more than `level`, as whole counts force it. Nothing is conformalised: days of
+validation are few for sums over a city, and on halves of Denver's and Chicago's validation slices quantiles moved on
+one half were a little further off on the other than the law's own (docs/evidence.md, with what ranges hold later).
 """
 
 from __future__ import annotations
