@@ -43,7 +43,7 @@ def areas(grid: RiskGrid, steps: slice, category: int) -> list[dict[str, Any]]:
     """
     lam, near = grid.intensity[:HORIZON, category][steps][None], neighbourhoods(grid.geometry.centres)
     kinds, rows = [(np.arange(lam.shape[-1]), together(lam.shape[-1]), [None])], []
-    if grid.districts is not None:
+    if grid.districts is not None and not pd.isna(grid.districts).all():
         label, names = pd.factorize(grid.districts, sort=True)
         inside = np.flatnonzero(label >= 0)
         kinds.append((inside, parted(label[inside]), [*names]))

@@ -220,7 +220,7 @@ def test_geojson_is_right_handed_and_says_where_it_is_from(client) -> None:
 def test_csv_is_safe_to_open_in_a_spreadsheet(tmp_path) -> None:
     config = config_of(tmp_path)
     store = store_of(config)
-    store.put(grid(categories=("=1+1", "@home"), spreads={}, model="+cmd"), usual(grid()), FACTS, ISSUED)
+    store.put(grid(categories=("=1+1", "@home"), spreads={}, joint={}, model="+cmd"), usual(grid()), FACTS, ISSUED)
     store.close()
     with client_of(config, Clock()) as client:
         answer = client.get("/v1/risk", params={"format": "csv", "category": "=1+1"})

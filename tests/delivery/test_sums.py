@@ -46,9 +46,9 @@ def test_areas_are_the_city_and_its_districts() -> None:
         assert row["intensity"] == pytest.approx(lam, abs=1e-8)
         assert (row["low"], row["high"]) == range_of_sum(one, inside, steps, 2)
         assert row["low"] <= lam <= row["high"] + 1
-    bare = areas(replace(one, joint={}, districts=None), slice(None), 0)
-    assert [*bare[0]] == ["district", "hexagons", "intensity", "risk"]
-    assert len(bare) == 1
+    for districts in (None, np.full(37, None, object)):
+        (bare,) = areas(replace(one, joint={}, districts=districts), slice(None), 0)
+        assert [*bare] == ["district", "hexagons", "intensity", "risk"]
 
 
 def test_it_is_kept_with_the_grid_and_the_forecast_and_left_out_where_cells_or_steps_are_others(tmp_path) -> None:

@@ -736,6 +736,7 @@ def test_a_large_city_is_ready_at_once(browser, tmp_path) -> None:
         categories=("theft", "violence", "damage"),
         districts=np.array([f"Area {index // 300}" for index in range(3000)], object),
         spreads={},
+        joint={},
     )
     write_map(view_of(of, "big_city"), tmp_path / "map.html")
     with Window(browser, (tmp_path / "map.html").as_uri()) as opened:
