@@ -79,7 +79,7 @@ def write_layers(shapes: Shapes, folder: Path) -> None:
     for layer, rows in shapes.items():
         features: list[dict[str, Any]] = [
             {"type": "Feature", "properties": {"name": name}, "geometry": json.loads(shapely.to_geojson(shape))}
-            for name, shape in ((name, shapely.set_precision(shape, 1e-6)) for name, shape in rows)
+            for name, shape in ((name, shapely.set_precision(shape, 1e-5)) for name, shape in rows)
         ]
         write_text(folder / f"{layer}.geojson", json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 

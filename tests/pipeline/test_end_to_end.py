@@ -46,8 +46,8 @@ FORECASTERS = [
     *("gcrn", "rolling_climatology", "climatology", "hexagon_mean", "last_week", "hist_gradient_boosting"),
 ]
 HOURS = [
-    *("hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank", "usual"),
-    *("issue_time", "model", "complete_until", "geometry"),
+    *("place", "hexagon", "valid_from", "valid_until", "local_hour", "category", "intensity", "risk", "rank"),
+    *("usual", "issue_time", "model", "complete_until", "geometry"),
 ]
 END = pd.Timestamp("2022-07-30T07:00Z")
 
@@ -195,7 +195,7 @@ def test_risk_grid_is_what_the_contract_says(finished: tuple[Home, str]) -> None
     hours, day = (geopandas.read_parquet(folder / f"{name}.parquet") for name in ("risk", "risk_horizon"))
     assert hours.crs.to_epsg() == day.crs.to_epsg() == 4326
     of_day = [c for c in HOURS if c != "local_hour"]
-    of_day[5:5] = ["low", "high"]
+    of_day[6:6] = ["low", "high"]
     for table, name, columns in ((hours, "risk", HOURS), (day, "risk_horizon", of_day)):
         assert list(table.columns) == columns
         text = pd.read_csv(folder / f"{name}.csv")
