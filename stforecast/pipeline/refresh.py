@@ -22,9 +22,10 @@ from stforecast.events.schema import EventTable
 from stforecast.files import fingerprint, read_json
 from stforecast.forecasters.base import Forecaster
 from stforecast.pipeline.fetching import fetch_first
+from stforecast.pipeline.grids import last_issue
 from stforecast.pipeline.preparation import Say, one_writer
 from stforecast.pipeline.run import Run
-from stforecast.pipeline.stages import Stages, last_issue
+from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.weather import fetch_weather_first
 
 SHOWN = ("average_precision", "roc_auc", "log_loss", "poisson_deviance", "calibration_slope", "hit_rate_5", "coverage")
