@@ -7,7 +7,6 @@ every answer, with the number of the request; it may give another status and bod
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
+from loopback import answering
 
 NAMES = {
     "temperature_unit": {"celsius": "°C", "fahrenheit": "°F"},
@@ -110,11 +110,5 @@ class _Handler(BaseHTTPRequestHandler):
 def open_meteo(now: str) -> Iterator[OpenMeteoServer]:
     """A server that answers while the block runs."""
     found = OpenMeteoServer(now)
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(found.server):
         yield found
-    finally:
-        found.server.shutdown()
-        found.server.server_close()
-        thread.join()

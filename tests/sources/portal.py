@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
+from loopback import answering
 from publisher import Publisher, Reply, Table
 
 from stforecast.sources.web import Retry, Web
@@ -110,14 +110,8 @@ class Diverted(Web):
 def portal(tables: Mapping[str, pd.DataFrame], limit: int = 2000) -> Iterator[Portal]:
     """A portal that answers while the block runs."""
     found = Portal(tables, limit)
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(found.server):
         yield found
-    finally:
-        found.server.shutdown()
-        found.server.server_close()
-        thread.join()
 
 
 HOURS = (36, 33, 31, 22, 20, 16, 18, 25, 39, 40, 49, 45, 36, 49, 54, 55, 57, 61, 63, 54, 54, 51, 49, 43)

@@ -14,7 +14,6 @@ import json
 import random
 import re
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
+
+from loopback import answering
 
 COLUMNS = ("case", "date", "offence", "latitude", "longitude")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -288,11 +289,5 @@ class _Handler(BaseHTTPRequestHandler):
 def serving(table: Table, limit: int = 10_000, context: ssl.SSLContext | None = None) -> Iterator[Publisher]:
     """A publisher that answers while the block runs."""
     publisher = Publisher(table, limit, context)
-    thread = threading.Thread(target=publisher.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(publisher.server):
         yield publisher
-    finally:
-        publisher.server.shutdown()
-        publisher.server.server_close()
-        thread.join()
