@@ -1,6 +1,7 @@
 """Files read on several machines: each call is a task of Apache Spark.
 
 Spark runs in a process of its own, and so its Java machine, its handler of Ctrl-C and what it prints end with the call.
+Jobs and outcomes are pickled over the pipes between the two, which no one else writes to; no file is unpickled.
 Every machine needs this package and sees the files, the root and the current folder under the same paths.
 """
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from stforecast.errors import ArtefactError, BusyError
 
-deltalake = pytest.importorskip("deltalake")
+deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
 from stforecast.pipeline import delta  # noqa: E402
 
 Rows = dict[str, tuple[float | None, str, str | None]]
@@ -141,8 +141,8 @@ def test_a_column_more_changes_no_row(tmp_path: Path) -> None:
 
 
 def test_a_month_is_read_from_its_own_files(tmp_path: Path) -> None:
-    polars = pytest.importorskip("polars")
-    duckdb = pytest.importorskip("duckdb")
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     put(tmp_path, many(60, 2.0))
     for folder in tmp_path.glob("month=*"):
         if folder.name != "month=2024-03":

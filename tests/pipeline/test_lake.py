@@ -20,7 +20,7 @@ from stforecast.pipeline.forget import forget
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.verification import verify
 
-deltalake = pytest.importorskip("deltalake")
+deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
 from stforecast.cli.lake import TABLES as OFFERED  # noqa: E402
 from stforecast.pipeline.lake import BRONZE, TABLES  # noqa: E402
 
@@ -219,7 +219,7 @@ def test_by_district_the_folders_are_of_districts(root: Path) -> None:
 
 def test_spark_reads_the_tables(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through Delta's jars where they are among pyspark's (they have to be downloaded), else the files of a version."""
-    pyspark = pytest.importorskip("pyspark")
+    pyspark = pytest.importorskip("pyspark", reason="pyspark (the extra spark) is not installed")
     if not shutil.which("java"):
         pytest.skip("Spark needs Java")
     from pyspark.sql import SparkSession
@@ -249,7 +249,10 @@ def test_spark_reads_the_tables(city: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_polars_duckdb_and_pandas_read_the_tables(city: Path) -> None:
-    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
+    polars, duckdb = (
+        pytest.importorskip("polars", reason="polars is not installed"),
+        pytest.importorskip("duckdb", reason="duckdb is not installed"),
+    )
     for name in TABLES:
         table = open_table(city, name)
         number = len(table.to_pandas())
