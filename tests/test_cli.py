@@ -209,6 +209,14 @@ def test_what_the_system_refuses_is_the_users_to_mend(
     assert said in err
 
 
+def test_a_library_of_an_extra_that_is_not_installed_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
+    monkeypatch.setattr("stforecast.cli.commands.stages_of", raising(absent))
+    code, out, err = call("build", "quickstart")
+    assert (code, out) == (3, "")
+    assert err == "error: sqlalchemy: not installed. Run `pip install 'stforecast[serve]'`.\n"
+
+
 def test_an_error_of_a_librarys_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stforecast.cli.commands.stages_of", raising(OSError("of no system")))
     with pytest.raises(OSError, match="of no system"):

@@ -15,10 +15,13 @@ from typing import Any
 import click
 
 from stforecast.cli.commands import cli
-from stforecast.errors import ArtefactError, StforecastError
+from stforecast.errors import ArtefactError, ConfigError, StforecastError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk or a quota without room."""
+
+SERVING = ("fastapi", "jinja2", "limits", "prometheus_client", "sqlalchemy", "uvicorn")
+"""Libraries of the extra serve."""
 
 
 def refused(error: OSError) -> str:
@@ -68,6 +71,10 @@ def main(arguments: list[str] | None = None) -> Any:
         fail("stopped; run the same command again to go on", 130)
     except StforecastError as error:
         fail(f"error: {error}", error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in SERVING:
+            raise
+        fail(f"error: {error.name}: not installed. Run `pip install 'stforecast[serve]'`.", ConfigError.exit_code)
     except UnicodeEncodeError as error:
         if error.encoding.startswith("utf"):
             raise

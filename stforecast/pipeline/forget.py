@@ -15,7 +15,6 @@ import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.delivery.export import open_grid
-from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.erase import erase, ids_in
 from stforecast.events.forgotten import KEYS, Forgotten, key_texts
@@ -23,7 +22,6 @@ from stforecast.events.ingest import source_files
 from stforecast.events.sightings import erase as erase_seen
 from stforecast.events.sources import resolve
 from stforecast.files import read_json
-from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.stages import Stages
 from stforecast.sources.pulls import rewriting
 
@@ -142,6 +140,9 @@ def _renew(stages: Stages, incidents: Collection[str]) -> None:
         if '"reported":null' not in path.read_text(encoding="utf-8"):
             stages.map(open_grid(path.parent).issue_time)
     if place.pointer.is_file() and (config.service.database or place.store.is_file()):
+        from stforecast.delivery.store import Store  # of an extra, which those who serve have
+        from stforecast.pipeline.refresh import refresh
+
         refresh(stages)
         with closing(Store(database(config), config.city)) as store:
             store.retire(pd.Timestamp.max.floor("D").tz_localize("UTC"))

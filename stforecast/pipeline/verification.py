@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from stforecast.config.workspace import Workspace, database
 from stforecast.delivery.export import FACTS
-from stforecast.delivery.store import Store
 from stforecast.errors import ArtefactError
 from stforecast.events.first_seen import FirstSeen
 from stforecast.events.forgotten import Forgotten
@@ -133,6 +132,8 @@ def _check_lake(stages: Stages) -> None:
 
 
 def _check_store(stages: Stages) -> None:
+    from stforecast.delivery.store import Store  # of an extra, which those who serve have
+
     with closing(Store(database(stages.config), stages.config.city)) as store:
         for number in store.numbers():
             store.open(number)
