@@ -23,7 +23,6 @@ from stforecast.files import UNFINISHED, read_json
 from stforecast.forecasters.base import CALIBRATION
 from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.preparation import SIMULATE_AGAIN, SIMULATED
-from stforecast.pipeline.refresh import refresh
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 from stforecast.sealed import Sealed, unseal
@@ -172,6 +171,8 @@ def _make_again(stages: Stages, damaged: list[Artefact]) -> None:
         if not stages.config.service.database:
             for ending in ("", "-wal", "-shm"):
                 _remove(place.store.with_name(place.store.name + ending))
+        from stforecast.pipeline.refresh import refresh
+
         refresh(stages)
 
 
