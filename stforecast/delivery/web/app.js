@@ -15,11 +15,9 @@ function start(view) {
   byId("notice").textContent = view.notice;
   setAbout(view);
   setControls(view);
-  setComparison(view);
   city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
   listen();
-  setSwitches();
-  listenToSearch();
+  for (const { start } of features) start?.(view);
   readAddress();
   draw();
   requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.ready = performance.now())));
@@ -40,7 +38,6 @@ function setAbout(view) {
 }
 
 function setControls(view) {
-  setTime(view);
   byId("category").replaceChildren(...view.categories.map((name, index) => new Option(name.replaceAll("_", " "), index)));
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
   byId("rate-choice").hidden = document.querySelector("[name=measure][value=rate]").disabled = !grid.has("rate");
@@ -60,7 +57,6 @@ function setControls(view) {
 }
 
 function listen() {
-  listenToTime();
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
@@ -90,7 +86,8 @@ function writeAddress() {
   const { span, category, measure, area, reported } = chosen;
   const patrol = area === null ? {} : { area }, [first, last] = span ?? [];
   const step = span === null ? "all" : first === last ? first : (grid.shift(span)?.name ?? span.join("-"));
-  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported), ...hiddenLayers() };
+  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
+  for (const feature of features) Object.assign(fields, feature.fields?.());
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
@@ -107,17 +104,16 @@ function readAddress() {
   }
   if (grid.view.categories.includes(fields.get("category"))) chosen.category = grid.view.categories.indexOf(fields.get("category"));
   if (area >= 0) chosen.area = area;
-  hideLayers(fields.get("hide"));
   if (fields.has("reported")) chosen.reported = fields.get("reported") !== "0";
   const measure = document.querySelector(`[name=measure][value="${CSS.escape(fields.get("measure") ?? "")}"]`);
   if (measure && !measure.disabled) chosen.measure = measure.value;
+  for (const { read } of features) read?.(fields);
 }
 
 /** Everything on the page that follows from the choice. */
 function draw() {
   if (grid.stepsOf(chosen.span).length === grid.steps) chosen.span = null;
   const { span, category, measure, area } = chosen;
-  drawTime();
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
   byId("reported").checked = chosen.reported;
@@ -134,6 +130,7 @@ function draw() {
   drawLegend(scale, classes, measure === "rank", measure === "rate");
   drawList(top);
   drawSentences(top, counts);
+  for (const { draw } of features) draw?.();
   if (pinned !== null) showFacts(pinned);
 }
 

@@ -19,6 +19,8 @@ function setComparison({ comparison }) {
   byId("comparison-close").addEventListener("click", () => byId("comparison").close());
 }
 
+features.push({ start: setComparison });
+
 /** A row a category of the place that is chosen, or a row a district of the category that is chosen. */
 function drawComparison() {
   const { table, spans, notes, until_label, horizon } = grid.view.comparison, select = byId("compared-place");

@@ -25,10 +25,10 @@ function goToCell(hexagon) {
 
 /** The best of what holds every word: names that begin with what was asked first, then short ones. */
 function search(entries, asked) {
-  const text = asked.trim().toLowerCase(), words = text.split(/\s+/);
-  if (!text) return [];
+  const sought = asked.trim().toLowerCase(), words = sought.split(/\s+/);
+  if (!sought) return [];
   const found = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
-  const rank = (entry) => (entry.words.startsWith(text) ? 0 : 1000) + entry.name.length + (entry.what === grid.view.cell ? 30 : 0);
+  const rank = (entry) => (entry.words.startsWith(sought) ? 0 : 1000) + entry.name.length + (entry.what === grid.view.cell ? 30 : 0);
   return found.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1)).slice(0, FOUND);
 }
 
@@ -44,7 +44,7 @@ function listenToSearch() {
       item.append(element("span", entry.name), element("small", entry.what));
       return item;
     }));
-    if (!offered.length && field.value.trim()) list.append(element("li", "Nothing of that name here"));
+    if (!offered.length && field.value.trim()) list.append(element("li", text("nothing_found")));
     list.hidden = !list.children.length;
     field.setAttribute("aria-expanded", String(!list.hidden));
     choose(at);
@@ -103,10 +103,14 @@ function setSwitches() {
   });
 }
 
-/** What the address says of layers: those that are hidden. */
-function hiddenLayers() {
-  return city.layers.hidden.size ? { hide: [...city.layers.hidden].join(" ") } : {};
-}
+features.push({
+  start() {
+    setSwitches();
+    listenToSearch();
+  },
+  fields: () => (city.layers.hidden.size ? { hide: [...city.layers.hidden].join(" ") } : {}),
+  read: (fields) => hideLayers(fields.get("hide")),
+});
 
 function hideLayers(text) {
   const boxes = [...document.querySelectorAll("[name=layer]")], asked = (text ?? "").split(" ");

@@ -78,6 +78,14 @@ function drawTime() {
   }
 }
 
+features.push({
+  start(view) {
+    setTime(view);
+    listenToTime();
+  },
+  draw: drawTime,
+});
+
 function play() {
   if (playing) clearInterval(playing);
   const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2500 : 900;

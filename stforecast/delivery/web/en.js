@@ -1,0 +1,5 @@
+"use strict";
+
+TEXTS.en = {
+  nothing_found: "Nothing of that name here",
+};
