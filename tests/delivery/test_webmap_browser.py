@@ -27,6 +27,7 @@ from stforecast.delivery.rates import Denominator
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, with_sums
 from stforecast.delivery.small_counts import hides_each, reported_view
 from stforecast.delivery.store import Store
+from stforecast.delivery.sums import range_of_sum
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
@@ -516,7 +517,7 @@ def test_days_have_a_slider_of_days_and_words_of_their_own(browser, of_unit) -> 
         opened.hover(5, of.hexagons[5])
         assert float(opened.facts()["expected"]) == float(f"{of.intensity[2, 0, 5]:.2g}")
         terms = page.locator("#tip dt").all_inner_texts()
-        assert {"Range of the count in the 7 days, 90 %", "Usual here: average of past weeks"} <= {*terms}
+        assert {"Range of the count in the day, 90 %", "Usual here: average of past weeks"} <= {*terms}
         bars, thumb = page.locator("#profile span"), page.locator("#step").bounding_box()
         assert bars.count() == 7
         for step in (0, 6):  # the middle of a bar is where the thumb stands
@@ -813,10 +814,13 @@ def test_the_file_compares_with_the_year_before(browser, tmp_path, width: int, h
         def rows(table: str) -> list[list[str]]:
             return [row.locator("th, td").all_inner_texts() for row in page.locator(f"#{table} tr").all()]
 
+        everywhere, always = np.ones(len(of.hexagons), bool), np.ones(of.horizons, bool)
+        ranges = ["({} to {})".format(*range_of_sum(of, everywhere, always, category)) for category in (0, 1)]
+        expected = [f"{value}\n{words}" for value, words in zip(("3.5", "1.25"), ranges, strict=True)]
         week = ["1,030\n≈ 1,100 in all", "1,000", "+30\n+3 %"]
         assert rows("compared-rows") == [
-            ["all", *week, "–", "–", "–", "3.5"],
-            ["theft", "20\n≈ 24 in all", "25", "−5\n−20 %", "200\n≈ 210 in all", "100", "+100\n+100 %", "1.25"],
+            ["all", *week, "–", "–", "–", expected[0]],
+            ["theft", "20\n≈ 24 in all", "25", "−5\n−20 %", "200\n≈ 210 in all", "100", "+100\n+100 %", expected[1]],
         ]
         assert page.locator("#comparison-notes li").all_inner_texts() == [
             *("–: Year to date, now: a part was not recorded.", *COMPARISON["notes"])

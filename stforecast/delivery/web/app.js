@@ -30,6 +30,7 @@ function setAbout(view) {
     ["Issue time, UTC", view.issue_time],
     [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
     ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
+    ...(view.sums ? [[text("ranges"), text("ranges_measured", { level: Math.round(100 * view.sums.level) })]] : []),
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
     ...(view.around?.left_out ?? []).map((sentence) => ["Map", sentence]),
     ...view.credits.map((sentence) => ["Data", sentence]),
@@ -170,11 +171,12 @@ function drawSentences(top, counts) {
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const hexagons = `${top.length} ${grid.view.cell}${top.length === 1 ? "" : "s"}`;
   const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of ${grid.view.cell}s: ` : "";
-  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports`;
+  const heldRange = rangeWords(rangeOfSum(top, grid.stepsOf(span), category));
+  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports${heldRange && `: ${rounded(held)}${heldRange}`}`;
   byId("hits").textContent = hits;
   const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. ${capital(grid.view.cell)}s show ${grid.view.reported.least} and more` : "";
   byId("reported-hits").textContent = found;
-  byId("when").textContent = `${grid.label(span)}: ${rounded(total)} reports expected in these ${grid.n} ${grid.view.cell}s`;
+  byId("when").textContent = `${grid.label(span)}: ${rounded(total)} reports expected${rangeWords(rangeOfCity(span, category))} in these ${grid.n} ${grid.view.cell}s`;
   if (!playing) say([grid.label(span), byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 

@@ -38,7 +38,7 @@ function drawComparison() {
   byId("compared-columns").replaceChildren(element("td"), ...spans.flatMap(() => ["reported", "year before", "change"].map((label) => heading(label, "col"))), heading("reports", "col"));
   byId("compared-rows").replaceChildren(...[...rows].map(([name, at]) => {
     const row = element("tr");
-    row.append(heading(name, "row"), ...spans.flatMap((span) => figures(table, at[span.name])), element("td", rounded(table.expected[at[spans[0].name]])));
+    row.append(heading(name, "row"), ...spans.flatMap((span) => figures(table, at[span.name])), expectedIn(table, at[spans[0].name]));
     return row;
   }));
   const why = spans.flatMap(({ name, label }) => [...rows.values()].map((at) => table.note[at[name]]).filter(Boolean).map((text) => `–: ${label}, ${text}.`));
@@ -53,6 +53,15 @@ function figures(table, at) {
   if (table.estimate[at] !== null && table.estimate[at] !== table.reported[at]) cells[0].append(element("small", `≈ ${shown(table.estimate[at])} in all`));
   if (table.percent[at] !== null) cells[2].append(element("small", `${signed(Math.round(table.percent[at]))} %`));
   return cells;
+}
+
+/** What is expected of a place in the horizon, and its range where the forecast has the place. */
+function expectedIn(table, at) {
+  const cell = element("td", rounded(table.expected[at])), name = table.district[at], category = grid.view.categories.indexOf(table.category[at]);
+  const hexagons = grid.districts.get(name);
+  const range = name === null ? rangeOfCity(null, category) : hexagons && rangeOfSum(hexagons, grid.stepsOf(null), category);
+  if (range) cell.append(element("small", rangeWords(range)));
+  return cell;
 }
 
 /** How the newest forecast did whose reports are in. */

@@ -15,9 +15,10 @@ function factsOf(hexagon) {
     ["Rank", `${grid.ranks(span, category)[hexagon]} of ${grid.n}`, "rank"],
   ];
   if (grid.has("rate")) rows.push([`Expected ${view.rate.words}`, Number.isNaN(grid.denominator(span)[hexagon]) ? `not shown: ${view.rate.rule}` : rateOf(hexagon), "rate"]);
-  const range = grid.range(hexagon, category);
+  const ofSpan = view.sums ? span : null; // without a law of sums a range is known of the whole horizon alone
+  const range = rangeOfSum([hexagon], grid.stepsOf(ofSpan), category);
   if (range) {
-    rows.push([`Range of the count in the ${view.horizon_length}, ${Math.round(100 * view.level)} %`, `${range.join(" to ")} reports`, "interval"]);
+    rows.push([`Range of the count in the ${grid.length(ofSpan)}, ${Math.round(100 * (view.sums ?? view).level)} %`, `${range.join(" to ")} reports`, "interval"]);
   }
   if (drivers) {
     rows.push([`Usual here: average of past ${view.usual_of}`, digits(drivers.usual), "usual"]);

@@ -24,6 +24,9 @@ class Grid {
     if (view.rate) this.arrays.rate = unpack(view.rate.values);
     if (view.reported) this.arrays.reported = unpack(view.reported.counts);
     this.totalArea = sum(view.area_km2);
+    this.districts = new Map(); // the hexagons of each
+    for (const name of new Set(view.districts ?? [])) if (name) this.districts.set(name, []);
+    view.districts?.forEach((name, hexagon) => this.districts.get(name)?.push(hexagon));
     this.cache = new Map();
   }
 
@@ -199,11 +202,6 @@ class Grid {
   /** The shift that a span is, if any. */
   shift(span) {
     return this.view.shifts.find((shift) => String(shift.span) === String(span));
-  }
-
-  /** The central range of the count of a hexagon: as yet of the whole horizon alone, whatever span is shown. */
-  range(hexagon, category) {
-    return this.view.low && [this.view.low[category][hexagon], this.view.high[category][hexagon]];
   }
 
   /** What a hexagon is called, in list, box and speech: its place; of grids without names its district and id. */

@@ -9,33 +9,47 @@ function rangeOfSum(hexagons, steps, category) {
   const { sums, low, high } = grid.view;
   if (low && hexagons.length === 1 && steps.length === grid.steps) return [low[category][hexagons[0]], high[category][hexagons[0]]];
   if (!sums) return null;
-  const { mean, parts } = momentsOfSum(hexagons, new Set(steps), category);
+  const { mean, parts } = momentsOfSum(hexagons, steps, category);
   const excess = sum(parts.map((part, i) => part * sums.variances[category][i]));
   return rangeOf(mean, Math.max(excess, LEAST_CLUMPS * mean), sums.level);
 }
 
+/** The range of all cells together. */
+function rangeOfCity(span, category) {
+  return grid.once(`range ${span} ${category}`, () => rangeOfSum([...Array(grid.n).keys()], grid.stepsOf(span), category));
+}
+
+/** A range as it is said behind its sum; nothing where there is none. */
+function rangeWords(range) {
+  return range ? ` ${text("range_behind", { low: range[0], high: range[1] })}` : "";
+}
+
 /** Λ, and what each variance is multiplied with. */
 function momentsOfSum(hexagons, steps, category) {
-  const { neighbourhoods, memory } = grid.view.sums;
-  const places = [hexagons.map(() => 0), hexagons.map((row) => neighbourhoods[row]), hexagons.map((_, i) => i)];
-  const scales = places.map((of) => {
-    const size = of.reduce((most, one) => Math.max(most, one + 1), 0);
+  const { neighbourhoods, memory } = grid.view.sums, numbers = new Map();
+  const near = Int32Array.from(hexagons, (row) => {
+    if (!numbers.has(neighbourhoods[row])) numbers.set(neighbourhoods[row], numbers.size);
+    return numbers.get(neighbourhoods[row]);
+  });
+  const scales = [[new Int32Array(hexagons.length), 1], [near, numbers.size], [Int32Array.from(hexagons.keys()), hexagons.length]].map(([of, size]) => {
     return { of, now: new Float64Array(size), before: new Float64Array(size), all: new Float64Array(size), brief: 0 };
   });
-  for (let step = 0; step < grid.steps; step++) {
-    const lam = steps.has(step) ? grid.values("intensity", [step, step], category) : null;
+  const summed = new Set(steps), last = Math.max(...steps);
+  for (let step = Math.min(...steps); step <= last; step++) {
+    const lam = summed.has(step) ? grid.values("intensity", [step, step], category) : null;
     for (const scale of scales) {
-      scale.now.fill(0);
-      if (lam) hexagons.forEach((row, i) => (scale.now[scale.of[i]] += lam[row]));
-      scale.now.forEach((now, g) => {
-        scale.brief += now * (now + 2 * scale.before[g]);
-        scale.before[g] = memory * (scale.before[g] + now);
-        scale.all[g] += now;
-      });
+      const { of, now, before, all } = scale;
+      now.fill(0);
+      if (lam) for (let i = 0; i < of.length; i++) now[of[i]] += lam[hexagons[i]];
+      for (let g = 0; g < now.length; g++) {
+        scale.brief += now[g] * (now[g] + 2 * before[g]);
+        before[g] = memory * (before[g] + now[g]);
+        all[g] += now[g];
+      }
     }
   }
-  const mean = scales[0].all[0] ?? 0;
-  return { mean, parts: [mean, ...scales.flatMap(({ brief, all }) => [brief, sum(all.map((one) => one * one))])] };
+  const mean = scales[0].all[0];
+  return { mean, parts: [mean, ...scales.flatMap(({ brief, all }) => [brief, all.reduce((total, one) => total + one * one, 0)])] };
 }
 
 /** The counts whose middle, P(< y) + P(y) / 2, is within the level, of a negative binomial law: [low, high]. */

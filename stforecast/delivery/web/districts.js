@@ -1,0 +1,26 @@
+"use strict";
+/* The table of districts: what is expected of each in what is chosen, with its range, the most first. */
+
+features.push({
+  start() {
+    byId("districts").hidden = !grid.districts.size;
+    byId("districts-title").textContent = text("by_district");
+    const columns = ["district", "expected", ...(grid.view.sums ? ["range_of_count"] : [])];
+    byId("district-columns").replaceChildren(...columns.map((key) => heading(text(key), "col")));
+    byId("districts").addEventListener("toggle", drawDistricts);
+  },
+  draw: drawDistricts,
+});
+
+function drawDistricts() {
+  if (!byId("districts").open) return;
+  const { span, category } = chosen, lam = grid.values("intensity", span, category);
+  const rows = [...grid.districts].map(([name, hexagons]) => ({ name, hexagons, expected: sum(hexagons.map((hexagon) => lam[hexagon])) }));
+  rows.sort((a, b) => b.expected - a.expected);
+  byId("district-rows").replaceChildren(...rows.map(({ name, hexagons, expected }) => {
+    const row = element("tr"), range = rangeOfSum(hexagons, grid.stepsOf(span), category);
+    row.append(heading(districtName(name), "row"), element("td", rounded(expected)));
+    if (range) row.append(element("td", text("range", { low: range[0], high: range[1] })));
+    return row;
+  }));
+}
