@@ -30,7 +30,7 @@ function setAbout(view) {
     ["Issue time, UTC", view.issue_time],
     [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
     ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
-    ...(view.sums ? [[text("ranges"), text("ranges_measured", { level: Math.round(100 * view.sums.level) })]] : []),
+    ...(view.sums ? [[text("about_ranges"), text("ranges_measured", { level: Math.round(100 * view.sums.level) })]] : []),
     ...view.assumptions.map((sentence) => ["Assumed", sentence]),
     ...(view.around?.left_out ?? []).map((sentence) => ["Map", sentence]),
     ...view.credits.map((sentence) => ["Data", sentence]),

@@ -4,8 +4,8 @@
 features.push({
   start() {
     byId("districts").hidden = !grid.districts.size;
-    byId("districts-title").textContent = text("by_district");
-    const columns = ["district", "expected", ...(grid.view.sums ? ["range_of_count"] : [])];
+    byId("districts-title").textContent = text("districts_title");
+    const columns = ["column_district", "column_expected", ...(grid.view.sums ? ["column_range"] : [])];
     byId("district-columns").replaceChildren(...columns.map((key) => heading(text(key), "col")));
     byId("districts").addEventListener("toggle", drawDistricts);
   },
