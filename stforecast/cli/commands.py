@@ -126,7 +126,8 @@ def map(stages: Stages, at: str | None, output: Path | None) -> str:
 @verb
 @click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: plan/ beside the grid.")
-def plan(stages: Stages, at: str | None, output: Path | None) -> str:
+@click.option("--shift", help="A name of map.shifts, such as evening. Default: the whole forecast.")
+def plan(stages: Stages, at: str | None, output: Path | None, shift: str | None) -> str:
     """Choose places for prevention, services and presence from a written grid: CSV, GeoJSON and JSON.
 
     Chosen are the places that cover most expected reports within a budget (plan.rule, plan.places or plan.area_km2),
@@ -134,7 +135,7 @@ def plan(stages: Stages, at: str | None, output: Path | None) -> str:
     """
     from stforecast.pipeline.plan import plan as write
 
-    folder = write(stages, issue_time(stages.step, at) if at is not None else None, output)
+    folder = write(stages, issue_time(stages.step, at) if at is not None else None, output, shift)
     return f"open {folder / 'places.csv'}, or places.geojson in QGIS"
 
 

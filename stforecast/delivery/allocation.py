@@ -10,6 +10,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
+from stforecast.config.sections import Allocation
+
 SLACK = 1e-9
 """By how much sizes may pass a budget: what floating-point sums lose."""
 PRECISION = 1e-5
@@ -124,10 +126,35 @@ def _settled(
     return low, high
 
 
+def budget_of(allocation: Allocation, need: np.ndarray, hexagon: float | None) -> np.ndarray:
+    """The budget of each group, [g].
+
+    Args:
+        allocation: with the rule.
+        need: weighted reports of each group, [g].
+        hexagon: the size of the largest hexagon: shares are rounded to whole ones, by largest remainder. None of
+            polygons, which differ in size: an area is shared out as it is.
+    """
+    amount, whole = allocation.amount, _total(need)
+    if allocation.rule != "proportion":
+        return np.full(len(need), float(amount))
+    if not whole:
+        return np.zeros(len(need))
+    unit = 1.0 if allocation.area_km2 is None else hexagon
+    if unit is None:
+        return amount * need / whole
+    return unit * by_largest_remainder(int(amount / unit + SLACK), need)
+
+
 def by_largest_remainder(total: int, weight: np.ndarray) -> np.ndarray:
     """A whole number shared out in proportion to weights [g] (Hamilton's method); ties fall in their order."""
-    quota = total * weight / weight.sum()
+    quota = total * weight / _total(weight)
     shares = np.floor(quota).astype(np.int64)
     rest = np.argsort(shares - quota, kind="stable")[: total - shares.sum()]
     shares[rest] += 1
     return shares
+
+
+def _total(values: np.ndarray) -> float:
+    """A sum one by one, as web/allocation.js has it: NumPy's own adds in pieces."""
+    return float(np.cumsum(values)[-1])

@@ -41,6 +41,7 @@ def write_grid(
     shifts: Mapping[str, Hours] = SHIFTS,
     around: dict[str, Any] | None = None,
     comparison: dict[str, Any] | None = None,
+    plan: dict[str, Any] | None = None,
 ) -> None:
     """Write a grid into `folder`, whole or not at all; an older folder is replaced.
 
@@ -51,6 +52,7 @@ def write_grid(
         shifts: of its map.
         around: of its map, as `around.around` gives it.
         comparison: with the year before, as the pipeline gives it.
+        plan: of its map, as `residents.plan_view` gives it.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -71,7 +73,7 @@ def write_grid(
             write_json(temporary / COMPARISON, comparison)
             write_text(temporary / "compare.csv", to_table(comparison))
         seal(temporary / FACTS, grid.facts(city))
-        view = view_of(grid, city, shifts=shifts, around=around, comparison=comparison)
+        view = view_of(grid, city, shifts=shifts, around=around, comparison=comparison, plan=plan)
         write_map(view, temporary / MAP)  # not sealed: `stforecast map` draws it again
 
 

@@ -8,7 +8,6 @@ plan.json        what is covered, against what is usual; rule, budget, weights; 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import shapely
 
 from stforecast.cube.hexgrid import rounded
 from stforecast.delivery.plan import Plan
+from stforecast.delivery.residents import Residents, by_district, by_tenth
 from stforecast.delivery.riskgrid import NOTICE, iso
 from stforecast.errors import ConfigError
 from stforecast.files import atomic_folder, write_json, write_text
@@ -26,18 +26,14 @@ from stforecast.spreadsheets import to_csv
 FACTS = "plan.json"
 
 
-def write_plan(
-    plan: Plan, folder: Path, city: str, people: pd.DataFrame, tenths_of: pd.DataFrame, lines: Sequence[str]
-) -> None:
+def write_plan(plan: Plan, folder: Path, city: str, residents: Residents) -> None:
     """Write a plan into `folder`, whole or not at all; an older plan is replaced.
 
     Args:
         plan: what to write.
         folder: where.
         city: its name.
-        people: numbers of residents by cell, [n …].
-        tenths_of: what else is known of who lives there, [n …].
-        lines: the plan in sentences.
+        residents: of the cells.
 
     Raises:
         ConfigError: the folder holds other files, which would be lost.
@@ -48,8 +44,6 @@ def write_plan(
     facts = {
         "city": city,
         "issue_time": iso(grid.issue_time),
-        "valid_from": iso(grid.starts[-1]),
-        "valid_until": iso(grid.ends[-1]),
         "time_zone": grid.time_zone,
         "model": grid.model,
         "notice": NOTICE,
@@ -57,15 +51,21 @@ def write_plan(
         "assumptions": list(grid.assumptions),
         **({"credits": list(grid.credits)} if grid.credits else {}),
     }
-    falls = {
-        "places": _rows(table),
-        "districts": _rows(plan.by_district(people)),
-        "tenths": {str(name): _rows(plan.by_tenth(tenths_of[name], people)) for name in tenths_of},
-    }
     with atomic_folder(folder) as temporary:
         write_text(temporary / "places.csv", to_csv(table))
         write_text(temporary / "places.geojson", _geojson(plan, table, facts))
-        write_json(temporary / FACTS, facts | {"in_words": [*lines]} | falls)
+        write_json(temporary / FACTS, facts | falls_of(plan, residents))
+
+
+def falls_of(plan: Plan, residents: Residents) -> dict[str, Any]:
+    """A plan in words, its places, and how these fall on districts and on who lives there, as plain values."""
+    people, other = residents.people, residents.other
+    return {
+        "in_words": plan.lines(),
+        "places": _rows(plan.table.round(8)),
+        "districts": _rows(by_district(plan, people)),
+        "tenths": {str(name): _rows(by_tenth(plan, other[name], people)) for name in other},
+    }
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

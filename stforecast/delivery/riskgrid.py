@@ -200,12 +200,18 @@ class RiskGrid:
     @cached_property
     def starts(self) -> pd.DatetimeIndex:
         """When each interval begins, UTC, [i]."""
-        return self.step.times(self.issue_time, [*range(self.horizons), 0]).as_unit("us")
+        return self._times([*range(self.horizons), 0])
 
     @cached_property
     def ends(self) -> pd.DatetimeIndex:
         """When each interval ends, UTC, [i]."""
-        return self.step.times(self.issue_time, [*range(1, self.horizons + 1), self.horizons]).as_unit("us")
+        return self._times([*range(1, self.horizons + 1), self.horizons])
+
+    def _times(self, steps: list[int]) -> pd.DatetimeIndex:
+        if self.step_unit == "hour":  # as many as a shift has, which need not divide a day (`shifts.during`)
+            times = self.issue_time + pd.to_timedelta(np.array(steps) * self.step_hours, unit="h")
+            return pd.DatetimeIndex(times).as_unit("us")
+        return self.step.times(self.issue_time, steps).as_unit("us")
 
     @cached_property
     def local(self) -> tuple[str, np.ndarray]:

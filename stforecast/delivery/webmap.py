@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.config.sections import SHIFTS, Hours
+from stforecast.config.sections import SHIFTS, Allocation, Hours
 from stforecast.config.sections.map import host_of
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
 from stforecast.delivery.rates import CAUTION, HOUR
+from stforecast.delivery.residents import plan_view
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 from stforecast.delivery.sums import view_of_sums
@@ -63,6 +64,7 @@ def view_of(
     shifts: Mapping[str, Hours] = SHIFTS,
     around: dict[str, Any] | None = None,
     comparison: dict[str, Any] | None = None,
+    plan: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON.
 
@@ -73,6 +75,7 @@ def view_of(
         reported: reports in the horizon, of the categories without `all`, as `small_counts.reported_view` gives them.
         shifts: from and to which local hour each lasts.
         comparison: with the year before, as the pipeline gives it.
+        plan: as `residents.plan_view` gives it.
 
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
@@ -127,6 +130,7 @@ def view_of(
         "reported": reported,
         "around": around,
         "comparison": comparison,
+        "plan": plan or plan_view(Allocation(), None),
         "sums": view_of_sums(grid),
         "low": low_high[0],
         "high": low_high[1],

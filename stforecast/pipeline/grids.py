@@ -14,6 +14,7 @@ from tqdm import tqdm
 from stforecast.cube import Cube
 from stforecast.cube.build import build as build_cube
 from stforecast.cube.newest_forecast import NEWEST, with_newest
+from stforecast.cube.store import open_cube
 from stforecast.delivery.around import around
 from stforecast.delivery.export import MAP, open_comparison, open_grid, write_grid
 from stforecast.delivery.layers import MapLayer, read_layers
@@ -21,6 +22,7 @@ from stforecast.delivery.outcome import counts_of
 from stforecast.delivery.place_names import place_names
 from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
+from stforecast.delivery.residents import plan_view
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.small_counts import reported_view
 from stforecast.delivery.webmap import view_of, write_map
@@ -33,6 +35,7 @@ from stforecast.files import fingerprint
 from stforecast.forecasters.base import Forecaster
 from stforecast.pipeline.comparison import comparison
 from stforecast.pipeline.preparation import Preparation, one_writer
+from stforecast.pipeline.residents import residents
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.sentences import assumptions, unfetched, weather_source
 from stforecast.sources.pulls import last_checked
@@ -95,7 +98,8 @@ class Grids(Preparation):
             lines += [] if below is None else [below.about(grid.ends - grid.starts, grid.geometry.word)]
             last = record.append(grid, self.config.city, made_from)
             compared = comparison(cube, grid, table.meta["offences"], record, made_from["offences"], least)
-            write_grid(grid, folder, self.config.city, self.config.map.shifts, about, compared)
+            plan = plan_view(self.config.plan, residents(self.config, grid, lambda: cube, self.say))
+            write_grid(grid, folder, self.config.city, self.config.map.shifts, about, compared, plan)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
@@ -106,7 +110,8 @@ class Grids(Preparation):
         grid, path = open_grid(folder), output or folder / MAP
         _, about = self._around(grid, "map")
         shifts, compared = self.config.map.shifts, open_comparison(folder)
-        write_map(view_of(grid, self.config.city, self._reported(grid), shifts, about, compared), path)
+        plan = plan_view(self.config.plan, residents(self.config, grid, lambda: open_cube(self.place.gold), self.say))
+        write_map(view_of(grid, self.config.city, self._reported(grid), shifts, about, compared, plan), path)
         self.say(f"map: wrote {path}")
         return path
 

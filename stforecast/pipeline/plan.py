@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from stforecast.config.sections.covariates import SENSITIVE, CellValues
 from stforecast.cube.store import open_cube
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.plan import PURPOSE, make_plan
 from stforecast.delivery.plan_files import write_plan
-from stforecast.delivery.riskgrid import RiskGrid
-from stforecast.errors import ArtefactError
+from stforecast.delivery.shifts import shifts_of
+from stforecast.errors import ConfigError
+from stforecast.pipeline.residents import residents
 from stforecast.pipeline.stages import Stages
 
 
-def plan(stages: Stages, issue_time: pd.Timestamp | None = None, output: Path | None = None) -> Path:
+def plan(
+    stages: Stages, issue_time: pd.Timestamp | None = None, output: Path | None = None, shift: str | None = None
+) -> Path:
     """Plan with the newest written grid, or with that of an issue time; the folder that was written.
+
+    Args:
+        stages: of the city.
+        issue_time: of the grid.
+        output: the folder; by default `plan`, or of a shift `plan_SHIFT`, beside the grid.
+        shift: a name of `map.shifts`; without one the plan is for the whole horizon.
 
     Raises:
         ArtefactError: there is no such grid, or it is damaged.
-        ConfigError: the configured plan does not fit the grid, or `output` holds other files.
+        ConfigError: the configured plan or the shift does not fit the grid, or `output` holds other files.
     """
     folder = stages.place.written_grid(issue_time)
-    grid, target = open_grid(folder), output or folder / "plan"
-    found = make_plan(grid, stages.config.plan)
-    people, tenths_of = _residents(stages, grid)
-    lines = found.lines()
-    write_plan(found, target, stages.config.city, people, tenths_of, lines)
-    for line in [*grid.assumptions, *lines, PURPOSE, f"wrote {target}"]:
+    grid, target = open_grid(folder), output or folder / ("plan" if shift is None else f"plan_{shift}")
+    named = shifts_of(grid, stages.config.map.shifts)
+    if shift is not None and shift not in named:
+        which = f"not one of {', '.join(named)}" if named else f"a forecast of {grid.step_unit}s has none"
+        raise ConfigError(f"--shift {shift}: {which}. Name one of map.shifts that the forecast reaches.")
+    who = residents(stages.config, grid, lambda: open_cube(stages.place.gold), stages.say)
+    found = make_plan(grid, stages.config.plan, named[shift] if shift else None)
+    write_plan(found, target, stages.config.city, who)
+    for line in [*grid.assumptions, *found.lines(), PURPOSE, f"wrote {target}"]:
         stages.say(f"plan: {line}")
     return target
-
-
-def _residents(stages: Stages, grid: RiskGrid) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Of the cells of a grid, how many live there, and what else the cube knows of who does, [n …] each."""
-    people, other = (pd.DataFrame(index=range(len(grid.hexagons))) for _ in range(2))
-    if (below := grid.denominator) is not None and not below.exposure:
-        people[below.of] = below.values.astype(np.float64)
-    columns = {name: bool(SENSITIVE.search(name)) for name in stages.config.grid.static_columns}
-    given = stages.config.covariates.items()
-    columns |= {name: bool(entry.sensitive) for name, entry in given if isinstance(entry, CellValues)}
-    told = [name for name, sensitive in columns.items() if sensitive]
-    counted = [name for name in columns if name not in told and re.search("population|resident", name.lower())]
-    if not (told or counted):
-        return people, other
-    try:
-        cells = open_cube(stages.place.gold).hexagons.set_index("hexagon").reindex(grid.hexagons)
-    except ArtefactError as error:
-        stages.say(f"plan: nothing beside it of who lives there: {error}")
-        return people, other
-    for frame, names in ((people, counted), (other, told)):
-        for name in names:
-            if name in cells and cells[name].notna().any():
-                frame[name] = cells[name].to_numpy(np.float64)
-    return people, other

@@ -24,6 +24,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.pipeline.fetching import fetch_first
 from stforecast.pipeline.grids import last_issue
 from stforecast.pipeline.preparation import Say, one_writer
+from stforecast.pipeline.residents import residents
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.weather import fetch_weather_first
@@ -78,6 +79,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
             "record": record_facts(table, cube),
             "run": run_facts(run, fitted, stages.say),
             "comparison": open_comparison(stages.place.grid(issue_time)),
+            "residents": residents(stages.config, grid, lambda: cube, stages.say).to_dict(),
         }
         made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))
         stages.say(f"refresh: grid {made}, issued {issue_time}, is current in {store.name}")

@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from small_grids import COMPARISON, FACTS, ISSUED, UNITS, grid, store_of, usual
 
 from stforecast.config import Config, parse
-from stforecast.config.sections import Unit
+from stforecast.config.sections import Allocation, Unit
 from stforecast.config.workspace import database
 from stforecast.delivery.api import gate, routes
 from stforecast.delivery.api.app import create_app
@@ -37,7 +37,11 @@ from stforecast.delivery.api.keeper import Keeper
 from stforecast.delivery.api.keys import VARIABLE
 from stforecast.delivery.api.questions import MAX_ROWS, RiskQuestion, UsualQuestion
 from stforecast.delivery.api.server import serve
+from stforecast.delivery.plan import make_plan
+from stforecast.delivery.plan_files import write_plan
+from stforecast.delivery.residents import Residents
 from stforecast.delivery.riskgrid import NOTICE, with_sums
+from stforecast.delivery.shifts import shifts_of
 from stforecast.errors import ConfigError
 from stforecast.scoring.intensity import risk
 
@@ -118,11 +122,61 @@ def test_areas_are_answered_of_a_step_a_shift_and_the_horizon(client) -> None:
     )
 
 
+@pytest.mark.parametrize("shift", [None, "evening"])
+def test_a_plan_is_that_of_the_files(client, tmp_path, shift: str | None) -> None:
+    some = grid()
+    first = str(some.hexagons[3])
+    reason, weights = "a school: closed", {"violence": 2.5}
+    choice = Allocation(rule="proportion", area_km2=9.5, weights=weights, leave_out={first: reason})
+    plan = make_plan(some, choice, shifts_of(some)[shift] if shift else None)
+    write_plan(plan, tmp_path / "plan", "denver", Residents.unknown(some))
+    written = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    asked_for = {"rule": "proportion", "area_km2": 9.5, "weights": "violence:2.5", "leave_out": f"{first}:{reason}"}
+    found = asked(client, "/v1/plan", **asked_for, **({"shift": shift} if shift else {}))
+    assert found.pop("grid")["notice"] == written["notice"]
+    assert found == {name: written[name] for name in found}
+    assert {*written} - {*found} == {"city", "issue_time", "time_zone", "model", "notice", "assumptions", "checksum"}
+
+
+def test_a_plan_without_parameters_is_the_configured_one(root) -> None:
+    config, some = config_of(root), grid()
+    gone = {str(some.hexagons[0]): "closed"}
+    configured = Allocation(area_km2=5.0, leave_out=gone)
+    with TestClient(create_app(config, Keeper(store_of(config), Clock(), allocation=configured))) as client:
+        found = asked(client, "/v1/plan")
+        assert (found["budget"], found["left_out"]) == ({"unit": "km2", "of": {"city": 5.0}}, gone)
+        assert asked(client, "/v1/plan", places=3)["budget"] == {"unit": "places", "of": {"city": 3.0}}
+        assert asked(client, "/v1/view")["plan"]["leave_out"] == gone
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "words"),
+    [
+        ("places=3&area_km2=2", 422, "query: give either places or area_km2"),
+        ("places=0", 422, "places: "),
+        ("area_km2=0.1", 422, "area_km2: the smallest hexagon has"),
+        ("weights=arson:2", 422, "weights: arson is no category of this grid"),
+        ("weights=theft:x", 422, "weights.0: "),
+        ("weights=theft:0&weights=violence:0", 422, "weights: all are 0"),
+        ("leave_out=88268cdac7fffff", 422, "leave_out.0: "),
+        ("leave_out=8826:closed", 422, "leave_out: 8826 is no hexagon of this grid"),
+        ("rule=beat", 422, "rule: "),
+        ("shift=noon", 404, "shift: not one of day, evening, night"),
+        ("k=3", 422, "k: "),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_refused(client, query: str, code: int, words: str) -> None:
+    answer = client.get(f"/v1/plan?{query}")
+    assert (answer.status_code, answer.json()["error"].startswith(words)) == (code, True), answer.text
+
+
 def test_the_map_of_the_service_has_the_shifts_of_the_configuration(root) -> None:
     config = config_of(root)
-    with TestClient(create_app(config, Keeper(store_of(config), Clock(), {"late": (13, 21)}))) as client:
-        assert [shift["name"] for shift in asked(client, "/v1/view")["shifts"]] == ["late"]
-        assert client.get("/v1/top?shift=evening").json()["error"] == "shift: not one of late"
+    shifts = {"late": (13, 21), "five": (8, 13)}
+    with TestClient(create_app(config, Keeper(store_of(config), Clock(), shifts))) as client:
+        assert [shift["name"] for shift in asked(client, "/v1/view")["shifts"]] == ["late", "five"]
+        assert asked(client, "/v1/top", shift="five")["valid_until"] == "2024-09-30T19:00:00Z"  # 5 hours divide no day
+        assert client.get("/v1/top?shift=evening").json()["error"] == "shift: not one of late, five"
 
 
 def test_earlier_grids_are_listed_and_shown_and_the_newest_is_compared(tmp_path) -> None:
@@ -655,4 +709,4 @@ def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
 
         ask()
         asked_for.add(found.path)
-    assert len(asked_for) == 12
+    assert len(asked_for) == 13

@@ -23,7 +23,10 @@ from stforecast.delivery.allocation import PRECISION, SLACK, by_largest_remainde
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.plan import Plan, make_plan
 from stforecast.delivery.plan_files import write_plan
+from stforecast.delivery.residents import Residents, by_district, by_tenth
 from stforecast.delivery.riskgrid import HORIZON
+from stforecast.delivery.shifts import during, shifts_of
+from stforecast.delivery.sums import range_of_sum
 from stforecast.errors import ConfigError
 
 ONE = np.zeros(20, int)
@@ -196,6 +199,45 @@ def test_the_usual_top_places_are_the_baseline() -> None:
     assert baseline.share < plan.covered.share
 
 
+def test_what_is_covered_has_the_range_of_the_joint_law_and_a_weighted_sum_none() -> None:
+    some = grid()
+    plan = make_plan(some, Allocation(places=6, weights={"violence": 3}))
+    everything, all_steps = np.isin(np.arange(len(some.hexagons)), plan.rows), np.ones(some.horizons, bool)
+    assert (plan.covered.low, plan.covered.high) == range_of_sum(some, everything, all_steps, 0)
+    assert plan.covered.low < plan.covered.expected < plan.covered.high
+    assert plan.usual is not None
+    assert plan.coverage(plan.usual).high is not None
+    assert f", {plan.covered.low} to {plan.covered.high} over the 24 hours." in plan.lines()[0]
+    assert "hold what is reported there 90% of the time" in " ".join(plan.lines())
+    one = make_plan(some, Allocation(places=1))
+    assert some.bounds is not None
+    assert (one.covered.low, one.covered.high) == tuple(some.bounds[:, 0, one.rows[0]])
+    without = make_plan(replace(some, joint={}), Allocation(places=6))
+    assert (without.covered.low, without.covered.high, without.level) == (None, None, None)
+    assert "what is then reported differs" in " ".join(without.lines())
+
+
+def test_a_plan_for_a_shift_is_one_of_its_hours_alone() -> None:
+    some = grid()
+    shift = shifts_of(some)["night"]
+    plan, alone = make_plan(some, Allocation(places=5), shift), during(some, shift.steps)
+    assert plan.rows.tolist() == alone.order[HORIZON, 0, :5].tolist()
+    assert np.array_equal(plan.expected, alone.intensity[HORIZON])
+    assert alone.usual is not None
+    assert np.array_equal(plan.table["usual"], alone.usual[HORIZON, 0, plan.rows])
+    assert plan.table["rank"].tolist() == [1, 2, 3, 4, 5]
+    chosen, steps = np.isin(np.arange(len(some.hexagons)), plan.rows), np.isin(np.arange(24), shift.steps)
+    assert (plan.covered.low, plan.covered.high) == range_of_sum(some, chosen, steps, 0)
+    assert "over the 7 hours of Night 23–07." in plan.lines()[0]
+    assert "holds only 7 hours of this shift" in " ".join(plan.lines())
+    facts = plan.facts()
+    assert (facts["valid_from"], facts["valid_until"]) == ("2024-09-30T06:00:00Z", "2024-09-30T13:00:00Z")
+    assert facts["shift"]["steps"] == 7
+    whole = make_plan(some, Allocation(places=5))
+    assert np.array_equal(whole.expected, some.intensity[HORIZON])
+    assert whole.facts()["shift"] is None
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -226,31 +268,31 @@ def test_shares_by_district_and_tenth() -> None:
     plan = make_plan(some, Allocation(places=7))
     n = len(some.hexagons)
     people = pd.DataFrame({"residents": np.linspace(10, 100, n)})
-    table = plan.by_district(people)
+    table = by_district(plan, people)
     assert table["district"].tolist() == ["=South", "North", "South", "in no district"]
     assert table["places"].sum() == 7
     for name in ("places", "plan", "area", "expected", "weighted", "residents"):
         assert table[f"share_of_{name}"].sum() == pytest.approx(1)
     value = pd.Series(np.arange(n, dtype=float))
     value[0] = np.nan
-    tenths = plan.by_tenth(value, people)
+    tenths = by_tenth(plan, value, people)
     assert tenths["tenth"].tolist() == [*range(1, 11)]
     assert (tenths["from"].iloc[0], tenths["to"].iloc[-1]) == (1, n - 1)
     assert tenths["places"].sum() == 7 - (0 in plan.rows)
     assert tenths["share_of_residents"].sum() == pytest.approx(1 - 10 / people["residents"].sum())
-    assert make_plan(grid(districts=None), Allocation()).by_district(people).empty
+    assert by_district(make_plan(grid(districts=None), Allocation()), people).empty
 
 
 def test_ties_of_a_value_are_of_one_tenth() -> None:
     plan = make_plan(grid(), Allocation(places=7))
     value = pd.Series(np.zeros(len(plan.value)))
     value.iloc[:5] = 1.0
-    assert len(plan.by_tenth(value, pd.DataFrame(index=value.index))) == 2
+    assert len(by_tenth(plan, value, pd.DataFrame(index=value.index))) == 2
 
 
 def written(plan: Plan, folder: Path) -> Path:
-    none = pd.DataFrame(index=range(len(plan.value)))
-    write_plan(plan, folder, "denver", none, none.assign(deprivation=np.arange(len(none)) % 7), plan.lines())
+    none = Residents.unknown(plan.grid).people
+    write_plan(plan, folder, "denver", Residents(none, none.assign(deprivation=np.arange(len(none)) % 7)))
     return folder
 
 

@@ -12,9 +12,11 @@ from tiny_city import config_of
 from stforecast.cli.commands import cli
 from stforecast.config import dump
 from stforecast.delivery.export import open_grid
-from stforecast.errors import ArtefactError
+from stforecast.delivery.residents import Residents, plan_view
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.files import write_text
 from stforecast.pipeline.plan import plan
+from stforecast.pipeline.residents import residents
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.verification import verify
 
@@ -78,3 +80,23 @@ def test_the_verb_says_what_it_wrote(home: Path, tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     assert f"next: open {tmp_path / 'here' / 'places.csv'}" in found.output
     assert "3 hexagons of 2.4 km²" in found.output
+
+
+def test_a_plan_for_a_shift_lies_beside_that_of_the_whole_forecast(home: Path) -> None:
+    stages = Stages(config_of(home, *BESIDE, "plan.places=4"), lambda _: None)
+    folder = plan(stages, shift="evening")
+    assert folder == stages.place.newest_grid() / "plan_evening"
+    assert json.loads((folder / "plan.json").read_text())["shift"]["hours"] == "15–23"
+    with pytest.raises(ConfigError, match="--shift noon: not one of day, evening, night"):
+        plan(stages, shift="noon")
+
+
+def test_the_map_has_tenths_and_residents_where_the_configuration_asks_for_them(home: Path) -> None:
+    stages = Stages(config_of(home, *BESIDE), lambda _: None)
+    asked = residents(stages.config, grid := open_grid(stages.place.newest_grid()), stages.build, stages.say)
+    again = Residents.from_dict(json.loads(json.dumps(asked.to_dict())), grid)
+    pd.testing.assert_frame_equal(again.people, asked.people, check_column_type=False)
+    view = plan_view(stages.config.plan, again)
+    assert ([*view["people"]], [*view["tenths"]]) == (["residents"], ["deprivation"])
+    without = residents(config_of(home), grid, stages.build, stages.say)
+    assert plan_view(stages.config.plan, without)["tenths"] == {}

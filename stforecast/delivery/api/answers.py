@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import Allocation
 from stforecast.delivery.api.served import Served, columns
+from stforecast.delivery.plan import make_plan
+from stforecast.delivery.plan_files import falls_of
 from stforecast.delivery.riskgrid import iso
 from stforecast.scoring.intensity import risk
 from stforecast.spreadsheets import to_csv
+
+PLAN_SECONDS = 2.0
+"""That the search for the best choice of places may take."""
 
 
 def to_json(value: Any) -> bytes:
@@ -104,3 +110,14 @@ def _by_category(categories: tuple[str, ...], found: dict[str, list[Any]]) -> li
         ]
         for row in zip(*found.values(), strict=True)
     ]
+
+
+def plan(served: Served, allocation: Allocation, shift: str | None) -> dict[str, Any]:
+    """Places to cover, as plan.json says them.
+
+    Raises:
+        ConfigError: the allocation does not fit the grid.
+    """
+    held = None if shift is None else served.shifts_held[shift]
+    made = make_plan(served.grid, allocation, held, PLAN_SECONDS)
+    return made.facts() | falls_of(made, served.residents)

@@ -24,6 +24,8 @@ from stforecast.delivery.api.keys import Keys
 from stforecast.delivery.api.routes import router
 from stforecast.delivery.api.surroundings import Surroundings
 
+AT_ONCE = 1
+"""Plans that are made at a time; others wait."""
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
@@ -60,6 +62,7 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat the Host header
     )
     app.state.keeper, app.state.surroundings = keeper, Surroundings(config)
+    app.state.planning = asyncio.Semaphore(AT_ONCE)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(Gate, hosts=config.service.hosts, keys=keys, rate=rate, registry=registry, pictures=pictures)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*map(str, config.service.proxies)])

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from stforecast.config.sections import SHIFTS, Hours
-from stforecast.delivery.api.served import Served
+from stforecast.config.sections import SHIFTS, Allocation, Hours
+from stforecast.delivery.api.served import NONE_GIVEN, Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State, Store
 from stforecast.delivery.words import horizon_length
@@ -35,9 +35,13 @@ class Keeper:
     """Holds what was found last: `served` (None before the first refresh) and `state`."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], pd.Timestamp] = utc_now, shifts: Mapping[str, Hours] = SHIFTS
+        self,
+        store: Store,
+        clock: Callable[[], pd.Timestamp] = utc_now,
+        shifts: Mapping[str, Hours] = SHIFTS,
+        allocation: Allocation = NONE_GIVEN,
     ) -> None:
-        self.store, self.clock, self.shifts = store, clock, shifts
+        self.store, self.clock, self.shifts, self.allocation = store, clock, shifts, allocation
         self.served: Served | None = None
         self._earlier: Served | None = None
         self.state = State()
@@ -51,7 +55,7 @@ class Keeper:
             state, served = self.store.state(), self.served
             known = served and (served.stored.id, served.stored.created)
             if state.current is not None and (state.current, state.created) != known:
-                self.served = Served.of(self.store.open(state.current), served, self.shifts)
+                self.served = Served.of(self.store.open(state.current), served, self.shifts, self.allocation)
                 LOG.info("grid %s, issued %s", state.current, self.served.grid.issue_time)
             self.state = state
             self._note("the store has held no grid" if served and state.current is None else None)
@@ -69,7 +73,7 @@ class Keeper:
         for held in (self.served, self._earlier):
             if held is not None and held.stored.id == grid_id:
                 return held
-        self._earlier = Served.of(self.store.open(grid_id), self.served, self.shifts)
+        self._earlier = Served.of(self.store.open(grid_id), self.served, self.shifts, self.allocation)
         return self._earlier
 
     async def watch(self) -> None:

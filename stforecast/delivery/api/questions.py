@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from collections.abc import Container
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from stforecast.config.sections import Allocation
 from stforecast.instants import ASKED, EXAMPLE, instant
 
 MAX_ROWS = 10_000
 """Hexagons in one answer."""
+MAX_LEFT_OUT = 200
+"""Hexagons that a plan leaves out."""
 NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,15})?"
 BOX = rf"^{NUMBER}(,{NUMBER}){{3}}$"
 
@@ -39,6 +43,8 @@ def corners(text: str) -> tuple[float, float, float, float]:
 Instant = Annotated[dt.datetime, BeforeValidator(parsed_instant)]
 Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Weight = Annotated[str, Field(pattern=r"^.{1,200}:[0-9]{1,6}(\.[0-9]{1,6})?$")]
+Reasoned = Annotated[str, Field(pattern=r"^[^:].*:.*\S", max_length=500)]
 
 
 class ViewQuestion(BaseModel):
@@ -82,6 +88,48 @@ class RiskQuestion(Question):
     bbox: Box | None = Field(None, description="west,south,east,north in degrees; hexagons that meet it")
     top_k: int | None = Field(None, ge=1, le=MAX_ROWS, description="only so many, of the highest risk")
     format: Literal["json", "geojson", "csv"] = Field("json", description="of the answer")
+
+
+class PlanQuestion(BaseModel):
+    """Places to cover, within a budget; what is not given is as configured in `plan`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["city", "district", "proportion"] | None = Field(
+        None, description="what the budget is of: the city, each district, or the city shared out by expected reports"
+    )
+    places: int | None = Field(None, ge=1, le=MAX_ROWS, description="budget as a number of hexagons")
+    area_km2: float | None = Field(None, gt=0, le=1e9, description="budget as an area, in place of `places`")
+    weights: list[Weight] = Field([], description="category:number: what its reports count; may be repeated")
+    leave_out: list[Reasoned] = Field(
+        [], max_length=MAX_LEFT_OUT, description="hexagon:reason: is not chosen, and why; may be repeated"
+    )
+    shift: Name | None = Field(None, description="of a grid of hours: only the next shift of that name (`map.shifts`)")
+
+    @model_validator(mode="after")
+    def _of_one_budget(self) -> Self:
+        if self.places is not None and self.area_km2 is not None:
+            raise ValueError("give either places or area_km2")
+        return self
+
+    def allocation(self, configured: Allocation, cells: Container[str]) -> Allocation:
+        """What is configured, with what is asked for in its place."""
+        given: dict[str, Any] = self.model_dump(include={"rule", "places", "area_km2"}, exclude_none=True)
+        if {"places", "area_km2"} & {*given}:
+            given = {"places": None, "area_km2": None} | given
+        if self.weights:
+            parts = (entry.rpartition(":") for entry in self.weights)
+            given["weights"] = {name: float(weight) for name, _, weight in parts}
+        if self.leave_out:
+            given["leave_out"] = dict(_parted(entry, cells) for entry in self.leave_out)
+        return configured.model_copy(update=given)
+
+
+def _parted(entry: str, cells: Container[str]) -> tuple[str, str]:
+    """A cell and the reason behind its colon; the name of a cell may have a colon too."""
+    ends = [at for at, letter in enumerate(entry) if letter == ":"]
+    end = next((at for at in reversed(ends) if entry[:at] in cells), ends[0])
+    return entry[:end], entry[end + 1 :].strip()
 
 
 class UsualQuestion(BaseModel):

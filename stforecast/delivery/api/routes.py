@@ -17,6 +17,7 @@ from stforecast.delivery.api.answers import to_json
 from stforecast.delivery.api.keeper import LOG
 from stforecast.delivery.api.questions import (
     MAX_ROWS,
+    PlanQuestion,
     Question,
     RiskQuestion,
     TopQuestion,
@@ -27,7 +28,7 @@ from stforecast.delivery.api.questions import (
 from stforecast.delivery.api.served import Served
 from stforecast.delivery.riskgrid import iso
 from stforecast.delivery.store import State
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, ConfigError
 
 BASIS = "What is usual at such a time, with as many reports as the city had lately; no forecast of a date."
 ASKED_BY = {"hour": ("hour", "weekday", "month"), "day": ("weekday", "month"), "month": ("month",)}
@@ -162,6 +163,22 @@ async def areas(request: Request, now: Kept, question: Annotated[Question, Query
     _, interval, category, about = _asked(now, question)
     steps = now.served.steps(question.shift, interval)
     return now.answer(request, lambda: to_json({**about, "rows": sums.areas(now.served.grid, steps, category)}))
+
+
+@router.get("/plan", response_model=shapes.Plan)
+async def plan(request: Request, now: Kept, question: Annotated[PlanQuestion, Query()]) -> Response:
+    """Places for prevention, services and presence: those that cover most expected reports within a budget."""
+    served = now.served
+    if question.shift is not None and question.shift not in served.shifts_held:
+        names = ", ".join(served.shifts_held)
+        raise HTTPException(404, f"shift: not one of {names}" if names else "shift: this grid has none")
+    asked = question.allocation(served.allocation, served.places.row)
+    try:
+        async with request.app.state.planning:
+            found = await asyncio.to_thread(answers.plan, served, asked, question.shift)
+    except ConfigError as error:
+        raise HTTPException(422, str(error).removeprefix("plan.")) from error
+    return now.answer(request, lambda: to_json({"grid": now.facts, **found}))
 
 
 @router.get("/hexagons/{cell:path}", response_model=shapes.Hexagon)

@@ -13,14 +13,17 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from stforecast.config.sections import SHIFTS, Hours
+from stforecast.config.sections import SHIFTS, Allocation, Hours
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import rounded
 from stforecast.delivery.export import short
+from stforecast.delivery.residents import Residents, plan_view
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
-from stforecast.delivery.shifts import during, shifts_of
+from stforecast.delivery.shifts import Shift, during, shifts_of
 from stforecast.delivery.store import Stored
 from stforecast.instants import since_1970
+
+NONE_GIVEN = Allocation()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +72,19 @@ class Served:
     stored: Stored
     places: Places
     shifts: Mapping[str, Hours]
+    allocation: Allocation
 
     @classmethod
-    def of(cls, stored: Stored, before: Served | None = None, shifts: Mapping[str, Hours] = SHIFTS) -> Served:
+    def of(
+        cls,
+        stored: Stored,
+        before: Served | None = None,
+        shifts: Mapping[str, Hours] = SHIFTS,
+        allocation: Allocation = NONE_GIVEN,
+    ) -> Served:
         """From the store; the outlines of the grid before are taken over where the hexagons are the same."""
         same = before is not None and _same_places(before.grid, stored.grid)
-        served = cls(stored, before.places if before and same else Places.of(stored.grid), shifts)
+        served = cls(stored, before.places if before and same else Places.of(stored.grid), shifts, allocation)
         made = served.grid  # now, not while the first request waits
         _ = made.rank, made.risk, made.bounds, made.rates
         return served
@@ -123,24 +133,32 @@ class Served:
         """What the map shows, as JSON."""
         from stforecast.delivery.webmap import view_of
 
-        comparison = self.stored.facts.get("comparison")
-        view = view_of(self.grid, self.stored.city, shifts=self.shifts, comparison=comparison)
+        comparison, plan = self.stored.facts.get("comparison"), plan_view(self.allocation, self.residents)
+        view = view_of(self.grid, self.stored.city, shifts=self.shifts, comparison=comparison, plan=plan)
         return json.dumps(view, separators=(",", ":"), allow_nan=False).encode()
+
+    @property
+    def residents(self) -> Residents:
+        """Who lives in the hexagons, as far as it came with the grid."""
+        return Residents.from_dict(self.stored.facts.get("residents", {}), self.grid)
+
+    @cached_property
+    def shifts_held(self) -> dict[str, Shift]:
+        """The shifts of the grid by name; none where steps are no hours."""
+        return shifts_of(self.grid, self.shifts) if self.grid.step_unit == "hour" else {}
 
     @cached_property
     def by_shift(self) -> dict[str, Served]:
-        """The same of each shift, as its only step; none where steps are no hours."""
-        grid = self.grid
-        shifts = shifts_of(grid, self.shifts) if grid.step_unit == "hour" else {}
+        """The same of each shift, as its only step."""
         return {
-            name: replace(self, stored=replace(self.stored, grid=during(grid, shift.steps)))
-            for name, shift in shifts.items()
+            name: replace(self, stored=replace(self.stored, grid=during(self.grid, shift.steps)))
+            for name, shift in self.shifts_held.items()
         }
 
     def steps(self, shift: str | None, interval: int) -> slice:
         """The steps of a shift, or of an interval."""
         if shift is not None:
-            steps = shifts_of(self.grid, self.shifts)[shift].steps
+            steps = self.shifts_held[shift].steps
             return slice(steps.start, steps.stop)
         return slice(None) if interval == self.whole else slice(interval, interval + 1)
 

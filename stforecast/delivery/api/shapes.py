@@ -148,6 +148,38 @@ class Areas(BaseModel):
     rows: list[Area] = Field(description="the whole city, then its districts by name")
 
 
+class Covered(BaseModel):
+    places: int
+    area_km2: float
+    share_of_area: float
+    expected: float = Field(description="expected number of reported offences")
+    share: float = Field(description="of those expected in the whole city")
+    low: int | None = Field(description="of the range that holds the count `level` of the time; null where not known")
+    high: int | None
+    weighted: float = Field(description="expected number, each report by the weight of its category")
+    weighted_share: float
+
+
+class Plan(BaseModel):
+    grid: GridFacts
+    purpose: str
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    shift: dict[str, Any] | None = Field(description="label, hours, and how much of it the grid holds")
+    rule: str
+    budget: dict[str, Any] = Field(description="`unit` (places or km2), and `of` each district or the city")
+    weights: dict[str, float]
+    level: float | None = Field(description="of the ranges")
+    covered: Covered
+    usual_top_places: Covered | None = Field(description="the same rule and budget, by what is usual")
+    greedy: dict[str, Any] = Field(description="what the greedy rule covers, and how far it is below the best at most")
+    left_out: dict[str, str] = Field(description="hexagon: reason")
+    in_words: list[str]
+    places: list[dict[str, Any]] = Field(description="as in places.csv")
+    districts: list[dict[str, Any]] = Field(description="how places fall on districts, in shares")
+    tenths: dict[str, list[dict[str, Any]]] = Field(description="and on tenths of the city by who lives there")
+
+
 class OfCategory(Values):
     category: str
 
