@@ -24,33 +24,25 @@ from stforecast.config.sections.map import host_of
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
-from stforecast.delivery.rates import CAUTION, HOUR
+from stforecast.delivery.rates import HOUR
 from stforecast.delivery.residents import plan_view
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 from stforecast.delivery.sums import view_of_sums
-from stforecast.delivery.words import (
-    SIMULATED,
-    horizon_label,
-    horizon_length,
-    length_of,
-    local_text,
-    step_bounds,
-    step_labels,
-)
+from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js", "texts.js", "en.js"),
-    *("view.js", "classes.js", "grid.js"),
+    *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js"),
+    *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
     *("layers.js", "sums.js", "map.js", "places.js", "facts.js", "time.js", "districts.js", "compare.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000
 """Letters of a view above which a file holds it compressed, which browsers read since 2023."""
 FACTS = (
-    *("city", "notice", "model", "time_zone", "issue_time", "complete_until"),
-    *("step_unit", "assumptions", "categories", "districts"),
+    *("city", "model", "time_zone", "issue_time", "complete_until"),
+    *("step_unit", "step_hours", "assumptions", "categories", "districts"),
 )
 """What the page shows of `RiskGrid.facts`."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -80,7 +72,7 @@ def view_of(
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
         others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
-        last digit. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
+        last digit. `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -93,29 +85,19 @@ def view_of(
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "credits": list(grid.credits),
-        "complete_until_label": local_text(grid.complete_until, grid.time_zone),
-        "valid_until": iso(grid.ends[HORIZON]),
-        "valid_until_label": local_text(grid.ends[HORIZON], grid.time_zone),
-        "simulated": SIMULATED if SIMULATED in grid.assumptions else None,
-        "steps": [
-            {"start": iso(start), "label": label, "bounds": bounds}
-            for start, label, bounds in zip(grid.starts[:HORIZON], step_labels(grid), step_bounds(grid), strict=True)
-        ],
-        "step_length": length_of(grid.step),
-        "horizon_length": horizon_length(grid),
-        "lengths": [length_of(grid.step, count) for count in range(1, grid.horizons + 1)],
+        "simulated": SIMULATED in grid.assumptions,
+        "times": [iso(time) for time in [*grid.starts[:HORIZON], grid.ends[HORIZON]]],
+        "zones": zone_names(grid),
         "shifts": [
             {
                 "name": name,
                 "label": shift.label,
-                "hours": shift.hours,
+                "hours": list(shifts[name]) if shift.hours else None,
                 "span": [shift.steps[0], shift.steps[-1]],
-                "cut": shift.cut,
+                "cut": bool(shift.cut),
             }
             for name, shift in shifts_of(grid, shifts).items()
         ],
-        "horizon_label": horizon_label(grid),
-        "usual_of": f"{grid.step.cycle}s",
         "places": None if grid.places is None else grid.places.tolist(),
         "hexagons": grid.hexagons.tolist(),
         "cell": cells.word,
@@ -180,8 +162,6 @@ def _rate(grid: RiskGrid) -> dict[str, Any] | None:
     return below.facts(lengths) | {
         "values": base64.b64encode(np.ascontiguousarray(below.values, "<f4").tobytes()).decode(),
         "hours": [length / HOUR for length in lengths],
-        "about": below.about(lengths, grid.geometry.word),
-        "caution": None if below.exposure else CAUTION,
     }
 
 

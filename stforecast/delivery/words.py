@@ -30,19 +30,24 @@ def step_labels(grid: RiskGrid) -> list[str]:
         return [f"{begin:%B %Y}" for begin in begins]
     if grid.step.unit == "day":
         return [f"{begin:%a} {begin.day} {begin:%b %Y}" for begin in begins]
-    return [f"{day} {clock} to {end}" for (day, clock), (_, end) in step_bounds(grid)]
+    times = local_times(grid)
+    names = zone_names(grid) or [""] * len(times)
+    clocks = [f"{time:%H:%M} {name}".strip() for time, name in zip(times, names, strict=True)]
+    days = [f"{time:%a} {time.day} {time:%b}" for time in times]
+    return [f"{day} {begin} to {end}" for day, begin, end in zip(days, clocks, clocks[1:], strict=False)]
 
 
-def step_bounds(grid: RiskGrid) -> list[list[list[str]]]:
-    """Local day and clock of the begin and of the end of each step, [k 2 2]; of days and months its label for both."""
-    if grid.step.unit != "hour":
-        return [[[label], [label]] for label in step_labels(grid)]
-    begins, ends = (times[:HORIZON].tz_convert(grid.time_zone) for times in (grid.starts, grid.ends))
-    clock = "%H:%M %Z" if begins[0].utcoffset() != ends[-1].utcoffset() else "%H:%M"
-    return [
-        [[f"{time:%a} {time.day} {time:%b}", time.strftime(clock)] for time in step]
-        for step in zip(begins, ends, strict=True)
-    ]
+def local_times(grid: RiskGrid) -> list[pd.Timestamp]:
+    """When each step begins and the last ends, in local time, [k + 1]."""
+    return [time.tz_convert(grid.time_zone) for time in [*grid.starts[:HORIZON], grid.ends[HORIZON]]]
+
+
+def zone_names(grid: RiskGrid) -> list[str] | None:
+    """What the zone is called when each step begins and the last ends, [k + 1]; None where that does not change."""
+    times = local_times(grid)
+    if grid.step.unit != "hour" or times[0].utcoffset() == times[-1].utcoffset():
+        return None
+    return [time.strftime("%Z") for time in times]
 
 
 def horizon_label(grid: RiskGrid) -> str:

@@ -164,9 +164,10 @@ def test_the_page_makes_the_same_rates(exposure: bool) -> None:
     assert np.isnan(rates[len(known) :]).all()
     assert in_node("[classOf(NaN, [1]), classOf(0, [1]), classOf(1, [1])]", None) == [-1, 0, 1]
     assert len(view["classes"]["rate"]["horizon"]) == 3
-    assert (view["rate"]["caution"] is None) == exposure
-    masked = np.isnan(of.rates["rate"][HORIZON, 0]).sum()
-    assert view["rate"]["about"].endswith(f"or not known): {masked} of 37 hexagons.")
+    assert view["rate"]["masked"] == np.isnan(of.rates["rate"][HORIZON, 0]).sum()
+    assert view["rate"]["exposure"] == exposure
+    words = in_node("((grid) => [grid.rateWords(), grid.rateRule()])(new Grid(given))", view)
+    assert words == [of.denominator.words, of.denominator.rule]
 
 
 def test_a_city_of_which_no_rate_can_be_shown_has_a_map() -> None:

@@ -14,8 +14,9 @@ import shapely
 from small_grids import grid as grid_by
 
 from stforecast.delivery.map import TOP_SHARE, class_bounds, class_colours, class_labels, highest
-from stforecast.delivery.riskgrid import HORIZON, NOTICE, RiskGrid, with_sums
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid, with_sums
 from stforecast.delivery.webmap import PARTS, page, view_of, write_map
+from stforecast.delivery.words import horizon_label, horizon_length, length_of, step_labels
 from stforecast.errors import ArtefactError
 from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
@@ -47,7 +48,8 @@ def in_node(script: str, given: object) -> object:
     """What the page's numbers make of `given`: the value of `script` in Node."""
     if (node := shutil.which("node")) is None:
         pytest.skip("no Node on this machine")
-    parts = "".join(page()[name].decode() for name in ("classes.js", "grid.js"))
+    names = ("texts.js", "en.js", "es.js", "locale.js", "classes.js", "grid.js")
+    parts = "".join(page()[name].decode() for name in names)
     text = f"{parts}\nconst given = {json.dumps(given)};\nconsole.log(JSON.stringify({script}))"
     done = subprocess.run([node, "-"], input=text, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
@@ -67,7 +69,7 @@ def test_numbers_survive_the_way_through_json() -> None:
     np.testing.assert_array_equal(unpacked(view["intensity"], grid).astype(float).sum(0), grid.intensity[:-1, 0])
     assert view["categories"] == ["all", "theft", "violence"]
     assert view["hexagons"] == grid.hexagons.tolist()
-    assert (view["city"], view["title"], view["notice"]) == ("st_louis", "St Louis", NOTICE)
+    assert (view["city"], view["title"]) == ("st_louis", "St Louis")
     assert (view["model"], view["time_zone"]) == ("gcrn-20240930-ab12", "America/Denver")
     assert (view["issue_time"], view["complete_until"]) == ("2024-09-30T06:00:00Z", "2024-09-30T05:00:00Z")
     assert view["assumptions"] == ["no weather for 24 of 24 hours"]
@@ -101,42 +103,54 @@ def test_classes_are_those_of_the_picture() -> None:
             assert found == bounds.tolist()
 
 
+LABELS = """((times, all) => ({ steps: all.map((at) => times.span(at, at)), horizon: times.horizon(),
+    lengths: all.map((at) => times.length(at + 1)) }))(new Times(given), [...Array(given.times.length - 1).keys()])"""
+
+
 @pytest.mark.parametrize(
-    ("issue", "labels"),
-    [
-        ("2024-11-03 06:00", ["Sun 3 Nov 01:00 MDT to 01:00 MST", "Sun 3 Nov 01:00 MST to 02:00 MST"]),
-        ("2024-03-10 07:00", ["Sun 10 Mar 01:00 MST to 03:00 MDT", "Sun 10 Mar 03:00 MDT to 04:00 MDT"]),
-        ("2024-09-30 06:00", ["Mon 30 Sep 01:00 to 02:00", "Mon 30 Sep 02:00 to 03:00"]),
-    ],
+    "issue", ["2024-11-03 06:00", "2024-11-02 07:00", "2024-03-10 07:00", "2024-09-30 06:00", "2024-12-31 07:00"]
 )
-def test_no_two_hours_read_alike_when_the_clock_changes(issue: str, labels: list[str]) -> None:
+@pytest.mark.parametrize(
+    "zone", ["America/Denver", "Europe/Madrid", "America/Bogota", "Australia/Lord_Howe", "Asia/Kathmandu"]
+)
+def test_the_page_says_hours_as_pictures_do(issue: str, zone: str) -> None:
     times = pd.DatetimeIndex([issue], tz="UTC")
-    hours = view_of(grid_of(issue_times=times, complete_until=times[0]), "denver")["steps"]
-    assert [hour["label"] for hour in hours[1:3]] == labels
-    assert len({hour["label"] for hour in hours}) == 24
-    starts = pd.DatetimeIndex([hour["start"] for hour in hours])
+    grid = grid_of(issue_times=times, complete_until=times[0], time_zone=zone)
+    view = view_of(grid, "denver")
+    found = in_node(LABELS, view)
+    assert found["steps"] == step_labels(grid)
+    assert len({*found["steps"]}) == 24
+    assert found["horizon"] == horizon_label(grid)
+    assert found["lengths"][-1] == horizon_length(grid)
+    starts = pd.DatetimeIndex(view["times"])
     assert (np.diff(starts) == np.timedelta64(1, "h")).all()
     assert starts[0] == times[0]
 
 
 @pytest.mark.parametrize(
-    ("unit", "horizons", "labels", "whole"),
+    ("language", "clock", "first", "changed"),
     [
-        ("hour", 24, ["Mon 30 Sep 00:00 to 01:00", "Mon 30 Sep 23:00 to 00:00"], "Mon 30 Sep 2024 00:00 to Tue 1 Oct "),
-        ("day", 7, ["Mon 30 Sep 2024", "Sun 6 Oct 2024"], "Mon 30 Sep 2024 to Sun 6 Oct 2024"),
-        ("day", 1, ["Mon 30 Sep 2024", "Mon 30 Sep 2024"], "Mon 30 Sep 2024"),
-        ("month", 3, ["October 2024", "December 2024"], "October 2024 to December 2024"),
-        ("month", 1, ["October 2024", "October 2024"], "October 2024"),
+        ("en", "24", "Sun 3 Nov 00:00 MDT to 01:00 MDT", "Sun 3 Nov 01:00 MDT to 01:00 MST"),
+        ("en", "12", "Sun 3 Nov 12:00 AM MDT to 1:00 AM MDT", "Sun 3 Nov 1:00 AM MDT to 1:00 AM MST"),
+        ("es", "24", "dom 3 nov 00:00 MDT a 01:00 MDT", "dom 3 nov 01:00 MDT a 01:00 MST"),
+        ("es", "12", "dom 3 nov 12:00 a. m. MDT a 1:00 a. m. MDT", "dom 3 nov 1:00 a. m. MDT a 1:00 a. m. MST"),
     ],
 )
-def test_every_step_and_horizon_is_said_as_it_is(unit, horizons, labels, whole) -> None:
+def test_no_two_hours_read_alike_when_the_clock_changes(language: str, clock: str, first: str, changed: str) -> None:
+    times = pd.DatetimeIndex(["2024-11-03 06:00"], tz="UTC")
+    view = view_of(grid_of(issue_times=times, complete_until=times[0]), "denver")
+    found = in_node(f"(language = '{language}', measures.clock = '{clock}', {LABELS})", view)
+    assert [" ".join(label.split()) for label in found["steps"][:2]] == [first, changed]
+
+
+@pytest.mark.parametrize(("unit", "horizons"), [("hour", 24), ("day", 7), ("day", 1), ("month", 3), ("month", 1)])
+def test_every_step_and_horizon_is_said_as_it_is(unit, horizons) -> None:
     grid = grid_by(unit=unit, horizons=horizons)
     view = json.loads(json.dumps(view_of(grid, "denver"), allow_nan=False))
-    assert [view["steps"][at]["label"] for at in (0, -1)] == labels
-    assert view["horizon_label"].startswith(whole)
-    one, several = {"hour": ("hour", "24 hours"), "day": ("day", "7 days"), "month": ("month", "3 months")}[unit]
-    assert (view["step_unit"], view["step_length"]) == (unit, one)
-    assert view["horizon_length"] == (one if horizons == 1 else several)
+    found = in_node(LABELS, view)
+    assert found["steps"] == step_labels(grid)
+    assert found["horizon"] == horizon_label(grid)
+    assert found["lengths"] == [length_of(grid.step, count) for count in range(1, horizons + 1)]
     packed = np.frombuffer(base64.b64decode(view["intensity"]), "<f4").reshape(2, horizons, -1)
     np.testing.assert_array_equal(packed.transpose(1, 0, 2), grid.intensity[:-1, 1:])
 

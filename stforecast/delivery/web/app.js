@@ -10,9 +10,8 @@ let lastSaid, lastWritten;
 
 function start(view) {
   grid = new Grid(view);
-  byId("title").textContent = document.title = `${view.title}: reported offences expected`;
-  byId("span").textContent = `${view.horizon_label}, ${view.time_zone} time`;
-  byId("notice").textContent = view.notice;
+  byId("title").textContent = document.title = text("title_of", { city: view.title });
+  byId("span").textContent = text("span", { span: grid.times.horizon(), zone: view.time_zone });
   setAbout(view);
   setControls(view);
   city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
@@ -24,28 +23,37 @@ function start(view) {
 }
 
 function setAbout(view) {
+  const given = (key, sentences = []) => sentences.map((sentence) => [text(key), inEnglish(element("dd", sentence))]);
   const rows = [
-    ["Model", view.model],
-    ["Record used until", view.complete_until_label],
-    ["Issue time, UTC", view.issue_time],
-    [`${capital(view.cell)}s`, `${grid.n}, ${grid.totalArea.toFixed(0)} km²`],
-    ...[view.rate?.about, view.rate?.caution].filter(Boolean).map((sentence) => ["Rates", sentence]),
-    ...(view.sums ? [[text("about_ranges"), text("ranges_measured", { level: Math.round(100 * view.sums.level) })]] : []),
-    ...view.assumptions.map((sentence) => ["Assumed", sentence]),
-    ...(view.around?.left_out ?? []).map((sentence) => ["Map", sentence]),
-    ...view.credits.map((sentence) => ["Data", sentence]),
+    [text("about_model"), element("dd", view.model)],
+    [text("about_until"), element("dd", momentText(view.complete_until, view.time_zone))],
+    [text("about_issued"), element("dd", view.issue_time)],
+    [capital(grid.cells()), element("dd", `${number(grid.n)}, ${areaText(grid.totalArea, (area) => number(area, { maximumFractionDigits: 0 }))}`)],
+    ...rateSentences(view).map((sentence) => [text("about_rates"), element("dd", sentence)]),
+    ...(view.sums ? [[text("about_ranges"), element("dd", text("ranges_measured", { level: Math.round(100 * view.sums.level) }))]] : []),
+    ...(view.simulated ? [[text("about_assumed"), element("dd", text("simulated"))]] : []),
+    ...given("about_assumed", view.assumptions.filter((sentence) => sentence !== TEXTS.en.simulated)),
+    ...given("about_map", view.around?.left_out),
+    ...given("about_data", view.credits),
   ];
-  byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), element("dd", words)]));
+  byId("about").replaceChildren(...rows.flatMap(([term, words]) => [element("dt", term), words]));
+}
+
+function rateSentences({ rate }) {
+  if (!rate) return [];
+  const about = text("about_rate", { rate: grid.rateWords(), rule: grid.rateRule(), number: number(rate.masked), counted: grid.counted(grid.n) });
+  return rate.exposure ? [about] : [about, text("about_residents")];
 }
 
 function setControls(view) {
-  byId("category").replaceChildren(...view.categories.map((name, index) => new Option(name.replaceAll("_", " "), index)));
+  byId("category").replaceChildren(...view.categories.map((name, index) => new Option(categoryName(name), index)));
   document.querySelector("[name=measure][value=usual]").disabled = !grid.has("usual");
   byId("rate-choice").hidden = document.querySelector("[name=measure][value=rate]").disabled = !grid.has("rate");
-  if (grid.has("rate")) byId("rate-words").textContent = capital(view.rate.words);
+  if (grid.has("rate")) byId("rate-words").textContent = capital(grid.rateWords());
   byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("reported");
-  const step = 10 ** Math.floor(Math.log10(grid.totalArea / 200)); // km², fine enough for one hexagon, and a round number
-  for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(grid.totalArea / step) * step });
+  const most = inUnit(grid.totalArea), step = 10 ** Math.floor(Math.log10(most / 200)); // fine enough for one hexagon, and round
+  for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(most / step) * step, ariaLabel: text(`area_${measures.units}`) });
+  byId("area-unit").textContent = text(`unit_${measures.units}`);
   byId("area-number").step = "any";
   const listed = Math.min(LISTED, grid.n);
   byId("list").replaceChildren(...Array.from({ length: listed }, () => {
@@ -62,7 +70,7 @@ function listen() {
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
   for (const id of ["area", "area-number"]) {
-    byId(id).addEventListener("input", () => choose({ area: Math.max(0, byId(id).valueAsNumber || 0) }));
+    byId(id).addEventListener("input", () => choose({ area: inKm2(Math.max(0, byId(id).valueAsNumber || 0)) }));
   }
   byId("list").addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -125,7 +133,7 @@ function draw() {
   const top = grid.top(span, category, area);
   city.outline(top);
   const patrolled = area ?? areaOf(top);
-  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(patrolled.toPrecision(4));
+  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(inUnit(patrolled).toPrecision(4));
   const counts = chosen.reported && span === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank", measure === "rate");
@@ -139,12 +147,12 @@ function drawLegend(scale, classes, highestFirst, masked) {
   const row = (colour, label, index) => {
     const line = element("li"), patch = element("i");
     patch.style.backgroundColor = colour;
-    line.append(patch, element("span", label), element("small", String(classes.filter((other) => other === index).length)));
+    line.append(patch, element("span", label), element("small", number(classes.filter((other) => other === index).length)));
     return line;
   };
   const rows = scale.labels.map((label, index) => row(scale.colours[index], label, index));
-  if (masked) rows.unshift(row(MASKED, `no rate: ${scale.masked}`, -1));
-  byId("legend-title").textContent = `${scale.title} (${grid.view.cell}s)`;
+  if (masked) rows.unshift(row(MASKED, text("no_rate", { rule: scale.masked }), -1));
+  byId("legend-title").textContent = text("legend", { scale: scale.title, cells: grid.cells() });
   byId("legend-classes").replaceChildren(...(highestFirst ? rows : rows.reverse()));
 }
 
@@ -153,31 +161,32 @@ function drawList(top) {
   const order = grid.listed(measure, span, category), lam = grid.values("intensity", span, category);
   [...byId("list").children].forEach((item, place) => {
     const button = item.firstChild, hexagon = order[place];
-    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${ratioOf(hexagon).toPrecision(3)}`, rate: () => rateOf(hexagon) }[measure];
+    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${threeDigits(ratioOf(hexagon))}`, rate: () => rateOf(hexagon) }[measure];
     button.dataset.hexagon = hexagon;
     button.classList.toggle("top", outlined.has(hexagon));
     button.setAttribute("aria-pressed", String(hexagon === pinned));
-    const words = [String(place + 1), grid.called(hexagon), value ? value() : digits(lam[hexagon])];
+    const words = [number(place + 1), grid.called(hexagon), value ? value() : digits(lam[hexagon])];
     button.title = `${grid.called(hexagon)} (${grid.view.hexagons[hexagon]})`;
-    words.forEach((text, index) => (button.children[index].textContent = text));
+    words.forEach((word, index) => (button.children[index].textContent = word));
   });
-  const figure = { risk: "risk", usual: "expected ÷ usual reports", rate: `expected reports ${grid.view.rate?.words}` }[measure] ?? "expected reports";
-  byId("list-title").textContent = `Top ${grid.view.cell}s and their ${figure}`;
+  const key = ["risk", "usual", "rate"].includes(measure) ? `list_${measure}` : "list_expected";
+  byId("list-title").textContent = text(key, { cells: grid.cells(), rate: grid.has("rate") && grid.rateWords() });
 }
 
 function drawSentences(top, counts) {
-  const { span, category } = chosen;
+  const { span, category } = chosen, label = grid.label(span);
   const lam = grid.values("intensity", span, category), total = grid.total("intensity", span, category);
   const held = sum(top.map((hexagon) => lam[hexagon]));
-  const hexagons = `${top.length} ${grid.view.cell}${top.length === 1 ? "" : "s"}`;
-  const which = chosen.area === null ? `Top ${Math.round(100 * grid.view.top_share)} % of ${grid.view.cell}s: ` : "";
-  const heldRange = rangeWords(rangeOfSum(top, grid.stepsOf(span), category));
-  const hits = `${which}${hexagons}, ${areaOf(top).toPrecision(3)} km², ${share(held, total)} of the expected reports${heldRange && `: ${rounded(held)}${heldRange}`}`;
+  const range = rangeOfSum(top, grid.stepsOf(span), category);
+  let hits = text("hits", { counted: grid.counted(top.length), area: areaText(areaOf(top)), share: share(held, total) });
+  if (chosen.area === null) hits = text("hits_top", { percent: percent(grid.view.top_share), cells: grid.cells(), hits });
+  if (range) hits += `: ${rounded(held)}${rangeWords(range)}`;
   byId("hits").textContent = hits;
-  const found = counts ? `Reported in the ${grid.view.horizon_length}: ${grid.reportedWords(category)}. ${capital(grid.view.cell)}s show ${grid.view.reported.least} and more` : "";
+  const shown = counts && { during: grid.during(null), count: grid.reportedWords(category), cells: grid.cells(), least: grid.view.reported.least };
+  const found = shown ? text("reported_hits", shown) : "";
   byId("reported-hits").textContent = found;
-  byId("when").textContent = `${grid.label(span)}: ${rounded(total)} reports expected${rangeWords(rangeOfCity(span, category))} in these ${grid.n} ${grid.view.cell}s`;
-  if (!playing) say([grid.label(span), byId("category").selectedOptions[0].text, hits, found].join(". "));
+  byId("when").textContent = text("when", { when: label, total: rounded(total), range: rangeWords(rangeOfCity(span, category)), counted: grid.counted(grid.n) });
+  if (!playing) say([label, byId("category").selectedOptions[0].text, hits, found].join(". "));
 }
 
 function ratioOf(hexagon) {
@@ -187,20 +196,11 @@ function ratioOf(hexagon) {
 /** The rate of a hexagon in words. */
 function rateOf(hexagon) {
   const rate = grid.shown("rate", chosen.span, chosen.category)[hexagon];
-  return Number.isNaN(rate) ? "not shown" : digits(rate);
+  return Number.isNaN(rate) ? text("not_shown") : digits(rate);
 }
 
 function areaOf(hexagons) {
   return sum(hexagons.map((hexagon) => grid.view.area_km2[hexagon]));
-}
-
-/** A total as it is said. */
-function rounded(total) {
-  return Number(total.toPrecision(3));
-}
-
-function percent(value) {
-  return `${digits(100 * value)} %`;
 }
 
 /** Tell a screen reader, once the choice rests. */
@@ -213,21 +213,26 @@ function capital(word) {
   return word[0].toUpperCase() + word.slice(1);
 }
 
-function element(name, text = "") {
-  return Object.assign(document.createElement(name), { textContent: text });
+function element(name, words = "") {
+  return Object.assign(document.createElement(name), { textContent: words });
+}
+
+/** An element whose words come from elsewhere, in English whatever the page speaks. */
+function inEnglish(one) {
+  return Object.assign(one, { lang: "en" });
 }
 
 /** What must not be overlooked: that the city is simulated, and what else is given. */
 function warn(words) {
-  const said = [grid?.view.simulated, words].filter(Boolean).join(" ");
+  const said = [grid?.view.simulated && text("simulated"), words].filter(Boolean).join(" ");
   if (byId("banner").textContent !== said) byId("banner").textContent = said;
   byId("banner").hidden = !said;
 }
 
 /** Of a file, which nobody renews: whether its forecast has ended. */
 function warnOfAge() {
-  const { valid_until, valid_until_label, horizon_length } = grid.view;
-  warn(Date.now() < Date.parse(valid_until) ? "" : `This forecast is out of date: its ${horizon_length} ended ${valid_until_label}.`);
+  const { times, time_zone } = grid.view, end = times.at(-1);
+  warn(Date.now() < Date.parse(end) ? "" : text("out_of_date", { time: momentText(end, time_zone) }));
 }
 
 async function get(address) {
@@ -253,10 +258,10 @@ async function follow() {
         setEarlier(grids, latest.grid_id, earlier);
       }
       known = grid;
-      if (earlier && Number(earlier) !== latest.grid_id) warn("This is an earlier forecast. Choose the newest above.");
-      else warn(latest.stale ? `This forecast is out of date: ${latest.stale_reason}` : "");
+      if (earlier && Number(earlier) !== latest.grid_id) warn(text("earlier_shown"));
+      else warn(latest.stale ? `${text("stale")} ${latest.stale_reason}` : "");
     } catch (error) {
-      warn(known === null ? `No forecast to show (${error.message}). Trying again every minute.` : `The service does not answer (${error.message}). This forecast may be out of date.`);
+      warn(text(known === null ? "no_forecast" : "no_answer", { error: error.message }));
     }
     return undefined;
   };
@@ -264,6 +269,7 @@ async function follow() {
   setInterval(look, MINUTE);
 }
 
+setSettings();
 const embedded = byId("view");
 if (embedded) {
   heldView(embedded).then(start).then(warnOfAge);

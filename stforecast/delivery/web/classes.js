@@ -29,9 +29,11 @@ function quantile(sorted, share) {
   return part < 0.5 ? a + (b - a) * part : b - (b - a) * (1 - part);
 }
 
-/** A label a class, as `class_labels` in delivery/map.py. */
-function classLabels(bounds) {
-  const spell = (limit) => (limit < 1e-4 || limit >= 1e6 ? limit.toExponential().replace(/([+-])(\d)$/, "$10$2") : String(limit));
-  const names = bounds.map(spell);
-  return [`under ${names[0]}`, ...names.slice(1).map((name, i) => `${names[i]} to ${name}`), `${names.at(-1)} and more`];
+/** A label a class, as `class_labels` in delivery/map.py; sign: before the limits. */
+function classLabels(bounds, sign = "") {
+  const plain = (limit) => number(limit, { maximumSignificantDigits: 3, useGrouping: false });
+  const spell = (limit) => (limit < 1e-4 || limit >= 1e6 ? limit.toExponential().replace(/([+-])(\d)$/, "$10$2") : plain(limit));
+  const names = bounds.map(spell), first = (limit) => `${sign}${limit}`;
+  const between = names.slice(1).map((to, i) => text(bounds[i] < 1 && bounds[i + 1] > 1 && sign ? "class_usual" : "class_between", { from: first(names[i]), to }));
+  return [text("class_under", { limit: first(names[0]) }), ...between, text("class_over", { limit: first(names.at(-1)) })];
 }

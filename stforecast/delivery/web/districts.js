@@ -20,7 +20,7 @@ function drawDistricts() {
   byId("district-rows").replaceChildren(...rows.map(({ name, hexagons, expected }) => {
     const row = element("tr"), range = rangeOfSum(hexagons, grid.stepsOf(span), category);
     row.append(heading(districtName(name), "row"), element("td", rounded(expected)));
-    if (range) row.append(element("td", text("range", { low: range[0], high: range[1] })));
+    if (range) row.append(element("td", text("range", { low: number(range[0]), high: number(range[1]) })));
     return row;
   }));
 }

@@ -8,25 +8,30 @@ function factsOf(hexagon) {
   const { span, category } = chosen, { view } = grid;
   const lam = grid.values("intensity", span, category)[hexagon];
   const drivers = grid.drivers(hexagon, span, category);
+  const { cell } = view, row = (name, words, values = {}) => [text(`fact_${name}`, values), words, name];
   const rows = [
-    ...(grid.district(hexagon) ? [["District", view.districts[hexagon], "district"]] : []),
-    ["Expected reports", digits(lam), "expected"],
-    ["Risk of at least one", percent(risk(lam)), "risk"],
-    ["Rank", `${grid.ranks(span, category)[hexagon]} of ${grid.n}`, "rank"],
+    ...(grid.district(hexagon) ? [row("district", view.districts[hexagon])] : []),
+    row("expected", digits(lam)),
+    row("risk", percent(risk(lam))),
+    row("rank", text("fact_rank_of", { rank: number(grid.ranks(span, category)[hexagon]), number: number(grid.n) })),
   ];
-  if (grid.has("rate")) rows.push([`Expected ${view.rate.words}`, Number.isNaN(grid.denominator(span)[hexagon]) ? `not shown: ${view.rate.rule}` : rateOf(hexagon), "rate"]);
+  if (grid.has("rate")) {
+    const none = Number.isNaN(grid.denominator(span)[hexagon]);
+    rows.push(row("rate", none ? text("fact_no_rate", { rule: grid.rateRule() }) : rateOf(hexagon), { rate: grid.rateWords() }));
+  }
   const ofSpan = view.sums ? span : null; // without a law of sums a range is known of the whole horizon alone
   const range = rangeOfSum([hexagon], grid.stepsOf(ofSpan), category);
   if (range) {
-    rows.push([`Range of the count in the ${grid.length(ofSpan)}, ${Math.round(100 * (view.sums ?? view).level)} %`, `${range.join(" to ")} reports`, "interval"]);
+    const level = `${Math.round(100 * (view.sums ?? view).level)} %`;
+    rows.push(row("interval", text("fact_range", { low: number(range[0]), high: number(range[1]) }), { during: grid.during(ofSpan), level }));
   }
   if (drivers) {
-    rows.push([`Usual here: average of past ${view.usual_of}`, digits(drivers.usual), "usual"]);
-    rows.push(["Expected ÷ usual, whole city", factor(drivers.city), "city"]);
-    rows.push([`Beyond that, this ${view.cell}`, factor(drivers.rest), "rest"]);
+    rows.push([text(view.step_unit === "month" ? "fact_usual_years" : "fact_usual"), digits(drivers.usual), "usual"]);
+    rows.push(row("city", factor(drivers.city)));
+    rows.push([text(`fact_rest_${cell}`), factor(drivers.rest), "rest"]);
   }
-  if (grid.has("reported")) rows.push([`Reported in the ${view.horizon_length}`, grid.reportedWords(category, hexagon), "reported"]);
-  rows.push([`${capital(view.cell)}'s id`, view.hexagons[hexagon], "id"]);
+  if (grid.has("reported")) rows.push(row("reported", grid.reportedWords(category, hexagon), { during: grid.during(null) }));
+  rows.push([text(`fact_id_${cell}`), view.hexagons[hexagon], "id"]);
   return rows;
 }
 

@@ -7,7 +7,6 @@ const TOP_BANDS = [0.01, 0.05, 0.1, 0.25];
 const AGAINST_USUAL = {
   // diverging PRGn of ColorBrewer, which colour-blind readers see too
   bounds: [0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2],
-  labels: ["under × 0.5", "× 0.5 to 0.67", "× 0.67 to 0.8", "× 0.8 to 0.9", "× 0.9 to 1.1 (as usual)", "× 1.1 to 1.25", "× 1.25 to 1.5", "× 1.5 to 2", "× 2 and more"],
   colours: ["#1b7837", "#5aae61", "#a6dba0", "#d9f0d3", "#f7f7f7", "#e7d4e8", "#c2a5cf", "#9970ab", "#762a83"],
 };
 const MOST_KEPT = 500;
@@ -16,7 +15,8 @@ const BAND_COLOURS = ["#081d58", "#225ea8", "#41b6c4", "#c7e9b4", "#fcfdd3"];
 class Grid {
   constructor(view) {
     this.view = view;
-    this.steps = view.steps.length;
+    this.times = new Times(view);
+    this.steps = view.times.length - 1;
     this.n = view.hexagons.length;
     this.leaves = Math.max(1, view.categories.length - 1);
     this.arrays = {};
@@ -88,11 +88,11 @@ class Grid {
     const { totals, never, least } = this.view.reported, leaves = this.leavesOf(category);
     if (hexagon === undefined) {
       const known = leaves.map((leaf) => totals[leaf]);
-      return known.includes(null) ? "not shown" : String(sum(known));
+      return known.includes(null) ? text("not_shown") : number(sum(known));
     }
     const count = this.reported(category)[hexagon], several = leaves.length > 1;
-    if (count >= 0) return several ? `${count} or more` : String(count);
-    return several || never[leaves[0]] ? "not shown" : `fewer than ${least}`;
+    if (count >= 0) return several ? text("or_more", { count: number(count) }) : number(count);
+    return several || never[leaves[0]] ? text("not_shown") : text("fewer_than", { least });
   }
 
   total(kind, span, category) {
@@ -156,17 +156,15 @@ class Grid {
 
   /** The classes of a measure by ascending value: {title, bounds, labels, colours}. */
   scale(measure, span, category) {
-    const during = `in the ${this.length(span)}`;
-    if (measure === "usual") return { title: "Expected ÷ usual reports", ...AGAINST_USUAL };
+    if (measure === "usual") return { title: text("scale_usual"), ...AGAINST_USUAL, labels: classLabels(AGAINST_USUAL.bounds, "× ") };
     if (measure === "rank") {
       const ends = [...new Set(TOP_BANDS.map((share) => topCount(share, this.n)))];
-      const names = ends.map((end) => `top ${Math.round((100 * end) / this.n)} % (rank ${end === 1 ? "1" : `to ${end}`})`);
-      return { title: "Rank by expected reports", bounds: ends.map((end) => end + 1), labels: [...names, "the rest"], colours: BAND_COLOURS };
+      const names = ends.map((end) => text(end === 1 ? "class_first" : "class_top", { percent: share(end, this.n), end: number(end) }));
+      return { title: text("scale_rank"), bounds: ends.map((end) => end + 1), labels: [...names, text("class_rest")], colours: BAND_COLOURS };
     }
-    const { words, rule } = this.view.rate ?? {};
-    const title = { expected: `Reports expected ${during}`, risk: `Risk of at least one report ${during}, %`, rate: `Reports expected ${words} ${during}` }[measure];
+    const title = text(`scale_${measure}`, { during: this.during(span), rate: this.view.rate && this.rateWords() });
     const bounds = this.bounds(measure, span, category);
-    return { title, masked: rule, bounds, labels: classLabels(bounds), colours: this.view.colours[bounds.length + 1] };
+    return { title, masked: this.view.rate && this.rateRule(), bounds, labels: classLabels(bounds), colours: this.view.colours[bounds.length + 1] };
   }
 
   /** Limits between classes: of single steps those that all of them share, so that they can be compared. */
@@ -184,24 +182,49 @@ class Grid {
     return { usual, city, rest: ratio(this.values("intensity", span, category)[hexagon], usual * city) };
   }
 
-  /** How long a span is, as words that stand behind "the". */
+  /** How long a span is: 24 hours. */
   length(span) {
-    return this.view.lengths[this.stepsOf(span).length - 1];
+    return this.times.length(this.stepsOf(span).length);
+  }
+
+  /** The same with its preposition: in the 24 hours. */
+  during(span) {
+    return this.times.length(this.stepsOf(span).length, "during");
   }
 
   /** When a span is, and which shift. */
   label(span) {
-    const { steps, horizon_length } = this.view, held = this.stepsOf(span);
-    if (held.length === 1) return steps[held[0]].label;
-    const begin = steps[held[0]].bounds[0], end = steps[held.at(-1)].bounds[1];
-    if (span === null) return `${horizon_length} from ${begin.join(" ")}`;
-    const until = end[0] === begin[0] ? end.slice(1) : end, shift = this.shift(span);
-    return `${shift ? `${shift.label}, ` : ""}${begin.join(" ")} to ${until.join(" ")}`;
+    const [first, last] = span ?? [0, this.steps - 1], shift = this.shift(span);
+    if (span === null && this.steps > 1) return text("from", { length: this.length(null), begin: this.times.begin(0) });
+    const times = this.times.span(first, last);
+    return shift && last > first ? text("of_shift", { shift: shiftName(shift), times }) : times;
   }
 
   /** The shift that a span is, if any. */
   shift(span) {
     return this.view.shifts.find((shift) => String(shift.span) === String(span));
+  }
+
+  /** What cells are called: of one (count 1), or of several. */
+  cells(count = 2) {
+    return text(`cell_${this.view.cell}`, { count });
+  }
+
+  /** 37 hexagons */
+  counted(count) {
+    return text("counted", { number: number(count), cells: this.cells(count) });
+  }
+
+  /** What rates are per. */
+  rateWords() {
+    const { exposure, per, of } = this.view.rate;
+    return text(exposure ? "rate_per_hour" : "rate_per", { per: number(per), number: number(per), count: per, of: named("of", of) });
+  }
+
+  /** Where there is no rate. */
+  rateRule() {
+    const { exposure, smallest, of } = this.view.rate;
+    return text(exposure ? "rate_rule_hour" : "rate_rule", { smallest: number(smallest), of: named("of", of) });
   }
 
   /** What a hexagon is called, in list, box and speech: its place; of grids without names its district and id. */
@@ -232,11 +255,21 @@ function topCount(share, n) {
 
 /** A district as words: those that are numbers say what they are. */
 function districtName(name) {
-  return /^\w{1,3}$/.test(name) ? `District ${name}` : name;
+  return /^\w{1,3}$/.test(name) ? text("district", { name }) : name;
 }
 
-function unpack(text) {
-  const letters = atob(text), bytes = new Uint8Array(letters.length);
+/** What a shift is called: those that nobody named, in the language. */
+function shiftName({ name, label }) {
+  return `shift_${name}` in TEXTS.en ? text(`shift_${name}`) : label;
+}
+
+/** What a category is called: that of all in the language, others as the data name them. */
+function categoryName(name) {
+  return named("category", name);
+}
+
+function unpack(packed) {
+  const letters = atob(packed), bytes = new Uint8Array(letters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
   return new Float32Array(bytes.buffer);
 }
@@ -257,20 +290,4 @@ function sum(values) {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-/** Two significant digits: no forecast is known finer. */
-function digits(value) {
-  return String(Number(value.toPrecision(2)));
-}
-
-function share(part, whole) {
-  return whole > 0 ? `${Math.round((100 * part) / whole)} %` : "–";
-}
-
-/** A factor in words: × 1.08 (8 % more). */
-function factor(value) {
-  const percent = Math.round(100 * (value - 1));
-  const words = percent === 0 ? "as usual" : `${Math.abs(percent)} % ${percent > 0 ? "more" : "less"}`;
-  return `× ${value.toPrecision(3)} (${words})`;
 }

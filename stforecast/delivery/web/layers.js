@@ -5,13 +5,13 @@
 const UNIT = 16;
 const KINDS = {
   // how wide each class of lines is; the ground of areas; the ink of names
-  parks: { label: "Parks", ground: "#cfe3c6", line: "#2f7d32", casing: "#ffffff", widths: [1.2], ink: "#245c20", text: 12 },
-  water: { label: "Water", covers: true, ground: "#a9cdea", line: "#1f6fb2", widths: [1.6], ink: "#0b4a80", text: 12 },
-  rail: { label: "Rail", line: "#3c3c3c", widths: [1.2], ink: "#3c3c3c", text: 11.5, dash: [6, 4] },
-  streets: { label: "Streets", line: "#ffffff", casing: "#39404a", widths: [1.9, 1.3, 0.9], ink: "#1b1b1b", text: 11.5 },
-  other: { label: "Other layers", line: "#5b4a8a", widths: [1.2], ink: "#45356f", text: 12 },
-  beats: { label: "Beats", line: "#1b1b1b", casing: "#ffffff", widths: [1], ink: "#1b1b1b", text: 12, dash: [5, 3] },
-  neighbourhoods: { label: "Neighbourhoods", line: "#7a1f5c", casing: "#ffffff", widths: [1.3], ink: "#6b1450", text: 13.5 },
+  parks: { ground: "#cfe3c6", line: "#2f7d32", casing: "#ffffff", widths: [1.2], ink: "#245c20", size: 12 },
+  water: { covers: true, ground: "#a9cdea", line: "#1f6fb2", widths: [1.6], ink: "#0b4a80", size: 12 },
+  rail: { line: "#3c3c3c", widths: [1.2], ink: "#3c3c3c", size: 11.5, dash: [6, 4] },
+  streets: { line: "#ffffff", casing: "#39404a", widths: [1.9, 1.3, 0.9], ink: "#1b1b1b", size: 11.5 },
+  other: { line: "#5b4a8a", widths: [1.2], ink: "#45356f", size: 12 },
+  beats: { line: "#1b1b1b", casing: "#ffffff", widths: [1], ink: "#1b1b1b", size: 12, dash: [5, 3] },
+  neighbourhoods: { line: "#7a1f5c", casing: "#ffffff", widths: [1.3], ink: "#6b1450", size: 13.5 },
 };
 const FONT = "system-ui, sans-serif";
 const MOST_NAMES = 120, APART = 4; // names in a picture, and pixels between two of them
@@ -90,19 +90,19 @@ class Layers {
   }
 
   namesOf(layer, context, frame, taken) {
-    const { ink, text } = KINDS[layer.kind];
-    const font = `${layer.dimension === 1 ? 500 : 600} ${text}px ${FONT}`, seen = new Set();
+    const { ink, size } = KINDS[layer.kind];
+    const font = `${layer.dimension === 1 ? 500 : 600} ${size}px ${FONT}`, seen = new Set();
     for (const part of within(layer, frame.box)) {
       if (taken.length >= MOST_NAMES) return;
       const name = layer.names[layer.labels[part] - 1];
       if (!name || (layer.dimension === 2 && layer.classes[part]) || seen.has(name)) continue;
       if (layer.spacing[layer.dimension === 1 ? layer.classes[part] : 0] * frame.scale < CLOSEST) continue;
-      const words = layer.kind === "beats" && /^\w*\d\w*$/.test(name) ? `Beat ${name}` : name;
+      const words = layer.kind === "beats" && /^\w*\d\w*$/.test(name) ? text("beat", { name }) : name;
       const width = this.width(context, font, words);
       const at = layer.dimension === 1 ? along(layer, part, frame, width) : amid(layer, part, frame, width);
       if (!at) continue;
       const [across, up] = [Math.abs(Math.cos(at.turn)), Math.abs(Math.sin(at.turn))];
-      const half = [(width * across + text * up) / 2 + APART, (width * up + text * across) / 2 + APART];
+      const half = [(width * across + size * up) / 2 + APART, (width * up + size * across) / 2 + APART];
       const box = [at.x - half[0], at.y - half[1], at.x + half[0], at.y + half[1]];
       if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);

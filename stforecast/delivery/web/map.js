@@ -95,11 +95,13 @@ class CityMap {
       zoomSnap: 0.25,
       zoomDelta: 0.5,
       maxZoom: 17,
+      zoomControl: false,
       zoomAnimation: !calm,
       fadeAnimation: !calm,
       inertia: !calm,
     });
-    L.control.scale({ position: "bottomright", imperial: false }).addTo(this.map);
+    L.control.zoom({ zoomInTitle: text("zoom_in"), zoomOutTitle: text("zoom_out") }).addTo(this.map);
+    L.control.scale({ position: "bottomright", imperial: measures.units === "mi", metric: measures.units === "km" }).addTo(this.map);
     const extent = L.latLngBounds(view.border.flat());
     this.map.fitBounds(extent, { animate: false, padding: [8, 8] });
     this.map.setMinZoom(this.map.getZoom() - 1);

@@ -8,12 +8,12 @@ function searchable() {
   const found = grid.view.hexagons.map((id, hexagon) => ({
     words: `${grid.called(hexagon)} ${grid.district(hexagon)} ${id}`.toLowerCase(),
     name: grid.called(hexagon),
-    what: grid.view.cell,
+    what: grid.cells(1),
     go: () => goToCell(hexagon),
   }));
   for (const layer of city.layers.list) {
-    const { label } = KINDS[layer.kind];
-    layer.names.forEach((name, index) => found.push({ words: `${name} ${layer.kind}`.toLowerCase(), name, what: label.toLowerCase(), go: () => city.goToNamed(layer, index + 1) }));
+    const what = text(`layer_${layer.kind}`).toLowerCase();
+    layer.names.forEach((name, index) => found.push({ words: `${name} ${layer.kind}`.toLowerCase(), name, what, go: () => city.goToNamed(layer, index + 1) }));
   }
   return found;
 }
@@ -28,7 +28,7 @@ function search(entries, asked) {
   const sought = asked.trim().toLowerCase(), words = sought.split(/\s+/);
   if (!sought) return [];
   const found = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
-  const rank = (entry) => (entry.words.startsWith(sought) ? 0 : 1000) + entry.name.length + (entry.what === grid.view.cell ? 30 : 0);
+  const rank = (entry) => (entry.words.startsWith(sought) ? 0 : 1000) + entry.name.length + (entry.what === grid.cells(1) ? 30 : 0);
   return found.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1)).slice(0, FOUND);
 }
 
@@ -87,14 +87,15 @@ function listenToSearch() {
 
 /** A switch for each kind of layer that is there. */
 function setSwitches() {
-  const kinds = city.layers.kinds.map((kind) => [kind, KINDS[kind].label]);
-  if (kinds.length) kinds.push(["names", "Names"]);
-  if (city.tiles) kinds.push(["tiles", `Online map, from ${new URL(grid.view.around.tiles.url).host}`]);
+  const kinds = [...city.layers.kinds];
+  if (kinds.length) kinds.push("names");
+  if (city.tiles) kinds.push("tiles");
+  const host = city.tiles && new URL(grid.view.around.tiles.url).host;
   byId("layers").hidden = !kinds.length;
-  byId("layer-switches").replaceChildren(...kinds.map(([kind, label]) => {
+  byId("layer-switches").replaceChildren(...kinds.map((kind) => {
     const line = Object.assign(element("label"), { className: "tick" }), box = Object.assign(element("input"), { type: "checkbox", value: kind, checked: true });
     box.name = "layer";
-    line.append(box, ` ${label}`);
+    line.append(box, ` ${text(`layer_${kind}`, { host })}`);
     return line;
   }));
   byId("layers").addEventListener("change", () => {
@@ -112,8 +113,8 @@ features.push({
   read: (fields) => hideLayers(fields.get("hide")),
 });
 
-function hideLayers(text) {
-  const boxes = [...document.querySelectorAll("[name=layer]")], asked = (text ?? "").split(" ");
+function hideLayers(kinds) {
+  const boxes = [...document.querySelectorAll("[name=layer]")], asked = (kinds ?? "").split(" ");
   const hidden = new Set(boxes.map((box) => box.value).filter((kind) => asked.includes(kind)));
   boxes.forEach((box) => (box.checked = !hidden.has(box.value)));
   city.hide(hidden);

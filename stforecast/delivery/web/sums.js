@@ -21,7 +21,7 @@ function rangeOfCity(span, category) {
 
 /** A range as it is said behind its sum; nothing where there is none. */
 function rangeWords(range) {
-  return range ? ` ${text("range_behind", { low: range[0], high: range[1] })}` : "";
+  return range ? ` ${text("range_behind", { low: number(range[0]), high: number(range[1]) })}` : "";
 }
 
 /** Λ, and what each variance is multiplied with. */

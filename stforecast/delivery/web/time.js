@@ -5,14 +5,14 @@ let playing = null;
 
 function setTime(view) {
   byId("step").max = grid.steps - 1;
-  byId("step").setAttribute("aria-label", view.step_length.replace(/^[a-z]/, (first) => first.toUpperCase()));
-  byId("horizon-length").textContent = `All ${view.horizon_length}`;
+  byId("step").setAttribute("aria-label", capital(grid.length([0, 0])));
+  byId("horizon-length").textContent = grid.times.length(grid.steps, "whole");
   byId("time").classList.toggle("one-step", grid.steps === 1);
   byId("axis").style.setProperty("--steps", grid.steps);
-  byId("profile").replaceChildren(...view.steps.map(() => element("span")));
-  byId("shifts").replaceChildren(...view.shifts.map(({ name, label, hours }) => {
-    const button = element("button", `${label} ${hours}`);
-    Object.assign(button, { type: "button", name: "shift", value: name });
+  byId("profile").replaceChildren(...Array.from({ length: grid.steps }, () => element("span")));
+  byId("shifts").replaceChildren(...view.shifts.map((shift) => {
+    const button = element("button", [shiftName(shift), shift.hours && hoursText(shift.hours)].filter(Boolean).join(" "));
+    Object.assign(button, { type: "button", name: "shift", value: shift.name });
     button.append(element("small"));
     return button;
   }));
@@ -64,8 +64,8 @@ function drawTime() {
   byId("horizon").checked = span === null;
   if (span !== null) byId("step").value = span[0];
   byId("time").classList.toggle("whole", span === null);
-  byId("step").setAttribute("aria-valuetext", span === null ? grid.view.steps[byId("step").value].label : grid.label(span));
-  const totals = grid.view.steps.map((_, step) => grid.total("intensity", [step, step], chosen.category));
+  byId("step").setAttribute("aria-valuetext", grid.label(span ?? Array(2).fill(byId("step").valueAsNumber)));
+  const totals = Array.from({ length: grid.steps }, (_, step) => grid.total("intensity", [step, step], chosen.category));
   const most = Math.max(...totals, 1e-12), [first, last] = chosen.span ?? [];
   [...byId("profile").children].forEach((bar, step) => {
     bar.style.height = `${(100 * totals[step]) / most}%`;
@@ -74,7 +74,7 @@ function drawTime() {
   for (const button of byId("shifts").children) {
     const { span, cut } = grid.view.shifts.find(({ name }) => name === button.value);
     button.setAttribute("aria-pressed", String(String(span) === String(chosen.span)));
-    button.lastChild.textContent = [rounded(grid.total("intensity", span, chosen.category)), cut].filter(Boolean).join(", ");
+    button.lastChild.textContent = [rounded(grid.total("intensity", span, chosen.category)), cut && text("only", { length: grid.length(span) })].filter(Boolean).join(", ");
   }
 }
 
@@ -96,6 +96,6 @@ function play() {
   playing = playing ? null : setInterval(next, pause);
   if (playing) next();
   else draw();
-  byId("play").textContent = playing ? "Pause" : "Play";
+  byId("play").textContent = text(playing ? "pause" : "play");
   byId("play").setAttribute("aria-pressed", String(Boolean(playing)));
 }

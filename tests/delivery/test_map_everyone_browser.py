@@ -1,0 +1,157 @@
+"""The map in the reader's language, units and clock, in a real browser, from the file alone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_grids import COMPARISON, grid
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from test_webmap_browser import CHROMIUM, LEAST, Window, browser, reported  # noqa: F401  # a fixture
+from test_webmap_texts import texts
+
+from stforecast.delivery.around import around
+from stforecast.delivery.layers import map_layer
+from stforecast.delivery.place_names import place_names
+from stforecast.delivery.rates import Denominator
+from stforecast.delivery.riskgrid import HORIZON, RiskGrid
+from stforecast.delivery.small_counts import reported_view
+from stforecast.delivery.webmap import view_of, write_map
+from stforecast.events.synthetic_layers import layers_of, write_layers
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[RiskGrid, Path]:
+    """A map with everything on it."""
+    folder = tmp_path_factory.mktemp("everyone")
+    of = grid(rings=4)
+    write_layers(layers_of(39.74, -104.99, 4200), folder)
+    layers = [map_layer(path.stem, None, path, "name", of.geometry) for path in sorted(folder.glob("*.geojson"))]
+    residents = np.random.default_rng(3).gamma(1, 1000, len(of.hexagons)).astype(np.float32)
+    of = replace(
+        of,
+        places=place_names(of.geometry, layers, of.districts),
+        denominator=Denominator("residents", 1000, 100, residents),
+    )
+    given = reported_view(reported(of), np.array([False, True]), LEAST)
+    view = view_of(of, "denver", given, around=around(layers), comparison=COMPARISON)
+    write_map(view | {"simulated": True}, folder / "map.html")
+    return of, folder / "map.html"
+
+
+SAID = """() => {
+  const found = [], keep = (words) => words && words.trim() && found.push(words.trim());
+  const walk = (element) => {
+    if (element.lang === "en" || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(element.tagName)) return;
+    for (const name of ["aria-label", "aria-valuetext", "title", "placeholder"]) keep(element.getAttribute(name));
+    for (const node of element.childNodes) node.nodeType === 3 ? keep(node.data) : node.nodeType === 1 && walk(node);
+  };
+  walk(document.body);
+  keep(document.title);
+  return found;
+}"""
+
+
+def everything(opened: Window) -> Iterator[list[str]]:
+    """All that the page says, after each choice that makes it say something else."""
+    page = opened.page
+    yield page.evaluate(SAID)
+    for step in ("5", "evening", "4-9", "all"):
+        for measure in ("risk", "rank", "usual", "rate"):
+            page.evaluate(
+                "(of) => { readAddress(new URLSearchParams(location.hash = of)); draw(); }",
+                f"lang=es&step={step}&measure={measure}",
+            )
+            page.locator("#list button").first.click()
+            page.wait_for_timeout(450)  # what a screen reader is told
+            yield page.evaluate(SAID)
+    page.locator("#play").click()
+    yield page.evaluate(SAID)
+    page.locator("#play").click()
+    page.locator("#search").fill("atlantis")
+    yield page.evaluate(SAID)
+    page.locator("#search").fill("street")
+    yield page.evaluate(SAID)
+    page.keyboard.press("Escape")
+    page.locator("#comparison-open").click()
+    for place in ("city", "districts", "0"):
+        page.locator("#compared-place").select_option(place)
+        yield page.evaluate(SAID)
+
+
+def test_in_spanish_nothing_is_said_in_english(browser, made) -> None:  # noqa: F811
+    known = texts()
+    forms = {form for key, forms in known["en"].items() for form in forms if form not in known["es"][key]}
+    forms = {form for form in forms if re.search("[a-z]", re.sub(r"\{\w+\}", "", form))}
+    english = [re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(form))) for form in forms]
+    words = re.compile(r"\b(the|of|to|and|with|from|reports?|hours?|days?|expected|usual|rank|top|hexagons?)\b", re.I)
+    names = "|".join(sorted({*made[0].places}, key=len, reverse=True))
+    with Window(browser, made[1].as_uri() + "#lang=es") as opened:
+        assert opened.page.locator("html").get_attribute("lang") == "es"
+        for said in everything(opened):
+            for sentence in said:
+                assert not [form.pattern for form in english if form.fullmatch(sentence)], sentence
+                left = re.sub(names, "", re.sub(r"(Mon|Tue)day|English|Kilo", "", sentence))
+                assert not words.search(left), sentence
+        assert "no weather for 24 of 24 hours" in opened.text("#about [lang=en]")
+
+
+def test_the_language_is_the_browsers_until_another_is_chosen(browser, made) -> None:  # noqa: F811
+    address = made[1].as_uri()
+    for locale, language in (("es-MX", "es"), ("en-GB", "en"), ("de-DE", "en")):
+        with Window(browser, address, locale=locale) as opened:
+            assert opened.page.locator("html").get_attribute("lang") == language
+            assert "lang=" not in opened.page.url
+    with Window(browser, address) as opened:
+        page = opened.page
+        page.locator("[name=measure][value=risk]").check()
+        with page.expect_navigation():
+            page.get_by_label("Language").select_option("es")
+        opened.ready()
+        assert opened.text("#title") == "Denver: denuncias de delitos esperadas"
+        assert page.locator("[name=measure][value=risk]").is_checked()
+        assert page.get_by_label("Idioma").input_value() == "es"
+        page.wait_for_url("**measure=risk**lang=es**")
+        page.locator("#step").fill("5")
+        assert opened.text("#when").startswith("lun 30 sept 05:00 a 06:00: se esperan ")
+
+
+def test_units_and_clock_are_those_of_the_country_until_others_are_chosen(browser, made) -> None:  # noqa: F811
+    of, address = made[0], made[1].as_uri()
+    km2 = float(of.geometry.areas_km2.sum())
+    with Window(browser, address + "#step=15&area=7", locale="en-US") as opened:
+        page = opened.page
+        assert opened.text("#when").replace("\u202f", " ").startswith("Mon 30 Sep 3:00 PM to 4:00 PM: ")
+        assert f"{len(of.hexagons)}, {km2 / 2.589988:.0f} sq mi" in opened.text("#about")
+        assert opened.text("#shifts button >> nth=2").replace("\u202f", " ").startswith("Night 11 PM–7 AM")
+        assert re.search(" (mi|ft)$", opened.text(".leaflet-control-scale"))
+        assert float(page.locator("#area-number").input_value()) == pytest.approx(7 / 2.589988, rel=1e-3)
+        covered = float(opened.text("#hits").split(", ")[1].split(" sq mi")[0])
+        page.locator("#area-number").fill("4")
+        page.wait_for_url(re.compile(r"area=10\.35995"))
+        assert float(opened.text("#hits").split(", ")[1].split(" sq mi")[0]) > covered
+        for name, value in (("units", "km"), ("clock", "24")):
+            with page.expect_navigation():
+                page.locator(f"#{name}").select_option(value)
+            opened.ready()
+        assert "units=km" in page.url
+        assert "clock=24" in page.url
+        assert opened.text("#when").startswith("Mon 30 Sep 15:00 to 16:00: ")
+        assert " km²" in opened.text("#hits")
+        assert re.search(" k?m$", opened.text(".leaflet-control-scale"))
+
+
+def test_in_spanish_numbers_have_a_comma_and_the_address_does_not(browser, made) -> None:  # noqa: F811
+    of = made[0]
+    with Window(browser, made[1].as_uri() + "#lang=es&area=2.5") as opened:
+        page = opened.page
+        best = f"{of.intensity[HORIZON, 0].max():.2g}"
+        assert opened.text("#list b >> nth=0") == best.replace(".", ",")
+        assert re.search(r", \d,\d\d km²,", opened.text("#hits"))
+        page.locator("[name=measure][value=rank]").check()
+        page.wait_for_url("**area=2.5**")
