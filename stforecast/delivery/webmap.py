@@ -72,7 +72,8 @@ def view_of(
     Returns:
         `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
         others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
-        last digit. `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past ±180°; borders as closed rings.
+        last digit. `times`: when each step begins, and the last ends. Places as
+        latitude, longitude, which run on past ±180°; borders as closed rings.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
