@@ -140,6 +140,24 @@ def plan(stages: Stages, at: str | None, output: Path | None, shift: str | None)
 
 
 @verb
+@click.option("--shift", help="Only these hours: a name of map.shifts; of days weekdays or weekend.")
+@click.option("--beat", help="Only this district (grid.districts).")
+@click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: brief.pdf beside the grid.")
+def brief(stages: Stages, shift: str | None, beat: str | None, at: str | None, output: Path | None) -> str:
+    """Write a briefing from a written grid: one A4 page as PDF, and as HTML beside it.
+
+    It has the map, the places with most reports expected, the sums with their ranges, what is unusual, and how the
+    forecasts of the last week did.
+    """
+    from stforecast.pipeline.brief import brief as write
+
+    if output is not None and output.suffix != ".pdf":
+        raise click.UsageError(f"--output {output}: write a name that ends in .pdf; the HTML stands beside it.")
+    return f"print {write(stages, issue_time(stages.step, at) if at is not None else None, shift, beat, output)}"
+
+
+@verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
 def run(stages: Stages, resume: bool) -> str:
     """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""

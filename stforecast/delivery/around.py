@@ -126,7 +126,7 @@ def _within(layer: MapLayer, shapes: np.ndarray, budget: int) -> tuple[dict[str,
     """A layer packed into a budget, and what was left out for it."""
     names = np.array([name or "" for name in layer.names], object)
     if layer.dimension == 1:
-        shapes, names = _joined(shapes, names)
+        shapes, names = joined(shapes, names)
     for tolerance in TOLERANCES:
         parts = _parts(layer, shapes, names, tolerance)
         if parts.costs.sum() <= budget:
@@ -167,7 +167,7 @@ def _parts(layer: MapLayer, shapes: np.ndarray, names: np.ndarray, tolerance: in
     return _Parts(texts, pd.Index(texts, dtype=object).get_indexer(label) + 1, classes, sizes, points[new])
 
 
-def _joined(lines: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def joined(lines: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lines of one name as few long ones, and their names."""
     whole = pd.Series(lines).groupby(names).agg(lambda some: shapely.line_merge(shapely.multilinestrings([*some])))
     parts, row = shapely.get_parts(whole.to_numpy(object), return_index=True)

@@ -51,11 +51,17 @@ def zone_names(grid: RiskGrid) -> list[str] | None:
 
 
 def horizon_label(grid: RiskGrid) -> str:
-    """From when to when the horizon lasts, in local time; of days and months the first and the last."""
+    """From when to when the horizon lasts, as `span_label` says it."""
+    return span_label(grid, range(grid.horizons))
+
+
+def span_label(grid: RiskGrid, steps: range) -> str:
+    """From when to when some steps last, in local time; of days and months the first and the last."""
+    first, last = steps[0], steps[-1]
     if grid.step.unit == "hour":
-        return " to ".join(local_text(times[HORIZON], grid.time_zone) for times in (grid.starts, grid.ends))
+        return " to ".join(local_text(time, grid.time_zone) for time in (grid.starts[first], grid.ends[last]))
     labels = step_labels(grid)
-    return " to ".join(dict.fromkeys((labels[0], labels[-1])))
+    return " to ".join(dict.fromkeys((labels[first], labels[last])))
 
 
 def local_text(time: pd.Timestamp, time_zone: str) -> str:

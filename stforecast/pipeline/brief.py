@@ -1,0 +1,95 @@
+"""The stage behind `stforecast brief`: one page from a written grid, with how the last week's forecasts did."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.delivery.brief import brief_of
+from stforecast.delivery.brief_pdf import write_brief
+from stforecast.delivery.brief_tables import Table, last_week
+from stforecast.delivery.export import open_comparison, open_grid
+from stforecast.delivery.layers import read_layers
+from stforecast.delivery.outcome import counts_of, outcome
+from stforecast.delivery.prospective import Record
+from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.errors import ArtefactError, StforecastError
+from stforecast.evaluation.prospective import SCORED, choose, settle
+from stforecast.events.examine.offence_words import sexual_categories
+from stforecast.pipeline.run import Run
+from stforecast.pipeline.stages import Stages
+
+WEEK = pd.Timedelta(days=7)
+
+
+def brief(
+    stages: Stages,
+    issue_time: pd.Timestamp | None = None,
+    shift: str | None = None,
+    beat: str | None = None,
+    output: Path | None = None,
+) -> Path:
+    """Write a briefing from the newest written grid, or from that of an issue time; the PDF, with HTML beside it.
+
+    Args:
+        stages: of the city.
+        issue_time: of the grid.
+        shift: which hours; None of all.
+        beat: which district; None of all.
+        output: the PDF; default beside the grid.
+
+    Raises:
+        ArtefactError: there is no such grid, or it is damaged.
+        ConfigError: the grid has no such shift or district.
+    """
+    folder = stages.place.written_grid(issue_time)
+    grid, named = open_grid(folder), [re.sub(r"[^\w-]+", "_", name) for name in (shift, beat) if name is not None]
+    path, config = output or folder / f"{'-'.join(['brief', *named])}.pdf", stages.config
+    found = brief_of(grid, config.city, shift, beat, config.map.shifts, open_comparison(folder))
+    layers = read_layers(config, grid.geometry, lambda line: stages.say(f"brief: {line}"))
+    write_brief(replace(found, score=_last_week(stages, grid)), layers, path)
+    stages.say(f"brief: wrote {path} and {path.with_suffix('.html').name}")
+    return path
+
+
+def _last_week(stages: Stages, grid: RiskGrid) -> Table | None:
+    """How the forecasts on record did that were issued in the week before a grid; None where nothing can say so."""
+    try:
+        run, table = Run(stages.place.latest()), stages.ingest()
+        cube = stages.newest(run, table)
+    except StforecastError as error:
+        stages.say(f"brief: without the last week's forecasts: {error}")
+        return None
+    record, stamp, found = Record(stages.place.prospective), stages.offences_stamp(), list[dict[str, Any]]()
+    entries = [
+        entry
+        for entry in record.entries()
+        if grid.issue_time - WEEK <= pd.Timestamp(entry["issue_time"]) < grid.issue_time
+        and entry.get("offences") == stamp
+    ]
+    issued, written = (
+        pd.DatetimeIndex([one[key] for one in entries], tz="UTC") for key in ("issue_time", "written_at")
+    )
+    became = settle(cube, cube.step.since(cube.start, issued), grid.horizons)
+    advance = choose(issued, written, grid.step, grid.horizons)[0]
+    in_advance = bool(((advance == SCORED) & (became == SCORED)).any())
+    if not in_advance:
+        advance = choose(issued, issued, grid.step, grid.horizons)[0]
+    sexual = sexual_categories(table.meta["offences"])
+    never, least = np.array([name in sexual for name in cube.categories]), stages.config.delivery.smallest_count
+    for at in np.flatnonzero((advance == SCORED) & (became == SCORED)).tolist():
+        try:
+            earlier = record.open(entries[at])
+        except ArtefactError as error:
+            stages.say(f"brief: {error}")
+            continue
+        alike = earlier.categories == grid.categories and earlier.horizons == grid.horizons
+        if alike and (counts := counts_of(cube, earlier)) is not None:
+            found.append(outcome(earlier, counts, never, least, in_advance))
+    waiting = int(((advance == SCORED) & (became != SCORED)).sum())
+    return last_week(found, waiting, in_advance, grid.geometry.word)
