@@ -33,7 +33,7 @@ from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "compare.css", "leaflet.js"),
+    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "leaflet.js"),
     *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
     *("layers.js", "sums.js", "map.js", "places.js", "facts.js", "time.js", "districts.js", "compare.js", "app.js"),
 )

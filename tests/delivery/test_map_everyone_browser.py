@@ -10,7 +10,7 @@ import pytest
 from small_grids import COMPARISON, grid
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from test_webmap_browser import CHROMIUM, LEAST, Window, browser, reported  # noqa: F401  # a fixture
+from test_webmap_browser import CHROMIUM, LEAST, WEAK, Window, browser, reported  # noqa: F401  # a fixture
 from test_webmap_texts import texts
 
 from stforecast.delivery.around import around
@@ -155,3 +155,33 @@ def test_in_spanish_numbers_have_a_comma_and_the_address_does_not(browser, made)
         assert re.search(r", \d,\d\d km²,", opened.text("#hits"))
         page.locator("[name=measure][value=rank]").check()
         page.wait_for_url("**area=2.5**")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("contrast", ["no-preference", "more"])
+def test_words_stand_out_by_day_and_by_night(browser, made, scheme: str, contrast: str) -> None:  # noqa: F811
+    with Window(browser, made[1].as_uri() + "#step=evening", color_scheme=scheme, contrast=contrast) as opened:
+        page = opened.page
+        page.locator("#list button").first.click()
+        page.locator("#search").fill("street")
+        page.locator("#found li").first.hover()
+        assert page.evaluate(WEAK) == []
+        page.keyboard.press("Escape")
+        for details in page.locator("details").all():
+            details.evaluate("(one) => { one.open = true; }")
+        page.locator("#comparison-open").click()
+        assert page.evaluate(WEAK) == []
+        ground = page.evaluate("getComputedStyle(document.querySelector('#map')).backgroundColor")
+        dark = sum(int(part) for part in re.findall(r"\d+", ground)[:3]) < 300
+        assert dark == (scheme == "dark")
+
+
+def test_the_border_of_the_city_stands_out_when_night_falls(browser, made) -> None:  # noqa: F811
+    with Window(browser, made[1].as_uri()) as opened:
+        page = opened.page
+        assert page.evaluate("city.line") == "#1b1b1b"
+        before = opened.drawing()
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_timeout(200)
+        assert page.evaluate("city.line") == "#c9ced4"
+        assert opened.drawing() != before

@@ -698,32 +698,33 @@ def test_a_file_says_that_its_city_is_simulated_and_that_its_forecast_has_ended(
         opened.page.locator("#banner", has_text="out of date").wait_for()
 
 
+WEAK = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = (colour) => parts(colour).slice(0, 3).map((v) => linear(v / 255))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((parts(colour)[3] ?? 1) === 1) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const said = [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && !e.closest("#map, script"))
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
+  return said.map((e) => {
+    const [dark, bright] = [light(getComputedStyle(e).color), light(ground(e))].sort((a, b) => a - b);
+    return [e.innerText, (bright + 0.05) / (dark + 0.05)];
+  }).filter(([, ratio]) => !(ratio >= 4.5));
+}"""
+"""Words that stand out too little from their ground, and by how much they do."""
+
+
 def test_words_stand_out_from_their_ground(window, folder) -> None:
     at(window, step=3)
     window.hover(3, open_grid(folder).hexagons[3])
-    weak = window.page.evaluate(
-        """() => {
-          const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-          const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-          const light = (colour) => parts(colour).slice(0, 3).map((v) => linear(v / 255))
-            .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-          const ground = (e) => {
-            for (; e; e = e.parentElement) {
-              const colour = getComputedStyle(e).backgroundColor;
-              if ((parts(colour)[3] ?? 1) === 1) return colour;
-            }
-            return "rgb(255, 255, 255)";
-          };
-          const said = [...document.querySelectorAll("body *")]
-            .filter((e) => e.checkVisibility() && !e.closest("#map, script"))
-            .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
-          return said.map((e) => {
-            const [dark, bright] = [light(getComputedStyle(e).color), light(ground(e))].sort((a, b) => a - b);
-            return [e.innerText, (bright + 0.05) / (dark + 0.05)];
-          }).filter(([, ratio]) => !(ratio >= 4.5));
-        }"""
-    )
-    assert weak == []
+    assert window.page.evaluate(WEAK) == []
 
 
 def test_a_large_city_is_ready_at_once(browser, tmp_path) -> None:

@@ -7,7 +7,7 @@ const KINDS = {
   // how wide each class of lines is; the ground of areas; the ink of names
   parks: { ground: "#cfe3c6", line: "#2f7d32", casing: "#ffffff", widths: [1.2], ink: "#245c20", size: 12 },
   water: { covers: true, ground: "#a9cdea", line: "#1f6fb2", widths: [1.6], ink: "#0b4a80", size: 12 },
-  rail: { line: "#3c3c3c", widths: [1.2], ink: "#3c3c3c", size: 11.5, dash: [6, 4] },
+  rail: { line: "#3c3c3c", casing: "#ffffff", widths: [1.2], ink: "#3c3c3c", size: 11.5, dash: [6, 4] },
   streets: { line: "#ffffff", casing: "#39404a", widths: [1.9, 1.3, 0.9], ink: "#1b1b1b", size: 11.5 },
   other: { line: "#5b4a8a", widths: [1.2], ink: "#45356f", size: 12 },
   beats: { line: "#1b1b1b", casing: "#ffffff", widths: [1], ink: "#1b1b1b", size: 12, dash: [5, 3] },

@@ -118,8 +118,15 @@ class CityMap {
     this.names = new Sheet("names", this.origin, (...given) => this.layers.names(...given), Infinity).addTo(this.map);
     if (view.around?.tiles) this.addTiles(view.around.tiles);
     this.listen(element, on);
+    this.takeColours();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.takeColours(), this.ground.redraw()));
     new ResizeObserver(() => this.resize()).observe(element);
     this.resize();
+  }
+
+  /** The city's border must stand out from the ground beside the cells, which may be dark. */
+  takeColours() {
+    this.line = getComputedStyle(this.map.getContainer()).getPropertyValue("--map-line").trim();
   }
 
   /** Take up the element's size. Where the page scrolls (app.css), one finger scrolls it, and two move the map. */
@@ -196,11 +203,11 @@ class CityMap {
     context.globalAlpha = 1;
     this.layers.over(context, frame, box);
     const last = this.borders.starts.length - 1 - this.view.border.length;
-    for (const [from, to, dash, opacity] of [[0, last, [3 / frame.scale], 0.55], [last, this.borders.starts.length - 1, [], 1]]) {
+    for (const [from, to, dash, opacity, colour] of [[0, last, [3 / frame.scale], 0.55, INK], [last, this.borders.starts.length - 1, [], 1, this.line]]) {
       context.beginPath();
       for (let index = from; index < to; index++) this.trace(context, this.borders, index);
       context.setLineDash(dash);
-      stroke(context, frame, INK, 1.1, opacity);
+      stroke(context, frame, colour, 1.1, opacity);
       context.setLineDash([]);
     }
   }
