@@ -2,6 +2,8 @@
 
     python scripts/bench/map.py [--rings 81] [--throttle 1]
 
+Numbers are drawn, but spread over places and hours as Denver's are: drawn one by one, nothing could shorten them.
+
 Prints the size of the file, when it is ready, and for every control and move the processor time of the page's main
 thread: of the longest task, which is what a frame may wait for, and of all.
 """
@@ -18,13 +20,14 @@ from pathlib import Path
 import h3
 import numpy as np
 import pandas as pd
+from streets import SQUARE, street_map
 
 from stforecast.delivery.around import around
 from stforecast.delivery.layers import map_layer
 from stforecast.delivery.place_names import place_names
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.webmap import view_of, write_map
-from stforecast.events.synthetic_layers import layers_of, write_layers
+from stforecast.events.synthetic_layers import write_layers
 from stforecast.forecasters.forecast import Forecast
 
 MIDDLE = (39.0, -102.5)
@@ -55,12 +58,23 @@ def work_of(trace: bytes) -> list[float]:
     return sorted(e.get("tdur", e.get("dur", 0)) / 1000 for e in tasks)
 
 
+def numbers(cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """λ and what is usual, [1 k n c]: usual has the entropy of Denver's, hour by hour, and so has λ beside it."""
+    rng, shape = np.random.default_rng(0), (24, cells, 4)
+    level = np.exp(rng.normal(-5, 1, (1, cells, 1)) + rng.normal(0, 0.5, (1, *shape[1:])))
+    profile = np.exp(0.6 * np.sin(2 * np.pi * (np.arange(24)[:, None, None] - 9) / 24) + rng.normal(0, 0.1, (24, 1, 4)))
+    usual = level * profile * np.exp(np.cumsum(rng.normal(0, 0.06, shape), axis=0))
+    expected = usual * np.exp(rng.normal(0, 0.15, (1, *shape[1:])) + np.cumsum(rng.normal(0, 0.05, shape), axis=0))
+    return expected[None].astype(np.float32), usual[None].astype(np.float32)
+
+
 def city(rings: int, resolution: int, folder: Path) -> Path:
     """The map of a simulated city."""
     cells = np.array(h3.grid_disk(h3.latlng_to_cell(*MIDDLE, resolution), rings))
-    rng, shape = np.random.default_rng(0), (1, 24, len(cells), 4)
+    intensity, usual = numbers(len(cells))
     forecast = Forecast(
-        intensity=rng.gamma(0.5, 0.1, shape).astype(np.float32),
+        intensity=intensity,
+        usual=usual,
         issue_times=pd.DatetimeIndex([ISSUED]),
         hexagons=cells,
         categories=("theft", "violence", "damage", "robbery"),
@@ -72,8 +86,7 @@ def city(rings: int, resolution: int, folder: Path) -> Path:
         spreads={},
     )
     grid = RiskGrid.of(forecast)
-    reach = 1000 * float(np.sqrt(grid.geometry.areas_km2.sum() / np.pi))
-    write_layers(layers_of(*MIDDLE, reach, 115), folder)
+    write_layers(street_map(*MIDDLE, round(np.sqrt(1e6 * grid.geometry.areas_km2.sum()) / SQUARE)), folder)
     layers = [map_layer(path.stem, None, path, "name", grid.geometry) for path in sorted(folder.glob("*.geojson"))]
     grid = replace(grid, places=place_names(grid.geometry, layers))
     write_map(view_of(grid, "simulated_city", around=around(layers)), folder / "map.html")

@@ -1,8 +1,8 @@
 """What a map shows around its cells: the layers of the city, packed into few bytes, and perhaps online tiles.
 
 Shapes are in pixels of the world map at zoom ZOOM, from an origin of their own: what is finer no reader sees. Streets
-of one name are joined, everything is simplified within a pixel and rounded to it. A layer's `data` is base64 of numbers
-of seven bits a byte, the lowest first, where the eighth says that more follow. For each line, ring or point:
+of one name are joined, everything is simplified within a pixel and rounded to it. A layer's `data` is bytes of numbers
+of seven bits each, the lowest first, where the eighth says that more follow. For each line, ring or point:
 
     index of its name and 1, or 0 · class (of streets, see `place_names.known`), or 1 of a ring that belongs to the one
     before · number of points · for each point its distance in x and y from the one before, the first from the first
@@ -14,7 +14,6 @@ smallest: `left_out` says so.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +47,7 @@ SMALLEST = 4
 
 
 def around(layers: Sequence[MapLayer], tiles: Tiles | None = None) -> dict[str, Any]:
-    """What a page shows around the cells, as plain values for JSON.
+    """What a page shows around the cells, as plain values for JSON, and bytes.
 
     Args:
         layers: of the city, near its cells.
@@ -115,11 +114,11 @@ class _Parts:
         return each
 
     def packed(self) -> dict[str, Any]:
-        """As plain values for JSON, without names that none of the parts has."""
+        """As plain values and bytes, without names that none of the parts has."""
         held, label = np.unique(np.append(self.label, 0), return_inverse=True)
         texts = [self.texts[number - 1] for number in held[1:]]
         numbers, _ = replace(self, label=label[:-1]).stream
-        return {"names": texts, "data": base64.b64encode(_bytes(numbers).tobytes()).decode()}
+        return {"names": texts, "data": _bytes(numbers).tobytes()}
 
 
 def _within(layer: MapLayer, shapes: np.ndarray, budget: int) -> tuple[dict[str, Any], list[str]]:

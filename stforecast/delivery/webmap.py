@@ -8,8 +8,6 @@ served, it fetches its view from `v1/view` and `v1/around` and looks at `v1/grid
 from __future__ import annotations
 
 import base64
-import gzip
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +21,7 @@ from stforecast.config.sections import SHIFTS, Allocation, Hours
 from stforecast.config.sections.map import host_of
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
+from stforecast.delivery.compact import intensity_and_usual, letters, rings, to_gzip, to_text
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
 from stforecast.delivery.rates import HOUR
 from stforecast.delivery.residents import plan_view
@@ -58,7 +57,7 @@ def view_of(
     comparison: dict[str, Any] | None = None,
     plan: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the page shows of a grid, as plain values for JSON.
+    """What the page shows of a grid, as plain values for JSON, and bytes.
 
     Args:
         grid: of cells with outlines.
@@ -70,10 +69,10 @@ def view_of(
         plan: as `residents.plan_view` gives it.
 
     Returns:
-        `intensity` and `usual` as base64 of little-endian float32 [c k n], without the category `all` where there are
-        others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
-        last digit. `times`: when each step begins, and the last ends. Places as
-        latitude, longitude, which run on past ±180°; borders as closed rings.
+        `intensity`, `usual` and `outlines` as bytes (`compact`), without the category `all` where there are others: the
+        page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the last digit.
+        `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past ±180°;
+        borders as closed rings.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -83,6 +82,7 @@ def view_of(
     values = {"expected": grid.intensity, "risk": 100 * grid.risk}
     if grid.rates:
         values["rate"] = grid.rates["rate"]
+    usual = None if grid.usual is None else grid.leaves(grid.usual)
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "credits": list(grid.credits),
@@ -102,13 +102,12 @@ def view_of(
         "places": None if grid.places is None else grid.places.tolist(),
         "hexagons": grid.hexagons.tolist(),
         "cell": cells.word,
-        "outlines": [_rings(outline) for outline in rounded(cells.unbroken)],
+        "outlines": rings(rounded(cells.unbroken), 10.0**-DIGITS),
         "area_km2": cells.areas_km2.round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(cells.union()),
         "district_borders": [] if grid.districts is None else _district_borders(cells, grid.districts),
-        "intensity": _packed(grid.leaves(grid.intensity)),
-        "usual": None if grid.usual is None else _packed(grid.leaves(grid.usual)),
+        **intensity_and_usual(grid.leaves(grid.intensity), usual),
         "rate": _rate(grid),
         "reported": reported,
         "around": around,
@@ -130,19 +129,19 @@ def write_map(view: dict[str, Any], path: Path) -> None:
     parts = page()
     text, tiles = parts.pop("page.html").decode(), (view["around"] or {}).get("tiles")
     policy = POLICY + (f" {host_of(tiles['url'])}" if tiles else "")
-    data = json.dumps(view, separators=(",", ":"), allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
+    data, kind = to_text(view, escape=False).replace("<", "\\u003c"), 'type="application/json"'
     for name, content in parts.items():
-        kind = "style" if name.endswith(".css") else "script"
-        link = f'<link rel="stylesheet" href="{name}">' if kind == "style" else f'<script src="{name}"></script>'
+        tag = "style" if name.endswith(".css") else "script"
+        link = f'<link rel="stylesheet" href="{name}">' if tag == "style" else f'<script src="{name}"></script>'
         before, after = text.split(link)
-        text = f"{before}<{kind}>\n{content.decode()}</{kind}>{after}"
+        text = f"{before}<{tag}>\n{content.decode()}</{tag}>{after}"
     before, after = text.split('<meta charset="utf-8">')
     text = f'{before}<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">{after}'
     before, after = text.split("<noscript>")
-    kind = "json"
     if len(data) > LARGE:
-        kind, data = "gzip", base64.b64encode(gzip.compress(data.encode(), 6, mtime=0)).decode()
-    text = f'{before}<script id="view" type="application/{kind}">{data}</script>\n<noscript>{after}'
+        packed = to_gzip(view)
+        data, kind = letters(packed), f'type="application/gzip" data-bytes="{len(packed)}"'
+    text = f'{before}<script id="view" {kind}>{data}</script>\n<noscript>{after}'
     write_text(path, text)
 
 
@@ -164,11 +163,6 @@ def _rate(grid: RiskGrid) -> dict[str, Any] | None:
         "values": base64.b64encode(np.ascontiguousarray(below.values, "<f4").tobytes()).decode(),
         "hours": [length / HOUR for length in lengths],
     }
-
-
-def _packed(values: np.ndarray) -> str:
-    """Values [k c n] as base64 of float32 [c k n]."""
-    return base64.b64encode(np.ascontiguousarray(values.transpose(1, 0, 2), "<f4").tobytes()).decode()
 
 
 def _classes(values: np.ndarray) -> list[list[float]]:

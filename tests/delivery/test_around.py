@@ -1,6 +1,5 @@
 """What a map shows around its cells: packed within a budget, and readable again."""
 
-import base64
 from pathlib import Path
 
 import h3
@@ -33,7 +32,7 @@ def layers(folder: Path, reach: float = 3000) -> list[MapLayer]:
 def parts(packed: dict, origin: list[float]) -> list[tuple[str | None, int, np.ndarray]]:
     """Name, class and points in longitude and latitude of what was packed."""
     numbers, value, bits = [], 0, 0
-    for byte in base64.b64decode(packed["data"]):
+    for byte in packed["data"]:
         value, bits = value | (byte & 127) << bits, bits + 7
         if byte < 128:
             numbers.append(value)

@@ -10,6 +10,7 @@ import pytest
 import shapely
 from fastapi.testclient import TestClient
 from small_grids import FACTS, ISSUED, store_of, usual
+from test_webmap import outlines
 
 from stforecast import config
 from stforecast.delivery.api.app import create_app
@@ -86,7 +87,7 @@ def test_the_map_draws_parts_and_holes() -> None:
     grid = RiskGrid.of(forecast())
     view = view_of(grid, "denver")
     assert view["cell"] == "area"
-    rings = dict(zip(view["hexagons"], view["outlines"], strict=True))
+    rings = dict(zip(view["hexagons"], outlines(view), strict=True))
     assert {name: len(each) for name, each in rings.items()} == {"E1": 1, "E2": 2, "Half": 1, NAMES[2]: 2}
     assert sum(view["area_km2"]) == pytest.approx(grid.geometry.areas_km2.sum(), abs=1e-5)
     assert len(view["border"]) == 3  # four squares that touch, the hole, the part that lies apart

@@ -16,6 +16,7 @@ import shapely
 from stforecast.config.sections import SHIFTS, Allocation, Hours
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import rounded
+from stforecast.delivery.compact import to_text
 from stforecast.delivery.export import short
 from stforecast.delivery.residents import Residents, plan_view
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid, iso
@@ -135,7 +136,7 @@ class Served:
 
         comparison, plan = self.stored.facts.get("comparison"), plan_view(self.allocation, self.residents)
         view = view_of(self.grid, self.stored.city, shifts=self.shifts, comparison=comparison, plan=plan)
-        return json.dumps(view, separators=(",", ":"), allow_nan=False).encode()
+        return to_text(view).encode()
 
     @property
     def residents(self) -> Residents:

@@ -6,9 +6,9 @@ import logging
 from threading import Lock
 
 from stforecast.config import Config
-from stforecast.delivery.api.answers import to_json
 from stforecast.delivery.api.served import Places
 from stforecast.delivery.around import around
+from stforecast.delivery.compact import to_text
 from stforecast.delivery.layers import read_layers
 
 LOG = logging.getLogger("stforecast.service")
@@ -27,5 +27,5 @@ class Surroundings:
         with self.lock:
             if self.places is not places:
                 layers = read_layers(self.config, places.geometry, LOG.warning)
-                self.body, self.places = to_json(around(layers, self.config.map.tiles)), places
+                self.body, self.places = to_text(around(layers, self.config.map.tiles)).encode(), places
             return self.body

@@ -19,8 +19,7 @@ class Grid {
     this.steps = view.times.length - 1;
     this.n = view.hexagons.length;
     this.leaves = Math.max(1, view.categories.length - 1);
-    this.arrays = {};
-    for (const kind of ["intensity", "usual"]) if (view[kind]) this.arrays[kind] = unpack(view[kind]);
+    this.arrays = unpackIntensities(view);
     if (view.rate) this.arrays.rate = unpack(view.rate.values);
     if (view.reported) this.arrays.reported = unpack(view.reported.counts);
     this.totalArea = sum(view.area_km2);
@@ -269,9 +268,7 @@ function categoryName(name) {
 }
 
 function unpack(packed) {
-  const letters = atob(packed), bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
-  return new Float32Array(bytes.buffer);
+  return new Float32Array(bytesOf(packed).buffer);
 }
 
 function risk(lam) {

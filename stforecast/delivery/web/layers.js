@@ -129,9 +129,9 @@ class Layers {
 
 /** A layer as arrays: names, and of each part its label, class, box and points (`around.py` says how they are packed). */
 function unpackLayer({ name, kind, dimension, names, data }, shift) {
-  const letters = atob(data), numbers = [];
-  for (let i = 0, value = 0, bits = 0; i < letters.length; i++) {
-    const byte = letters.charCodeAt(i);
+  const numbers = [];
+  let value = 0, bits = 0;
+  for (const byte of bytesOf(data)) {
     value |= (byte & 127) << bits;
     bits += 7;
     if (byte < 128) {

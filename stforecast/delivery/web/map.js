@@ -107,7 +107,7 @@ class CityMap {
     this.map.setMinZoom(this.map.getZoom() - 1);
     this.map.setMaxBounds(extent.pad(0.5));
     this.origin = worldOf(...view.border[0][0]).map(Math.floor);
-    this.cells = this.shapes(view.outlines);
+    this.cells = this.shapes(unpackRings(view.outlines));
     this.borders = this.shapes([...view.district_borders, ...view.border].map((ring) => [ring]));
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
