@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import h3
 import numpy as np
 import pytest
+import shapely
 from small_grids import COMPARISON, grid
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -185,3 +187,121 @@ def test_the_border_of_the_city_stands_out_when_night_falls(browser, made) -> No
         page.wait_for_timeout(200)
         assert page.evaluate("city.line") == "#c9ced4"
         assert opened.drawing() != before
+
+
+MOVE = """(from) => {
+  const seen = new Set([from]), ways = Object.values(WAYS);
+  for (const cell of seen) for (const way of ways) {
+    const next = neighbour(cell, way, city.middle(cell));
+    if (next !== null) seen.add(next);
+  }
+  return seen.size;
+}"""
+
+
+def test_arrow_keys_go_from_cell_to_cell_and_the_box_follows(browser, made) -> None:  # noqa: F811
+    of = made[0]
+    with Window(browser, made[1].as_uri(), reduced_motion="reduce") as opened:
+        page = opened.page
+
+        def pressed(*keys: str) -> str:
+            for key in keys:
+                page.keyboard.press(key)
+            return page.get_attribute("#tip", "data-hexagon")
+
+        page.locator("#map").focus()
+        page.keyboard.press("ArrowRight")
+        middle = page.get_attribute("#tip", "data-hexagon")
+        assert of.hexagons.tolist().index(middle) == page.evaluate("city.at(city.map.getCenter())")
+        rings = h3.grid_ring(middle, 1)
+        for key, axis, sign in (("ArrowRight", 1, 1), ("ArrowLeft", 1, -1), ("ArrowUp", 0, 1), ("ArrowDown", 0, -1)):
+            there = pressed(key)
+            assert there in rings
+            assert sign * (h3.cell_to_latlng(there)[axis] - h3.cell_to_latlng(middle)[axis]) > 0
+            back = {
+                "ArrowRight": "ArrowLeft",
+                "ArrowLeft": "ArrowRight",
+                "ArrowUp": "ArrowDown",
+                "ArrowDown": "ArrowUp",
+            }
+            assert pressed(back[key]) == middle
+        assert pressed(*["ArrowRight"] * 3, *["ArrowLeft"] * 3) == middle  # along a row and back
+        said = of.places[of.hexagons.tolist().index(middle)]
+        page.locator("#status", has_text=f"{said}. Expected reports").wait_for(state="attached")
+        assert page.locator("#tip.pinned").count() == 0
+        page.keyboard.press("Enter")
+        assert page.locator("#tip.pinned").count() == 1
+        page.keyboard.press("Enter")
+        assert page.locator("#tip.pinned").count() == 0
+        assert page.locator("#tip").is_visible()
+        page.keyboard.press("Escape")
+        assert page.locator("#tip").is_hidden()
+        assert page.locator("#map-help").is_visible()
+        page.keyboard.press("Tab")
+        assert page.locator("#map-help").is_hidden()
+
+
+def test_keys_move_and_zoom_the_map_and_it_follows_the_cell(browser, made) -> None:  # noqa: F811
+    with Window(browser, made[1].as_uri(), reduced_motion="reduce") as opened:
+        page = opened.page
+        page.locator("#map").focus()
+        zoom = page.evaluate("city.map.getZoom()")
+        for _ in range(4):
+            page.keyboard.press("+")
+        assert page.evaluate("city.map.getZoom()") == zoom + 2
+        before = page.evaluate("city.map.getCenter()")
+        page.keyboard.press("Shift+ArrowRight")
+        after = page.evaluate("city.map.getCenter()")
+        assert after["lng"] > before["lng"]
+        assert after["lat"] == pytest.approx(before["lat"], abs=1e-4)
+        for key in ["ArrowDown"] * 12:
+            page.keyboard.press(key)
+            assert page.evaluate("city.map.getBounds().contains(city.centre(cursor))")
+            box, tip = (page.locator(name).bounding_box() for name in ("#map", "#tip"))
+            assert box["y"] <= tip["y"]
+            assert tip["y"] + tip["height"] <= box["y"] + box["height"] + 1
+        assert page.evaluate("city.map.getCenter().lat") < after["lat"]
+        page.keyboard.press("ArrowDown")
+        page.locator("#status", has_text="No place on that side").wait_for(state="attached")
+        page.keyboard.press("-")
+        assert page.evaluate("city.map.getZoom()") == zoom + 1.5
+        assert page.evaluate("scrollY") == 0
+
+
+def test_every_cell_is_reached_by_arrow_keys(browser, made, tmp_path) -> None:  # noqa: F811
+    of = made[0]
+    with Window(browser, made[1].as_uri()) as opened:
+        assert opened.page.evaluate(MOVE, 0) == len(of.hexagons)
+    rng = np.random.default_rng(1)  # polygons of all sizes: what lies nearest to random points
+    parts = shapely.voronoi_polygons(shapely.MultiPoint(rng.uniform((-105.04, 39.69), (-104.94, 39.79), (61, 2)))).geoms
+    write_map(view_of(replace(grid(rings=4), polygons=np.array(list(parts))), "denver"), tmp_path / "areas.html")
+    with Window(browser, (tmp_path / "areas.html").as_uri()) as opened:
+        assert opened.page.evaluate(MOVE, 0) == 61
+
+
+def test_a_key_takes_no_time_in_a_large_city(browser, tmp_path) -> None:  # noqa: F811
+    cells = np.array(sorted(h3.grid_disk(h3.latlng_to_cell(41.85, -87.65, 9), 82))[:20_000])
+    rng = np.random.default_rng(0)
+    of = grid(
+        hexagons=cells,
+        intensity=rng.gamma(0.5, 0.1, (1, 24, len(cells), 2)).astype(np.float32),
+        usual=None,
+        districts=None,
+        spreads={},
+        joint={},
+    )
+    write_map(view_of(of, "big_city"), tmp_path / "map.html")
+    with Window(browser, (tmp_path / "map.html").as_uri()) as opened:
+        took = opened.page.evaluate(
+            """() => {
+              byId("map").focus();
+              const took = Array.from({ length: 20 }, () => {
+                const began = performance.now();
+                byId("map").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+                return performance.now() - began;
+              });
+              return took.sort((a, b) => a - b);
+            }"""
+        )
+        print(f"20,000 hexagons: an arrow key takes {took[10]:.0f} ms, at most {took[-1]:.0f} ms")
+        assert took[10] < 100

@@ -30,7 +30,9 @@ TEXTS.en = {
 
   // the map
   map: "Map",
-  map_help: "Map of the forecast. Arrow keys move it, plus and minus zoom. The list below says the same in words.",
+  map_of: "Map of the forecast",
+  map_help: "Arrow keys: from place to place. Enter: keep the box, or let it go. Shift and arrow keys: move the map. + and −: zoom. Esc: close the box. The list says the same in words.",
+  no_neighbour: "No place on that side",
   zoom_in: "Zoom in",
   zoom_out: "Zoom out",
 

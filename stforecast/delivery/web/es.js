@@ -30,7 +30,9 @@ TEXTS.es = {
 
   // the map
   map: "Mapa",
-  map_help: "Mapa del pronóstico. Las flechas lo mueven; más y menos lo acercan y lo alejan. La lista de abajo dice lo mismo en palabras.",
+  map_of: "Mapa del pronóstico",
+  map_help: "Flechas: de un lugar a otro. Intro: fijar el cuadro o soltarlo. Mayús y flechas: mover el mapa. + y −: acercar y alejar. Esc: cerrar el cuadro. La lista dice lo mismo en palabras.",
+  no_neighbour: "No hay ningún lugar hacia ese lado",
   zoom_in: "Acercar",
   zoom_out: "Alejar",
 

@@ -95,6 +95,7 @@ class CityMap {
       zoomSnap: 0.25,
       zoomDelta: 0.5,
       maxZoom: 17,
+      keyboard: false, // keys.js
       zoomControl: false,
       zoomAnimation: !calm,
       fadeAnimation: !calm,
@@ -137,6 +138,7 @@ class CityMap {
   }
 
   listen(element, on) {
+    this.on = on;
     let last = null;
     const hover = (event) => {
       const hexagon = this.map.dragging.moving() ? null : this.at(event.latlng);
