@@ -4,7 +4,7 @@
 const WAYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 const STEEPEST = Math.tan((50 * Math.PI) / 180); // how far off its way a neighbour may lie
 const OFF_ROW = 0.5; // what a unit away from the row counts, against a unit on the way: less than the next ring is farther
-const PAN = 120, MARGIN = [40, 40]; // pixels
+const PAN = 120, MARGIN = { paddingTopLeft: [40, 40], paddingBottomRight: [40, 80] }; // pixels; below is the help
 let cursor = null, cursorRow = null; // the cell where the keyboard is, and the point whose row and column it keeps to
 
 /** The neighbour whose middle lies best on a way, [right, down], and near a point of the row; null where there is none. */
@@ -38,7 +38,7 @@ function moveCursor(way) {
   cursorRow = way[0] ? [here[0], before[1]] : [before[0], here[1]];
   cursor = next;
   if (pinned !== null) pin(null);
-  city.map.panInside(city.centre(next), { padding: MARGIN, animate: false });
+  city.map.panInside(city.centre(next), { ...MARGIN, animate: false });
   showCursor();
   const said = factsOf(next).filter(([, , name]) => ["expected", "risk", "rank"].includes(name));
   return say([grid.called(next), ...said.map(([term, words]) => `${term} ${words}`)].join(". "));
