@@ -32,10 +32,10 @@ from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "leaflet.js"),
+    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "print.css", "leaflet.js"),
     *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
     *("layers.js", "sums.js", "map.js", "places.js", "facts.js", "time.js", "keys.js"),
-    *("districts.js", "compare.js", "app.js"),
+    *("districts.js", "compare.js", "print.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000

@@ -17,6 +17,9 @@ TEXTS.en = {
   drawn_with: "Drawn with Leaflet 1.9.4 (BSD-2-Clause).",
   not_shown: "not shown",
 
+  // on paper
+  print: "Print",
+
   // how it is read
   language: "Language",
   units: "Units",

@@ -17,6 +17,9 @@ TEXTS.es = {
   drawn_with: "Dibujado con Leaflet 1.9.4 (BSD-2-Clause).",
   not_shown: "no se muestra",
 
+  // on paper
+  print: "Imprimir",
+
   // how it is read
   language: "Idioma",
   units: "Unidades",

@@ -17,6 +17,13 @@ const FONT = "system-ui, sans-serif";
 const MOST_NAMES = 120, APART = 4; // names in a picture, and pixels between two of them
 const CLOSEST = 20; // pixels between streets, on average, below which the less known ones are left out
 
+let finer = 1; // on paper more
+
+/** Pixels of a canvas for each of the page. */
+function pixelRatio() {
+  return Math.max(window.devicePixelRatio || 1, finer);
+}
+
 /** Longitude and latitude as x and y at zoom UNIT. */
 function worldOf(latitude, longitude) {
   const sine = Math.sin((latitude * Math.PI) / 180), size = 256 * 2 ** UNIT;
@@ -77,7 +84,7 @@ class Layers {
 
   /** Names where there is room for them, the best known first. */
   names(context, frame) {
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = pixelRatio();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (this.hidden.has("names")) return;
     const taken = [], order = ["neighbourhoods", "beats", "water", "parks", "streets", "rail", "other"];

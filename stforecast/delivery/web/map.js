@@ -46,7 +46,7 @@ const Sheet = L.Layer.extend({
   },
   begin(frame, atOnce) {
     cancelAnimationFrame(this.waiting);
-    const canvas = this.canvas.cloneNode(), ratio = window.devicePixelRatio || 1;
+    const canvas = this.canvas.cloneNode(), ratio = pixelRatio();
     canvas.width = frame.size.x * ratio;
     canvas.height = frame.size.y * ratio;
     canvas.style.width = `${frame.size.x}px`;
