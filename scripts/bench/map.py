@@ -33,8 +33,9 @@ from stforecast.forecasters.forecast import Forecast
 MIDDLE = (39.0, -102.5)
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")
 CONTROLS = {
-    "hour": "{ step: 5 }",
+    "hour": "{ span: [5, 5] }",
     "category": "{ category: 2 }",
+    "shift": "{ span: [9, 16] }",
     "measure": '{ measure: "risk" }',
     "area to patrol": "{ area: 80 }",
 }

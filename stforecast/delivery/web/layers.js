@@ -193,13 +193,20 @@ function boxesOf(xy, starts) {
   return boxes;
 }
 
-/** The parts that meet a box, in their order. */
-function within({ boxes }, [west, north, east, south]) {
-  const found = [];
-  for (let part = 0, at = 0; at < boxes.length; part++, at += 4) {
-    if (boxes[at] <= east && boxes[at + 2] >= west && boxes[at + 1] <= south && boxes[at + 3] >= north) found.push(part);
+/** Whether a part meets a box. */
+function meets(boxes, part, [west, north, east, south]) {
+  const at = 4 * part;
+  return boxes[at] <= east && boxes[at + 2] >= west && boxes[at + 1] <= south && boxes[at + 3] >= north;
+}
+
+/** The parts that meet a box, in their order. Those between its west and its east are kept: the next box lies below it. */
+function within(shapes, box) {
+  const { boxes } = shapes, [west, , east] = box;
+  if (shapes.strip?.west !== west || shapes.strip.east !== east) {
+    shapes.strip = { west, east, parts: [] };
+    for (let part = 0, at = 0; at < boxes.length; part++, at += 4) if (boxes[at] <= east && boxes[at + 2] >= west) shapes.strip.parts.push(part);
   }
-  return found;
+  return shapes.strip.parts.filter((part) => meets(boxes, part, box));
 }
 
 function trace(context, xy, from, to) {

@@ -1,89 +1,9 @@
 "use strict";
-/* The map itself: cells, borders, what lies around them, the top's outline and reported counts, on three canvases that
-   Leaflet moves. The lowest one (cells and lines) is drawn in pieces between frames when the map has moved; until it is
-   ready the old one stands, moved and scaled. */
+/* The map itself: cells; lines of what lies around them; the top's outline and reported counts; names: each on a canvas
+   of its own (sheet.js), so that a choice draws again what it changes alone. */
 
 const INK = "#1b1b1b", OUTLINE = "#d55e00";
 const RING = [["#ffffff", 7], [INK, 3]]; // colours and widths about the chosen hexagon: seen on light and on dark
-const PIECE = 128, SLICE = 2; // pixels of a piece, and milliseconds of asking for drawing in a frame: doing it takes as long again
-const ROOM_AROUND = 0.15; // share of the window that is drawn beyond each of its edges
-
-let deadline = { frame: null, time: 0 };
-
-/** Until when what is drawn in pieces may go on in this frame, all canvases together. */
-function untilWhen(frame) {
-  if (deadline.frame !== frame) deadline = { frame, time: performance.now() + SLICE };
-  return deadline.time;
-}
-
-/** A canvas over the whole map. draw(context, frame, box): what lies in a box, in world coordinates from an origin. */
-const Sheet = L.Layer.extend({
-  initialize(pane, origin, draw, piece = PIECE) {
-    Object.assign(this, { draw, origin, piece });
-    L.setOptions(this, { pane });
-  },
-  onAdd(map) {
-    this.canvas = L.DomUtil.create("canvas", "leaflet-zoom-animated", this.getPane());
-    this.redraw();
-  },
-  getEvents() {
-    return { moveend: this.moved, viewreset: this.redraw, resize: this.redraw, zoom: () => this.place(), zoomanim: (event) => this.place(event.center, event.zoom) };
-  },
-  /** What the picture is to show: zoom, scale (pixels of a world unit), size and box in world coordinates. */
-  wanted() {
-    const map = this._map, zoom = map.getZoom(), scale = map.getZoomScale(zoom, UNIT);
-    const size = map.getSize().multiplyBy(1 + 2 * ROOM_AROUND).round();
-    const corner = map.project(map.getCenter(), zoom).subtract(size.divideBy(2)).round();
-    const west = corner.x / scale - this.origin[0], north = corner.y / scale - this.origin[1];
-    return { zoom, scale, size, corner, box: [west, north, west + size.x / scale, north + size.y / scale] };
-  },
-  moved() {
-    this.begin(this.wanted(), false);
-  },
-  /** Draw everything at once. */
-  redraw() {
-    if (this._map) this.begin(this.wanted(), true);
-  },
-  begin(frame, atOnce) {
-    cancelAnimationFrame(this.waiting);
-    const canvas = this.canvas.cloneNode(), ratio = pixelRatio();
-    canvas.width = frame.size.x * ratio;
-    canvas.height = frame.size.y * ratio;
-    canvas.style.width = `${frame.size.x}px`;
-    canvas.style.height = `${frame.size.y}px`;
-    const context = canvas.getContext("2d"), pieces = [];
-    const side = Math.min(this.piece, Math.max(frame.size.x, frame.size.y));
-    for (let x = 0; x < frame.size.x; x += side) for (let y = 0; y < frame.size.y; y += side) pieces.push([x, y]);
-    const world = () => context.setTransform(ratio * frame.scale, 0, 0, ratio * frame.scale, -ratio * frame.scale * frame.box[0], -ratio * frame.scale * frame.box[1]);
-    const go = (time) => {
-      while (pieces.length && (atOnce || performance.now() < untilWhen(time))) {
-        const [x, y] = pieces.pop(), [west, north] = frame.box, margin = 4 / frame.scale;
-        context.save();
-        context.setTransform(ratio, 0, 0, ratio, 0, 0);
-        context.beginPath();
-        context.rect(x, y, side, side);
-        context.clip();
-        world();
-        const from = [west + x / frame.scale, north + y / frame.scale], length = side / frame.scale;
-        this.draw(context, frame, [from[0] - margin, from[1] - margin, from[0] + length + margin, from[1] + length + margin]);
-        context.restore();
-      }
-      if (pieces.length) return (this.waiting = requestAnimationFrame(go));
-      this.canvas.replaceWith(canvas);
-      Object.assign(this, { canvas, frame });
-      return this.place();
-    };
-    if (atOnce) go();
-    else this.waiting = requestAnimationFrame(go);
-  },
-  /** Lay the picture where the map is, or will be. */
-  place(center = this._map.getCenter(), zoom = this._map.getZoom()) {
-    if (!this.frame) return;
-    const scale = this._map.getZoomScale(zoom, this.frame.zoom);
-    L.DomUtil.setTransform(this.canvas, this.frame.corner.multiplyBy(scale).subtract(this._map._getNewPixelOrigin(center, zoom)), scale);
-  },
-});
-
 class CityMap {
   /** element: where to draw. on: {hover(hexagon or null, point), pick(hexagon or null)}. */
   constructor(element, view, on) {
@@ -113,14 +33,15 @@ class CityMap {
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
     this.marks = { top: [], mark: null, counts: null, named: null };
-    for (const [pane, level] of [["cells", 300], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
+    for (const [pane, level] of [["cells", 300], ["lines", 310], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
     this.ground = new Sheet("cells", this.origin, (...given) => this.drawGround(...given));
+    this.lines = new Sheet("lines", this.origin, (...given) => this.drawLines(...given)).addTo(this.map);
     this.over = new Sheet("marks", this.origin, (...given) => this.drawMarks(...given)).addTo(this.map);
     this.names = new Sheet("names", this.origin, (...given) => this.layers.names(...given), Infinity).addTo(this.map);
     if (view.around?.tiles) this.addTiles(view.around.tiles);
     this.listen(element, on);
     this.takeColours();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.takeColours(), this.ground.redraw()));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.takeColours(), this.lines.redraw()));
     new ResizeObserver(() => this.resize()).observe(element);
     this.resize();
   }
@@ -162,7 +83,7 @@ class CityMap {
     const before = [...this.layers.hidden].join();
     this.layers.hidden = hidden;
     if (this.tiles) this.map[hidden.has("tiles") ? "removeLayer" : "addLayer"](this.tiles);
-    if ([...hidden].join() !== before) for (const sheet of [this.ground, this.names]) sheet.redraw();
+    if ([...hidden].join() !== before) for (const sheet of [this.ground, this.lines, this.names]) sheet.redraw();
   }
 
   /** Shapes as arrays: of each its boxes and where its rings begin in one list of points. */
@@ -202,12 +123,14 @@ class CityMap {
       context.fill("evenodd");
       if (fine) context.stroke();
     }
-    context.globalAlpha = 1;
+  }
+
+  drawLines(context, frame, box) {
     this.layers.over(context, frame, box);
-    const last = this.borders.starts.length - 1 - this.view.border.length;
-    for (const [from, to, dash, opacity, colour] of [[0, last, [3 / frame.scale], 0.55, INK], [last, this.borders.starts.length - 1, [], 1, this.line]]) {
+    const last = this.borders.starts.length - 1 - this.view.border.length, near = within(this.borders, box);
+    for (const [whole, dash, opacity, colour] of [[false, [3 / frame.scale], 0.55, INK], [true, [], 1, this.line]]) {
       context.beginPath();
-      for (let index = from; index < to; index++) this.trace(context, this.borders, index);
+      for (const index of near) if ((index >= last) === whole) this.trace(context, this.borders, index);
       context.setLineDash(dash);
       stroke(context, frame, colour, 1.1, opacity);
       context.setLineDash([]);
@@ -216,9 +139,8 @@ class CityMap {
 
   drawMarks(context, frame, box) {
     const { top, mark, counts, named } = this.marks, room = this.room();
-    const inBox = new Set(within(this.cells, box));
     context.beginPath();
-    for (const index of top) if (inBox.has(index)) this.trace(context, this.cells, index);
+    for (const index of top) if (meets(this.cells.boxes, index, box)) this.trace(context, this.cells, index);
     if (room > 4) stroke(context, frame, "#ffffff", 4, 1);
     stroke(context, frame, OUTLINE, room > 4 ? 2 : 1.5, 1);
     if (named) {
@@ -237,7 +159,7 @@ class CityMap {
     context.font = `bold ${10 * pixel}px sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    for (const index of inBox) {
+    for (const index of within(this.cells, box)) {
       if (!counts[index]) continue;
       const [x, y] = this.middle(index);
       context.beginPath();
@@ -270,6 +192,7 @@ class CityMap {
 
   /** Lay the counts [n] over the hexagons that have any; null clears them. */
   report(counts) {
+    if (this.marks.counts === counts) return;
     this.marks.counts = counts;
     this.over.redraw();
   }

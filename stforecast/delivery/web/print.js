@@ -31,7 +31,7 @@ function redrawAt(ratio, move) {
   city.takeColours();
   city.map.invalidateSize({ animate: false, pan: false });
   move();
-  for (const sheet of [city.ground, city.over, city.names]) sheet.redraw();
+  for (const sheet of [city.ground, city.lines, city.over, city.names]) sheet.redraw();
 }
 
 features.push({

@@ -16,9 +16,10 @@ async function heldView(element) {
 
 /** Bytes of letters, two for 13 bits. */
 function fromLetters(letters, count) {
-  const bytes = new Uint8Array(count), digit = (at) => { const code = letters.charCodeAt(at); return (code === 33 ? 60 : code) - 35; };
+  const codes = new TextEncoder().encode(letters), bytes = new Uint8Array(count);
+  for (let i = 0; i < codes.length; i++) codes[i] = codes[i] === 33 ? 25 : codes[i] - 35;
   for (let i = 0, at = 0, bits = 0, held = 0; i < count; at += 2) {
-    held = ((held & 255) << 13) | (91 * digit(at) + digit(at + 1));
+    held = ((held & 255) << 13) | (91 * codes[at] + codes[at + 1]);
     for (bits += 13; bits >= 8 && i < count; bits -= 8) bytes[i++] = held >> (bits - 8);
   }
   return bytes;
