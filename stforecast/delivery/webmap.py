@@ -34,7 +34,7 @@ from stforecast.files import write_text
 PARTS = (
     *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "print.css", "leaflet.js"),
     *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
-    *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "time.js", "keys.js"),
+    *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "time.js", "keys.js", "controls.js"),
     *("districts.js", "compare.js", "print.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""

@@ -305,3 +305,38 @@ def test_a_key_takes_no_time_in_a_large_city(browser, tmp_path) -> None:  # noqa
         )
         print(f"20,000 hexagons: an arrow key takes {took[10]:.0f} ms, at most {took[-1]:.0f} ms")
         assert took[10] < 100
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844), (844, 390)])
+def test_buttons_show_the_whole_city_and_fill_the_screen(browser, made, width: int, height: int) -> None:  # noqa: F811
+    phone = {"is_mobile": True, "has_touch": True} if width < 1000 else {}
+    size = {"width": width, "height": height}
+    with Window(browser, made[1].as_uri(), viewport=size, reduced_motion="reduce", **phone) as opened:
+        page = opened.page
+        page.locator("#list button").first.click()
+        page.evaluate("city.map.setZoom(15)")
+        whole = "city.map.getBounds().contains(city.extent) && city.map.getBoundsZoom(city.extent) - city.map.getZoom()"
+        assert page.evaluate(whole) is False
+        page.get_by_role("button", name="Whole city on the map").click()
+        assert page.evaluate(whole) in (0, 0.25)
+        assert page.locator("#tip.pinned").is_visible()  # what was picked stays
+        full = page.get_by_role("button", name="Full screen")
+        full.click()
+        page.locator("#full-screen[aria-pressed=true]").wait_for()
+        full.click()
+        page.locator("#full-screen[aria-pressed=false]").wait_for()
+        if phone:
+            edge = page.evaluate("byId('map').getBoundingClientRect().bottom")
+            for button in page.locator("#map .leaflet-bar > *").all():
+                box = button.bounding_box()
+                assert min(box["width"], box["height"]) >= 40
+                assert box["y"] + box["height"] <= edge
+
+
+def test_full_screen_is_not_offered_where_it_is_missing(browser, made) -> None:  # noqa: F811
+    with Window(browser, made[1].as_uri()) as opened:
+        opened.context.add_init_script("Object.defineProperty(document, 'fullscreenEnabled', { value: false })")
+        opened.page.reload()
+        opened.ready()
+        assert opened.page.locator("#full-screen").is_hidden()
+        assert opened.page.locator("#whole-city").is_visible()

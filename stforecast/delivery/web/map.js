@@ -21,12 +21,9 @@ class CityMap {
       fadeAnimation: !calm,
       inertia: !calm,
     });
-    L.control.zoom({ zoomInTitle: text("zoom_in"), zoomOutTitle: text("zoom_out") }).addTo(this.map);
-    L.control.scale({ position: "bottomright", imperial: measures.units === "mi", metric: measures.units === "km" }).addTo(this.map);
-    const extent = L.latLngBounds(view.border.flat());
-    this.map.fitBounds(extent, { animate: false, padding: [8, 8] });
-    this.map.setMinZoom(this.map.getZoom() - 1);
-    this.map.setMaxBounds(extent.pad(0.5));
+    this.extent = L.latLngBounds(view.border.flat());
+    this.whole(false);
+    this.map.setMaxBounds(this.extent.pad(0.5));
     this.origin = worldOf(...view.border[0][0]).map(Math.floor);
     this.cells = this.shapes(unpackRings(view.outlines));
     this.borders = this.shapes([...view.district_borders, ...view.border].map((ring) => [ring]));
@@ -234,6 +231,12 @@ class CityMap {
     const boxes = this.marks.named.parts.map((part) => layer.boxes.subarray(4 * part, 4 * part + 4));
     const box = [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((each) => each[side])));
     this.map.fitBounds(this.bounds(box), { maxZoom: 16, padding: [30, 30], animate: !this.calm });
+  }
+
+  /** Show the whole city; how far out one can go follows the size of the map. */
+  whole(animate = !this.calm) {
+    this.map.setMinZoom(this.map.getBoundsZoom(this.extent) - 1);
+    this.map.fitBounds(this.extent, { animate, padding: [8, 8] });
   }
 
   zoomTo(hexagon) {
