@@ -7,7 +7,7 @@ let onScreen = null; // where the map was, while it is on paper
 function toPaper() {
   const { classList } = document.documentElement;
   if (!city || classList.contains("printing") || byId("comparison").open) return;
-  const { map } = city, shown = map.getBounds(), extent = L.latLngBounds(grid.view.border.flat());
+  const { map } = city, shown = map.getBounds(), { extent } = city;
   const { minZoom, maxBounds } = map.options;
   onScreen ??= { centre: map.getCenter(), zoom: map.getZoom(), limits: { minZoom, maxBounds } };
   classList.add("printing");
