@@ -112,7 +112,7 @@ def _hours(grid: RiskGrid, shift: str | None, shifts: Mapping[str, Hours]) -> tu
     found = shifts_of(grid, shifts)
     if shift not in found:
         there = f"it has {', '.join(found)}. Choose one" if found else "it has none. Leave it out"
-        raise ConfigError(f"--shift {shift}: no shift of this forecast of {grid.step_unit}s; {there}.")
+        raise ConfigError(f"shift {shift}: no shift of this forecast of {grid.step_unit}s; {there}.")
     one = found[shift]
     return one.steps, " ".join(filter(None, (one.label, one.cut and f"({one.cut})")))
 
@@ -130,10 +130,10 @@ def _cells(grid: RiskGrid, district: str | None) -> np.ndarray:
     names = [] if grid.districts is None else ordered({*grid.districts} - {None})
     if not names:
         raise ConfigError(
-            f"--beat {district}: this grid has no districts. Name their file as grid.districts and forecast again."
+            f"district {district}: this grid has no districts. Name their file as grid.districts and forecast again."
         )
     if district not in names:
-        raise ConfigError(f"--beat {district}: no district of that name; the grid has {', '.join(names)}.")
+        raise ConfigError(f"district {district}: the grid has none of that name, but {', '.join(names)}.")
     return np.asarray(grid.districts == district)
 
 

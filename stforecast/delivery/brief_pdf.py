@@ -152,7 +152,9 @@ class Sheet:
         if brief.warning:
             y += 6
             box = {"facecolor": "#fff1c9", "edgecolor": OUTLINE, "linewidth": 0.8, "pad": 3.5}
-            self.write(brief.warning, EDGE + 1.5, y, BIG[-1], weight="bold", bbox=box)
+            self.write(
+                short(brief.warning, whole - 3, BIG[-1], "bold"), EDGE + 1.5, y, BIG[-1], weight="bold", bbox=box
+            )
             y += 1.5
         return y
 

@@ -162,11 +162,9 @@ def test_no_words_leave_the_page_or_meet_others(made: Brief) -> None:
 
 
 def test_what_the_grid_does_not_have_is_refused_with_what_it_has() -> None:
-    with pytest.raises(
-        ConfigError, match="--shift dusk: no shift of this forecast of hours; it has day, evening, night"
-    ):
+    with pytest.raises(ConfigError, match="shift dusk: no shift of this forecast of hours; it has day, evening, night"):
         brief_of(of_city(), "denver", "dusk")
-    with pytest.raises(ConfigError, match="--beat 7: no district of that name; the grid has 6, North"):
+    with pytest.raises(ConfigError, match="district 7: the grid has none of that name, but 6, North"):
         brief_of(of_city(), "denver", None, "7")
     with pytest.raises(ConfigError, match="this grid has no districts"):
         brief_of(replace(of_city(), districts=None), "denver", None, "7")

@@ -17,6 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from stforecast import __version__
 from stforecast.config import Config
 from stforecast.config.sections.map import host_of
+from stforecast.delivery.api import briefs
 from stforecast.delivery.api.docs import docs_pages
 from stforecast.delivery.api.gate import HEADERS, Gate, limit_of, problem
 from stforecast.delivery.api.keeper import Keeper
@@ -62,11 +63,13 @@ def create_app(config: Config, keeper: Keeper) -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat the Host header
     )
     app.state.keeper, app.state.surroundings = keeper, Surroundings(config)
+    app.state.briefs = briefs.Briefs(config)
     app.state.planning = asyncio.Semaphore(AT_ONCE)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(Gate, hosts=config.service.hosts, keys=keys, rate=rate, registry=registry, pictures=pictures)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[*map(str, config.service.proxies)])
     app.include_router(router)
+    app.include_router(briefs.router)
     _add_errors(app)
     _add_operations(app, keeper, registry)
     _add_pages(app)

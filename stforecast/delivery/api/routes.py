@@ -44,10 +44,10 @@ MEANING = {
     429: "Too many requests.",
     503: "There is no grid yet.",
 }
-router = APIRouter(
-    prefix="/v1",
-    responses={code: {"model": shapes.Problem, "description": text} for code, text in MEANING.items()},
-)
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": shapes.Problem, "description": text} for code, text in MEANING.items()
+}
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 
 @dataclass(frozen=True)
