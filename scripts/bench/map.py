@@ -37,7 +37,9 @@ CONTROLS = {
     "category": "{ category: 2 }",
     "shift": "{ span: [9, 16] }",
     "measure": '{ measure: "risk" }',
-    "area to patrol": "{ area: 80 }",
+    "budget of the plan": "{ area: 80 }",
+    "rule of the plan": "(plan.rule = 'proportion', {})",
+    "weights of the plan": "(plan.weights = [1, 2, 3, 4.5], {})",
 }
 MOVES = {
     "pan": "city.map.panBy([300, 200])",

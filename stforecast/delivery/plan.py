@@ -118,7 +118,7 @@ class Plan:
     def table(self) -> pd.DataFrame:
         """A row a place: the chosen ones in their order, behind them those left out with their reason."""
         grid, rows = self.grid, np.concatenate([self.rows, self.left_out])
-        chosen, centres, rank = len(self.rows), grid.geometry.centres, np.empty(len(self.value), np.int32)
+        chosen, centres, rank = len(self.rows), grid.geometry.centres.round(DIGITS), np.empty(len(self.value), np.int32)
         rank[np.argsort(-self.expected[0], kind="stable")] = np.arange(1, len(rank) + 1)
         usual = {} if grid.usual is None else {"usual": _during(grid.usual, self.steps)[0, rows]}
         reasons = [self.allocation.leave_out[name] for name in grid.hexagons[self.left_out]]
@@ -173,11 +173,12 @@ class Plan:
 
     def facts(self) -> dict[str, Any]:
         """The plan but its places, as plain values."""
+        shift = self.shift
         return {
             "purpose": PURPOSE,
             "valid_from": iso(self.grid.starts[:HORIZON][self.steps][0]),
             "valid_until": iso(self.grid.ends[:HORIZON][self.steps][-1]),
-            "shift": None if self.shift is None else asdict(self.shift) | {"steps": len(self.shift.steps)},
+            "shift": shift and {"label": shift.label, "hours": shift.hours, "whole": not shift.cut},
             "rule": self.allocation.rule,
             "budget": {"unit": "places" if self.allocation.area_km2 is None else "km2", "of": self.budgets},
             "weights": self.weights,

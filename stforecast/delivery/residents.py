@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import Allocation
-from stforecast.delivery.plan import PURPOSE, Plan, districts_of
+from stforecast.delivery.plan import Plan, districts_of
 from stforecast.delivery.riskgrid import RiskGrid
 
 TENTHS = 10
@@ -59,9 +59,9 @@ class Residents:
 
 
 def plan_view(allocation: Allocation, residents: Residents | None) -> dict[str, Any]:
-    """What the map needs to plan, as plain values: what a plan is for, what is configured, and who lives there."""
+    """What the map needs to plan, as plain values: what is configured, and who lives there."""
     given = allocation.model_dump(include={"rule", "places", "area_km2", "weights", "leave_out"})
-    return {"purpose": PURPOSE, **given, **({"people": {}, "tenths": {}} if residents is None else residents.view())}
+    return {**given, **({"people": {}, "tenths": {}} if residents is None else residents.view())}
 
 
 def _plain(values: pd.DataFrame) -> dict[str, list[float | None]]:

@@ -21,7 +21,7 @@ from stforecast.config.sections import SHIFTS, Allocation, Hours
 from stforecast.config.sections.map import host_of
 from stforecast.cube.geometry import Geometry
 from stforecast.cube.hexgrid import DIGITS, rounded
-from stforecast.delivery.compact import intensity_and_usual, letters, rings, to_gzip, to_text
+from stforecast.delivery.compact import intensity_and_usual, letters, planes, rings, to_gzip, to_text
 from stforecast.delivery.map import MOST_CLASSES, TOP_SHARE, class_bounds, class_colours
 from stforecast.delivery.rates import HOUR
 from stforecast.delivery.residents import plan_view
@@ -32,10 +32,11 @@ from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "print.css", "leaflet.js"),
+    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "plan.css", "print.css", "leaflet.js"),
     *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
     *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "time.js", "keys.js", "controls.js"),
-    *("districts.js", "compare.js", "print.js", "app.js"),
+    *("districts.js", "download.js", "allocation.js", "plan.js", "plan_panel.js", "plan_files.js"),
+    *("compare.js", "print.js", "app.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000
@@ -70,10 +71,10 @@ def view_of(
         plan: as `residents.plan_view` gives it.
 
     Returns:
-        `intensity`, `usual` and `outlines` as bytes (`compact`), without the category `all` where there are others: the
-        page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the last digit.
-        `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past ±180°;
-        borders as closed rings.
+        `intensity`, `usual`, `outlines` and `centres` as bytes (`compact`), without the category `all` where there are
+        others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
+        last digit. `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past
+        ±180°; borders as closed rings.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -104,6 +105,7 @@ def view_of(
         "hexagons": grid.hexagons.tolist(),
         "cell": cells.word,
         "outlines": rings(rounded(cells.unbroken), 10.0**-DIGITS),
+        "centres": planes(np.diff((cells.centres * 10**DIGITS).round().astype(np.int64), axis=0, prepend=0)),
         "area_km2": cells.areas_km2.round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(cells.union()),

@@ -43,7 +43,7 @@ def test_ranges_are_of_the_hours_that_are_shown(window, of, step: str, category:
     lam = of.intensity[span[0] : span[1] + 1, category].sum(0)
     city = f"{lam.sum():.3g} reports expected ({range_of(of, np.arange(n), span, category)}) in these {n} hexagons"
     assert window.text("#when").endswith(city)
-    top = page.evaluate("() => grid.top(chosen.span, chosen.category, chosen.area)")
+    top = page.evaluate("() => city.marks.top")
     assert window.text("#hits").endswith(
         f"% of the expected reports: {lam[top].sum():.3g} ({range_of(of, top, span, category)})"
     )

@@ -232,7 +232,7 @@ def test_a_plan_for_a_shift_is_one_of_its_hours_alone() -> None:
     assert "holds only 7 hours of this shift" in " ".join(plan.lines())
     facts = plan.facts()
     assert (facts["valid_from"], facts["valid_until"]) == ("2024-09-30T06:00:00Z", "2024-09-30T13:00:00Z")
-    assert facts["shift"]["steps"] == 7
+    assert facts["shift"] == {"label": "Night", "hours": "23–07", "whole": False}
     whole = make_plan(some, Allocation(places=5))
     assert np.array_equal(whole.expected, some.intensity[HORIZON])
     assert whole.facts()["shift"] is None

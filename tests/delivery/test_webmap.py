@@ -231,7 +231,10 @@ def test_page_and_package_round_a_share_of_the_hexagons_alike() -> None:
 def test_the_page_outlines_the_hexagons_that_the_picture_outlines(n: int) -> None:
     grid = grid_of(h3.grid_disk(CELLS[0], 12)[:n])
     view = view_of(grid, "denver")
-    found = in_node("[new Grid(given).top(null, 0, null), new Grid(given).scale('rank', null, 0).bounds]", view)
+    script = (
+        "[given.order(null, 0).slice(0, topCount(given.view.top_share, given.n)), given.scale('rank', null, 0).bounds]"
+    )
+    found = in_node(f"((given) => {script})(new Grid(given))", view)
     assert found[0] == highest(grid.intensity[-1, 0], TOP_SHARE).tolist()
     assert len(found[0]) + 1 in found[1]  # the rank that ends the class of the top 5 %
 

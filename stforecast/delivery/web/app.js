@@ -51,10 +51,6 @@ function setControls(view) {
   byId("rate-choice").hidden = document.querySelector("[name=measure][value=rate]").disabled = !grid.has("rate");
   if (grid.has("rate")) byId("rate-words").textContent = capital(grid.rateWords());
   byId("reported-choice").hidden = byId("reported-hits").hidden = !grid.has("reported");
-  const most = inUnit(grid.totalArea), step = 10 ** Math.floor(Math.log10(most / 200)); // fine enough for one hexagon, and round
-  for (const id of ["area", "area-number"]) Object.assign(byId(id), { step, max: Math.ceil(most / step) * step, ariaLabel: text(`area_${measures.units}`) });
-  byId("area-unit").textContent = text(`unit_${measures.units}`);
-  byId("area-number").step = "any";
   const listed = Math.min(LISTED, grid.n);
   byId("list").replaceChildren(...Array.from({ length: listed }, () => {
     const item = element("li"), button = element("button");
@@ -69,9 +65,6 @@ function listen() {
   byId("category").addEventListener("change", () => choose({ category: Number(byId("category").value) }));
   byId("measures").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
-  for (const id of ["area", "area-number"]) {
-    byId(id).addEventListener("input", () => choose({ area: inKm2(Math.max(0, byId(id).valueAsNumber || 0)) }));
-  }
   byId("list").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
@@ -93,9 +86,9 @@ function choose(changes) {
 
 function writeAddress() {
   const { span, category, measure, area, reported } = chosen;
-  const patrol = area === null ? {} : { area }, [first, last] = span ?? [];
+  const budget = area === null ? {} : { area }, [first, last] = span ?? [];
   const step = span === null ? "all" : first === last ? first : (grid.shift(span)?.name ?? span.join("-"));
-  const fields = { step, category: grid.view.categories[category], measure, ...patrol, reported: Number(reported) };
+  const fields = { step, category: grid.view.categories[category], measure, ...budget, reported: Number(reported) };
   for (const feature of features) Object.assign(fields, feature.fields?.());
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
@@ -122,7 +115,7 @@ function readAddress() {
 /** Everything on the page that follows from the choice. */
 function draw() {
   if (grid.stepsOf(chosen.span).length === grid.steps) chosen.span = null;
-  const { span, category, measure, area } = chosen;
+  const { span, category, measure } = chosen;
   byId("category").value = category;
   document.querySelector(`[name=measure][value=${measure}]`).checked = true;
   byId("reported").checked = chosen.reported;
@@ -130,10 +123,8 @@ function draw() {
   const scale = grid.scale(measure, span, category), values = grid.shown(measure, span, category);
   const classes = Array.from(values, (value) => classOf(value, scale.bounds));
   city.paint(classes.map((index) => scale.colours[index] ?? MASKED));
-  const top = grid.top(span, category, area);
+  const top = makePlan().rows;
   city.outline(top);
-  const patrolled = area ?? areaOf(top);
-  for (const id of ["area", "area-number"]) if (document.activeElement !== byId(id)) byId(id).value = Number(inUnit(patrolled).toPrecision(4));
   const counts = chosen.reported && span === null && grid.has("reported") ? grid.reported(category) : null;
   city.report(counts);
   drawLegend(scale, classes, measure === "rank", measure === "rate");
@@ -179,7 +170,7 @@ function drawSentences(top, counts) {
   const held = sum(top.map((hexagon) => lam[hexagon]));
   const range = rangeOfSum(top, grid.stepsOf(span), category);
   let hits = text("hits", { counted: grid.counted(top.length), area: areaText(areaOf(top)), share: share(held, total) });
-  if (chosen.area === null) hits = text("hits_top", { percent: percent(grid.view.top_share), cells: grid.cells(), hits });
+  if (chosen.area === null && plan.places === null && isTop()) hits = text("hits_top", { percent: percent(grid.view.top_share), cells: grid.cells(), hits });
   if (range) hits += `: ${rounded(held)}${rangeWords(range)}`;
   byId("hits").textContent = hits;
   const shown = counts && { during: grid.during(null), count: grid.reportedWords(category), cells: grid.cells(), least: grid.view.reported.least };

@@ -49,6 +49,7 @@ function showFacts(hexagon) {
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
   city.highlight(hexagon);
+  for (const { box } of features) box?.(hexagon);
 }
 
 /** Beside a point of the map, and inside it. */

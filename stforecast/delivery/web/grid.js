@@ -26,6 +26,9 @@ class Grid {
     this.districts = new Map(); // the hexagons of each
     for (const name of new Set(view.districts ?? [])) if (name) this.districts.set(name, []);
     view.districts?.forEach((name, hexagon) => this.districts.get(name)?.push(hexagon));
+    this.centres = centresOf(view.centres); // latitude, longitude …
+    this.people = Object.fromEntries(Object.entries(view.plan.people).map(([name, held]) => [name, unpack(held)]));
+    this.tenths = Object.fromEntries(Object.entries(view.plan.tenths).map(([name, held]) => [name, bytesOf(held.of)]));
     this.cache = new Map();
   }
 
@@ -47,6 +50,27 @@ class Grid {
       }
       return out;
     });
+  }
+
+  /** λ, or what is usual, where a report of each category counts its weight, [n]; added up in the order of `values`. */
+  weighted(kind, span, weights) {
+    if (weights.every((weight) => weight === 1)) return this.values(kind, span, 0);
+    return this.once(`weighted ${kind} ${span} ${weights}`, () => {
+      const out = new Float64Array(this.n), values = this.arrays[kind];
+      for (const step of this.stepsOf(span)) {
+        for (let row = 0; row < this.n; row++) {
+          let one = 0;
+          for (let leaf = 0; leaf < this.leaves; leaf++) one += weights[leaf] * values[(leaf * this.steps + step) * this.n + row];
+          out[row] += one;
+        }
+      }
+      return out;
+    });
+  }
+
+  /** The categories of which the others are made up. */
+  leafNames() {
+    return this.view.categories.slice(-this.leaves);
   }
 
   stepsOf(span) {
@@ -121,20 +145,6 @@ class Grid {
       this.order(span, category).forEach((hexagon, place) => (ranks[hexagon] = place + 1));
       return ranks;
     });
-  }
-
-  /** The hexagons that fit into an area, from the top, at least one of them where the area is not 0. Without an area
-      (null) the top share of the hexagons, as map.png outlines it. */
-  top(span, category, area) {
-    const order = this.order(span, category), chosen = [];
-    if (area === null) return order.slice(0, topCount(this.view.top_share, this.n));
-    let covered = 0;
-    for (const hexagon of order) {
-      covered += this.view.area_km2[hexagon];
-      if (area <= 0 || (chosen.length && covered > area * (1 + 1e-9))) break;
-      chosen.push(hexagon);
-    }
-    return chosen;
   }
 
   /** What a measure shows of every hexagon: numbers [n]. */

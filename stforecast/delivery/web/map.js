@@ -2,7 +2,7 @@
 /* The map itself: cells; lines of what lies around them; the top's outline and reported counts; names: each on a canvas
    of its own (sheet.js), so that a choice draws again what it changes alone. */
 
-const INK = "#1b1b1b", OUTLINE = "#d55e00";
+const INK = "#1b1b1b", OUTLINE = "#d55e00", NUMBER = "#b84e00";
 const RING = [["#ffffff", 7], [INK, 3]]; // colours and widths about the chosen hexagon: seen on light and on dark
 class CityMap {
   /** element: where to draw. on: {hover(hexagon or null, point), pick(hexagon or null)}. */
@@ -29,7 +29,7 @@ class CityMap {
     this.borders = this.shapes([...view.district_borders, ...view.border].map((ring) => [ring]));
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
-    this.marks = { top: [], mark: null, counts: null, named: null };
+    this.marks = { top: [], numbered: [], mark: null, counts: null, named: null };
     for (const [pane, level] of [["cells", 300], ["lines", 310], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
     this.ground = new Sheet("cells", this.origin, (...given) => this.drawGround(...given));
     this.lines = new Sheet("lines", this.origin, (...given) => this.drawLines(...given)).addTo(this.map);
@@ -135,7 +135,7 @@ class CityMap {
   }
 
   drawMarks(context, frame, box) {
-    const { top, mark, counts, named } = this.marks, room = this.room();
+    const { top, numbered, mark, counts, named } = this.marks, room = this.room();
     context.beginPath();
     for (const index of top) if (meets(this.cells.boxes, index, box)) this.trace(context, this.cells, index);
     if (room > 4) stroke(context, frame, "#ffffff", 4, 1);
@@ -151,22 +151,25 @@ class CityMap {
       this.trace(context, this.cells, mark);
       for (const [colour, width] of RING) stroke(context, frame, colour, width, 1);
     }
-    if (!counts) return;
-    const pixel = 1 / frame.scale;
+    if (counts) for (const index of within(this.cells, box)) if (counts[index]) this.disc(context, frame, index, counts[index], INK, "#ffffff");
+    if (room < 6) return;
+    numbered.forEach((index, i) => meets(this.cells.boxes, index, box) && !counts?.[index] && this.disc(context, frame, index, i + 1, "#ffffff", NUMBER));
+  }
+
+  /** A number in the middle of a cell, if there is room for it. */
+  disc(context, frame, index, number, ground, ink) {
+    const [x, y] = this.middle(index), room = this.room(), pixel = 1 / frame.scale;
+    context.beginPath();
+    context.arc(x, y, room * pixel, 0, 2 * Math.PI);
+    context.fillStyle = ground;
+    context.fill();
+    stroke(context, frame, ink, 1, 1);
+    if (room < 6) return;
     context.font = `bold ${10 * pixel}px sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    for (const index of within(this.cells, box)) {
-      if (!counts[index]) continue;
-      const [x, y] = this.middle(index);
-      context.beginPath();
-      context.arc(x, y, room * pixel, 0, 2 * Math.PI);
-      context.fillStyle = INK;
-      context.fill();
-      stroke(context, frame, "#ffffff", 1, 1);
-      context.fillStyle = "#ffffff";
-      if (room >= 6) context.fillText(counts[index], x, y);
-    }
+    context.fillStyle = ink;
+    context.fillText(number, x, y);
   }
 
   /** Fill every hexagon with its colour [n]. */
@@ -178,6 +181,13 @@ class CityMap {
 
   outline(hexagons) {
     this.marks.top = hexagons;
+    this.over.redraw();
+  }
+
+  /** Number some hexagons in their order. */
+  number(hexagons) {
+    if (String(this.marks.numbered) === String(hexagons)) return;
+    this.marks.numbered = hexagons;
     this.over.redraw();
   }
 

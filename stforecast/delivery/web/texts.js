@@ -1,7 +1,8 @@
 "use strict";
 /* What the page says: each language has a file of its own (en.js, es.js) that fills TEXTS. And what else the parts of the
-   page share: each part that follows the choice puts {start(view), draw(), fields(), read(fields)} into `features`; all
-   four may be left out. `fields` gives what the address keeps of it, `read` takes it back from there. */
+   page share: each part that follows the choice puts {start(view), draw(), fields(), read(fields), box(hexagon)} into
+   `features`; all may be left out. `fields` gives what the address keeps of it, `read` takes it back from there; `box` is
+   told of the hexagon whose figures are shown. */
 
 const TEXTS = {}, features = [];
 let language = "en";

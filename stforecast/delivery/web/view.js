@@ -78,3 +78,10 @@ function unpackRings(held) {
   }
   return shapes;
 }
+
+/** Latitude and longitude of each place, one behind the other, of their differences from the place before. */
+function centresOf(held) {
+  const numbers = fromPlanes(held), out = new Float64Array(numbers.length);
+  for (let i = 0; i < numbers.length; i++) out[i] = (numbers[i] += numbers[i - 2] ?? 0) / 10 ** DIGITS;
+  return out;
+}
