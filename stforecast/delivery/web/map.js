@@ -31,13 +31,13 @@ class CityMap {
     this.colours = view.hexagons.map(() => "#ffffff");
     this.marks = { top: [], numbered: [], mark: null, counts: null, named: null };
     for (const [pane, level] of [["cells", 300], ["lines", 310], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
+    this.takeColours();
     this.ground = new Sheet("cells", this.origin, (...given) => this.drawGround(...given));
     this.lines = new Sheet("lines", this.origin, (...given) => this.drawLines(...given)).addTo(this.map);
     this.over = new Sheet("marks", this.origin, (...given) => this.drawMarks(...given)).addTo(this.map);
     this.names = new Sheet("names", this.origin, (...given) => this.layers.names(...given), Infinity).addTo(this.map);
     if (view.around?.tiles) this.addTiles(view.around.tiles);
     this.listen(element, on);
-    this.takeColours();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.takeColours(), this.lines.redraw()));
     new ResizeObserver(() => this.resize()).observe(element);
     this.resize();
