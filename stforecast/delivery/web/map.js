@@ -4,6 +4,7 @@
 
 const INK = "#1b1b1b", OUTLINE = "#d55e00", NUMBER = "#b84e00";
 const RING = [["#ffffff", 7], [INK, 3]]; // colours and widths about the chosen hexagon: seen on light and on dark
+
 class CityMap {
   /** element: where to draw. on: {hover(hexagon or null, point), pick(hexagon or null)}. */
   constructor(element, view, on) {
