@@ -187,6 +187,13 @@ class FeatureBuilder:
 
     def _features(self, sums: Tensor, rate: Tensor) -> Tensor:
         """Log-ratios of sums [l 2 h c n], and the level of λ₀ [l c k n]: [l f n]."""
+        return torch.cat([*self._log_ratios(sums), ((rate.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]], 1)
+
+    def log_ratios(self, sums: Tensor) -> Tensor:
+        """Log-ratios of sums [l 2 h c n], in the order of `table.layout` without the level: [l f n]."""
+        return torch.cat(self._log_ratios(sums), 1)
+
+    def _log_ratios(self, sums: Tensor) -> list[Tensor]:
         pooled, n, out = sums.sum(3), sums.shape[-1], []
         for family in self.table.log_ratios:
             read = (sums if family.by_category else pooled).index_select(2, self._places[family.name])
@@ -197,7 +204,7 @@ class FeatureBuilder:
             kappa = self._kappa[family.name].view(-1, *[1] * (read.dim() - 3))
             ratio = ((read[:, 0] + kappa) / (read[:, 1] + kappa)).log()
             out.append(ratio.flatten(1, -2).expand(-1, -1, n))
-        return torch.cat([*out, ((rate.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]], 1)
+        return out
 
     def _counts(self, issues: list[int], delayed: bool) -> tuple[Tensor, Tensor]:
         """Events known at each issue of its own patch [l p c n], and late ones by age [l 4 c n]."""

@@ -24,12 +24,13 @@ from stforecast.features.observed import by_agreement
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.calibrated import ValidationFit, fit_validation
 from stforecast.forecasters.forecast import Forecast
-from stforecast.forecasters.recalibration import recalibrated, steps_needed
+from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
 from stforecast.scoring.calibration import Calibration
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
 if TYPE_CHECKING:
+    from stforecast.forecasters.by_group import ByGroup
     from stforecast.forecasters.state_cache import StateCache
 
 CALIBRATION = "calibration.json"
@@ -154,12 +155,8 @@ class Forecaster(ABC):
             known: uncalibrated λ of forecasters at `steps_needed`, by name, where at hand; this one's too.
         """
         fit, issues = self.fitted, np.asarray(issues, np.int64)
-        past = cache.past(self, cube, int(issues[0])) if cache and len(issues) == 1 else None
-        if past is None:
-            steps, known = steps_needed(cube, issues), known or {}
-            past = fit.past(cube, steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
         return Forecast(
-            intensity=recalibrated(cube, issues, past),
+            intensity=recalibrated(cube, issues, self.past(cube, issues, cache, known)),
             issue_times=cube.times_of(issues),
             hexagons=cube.cells,
             categories=cube.categories,
@@ -174,6 +171,29 @@ class Forecaster(ABC):
             districts=cube.hexagons["district"].to_numpy(object) if "district" in cube.hexagons else None,
             polygons=cube.polygons,
         )
+
+    def past(
+        self,
+        cube: Cube,
+        issues: np.ndarray,
+        cache: StateCache | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
+    ) -> PastForecasts:
+        """The calibrated forecasts at issue steps [m] and at those that they are held against; see `forecast`."""
+        if cache and len(issues) == 1 and (past := cache.past(self, cube, int(issues[0]))) is not None:
+            return past
+        steps, known = steps_needed(cube, issues), known or {}
+        return self.fitted.past(cube, steps, known[self.name] if self.name in known else self.raw(cube, steps, known))
+
+    def by_group(self, cube: Cube, issue: int, cache: StateCache) -> ByGroup | None:
+        """It at an issue step with its inputs in named groups (`attribution`); None where they cannot be taken apart.
+
+        Args:
+            cube: the record.
+            issue: the step.
+            cache: kept states.
+        """
+        return None
 
     @property
     def fitted(self) -> ValidationFit:

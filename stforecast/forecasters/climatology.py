@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,11 @@ from stforecast.features.climatology import ROLLING, Climatology
 from stforecast.features.stream import EventStream
 from stforecast.files import fingerprint
 from stforecast.forecasters.base import WithoutParameters
+from stforecast.forecasters.by_group import ByGroup, Constant
 from stforecast.forecasters.streaming import StreamingForecaster, as_array, by_phase, steps_past_end
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.state_cache import StateCache
 
 
 class RollingClimatology(StreamingForecaster, WithoutParameters):
@@ -45,6 +50,9 @@ class RollingClimatology(StreamingForecaster, WithoutParameters):
     ) -> np.ndarray:
         """λ of the `steps` (default: the cube's horizons) from an issue on, [k n c]."""
         return as_array(reader.forecast(state["climatology"], issue, steps or reader.events.cube.horizons))
+
+    def by_group(self, cube: Cube, issue: int, cache: StateCache) -> ByGroup:
+        return Constant(self.forecast_from_state(*cache.state(self, cube, issue, 0), issue))
 
 
 class FixedClimatology(WithoutParameters):

@@ -6,9 +6,9 @@ y > 0 as in the calibration. Forecasters that err differently improve each other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,13 +16,18 @@ from scipy.optimize import minimize
 from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ArtefactError
+from stforecast.features.groups import GROUPS
 from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
+from stforecast.forecasters.by_group import ByGroup
 from stforecast.forecasters.calibrated import fit_validation
 from stforecast.forecasters.recalibration import steps_needed
 from stforecast.scoring.intensity import FLOOR
 from stforecast.scoring.splits import Split
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.state_cache import StateCache
 
 
 class Ensemble(Forecaster):
@@ -66,6 +71,10 @@ class Ensemble(Forecaster):
             lam = known[name] if name in known else part.raw(cube, issues)
             yield np.log(np.maximum(lam, FLOOR))
 
+    def by_group(self, cube: Cube, issue: int, cache: StateCache) -> ByGroup | None:
+        parts = [part.by_group(cube, issue, cache) for part in self.parts.values()]
+        return Pool(self.level, self.weights, [part for part in parts if part]) if all(parts) else None
+
     def save_fit(self, folder: Path) -> None:
         weights = dict(zip(self.parts, self.weights.tolist(), strict=True))
         write_json(folder / "pool.json", {"level": self.level, "weights": weights})
@@ -80,6 +89,18 @@ class Ensemble(Forecaster):
                 f"{', '.join(self.parts)}. Set it so, or run `stforecast train --fresh`."
             )
         self.weights = np.array(list(weights.values()))
+
+
+class Pool(ByGroup):
+    """A pool of forecasters, each of which is asked for the same groups."""
+
+    def __init__(self, level: float, weights: np.ndarray, parts: Sequence[ByGroup]) -> None:
+        self.level, self.weights, self.parts = level, weights, parts
+        self.groups = tuple(group for group in GROUPS if any(group in part.groups for part in parts))
+
+    def intensity(self, real: frozenset[str], cells: np.ndarray) -> np.ndarray:
+        logs = [np.log(np.maximum(part.intensity(real, cells), FLOOR)) for part in self.parts]
+        return np.exp(sum(w * log for w, log in zip(self.weights, logs, strict=True)) + self.level).astype(np.float32)
 
 
 def pool_weights(logs: np.ndarray, counts: np.ndarray, share: np.ndarray) -> tuple[float, np.ndarray]:

@@ -97,6 +97,11 @@ def steps_needed(cube: Cube, issues: np.ndarray) -> np.ndarray:
 
 def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndarray:
     """λ [m k n c] at `issues` as the weeks before each would have it, from the forecasts of `steps_needed`."""
+    return _changed(past.intensity[np.searchsorted(past.steps, issues)], *changes(cube, issues, past))
+
+
+def changes(cube: Cube, issues: np.ndarray, past: PastForecasts) -> tuple[np.ndarray, np.ndarray]:
+    """By what factor the level and to what power the contrast is changed at `issues`, [m c] each."""
     k, day, pace = cube.horizons, cube.step.per_day, PACES[cube.step_unit]
     earlier, usable = _earlier(cube, issues)
     row = np.searchsorted(past.steps, earlier)  # of each earlier forecast; meaningless where it is not usable
@@ -123,8 +128,7 @@ def recalibrated(cube: Cube, issues: np.ndarray, past: PastForecasts) -> np.ndar
     weight = 0.5 ** (age / pace.half_life)
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))
     factor = np.divide(above, below, out=np.ones_like(above), where=below > 0)
-    power = _contrast(known, expected, 0.5 ** (age / pace.contrast))
-    return _changed(past.intensity[np.searchsorted(past.steps, issues)], factor, power)
+    return factor, _contrast(known, expected, 0.5 ** (age / pace.contrast))
 
 
 def _moments(intensity: np.ndarray, counted: bool) -> np.ndarray:

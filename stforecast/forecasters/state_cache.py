@@ -27,7 +27,7 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.recalibration import PastForecasts, steps_needed
 from stforecast.forecasters.streaming import StreamingForecaster, steps_past_end
 
-SCHEMA = 6
+SCHEMA = 7
 """To be raised whenever a forecaster comes to carry something else."""
 PAST = ("steps", "intensity", "moments")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +15,13 @@ from torch import Tensor
 from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
+from stforecast.features.groups import OF_EVENTS, InputsByGroup, Read
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.by_group import ByGroup
+
+if TYPE_CHECKING:
+    from stforecast.forecasters.state_cache import StateCache
 
 CELLS = 2_500
 """Hexagons × categories that are worth a thread. For fewer, threads wait for each other longer than they work: two made
@@ -95,8 +101,76 @@ class LearnedForecaster(StreamingForecaster):
     ) -> np.ndarray:
         """λ [k n c] of the one issue of a batch, from a state before it; `covariates`: others than the record's own."""
 
+    @property
+    def reach(self) -> int:
+        """How many neighbours away the newest patch of a cell is read."""
+        return 1
+
+    def rest(self, reader: FeatureBuilder, inputs: InputsByGroup) -> Tensor:
+        """What it carries where everything has been as usual, [… n h]; nothing by default."""
+        return torch.zeros(1, reader.cube.n, 0)
+
+    @abstractmethod
+    def forecast_read(self, reader: FeatureBuilder, read: Read, before: Tensor, cells: np.ndarray) -> np.ndarray:
+        """λ [k m c] of the cells [m] from what is read, and from what it carries [… n h] from before the patch."""
+
+    def by_group(self, cube: Cube, issue: int, cache: StateCache) -> ByGroup | None:
+        if cube.horizons % self.patch(cube):  # no state is kept that serves it
+            return None
+        return Learned(self, *cache.state(self, cube, issue, max(0, issue - cube.steps)), issue)
+
     def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:
         return self.forecast_features(reader, state, reader.at_issue(state, issue))
+
+
+class Learned(ByGroup):
+    """A learned forecaster at an issue, from the state that serves it.
+
+    Where only one of `last_days` and `neighbours` is as it is, a cell reads of itself what others do not read of it.
+    Then cells that do not read each other are forecast together.
+    """
+
+    def __init__(self, forecaster: LearnedForecaster, reader: FeatureBuilder, state: State, issue: int) -> None:
+        self.forecaster, self.reader = forecaster, reader
+        self.inputs = InputsByGroup(reader, state, issue)
+        self.groups = self.inputs.groups
+        with torch.inference_mode():
+            rest = forecaster.rest(reader, self.inputs)
+        self.carried = {False: rest, True: state.get("before", rest)}
+        source, target = reader.cube.edges
+        self.near = [{cell} for cell in range(reader.cube.n)]
+        for _ in range(forecaster.reach):
+            reached = [set(cells) for cells in self.near]
+            for a, b in zip(source.tolist(), target.tolist(), strict=True):
+                reached[a] |= self.near[b]
+                reached[b] |= self.near[a]
+            self.near = reached
+
+    def intensity(self, real: frozenset[str], cells: np.ndarray) -> np.ndarray:
+        mine, theirs = (group in real for group in OF_EVENTS)
+        if mine == theirs:
+            return self._read(real, None, cells)
+        out = np.empty((self.reader.cube.horizons, len(cells), self.reader.cube.c), np.float32)
+        colour = self._coloured(cells)
+        for one in range(colour.max(initial=-1) + 1):
+            here = colour == one
+            own = torch.zeros(self.reader.cube.n, dtype=torch.bool)
+            own[torch.as_tensor(cells[here])] = True
+            out[:, here] = self._read(real, own.to(self.reader.device), cells[here])
+        return out
+
+    def _read(self, real: frozenset[str], own: Tensor | None, cells: np.ndarray) -> np.ndarray:
+        mine, theirs = (self.carried[group in real] for group in OF_EVENTS)
+        before = mine if own is None else torch.where(own[:, None], mine, theirs)
+        return self.forecaster.forecast_read(self.reader, self.inputs.read(real, own), before, cells)
+
+    def _coloured(self, cells: np.ndarray) -> np.ndarray:
+        """A number for each cell [m], another one for cells that read each other."""
+        colour = np.full(self.reader.cube.n, -1)
+        for cell in cells.tolist():
+            taken = {*colour[[*self.near[cell]]].tolist()}
+            colour[cell] = next(number for number in count() if number not in taken)
+        return colour[cells]
 
 
 def as_array(rate: Tensor) -> np.ndarray:

@@ -22,6 +22,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
@@ -31,6 +32,7 @@ from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.delay import settled_until
+from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
 from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
 from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
@@ -206,9 +208,20 @@ class Trees(LearnedForecaster):
         self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
     ) -> np.ndarray:
         rows = tabular_rows(reader, batch, covariates=covariates).numpy()
-        logs = [np.log(self.intensity_of(rows, fit)) for fit in self.fits]
         c, k, n = batch.log_rate.shape[1:]
-        return np.exp(sum(logs) / len(logs)).reshape(k, n, c).astype(np.float32)
+        return self._mean(rows).reshape(k, n, c)
+
+    def forecast_read(self, reader: FeatureBuilder, read: Read, before: Tensor, cells: np.ndarray) -> np.ndarray:
+        c, k = read.ahead.log_rate.shape[1:3]
+        axes = torch.arange(1), torch.arange(k), torch.as_tensor(cells), torch.arange(c)
+        at = tuple(one.flatten() for one in torch.meshgrid(*axes, indexing="ij"))
+        rows = tabular_rows(reader, read.ahead, at, read.covariates).numpy()
+        return self._mean(rows).reshape(k, len(cells), c)
+
+    def _mean(self, rows: np.ndarray) -> np.ndarray:
+        """The geometric mean of λ of rows [r f] over the fits: float32 [r]."""
+        logs = [np.log(self.intensity_of(rows, fit)) for fit in self.fits]
+        return np.exp(sum(logs) / len(logs)).astype(np.float32)
 
     def intensity_of(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
         """λ of rows [r f] under one fit: [r].

@@ -20,10 +20,13 @@ from stforecast.cube import Cube
 from stforecast.errors import ArtefactError, ConfigError, in_brief
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.covariates import Covariates
+from stforecast.features.groups import InputsByGroup, Read
 from stforecast.features.scaling import Scales, axes_of
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
+from stforecast.forecasters.gcrn.network import Inputs
+from stforecast.forecasters.gcrn.propagation import STEPS
 from stforecast.forecasters.gcrn.trained import Trained, trained_of
 from stforecast.forecasters.streaming import LearnedForecaster, as_array
 from stforecast.scoring.splits import Split
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"
 """In the folder of a saved network: what its seeds share, beside a file of weights each."""
+RESTING = 56
+"""Patches as usual after which the state is taken to be at rest."""
 
 
 class GCRN(LearnedForecaster):
@@ -121,10 +126,12 @@ class GCRN(LearnedForecaster):
     def step(self, reader: FeatureBuilder, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
         batch = reader.step(state, count)
         inputs = inputs_of(reader, batch)
-        found = [fit.best(inputs, h, fit.graph) for fit, h in zip(self.fits, state["hidden"], strict=True)]
-        state["hidden"] = torch.stack([h for _, h in found])
-        rates = zip(batch.issues, _mean([rate for rate, _ in found]), strict=True)
-        return {issue: as_array(rate) for issue, rate in rates if issue in wanted}
+        carried = zip(self.fits, state["hidden"], strict=True)
+        found = [torch.cat([h[None], fit.best.states(inputs, h, fit.graph)]) for fit, h in carried]
+        rates = [fit.best.read(states[1:], inputs, fit.graph) for fit, states in zip(self.fits, found, strict=True)]
+        state["before"], state["hidden"] = torch.stack(found, 1)[-2:].clone()
+        mean = zip(batch.issues, _mean(rates), strict=True)
+        return {issue: as_array(rate) for issue, rate in mean if issue in wanted}
 
     @torch.inference_mode()
     def forecast_features(
@@ -132,6 +139,27 @@ class GCRN(LearnedForecaster):
     ) -> np.ndarray:
         inputs, hidden = inputs_of(reader, batch, covariates), zip(self.fits, state["hidden"], strict=True)
         return as_array(_mean([fit.best(inputs, h, fit.graph)[0] for fit, h in hidden])[0])
+
+    @property
+    def reach(self) -> int:
+        return max(1, STEPS[self.settings["model"]["conv"]])
+
+    def rest(self, reader: FeatureBuilder, inputs: InputsByGroup) -> Tensor:
+        given, state = inputs.read(()), self.init_state(reader, 0)["hidden"]
+        read = inputs_of(reader, given.patch, given.covariates)
+        for _ in range(RESTING):
+            state = self._after(read, state)
+        return state
+
+    @torch.inference_mode()
+    def forecast_read(self, reader: FeatureBuilder, read: Read, before: Tensor, cells: np.ndarray) -> np.ndarray:
+        patch, ahead = (inputs_of(reader, batch, read.covariates) for batch in (read.patch, read.ahead))
+        carried = zip(self.fits, self._after(patch, before), strict=True)
+        return as_array(_mean([fit.best.read(h[None], ahead, fit.graph) for fit, h in carried])[0])[:, cells]
+
+    def _after(self, inputs: Inputs, before: Tensor) -> Tensor:
+        """The states after a patch, [s n h]."""
+        return torch.stack([f.best.states(inputs, h, f.graph)[-1] for f, h in zip(self.fits, before, strict=True)])
 
     @torch.inference_mode()
     def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:

@@ -109,16 +109,19 @@ class Network(nn.Module):
 
         Of s streams side by side: inputs one stream after another, [s·l …], states [s·n h]; s is 1 or as in `graph`.
         """
+        streams, states = len(h) // graph.n, self.states(x, h, graph)
+        return self.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph), states[-1]
+
+    def states(self, x: Inputs, h: Tensor, graph: Graph) -> Tensor:
+        """The states after each of l patches, [l s·n h]."""
         streams = len(h) // graph.n
         # streams are issues for all layers but the recurrence, to which they are hexagons: [s·l n …] → [l s·n …]
         gates = self.gates_of(x, graph).unflatten(0, (streams, -1)).transpose(0, 1).flatten(1, 2)
         if self.carry_state:
             spread = graph.spread if streams == 1 else graph.streams
-            states = recur(gates, h, self.recurrent.weight, spread)
-        else:  # as from a state of zeros
-            _, keep, new = gates.chunk(3, -1)
-            states = torch.tanh(new) * torch.sigmoid(-keep)
-        return self.read(states.unflatten(1, (streams, -1)).transpose(0, 1).flatten(0, 1), x, graph), states[-1]
+            return recur(gates, h, self.recurrent.weight, spread)
+        _, keep, new = gates.chunk(3, -1)  # as from a state of zeros
+        return torch.tanh(new) * torch.sigmoid(-keep)
 
     def gates_of(self, x: Inputs, graph: Graph) -> Tensor:
         """The input's share of the gates, [l n 3h]."""
