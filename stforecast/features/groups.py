@@ -4,22 +4,24 @@ Every input belongs to one group (`FIELDS`, `PLACES`, `COLUMNS`). `InputsByGroup
 the groups of a set are as they are and all others as usual:
 
     usual        the slow climatology of the cell at this hour of the week, and which hour it is: always as it is
-    city         how the city departs from its own average, all cells together; usual: as expected
+    city         how the city departs from its own average, and all its cells with it; usual: as expected
     calendar     holidays; usual: the same weekday and hour on an ordinary day
     weather      observed and forecast; usual: the mean of the same hours within two weeks of this date, of the past
     covariates   of the cell; usual: its mean at these hours of the last four weeks (years), and no planned event
-    last_days    how the cell's own reports depart from its average, over days to a year; usual: as expected
+    last_days    how the cell's own reports depart from its average beside that, over days to a year; usual: not
     neighbours   the same of all other cells
     late         reports that came in late in the newest patch; usual: as many as delays let expect
 
-Sums of events are taken apart into what was reported in time and what came late in the newest patch, so that
-log((events + κ) / (expected + κ)) has two groups: either may be replaced by what was expected of it.
+Sums of events are taken apart into what was reported in time and what came late in the newest patch, and what was in
+time into the city's ratio of events to expected ones and the cell's own beside it. Each may be replaced by what was
+expected of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -52,6 +54,7 @@ PLACES = {"hexagon": "last_days", "ring": "neighbours", "city": "city"}
 COLUMNS = {"events": "usual", "target": "calendar", "weather": "weather", "cells": "covariates"}
 """Of the fields of `Covariates`; of `target` weekday, hour and lead time are usual, what is forecast is weather."""
 SEASON_DAYS, YEAR = 14.0, 365.25
+ALL = (True, True, True)
 
 
 @dataclass(frozen=True)
@@ -97,48 +100,39 @@ class InputsByGroup:
         return tuple(group for group in GROUPS[1:] if group not in absent)
 
     def _set_events(self, state: State, share: Tensor) -> None:
-        """Sums and counts of events by (in time as they are?, late as they are?), or by one of the two."""
-        b, p = self.builder, self.builder.patch
+        """Sums and counts of events by which of a cell's own past, late reports and the city are as they are."""
+        b, p, (c, n) = self.builder, self.builder.patch, state["recent"].shape[1:]
         lags, due = self._due(state, share)
         new = EventStream(b.cube, p, device=b.device, since=self.newest).arrivals(self.newest, 1)
         late = replace(new, counted=new.counted * (new.age >= p))
-        c, n = b.cube.c, b.cube.n
-        rate = b.climatology.forecast(state["climatology"], self.newest, b.cube.horizons)  # [c k n]
-        step = torch.arange(p, device=b.device)
-        of_patch = rate[:, (step - p) % rate.shape[1]]  # [c p n]: the same hours of a usual day
-        came = b.daily.arrived(late, 1, c, n)[0]
-        expected = sum((b.daily.left(lag * p) * one for lag, one in zip(lags[1:], due[1:], strict=True)), came * 0)
         known, usual = state["daily"]
-        in_time, by_late = {False: usual - expected, True: known - came}, {False: expected, True: came}
+        came = b.daily.arrived(late, 1, c, n)[0]
+        waited = sum((b.daily.left(lag * p) * one for lag, one in zip(lags[1:], due[1:], strict=True)), came * 0)
+        level, sums = self.ahead.features[:, self.layout[LEVEL]], _parted(known, usual, came, waited)
         self.features = {
-            (here, there): b.log_ratios(torch.stack([in_time[here] + by_late[there], usual])[None])
-            for here in (False, True)
-            for there in (False, True)
+            key: torch.cat([b.log_ratios(torch.stack([one, usual])[None]), level], 1) for key, one in sums.items()
         }
-        level = self.ahead.features[:, self.layout[LEVEL]]
-        self.features = {key: torch.cat([ratios, level], 1) for key, ratios in self.features.items()}
-        self.features[True, True] = self.ahead.features  # to the last digit
-        half_lives = b.recent.half_lives
-        decayed = torch.einsum("cpn,ph->hcn", of_patch, decay((p - 1 - step)[:, None], half_lives))
+        rate = b.climatology.forecast(state["climatology"], self.newest, b.cube.horizons)  # [c k n]
+        step, half_lives = torch.arange(p, device=b.device), b.recent.half_lives
+        of_patch = rate[:, (step - p) % rate.shape[1]]  # [c p n]: the same hours of a usual day
+        once = torch.einsum("cpn,ph->hcn", of_patch, decay((p - 1 - step)[:, None], half_lives))
         back = torch.stack([decay(lag * p, half_lives) for lag in lags])  # [j h]
-        waited = torch.einsum("jh,jc->hc", back[1:], share[1:])[..., None] * decayed
-        steady = torch.einsum("jh,jc->hc", back, share)[..., None] * decayed / (1 - decay(p, half_lives))[:, None, None]
-        came = b.recent.arrived(late, 1, c, n)[0]
-        recent = state["recent"]
-        self.recent = {
-            (here, there): ((recent - came if here else steady - waited) + (came if there else waited))[None]
-            for here in (False, True)
-            for there in (False, True)
-        }
-        self.recent[True, True] = recent[None]
+        usual = torch.einsum("jh,jc->hc", back, share)[..., None] * once / (1 - decay(p, half_lives))[:, None, None]
+        waited = torch.einsum("jh,jc->hc", back[1:], share[1:])[..., None] * once
+        sums = _parted(self.patch.recent[0], usual, b.recent.arrived(late, 1, c, n)[0], waited)
+        self.recent = {key: one[None] for key, one in sums.items()}
         channel = (int(b.events.slots(torch.tensor(self.newest, device=b.device))[1]) + step) % p
-        patch = torch.empty_like(self.ahead.patch)
-        patch[0, channel] = (of_patch * share[0][:, None, None]).transpose(0, 1)
-        self.counts = {False: patch, True: self.ahead.patch}
+        usual = torch.empty_like(self.ahead.patch[0])
+        usual[channel] = (of_patch * share[0][:, None, None]).transpose(0, 1)
+        sums = _parted(self.ahead.patch[0], usual, none := torch.zeros_like(usual), none, over=(0, 2))
+        self.counts = {key: one[None] for key, one in sums.items()}
         by_age = torch.zeros_like(self.ahead.late)
         for lag, one in zip(lags[1:], due[1:], strict=True):
             by_age[0, sum(lag > bound for bound in LATE_PATCHES)] += one
         self.late = {False: by_age, True: self.ahead.late}
+        # to the last digit
+        self.features[ALL], self.recent[ALL] = self.ahead.features, self.patch.recent
+        self.counts[ALL] = self.ahead.patch
 
     def _due(self, state: State, share: Tensor) -> tuple[list[int], list[Tensor]]:
         """After how many patches reports come, and how many of each were expected in the newest patch, [c n]."""
@@ -212,32 +206,53 @@ class InputsByGroup:
         return Read(patch, ahead, covariates, real, own)
 
     def _batch(self, batch: FeatureBatch, real: frozenset[str], own: Tensor) -> FeatureBatch:
-        late = "late" in real or "late" not in self.groups
-        mine, theirs = (group in real for group in OF_EVENTS)
+        late, city = ("late" in real or "late" not in self.groups), "city" in real
+        mine, theirs = ((group in real, late, city) for group in OF_EVENTS)
 
         def by_cell(mine: Tensor, theirs: Tensor) -> Tensor:
             return mine if mine is theirs else torch.where(own, mine, theirs)
 
-        features = torch.empty_like(batch.features)
+        features = batch.features.clone()
         for family in self.builder.table.log_ratios:
-            place = self.layout[family.name]
-            group = PLACES[family.place]
-            others = self.features[group in real if group == "city" else theirs, late]
-            features[:, place] = by_cell(self.features[group in real, late], others)[:, place]
-        features[:, self.layout[LEVEL]] = batch.features[:, self.layout[LEVEL]]
-        cells, seasonal = self.builder.covariates.cells, {False: torch.zeros_like(batch.seasonal), True: batch.seasonal}
+            group, place = PLACES[family.place], self.layout[family.name]
+            here = (group in real, late, city)
+            others = here if group == "city" else theirs
+            features[:, place] = by_cell(self.features[here], self.features[others])[:, place]
+        seasonal = {False: torch.zeros_like(batch.seasonal), True: batch.seasonal}
+        cells, rate = self.builder.covariates.cells, batch.log_rate
         known = batch.by_cell if "covariates" in real else self.by_cell[batch.issues[0]]
-        rate = batch.log_rate
         if known is not batch.by_cell:
             rate = rate + cells.log_factor(known) - cells.log_factor(batch.by_cell)
-        left = self.left if batch is self.ahead else 1.0
         return FeatureBatch(
             batch.issues,
             log_rate=rate,
             features=features,
             patch=by_cell(self.counts[mine], self.counts[theirs]),
-            recent=by_cell(self.recent[mine, late], self.recent[theirs, late]) * left,
-            seasonal=by_cell(seasonal[mine], seasonal[theirs]),
+            recent=by_cell(self.recent[mine], self.recent[theirs]) * (self.left if batch is self.ahead else 1.0),
+            seasonal=by_cell(seasonal[mine[0]], seasonal[theirs[0]]),
             late=self.late[late],
             by_cell=known,
         )
+
+
+def _parted(
+    known: Tensor, usual: Tensor, came: Tensor, waited: Tensor, over: tuple[int, ...] = (-1,)
+) -> dict[tuple[bool, bool, bool], Tensor]:
+    """Sums of events by whether the cell's past, late reports and the city are as they are.
+
+    The city moves all of its cells by the ratio of what is known to what is usual, summed `over` the cells; a cell's
+    own past is what it has beside that.
+
+    Args:
+        known: the sums.
+        usual: what was expected of them.
+        came: what late reports of the newest patch have in `known`.
+        waited: what was expected of these.
+    """
+    ratio = (known.sum(over, keepdim=True) + 1) / (usual.sum(over, keepdim=True) + 1)
+    found = {}
+    for own, late, city in product((False, True), repeat=3):
+        in_time = known - came if own else usual - waited
+        level = (ratio if city else 1 / ratio) if own != city else 1.0
+        found[own, late, city] = in_time * level + (came if late else waited)
+    return found
