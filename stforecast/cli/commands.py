@@ -124,6 +124,19 @@ def map(stages: Stages, at: str | None, output: Path | None) -> str:
 
 
 @verb
+@click.option("--cell", required=True, help="Id of a hexagon or area, or words of its name.")
+@click.option("--shift", help="Hours of `map.shifts`. Default: all steps of the grid.")
+@click.option("--category", default="all", show_default=True, help="Of the grid.")
+@click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
+def why(stages: Stages, cell: str, shift: str | None, category: str, at: str | None) -> str:
+    """Say what makes a number of a written grid: the usual there, and what each group of inputs multiplies it by."""
+    from stforecast.pipeline.why_asked import why_of
+
+    why_of(stages, cell, shift, category, issue_time(stages.step, at) if at is not None else None)
+    return "open map.html beside the grid: it shows the same of the top places"
+
+
+@verb
 @click.option("--issue-time", "at", help=f"Of the grid. {ISSUE_TIME} Default: the newest.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: plan/ beside the grid.")
 @click.option("--shift", help="A name of map.shifts, such as evening. Default: the whole forecast.")

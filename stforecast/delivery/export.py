@@ -5,6 +5,7 @@ risk.csv, risk_horizon.csv           the same rows; geometry as WKT, times as 20
 risk.geojson                         RFC 7946, a feature a hexagon, its steps as lists
 map.png                              the horizon as a map
 compare.json, compare.csv            the last weeks against the year before (`compare`), where the record is at hand
+why.json, why.csv, why.parquet       why the flagged places have their numbers (`why`), of a single issue time
 map.html                             the same by step, category and measure, for a browser
 grid.json                            what `open_grid` needs beside risk.parquet to give the grid back
 """
@@ -26,12 +27,13 @@ from stforecast.delivery.compare import to_table
 from stforecast.delivery.map import map_png
 from stforecast.delivery.riskgrid import ALL, HORIZON, RiskGrid, iso
 from stforecast.delivery.webmap import view_of, write_map
+from stforecast.delivery.why import to_table as table_of_parts
 from stforecast.files import atomic_folder, read_json, write_json, write_text
 from stforecast.sealed import FILES, Sealed, seal, unseal
 from stforecast.spreadsheets import harmless
 
 AGAIN = "Run `stforecast forecast` again."
-FACTS, MAP, COMPARISON = "grid.json", "map.html", "compare.json"
+FACTS, MAP, COMPARISON, WHY = "grid.json", "map.html", "compare.json", "why.json"
 
 
 def write_grid(
@@ -42,6 +44,7 @@ def write_grid(
     around: dict[str, Any] | None = None,
     comparison: dict[str, Any] | None = None,
     plan: dict[str, Any] | None = None,
+    why: dict[str, Any] | None = None,
 ) -> None:
     """Write a grid into `folder`, whole or not at all; an older folder is replaced.
 
@@ -53,6 +56,7 @@ def write_grid(
         around: of its map, as `around.around` gives it.
         comparison: with the year before, as the pipeline gives it.
         plan: of its map, as `residents.plan_view` gives it.
+        why: parts of its numbers, as `why` describes them.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -66,14 +70,19 @@ def write_grid(
             ("risk_horizon", grid.horizon, grid.order[HORIZON]),
         ):
             _write_geoparquet(temporary / f"{name}.parquet", table, outlines[order.ravel()])
-            _write_csv(temporary / f"{name}.csv", table, text[order.ravel()])
+            _write_csv(temporary / f"{name}.csv", table, geometry=text[order.ravel()])
         _write_geojson(temporary / "risk.geojson", grid, short, city)
         map_png(grid, temporary / "map.png", city)
         if comparison is not None:
             write_json(temporary / COMPARISON, comparison)
             write_text(temporary / "compare.csv", to_table(comparison))
+        if why is not None:
+            write_json(temporary / WHY, why)
+            table = table_of_parts(grid, why)
+            table.to_parquet(temporary / "why.parquet", index=False, compression="zstd")
+            _write_csv(temporary / "why.csv", table)
         seal(temporary / FACTS, grid.facts(city))
-        view = view_of(grid, city, shifts=shifts, around=around, comparison=comparison, plan=plan)
+        view = view_of(grid, city, shifts=shifts, around=around, comparison=comparison, plan=plan, why=why)
         write_map(view, temporary / MAP)  # not sealed: `stforecast map` draws it again
 
 
@@ -102,8 +111,21 @@ def open_comparison(folder: Path) -> dict[str, Any] | None:
         ArtefactError: its files are absent or damaged.
     """
 
+    return _beside(folder, COMPARISON)
+
+
+def open_why(folder: Path) -> dict[str, Any] | None:
+    """The parts of its numbers that were written beside the grid in `folder`, if any.
+
+    Raises:
+        ArtefactError: its files are absent or damaged.
+    """
+    return _beside(folder, WHY)
+
+
+def _beside(folder: Path, name: str) -> dict[str, Any] | None:
     def read(sealed: Sealed) -> dict[str, Any] | None:
-        return read_json(sealed.file(COMPARISON), AGAIN) if COMPARISON in sealed.facts[FILES] else None
+        return read_json(sealed.file(name), AGAIN) if name in sealed.facts[FILES] else None
 
     return unseal(folder / FACTS, AGAIN, read)
 
@@ -150,9 +172,9 @@ def _write_geoparquet(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> 
     frame.to_parquet(path, index=False, compression="zstd", schema_version="1.0.0")
 
 
-def _write_csv(path: Path, table: pd.DataFrame, geometry: np.ndarray) -> None:
+def _write_csv(path: Path, table: pd.DataFrame, **more: np.ndarray) -> None:
     text = {str(name): _spelled(table[name]) for name in table.select_dtypes(exclude="number")}
-    table.assign(**text, geometry=geometry).to_csv(path, index=False, lineterminator="\n")
+    table.assign(**text, **more).to_csv(path, index=False, lineterminator="\n")
 
 
 def _spelled(column: pd.Series) -> np.ndarray:

@@ -58,6 +58,7 @@ def view_of(
     around: dict[str, Any] | None = None,
     comparison: dict[str, Any] | None = None,
     plan: dict[str, Any] | None = None,
+    why: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of a grid, as plain values for JSON, and bytes.
 
@@ -69,6 +70,7 @@ def view_of(
         shifts: from and to which local hour each lasts.
         comparison: with the year before, as the pipeline gives it.
         plan: as `residents.plan_view` gives it.
+        why: parts of its numbers, as `why` describes them.
 
     Returns:
         `intensity`, `usual`, `outlines` and `centres` as bytes (`compact`), without the category `all` where there are
@@ -115,6 +117,7 @@ def view_of(
         "reported": reported,
         "around": around,
         "comparison": comparison,
+        "why": why,
         "plan": plan or plan_view(Allocation(), None),
         "sums": view_of_sums(grid),
         "low": low_high[0],

@@ -16,7 +16,7 @@ from stforecast.cube.build import build as build_cube
 from stforecast.cube.newest_forecast import NEWEST, with_newest
 from stforecast.cube.store import open_cube
 from stforecast.delivery.around import around
-from stforecast.delivery.export import MAP, open_comparison, open_grid, write_grid
+from stforecast.delivery.export import MAP, open_comparison, open_grid, open_why, write_grid
 from stforecast.delivery.layers import MapLayer, read_layers
 from stforecast.delivery.outcome import counts_of
 from stforecast.delivery.place_names import place_names
@@ -38,6 +38,7 @@ from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.residents import residents
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.sentences import assumptions, unfetched, weather_source
+from stforecast.pipeline.why import why
 from stforecast.sources.pulls import last_checked
 
 
@@ -99,7 +100,10 @@ class Grids(Preparation):
             last = record.append(grid, self.config.city, made_from)
             compared = comparison(cube, grid, table.meta["offences"], record, made_from["offences"], least)
             plan = plan_view(self.config.plan, residents(self.config, grid, lambda: cube, self.say))
-            write_grid(grid, folder, self.config.city, self.config.map.shifts, about, compared, plan)
+            reasons = None  # of many issues the states would have to be made again
+            if len(times) == 1:
+                reasons = why(self.config, fitted, cube, states, grid, table.meta["offences"], self.say)
+            write_grid(grid, folder, self.config.city, self.config.map.shifts, about, compared, plan, reasons)
             for line in [*lines, f"wrote {folder}; hash on the prospective record {last}"]:
                 self.say(f"forecast: {line}")
             yield grid
@@ -111,7 +115,9 @@ class Grids(Preparation):
         _, about = self._around(grid, "map")
         shifts, compared = self.config.map.shifts, open_comparison(folder)
         plan = plan_view(self.config.plan, residents(self.config, grid, lambda: open_cube(self.place.gold), self.say))
-        write_map(view_of(grid, self.config.city, self._reported(grid), shifts, about, compared, plan), path)
+        write_map(
+            view_of(grid, self.config.city, self._reported(grid), shifts, about, compared, plan, open_why(folder)), path
+        )
         self.say(f"map: wrote {path}")
         return path
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from stforecast.config.workspace import database
 from stforecast.cube import Cube
-from stforecast.delivery.export import check_grid, open_comparison
+from stforecast.delivery.export import check_grid, open_comparison, open_why
 from stforecast.delivery.store import Store
 from stforecast.delivery.usual import usual_cycle
 from stforecast.errors import ArtefactError, StforecastError
@@ -79,6 +79,7 @@ def _refresh(stages: Stages, store: Store, now: pd.Timestamp) -> int:
             "record": record_facts(table, cube),
             "run": run_facts(run, fitted, stages.say),
             "comparison": open_comparison(stages.place.grid(issue_time)),
+            "why": open_why(stages.place.grid(issue_time)),
             "residents": residents(stages.config, grid, lambda: cube, stages.say).to_dict(),
         }
         made = store.put(grid, usual, facts, pd.Timestamp.now("UTC"))

@@ -90,6 +90,16 @@ class RiskQuestion(Question):
     format: Literal["json", "geojson", "csv"] = Field("json", description="of the answer")
 
 
+class WhyQuestion(BaseModel):
+    """One number of a hexagon."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cell: Name = Field(description="a hexagon of the grid, as `hexagon` has it")
+    category: Name = Field("all", description="a category of the grid, or `all`: their sum")
+    shift: Name | None = Field(None, description="the next shift of that name (`map.shifts`); without one all steps")
+
+
 class PlanQuestion(BaseModel):
     """Places to cover, within a budget; what is not given is as configured in `plan`."""
 

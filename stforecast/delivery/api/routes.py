@@ -12,6 +12,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
 from stforecast.delivery import sums
+from stforecast.delivery import why as reasons
 from stforecast.delivery.api import answers, shapes
 from stforecast.delivery.api.answers import to_json
 from stforecast.delivery.api.keeper import LOG
@@ -23,6 +24,7 @@ from stforecast.delivery.api.questions import (
     TopQuestion,
     UsualQuestion,
     ViewQuestion,
+    WhyQuestion,
     corners,
 )
 from stforecast.delivery.api.served import Served
@@ -155,6 +157,28 @@ async def risk(request: Request, now: Kept, question: Annotated[RiskQuestion, Qu
 async def top(request: Request, now: Kept, question: Annotated[TopQuestion, Query()]) -> Response:
     """The hexagons of the highest risk in a step, a shift or the whole horizon."""
     return await risk(request, now, RiskQuestion(top_k=question.k, **question.model_dump(exclude={"k"})))
+
+
+@router.get("/why", response_model=shapes.Why)
+async def why(request: Request, now: Kept, question: Annotated[WhyQuestion, Query()]) -> Response:
+    """What makes the number of a hexagon: the usual there, and what each group of inputs multiplies it by.
+
+    Only of the hexagons that the grid flags, the top share of some category and hours. `stforecast why` answers of any.
+    """
+    served, cell, category = now.served, question.cell, question.category
+    _asked(now, Question(shift=question.shift, category=category))
+    if (row := served.places.row.get(cell)) is None:
+        raise HTTPException(404, f"cell: no {served.places.geometry.word} of this grid")
+    kept = served.stored.facts.get("why")
+    if kept is None or not kept["groups"]:
+        raise HTTPException(404, "this grid came without parts: its model cannot be taken apart, or is of before")
+    found = reasons.answer(served.grid, kept, cell, category, question.shift or reasons.WHOLE)
+    if found is None:
+        raise HTTPException(404, "cell, shift: only the places that the grid flags are kept; ask `stforecast why`")
+    about = {"hexagon": cell, "place": served.places.called[row], "category": category}
+    return now.answer(
+        request, lambda: to_json({"grid": now.facts, **about, "offences": kept["contents"].get(category, []), **found})
+    )
 
 
 @router.get("/areas", response_model=shapes.Areas)

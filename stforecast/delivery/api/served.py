@@ -134,8 +134,9 @@ class Served:
         """What the map shows, as JSON."""
         from stforecast.delivery.webmap import view_of
 
-        comparison, plan = self.stored.facts.get("comparison"), plan_view(self.allocation, self.residents)
-        view = view_of(self.grid, self.stored.city, shifts=self.shifts, comparison=comparison, plan=plan)
+        facts, plan = self.stored.facts, plan_view(self.allocation, self.residents)
+        beside: dict[str, Any] = {"comparison": facts.get("comparison"), "plan": plan, "why": facts.get("why")}
+        view = view_of(self.grid, self.stored.city, shifts=self.shifts, **beside)
         return to_text(view).encode()
 
     @property

@@ -180,6 +180,25 @@ class Plan(BaseModel):
     tenths: dict[str, list[dict[str, Any]]] = Field(description="and on tenths of the city by who lives there")
 
 
+class Part(BaseModel):
+    group: str
+    words: str
+    log_part: float = Field(description="over the groups they add up to the logarithm of `intensity`")
+    factor: float = Field(description="what the usual is multiplied by; of `usual` the expected number itself")
+
+
+class Why(BaseModel):
+    grid: GridFacts
+    hexagon: str
+    place: str | None = Field(description=PLACE)
+    category: str
+    offences: list[str] = Field(description="that the category asks for; of `all` none")
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    intensity: float = Field(description="expected number of reported offences")
+    parts: list[Part]
+
+
 class OfCategory(Values):
     category: str
 
