@@ -37,6 +37,7 @@ PARTS = (
     *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "time.js", "keys.js", "controls.js"),
     *("districts.js", "download.js", "allocation.js", "plan.js", "plan_panel.js", "plan_files.js"),
     *("compare.js", "print.js", "app.js"),
+    *("why.css", "why.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000

@@ -31,7 +31,7 @@ from stforecast.delivery.shifts import shifts_of
 WHOLE = "all"
 """The span of the whole horizon; no shift may be called so."""
 WORDS = {
-    "usual": "usual for these hours here",
+    "usual": "when all is as usual here at these hours",
     "city": "level of the whole city lately",
     "calendar": "holidays",
     "weather": "weather",

@@ -42,6 +42,7 @@ from stforecast.delivery.plan_files import write_plan
 from stforecast.delivery.residents import Residents
 from stforecast.delivery.riskgrid import NOTICE, with_sums
 from stforecast.delivery.shifts import shifts_of
+from stforecast.delivery.why import flagged, logs, spans_of, to_values
 from stforecast.errors import ConfigError
 from stforecast.scoring.intensity import risk
 
@@ -120,6 +121,34 @@ def test_areas_are_answered_of_a_step_a_shift_and_the_horizon(client) -> None:
         asked(client, "/v1/areas", shift="evening")["valid_from"]
         == asked(client, "/v1/risk", shift="evening")["valid_from"]
     )
+
+
+def test_why_answers_of_the_places_that_are_flagged(client, tmp_path) -> None:
+    of, config = grid(), config_of(tmp_path)
+    spans = spans_of(of)
+    rows = flagged(of, spans)
+    whole = np.stack([logs(of, span)[:, rows] for span in spans.values()])
+    values = to_values(("usual", "weather"), spans, of.hexagons[rows], np.stack([whole - 0.25, whole * 0 + 0.25]))
+    store = store_of(config)
+    store.put(of, usual(of), FACTS | {"why": values | {"recent": None, "contents": {"theft": ["theft*"]}}}, ISSUED)
+    store.close()
+    with client_of(config, Clock()) as opened:
+        for shift, category in ((None, "all"), ("evening", "theft")):
+            given = {"cell": str(of.hexagons[rows[1]]), "category": category} | ({"shift": shift} if shift else {})
+            found = asked(opened, "/v1/why", **given)
+            asked_too = {key: value for key, value in given.items() if key != "cell"}
+            risks = asked(opened, "/v1/risk", **asked_too)["rows"]
+            number = next(row["intensity"] for row in risks if row["hexagon"] == given["cell"])
+            assert found["intensity"] == pytest.approx(number, rel=1e-5)
+            assert [part["group"] for part in found["parts"]] == ["usual", "weather"]
+            assert found["parts"][1]["factor"] == pytest.approx(np.exp(0.25))
+            assert found["offences"] == (["theft*"] if category == "theft" else [])
+        assert asked(opened, "/v1/view")["why"] == values | {"recent": None, "contents": {"theft": ["theft*"]}}
+        other = str(np.delete(of.hexagons, rows)[0])
+        for wrong in ({"cell": "x"}, {"cell": other}, {"cell": other, "category": "x"}, {"cell": other, "shift": "x"}):
+            assert opened.get("/v1/why", params=wrong).status_code == 404
+        assert opened.get("/v1/why").status_code == 422
+    assert "came without parts" in client.get("/v1/why", params={"cell": str(of.hexagons[0])}).json()["error"]
 
 
 @pytest.mark.parametrize("shift", [None, "evening"])

@@ -25,8 +25,8 @@ function factsOf(hexagon) {
     const level = `${Math.round(100 * (view.sums ?? view).level)} %`;
     rows.push(row("interval", text("fact_range", { low: number(range[0]), high: number(range[1]) }), { during: grid.during(ofSpan), level }));
   }
-  if (drivers) {
-    rows.push([text(view.step_unit === "month" ? "fact_usual_years" : "fact_usual"), digits(drivers.usual), "usual"]);
+  if (drivers) rows.push([text(view.step_unit === "month" ? "fact_usual_years" : "fact_usual"), digits(drivers.usual), "usual"]);
+  if (drivers && !partsOf(hexagon, span, category)) {
     rows.push(row("city", factor(drivers.city)));
     rows.push([text(`fact_rest_${cell}`), factor(drivers.rest), "rest"]);
   }
@@ -44,7 +44,7 @@ function showFacts(hexagon) {
     list.append(element("dt", term), value);
   }
   const when = `${grid.label(span)}, ${byId("category").options[category].text}`;
-  byId("facts").replaceChildren(element("h2", grid.called(hexagon)), element("p", when), list);
+  byId("facts").replaceChildren(element("h2", grid.called(hexagon)), element("p", when), list, ...reasonsOf(hexagon, hexagon === pinned));
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
@@ -55,6 +55,7 @@ function showFacts(hexagon) {
 /** Beside a point of the map, and inside it. */
 function placeTip({ x, y }) {
   const tip = byId("tip"), { clientWidth, clientHeight } = byId("map"), gap = 14;
+  tip.style.setProperty("--most", `${clientHeight - 8}px`);
   const left = x + gap + tip.offsetWidth < clientWidth ? x + gap : x - gap - tip.offsetWidth;
   const top = Math.min(Math.max(4, y - tip.offsetHeight / 2), clientHeight - tip.offsetHeight - 4);
   tip.style.left = `${Math.max(4, left)}px`;
