@@ -24,14 +24,14 @@ JUDGE = "poisson_deviance"
 def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
-    out: list[Block] = [Text(_patrolled(run)), Text(_verdict(run)), _table(run), note("forecasters", **run.terms)]
+    out: list[Block] = [Text(_top_covered(run)), Text(_verdict(run)), _table(run), note("forecasters", **run.terms)]
     if pairs and run.blocks.count > 1:
         out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
         out.append(note("differences", blocks=str(run.blocks), count=sum(map(len, pairs.values())), **run.terms))
     return out
 
 
-def _patrolled(run: EvaluatedRun) -> str:
+def _top_covered(run: EvaluatedRun) -> str:
     """What the forecasts would have been worth on the ground."""
     entries = run.card["forecasters"]
     usual = f"the average of past {run.terms['weeks']} (rolling climatology)"
@@ -40,7 +40,7 @@ def _patrolled(run: EvaluatedRun) -> str:
     (first, rate), *rest = ((what, rate) for what, rate in rates if rate is not None)
     others = "".join(f"; with {what}, {other:.1%}" for what, other in rest)
     size = {"count": top_count(0.05, run.card["hexagons"]), "hexagons": run.card["hexagons"]}
-    return standing("patrolled", who=first, rate=rate, others=others, **size, **run.terms)
+    return standing("top_covered", who=first, rate=rate, others=others, **size, **run.terms)
 
 
 def _verdict(run: EvaluatedRun) -> str:

@@ -169,11 +169,11 @@ def test_a_difference_without_bounds_is_neither_ahead_nor_behind() -> None:
         assert comparison.side("poisson_deviance", {"low": low, "estimate": -1.0, "high": high}) == "level"
 
 
-def test_the_report_opens_with_what_a_patrol_would_have_covered(finished: Stages) -> None:
+def test_the_report_opens_with_what_presence_would_have_covered(finished: Stages) -> None:
     run = evaluated(finished)
     first, second, table, *_ = comparison.blocks(run)
     rate, hexagons = run.card["forecasters"][run.leader]["hit_rate_5"], run.card["hexagons"]
-    assert first.words.startswith(f"Patrolling the 5 % of hexagons ({round(0.05 * hexagons)} of {hexagons}) that ")
+    assert first.words.startswith(f"Presence in the 5 % of hexagons ({round(0.05 * hexagons)} of {hexagons}) that ")
     assert f"would have covered {rate:.1%} of the reports" in first.words
     assert "deviance" not in first.words
     assert "deviance" in second.words or "No difference" in second.words
