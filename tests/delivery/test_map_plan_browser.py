@@ -268,10 +268,16 @@ def test_a_place_is_left_out_for_a_reason_and_put_back(browser, path, width: int
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_rule_budget_and_weights_are_chosen_and_stand_in_the_address(browser, path, width, height) -> None:  # noqa: F811
+    with Window(browser, path.as_uri() + "#lang=es", viewport={"width": width, "height": height}) as opened:
+        opened.page.locator("#plan-rule").select_option("proportion")  # the longest words
+        assert opened.page.locator("#planning").evaluate("(one) => one.scrollWidth <= one.clientWidth")
     with Window(browser, path.as_uri(), viewport={"width": width, "height": height}) as opened:
         page = opened.page
         assert not {"rule", "places", "weights", "out"} & {*re.findall(r"(\w+)=", page.url)}
         page.locator("#plan-rule").select_option("district")
+        if width > 390:  # else the page scrolls
+            assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        assert page.locator("#planning").evaluate("(one) => one.scrollWidth <= one.clientWidth")
         assert page.locator("#plan-unit").input_value() == "places"
         page.locator("#area-number").fill("2")
         assert opened.text("#hits").startswith("6 hexagons")
