@@ -160,13 +160,18 @@ def test_why(desk: Desk, made) -> None:
     best = int(of.order[HORIZON, 0, 0])
     desk.press(re.escape(of.places[best]))
     found = desk.box()
-    usual, expected = of.usual[HORIZON, 0], of.intensity[HORIZON, 0]
-    assert float(found["Usual here: average of past weeks"]) == pytest.approx(usual[best], rel=0.05)
-    city, rest = (
-        float(found[term].split()[1]) for term in ("Expected ÷ usual, whole city", "Beyond that, this hexagon")
-    )
-    assert city == pytest.approx(expected.sum() / usual.sum(), abs=0.006)
-    assert usual[best] * city * rest == pytest.approx(expected[best], rel=0.01)
+    rows = [
+        row.split("\n")
+        for row in desk.page.locator("section", has_text="Why this number").get_by_role("listitem").all_inner_texts()
+    ]
+    (first, beside), *factors, (last, _) = (row[:2] for row in rows)
+    assert beside == "when all is as usual here at these hours"
+    assert {"level of the whole city lately", "reports here in the last days and weeks"} <= {
+        words for _, words in factors
+    }
+    assert last == f"= {found['Expected reports']}"
+    product = float(first) * np.prod([float(factor.removeprefix("× ")) for factor, _ in factors])
+    assert product == pytest.approx(of.intensity[HORIZON, 0, best], rel=0.06)  # what is shown has two digits
 
 
 def test_how_unusual(desk: Desk, made) -> None:
