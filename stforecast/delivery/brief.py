@@ -40,7 +40,7 @@ class Brief:
     title: city, or district of it. when: the hours. about: issue, end and model. warning: that the city is simulated,
     or empty. grid: the forecast. inside: cells that it is about, bool [n]. expected: reports in these hours, [n]. top:
     rows of the places that are numbered, [p]. places, totals, districts, unusual, compared: tables, of which the last
-    three may be None. score: how the forecasts of the last week did, or None. caveats: sentences.
+    three may be None. score: how earlier forecasts did, or None. caveats: sentences.
     """
 
     title: str

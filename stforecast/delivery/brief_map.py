@@ -12,9 +12,10 @@ from stforecast.config.sections import Kind
 from stforecast.cube.geometry import Geometry, geometry_of
 from stforecast.delivery.around import joined
 from stforecast.delivery.brief import Brief
+from stforecast.delivery.brief_tables import in_short
 from stforecast.delivery.layers import MapLayer
 from stforecast.delivery.map import INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
-from stforecast.delivery.place_names import called, known
+from stforecast.delivery.place_names import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,8 @@ MM = 72 / 25.4
 GROUND = "#eef0f2"
 APART = 4.0
 """Millimetres between streets, on average, below which the less known ones are left out."""
+SMALL = 6.0
+"""Square millimetres of a cell below which cells have no white edge, which would hide them."""
 FINE = 0.06
 """Millimetres within which lines are simplified: finer is no pen."""
 DISC = 2.1
@@ -65,6 +68,8 @@ def draw_brief_map(
     draw_map(axes, cells, colours_of(values, class_bounds(values)))
     _fill(figure, axes)
     plane = _Plane(figure, axes)
+    if plane.mm.prod() * np.median(shapely.area(cells.unbroken)) < SMALL:
+        axes.collections[0].set(edgecolor="face", linewidth=0.2)
     for layer in sorted((each for each in layers if each.kind in LINES), key=lambda each: [*LINES].index(each.kind)):
         plane.draw(layer, LINES[layer.kind])
     for layer in (each for each in layers if each.kind == "streets"):
@@ -191,10 +196,12 @@ class _Plane:
 
     def districts(self, names: np.ndarray, cells: Geometry) -> None:
         """The name of each district as near to its middle as there is room."""
-        for name in sorted({*names} - {None}):
+        held = sorted({*names} - {None})
+        size = 7.5 if len(held) <= NAMES / 2 else 6.0
+        for name in held:
             places = self.to_mm(shapely.get_coordinates(shapely.centroid(cells.unbroken[names == name])))
             order = np.argsort(np.hypot(*(places - places.mean(0)).T), kind="stable")
-            any(self.write(called(name, "District"), places[at], 0.0, INK, 7.5, "bold") for at in order.tolist())
+            any(self.write(in_short(name), places[at], 0.0, INK, size, "bold") for at in order.tolist())
 
     def names(self, layer: MapLayer, ink: str) -> None:
         """Names of streets along them and of areas in their middle, where there is room, the best known first."""

@@ -89,6 +89,11 @@ class Part:
         return str((self.grid.hexagons if self.grid.places is None else self.grid.places)[row])
 
 
+def in_short(district: str) -> str:
+    """A district where there is little room: only a short code says what it is."""
+    return called(district, "District") if len(district) <= 3 else district
+
+
 def ordered(names: set[Any]) -> list[str]:
     return sorted(map(str, names), key=lambda name: name.zfill(9) if name.isdigit() else name)
 
@@ -119,7 +124,7 @@ def totals(part: Part, rows: np.ndarray, district: str | None) -> Table:
         return name, digits(part.expected(of, category), 3), *part.range(of, category), *part.against(of, category)
 
     lines = [] if district is None else [line("Whole city", np.arange(part.lam.shape[1]), 0)]
-    lines.append(line("All" if district is None else called(district, "District"), rows, 0))
+    lines.append(line("All" if district is None else in_short(district), rows, 0))
     best = sorted(range(1, len(part.lam)), key=lambda at: -part.expected(rows, at))
     kept = best if len(best) <= CATEGORIES else best[: CATEGORIES - 1]
     lines += [line(part.grid.categories[at].replace("_", " ").capitalize(), rows, at) for at in kept]
@@ -177,7 +182,7 @@ def compared(comparison: Mapping[str, Any], district: str | None) -> Table | Non
     for span in comparison["spans"]:
         for one in table[of & (table["category"] == "all") & (table["span"] == span["name"])].to_dict("records"):
             known = {key: None if pd.isna(one[key]) else one[key] for key in ("reported", "before", "percent", "note")}
-            change = NONE if known["percent"] is None else f"{known['percent']:+.0f} %".replace("-", "−")
+            change = NONE if known["percent"] is None else _change(known["percent"])
             counts = [NONE if known[key] is None else f"{known[key]:.0f}" for key in ("reported", "before")]
             rows.append((span["label"], *counts, change))
             why += [] if known["note"] is None else [f"{span['label']}: {known['note']}."]
@@ -188,20 +193,26 @@ def compared(comparison: Mapping[str, Any], district: str | None) -> Table | Non
     return Table("Reported, against the year before", ("", "Reported", "Before", "Change"), tuple(rows), 1, note)
 
 
+def _change(percent: float) -> str:
+    rounded = round(percent)
+    return f"{rounded:+d} %".replace("-", "−") if rounded else "0 %"
+
+
 def _factor(ratio: float) -> str:
     return f"× {digits(ratio)}"
 
 
-def last_week(outcomes: Sequence[Mapping[str, Any]], waiting: int, in_advance: bool, word: str) -> Table:
-    """How the settled forecasts of the last week did.
+def lately(outcomes: Sequence[Mapping[str, Any]], waiting: int, in_advance: bool, word: str, span: str) -> Table:
+    """How the settled forecasts of the last days or months did.
 
     Args:
         outcomes: of those that count, as `outcome.outcome` gives them.
-        waiting: how many were issued in that week and are not settled.
+        waiting: how many others are not settled.
         in_advance: whether they were made before their first step was over.
         word: what a cell is called.
+        span: since when they were issued, such as 7 days.
     """
-    title = "Forecasts of the last 7 days"
+    title = f"Forecasts of the last {span}"
     if not outcomes:
         none = f"None of {waiting} is settled: reports are still coming in." if waiting else "None is on record."
         return Table(title, (), (), note=none)

@@ -1,4 +1,4 @@
-"""The stage behind `stforecast brief`: one page from a written grid, with how the last week's forecasts did."""
+"""The stage behind `stforecast brief`: one page from a written grid, with how the forecasts before it did."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from stforecast.delivery.brief import brief_of
 from stforecast.delivery.brief_pdf import write_brief
-from stforecast.delivery.brief_tables import Table, last_week
+from stforecast.delivery.brief_tables import Table, lately
 from stforecast.delivery.export import open_comparison, open_grid
 from stforecast.delivery.layers import read_layers
 from stforecast.delivery.outcome import counts_of, outcome
@@ -24,7 +24,8 @@ from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
-WEEK = pd.Timedelta(days=7)
+DAYS, MONTHS = 7, 3
+"""Before a grid, in which the forecasts were issued that are looked back at; of months the second."""
 
 
 def brief(
@@ -52,25 +53,26 @@ def brief(
     path, config = output or folder / f"{'-'.join(['brief', *named])}.pdf", stages.config
     found = brief_of(grid, config.city, shift, beat, config.map.shifts, open_comparison(folder))
     layers = read_layers(config, grid.geometry, lambda line: stages.say(f"brief: {line}"))
-    write_brief(replace(found, score=_last_week(stages, grid)), layers, path)
+    write_brief(replace(found, score=_lately(stages, grid)), layers, path)
     stages.say(f"brief: wrote {path} and {path.with_suffix('.html').name}")
     return path
 
 
-def _last_week(stages: Stages, grid: RiskGrid) -> Table | None:
-    """How the forecasts on record did that were issued in the week before a grid; None where nothing can say so."""
+def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
+    """How the forecasts on record did that were issued shortly before a grid; None where nothing can say so."""
     try:
         run, table = Run(stages.place.latest()), stages.ingest()
         cube = stages.newest(run, table)
     except StforecastError as error:
-        stages.say(f"brief: without the last week's forecasts: {error}")
+        stages.say(f"brief: nothing of how earlier forecasts did: {error}")
         return None
     record, stamp, found = Record(stages.place.prospective), stages.offences_stamp(), list[dict[str, Any]]()
+    monthly = grid.step_unit == "month"
+    first = grid.step.times(grid.issue_time, [-MONTHS if monthly else -DAYS * grid.step.per_day])[0]
     entries = [
         entry
         for entry in record.entries()
-        if grid.issue_time - WEEK <= pd.Timestamp(entry["issue_time"]) < grid.issue_time
-        and entry.get("offences") == stamp
+        if first <= pd.Timestamp(entry["issue_time"]) < grid.issue_time and entry.get("offences") == stamp
     ]
     issued, written = (
         pd.DatetimeIndex([one[key] for one in entries], tz="UTC") for key in ("issue_time", "written_at")
@@ -92,4 +94,4 @@ def _last_week(stages: Stages, grid: RiskGrid) -> Table | None:
         if alike and (counts := counts_of(cube, earlier)) is not None:
             found.append(outcome(earlier, counts, never, least, in_advance))
     waiting = int(((advance == SCORED) & (became != SCORED)).sum())
-    return last_week(found, waiting, in_advance, grid.geometry.word)
+    return lately(found, waiting, in_advance, grid.geometry.word, f"{MONTHS} months" if monthly else f"{DAYS} days")

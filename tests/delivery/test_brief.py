@@ -16,7 +16,7 @@ from stforecast.config.sections import SHIFTS
 from stforecast.delivery.brief import Brief, brief_of
 from stforecast.delivery.brief_map import apart
 from stforecast.delivery.brief_pdf import HEIGHT, WIDTH, html_of, page_of, pdf_of, short, write_brief
-from stforecast.delivery.brief_tables import Table, digits, last_week
+from stforecast.delivery.brief_tables import Table, digits, lately
 from stforecast.delivery.export import write_grid
 from stforecast.delivery.layers import MapLayer
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
@@ -131,7 +131,7 @@ def crowded() -> Brief:
         credits=("A publisher of this city.",) * 90,
     )
     of = brief_of(made, "a_city_" * 14, None, None, comparison=COMPARISON)
-    return replace(of, score=last_week([COMPARISON["earlier"]], 3, False, "hexagon"))
+    return replace(of, score=lately([COMPARISON["earlier"]], 3, False, "hexagon", "7 days"))
 
 
 @pytest.mark.parametrize(
@@ -228,15 +228,15 @@ def test_numbers_are_spelled_as_on_the_map() -> None:
     assert short("Ash Street & Oak Avenue", 20, 8).endswith("…")
 
 
-def test_the_last_week_is_said_as_it_was() -> None:
-    none = last_week([], 0, True, "hexagon")
+def test_how_earlier_forecasts_did_is_said_as_it_was() -> None:
+    none = lately([], 0, True, "hexagon", "7 days")
     assert (none.rows, none.note) == ((), "None is on record.")
-    assert last_week([], 4, True, "hexagon").note == "None of 4 is settled: reports are still coming in."
+    assert lately([], 4, True, "hexagon", "7 days").note == "None of 4 is settled: reports are still coming in."
     one, other = (
         {"top_share": 0.05, "level": 0.9, "categories": [{"expected": e, "came": c, "top": top, "inside": inside}]}
         for e, c, top, inside in ((10.2, 8, 0.25, 0.9), (20.0, 24, None, 1.0))
     )
-    found = last_week([one, other], 1, True, "area")
+    found = lately([one, other], 1, True, "area", "7 days")
     assert found == Table(
         "Forecasts of the last 7 days",
         ("", ""),

@@ -13,7 +13,7 @@ from stforecast.delivery.export import open_grid
 from stforecast.delivery.outcome import counts_of
 from stforecast.delivery.riskgrid import HORIZON
 from stforecast.files import write_text
-from stforecast.pipeline.brief import _last_week, brief
+from stforecast.pipeline.brief import _lately, brief
 from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
@@ -34,14 +34,14 @@ def test_the_week_before_is_what_its_forecasts_expected_and_what_came(stages: St
     cube = stages.newest(Run(stages.place.latest()), stages.ingest())
     came = sum(int(counts_of(cube, grid).sum()) for grid in grids)
     expected = sum(grid.intensity[HORIZON, 0].sum() for grid in grids)
-    found = _last_week(stages, newest)
+    found = _lately(stages, newest)
     cells = dict(found.rows)
     assert cells["Settled forecasts"] == "7"
     assert cells["Reports"] == str(came)
     assert float(cells["Reports expected"]) == float(f"{expected:.3g}")
     assert found.note == "Of the whole city. Made after the fact."  # this city is of the past
     early = open_grid(stages.place.grid(newest.issue_time - pd.Timedelta(days=8)))
-    assert _last_week(stages, early).note == "None is on record."
+    assert _lately(stages, early).note == "None is on record."
 
 
 def test_it_stands_beside_the_grid_and_does_it_no_harm(stages: Stages, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_it_stands_beside_the_grid_and_does_it_no_harm(stages: Stages, tmp_path:
     moved = stages.place.runs.rename(tmp_path / "runs")
     assert "Forecasts of the last 7 days" not in brief(of).with_suffix(".html").read_text()
     moved.rename(stages.place.runs)
-    assert any("without the last week's forecasts" in line for line in said)
+    assert any("nothing of how earlier forecasts did" in line for line in said)
 
 
 @pytest.mark.parametrize(
