@@ -200,7 +200,7 @@ def test_the_briefing_has_the_numbers_of_the_page(sources: Sources, browser, shi
             row = [
                 place,
                 of.places[cell],
-                *filter(None, [of.districts[cell]]),
+                of.districts[cell] or "–",
                 page["expected"],
                 f"{low}–{high}",
                 page["risk"],
