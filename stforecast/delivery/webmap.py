@@ -32,12 +32,13 @@ from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
 PARTS = (
-    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "plan.css", "print.css", "leaflet.js"),
+    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "plan.css"),
+    *("why.css", "print.css", "leaflet.js"),
     *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
-    *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "time.js", "keys.js", "controls.js"),
+    *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "why.js"),
+    *("time.js", "keys.js", "controls.js"),
     *("districts.js", "download.js", "allocation.js", "plan.js", "plan_panel.js", "plan_files.js"),
     *("compare.js", "print.js", "app.js"),
-    *("why.css", "why.js"),
 )
 """The page and what it links to by these names, relative to where it is served from."""
 LARGE = 4_000_000
