@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -34,11 +34,16 @@ LEADING = 1.4
 """From one line to the next, in heights of letters."""
 BIG, USUAL, SMALL = (13.0, 12.0, 11.0, 10.0), 8.2, 6.8
 """Sizes of letters, points; of the places the first that leaves the map its room."""
+PAD = 0.3
+"""Between columns of a table, millimetres for each point of its letters."""
 NARROWEST = 14.0
+"""To which columns of words shrink, millimetres."""
 MOST_LINES = 5
 """Of a note or a caveat."""
 DPI = 220
 """Of the map in the HTML."""
+KEPT = 5_000
+"""Words whose widths are remembered."""
 
 
 def write_brief(brief: Brief, layers: Sequence[MapLayer], path: Path) -> None:
@@ -213,10 +218,6 @@ class Sheet:
         return line(size) * len(wrapped(words, width, size))
 
 
-PAD = 0.3
-"""Between columns of a table, millimetres for each point of its letters."""
-
-
 def line(size: float) -> float:
     """From one line to the next, millimetres."""
     return LEADING * size / MM
@@ -254,7 +255,7 @@ def columns_of(table: Table, width: float, size: float) -> list[float]:
     return wide
 
 
-@cache
+@lru_cache(KEPT)
 def measured(words: str, size: float, weight: str) -> float:
     """How wide words are, millimetres."""
     return width_of(words, size, weight) if words else 0.0
@@ -269,7 +270,7 @@ def short(words: str, width: float, size: float, weight: str = "normal") -> str:
     return f"{words}…"
 
 
-@cache
+@lru_cache(KEPT)
 def wrapped(words: str, width: float, size: float) -> list[str]:
     """Lines of words that fit a width, at most MOST_LINES."""
     lines = [""]
