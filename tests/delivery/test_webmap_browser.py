@@ -1,7 +1,6 @@
 """The interactive map in a real browser, as a file and behind the service."""
 
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
+from axe import CHROMIUM, QUIET
 from small_grids import COMPARISON, FACTS, ISSUED, grid, store_of, usual
 
 from stforecast.config import load
@@ -33,10 +33,7 @@ from stforecast.forecasters.forecast import Forecast
 from stforecast.scoring.conformal import Spread
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-QUIET += ["--disable-sync", "--no-first-run"]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+from axe import findings_in
 
 from stforecast.delivery.riskgrid import NOTICE
 
@@ -27,12 +28,13 @@ class Reader(HTMLParser):
 
 
 def check_page(path: Path) -> Reader:
-    """What holds for every page: nothing from outside, no script, alt texts, contents, the notice, files beside it."""
+    """What holds for every page: nothing from outside, no script, no barrier, alt texts, contents, notice, files."""
     text = path.read_text(encoding="utf-8")
     read = Reader(text)
     assert not re.search(r"https?://", text)
     assert not read.all("script")
     assert not read.all("link")
+    assert findings_in(path) == []
     images = read.all("img")
     assert images
     for image in images:
