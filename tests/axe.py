@@ -1,4 +1,7 @@
-"""What axe-core finds on a page: barriers for readers who cannot see it, or not well, or use no mouse."""
+"""What axe-core finds on a page: barriers for readers who cannot see it, or not well, or use no mouse.
+
+axe-core (MPL-2.0) comes in axe-playwright-python (MIT), an extra of developers that is not shipped.
+"""
 
 import shutil
 from importlib.util import find_spec
