@@ -8,6 +8,7 @@ served, it fetches its view from `v1/view` and `v1/around` and looks at `v1/grid
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -31,16 +32,8 @@ from stforecast.delivery.sums import view_of_sums
 from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
-PARTS = (
-    *("page.html", "leaflet.css", "app.css", "colours.css", "compare.css", "plan.css"),
-    *("why.css", "print.css", "leaflet.js"),
-    *("texts.js", "en.js", "es.js", "locale.js", "settings.js", "view.js", "classes.js", "grid.js"),
-    *("layers.js", "sums.js", "sheet.js", "map.js", "places.js", "facts.js", "why.js"),
-    *("time.js", "keys.js", "controls.js"),
-    *("districts.js", "download.js", "allocation.js", "plan.js", "plan_panel.js", "plan_files.js"),
-    *("compare.js", "print.js", "app.js"),
-)
-"""The page and what it links to by these names, relative to where it is served from."""
+LINK = re.compile(r'(?:src|href)="([\w.]+)"')
+"""In page.html: the name of a part of the page, relative to where it is served from."""
 LARGE = 4_000_000
 """Letters of a view above which a file holds it compressed, which browsers read since 2023."""
 FACTS = (
@@ -159,7 +152,8 @@ def page() -> dict[str, bytes]:
     A service answers `/` with page.html and `/NAME` with each part. It holds neither inline script nor inline style.
     """
     folder = files("stforecast.delivery") / "web"
-    return {name: (folder / name).read_bytes() for name in PARTS}
+    links = LINK.findall((folder / "page.html").read_text("utf-8"))
+    return {name: (folder / name).read_bytes() for name in ("page.html", *links)}
 
 
 def _rate(grid: RiskGrid) -> dict[str, Any] | None:
