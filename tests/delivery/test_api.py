@@ -738,4 +738,4 @@ def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
 
         ask()
         asked_for.add(found.path)
-    assert len(asked_for) == 14
+    assert len(asked_for) == 15

@@ -184,8 +184,10 @@ def test_the_border_of_the_city_stands_out_when_night_falls(browser, made) -> No
         assert page.evaluate("city.line") == "#1b1b1b"
         before = opened.drawing()
         page.emulate_media(color_scheme="dark")
-        page.wait_for_timeout(200)
-        assert page.evaluate("city.line") == "#c9ced4"
+        for _ in range(50):
+            if page.evaluate("city.line") == "#c9ced4":
+                break
+            page.wait_for_timeout(100)
         assert opened.drawing() != before
 
 
