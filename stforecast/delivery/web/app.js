@@ -14,6 +14,7 @@ function start(view) {
   byId("span").textContent = text("span", { span: grid.times.horizon(), zone: view.time_zone });
   setAbout(view);
   setControls(view);
+  if (embedded) warnOfAge();
   city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
   listen();
   for (const { start } of features) start?.(view);
@@ -122,15 +123,15 @@ function draw() {
 
   const scale = grid.scale(measure, span, category), values = grid.shown(measure, span, category);
   const classes = Array.from(values, (value) => classOf(value, scale.bounds));
-  city.paint(classes.map((index) => scale.colours[index] ?? MASKED));
   const top = makePlan().rows;
-  city.outline(top);
   const counts = chosen.reported && span === null && grid.has("reported") ? grid.reported(category) : null;
-  city.report(counts);
   drawLegend(scale, classes, measure === "rank", measure === "rate");
   drawList(top);
   drawSentences(top, counts);
   for (const { draw } of features) draw?.();
+  city.paint(classes.map((index) => scale.colours[index] ?? MASKED));
+  city.outline(top);
+  city.report(counts);
   if (pinned !== null) showFacts(pinned);
 }
 
@@ -263,6 +264,6 @@ async function follow() {
 setSettings();
 const embedded = byId("view");
 if (embedded) {
-  heldView(embedded).then(start).then(warnOfAge);
+  heldView(embedded).then(start);
   setInterval(warnOfAge, MINUTE);
 } else follow();

@@ -34,14 +34,20 @@ class CityMap {
     for (const [pane, level] of [["cells", 300], ["lines", 310], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
     this.takeColours();
     this.ground = new Sheet("cells", this.origin, (...given) => this.drawGround(...given));
-    this.lines = new Sheet("lines", this.origin, (...given) => this.drawLines(...given)).addTo(this.map);
-    this.over = new Sheet("marks", this.origin, (...given) => this.drawMarks(...given)).addTo(this.map);
-    this.names = new Sheet("names", this.origin, (...given) => this.layers.names(...given), Infinity).addTo(this.map);
+    this.lines = new Sheet("lines", this.origin, (...given) => this.drawLines(...given));
+    this.over = new Sheet("marks", this.origin, (...given) => this.drawMarks(...given));
+    this.names = new Sheet("names", this.origin, (...given) => this.layers.names(...given), Infinity);
     if (view.around?.tiles) this.addTiles(view.around.tiles);
     this.listen(element, on);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.takeColours(), this.lines.redraw()));
-    new ResizeObserver(() => this.resize()).observe(element);
+    this.map.on("movestart", () => (this.moved = true));
+  }
+
+  /** Draw for the first time, once the page around the map has its words and with them its size. */
+  open() {
     this.resize();
+    new ResizeObserver(() => this.resize()).observe(this.map.getContainer());
+    for (const sheet of [this.ground, this.lines, this.over, this.names]) sheet.addTo(this.map);
   }
 
   /** The city's border must stand out from the ground beside the cells, which may be dark. */
@@ -49,11 +55,14 @@ class CityMap {
     this.line = getComputedStyle(this.map.getContainer()).getPropertyValue("--map-line").trim();
   }
 
-  /** Take up the element's size. Where the page scrolls (app.css), one finger scrolls it, and two move the map. */
+  /** Take up the element's size, with the whole city as long as nobody has moved the map. Where the page scrolls
+      (app.css), one finger scrolls it, and two move the map. */
   resize() {
     const scrolls = getComputedStyle(this.map.getContainer().parentElement).display === "contents";
     this.map.dragging[scrolls && matchMedia("(pointer: coarse)").matches ? "disable" : "enable"]();
+    const before = this.map.getSize();
     this.map.invalidateSize({ animate: false });
+    if (!this.moved && !this.map.getSize().equals(before)) this.whole(false);
   }
 
   listen(element, on) {
@@ -177,7 +186,7 @@ class CityMap {
   paint(colours) {
     this.colours = colours;
     if (this.ground._map) this.ground.redraw();
-    else this.ground.addTo(this.map);
+    else this.open();
   }
 
   outline(hexagons) {
@@ -248,6 +257,7 @@ class CityMap {
   whole(animate = !this.calm) {
     this.map.setMinZoom(this.map.getBoundsZoom(this.extent) - 1);
     this.map.fitBounds(this.extent, { animate, padding: [8, 8] });
+    if (!animate) this.moved = false;
   }
 
   zoomTo(hexagon) {
