@@ -161,7 +161,7 @@ class Plan:
         if self.level is None:
             lines.append("These are numbers to be expected by this forecast; what is then reported differs.")
         else:
-            lines.append(f"Ranges hold what is reported there {self.level:.0%} of the time, by the forecast's own law.")
+            lines.append(f"Ranges are meant to hold what is reported there {self.level:.0%} of the time.")
         weights = ", ".join(f"{name} {weight:g}" for name, weight in self.weights.items())
         lines.append(f"A report counts by its category: {weights}; so weighted, {self.covered.weighted_share:.1%}.")
         lines.append(f"The greedy rule is at most {self.gap:.3%} below the best choice of places.")
