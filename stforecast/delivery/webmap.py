@@ -29,6 +29,7 @@ from stforecast.delivery.residents import plan_view
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 from stforecast.delivery.sums import view_of_sums
+from stforecast.delivery.why import in_view
 from stforecast.delivery.words import SIMULATED, zone_names
 from stforecast.files import write_text
 
@@ -112,7 +113,7 @@ def view_of(
         "reported": reported,
         "around": around,
         "comparison": comparison,
-        "why": why,
+        "why": why and in_view(why),
         "plan": plan or plan_view(Allocation(), None),
         "sums": view_of_sums(grid),
         "low": low_high[0],

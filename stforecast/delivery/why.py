@@ -28,6 +28,8 @@ from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.delivery.riskgrid import RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 
+FINE = 2_000
+"""Steps of a logarithm that the page tells apart: factors to 0.03 %, at half the size."""
 WHOLE = "all"
 """The span of the whole horizon; no shift may be called so."""
 WORDS = {
@@ -75,6 +77,12 @@ def parts_of(why: Mapping[str, Any]) -> np.ndarray:
     shape = (len(why["groups"]), len(why["spans"]), -1, len(why["hexagons"]))
     values = np.frombuffer(base64.b64decode(why["parts"]), "<f4")
     return values.reshape(shape if values.size else (0, 0, 0, 0)).astype(np.float64)
+
+
+def in_view(why: Mapping[str, Any]) -> dict[str, Any]:
+    """As the page holds them: `parts` as the bytes of little-endian int16, in units of 1 / FINE."""
+    fine = np.clip(np.round(parts_of(why) * FINE), -32_768, 32_767).astype("<i2")
+    return {**why, "parts": fine.tobytes(), "fine": FINE}
 
 
 def to_table(grid: RiskGrid, why: Mapping[str, Any]) -> pd.DataFrame:

@@ -137,6 +137,15 @@ def test_hours_reports_and_contents(browser: Any, path: Path, why: dict[str, Any
     page.close()
 
 
+def test_a_large_file_holds_the_same(browser: Any, why: dict[str, Any], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("stforecast.delivery.webmap.LARGE", 1000)
+    write_map(view_of(grid(), "denver", why=why), tmp_path / "large.html")
+    page = opened(browser, tmp_path / "large.html")
+    pick(page, why["hexagons"][2])
+    assert factors(page)[:-1] == pytest.approx(np.exp(parts_of(why)[:, 0, 0, 2]), rel=0.03)
+    page.close()
+
+
 def test_a_model_without_parts_and_a_grid_of_before(browser: Any, why: dict[str, Any], tmp_path: Path) -> None:
     of = grid()
     none = to_values((), {}, np.array(why["hexagons"]), np.zeros(0))

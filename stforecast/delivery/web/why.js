@@ -10,21 +10,21 @@ function setReasons({ why }) {
   if (!why) return;
   const at = new Map(why.hexagons.map((id, place) => [id, place]));
   const span = new Map(why.spans.map(({ steps: [first, last] }, place) => [String([first, last]), place]));
-  reasons = { ...why, values: unpack(why.parts), places: grid.view.hexagons.map((id) => at.get(id)), span };
+  reasons = { ...why, values: new Int16Array(bytesOf(why.parts).slice().buffer), places: grid.view.hexagons.map((id) => at.get(id)), span };
 }
 
 /** Parts of log λ of a hexagon, one a group; null where they are not held. */
 function partsOf(hexagon, chosenSpan, category) {
   if (!reasons) return null;
-  const { groups, spans, hexagons, values, places } = reasons, m = hexagons.length, c = grid.view.categories.length;
+  const { groups, spans, hexagons, values, places, fine } = reasons, m = hexagons.length, c = grid.view.categories.length;
   const span = reasons.span.get(String(chosenSpan ?? [0, grid.steps - 1])), place = places[hexagon];
   if (!groups.length || span === undefined || place === undefined) return null;
-  return groups.map((_, group) => values[((group * spans.length + span) * c + category) * m + place]);
+  return groups.map((_, group) => values[((group * spans.length + span) * c + category) * m + place] / fine);
 }
 
 /** The list of factors of a hexagon, from the usual to what is expected. */
-function factorList(parts) {
-  const list = element("ol"), most = Math.max(Math.LN2, ...parts.slice(1).map(Math.abs)), total = Math.exp(sum(parts));
+function factorList(parts, expected) {
+  const list = element("ol"), most = Math.max(Math.LN2, ...parts.slice(1).map(Math.abs));
   parts.forEach((part, group) => {
     const item = element("li"), bar = element("i"), name = reasons.groups[group];
     item.dataset.group = name;
@@ -39,7 +39,7 @@ function factorList(parts) {
     list.append(item);
   });
   const last = element("li");
-  last.append(element("b", `= ${digits(total)}`), element("span", text("fact_expected")), element("span"));
+  last.append(element("b", `= ${digits(expected)}`), element("span", text("fact_expected")), element("span"));
   list.append(last);
   return list;
 }
@@ -49,7 +49,7 @@ function whySection(hexagon) {
   const parts = partsOf(hexagon, chosen.span, chosen.category), box = element("section");
   box.className = "why";
   if (parts) {
-    box.append(element("h3", text("why")), factorList(parts));
+    box.append(element("h3", text("why")), factorList(parts, grid.values("intensity", chosen.span, chosen.category)[hexagon]));
     const without = GROUPS.filter((group) => !reasons.groups.includes(group));
     if (without.length) box.append(element("small", text("why_without", { groups: without.map((group) => text(`why_${group}`)).join("; ") })));
   } else {
