@@ -190,6 +190,7 @@ TEXTS.en = {
   strip_label: "Most are expected {when}: {expected}",
   strip_usual: "usual",
   recent: "Reports here in the last whole weeks",
+  recent_from: "{day} {month}",
   recent_week: "week",
   recent_rule: "All categories together, as known at the issue time. · is fewer than {least}, or told by sums.",
   recent_without: "Without {categories}.",

@@ -191,6 +191,7 @@ TEXTS.es = {
   strip_label: "Se esperan más {when}: {expected}",
   strip_usual: "habitual",
   recent: "Denuncias aquí en las últimas semanas completas",
+  recent_from: "{day} {month}",
   recent_week: "semana",
   recent_rule: "Todas las categorías juntas, según se sabía al emitir. · es menos de {least}, o lo revelarían las sumas.",
   recent_without: "Sin {categories}.",

@@ -94,7 +94,7 @@ function reportsSection(hexagon) {
   head.append(element("td"), heading(text("recent_week"), "col"), ...days.slice(0, 7).map((day) => heading(dateParts(noon(day), "UTC").weekday, "col")));
   const rows = weeks[place].map((total, week) => {
     const row = element("tr"), from = 7 * week;
-    row.append(heading(dayText(noon(days[from]), "UTC"), "row"), shown(total), ...counts[place].slice(from, from + 7).map(shown));
+    row.append(heading(text("recent_from", dateParts(noon(days[from]), "UTC")), "row"), shown(total), ...counts[place].slice(from, from + 7).map(shown));
     return row;
   });
   table.append(head, ...rows);
