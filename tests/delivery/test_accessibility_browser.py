@@ -32,6 +32,7 @@ def test_the_map_in_a_file(browser, made, size: str, scheme: str, language: str)
         page.locator("#search").fill("street")
         assert findings(page) == []
         page.keyboard.press("Escape")
+        page.locator("#close").click()
         page.locator("#comparison-open").click()
         assert findings(page) == []
 
