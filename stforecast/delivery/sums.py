@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 
+from stforecast.cube.hexgrid import DIGITS
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 from stforecast.scoring.intensity import risk
 from stforecast.scoring.joint import MEMORY, moments, neighbourhoods, parted, together
@@ -60,6 +63,55 @@ def areas(grid: RiskGrid, steps: slice, category: int) -> list[dict[str, Any]]:
             found |= {"low": low[0].tolist(), "high": high[0].tolist()}
         rows += [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
     return rows
+
+
+def inside(grid: RiskGrid, polygons: Sequence[shapely.Geometry]) -> np.ndarray:
+    """Which cells lie in any of some polygons in longitude and latitude: those whose centre does; bool [n].
+
+    `web/areas.js` does the same.
+    """
+    latitude, longitude = grid.geometry.centres.round(DIGITS).T
+    found = np.zeros(len(grid.hexagons), bool)
+
+    def near(degrees: np.ndarray) -> np.ndarray:
+        return degrees - 360 * np.floor((degrees - longitude[0] + 180) / 360)  # of the city's longitude, within 180°
+
+    east = near(longitude)
+    for polygon in polygons:
+        shape = shapely.transform(polygon, lambda at: np.stack([near(at[:, 0]), at[:, 1]], 1))
+        found |= shapely.contains_xy(shape, east, latitude)
+    return found
+
+
+def selected(grid: RiskGrid, hexagons: np.ndarray, steps: slice, category: int) -> dict[str, Any]:
+    """What is expected of some cells together over some steps, with the range where the grid has a joint law.
+
+    Args:
+        grid: of cells with outlines.
+        hexagons: which, bool [n].
+        steps: of the grid.
+        category: index of one.
+
+    Returns:
+        `hexagons`, `area_km2`, `intensity`, `risk`, `share` of the city (None where nothing is expected of it), `usual`
+        where the grid has it, `low` and `high`.
+    """
+    of_city = grid.intensity[:HORIZON, category][steps].sum(0)
+    lam = of_city[hexagons].sum()
+    found = {
+        "hexagons": int(hexagons.sum()),
+        "area_km2": round(float(grid.geometry.areas_km2[hexagons].sum()), DIGITS),
+        "intensity": round(float(lam), 8),
+        "risk": round(float(risk(lam)), 8),
+        "share": round(float(lam / of_city.sum()), 8) if of_city.sum() > 0 else None,
+    }
+    if grid.usual is not None:
+        found["usual"] = round(float(grid.usual[:HORIZON, category][steps][:, hexagons].sum()), 8)
+    chosen = np.zeros(grid.horizons, bool)
+    chosen[steps] = True
+    if (bounds := range_of_sum(grid, hexagons, chosen, category)) is not None:
+        found |= dict(zip(("low", "high"), bounds, strict=True))
+    return found
 
 
 def view_of_sums(grid: RiskGrid) -> dict[str, Any] | None:

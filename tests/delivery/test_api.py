@@ -153,6 +153,65 @@ def test_why_answers_of_the_places_that_are_flagged(client, tmp_path) -> None:
     assert "came without parts" in client.get("/v1/why", params={"cell": str(of.hexagons[0])}).json()["error"]
 
 
+SQUARE = [[-105.0, 39.73], [-104.98, 39.73], [-104.98, 39.75], [-105.0, 39.75], [-105.0, 39.73]]
+AREA = {"type": "Polygon", "coordinates": [SQUARE]}
+
+
+def test_sums_are_of_what_fits_everything_that_is_given(client) -> None:
+    of = grid()
+    whole = asked(client, "/v1/sum")
+    assert whole["hexagons"] == len(of.hexagons)
+    assert whole["share"] == 1
+    assert whole["intensity"] == pytest.approx(of.intensity[-1, 0].sum(), abs=1e-7)
+    (city, *districts) = asked(client, "/v1/areas", shift="evening")["rows"]
+    for row in districts:
+        found = asked(client, "/v1/sum", shift="evening", district=row["district"])
+        assert {name: found[name] for name in ("hexagons", "intensity", "low", "high")} == {
+            name: row[name] for name in ("hexagons", "intensity", "low", "high")
+        }
+        assert found["share"] == pytest.approx(row["intensity"] / city["intensity"], abs=1e-7)
+    one = asked(client, "/v1/sum", cells=of.hexagons[3])
+    assert (one["low"], one["high"]) == tuple(of.bounds[:, 0, 3])
+    south = asked(client, "/v1/sum", cells=",".join(of.hexagons[:9]), district="South")
+    assert south["hexagons"] == (of.districts[:9] == "South").sum()
+    inside = client.post("/v1/sum", json={"area": AREA, "shift": "evening"}).json()
+    assert 0 < inside["hexagons"] < len(of.hexagons)
+    feature = {"type": "Feature", "properties": {}, "geometry": {"type": "GeometryCollection", "geometries": [AREA]}}
+    collection = {"type": "FeatureCollection", "features": [feature, feature]}
+    several = {"type": "MultiPolygon", "coordinates": [[SQUARE]]}
+    turned = {"type": "Polygon", "coordinates": [[[x + 360 if x < 180 else x, y] for x, y in SQUARE]]}
+    for area in (feature, collection, several):
+        assert client.post("/v1/sum", json={"area": area, "shift": "evening"}).json() == inside
+    assert client.post("/v1/sum", json={"area": turned}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("asks", "status", "words"),
+    [
+        ({"cells": "88268cdac7fffff,x"}, 404, "are no hexagons of this grid, such as"),
+        ({"cells": "x"}, 404, "1 of 1 are no hexagons"),
+        ({"district": "East"}, 404, "no hexagon of this grid fits all that is given"),
+        (
+            {"area": {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51]]]}},
+            404,
+            "whose centre lies in it",
+        ),
+        ({"area": {"type": "Point", "coordinates": [1, 2]}}, 422, "Point holds no cells: write a Polygon"),
+        ({"area": {"coordinates": []}}, 422, "not GeoJSON"),
+        ({"area": {"type": "Polygon", "coordinates": []}}, 422, "not GeoJSON"),
+        ({"area": {"type": "Polygon", "coordinates": [[[1, 2], [2, 3]]]}}, 422, "fewer than three corners"),
+        ({"area": {"type": "Polygon", "coordinates": [[[1, "a"], [2, 3], [3, 4]]]}}, 422, "no pair of numbers"),
+        ({"area": {"type": "Polygon", "coordinates": [[[1, 200], [2, 3], [3, 4]]]}}, 422, "no longitude and latitude"),
+        ({"area": {"type": "FeatureCollection", "features": [None]}}, 422, "not GeoJSON"),
+        ({"bbox": "1"}, 422, "bbox"),
+    ],
+)
+def test_a_sum_that_cannot_be_answered_says_why(client, asks: dict[str, Any], status: int, words: str) -> None:
+    answer = client.post("/v1/sum", json=asks)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+
+
 @pytest.mark.parametrize("shift", [None, "evening"])
 def test_a_plan_is_that_of_the_files(client, tmp_path, shift: str | None) -> None:
     some = grid()
@@ -740,4 +799,4 @@ def test_no_question_that_can_be_made_up_fails(unit, tmp_path) -> None:
 
         ask()
         asked_for.add(found.path)
-    assert len(asked_for) == 15
+    assert len(asked_for) == 16

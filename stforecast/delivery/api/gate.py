@@ -18,10 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stforecast.delivery.api.clients import host_allowed, limited_as
 from stforecast.delivery.api.keys import Keys, key_in
+from stforecast.delivery.api.questions import MAX_BODY
 from stforecast.errors import ConfigError
 
-MAX_BODY = 16 * 1024
-"""Bytes of a request's body."""
 BODY_SECONDS = 10
 OPEN = ("/healthz", "/readyz")
 """Answered without key and limit: they tell nothing of a grid."""

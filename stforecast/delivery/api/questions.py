@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from stforecast.config.sections import Allocation
+from stforecast.delivery.areas import polygons_in
 from stforecast.instants import ASKED, EXAMPLE, instant
 
 MAX_ROWS = 10_000
 """Hexagons in one answer."""
 MAX_LEFT_OUT = 200
 """Hexagons that a plan leaves out."""
+MAX_BODY = 16 * 1024
+"""Bytes of a request's body."""
 NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,15})?"
 BOX = rf"^{NUMBER}(,{NUMBER}){{3}}$"
 
@@ -40,8 +43,15 @@ def corners(text: str) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
+def checked_area(value: dict[str, Any]) -> dict[str, Any]:
+    """GeoJSON, if it is of polygons."""
+    polygons_in(value)
+    return value
+
+
 Instant = Annotated[dt.datetime, BeforeValidator(parsed_instant)]
 Box = Annotated[str, Field(pattern=BOX), AfterValidator(box)]
+Area = Annotated[dict[str, Any], AfterValidator(checked_area)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Weight = Annotated[str, Field(pattern=r"^.{1,200}:[0-9]{1,6}(\.[0-9]{1,6})?$")]
 Reasoned = Annotated[str, Field(pattern=r"^[^:].*:.*\S", max_length=500)]
@@ -98,6 +108,23 @@ class WhyQuestion(BaseModel):
     cell: Name = Field(description="a hexagon of the grid, as `hexagon` has it")
     category: Name = Field("all", description="a category of the grid, or `all`: their sum")
     shift: Name | None = Field(None, description="the next shift of that name (`map.shifts`); without one all steps")
+
+
+class SumQuestion(Question):
+    """Hexagons together: those that fit all that is given; without any of it the whole city."""
+
+    cells: str | None = Field(None, min_length=1, max_length=MAX_BODY, description="hexagons by name, with commas")
+    district: Name | None = Field(None, description="only hexagons of the district of this name")
+
+
+class AreaQuestion(SumQuestion):
+    """Hexagons together, by an area too."""
+
+    area: Area | None = Field(
+        None,
+        description="GeoJSON in longitude and latitude: a Polygon, a MultiPolygon, or features or collections of them; "
+        "only hexagons whose centre lies in one",
+    )
 
 
 class PlanQuestion(BaseModel):

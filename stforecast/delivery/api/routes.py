@@ -15,12 +15,15 @@ from stforecast.delivery import sums
 from stforecast.delivery import why as reasons
 from stforecast.delivery.api import answers, shapes
 from stforecast.delivery.api.answers import to_json
+from stforecast.delivery.api.chosen import chosen
 from stforecast.delivery.api.keeper import LOG
 from stforecast.delivery.api.questions import (
     MAX_ROWS,
+    AreaQuestion,
     PlanQuestion,
     Question,
     RiskQuestion,
+    SumQuestion,
     TopQuestion,
     UsualQuestion,
     ViewQuestion,
@@ -39,7 +42,7 @@ MEDIA = {"geojson": "application/geo+json", "csv": "text/csv; charset=utf-8", "j
 MEANING = {
     400: "The body is not JSON.",
     401: "An API key is needed.",
-    404: "The grid has no such time, category, hexagon or place, or no comparison; the store has no such grid.",
+    404: "The grid has no such time, category, hexagon, place or area, or no comparison; the store has no such grid.",
     413: "The body is too large.",
     421: "The Host header names another service.",
     422: "A parameter is unknown, or its value is not allowed.",
@@ -189,6 +192,19 @@ async def areas(request: Request, now: Kept, question: Annotated[Question, Query
     return now.answer(request, lambda: to_json({**about, "rows": sums.areas(now.served.grid, steps, category)}))
 
 
+@router.get("/sum", response_model=shapes.Sum)
+async def sum_of(request: Request, now: Kept, question: Annotated[SumQuestion, Query()]) -> Response:
+    """What is expected of some hexagons together in a step, a shift or the whole horizon, with its range."""
+    body = await asyncio.to_thread(_summed, now, question)
+    return now.answer(request, lambda: body)
+
+
+@router.post("/sum", response_model=shapes.Sum)
+async def sum_in(request: Request, now: Kept, question: AreaQuestion) -> Response:
+    """The same of an area: of the hexagons whose centre lies in it."""
+    return Response(await asyncio.to_thread(_summed, now, question), media_type="application/json")
+
+
 @router.get("/plan", response_model=shapes.Plan)
 async def plan(request: Request, now: Kept, question: Annotated[PlanQuestion, Query()]) -> Response:
     """Places for prevention, services and presence: those that cover most expected reports within a budget."""
@@ -262,6 +278,12 @@ async def predict(now: Kept, question: UsualQuestion) -> Response:
     found = answers.usual(served, rows, **asked)
     body = {"grid": now.facts, "basis": BASIS, "place": {**place, "hexagons": len(rows)}, **asked, "categories": found}
     return Response(to_json(body), media_type="application/json")
+
+
+def _summed(now: Now, question: SumQuestion) -> bytes:
+    served, (_, interval, category, about) = now.served, _asked(now, question)
+    hexagons, steps = chosen(served, question), served.steps(question.shift, interval)
+    return to_json({**about, **sums.selected(served.grid, hexagons, steps, category)})
 
 
 async def _from_store(ask: Callable[..., Any], *arguments: Any) -> Any:

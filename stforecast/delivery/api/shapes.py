@@ -140,6 +140,21 @@ class Area(BaseModel):
     high: int | None = Field(None, description="likewise; both are absent where nothing is known of it")
 
 
+class Sum(BaseModel):
+    grid: GridFacts
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    category: str
+    hexagons: int
+    area_km2: float
+    intensity: float = Field(description="expected number of reported offences")
+    risk: float = Field(description="probability of at least one")
+    share: float | None = Field(description="of what is expected in the whole city")
+    usual: float | None = Field(None, description="expected number at such a time by the average of the past")
+    low: int | None = Field(None, description="of the range that holds the count nine times in ten")
+    high: int | None = Field(None, description="likewise; both are absent where nothing is known of it")
+
+
 class Areas(BaseModel):
     grid: GridFacts
     valid_from: dt.datetime

@@ -15,7 +15,7 @@ function start(view) {
   setAbout(view);
   setControls(view);
   if (embedded) warnOfAge();
-  city = new CityMap(byId("map"), view, { hover: showHovered, pick: pin });
+  city = new CityMap(byId("map"), view, { hover: showHovered, pick: (hexagon, event, place) => takes(hexagon, event, place) || pin(hexagon) });
   listen();
   for (const { start } of features) start?.(view);
   readAddress();
@@ -68,7 +68,7 @@ function listen() {
   byId("reported").addEventListener("change", () => choose({ reported: byId("reported").checked }));
   byId("list").addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (!button) return;
+    if (!button || takes(Number(button.dataset.hexagon), event)) return;
     city.zoomTo(Number(button.dataset.hexagon));
     pin(Number(button.dataset.hexagon));
   });
@@ -81,17 +81,26 @@ function listen() {
 function choose(changes) {
   Object.assign(chosen, changes);
   draw();
+  keepAddress();
+}
+
+function keepAddress() {
   clearTimeout(lastWritten);
   lastWritten = setTimeout(writeAddress, REST); // browsers stop pages that write it all the time
 }
 
 function writeAddress() {
   const { span, category, measure, area, reported } = chosen;
-  const budget = area === null ? {} : { area }, [first, last] = span ?? [];
-  const step = span === null ? "all" : first === last ? first : (grid.shift(span)?.name ?? span.join("-"));
-  const fields = { step, category: grid.view.categories[category], measure, ...budget, reported: Number(reported) };
+  const budget = area === null ? {} : { area };
+  const fields = { step: spanName(span), category: grid.view.categories[category], measure, ...budget, reported: Number(reported) };
   for (const feature of features) Object.assign(fields, feature.fields?.());
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
+}
+
+/** A span as addresses and files name it. */
+function spanName(span) {
+  const [first, last] = span ?? [];
+  return span === null ? "all" : first === last ? String(first) : (grid.shift(span)?.name ?? span.join("-"));
 }
 
 /** Take over what the address chooses, as far as this forecast has it. */

@@ -1,5 +1,6 @@
 "use strict";
-/* The table of districts: what is expected of each in what is chosen, with its range, the most first. */
+/* The table of districts: what is expected of each in what is chosen, with its range, the most first. A click selects
+   one. */
 
 features.push({
   start() {
@@ -19,7 +20,11 @@ function drawDistricts() {
   rows.sort((a, b) => b.expected - a.expected);
   byId("district-rows").replaceChildren(...rows.map(({ name, hexagons, expected }) => {
     const row = element("tr"), range = rangeOfSum(hexagons, grid.stepsOf(span), category);
-    row.append(heading(districtName(name), "row"), element("td", rounded(expected)));
+    const all = hexagons.every((hexagon) => selection.chosen.has(hexagon)), button = Object.assign(element("button", districtName(name)), { type: "button", value: name });
+    button.setAttribute("aria-pressed", String(all));
+    const head = heading("", "row");
+    head.append(button);
+    row.append(head, element("td", rounded(expected)));
     if (range) row.append(element("td", text("range", { low: number(range[0]), high: number(range[1]) })));
     return row;
   }));

@@ -48,6 +48,7 @@ function showFacts(hexagon) {
   byId("tip").hidden = false;
   byId("tip").dataset.hexagon = id;
   byId("tip").classList.toggle("pinned", hexagon === pinned);
+  labelSelect();
   city.highlight(hexagon);
   for (const { box } of features) box?.(hexagon);
 }
@@ -64,7 +65,7 @@ function placeTip({ x, y }) {
 
 function showHovered(hexagon, point) {
   if (pinned !== null) return;
-  if (hexagon === null) {
+  if (hexagon === null || drawing.on) {
     byId("tip").hidden = true;
     city.highlight(null);
     return;

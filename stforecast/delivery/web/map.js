@@ -3,6 +3,7 @@
    of its own (sheet.js), so that a choice draws again what it changes alone. */
 
 const INK = "#1b1b1b", OUTLINE = "#d55e00", NUMBER = "#b84e00";
+const SELECTED = [["#ffffff", 5.5], ["#5b0f8b", 3]]; // about the selection
 const RING = [["#ffffff", 7], [INK, 3]]; // colours and widths about the chosen hexagon: seen on light and on dark
 
 class CityMap {
@@ -30,7 +31,7 @@ class CityMap {
     this.borders = this.shapes([...view.district_borders, ...view.border].map((ring) => [ring]));
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
-    this.marks = { top: [], numbered: [], mark: null, counts: null, named: null };
+    this.marks = { top: [], numbered: [], mark: null, counts: null, named: null, selected: [] };
     for (const [pane, level] of [["cells", 300], ["lines", 310], ["marks", 450], ["names", 460]]) Object.assign(this.map.createPane(pane).style, { zIndex: level, pointerEvents: "none" });
     this.takeColours();
     this.ground = new Sheet("cells", this.origin, (...given) => this.drawGround(...given));
@@ -77,7 +78,7 @@ class CityMap {
     };
     this.map.on("mousemove", L.Util.throttle(hover, 30));
     this.map.on("mouseout", () => ((last = null), on.hover(null)));
-    this.map.on("click", (event) => on.pick(this.at(event.latlng)));
+    this.map.on("click", (event) => on.pick(this.at(event.latlng), event.originalEvent, event.latlng));
   }
 
   addTiles({ url, attribution }) {
@@ -145,11 +146,20 @@ class CityMap {
   }
 
   drawMarks(context, frame, box) {
-    const { top, numbered, mark, counts, named } = this.marks, room = this.room();
+    const { top, numbered, mark, counts, named, selected } = this.marks, room = this.room();
     context.beginPath();
     for (const index of top) if (meets(this.cells.boxes, index, box)) this.trace(context, this.cells, index);
     if (room > 4) stroke(context, frame, "#ffffff", 4, 1);
     stroke(context, frame, OUTLINE, room > 4 ? 2 : 1.5, 1);
+    const [west, north, east, south] = box;
+    context.beginPath();
+    for (let i = 0; i < selected.length; i += 4) {
+      const [x0, y0, x1, y1] = [selected[i], selected[i + 1], selected[i + 2], selected[i + 3]];
+      if (Math.min(x0, x1) > east || Math.max(x0, x1) < west || Math.min(y0, y1) > south || Math.max(y0, y1) < north) continue;
+      context.moveTo(x0, y0);
+      context.lineTo(x1, y1);
+    }
+    for (const [colour, width] of SELECTED) stroke(context, frame, colour, width, 1);
     if (named) {
       context.beginPath();
       for (const part of named.parts) trace(context, named.layer.xy, named.layer.starts[part], named.layer.starts[part + 1]);
@@ -198,6 +208,21 @@ class CityMap {
   number(hexagons) {
     if (String(this.marks.numbered) === String(hexagons)) return;
     this.marks.numbered = hexagons;
+    this.over.redraw();
+  }
+
+  /** Draw the border of these cells: the sides that no two of them share. */
+  select(cells) {
+    const { xy, rings, firsts } = this.cells, sides = new Map();
+    for (const cell of cells) {
+      for (let ring = firsts[cell]; ring < firsts[cell + 1]; ring++) {
+        for (let i = rings[ring], j = rings[ring + 1] - 2; i < rings[ring + 1]; j = i, i += 2) {
+          const middle = Math.round(8 * (xy[i] + xy[j])) * 2 ** 26 + Math.round(8 * (xy[i + 1] + xy[j + 1]));
+          if (!sides.delete(middle)) sides.set(middle, [xy[j], xy[j + 1], xy[i], xy[i + 1]]);
+        }
+      }
+    }
+    this.marks.selected = [...sides.values()].flat();
     this.over.redraw();
   }
 
@@ -258,6 +283,16 @@ class CityMap {
     this.map.setMinZoom(this.map.getBoundsZoom(this.extent) - 1);
     this.map.fitBounds(this.extent, { animate, padding: [8, 8] });
     if (!animate) this.moved = false;
+  }
+
+  /** Everything of a layer that has a name, by its number, as one polygon for `cellsIn`: its rings in degrees. */
+  namedArea(layer, label) {
+    return [[...layer.labels.keys()].filter((part) => layer.labels[part] === label).map((part) => {
+      return Array.from({ length: (layer.starts[part + 1] - layer.starts[part]) / 2 }, (_, i) => {
+        const { lat, lng } = this.map.unproject([0, 1].map((axis) => layer.xy[layer.starts[part] + 2 * i + axis] + this.origin[axis]), UNIT);
+        return [lng, lat];
+      });
+    })];
   }
 
   zoomTo(hexagon) {

@@ -27,12 +27,19 @@ const Sheet = L.Layer.extend({
     return { moveend: this.moved, viewreset: this.redraw, resize: this.redraw, zoom: () => this.place(), zoomanim: (event) => this.place(event.center, event.zoom) };
   },
   /** What the picture is to show: zoom, scale (pixels of a world unit), size and box in world coordinates. */
-  wanted() {
+  wanted(room = ROOM_AROUND) {
     const map = this._map, zoom = map.getZoom(), scale = map.getZoomScale(zoom, UNIT);
-    const size = map.getSize().multiplyBy(1 + 2 * ROOM_AROUND).round();
+    const size = map.getSize().multiplyBy(1 + 2 * room).round();
     const corner = map.project(map.getCenter(), zoom).subtract(size.divideBy(2)).round();
     const west = corner.x / scale - this.origin[0], north = corner.y / scale - this.origin[1];
     return { zoom, scale, size, corner, box: [west, north, west + size.x / scale, north + size.y / scale] };
+  },
+  /** What is seen now, as a canvas of its own. */
+  seen() {
+    const frame = this.wanted(0), [canvas, context, world] = this.blank(frame);
+    world();
+    this.draw(context, frame, frame.box);
+    return canvas;
   },
   moved() {
     this.begin(this.wanted(), false);
@@ -41,17 +48,21 @@ const Sheet = L.Layer.extend({
   redraw() {
     if (this._map) this.begin(this.wanted(), true);
   },
-  begin(frame, atOnce) {
-    cancelAnimationFrame(this.waiting);
-    const canvas = this.canvas.cloneNode(), ratio = pixelRatio();
+  /** An empty canvas of a frame's size, its context, and what sets that to world coordinates. */
+  blank(frame) {
+    const canvas = this.canvas.cloneNode(), ratio = pixelRatio(), scale = ratio * frame.scale;
     canvas.width = frame.size.x * ratio;
     canvas.height = frame.size.y * ratio;
     canvas.style.width = `${frame.size.x}px`;
     canvas.style.height = `${frame.size.y}px`;
-    const context = canvas.getContext("2d"), pieces = [];
+    const context = canvas.getContext("2d");
+    return [canvas, context, () => context.setTransform(scale, 0, 0, scale, -scale * frame.box[0], -scale * frame.box[1])];
+  },
+  begin(frame, atOnce) {
+    cancelAnimationFrame(this.waiting);
+    const ratio = pixelRatio(), pieces = [], [canvas, context, world] = this.blank(frame);
     const side = Math.min(atOnce ? Infinity : this.piece, Math.max(frame.size.x, frame.size.y));
     for (let x = 0; x < frame.size.x; x += side) for (let y = 0; y < frame.size.y; y += side) pieces.push([x, y]);
-    const world = () => context.setTransform(ratio * frame.scale, 0, 0, ratio * frame.scale, -ratio * frame.scale * frame.box[0], -ratio * frame.scale * frame.box[1]);
     const go = (time) => {
       while (pieces.length && (atOnce || performance.now() < untilWhen(time))) {
         const [x, y] = pieces.pop(), [west, north] = frame.box, margin = 4 / frame.scale;

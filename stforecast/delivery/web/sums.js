@@ -19,6 +19,24 @@ function rangeOfCity(span, category) {
   return grid.once(`range ${span} ${category}`, () => rangeOfSum([...Array(grid.n).keys()], grid.stepsOf(span), category));
 }
 
+/** The range of each of some cells by itself; null where none is known. */
+function rangesOfCells(cells, steps, category) {
+  const { sums, low, high } = grid.view;
+  if (low && steps.length === grid.steps) return cells.map((cell) => [low[category][cell], high[category][cell]]);
+  if (!sums) return null;
+  const lam = steps.map((step) => grid.values("intensity", [step, step], category)), variances = sums.variances[category];
+  const [clumps, brief, lasting] = [variances[0], variances[1] + variances[3] + variances[5], variances[2] + variances[4] + variances[6]];
+  return cells.map((cell) => {
+    let mean = 0, before = 0, near = 0;
+    for (const values of lam) {
+      near += values[cell] * (values[cell] + 2 * before);
+      before = sums.memory * (before + values[cell]);
+      mean += values[cell];
+    }
+    return rangeOf(mean, Math.max(clumps * mean + brief * near + lasting * mean * mean, LEAST_CLUMPS * mean), sums.level);
+  });
+}
+
 /** A range as it is said behind its sum; nothing where there is none. */
 function rangeWords(range) {
   return range ? ` ${text("range_behind", { low: number(range[0]), high: number(range[1]) })}` : "";
