@@ -59,16 +59,11 @@ ALL = (True, True, True)
 
 @dataclass(frozen=True)
 class Read:
-    """What is read at an issue: of the newest patch, which a carried state takes in, and of the steps ahead.
-
-    own: cells whose past is that of `last_days`, bool [n]; of the others it is that of `neighbours`.
-    """
+    """What is read at an issue: of the newest patch, which a carried state takes in, and of the steps ahead."""
 
     patch: FeatureBatch
     ahead: FeatureBatch
     covariates: Covariates
-    real: frozenset[str]
-    own: Tensor
 
 
 class InputsByGroup:
@@ -203,7 +198,7 @@ class InputsByGroup:
         covariates = self.covariates["calendar" in real, "weather" in real]
         ahead = self._batch(self.ahead, real, own)
         patch = ahead if self.patch is self.ahead else self._batch(self.patch, real, own)
-        return Read(patch, ahead, covariates, real, own)
+        return Read(patch, ahead, covariates)
 
     def _batch(self, batch: FeatureBatch, real: frozenset[str], own: Tensor) -> FeatureBatch:
         late, city = ("late" in real or "late" not in self.groups), "city" in real

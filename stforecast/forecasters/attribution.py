@@ -40,12 +40,10 @@ class Attribution:
     """Parts of log λ.
 
     groups: `usual`, then those that the forecaster reads, [g].
-    cells: rows of the cube, [m].
     parts: float64 [g s c m]: of spans, and of categories (`all` first where there are several). They add up to log λ.
     """
 
     groups: tuple[str, ...]
-    cells: np.ndarray
     parts: np.ndarray
 
 
@@ -81,7 +79,7 @@ def attribute(
         level = kept + np.log(np.maximum(factor, FLOOR)) if CITY in real else kept
         values.append(_logs(np.exp(power * np.log(np.maximum(lam, FLOOR)) + level), spans))
     found = np.array(values)
-    return Attribution((USUAL, *groups), cells, np.concatenate([found[:1], shapley(found)]))
+    return Attribution((USUAL, *groups), np.concatenate([found[:1], shapley(found)]))
 
 
 def shapley(values: np.ndarray) -> np.ndarray:

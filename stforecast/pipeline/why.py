@@ -66,7 +66,5 @@ def parts(
     found = attribute(fitted, cube, issue, states, cells, [*spans.values()])
     if found is None:
         return to_values((), {}, grid.hexagons[rows], np.zeros(0)), 0.0
-    given = np.stack([logs(grid, span)[:, rows] for span in spans.values()])
-    return to_values(found.groups, spans, grid.hexagons[rows], found.parts), float(
-        abs(found.parts.sum(0) - given).max()
-    )
+    away = abs(found.parts.sum(0) - np.stack([logs(grid, span)[:, rows] for span in spans.values()])).max()
+    return to_values(found.groups, spans, grid.hexagons[rows], found.parts), float(away)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_cities import city, fitted, places, split_of, with_events, with_small_trees
 from torch import Tensor
 
 from stforecast.cube import Cube, Series
+from stforecast.cube.covariates import Covariate
 from stforecast.features.builder import FeatureBuilder, State
 from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
@@ -208,3 +210,20 @@ def test_what_happened_is_named(
     here = {name: of(found, name)[PLACE] for name in found.groups[1:]}
     assert max(here, key=lambda name: abs(here[name])) == group, here
     assert sign * here[group] > 0.2
+
+
+def test_a_planned_event_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stforecast.forecasters.trees.Trees.quiet_rows", 20_000)
+    cube, rng = city(days=150), np.random.default_rng(0)
+    begin = np.arange(5, 152, 9) * 24
+    begin = np.append(begin[begin < cube.steps], cube.steps)
+    rows = {"first": begin, "last": begin + 24, "cell": 3, "value": 1.0, "known": begin - 48}
+    hours = np.concatenate([first + rng.integers(0, 24, 20) for first in begin[:-1].tolist()])
+    more = {"hour": hours, "known_hour": hours, "hexagon": np.full_like(hours, 3), "category": hours % 2}
+    cube = with_events(cube, cube.hour >= 0, **more, weight=np.ones(len(hours)))
+    cube = replace(cube, covariates=(Covariate.of("festival", "planned", pd.DataFrame(rows)),))
+    found = parts_of(fitted("hist_gradient_boosting", cube), cube, tmp_path)
+    here = {name: of(found, name)[3] for name in found.groups[1:]}
+    assert max(here, key=lambda name: abs(here[name])) == "covariates", here
+    assert here["covariates"] > 1
+    assert abs(np.delete(of(found, "covariates"), 3)).max() < 0.2
