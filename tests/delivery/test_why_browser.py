@@ -86,6 +86,7 @@ def test_the_box_says_why(browser: Any, path: Path, why: dict[str, Any], size: t
         assert bar.get_attribute("class") == ("less" if part < 0 else "more")
     assert page.locator("#facts [data-fact=usual]").count() == 1
     assert page.locator("#facts [data-fact=rest]").count() == 0  # one split, not two
+    page.locator("#status", has_text="level of the whole city lately").wait_for(state="attached")
     box, most = page.locator("#tip").bounding_box(), size[1]
     assert box["y"] >= 0
     assert box["y"] + box["height"] <= most + 1

@@ -82,7 +82,7 @@ function pin(hexagon) {
   } else {
     showFacts(hexagon);
     placeTip(city.beside(hexagon));
-    say([grid.called(hexagon), ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`)].join(". "));
+    say([grid.called(hexagon), ...factsOf(hexagon).map(([term, words]) => `${term} ${words}`), ...partsSaid(hexagon)].join(". "));
   }
   for (const button of byId("list").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hexagon) === hexagon));

@@ -22,6 +22,17 @@ function partsOf(hexagon, chosenSpan, category) {
   return groups.map((_, group) => values[((group * spans.length + span) * c + category) * m + place] / fine);
 }
 
+/** A factor, or of the usual what is expected then. */
+function partText(part, group) {
+  return group ? `× ${threeDigits(Math.exp(part))}` : digits(Math.exp(part));
+}
+
+/** The parts in words, for a screen reader. */
+function partsSaid(hexagon) {
+  const parts = partsOf(hexagon, chosen.span, chosen.category) ?? [];
+  return parts.map((part, group) => `${partText(part, group)} ${text(`why_${reasons.groups[group]}`)}`);
+}
+
 /** The list of factors of a hexagon, from the usual to what is expected. */
 function factorList(parts, expected) {
   const list = element("ol"), most = Math.max(Math.LN2, ...parts.slice(1).map(Math.abs));
@@ -35,7 +46,7 @@ function factorList(parts, expected) {
     const line = element("span");
     line.setAttribute("aria-hidden", "true");
     if (group) line.append(bar);
-    item.append(element("b", group ? `× ${threeDigits(Math.exp(part))}` : digits(Math.exp(part))), element("span", text(`why_${name}`)), line);
+    item.append(element("b", partText(part, group)), element("span", text(`why_${name}`)), line);
     list.append(item);
   });
   const last = element("li");
