@@ -42,6 +42,7 @@ CONTROLS = {
     "weights of the plan": "(plan.weights = [1, 2, 3, 4.5], {})",
 }
 MOVES = {
+    "arrow key": "byId('map').focus(), byId('map').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp' }))",
     "pan": "city.map.panBy([300, 200])",
     "zoom in": "city.map.setZoom(city.map.getZoom() + 2)",
     "pan near": "city.map.panBy([300, 100])",

@@ -223,11 +223,11 @@ function inEnglish(one) {
   return Object.assign(one, { lang: "en" });
 }
 
-/** What must not be overlooked: that the city is simulated, and what else is given. */
-function warn(words) {
-  const said = [grid?.view.simulated && text("simulated"), words].filter(Boolean).join(" ");
-  if (byId("banner").textContent !== said) byId("banner").textContent = said;
-  byId("banner").hidden = !said;
+/** What must not be overlooked: that the city is simulated, words, and a reason that is given in English. */
+function warn(words, reason = "") {
+  const banner = byId("banner"), said = [grid?.view.simulated && text("simulated"), words].filter(Boolean).join(" ");
+  if (banner.textContent !== said + reason) banner.replaceChildren(said, inEnglish(element("span", reason)));
+  banner.hidden = !said;
 }
 
 /** Of a file, which nobody renews: whether its forecast has ended. */
@@ -260,7 +260,8 @@ async function follow() {
       }
       known = grid;
       if (earlier && Number(earlier) !== latest.grid_id) warn(text("earlier_shown"));
-      else warn(latest.stale ? `${text("stale")} ${latest.stale_reason}` : "");
+      else if (latest.stale) warn(text("stale"), ` ${latest.stale_reason}`);
+      else warn("");
     } catch (error) {
       warn(text(known === null ? "no_forecast" : "no_answer", { error: error.message }));
     }
