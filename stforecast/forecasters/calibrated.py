@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.features.targets import counts_needed, day_sums, known_share, outcomes, scored, settled
-from stforecast.forecasters.recalibration import PastForecasts, recalibrated, steps_needed
+from stforecast.forecasters.recalibration import PACES, PastForecasts, recalibrated, steps_needed
+from stforecast.forecasters.usual import usual
 from stforecast.scoring.calibration import Calibration, fit_calibration
 from stforecast.scoring.conformal import Spread, fit_spread
-from stforecast.scoring.joint import JointSpread, fit_joint
+from stforecast.scoring.joint import JointSpread, Year, fit_joint
 from stforecast.scoring.metrics import ALL, choose_thresholds
 from stforecast.scoring.ranking import best_threshold
 from stforecast.scoring.splits import Split
+
+YEAR = 365.0
+"""Days that tell what days have in common: all seasons, and ranges of a city's day held 90 % within ± 2 to 6 points
+where a month gave ± 3 to 9 (docs/evidence.md)."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,7 @@ def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cub
     Args:
         forecast: gives uncalibrated λ [m k n c] of a cube at issue steps [m].
     """
-    issues = scored(cube, split, "validation")
-    steps = steps_needed(cube, issues)
-    raw = forecast(cube, steps)
-    counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
-    calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share, cube.counted)
-    days = settled(share)
-    issues, counts = issues[days], counts[days]
-    past = ValidationFit(calibration).past(cube, steps, raw)
-    reported = recalibrated(cube, issues, past) * share[days]
+    calibration, issues, reported, counts = _calibrated(forecast, cube, split)
     expected, came = day_sums(reported, cube.categories), day_sums(counts, cube.categories)
     needed = counts_needed(cube, issues)
     spreads = {name: fit_spread(expected[name], came[name]) for name in expected}
@@ -72,15 +70,53 @@ def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cub
         for name, spread in spreads.items()
     }
     thresholds = choose_thresholds(reported, counts, cube.categories)
-    return ValidationFit(calibration, spreads, thresholds, hot_thresholds, _joint(cube, reported, counts))
+    return ValidationFit(
+        calibration, spreads, thresholds, hot_thresholds, _joint(cube, split, issues, reported, counts)
+    )
 
 
-def _joint(cube: Cube, lam: np.ndarray, counts: np.ndarray) -> dict[str, JointSpread]:
-    """How sums spread, for `all` and each category, from λ and counts [m k n c]."""
+def _calibrated(
+    forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cube, split: Split
+) -> tuple[Calibration, np.ndarray, np.ndarray, np.ndarray]:
+    """The calibration, and of settled days issues [m], calibrated λ that was reported by the slice's end, and counts,
+    both [m k n c].
+    """
+    issues = scored(cube, split, "validation")
+    steps = steps_needed(cube, issues)
+    raw = forecast(cube, steps)
+    counts, share = outcomes(cube, split, "validation"), known_share(cube, split)
+    calibration = fit_calibration(raw[np.searchsorted(steps, issues)], counts, share, cube.counted)
+    days = settled(share)
+    issues, counts = issues[days], counts[days]
+    past = ValidationFit(calibration).past(cube, steps, raw)
+    return calibration, issues, recalibrated(cube, issues, past) * share[days], counts
+
+
+def _joint(cube: Cube, split: Split, issues: np.ndarray, lam: np.ndarray, counts: np.ndarray) -> dict[str, JointSpread]:
+    """How sums spread, for `all` and each category, from issues [m], λ and counts [m k n c] of the validation slice."""
     if not cube.drawn:
         return {}
-    centres = cube.geometry.centres
-    of = {ALL: lambda values: values.sum(-1)} | {
-        name: lambda values, i=i: values[..., i] for i, name in enumerate(cube.categories)
-    }
-    return {name: fit_joint(view(lam), view(counts), centres) for name, view in of.items()}
+    centres, usual_days, found = cube.geometry.centres, _usual_days(cube, split, issues), {}
+    for i, name in enumerate((ALL, *cube.categories)):
+        view = lambda values, i=i: values[..., i - 1] if i else values.sum(-1)  # noqa: E731
+        year = usual_days and Year(usual_days[0], *map(view, usual_days[1:]))
+        found[name] = fit_joint(view(lam), view(counts), centres, year)
+    return found
+
+
+def _usual_days(cube: Cube, split: Split, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The rolling climatology over a year up to the validation slice's end, held as a forecaster is on that slice.
+
+    It begins where its level has weeks to follow. Only its rhythms and delays are those of the whole training slice.
+
+    Returns:
+        Where the `issues` are among its days, its λ and the counts [m k n c]; None where there are no more days, or
+        the slice's reports were still to come.
+    """
+    day = cube.step.per_day
+    first = max(split.validation_end - cube.step.in_days(YEAR), split.first + PACES[cube.step_unit].window * day)
+    if first >= split.validation_start:
+        return None
+    learned = partial(usual, learned=split.train_end)
+    _, days, lam, counts = _calibrated(learned, cube, replace(split, validation_start=first))
+    return (np.searchsorted(days, issues), lam, counts) if np.isin(issues, days).all() else None

@@ -8,8 +8,10 @@ at step t, a sum has the mean Λ = Σ λ and the variance
     Λ + clumps · Λ + Σ over city, neighbourhoods and cells g:
                      brief · Σ_ts Λ_g(t) Λ_g(s) MEMORY^|t − s|  +  lasting · (Σ_t Λ_g(t))²
 
-and is taken as negative binomial. The seven variances come from the validation slice by moments: non-negative least
-squares over sums at four scales of place and three of time, each of which counts alike.
+and is taken as negative binomial. The seven variances come by moments: non-negative least squares over sums at four
+scales of place and three of time, each of which counts alike. A validation slice is a few weeks of one season and tells
+too little of what a city's days have in common. So moments are those of a year of the rolling climatology, whose past
+forecasts are as honest as later ones, plus what a forecaster has more or less than it on the validation slice.
 
 Inside a range is each count whose middle in the law, P(< y) + P(y) / 2, lies between (1 − level) / 2 and
 (1 + level) / 2: the whole counts nearest to these quantiles, so that sums hold about `level`. (The Spread of a cell
@@ -42,8 +44,10 @@ SIDE = 2.75
 """Of the square of a neighbourhood, in distances between neighbouring cells: about seven hexagons."""
 PARTS = 7
 """Variances: clumps; brief and lasting of the city, of neighbourhoods and of cells."""
-ROUNDS = 6
+ROUNDS = 4
 """Of the fit: weights follow the variances of the round before."""
+BLOCK = 60
+"""Days whose sums are in memory at a time."""
 OUTLYING, COUNTS = 3, 3
 """No sum counts as further from Λ than so many standard deviations and so many events: a fireworks' night in one cell
 is not the spread of all cells."""
@@ -121,28 +125,40 @@ class JointSpread:
         return cls(level, variances)
 
 
-def fit_joint(lam: np.ndarray, y: np.ndarray, centres: np.ndarray, level: float = LEVEL) -> JointSpread:
+class Year(NamedTuple):
+    """Another forecaster's days, those of a fit among them: they tell what days have in common where these are few.
+
+    days: which of its days are those of the fit, [m]. lam, y: its λ and the counts, [M k n].
+    """
+
+    days: np.ndarray
+    lam: np.ndarray
+    y: np.ndarray
+
+
+def fit_joint(
+    lam: np.ndarray, y: np.ndarray, centres: np.ndarray, year: Year | None = None, level: float = LEVEL
+) -> JointSpread:
     """The joint spread of counts about λ, from days that came before those it is for.
 
     Args:
         lam: expected events of one view, [m k n].
         y: counts, [m k n].
         centres: latitude and longitude of the cells, [n 2].
+        year: of a forecaster without parameters. Then its spread over all of its days is taken, and by how much λ has
+            more or less spread than it on days of both.
         level: share of the sums that ranges are to hold.
     """
     from scipy.optimize import nnls
 
-    scales, variances = [*_scales(lam, y, centres)], np.full(PARTS, 0.01)
+    variances = np.full(PARTS, 0.01)
     for _ in range(ROUNDS):
-        rows, found = [], []
-        for (mean, parts), count in scales:
-            variance = mean + _excess(mean, parts, variances)
-            weight = (mean / variance) ** 2  # as of `fit_dispersion`: the busiest sums do not decide alone
-            off = np.minimum((count - mean) ** 2, (OUTLYING * np.sqrt(variance) + COUNTS) ** 2) - mean
-            whole = (weight * variance).sum()
-            rows.append(weight @ parts / whole)
-            found.append(weight @ off / whole)
-        variances = nnls(np.array(rows), np.array(found))[0]
+        rows, excess = _moment_rows(lam, y, centres, variances)
+        variances = nnls(rows, excess)[0]
+    if year is not None:
+        rows, usual = _moment_rows(year.lam, year.y, centres, variances)
+        own, theirs = (_moment_rows(each, y, centres, variances)[1] for each in (lam, year.lam[year.days]))
+        variances = nnls(rows, usual + own - theirs)[0]
     return JointSpread(level, tuple(variances.tolist()))
 
 
@@ -196,6 +212,30 @@ def _incidence(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> c
     from scipy.sparse import csr_array
 
     return csr_array((np.ones(len(row)), (row, column)), shape)
+
+
+def _moment_rows(
+    lam: np.ndarray, y: np.ndarray, centres: np.ndarray, variances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the variances are multiplied with and the variance beyond Λ, by scale, [s PARTS] and [s]: means over its
+    sums, as shares of their variance.
+
+    Sums weigh as the likelihood of a variance has it, times Λ: those of 3 and more are what ranges are for, and hold
+    less spread by the event than quiet cells do.
+    """
+    blocks = []
+    for first in range(0, len(lam), BLOCK):
+        block = slice(first, first + BLOCK)
+        found = []
+        for (mean, parts), count in _scales(lam[block], y[block], centres):
+            variance = mean + _excess(mean, parts, variances)
+            weight = mean**3 / variance**2
+            off = np.minimum((count - mean) ** 2, (OUTLYING * np.sqrt(variance) + COUNTS) ** 2) - mean
+            found.append([*(weight @ parts), weight @ off, weight @ variance])
+        blocks.append(found)
+    total = np.sum(blocks, axis=0)
+    shares = total / total[:, -1:]
+    return shares[:, :PARTS], shares[:, PARTS]
 
 
 def _scales(lam: np.ndarray, y: np.ndarray, centres: np.ndarray) -> Iterator[tuple[Moments, np.ndarray]]:

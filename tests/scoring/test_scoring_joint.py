@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from stforecast.scoring.joint import MEMORY, JointSpread, fit_joint, moments, neighbourhoods, parted, together
+from stforecast.scoring.joint import MEMORY, JointSpread, Year, fit_joint, moments, neighbourhoods, parted, together
 
 K, SIDE = 12, 9
 CENTRES = np.stack(np.meshgrid(np.arange(SIDE) * 0.01, np.arange(SIDE) * 0.01), -1).reshape(-1, 2)
@@ -72,6 +72,45 @@ def test_the_fit_finds_the_spread_of_sums_again() -> None:
     for areas, length in ((together(N), K), (together(N), 4), (parted(NEAR), K), (parted(np.arange(N)), K)):
         _, parts = moments(lam[:1, :length], areas, NEAR)
         assert (parts @ found.variances).sum() == pytest.approx((parts @ np.array(LAW.variances)).sum(), rel=0.25)
+
+
+def held(law: JointSpread, lam: np.ndarray, drawn: np.ndarray) -> list[float]:
+    """Shares of event sets [sets k n] inside the ranges of λ [k n]: the city, two districts, by the day and a shift."""
+    out = []
+    for cells in (np.ones(N, bool), NEAR < 4, NEAR > 6):
+        for steps in (slice(0, K), slice(4, 8)):
+            low, high = law.interval(np.where(cells, lam[steps], 0), NEAR)
+            count = drawn[:, steps][..., cells].sum((1, 2))
+            out.append(((low <= count) & (count <= high)).mean())
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_thirty_days_and_a_year_before_them_tell_the_spread_of_a_city(seed: int) -> None:
+    lam = expected(4)
+    days = np.broadcast_to(lam, (365, K, N))
+    y = event_sets(lam, LAW, 365, seed=20 + seed)
+    found = fit_joint(days[-30:], y[-30:], CENTRES, Year(np.arange(335, 365), days, y))
+    shares = held(found, lam, event_sets(lam, LAW, 4000, seed=9))
+    assert 0.87 <= min(shares) <= max(shares) <= 0.93
+
+
+def test_a_forecaster_has_the_spread_of_the_year_and_by_how_much_it_errs_more_or_less() -> None:
+    """One that knows the level of each day, one that knows nothing of it, and one that errs by as much again."""
+    rng, lam = np.random.default_rng(4), expected(4)
+    level = rng.gamma(20, 1 / 20, (365, 1, 1))
+    y, usual = rng.poisson(level * lam), np.broadcast_to(lam, (365, K, N))
+    wrong = rng.gamma(20, 1 / 20, (365, 1, 1)) * lam
+    _, parts = moments(usual[:1], together(N), NEAR)
+    days = np.arange(265, 365)
+    spread = [
+        (parts @ fit_joint(one[days], y[days], CENTRES, Year(days, usual, y)).variances).item() / lam.sum() ** 2
+        for one in (level * lam, usual, wrong)
+    ]
+    assert spread == pytest.approx([0, 0.05, 0.1], abs=0.02)
+    whole = fit_joint(usual, y, CENTRES)
+    alone = fit_joint(usual, y, CENTRES, Year(np.arange(365), usual, y))
+    np.testing.assert_allclose(alone.variances, whole.variances, atol=1e-3)
 
 
 def test_poisson_counts_are_not_spread_further_and_no_count_is_no_error() -> None:
