@@ -83,6 +83,6 @@ def test_a_browser_has_the_same_ranges(tmp_path, unit) -> None:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.goto((tmp_path / "map.html").as_uri())
-        page.wait_for_function("typeof grid !== 'undefined' && grid")
+        page.wait_for_function("() => typeof grid !== 'undefined' && grid")
         assert page.evaluate("draws => draws.map((one) => rangeOfSum(...one))", draws) == expected
         browser.close()
