@@ -4,7 +4,7 @@
 
 The run must have been trained with the same settings (`stforecast train`). Shifts are thirds of the horizon. Districts
 are those of the cube, or squares of about 60 cells where it has none. Random areas are contiguous, of 3 cells to a
-third of the city, evenly in the logarithm. Ranges are fitted on the validation slice and scored here once.
+third of the city, evenly in the logarithm. No range has seen a day of the test slice.
 
     below, inside, above   share of the sums below their range, inside, and above it
     integers               what these ranges hold where the law is right: more than 90 % as whole counts force it

@@ -87,7 +87,7 @@ TEXTS.en = {
   range: "{low} to {high}",
   range_behind: "({low} to {high})",
   about_ranges: "Ranges",
-  ranges_measured: "Such as (7 to 18): meant to hold {level} % of the counts. Measured on past forecasts of Denver and Chicago, where three reports or more are expected, they held 86 to 94 % of the counts of places, shifts and days, but of all of Chicago 83 % (shifts) and 75 % (days). Below three they hold more. Figures: docs/evidence.md, Ranges of sums.",
+  ranges_measured: "Such as (7 to 18): meant to hold {level} % of the counts. Measured on past forecasts of seven cities, where three reports or more are expected, they held 86 to 93 % of the counts of places, shifts and days; but of all of Chicago in autumn 2017 85 % (shifts) and 82 % (days). Below three they hold more. Figures: docs/evidence.md, Ranges of sums.",
   districts_title: "By district",
   column_district: "District",
   column_expected: "Expected",

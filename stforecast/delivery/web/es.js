@@ -87,7 +87,7 @@ TEXTS.es = {
   range: "{low} a {high}",
   range_behind: "({low} a {high})",
   about_ranges: "Rangos",
-  ranges_measured: "Por ejemplo (7 a 18): deben contener el {level} % de los recuentos. En pronósticos pasados de Denver y Chicago, donde se esperan tres denuncias o más, contuvieron del 86 al 94 % de los recuentos de lugares, turnos y días, pero de toda Chicago el 83 % (turnos) y el 75 % (días). Por debajo de tres contienen más. Cifras: docs/evidence.md.",
+  ranges_measured: "Por ejemplo (7 a 18): deben contener el {level} % de los recuentos. En pronósticos pasados de siete ciudades, donde se esperan tres denuncias o más, contuvieron del 86 al 93 % de los recuentos de lugares, turnos y días; pero de toda Chicago en el otoño de 2017 el 85 % (turnos) y el 82 % (días). Por debajo de tres contienen más. Cifras: docs/evidence.md.",
   districts_title: "Por distrito",
   column_district: "Distrito",
   column_expected: "Esperadas",
