@@ -33,6 +33,9 @@ def test_the_map_in_a_file(browser, made, size: str, scheme: str, language: str)
         assert findings(page) == []
         page.keyboard.press("Escape")
         page.locator("#close").click()
+        page.evaluate("() => { select([0, 1, 2, 30]); startDrawing(); }")
+        assert findings(page) == []
+        page.evaluate("stopDrawing()")
         page.locator("#comparison-open").click()
         assert findings(page) == []
 

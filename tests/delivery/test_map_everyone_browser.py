@@ -80,6 +80,10 @@ def everything(opened: Window) -> Iterator[list[str]]:
     page.locator("#search").fill("street")
     yield page.evaluate(SAID)
     page.keyboard.press("Escape")
+    page.evaluate("() => { pin(null); select([0, 1, 2, 30]); startDrawing(); }")
+    page.wait_for_timeout(450)
+    yield page.evaluate(SAID)
+    page.evaluate("() => { stopDrawing(); select([]); }")
     page.locator("#comparison-open").click()
     for place in ("city", "districts", "0"):
         page.locator("#compared-place").select_option(place)
@@ -236,6 +240,8 @@ def test_arrow_keys_go_from_cell_to_cell_and_the_box_follows(browser, made) -> N
         page.keyboard.press("Enter")
         assert page.locator("#tip.pinned").count() == 0
         assert page.locator("#tip").is_visible()
+        page.keyboard.press("Control+Enter")
+        assert page.evaluate("selection.cells.map((cell) => grid.view.hexagons[cell])") == [middle]
         page.keyboard.press("Escape")
         assert page.locator("#tip").is_hidden()
         assert page.locator("#map-help").is_visible()

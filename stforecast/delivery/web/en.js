@@ -34,7 +34,7 @@ TEXTS.en = {
   // the map
   map: "Map",
   map_of: "Map of the forecast",
-  map_help: "Arrow keys: from place to place. Enter: keep the box, or let it go. Shift and arrow keys: move the map. + and −: zoom. Esc: close the box. The list says the same in words.",
+  map_help: "Arrow keys: from place to place. Enter: keep the box, or let it go; with Ctrl: select. Shift and arrow keys: move the map. + and −: zoom. Esc: close the box. The list says the same in words.",
   whole_map: "Whole city on the map",
   full_screen: "Full screen",
   no_neighbour: "No place on that side",

@@ -34,7 +34,7 @@ TEXTS.es = {
   // the map
   map: "Mapa",
   map_of: "Mapa del pronóstico",
-  map_help: "Flechas: de un lugar a otro. Intro: fijar el cuadro o soltarlo. Mayús y flechas: mover el mapa. + y −: acercar y alejar. Esc: cerrar el cuadro. La lista dice lo mismo en palabras.",
+  map_help: "Flechas: de un lugar a otro. Intro: fijar el cuadro o soltarlo; con Ctrl: seleccionar. Mayús y flechas: mover el mapa. + y −: acercar y alejar. Esc: cerrar el cuadro. La lista dice lo mismo en palabras.",
   whole_map: "Toda la ciudad en el mapa",
   full_screen: "Pantalla completa",
   no_neighbour: "No hay ningún lugar hacia ese lado",

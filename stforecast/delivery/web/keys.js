@@ -61,7 +61,7 @@ function pickCursor(event) {
   const cell = cursor ?? pinned;
   if (cell === null) return;
   cursor ??= cell;
-  if (cell !== pinned) return city.on.pick(cell, event);
+  if (cell !== pinned || event.ctrlKey || event.metaKey) return city.on.pick(cell, event);
   pin(null);
   return showCursor();
 }
