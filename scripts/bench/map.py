@@ -16,20 +16,27 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h3
 import numpy as np
 import pandas as pd
 from streets import SQUARE, street_map
 
+from stforecast.config.sections import Allocation
 from stforecast.delivery.around import around
 from stforecast.delivery.layers import map_layer
 from stforecast.delivery.place_names import place_names
+from stforecast.delivery.residents import Residents, plan_view
 from stforecast.delivery.riskgrid import RiskGrid
 from stforecast.delivery.webmap import view_of, write_map
+from stforecast.delivery.why import WORDS, flagged, spans_of, to_values
 from stforecast.events.synthetic_layers import write_layers
 from stforecast.forecasters.forecast import Forecast
+from stforecast.scoring.conformal import Spread
+from stforecast.scoring.joint import JointSpread
 
+CATEGORIES = ("theft", "violence", "damage", "robbery")
 MIDDLE = (39.0, -102.5)
 ISSUED = pd.Timestamp("2024-09-30T06:00Z")
 CONTROLS = {
@@ -81,20 +88,44 @@ def city(rings: int, resolution: int, folder: Path) -> Path:
         usual=usual,
         issue_times=pd.DatetimeIndex([ISSUED]),
         hexagons=cells,
-        categories=("theft", "violence", "damage", "robbery"),
+        categories=CATEGORIES,
         step_hours=1,
         time_zone="America/Denver",
         model="none",
         complete_until=ISSUED,
         assumptions=(),
-        spreads={},
+        spreads=dict.fromkeys(("all", *CATEGORIES), Spread(0.9, 0.3, (), (0.05,), (0.95,))),
+        joint=dict.fromkeys(("all", *CATEGORIES), JointSpread(0.9, (0.1, 0.01, 0, 0.1, 0, 0, 0.2))),
+        districts=np.array([f"{row * 40 // len(cells)}" for row in range(len(cells))], object),
     )
     grid = RiskGrid.of(forecast)
     write_layers(street_map(*MIDDLE, round(np.sqrt(1e6 * grid.geometry.areas_km2.sum()) / SQUARE)), folder)
     layers = [map_layer(path.stem, None, path, "name", grid.geometry) for path in sorted(folder.glob("*.geojson"))]
     grid = replace(grid, places=place_names(grid.geometry, layers))
-    write_map(view_of(grid, "simulated_city", around=around(layers)), folder / "map.html")
+    rng = np.random.default_rng(1)
+    known = (
+        pd.DataFrame({"residents": rng.gamma(2, 50, len(cells))}),
+        pd.DataFrame({"deprivation": rng.random(len(cells))}),
+    )
+    view = view_of(
+        grid, "simulated_city", around=around(layers), plan=plan_view(Allocation(), Residents(*known)), why=why(grid)
+    )
+    write_map(view, folder / "map.html")
     return folder / "map.html"
+
+
+def why(grid: RiskGrid) -> dict[str, Any]:
+    """Parts of the numbers of the flagged places, and their last four weeks."""
+    rng, spans, groups = np.random.default_rng(2), spans_of(grid), tuple(WORDS)
+    rows = flagged(grid, spans)
+    spread = np.array([1, 0.01, 0.01, 0.02, 0, 0.15, 0.1, 0.03])  # of the usual and of what follows it
+    parts = rng.normal(0, spread[:, None, None, None], (len(groups), len(spans), len(grid.categories), len(rows)))
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-09-02", periods=28)]
+    counts = rng.poisson(0.3, (len(rows), 4, 7))
+    recent = {"days": days, "counts": counts.reshape(len(rows), -1).tolist(), "weeks": counts.sum(2).tolist()}
+    contents = {name: [name] for name in CATEGORIES}
+    held = {"recent": {**recent, "least": 1, "without": []}, "contents": contents}
+    return to_values(groups, spans, grid.hexagons[rows], parts) | held
 
 
 def main() -> None:

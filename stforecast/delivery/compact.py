@@ -6,7 +6,7 @@ negative. Small ones have planes of zeros, which gzip makes short.
 λ and what is usual, [c k n], stand as differences from the step before, less the median difference of their category
 and step, which come first, [c k]; all modulo 2³². The numbers of λ are the bits of a float32, so that every reader has
 each of them, its sums and its ranks to the last digit; where there is a usual, less those of its own. Of that are kept
-KEPT bits behind the first digit, rounded: it lies within 2⁻¹³, 0.012 %, of what tables and service say, and is shown
+KEPT bits behind the first digit, rounded: it lies within 2⁻¹¹, 0.05 %, of what tables and service say, and is shown
 with two or three digits.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-KEPT = 12
+KEPT = 10
 CUT = 23 - KEPT
 """Bits of a float32 that are left away."""
 

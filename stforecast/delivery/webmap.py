@@ -69,10 +69,9 @@ def view_of(
         why: parts of its numbers, as `why` describes them.
 
     Returns:
-        `intensity`, `usual`, `outlines` and `centres` as bytes (`compact`), without the category `all` where there are
-        others: the page adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the
-        last digit. `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past
-        ±180°; borders as closed rings.
+        Numbers of cells and outlines as bytes (`compact`), without the category `all` where there are others: the page
+        adds these in the order of `with_sums`, so that sums and ranks are those of risk.parquet to the last digit.
+        `times`: when each step begins, and the last ends. Places as latitude, longitude, which run on past ±180°.
 
     Raises:
         ArtefactError: the hexagons have no outlines.
@@ -107,7 +106,7 @@ def view_of(
         "area_km2": cells.areas_km2.round(DIGITS).tolist(),
         "top_share": TOP_SHARE,
         "border": _rings(cells.union()),
-        "district_borders": [] if grid.districts is None else _district_borders(cells, grid.districts),
+        "district_borders": rings(_districts(cells, grid.districts), 10.0**-DIGITS),
         **intensity_and_usual(grid.leaves(grid.intensity), usual),
         "rate": _rate(grid),
         "reported": reported,
@@ -174,9 +173,10 @@ def _classes(values: np.ndarray) -> list[list[float]]:
     return [class_bounds(one[~np.isnan(one)]).tolist() for one in each]
 
 
-def _district_borders(cells: Geometry, districts: np.ndarray) -> list[Any]:
+def _districts(cells: Geometry, districts: np.ndarray | None) -> np.ndarray:
+    """The outline of each district."""
     names = pd.Series(districts, dtype=object)
-    return _rings(np.array([cells.union(rows) for rows in names.groupby(names).indices.values()]))
+    return np.array([cells.union(rows) for rows in names.groupby(names).indices.values()], object)
 
 
 def _rings(shapes: shapely.Geometry | np.ndarray) -> list[Any]:

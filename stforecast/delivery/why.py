@@ -24,12 +24,13 @@ import numpy as np
 import pandas as pd
 
 from stforecast.config.sections import SHIFTS, Hours
+from stforecast.delivery.compact import planes
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.delivery.riskgrid import RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 
 FINE = 2_000
-"""Steps of a logarithm that the page tells apart: factors to 0.03 %, at half the size."""
+"""Steps of a logarithm that the page tells apart: factors to 0.03 %."""
 WHOLE = "all"
 """The span of the whole horizon; no shift may be called so."""
 WORDS = {
@@ -80,9 +81,8 @@ def parts_of(why: Mapping[str, Any]) -> np.ndarray:
 
 
 def in_view(why: Mapping[str, Any]) -> dict[str, Any]:
-    """As the page holds them: `parts` as the bytes of little-endian int16, in units of 1 / FINE."""
-    fine = np.clip(np.round(parts_of(why) * FINE), -32_768, 32_767).astype("<i2")
-    return {**why, "parts": fine.tobytes(), "fine": FINE}
+    """As the page holds them: `parts` as `compact.planes` in units of 1 / FINE."""
+    return {**why, "parts": planes(np.rint(parts_of(why) * FINE)), "fine": FINE}
 
 
 def to_table(grid: RiskGrid, why: Mapping[str, Any]) -> pd.DataFrame:

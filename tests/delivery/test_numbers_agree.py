@@ -33,7 +33,7 @@ from stforecast.delivery.sums import range_of_sum
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 DRAWS = 200
-CLOSE = 2.0**-13
+CLOSE = 2.0**-11
 """How near the page's usual is to the tables' (`compact`)."""
 
 

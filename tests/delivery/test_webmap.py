@@ -64,9 +64,9 @@ def numbers(view: dict) -> tuple[np.ndarray, np.ndarray]:
     return intensity, usual
 
 
-def outlines(view: dict) -> list:
-    """Rings of the cells as the page reads them."""
-    return in_node("unpackRings(given.outlines)", view)
+def outlines(view: dict, of: str = "outlines") -> list:
+    """Rings of the cells, or of the districts, as the page reads them."""
+    return in_node(f"unpackRings(given.{of})", view)
 
 
 def test_numbers_survive_the_way_through_json() -> None:
@@ -75,7 +75,7 @@ def test_numbers_survive_the_way_through_json() -> None:
     intensity, usual = numbers(view)
     np.testing.assert_array_equal(intensity, grid.intensity[:-1, 1:])
     np.testing.assert_array_equal(intensity.astype(float).sum(1), grid.intensity[:-1, 0])
-    np.testing.assert_allclose(usual, grid.usual[:-1, 1:], rtol=2**-13)
+    np.testing.assert_allclose(usual, grid.usual[:-1, 1:], rtol=2**-11)
     assert view["categories"] == ["all", "theft", "violence"]
     assert view["hexagons"] == grid.hexagons.tolist()
     assert (view["city"], view["title"]) == ("st_louis", "St Louis")
@@ -95,7 +95,7 @@ def test_a_single_category_and_a_forecast_without_usual_or_spreads() -> None:
     view = view_of(grid, "denver")
     assert numbers(view)[0].shape == (24, 1, len(CELLS))
     assert [view[key] for key in ("usual", "reported", "low", "high", "level", "districts")] == [None] * 6
-    assert view["district_borders"] == []
+    assert outlines(view, "district_borders") == []
 
 
 def test_classes_are_those_of_the_picture() -> None:
@@ -178,7 +178,9 @@ def test_outlines_areas_and_borders_are_those_of_the_hexagons() -> None:
     assert len(view["border"]) == 1
     assert view["districts"].count(None) == 1
     inside = shapely.Polygon(view["border"][0]).buffer(1e-6)
-    assert all(inside.contains(shapely.LineString(ring)) for ring in view["district_borders"])
+    assert all(
+        inside.contains(shapely.LineString(ring)) for rings in outlines(view, "district_borders") for ring in rings
+    )
 
 
 def test_a_city_across_the_antimeridian_stays_in_one_piece() -> None:
@@ -256,7 +258,7 @@ def test_a_span_of_steps_has_the_sums_and_classes_of_the_package() -> None:
         for category, one in enumerate(of_span):
             lam, usual = (values[category] for values in sums)
             assert one["lam"] == lam.tolist()
-            np.testing.assert_allclose(one["usual"], usual, rtol=2**-13)
+            np.testing.assert_allclose(one["usual"], usual, rtol=2**-11)
             assert one["order"] == np.argsort(-lam, kind="stable").tolist()
             for scale, values in zip(one["scales"], (lam, -100 * np.expm1(-lam)), strict=True):
                 bounds = class_bounds(values)

@@ -28,7 +28,7 @@ class CityMap {
     this.map.setMaxBounds(this.extent.pad(0.5));
     this.origin = worldOf(...view.border[0][0]).map(Math.floor);
     this.cells = this.shapes(unpackRings(view.outlines));
-    this.borders = this.shapes([...view.district_borders, ...view.border].map((ring) => [ring]));
+    this.borders = this.shapes([...unpackRings(view.district_borders).flat(), ...view.border].map((ring) => [ring]));
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
     this.marks = { top: [], numbered: [], mark: null, counts: null, named: null, selected: [] };

@@ -2,7 +2,7 @@
 /* The view that a file holds, as JSON or where that is large compressed, or that a service gives: delivery/compact.py
    says how its numbers are packed. */
 
-const CUT = 11, DIGITS = 6; // bits of a float32 that what is usual lacks; digits behind the point of a degree
+const CUT = 13, DIGITS = 6; // bits of a float32 that what is usual lacks; digits behind the point of a degree
 let behind; // bytes that stand behind the JSON
 
 async function heldView(element) {

@@ -10,7 +10,7 @@ function setReasons({ why }) {
   if (!why) return;
   const at = new Map(why.hexagons.map((id, place) => [id, place]));
   const span = new Map(why.spans.map(({ steps: [first, last] }, place) => [String([first, last]), place]));
-  reasons = { ...why, values: new Int16Array(bytesOf(why.parts).slice().buffer), places: grid.view.hexagons.map((id) => at.get(id)), span };
+  reasons = { ...why, values: fromPlanes(why.parts), places: grid.view.hexagons.map((id) => at.get(id)), span };
 }
 
 /** Parts of log λ of a hexagon, one a group; null where they are not held. */
