@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -23,6 +24,11 @@ from stforecast.scoring.splits import Split
 YEAR = 365.0
 """Days that tell what days have in common: all seasons, and ranges of a city's day held 90 % within ± 2 to 6 points
 where a month gave ± 3 to 9 (docs/evidence.md)."""
+MOST = 2**28
+"""Numbers of λ that these days may take, a gigabyte: of a country they are fewer."""
+
+_newest: list[Any] = []
+"""A cube, a split, and what `_usual_days` gave of them: all forecasters of a run ask for the same."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +102,32 @@ def _joint(cube: Cube, split: Split, issues: np.ndarray, lam: np.ndarray, counts
     """How sums spread, for `all` and each category, from issues [m], λ and counts [m k n c] of the validation slice."""
     if not cube.drawn:
         return {}
-    centres, usual_days, found = cube.geometry.centres, _usual_days(cube, split, issues), {}
+    centres, usual_days, found = cube.geometry.centres, _usual_days(cube, split), {}
+    if usual_days and not np.isin(issues, usual_days[0]).all():
+        usual_days = None  # the slice's reports were still to come
     for i, name in enumerate((ALL, *cube.categories)):
         view = lambda values, i=i: values[..., i - 1] if i else values.sum(-1)  # noqa: E731
-        year = usual_days and Year(usual_days[0], *map(view, usual_days[1:]))
+        year = usual_days and Year(np.searchsorted(usual_days[0], issues), *map(view, usual_days[1:]))
         found[name] = fit_joint(view(lam), view(counts), centres, year)
     return found
 
 
-def _usual_days(cube: Cube, split: Split, issues: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _usual_days(cube: Cube, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The rolling climatology over a year up to the validation slice's end, held as a forecaster is on that slice.
 
     It begins where its level has weeks to follow. Only its rhythms and delays are those of the whole training slice.
 
     Returns:
-        Where the `issues` are among its days, its λ and the counts [m k n c]; None where there are no more days, or
-        the slice's reports were still to come.
+        Issues of its days [m], its λ and the counts [m k n c]; None where there are no days before the slice.
     """
+    if _newest and _newest[0]() is cube and _newest[1] == split:
+        return _newest[2]
     day = cube.step.per_day
-    first = max(split.validation_end - cube.step.in_days(YEAR), split.first + PACES[cube.step_unit].window * day)
-    if first >= split.validation_start:
-        return None
-    learned = partial(usual, learned=split.train_end)
-    _, days, lam, counts = _calibrated(learned, cube, replace(split, validation_start=first))
-    return (np.searchsorted(days, issues), lam, counts) if np.isin(issues, days).all() else None
+    most = min(cube.step.in_days(YEAR), MOST // (cube.horizons * cube.n * cube.c) * day)
+    first = max(split.validation_end - most, split.first + PACES[cube.step_unit].window * day)
+    found = None
+    if first < split.validation_start:
+        learned = partial(usual, learned=split.train_end)
+        found = _calibrated(learned, cube, replace(split, validation_start=first))[1:]
+    _newest[:] = ref(cube, lambda _: _newest.clear()), split, found
+    return found

@@ -1,5 +1,7 @@
 """The law of sums rests on a year of days of the rolling climatology, as known at the validation slice's end."""
 
+import gc
+
 import numpy as np
 import pytest
 from small_cities import another_future, city, split_of
@@ -28,10 +30,12 @@ def test_the_spread_of_sums_knows_a_year_and_nothing_after_the_validation_slice(
     split, forecaster = split_of(cube), HexagonMean()
     found = forecaster.fit(cube, split).fitted
     _, issues, _, _ = calibrated._calibrated(forecaster.raw, cube, split)
-    days, lam, y = calibrated._usual_days(cube, split, issues) or pytest.fail("no year")
-    assert len(issues) == len(days) < len(lam) == len(y)
+    days, lam, y = calibrated._usual_days(cube, split) or pytest.fail("no year")
+    assert {*issues} < {*days}
+    assert len(days) == len(lam) == len(y)
     assert HexagonMean().fit(another_future(cube, split.validation_end, late), split).fitted.joint == found.joint
     monkeypatch.setattr(calibrated, "YEAR", 0.0)
+    calibrated._newest.clear()
     alone = HexagonMean().fit(cube, split).fitted
     assert alone.joint != found.joint
     assert (alone.spreads, alone.calibration) == (found.spreads, found.calibration)
@@ -41,13 +45,27 @@ def test_the_spread_of_sums_knows_a_year_and_nothing_after_the_validation_slice(
 def test_days_and_months_have_a_year_too(step: str) -> None:
     cube = small_city(400 if step == "day" else 48, False, step=step)
     split = split_of(cube)
-    issues = scored(cube, split, "validation")
-    days, lam, y = calibrated._usual_days(cube, split, issues) or pytest.fail("no year")
-    assert len(issues) == len(days) < len(lam) <= (365 if step == "day" else 12)
+    days, lam, y = calibrated._usual_days(cube, split) or pytest.fail("no year")
+    assert {*scored(cube, split, "validation")} < {*days}
+    assert len(lam) <= (365 if step == "day" else 12)
     assert lam.sum() == pytest.approx(y.sum(), rel=0.2)
 
 
 def test_a_record_of_a_few_weeks_has_no_more_days_than_the_slice() -> None:
     cube = city(days=60)
     split = split_of(cube)
-    assert calibrated._usual_days(cube, split, scored(cube, split, "validation")) is None
+    assert calibrated._usual_days(cube, split) is None
+
+
+def test_of_a_large_city_the_year_is_shorter_and_what_is_kept_goes_with_its_cube(monkeypatch) -> None:
+    cube = city(days=160)
+    split = split_of(cube)
+    whole = calibrated._usual_days(cube, split) or pytest.fail("no year")
+    assert calibrated._usual_days(cube, split) is whole
+    calibrated._newest.clear()
+    monkeypatch.setattr(calibrated, "MOST", whole[1][0].size * (len(whole[0]) - 5))
+    shorter = calibrated._usual_days(cube, split) or pytest.fail("no year")
+    assert shorter[0].tolist() == whole[0][5:].tolist()
+    del cube
+    gc.collect()
+    assert not calibrated._newest
