@@ -48,6 +48,18 @@ CONTROLS = {
     "rule of the plan": "(plan.rule = 'proportion', {})",
     "weights of the plan": "(plan.weights = [1, 2, 3, 4.5], {})",
 }
+CORNERS = "[[-102.6, 38.93], [-102.4, 38.93], [-102.38, 39.07], [-102.62, 39.05]]"
+SELECTIONS = {
+    "select an area": f"select(cellsIn([[{CORNERS}]]))",
+    "select one hexagon more": "toggle([77])",
+    "select the whole city": "select([...Array(grid.n).keys()])",
+    "undo": "byId('selection-undo').click()",
+    "clear": "select([])",
+    "save all as CSV": "asCsv(exported())",
+    "save all as GeoJSON": "asGeoJson(exported())",
+    "save all as KML": "asKml(exported())",
+    "save as PNG": "exportAs('png')",
+}
 MOVES = {
     "arrow key": "byId('map').focus(), byId('map').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp' }))",
     "pan": "city.map.panBy([300, 200])",
@@ -143,7 +155,7 @@ def main() -> None:
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-ready]", state="attached")
         print(f"{path.stat().st_size / 1e6:.1f} MB, ready in {float(page.get_attribute('html', 'data-ready')):.0f} ms")
-        for name, asked_for in {**{k: f"choose({v})" for k, v in CONTROLS.items()}, **MOVES}.items():
+        for name, asked_for in {**{k: f"choose({v})" for k, v in CONTROLS.items()}, **SELECTIONS, **MOVES}.items():
             page.wait_for_timeout(500)
             browser.start_tracing(page=page, categories=TASKS)
             page.evaluate(f"() => {{ {asked_for}; }}")

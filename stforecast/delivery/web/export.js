@@ -3,14 +3,16 @@
    Columns are called, and numbers are, as in risk.csv. */
 
 const KML = 'xmlns="http://www.opengis.net/kml/2.2"';
+const PART = 4000; // cells that are spelled at once, so that the page stays alive
 const USUAL = 4; // digits of what is usual
 
-/** What is exported: cells, the begin and end of the hours (as instants and in local time), and what a file is called. */
+/** What is exported, whatever is chosen while it is made: cells, hours (as instants and in local time), and what a file is
+    called. */
 function exported() {
-  const { view } = grid, steps = grid.stepsOf(chosen.span), cells = selection.cells.length ? selection.cells : [...Array(grid.n).keys()];
+  const { view } = grid, { span, category } = chosen, steps = grid.stepsOf(span), cells = selection.cells.length ? selection.cells : [...Array(grid.n).keys()];
   const [from, until] = [view.times[steps[0]], view.times[steps.at(-1) + 1]];
-  const name = [view.city, from.replace(/[-:]/g, ""), spanName(chosen.span), ...(selection.cells.length ? ["selection"] : [])].join("_");
-  return { cells, steps, name: name.replace(/[^\w-]+/g, "_"), times: { valid_from: from, valid_until: until, local_from: localTime(from), local_until: localTime(until) } };
+  const name = [view.city, from.replace(/[-:]/g, ""), spanName(span), ...(selection.cells.length ? ["selection"] : [])].join("_");
+  return { cells, span, category, steps, colours: city.colours, name: name.replace(/[^\w-]+/g, "_"), times: { valid_from: from, valid_until: until, local_from: localTime(from), local_until: localTime(until) } };
 }
 
 /** An instant as ISO 8601 in the city's own time, such as 2024-09-30T15:00:00-06:00. */
@@ -21,10 +23,21 @@ function localTime(instant) {
   return `${year}-${month}-${day}T${hour}:${minute}:${second}${offset.replace("GMT", "") || "+00:00"}`;
 }
 
+/** What `make` gives of some cells and their figures for one category, as a list; in parts, between which the page may draw. */
+async function inParts({ cells, span, steps }, category, make) {
+  const found = [];
+  for (let i = 0; i < cells.length; i += PART) {
+    const part = cells.slice(i, i + PART), figures = figuresOf(part, span, steps, category);
+    for (let j = 0; j < part.length; j++) found.push(make(part[j], figures[j]));
+    if (cells.length > PART) await new Promise((done) => setTimeout(done));
+  }
+  return found;
+}
+
 /** The figures of each cell for one category: {intensity, low, high, risk, rank, usual}, without those that are not known. */
-function figuresOf(cells, steps, category) {
-  const lam = grid.values("intensity", chosen.span, category), usual = grid.has("usual") && grid.values("usual", chosen.span, category);
-  const ranges = rangesOfCells(cells, steps, category), ranks = grid.ranks(chosen.span, category);
+function figuresOf(cells, span, steps, category) {
+  const lam = grid.values("intensity", span, category), usual = grid.has("usual") && grid.values("usual", span, category);
+  const ranges = rangesOfCells(cells, steps, category), ranks = grid.ranks(span, category);
   return cells.map((cell, i) => ({
     intensity: lam[cell],
     ...(ranges ? { low: ranges[i][0], high: ranges[i][1] } : {}),
@@ -41,25 +54,31 @@ function placeOf(cell) {
 }
 
 /** A row a cell and category. */
-function asCsv({ cells, steps, times }) {
-  const { categories, issue_time, model, complete_until } = grid.view;
-  return csv(rowsOf(categories.flatMap((category, index) => figuresOf(cells, steps, index).map((figures, i) => {
-    return { ...placeOf(cells[i]), ...times, category, ...figures, issue_time, model, complete_until };
-  }))));
+async function asCsv(asked) {
+  const { categories, issue_time, model, complete_until } = grid.view, parts = [];
+  for (const [index, category] of categories.entries()) {
+    const lines = await inParts(asked, index, (cell, figures) => {
+      const rows = rowsOf([{ ...placeOf(cell), ...asked.times, category, ...figures, issue_time, model, complete_until }]);
+      return csv(parts.length || cell !== asked.cells[0] ? rows.slice(1) : rows);
+    });
+    parts.push(lines.join(""));
+  }
+  return parts.join("");
 }
 
 /** RFC 7946: a feature a cell, with its figures for the chosen category. */
-function asGeoJson({ cells, steps, times }) {
-  const outlines = unpackRings(grid.view.outlines), figures = figuresOf(cells, steps, chosen.category), category = grid.view.categories[chosen.category];
+async function asGeoJson(asked) {
+  const outlines = unpackRings(grid.view.outlines), category = grid.view.categories[asked.category];
   const { city, model, issue_time, complete_until, time_zone, credits } = grid.view;
-  const features = cells.map((cell, i) => ({
+  const features = await inParts(asked, asked.category, (cell, figures) => JSON.stringify({
     type: "Feature",
     id: grid.view.hexagons[cell],
     geometry: geometryOf(outlines[cell]),
-    properties: { ...placeOf(cell), ...times, category, ...shortened(figures[i]) },
+    properties: { ...placeOf(cell), ...asked.times, category, ...shortened(figures) },
   }));
-  const metadata = { city, ...times, category, time_zone, model, issue_time, complete_until, notice: text("notice"), credits };
-  return `${JSON.stringify({ type: "FeatureCollection", metadata, features })}\n`;
+  const metadata = { city, ...asked.times, category, time_zone, model, issue_time, complete_until, notice: text("notice"), credits };
+  const head = JSON.stringify({ type: "FeatureCollection", metadata });
+  return `${head.slice(0, -1)},"features":[${features.join(",")}]}\n`;
 }
 
 function shortened(figures) {
@@ -67,15 +86,15 @@ function shortened(figures) {
 }
 
 /** A placemark a cell, in the colours of the map. */
-function asKml({ cells, steps, times }) {
-  const figures = figuresOf(cells, steps, chosen.category), { view } = grid, category = view.categories[chosen.category], outlines = unpackRings(view.outlines);
-  const tag = (name, words) => `<${name}>${inXml(words)}</${name}>`;
+async function asKml(asked) {
+  const { view } = grid, category = view.categories[asked.category], outlines = unpackRings(view.outlines);
+  const tag = (name, said) => `<${name}>${inXml(said)}</${name}>`;
   const ring = (points) => `<LinearRing><coordinates>${points.map((point) => point.join(",")).join(" ")}</coordinates></LinearRing>`;
   const shape = ([outer, ...holes]) => `<Polygon><outerBoundaryIs>${ring(outer)}</outerBoundaryIs>${holes.map((hole) => `<innerBoundaryIs>${ring(hole)}</innerBoundaryIs>`).join("")}</Polygon>`;
-  const marks = cells.map((cell, i) => {
-    const { low, high, intensity } = figures[i], said = `${digits(intensity)}${rangeWords(low === undefined ? null : [low, high])}`;
-    const data = Object.entries({ ...placeOf(cell), category, ...shortened(figures[i]) }).filter(([, value]) => value !== null);
-    const [red, green, blue] = [1, 3, 5].map((at) => city.colours[cell].slice(at, at + 2));
+  const marks = await inParts(asked, asked.category, (cell, figures) => {
+    const { low, high, intensity } = figures, said = `${digits(intensity)}${rangeWords(low === undefined ? null : [low, high])}`;
+    const data = Object.entries({ ...placeOf(cell), category, ...shortened(figures) }).filter(([, value]) => value !== null);
+    const [red, green, blue] = [1, 3, 5].map((at) => asked.colours[cell].slice(at, at + 2));
     return [
       `<Placemark>${tag("name", grid.called(cell))}${tag("description", text("kml_placemark", { expected: said, risk: percent(risk(intensity)) }))}`,
       `<Style><LineStyle><color>ff1b1b1b</color><width>1</width></LineStyle><PolyStyle><color>b0${blue}${green}${red}</color></PolyStyle></Style>`,
@@ -83,8 +102,8 @@ function asKml({ cells, steps, times }) {
       `<MultiGeometry>${polygonsOf(outlines[cell]).map(shape).join("")}</MultiGeometry></Placemark>`,
     ].join("");
   });
-  const about = [`${grid.label(chosen.span)}, ${categoryName(category)}`, text("notice"), text("made_by", { model: view.model, issued: view.issue_time }), ...view.credits].join("\n");
-  const when = `<TimeSpan>${tag("begin", times.valid_from)}${tag("end", times.valid_until)}</TimeSpan>`;
+  const about = [`${grid.label(asked.span)}, ${categoryName(category)}`, text("notice"), text("made_by", { model: view.model, issued: view.issue_time }), ...view.credits].join("\n");
+  const when = `<TimeSpan>${tag("begin", asked.times.valid_from)}${tag("end", asked.times.valid_until)}</TimeSpan>`;
   const body = `<Document>${tag("name", document.title)}${tag("description", about)}${when}\n${marks.join("\n")}\n</Document>`;
   return `<kml ${KML}>${body}</kml>\n`;
 }

@@ -32,6 +32,7 @@ async function pictureOf({ cells, steps }) {
   for (const sheet of [city.ground, city.lines, city.over, city.names]) {
     const seen = sheet.seen();
     context.drawImage(seen, BORDER, top, size.x, size.y);
+    await new Promise((done) => setTimeout(done)); // the page may draw
   }
   context.strokeStyle = context.fillStyle = INK;
   context.strokeRect(BORDER, top, size.x, size.y);
