@@ -153,7 +153,8 @@ def test_run_writes_every_file_of_the_contract(finished: tuple[Home, str]) -> No
     assert (home.run / FIT / "last.ckpt").is_file()
     written = sorted(path.name for path in home.grid("20220730T070000Z").iterdir())
     tables = ["risk.csv", "risk.geojson", "risk.parquet", "risk_horizon.csv", "risk_horizon.parquet"]
-    assert written == ["compare.csv", "compare.json", "grid.json", "map.html", "map.png", *tables]
+    why = ["why.csv", "why.json", "why.parquet"]
+    assert written == ["compare.csv", "compare.json", "grid.json", "map.html", "map.png", *tables, *why]
     assert not [path for path in home.root.rglob("*") if path.name.startswith(".")]
     last = said.splitlines()[-1]
     assert last.startswith("next: ")
