@@ -24,6 +24,7 @@ from stforecast.config.sections import Rate
 from stforecast.cube.covariates import Covariate
 from stforecast.delivery.api.app import create_app
 from stforecast.delivery.api.keeper import Keeper
+from stforecast.delivery.compact import to_text
 from stforecast.delivery.convert import convert
 from stforecast.delivery.export import open_grid, write_grid
 from stforecast.delivery.packed import pack, unpack
@@ -149,7 +150,7 @@ def test_the_service_says_rates_and_where_there_is_none(tmp_path: Path, exposure
 @KINDS
 def test_the_page_makes_the_same_rates(exposure: bool) -> None:
     of = rated(grid(), exposure)
-    view = json.loads(json.dumps(view_of(of, "denver"), allow_nan=False))
+    view = json.loads(to_text(view_of(of, "denver")))
     evening = during(of, range(15, 23))
     spans = [(None, of, HORIZON), ([3, 3], of, 3), ([15, 22], evening, 0)]
     for step, grid_of, at in spans:
