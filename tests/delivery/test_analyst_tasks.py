@@ -41,10 +41,9 @@ class Desk:
     def __init__(self, window: Window, touch: bool) -> None:
         self.window, self.page, self.touch = window, window.page, touch
 
-    def press(self, words: str, role: str = "button") -> None:
+    def press(self, words: str, role: str = "button", within: Any = None) -> None:
         """Click or tap what bears some words."""
-        label = re.compile(words)
-        self._press(self.page.get_by_role(role, name=label).first)
+        self._press((within or self.page).get_by_role(role, name=re.compile(words)).first)
 
     def unfold(self, words: str) -> None:
         """Open a part of the page."""
@@ -67,6 +66,14 @@ class Desk:
         assert self.seen("#tip h2")
         terms, words = tip.locator("dt").all_inner_texts(), tip.locator("dd").all_inner_texts()
         return {"": tip.locator("h2").inner_text(), **dict(zip(terms, words, strict=True))}
+
+    def select(self, places: list[str]) -> None:
+        """Select places of the list by their boxes."""
+        for place in places:
+            self.press(re.escape(place))
+            self.page.locator("#tip.pinned").wait_for()
+            self.press(r"^\+ Select")
+            self.press("^Close$")
 
     def seen(self, selector: str) -> bool:
         """Whether someone sees all of it: on the screen, and nothing over it."""
@@ -226,23 +233,36 @@ def test_print(desk: Desk, made) -> None:
 
 def test_share(desk: Desk, made, browser) -> None:  # noqa: F811
     """A link that shows a colleague what I see."""
-    page = desk.page
+    of, page = made[0], desk.page
+    desk.select([of.places[row] for row in of.order[HORIZON, 0, :2]])
     desk.press("^Evening")
     page.get_by_label("Category").select_option(label="violence")
     desk.press("^Against usual", "radio")
     page.wait_for_url(re.compile("step=evening&category=violence&measure=usual"))
-    seen = [desk.window.text("#when"), desk.window.text("#hits"), desk.list()]
+    page.wait_for_url(re.compile("select"))
+    told = ("#when", "#hits", "#selection-size", "#selection-facts")
+    seen = [*map(desk.window.text, told), desk.list()]
+    assert seen[2].startswith("2 hexagons")
     with Window(browser, page.url) as other:
-        assert [other.text("#when"), other.text("#hits"), Desk(other, False).list()] == seen
+        assert [*map(other.text, told), Desk(other, False).list()] == seen
 
 
 def test_export(desk: Desk, made) -> None:
-    """The chosen places as a table for another program."""
+    """The places that I selected, and the plan, as tables for another program."""
     of, page = made[0], desk.page
+    two = of.order[HORIZON, 0, :2]
+    desk.select(of.places[two].tolist())
+    with page.expect_download() as download:
+        desk.press("^CSV$", within=page.get_by_role("group", name="Export"))
+    table = pd.read_csv(download.value.path())
+    rows = table[table["category"] == "all"].set_index("hexagon").loc[of.hexagons[two]]
+    np.testing.assert_allclose(rows["intensity"], of.intensity[HORIZON, 0, two], rtol=1e-6)
+    assert rows["place"].tolist() == of.places[two].tolist()
+    assert rows["rank"].tolist() == [1, 2]
     page.get_by_label("Unit of the budget").select_option(label="places")
     page.locator("#area-number").fill("6")
     with page.expect_download() as download:
-        desk.press("^CSV$")
+        desk.press("^CSV$", within=page.get_by_role("group", name="Places to cover"))
     table = pd.read_csv(download.value.path(), comment="#")
     top = of.order[HORIZON, 0, :6]
     assert {*table["hexagon"]} == {*of.hexagons[top]}
