@@ -4,6 +4,7 @@
 
 const INK = "#1b1b1b", OUTLINE = "#d55e00", NUMBER = "#b84e00";
 const SELECTED = [["#ffffff", 5.5], ["#5b0f8b", 3]]; // about the selection
+const RUN = 16; // sides of a border that are drawn together
 const RING = [["#ffffff", 7], [INK, 3]]; // colours and widths about the chosen hexagon: seen on light and on dark
 
 class CityMap {
@@ -28,7 +29,8 @@ class CityMap {
     this.map.setMaxBounds(this.extent.pad(0.5));
     this.origin = worldOf(...view.border[0][0]).map(Math.floor);
     this.cells = this.shapes(unpackRings(view.outlines));
-    this.borders = this.shapes([...unpackRings(view.district_borders).flat(), ...view.border].map((ring) => [ring]));
+    const [inner, outer] = [unpackRings(view.district_borders).flat(), view.border].map((rings) => rings.flatMap(runsOf));
+    this.borders = { ...this.shapes([...inner, ...outer].map((run) => [run])), inner: inner.length };
     this.layers = new Layers(view.around, this.origin);
     this.colours = view.hexagons.map(() => "#ffffff");
     this.marks = { top: [], numbered: [], mark: null, counts: null, named: null, selected: [] };
@@ -135,10 +137,10 @@ class CityMap {
 
   drawLines(context, frame, box) {
     this.layers.over(context, frame, box);
-    const last = this.borders.starts.length - 1 - this.view.border.length, near = within(this.borders, box);
+    const { xy, starts, inner } = this.borders, near = within(this.borders, box);
     for (const [whole, dash, opacity, colour] of [[false, [3 / frame.scale], 0.55, INK], [true, [], 1, this.line]]) {
       context.beginPath();
-      for (const index of near) if ((index >= last) === whole) this.trace(context, this.borders, index);
+      for (const index of near) if ((index >= inner) === whole) trace(context, xy, starts[index], starts[index + 1]);
       context.setLineDash(dash);
       stroke(context, frame, colour, 1.1, opacity);
       context.setLineDash([]);
@@ -326,4 +328,9 @@ class CityMap {
     const [x, y] = this.middle(hexagon);
     return this.map.unproject([x + this.origin[0], y + this.origin[1]], UNIT);
   }
+}
+
+/** A ring as short lines, of which a piece of the map draws those that it shows. */
+function runsOf(ring) {
+  return Array.from({ length: Math.ceil((ring.length - 1) / RUN) }, (_, run) => ring.slice(run * RUN, (run + 1) * RUN + 1));
 }
