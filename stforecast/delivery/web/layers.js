@@ -103,7 +103,7 @@ class Layers {
       if (taken.length >= MOST_NAMES) return;
       const name = layer.names[layer.labels[part] - 1];
       if (!name || (layer.dimension === 2 && layer.classes[part]) || seen.has(name)) continue;
-      if (layer.spacing[layer.dimension === 1 ? layer.classes[part] : 0] * frame.scale < CLOSEST) continue;
+      if (layer.spacing[layer.dimension === 1 ? layer.classes[part] : 0] * frame.scale < CLOSEST) break; // the others are known less
       const words = layer.kind === "beats" && /^\w*\d\w*$/.test(name) ? text("beat", { name }) : name;
       const width = this.width(context, font, words);
       const at = layer.dimension === 1 ? along(layer, part, frame, width) : amid(layer, part, frame, width);

@@ -3,7 +3,7 @@
    ready the old one stands, moved and scaled. */
 
 const PIECE = 64, SLICE = 2; // pixels of a piece, and milliseconds of asking for drawing in a frame: doing it takes as long again
-const ROOM_AROUND = 0.15; // share of the window that is drawn beyond each of its edges
+const ROOM_AROUND = 0.1; // share of the window that is drawn beyond each of its edges
 
 let deadline = { frame: null, time: 0 };
 
