@@ -34,7 +34,7 @@ FINE = 2_000
 WHOLE = "all"
 """The span of the whole horizon; no shift may be called so."""
 WORDS = {
-    "usual": "when all is as usual here at these hours",
+    "usual": "what this model expects here when all is as usual",
     "city": "level of the whole city lately",
     "calendar": "holidays",
     "weather": "weather",

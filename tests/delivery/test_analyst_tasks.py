@@ -172,7 +172,7 @@ def test_why(desk: Desk, made) -> None:
         for row in desk.page.locator("section", has_text="Why this number").get_by_role("listitem").all_inner_texts()
     ]
     (first, beside), *factors, (last, _) = (row[:2] for row in rows)
-    assert beside == "when all is as usual here at these hours"
+    assert beside == "what this model expects here when all is as usual"
     assert {"level of the whole city lately", "reports here in the last days and weeks"} <= {
         words for _, words in factors
     }

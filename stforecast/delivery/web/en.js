@@ -171,7 +171,7 @@ TEXTS.en = {
 
   // why
   why: "Why this number",
-  why_usual: "when all is as usual here at these hours",
+  why_usual: "what this model expects here when all is as usual",
   why_city: "level of the whole city lately",
   why_calendar: "holidays",
   why_weather: "weather",

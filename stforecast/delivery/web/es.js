@@ -172,7 +172,7 @@ TEXTS.es = {
 
   // why
   why: "Por qué esta cifra",
-  why_usual: "cuando todo es lo habitual aquí a estas horas",
+  why_usual: "lo que este modelo espera aquí cuando todo es lo habitual",
   why_city: "nivel reciente de toda la ciudad",
   why_calendar: "días festivos",
   why_weather: "tiempo meteorológico",
