@@ -162,7 +162,7 @@ function drawList(top) {
   const order = grid.listed(measure, span, category), lam = grid.values("intensity", span, category);
   [...byId("list").children].forEach((item, place) => {
     const button = item.firstChild, hexagon = order[place];
-    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${threeDigits(ratioOf(hexagon))}`, rate: () => rateOf(hexagon) }[measure];
+    const value = { risk: () => percent(risk(lam[hexagon])), usual: () => `× ${digits(ratioOf(hexagon))}`, rate: () => rateOf(hexagon) }[measure];
     button.dataset.hexagon = hexagon;
     button.classList.toggle("top", outlined.has(hexagon));
     button.setAttribute("aria-pressed", String(hexagon === pinned));
