@@ -351,6 +351,6 @@ TEXTS.en = {
   made_by: "Model {model}, issued {issued}",
   picture_sum: "{expected} reports expected in {counted}",
   picture_tiles: "Without the online map, which is not for copying.",
-  picture_top: "outlined: area to patrol",
+  picture_top: "outlined: places to cover",
   picture_selected: "outlined: selection",
 };
