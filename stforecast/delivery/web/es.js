@@ -352,6 +352,6 @@ TEXTS.es = {
   made_by: "Modelo {model}, emitido {issued}",
   picture_sum: "{expected} denuncias esperadas en {counted}",
   picture_tiles: "Sin el mapa en línea, que no se puede copiar.",
-  picture_top: "perfilado: lugares a cubrir",
+  picture_top: "perfilado: lugares por atender",
   picture_selected: "perfilado: selección",
 };
