@@ -870,3 +870,32 @@ def test_the_served_page_opens_earlier_forecasts_by_date(browser, service) -> No
         opened.ready()  # it is not there: the newest
         page.wait_for_url(address)
         assert "gcrn-cd34" in opened.text("#about")
+
+
+def test_keys_that_move_nothing_leave_the_hours_and_a_hand_on_the_time_ends_playing(browser, folder) -> None:
+    with Window(browser, (folder / "map.html").as_uri()) as opened:
+        page = opened.page
+        page.locator("#step").focus()
+        for key in ("Escape", "Control", "Shift"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(50)
+        assert page.evaluate("chosen.span") is None
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("() => String(chosen.span) === '1,1'")
+        page.locator("#play").click()
+        page.locator("#shifts button >> nth=1").click()
+        page.wait_for_timeout(1200)
+        assert page.evaluate("chosen.span") == page.evaluate("grid.view.shifts[1].span")
+        assert page.evaluate("playing") is None
+
+
+def test_an_address_means_the_same_whatever_was_there_before(browser, folder) -> None:
+    address = (folder / "map.html").as_uri()
+    with Window(browser, address) as opened:
+        usual = opened.text("#hits")
+    with Window(browser, f"{address}#area=20&step=3&measure=rank") as opened:
+        assert opened.text("#hits") != usual
+        opened.page.evaluate("location.hash = '#reported=1'")
+        opened.page.wait_for_function("() => chosen.span === null")
+        assert opened.text("#hits") == usual
+        assert opened.page.evaluate("chosen.measure") == "expected"

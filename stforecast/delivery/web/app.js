@@ -74,6 +74,7 @@ function listen() {
   });
   byId("close").addEventListener("click", () => pin(null));
   document.addEventListener("keydown", (event) => event.key === "Escape" && pin(null));
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("keydown", (event) => event.stopPropagation()); // Escape closes it alone
   window.addEventListener("hashchange", () => (readAddress(), draw()));
   city.map.on("move zoomend", () => pinned !== null && placeTip(city.beside(pinned)));
 }
@@ -106,6 +107,7 @@ function spanName(span) {
 /** Take over what the address chooses, as far as this forecast has it. */
 function readAddress() {
   const fields = new URLSearchParams(location.hash.slice(1));
+  Object.assign(chosen, { span: null, category: 0, measure: "expected", area: null, reported: true }); // what it does not say is as at the start
   const step = fields.get("step"), area = Number(fields.get("area") ?? NaN);
   const shift = grid.view.shifts.find(({ name }) => name === step);
   if (step === "all") chosen.span = null;

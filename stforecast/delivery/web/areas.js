@@ -11,13 +11,15 @@ class BadArea extends Error {}
 /** The rows of the cells whose centre lies in any of some polygons, in ascending order. */
 function cellsIn(polygons) {
   const { order, x, y } = centresByLatitude(), found = new Uint8Array(grid.n), odd = new Uint8Array(grid.n);
-  for (const rings of polygons) {
-    odd.fill(0);
-    for (const ring of rings) {
-      const corners = ring.map(([longitude, latitude]) => [nearCity(longitude), latitude]);
-      corners.forEach((from, i) => cross(from, corners[(i + 1) % corners.length]));
+  for (const rings of polygons.map(unbroken)) {
+    for (const turn of [-360, 0, 360]) { // polygons and cities may lie across the antimeridian
+      odd.fill(0);
+      for (const ring of rings) {
+        const corners = ring.map(([longitude, latitude]) => [longitude + turn, latitude]);
+        corners.forEach((from, i) => cross(from, corners[(i + 1) % corners.length]));
+      }
+      for (let i = 0; i < odd.length; i++) found[i] |= odd[i];
     }
-    for (let i = 0; i < odd.length; i++) found[i] |= odd[i];
   }
   return order.filter((_, i) => found[i]).sort((a, b) => a - b);
 
@@ -36,6 +38,17 @@ function cellsIn(polygons) {
     }
     return low;
   }
+}
+
+/** A polygon whose corners leap from one side of the antimeridian to the other, without the leap. */
+function unbroken(rings) {
+  const first = rings[0][0][0], near = (x) => first + ((((x - first + 180) % 360) + 360) % 360) - 180;
+  const width = (of) => {
+    const [least, most] = rings.flat().reduce(([low, high], [x]) => [Math.min(low, of(x)), Math.max(high, of(x))], [Infinity, -Infinity]);
+    return most - least;
+  };
+  if (width((x) => x) <= 180 || width(near) >= 180 || width(near) === 0) return rings;
+  return rings.map((ring) => ring.map(([x, y]) => [near(x), y]));
 }
 
 /** Cells from south to north, and the longitude and latitude of their centres. */

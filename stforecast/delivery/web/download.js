@@ -8,6 +8,11 @@ function download(name, type, content) {
   setTimeout(() => URL.revokeObjectURL(link.href), MINUTE);
 }
 
+/** Words, of which some may be missing, as the name of a file. */
+function fileName(words) {
+  return words.filter(Boolean).join("_").replace(/[^\w-]+/g, "_");
+}
+
 /** Rows of cells as CSV: what a spreadsheet would run as a formula gets an apostrophe before it (spreadsheets.py). */
 function csv(rows) {
   const spelled = (cell) => {

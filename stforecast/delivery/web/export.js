@@ -8,11 +8,11 @@ const USUAL = 4; // digits of what is usual
 
 /** What is exported, whatever is chosen while it is made: cells, hours (as instants and in local time), and what a file is
     called. */
-function exported() {
+function exported(kind) {
   const { view } = grid, { span, category } = chosen, steps = grid.stepsOf(span), cells = selection.cells.length ? selection.cells : [...Array(grid.n).keys()];
   const [from, until] = [view.times[steps[0]], view.times[steps.at(-1) + 1]];
-  const name = [view.city, from.replace(/[-:]/g, ""), spanName(span), ...(selection.cells.length ? ["selection"] : [])].join("_");
-  return { cells, span, category, steps, colours: city.colours, name: name.replace(/[^\w-]+/g, "_"), times: { valid_from: from, valid_until: until, local_from: localTime(from), local_until: localTime(until) } };
+  const name = fileName([view.city, from.replace(/[-:]/g, ""), spanName(span), kind !== "csv" && category && view.categories[category], selection.cells.length && "selection"]);
+  return { cells, span, category, steps, colours: city.colours, name, times: { valid_from: from, valid_until: until, local_from: localTime(from), local_until: localTime(until) } };
 }
 
 /** An instant as ISO 8601 in the city's own time, such as 2024-09-30T15:00:00-06:00. */
@@ -117,7 +117,7 @@ function inXml(value) {
 const EXPORTS = { csv: [asCsv, "text/csv"], geojson: [asGeoJson, "application/geo+json"], kml: [asKml, "application/vnd.google-earth.kml+xml"], png: [(asked) => pictureOf(asked), "image/png"] };
 
 async function exportAs(kind) {
-  const asked = exported();
+  const asked = exported(kind);
   const [make, type] = EXPORTS[kind];
   download(`${asked.name}.${kind}`, type, await make(asked));
   say(text("exported", { name: `${asked.name}.${kind}` }));

@@ -58,9 +58,9 @@ function zoomBy(levels) {
 
 /** Pick the cell as a click does; the one that is kept is let go again. */
 function pickCursor(event) {
-  const cell = cursor ?? pinned;
-  if (cell === null) return;
-  cursor ??= cell;
+  const cell = pinned ?? cursor;
+  if (cell === null || drawing.on) return; // of an area that is drawn, Enter closes it
+  cursor = cell;
   if (cell !== pinned || event.ctrlKey || event.metaKey) return city.on.pick(cell, event);
   pin(null);
   return showCursor();

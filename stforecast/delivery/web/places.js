@@ -19,6 +19,7 @@ function searchable() {
 }
 
 function goToCell(hexagon) {
+  city.goToNamed(null);
   city.zoomTo(hexagon);
   pin(hexagon);
 }

@@ -108,6 +108,7 @@ function leaveOut(row, reason) {
   if (reason) plan.out.set(row, reason);
   else plan.out.delete(row);
   choose({});
+  if (document.activeElement === document.body) byId(plan.out.size ? "plan-out-title" : "plan-places-title").focus(); // its button is gone
 }
 
 function outText(out) {
@@ -149,7 +150,7 @@ features.push({
     plan.weights = fields.has("weights") && weights.length === grid.leaves && weights.every((weight) => weight >= 0 && weight <= MOST_WEIGHT) ? weights : given.weights;
     plan.out = fields.has("out") ? outOf(fields.get("out")) : given.out;
     const places = /^[1-9]\d{0,6}$/.test(fields.get("places") ?? "") ? Number(fields.get("places")) : null;
-    if (fields.has("area")) plan.places = null;
-    else if (places !== null) Object.assign(chosen, { area: null }), (plan.places = places);
+    if (chosen.area !== null) plan.places = null;
+    else Object.assign(chosen, { area: places === null ? given.area : null }), (plan.places = places ?? given.places);
   },
 });

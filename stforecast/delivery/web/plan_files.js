@@ -75,8 +75,8 @@ function planGeojson() {
 }
 
 function planName(end) {
-  const shift = grid.shift(chosen.span)?.name, when = grid.view.issue_time.replace(/[-:]/g, "");
-  return ["plan", grid.view.city, when, shift].filter(Boolean).join("_") + end;
+  const { span, category } = chosen, { view } = grid;
+  return fileName(["plan", view.city, view.issue_time.replace(/[-:]/g, ""), span && spanName(span), category && view.categories[category]]) + end;
 }
 
 function savePlanCsv() {

@@ -67,6 +67,11 @@ features.push({
     byId("selection-clear").addEventListener("click", () => select([]));
     byId("selection-file").addEventListener("change", upload);
     byId("selection-area").addEventListener("change", addArea);
+    byId("selection-area").addEventListener("keydown", (event) => {
+      if (!/^Arrow(Up|Down)$/.test(event.key)) return; // on a closed list they would add its first area at once
+      event.preventDefault();
+      event.target.showPicker();
+    });
     byId("tip-select").addEventListener("click", () => pinned !== null && toggle([pinned]));
     byId("district-rows").addEventListener("click", ({ target }) => target.value && toggle(grid.districts.get(target.value)));
     byId("list").addEventListener("keydown", (event) => {

@@ -32,7 +32,8 @@ function setSettings() {
     byId(name).value = value;
     byId(name).addEventListener("change", () => {
       chosenSettings[name] = byId(name).value;
-      writeAddress();
+      if (grid) writeAddress();
+      else history.replaceState(null, "", `#${new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))), ...chosenSettings })}`); // of a service without a forecast
       location.reload(); // everything is said anew
     });
   });

@@ -23,7 +23,7 @@ function listenToTime() {
   slider.addEventListener("input", () => choose({ span: one() }));
   // where it stays, as on the first hour after all of them, a slider says nothing
   slider.addEventListener("click", () => choose({ span: one() }));
-  slider.addEventListener("keyup", ({ key }) => chosen.span === null && !["Tab", "Shift"].includes(key) && choose({ span: one() }));
+  slider.addEventListener("keydown", ({ key, shiftKey }) => chosen.span === null && !shiftKey && /^(Arrow|Page|Home$|End$)/.test(key) && setTimeout(() => choose({ span: one() })));
   slider.addEventListener("keydown", extend);
   byId("horizon").addEventListener("change", () => choose({ span: byId("horizon").checked ? null : one() }));
   byId("shifts").addEventListener("click", (event) => {
@@ -31,6 +31,7 @@ function listenToTime() {
     if (button) choose({ span: grid.view.shifts.find(({ name }) => name === button.value).span });
   });
   byId("profile").addEventListener("pointerdown", drag);
+  for (const kind of ["input", "click"]) byId("time").addEventListener(kind, ({ target }) => playing && !target.closest("#play") && play(), true); // a hand on the time ends playing
   byId("play").addEventListener("click", play);
 }
 
