@@ -45,7 +45,7 @@ def _polygon(rings: Any) -> shapely.Polygon:
 
 
 def _place(place: Any) -> tuple[float, float]:
-    if not all(isinstance(at, (int, float)) and math.isfinite(at) for at in _listed(place)[:2]) or len(place) < 2:
+    if not all(isinstance(at, (int, float)) and abs(at) < math.inf for at in _listed(place)[:2]) or len(place) < 2:
         raise ValueError("a corner is no pair of numbers: write [longitude, latitude]")
     longitude, latitude = place[:2]
     if abs(longitude) > 180 or abs(latitude) > 90:

@@ -14,7 +14,16 @@ from stforecast.delivery.around import joined
 from stforecast.delivery.brief import Brief
 from stforecast.delivery.brief_tables import in_short
 from stforecast.delivery.layers import MapLayer
-from stforecast.delivery.map import INK, OUTLINE, class_bounds, class_labels, class_patches, colours_of, draw_map
+from stforecast.delivery.map import (
+    INK,
+    OUTLINE,
+    class_bounds,
+    class_labels,
+    class_patches,
+    colours_of,
+    draw_map,
+    filled,
+)
 from stforecast.delivery.place_names import known
 
 if TYPE_CHECKING:
@@ -145,11 +154,13 @@ class _Plane:
 
     def draw(self, layer: MapLayer, style: dict[str, Any]) -> None:
         """Lines and borders, and the ground of water."""
-        from matplotlib.collections import LineCollection, PolyCollection
+        from matplotlib.collections import LineCollection
 
         if layer.kind == "water" and layer.dimension == 2:
-            ground = PolyCollection(self.lines(layer.shapes), facecolors="#a9cdea", edgecolors="none")
-            self.axes.add_collection(ground, autolim=False)
+            parts = shapely.get_parts(self.to_page(layer.shapes))
+            whole = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
+            ground = shapely.transform(whole, lambda at: at / self.mm + self.low)
+            self.axes.add_collection(filled(ground, facecolors="#a9cdea", edgecolors="none"), autolim=False)
         self.axes.add_collection(LineCollection(self.lines(layer.shapes), **style), autolim=False)
 
     def streets(self, layer: MapLayer) -> None:

@@ -189,7 +189,12 @@ def compared(comparison: Mapping[str, Any], district: str | None) -> Table | Non
     if not rows:
         return None
     late = "Reports come late: both years as known at the same age. " if comparison["corrected"] else ""
-    note = f"{late}Until {comparison['until_label']}. {' '.join(why)}".strip()
+    said = [
+        line
+        for line in comparison["notes"]
+        if "29 February" in line or (district is not None and line.startswith(("Districts are", "Of a district")))
+    ]
+    note = f"{late}Until {comparison['until_label']}. {' '.join([*said, *why])}".strip()
     return Table("Reported, against the year before", ("", "Reported", "Before", "Change"), tuple(rows), 1, note)
 
 
@@ -219,7 +224,8 @@ def lately(outcomes: Sequence[Mapping[str, Any]], waiting: int, in_advance: bool
     rows = [one["categories"][0] for one in outcomes]
     expected, came = (sum(row[key] for row in rows) for key in ("expected", "came"))
     cells = [("Settled forecasts", f"{len(rows)}"), ("Reports expected", digits(expected, 3)), ("Reports", f"{came}")]
-    if told := [row for row in rows if row["top"] is not None]:
+    told = [row for row in rows if row["came"]]
+    if told and all(row["top"] is not None for row in told):  # of the days that may tell it, it would be too high
         share = sum(row["top"] * row["came"] for row in told) / sum(row["came"] for row in told)
         cells.append((f"Of these in the top {100 * outcomes[0]['top_share']:.0f} % of {word}s", f"{100 * share:.0f} %"))
     if held := [row["inside"] for row in rows if row["inside"] is not None]:

@@ -72,10 +72,10 @@ def draw_map(
     scale_bar: bool = True,
 ) -> None:
     """Fill cells [n] with a colour each; `outlined` are the indices of those that are outlined."""
-    axes.add_collection(_collection(cells.unbroken, facecolors=list(colours), edgecolors="#ffffff", linewidths=0.3))
+    axes.add_collection(filled(cells.unbroken, facecolors=list(colours), edgecolors="#ffffff", linewidths=0.3))
     if outlined is not None:
         around = cells.unbroken[np.sort(outlined)]
-        axes.add_collection(_collection(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
+        axes.add_collection(filled(around, facecolors="none", edgecolors=OUTLINE, linewidths=1.7))
     low, high, shrink = _extent(cells)
     margin = 0.02 * (high - low)
     axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
@@ -133,7 +133,7 @@ def class_patches(labels: Sequence[str]) -> list[Patch]:
     return patches(dict(zip(labels, class_colours(len(labels)), strict=True)))
 
 
-def _collection(shapes: np.ndarray, **options: Any) -> PolyCollection:
+def filled(shapes: np.ndarray, **options: Any) -> PolyCollection:
     """Shapes [n] as matplotlib draws them, with their parts and holes."""
     from matplotlib.collections import PolyCollection
     from matplotlib.path import Path as Outline

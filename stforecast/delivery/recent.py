@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stforecast.cube import Cube
-from stforecast.delivery.small_counts import shown_beside_sums
+from stforecast.delivery.small_counts import shown_beside_areas, shown_beside_sums
 
 WEEKS = 4
 
@@ -19,7 +19,8 @@ def recent_reports(
     """Reports of places in the last whole weeks, from Monday to Sunday, as known at an issue.
 
     Weeks do not move from day to day, so that sums of one forecast less those of the next tell nothing. All categories
-    that may be counted are one number: sums of categories tell nothing either.
+    that may be counted are one number: sums of categories tell nothing either. Nor do those of districts and city,
+    which the comparison shows: of a week that would tell another place's, nothing is shown.
 
     Args:
         cube: the record.
@@ -51,11 +52,20 @@ def recent_reports(
     if not weeks:
         return None
     dates = pd.DatetimeIndex([date for one in weeks for date in pd.date_range(one, periods=7)])
-    counted = cube.dense(first, last, issue).numpy()[:, hexagons][:, :, ~never].sum(2)  # [t m]
-    counts = np.zeros((len(unique), len(hexagons)))
+    counted = cube.dense(first, last, issue).numpy()[:, :, ~never].sum(2)  # [t n]
+    counts = np.zeros((len(unique), cube.n))
     np.add.at(counts, of_step, counted)
-    by_week = counts[np.searchsorted(unique, dates)].T.reshape(len(hexagons), len(weeks), 7).astype(np.int64)
+    every = counts[np.searchsorted(unique, dates)].T.reshape(cube.n, len(weeks), 7).astype(np.int64)
+    by_week = every[hexagons]
     shown = np.array([shown_beside_sums(one, least) for one in by_week])
+    sums = np.zeros((cube.n, len(weeks)), bool)
+    sums[hexagons] = shown[:, :, 0]
+    areas = [np.zeros(cube.n)]  # the city, and districts
+    if "district" in cube.hexagons:
+        areas.append(pd.factorize(cube.hexagons["district"])[0])
+    for area in areas:
+        sums = shown_beside_areas(every.sum(2), sums, area, least)
+    shown &= sums[hexagons][:, :, None]
     return {
         "days": [f"{date:%Y-%m-%d}" for date in dates],
         "counts": _as_shown(by_week.reshape(len(hexagons), -1), shown[:, :, 1:].reshape(len(hexagons), -1)),

@@ -39,6 +39,25 @@ def shown_beside_sums(counts: np.ndarray, least: int) -> np.ndarray:
             return shown
 
 
+def shown_beside_areas(counts: np.ndarray, shown: np.ndarray, area: np.ndarray, least: int) -> np.ndarray:
+    """Which of the shown counts [n w] may stand beside the sums of their areas in each column, bool [n w].
+
+    Args:
+        counts: of all cells, [n w].
+        shown: which are to be shown, bool [n w].
+        area: of each cell, [n].
+        least: the smallest count that is shown.
+    """
+    out = shown.copy()
+    for one in np.unique(area):
+        here = np.flatnonzero(area == one)
+        for column in range(counts.shape[1]):
+            seen = out[here, column]
+            _hide(counts[here, column], seen, least)
+            out[here, column] = seen
+    return out
+
+
 def _hide(values: np.ndarray, shown: np.ndarray, least: int) -> bool:
     """Hide the smallest of a line until its sum does not tell those that are hidden; whether that is reached."""
     while not _safe(values[~shown], least):

@@ -60,6 +60,9 @@ def areas(grid: RiskGrid, steps: slice, category: int) -> list[dict[str, Any]]:
         }
         if grid.joint:
             low, high = grid.joint[grid.categories[category]].bounds(sums)
+            if grid.bounds is not None and lam.shape[1] == grid.horizons:
+                alone = np.flatnonzero(np.diff(of.indptr) == 1)
+                low[0, alone], high[0, alone] = grid.bounds[:, category, held[of.indices[of.indptr[alone]]]]
             found |= {"low": low[0].tolist(), "high": high[0].tolist()}
         rows += [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
     return rows
@@ -72,15 +75,22 @@ def inside(grid: RiskGrid, polygons: Sequence[shapely.Geometry]) -> np.ndarray:
     """
     latitude, longitude = grid.geometry.centres.round(DIGITS).T
     found = np.zeros(len(grid.hexagons), bool)
+    for polygon in map(_unbroken, polygons):
+        for turn in (-360, 0, 360):  # polygons and cities may lie across the antimeridian
+            found |= shapely.contains_xy(polygon, longitude + turn, latitude)
+    return found
+
+
+def _unbroken(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A polygon whose corners leap from one side of the antimeridian to the other, without the leap."""
+    east = shapely.get_coordinates(polygon)[:, 0]
 
     def near(degrees: np.ndarray) -> np.ndarray:
-        return degrees - 360 * np.floor((degrees - longitude[0] + 180) / 360)  # of the city's longitude, within 180°
+        return east[0] + (degrees - east[0] + 180) % 360 - 180
 
-    east = near(longitude)
-    for polygon in polygons:
-        shape = shapely.transform(polygon, lambda at: np.stack([near(at[:, 0]), at[:, 1]], 1))
-        found |= shapely.contains_xy(shape, east, latitude)
-    return found
+    if not np.ptp(east) > 180 > np.ptp(near(east)) > 0:
+        return polygon
+    return shapely.transform(polygon, lambda at: np.stack([near(at[:, 0]), at[:, 1]], 1))
 
 
 def selected(grid: RiskGrid, hexagons: np.ndarray, steps: slice, category: int) -> dict[str, Any]:

@@ -58,6 +58,11 @@ def brief(
     return path
 
 
+def forecaster_of(model: str) -> str:
+    """The name of a forecaster, from a model's, which ends with the hash of its run."""
+    return model.rpartition("-")[0]
+
+
 def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
     """How the forecasts on record did that were issued shortly before a grid; None where nothing can say so."""
     try:
@@ -72,7 +77,9 @@ def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
     entries = [
         entry
         for entry in record.entries()
-        if first <= pd.Timestamp(entry["issue_time"]) < grid.issue_time and entry.get("offences") == stamp
+        if first <= pd.Timestamp(entry["issue_time"]) < grid.issue_time
+        and entry.get("offences") == stamp
+        and forecaster_of(entry["model"]) == forecaster_of(grid.model)
     ]
     issued, written = (
         pd.DatetimeIndex([one[key] for one in entries], tz="UTC") for key in ("issue_time", "written_at")

@@ -199,6 +199,7 @@ def test_sums_are_of_what_fits_everything_that_is_given(client) -> None:
         ({"area": {"type": "Point", "coordinates": [1, 2]}}, 422, "Point holds no cells: write a Polygon"),
         ({"area": {"coordinates": []}}, 422, "not GeoJSON"),
         ({"area": {"type": "Polygon", "coordinates": []}}, 422, "not GeoJSON"),
+        ({"area": {"type": "Polygon", "coordinates": [[[10**400, 0], [1, 1], [0, 1]]]}}, 422, "no longitude"),
         ({"area": {"type": "Polygon", "coordinates": [[[1, 2], [2, 3]]]}}, 422, "fewer than three corners"),
         ({"area": {"type": "Polygon", "coordinates": [[[1, "a"], [2, 3], [3, 4]]]}}, 422, "no pair of numbers"),
         ({"area": {"type": "Polygon", "coordinates": [[[1, 200], [2, 3], [3, 4]]]}}, 422, "no longitude and latitude"),

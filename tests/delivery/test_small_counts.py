@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from stforecast.delivery.small_counts import hides_each, reported_view
+from stforecast.delivery.small_counts import hides_each, reported_view, shown_beside_areas
 from stforecast.events.examine.offence_words import sexual_categories
 
 
@@ -25,6 +25,24 @@ def test_a_total_stands_beside_counts_only_where_each_hidden_one_may_be_anything
         assert hides_each(counts, least) == all(free)
         seen[all(free)] += 1
     assert seen[True]
+
+
+def test_a_count_stands_beside_the_sum_of_its_area_only_where_the_rest_is_not_told() -> None:
+    counts = np.array([[13, 13], [4, 20], [9, 9], [9, 9], [30, 2]])
+    area = np.array([0, 0, 1, 1, 1])
+    shown = shown_beside_areas(counts, counts >= 5, area, 5)
+    assert shown.tolist() == [[False, True], [False, True], [True, False], [True, True], [True, False]]
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        counts, area = rng.poisson(rng.uniform(1, 9), (12, 2)), rng.integers(0, 4, 12)
+        shown = shown_beside_areas(counts, counts >= 5, area, 5)
+        assert not (shown & (counts < 5)).any()
+        for one, week in product(np.unique(area), range(2)):
+            hidden = counts[area == one, week][~shown[area == one, week]]
+            if not shown[area == one, week].any():
+                continue  # nothing is told of this area
+            assert len(hidden) != 1
+            assert (hidden >= 5).any() or hides_each(hidden, 5)
 
 
 def test_no_count_below_the_smallest_and_none_of_what_is_never_shown() -> None:

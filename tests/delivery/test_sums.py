@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from small_grids import forecast, grid
 
 from stforecast.delivery.convert import convert
 from stforecast.delivery.packed import pack, unpack
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 from stforecast.delivery.shifts import during
-from stforecast.delivery.sums import areas, range_of_sum, view_of_sums
+from stforecast.delivery.sums import areas, inside, range_of_sum, view_of_sums
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.forecasters.forecast import Forecast
 
@@ -46,9 +47,25 @@ def test_areas_are_the_city_and_its_districts() -> None:
         assert row["intensity"] == pytest.approx(lam, abs=1e-8)
         assert (row["low"], row["high"]) == range_of_sum(one, inside, steps, 2)
         assert row["low"] <= lam <= row["high"] + 1
+    for row in areas(one, slice(None), 2):
+        inside_it = everywhere(one) if row["district"] is None else one.districts == row["district"]
+        assert (row["low"], row["high"]) == range_of_sum(one, inside_it, np.ones(24, bool), 2)
     for districts in (None, np.full(37, None, object)):
         (bare,) = areas(replace(one, joint={}, districts=districts), slice(None), 0)
         assert [*bare] == ["district", "hexagons", "intensity", "risk"]
+
+
+def test_an_area_holds_what_lies_in_it_wherever_its_corners_are() -> None:
+    one, box = grid(), shapely.box
+    held = {
+        box(70, 35, 90, 45): 0,  # on the other side of the world
+        box(-180, -90, 180, 90): 37,
+        box(-170, 30, -20, 50): 37,
+        box(190, 30, 340, 50): 37,
+        shapely.Polygon([(170, 30), (-100, 30), (-100, 50), (170, 50)]): 37,  # leaps over the antimeridian
+        shapely.Polygon([(170, 30), (-110, 30), (-110, 50), (170, 50)]): 0,
+    }
+    assert [inside(one, [area]).sum() for area in held] == [*held.values()]
 
 
 def test_it_is_kept_with_the_grid_and_the_forecast_and_left_out_where_cells_or_steps_are_others(tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,6 +111,13 @@ def test_recent_reports_are_of_whole_weeks_and_hide_small_counts() -> None:
         for week, total in enumerate(weeks):
             rest = [count for count in counts[7 * week : 7 * week + 7] if count is None]
             assert total is None or len(rest) != 1  # a single one would be told by the sum
+    pairs = replace(cube, hexagons=cube.hexagons.assign(district=np.arange(cube.n) // 2))
+    guarded = recent_reports(pairs, issue, every, never, 8)
+    assert guarded is not None
+    told = np.array([[total is not None for total in weeks] for weeks in guarded["weeks"]])
+    two = told[: cube.n // 2 * 2].reshape(-1, 2, told.shape[1])
+    assert (two[:, 0] == two[:, 1]).all()  # of two places one less the district's sum is the other
+    assert told.any()
     half = recent_reports(cube, issue, every, np.array([True, False]), 1)
     assert half is not None
     assert half["without"] == ["property"]
