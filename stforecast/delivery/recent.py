@@ -60,7 +60,7 @@ def recent_reports(
     shown = np.array([shown_beside_sums(one, least) for one in by_week])
     sums = np.zeros((cube.n, len(weeks)), bool)
     sums[hexagons] = shown[:, :, 0]
-    areas = [np.zeros(cube.n)]  # the city, and districts
+    areas = [np.zeros(cube.n, np.int64)]  # the city, and districts
     if "district" in cube.hexagons:
         areas.append(pd.factorize(cube.hexagons["district"])[0])
     for area in areas:

@@ -653,6 +653,7 @@ def test_the_slider_is_alive_on_the_first_hour(browser, folder) -> None:
         assert opened.text("#when").startswith("24 hours from")
         slider.focus()
         opened.page.keyboard.press("Home")
+        opened.page.wait_for_function("() => String(chosen.span) === '0,0'")
         assert opened.text("#when").startswith("Mon 30 Sep 00:00 to 01:00: ")
 
 

@@ -18,7 +18,7 @@ function drawDistricts() {
   const { span, category } = chosen, lam = grid.values("intensity", span, category);
   const rows = [...grid.districts].map(([name, hexagons]) => ({ name, hexagons, expected: sum(hexagons.map((hexagon) => lam[hexagon])) }));
   rows.sort((a, b) => b.expected - a.expected);
-  const held = document.activeElement.closest("#district-rows button")?.value;
+  const held = byId("district-rows").contains(document.activeElement) ? document.activeElement.value : undefined;
   byId("district-rows").replaceChildren(...rows.map(({ name, hexagons, expected }) => {
     const row = element("tr"), range = rangeOfSum(hexagons, grid.stepsOf(span), category);
     const all = hexagons.every((hexagon) => selection.chosen.has(hexagon)), button = Object.assign(element("button", districtName(name)), { type: "button", value: name });
