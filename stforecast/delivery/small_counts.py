@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from stforecast.events.examine.offence_words import sexual_categories
+
+
+def never_shown(categories: Sequence[str], offences: Iterable[Mapping[str, Any]]) -> np.ndarray:
+    """Which categories are of sexual offences, whose counts are never shown, bool [c]; offences as ingest.json has."""
+    sexual = sexual_categories(offences)
+    return np.array([name in sexual for name in categories])
 
 
 def hides_each(counts: np.ndarray, least: int) -> bool:

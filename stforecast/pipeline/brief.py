@@ -18,10 +18,9 @@ from stforecast.delivery.layers import read_layers
 from stforecast.delivery.outcome import counts_of, outcome
 from stforecast.delivery.prospective import Record
 from stforecast.delivery.riskgrid import RiskGrid
-from stforecast.errors import ArtefactError, StforecastError
+from stforecast.delivery.small_counts import never_shown
+from stforecast.errors import ArtefactError
 from stforecast.evaluation.prospective import SCORED, choose, settle
-from stforecast.events.examine.offence_words import sexual_categories
-from stforecast.pipeline.run import Run
 from stforecast.pipeline.stages import Stages
 
 DAYS, MONTHS = 7, 3
@@ -58,19 +57,16 @@ def brief(
     return path
 
 
-def forecaster_of(model: str) -> str:
-    """The name of a forecaster, from a model's, which ends with the hash of its run."""
+def _forecaster(model: str) -> str:
+    """The forecaster of a model, whose name ends with the hash of its run."""
     return model.rpartition("-")[0]
 
 
 def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
     """How the forecasts on record did that were issued shortly before a grid; None where nothing can say so."""
-    try:
-        run, table = Run(stages.place.latest()), stages.ingest()
-        cube = stages.newest(run, table)
-    except StforecastError as error:
-        stages.say(f"brief: nothing of how earlier forecasts did: {error}")
+    if (newest := stages.newest_record("brief: nothing of how earlier forecasts did")) is None:
         return None
+    cube, table = newest
     record, stamp, found = Record(stages.place.prospective), stages.offences_stamp(), list[dict[str, Any]]()
     monthly = grid.step_unit == "month"
     first = grid.step.times(grid.issue_time, [-MONTHS if monthly else -DAYS * grid.step.per_day])[0]
@@ -79,7 +75,7 @@ def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
         for entry in record.entries()
         if first <= pd.Timestamp(entry["issue_time"]) < grid.issue_time
         and entry.get("offences") == stamp
-        and forecaster_of(entry["model"]) == forecaster_of(grid.model)
+        and _forecaster(entry["model"]) == _forecaster(grid.model)
     ]
     issued, written = (
         pd.DatetimeIndex([one[key] for one in entries], tz="UTC") for key in ("issue_time", "written_at")
@@ -89,8 +85,7 @@ def _lately(stages: Stages, grid: RiskGrid) -> Table | None:
     in_advance = bool(((advance == SCORED) & (became == SCORED)).any())
     if not in_advance:
         advance = choose(issued, issued, grid.step, grid.horizons)[0]
-    sexual = sexual_categories(table.meta["offences"])
-    never, least = np.array([name in sexual for name in cube.categories]), stages.config.delivery.smallest_count
+    never, least = never_shown(cube.categories, table.meta["offences"]), stages.config.delivery.smallest_count
     for at in np.flatnonzero((advance == SCORED) & (became == SCORED)).tolist():
         try:
             earlier = record.open(entries[at])

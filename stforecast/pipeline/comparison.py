@@ -13,9 +13,9 @@ from stforecast.delivery.compare import compare
 from stforecast.delivery.outcome import counts_of, outcome
 from stforecast.delivery.prospective import Record
 from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.small_counts import never_shown
 from stforecast.errors import ArtefactError
 from stforecast.evaluation.prospective import SCORED, choose, settle
-from stforecast.events.examine.offence_words import sexual_categories
 
 
 def comparison(
@@ -31,8 +31,7 @@ def comparison(
         stamp: of the offences of the categories: forecasts of others are passed over.
         least: the smallest count that is shown.
     """
-    sexual = sexual_categories(offences)
-    never = np.array([name in sexual for name in cube.categories])
+    never = never_shown(cube.categories, offences)
     found = compare(cube, grid, never, least)
     return found | {"earlier": _earlier(cube, grid, record, stamp, never, least)}
 

@@ -24,11 +24,10 @@ from stforecast.delivery.prospective import Record, cube_digest
 from stforecast.delivery.rates import denominators
 from stforecast.delivery.residents import plan_view
 from stforecast.delivery.riskgrid import RiskGrid
-from stforecast.delivery.small_counts import reported_view
+from stforecast.delivery.small_counts import never_shown, reported_view
 from stforecast.delivery.webmap import view_of, write_map
 from stforecast.delivery.words import SIMULATED
 from stforecast.errors import ConfigError, DataError, StforecastError
-from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
 from stforecast.events.sources import offences_of, resolve
 from stforecast.files import fingerprint
@@ -131,19 +130,25 @@ class Grids(Preparation):
 
     def _reported(self, grid: RiskGrid) -> dict[str, Any] | None:
         """What may be shown of the reports in the horizon of a grid; None where the record does not hold them."""
-        try:
-            run, table = Run(self.place.latest()), self.ingest()
-            cube = self.newest(run, table)
-        except StforecastError as error:
-            self.say(f"map: no reported counts: {error}")
+        if (found := self.newest_record("map: no reported counts")) is None:
             return None
+        cube, table = found
         if (counts := counts_of(cube, grid)) is None:
             what = f"{grid.step_unit}s and {grid.geometry.word}s"
             self.say(f"map: no reported counts: the record, until {cube.end}, does not hold these {what}")
             return None
-        sexual = sexual_categories(table.meta["offences"])
-        never = np.array([name in sexual for name in grid.categories[1:] or grid.categories])
+        never = never_shown(grid.categories[1:] or grid.categories, table.meta["offences"])
         return reported_view(counts, never, self.config.delivery.smallest_count)
+
+    def newest_record(self, missing: str) -> tuple[Cube, EventTable] | None:
+        """The newest record on the cells of the newest run, and its events; None, after saying what is missing for it,
+        where there is none."""
+        try:
+            run, table = Run(self.place.latest()), self.ingest()
+            return self.newest(run, table), table
+        except StforecastError as error:
+            self.say(f"{missing}: {error}")
+            return None
 
     def newest(self, run: Run, table: EventTable) -> Cube:
         """The newest record on the hexagons of the run: events that were added since training are taken in."""

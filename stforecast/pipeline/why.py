@@ -11,8 +11,8 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.delivery.recent import recent_reports
 from stforecast.delivery.riskgrid import RiskGrid
+from stforecast.delivery.small_counts import never_shown
 from stforecast.delivery.why import flagged, logs, spans_of, to_values
-from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.sources import offences_of, resolve
 from stforecast.forecasters.attribution import attribute
 from stforecast.forecasters.base import Forecaster
@@ -50,8 +50,7 @@ def why(
     elif away > CLOSE:
         say(f"why: left out, as the parts are {away:.1g} from log λ")
         found = to_values((), {}, grid.hexagons[rows], np.zeros(0))
-    sexual = sexual_categories(offences)
-    never = np.array([name in sexual for name in cube.categories])
+    never = never_shown(cube.categories, offences)
     issue, cells = cube.step_of(grid.issue_time), pd.Index(cube.cells).get_indexer(pd.Index(grid.hexagons[rows]))
     recent = recent_reports(cube, issue, cells, never, config.delivery.smallest_count)
     return found | {"recent": recent, "contents": offences_of(resolve(config.source))}
