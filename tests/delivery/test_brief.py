@@ -16,7 +16,7 @@ from stforecast.config.sections import SHIFTS
 from stforecast.delivery.brief import Brief, brief_of
 from stforecast.delivery.brief_map import apart
 from stforecast.delivery.brief_pdf import HEIGHT, WIDTH, html_of, page_of, pdf_of, short, write_brief
-from stforecast.delivery.brief_tables import Table, digits, lately
+from stforecast.delivery.brief_tables import Table, compared, digits, lately
 from stforecast.delivery.export import write_grid
 from stforecast.delivery.layers import MapLayer
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
@@ -211,6 +211,33 @@ def test_layers_are_drawn_and_named_around_the_cells() -> None:
     assert "Lake" in words
     assert any(word.startswith("Street") for word in words)
     assert [str(number) for number in range(1, 11)] == [word for word in words if word.isdigit()]
+
+
+def test_an_island_in_a_lake_is_not_drowned() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    of = of_city()
+    city = shapely.box(*shapely.total_bounds(of.geometry.unbroken))
+    lake = shapely.difference(shapely.buffer(city, 0.1), shapely.buffer(city, 0.005))
+    figure = page_of(brief_of(of, "denver"), [MapLayer("lake", "water", np.array([lake]), np.array(["Lake"], object))])
+    (canvas := FigureCanvasAgg(figure)).draw()
+    picture, box = np.asarray(canvas.buffer_rgba())[::-1, :, :3], figure.axes[0].get_window_extent()
+    at = [int((low + high) / 2) for low, high in ((box.y0, box.y1), (box.x0, box.x1))]
+    middle = picture[at[0] - 40 : at[0] + 40, at[1] - 40 : at[1] + 40]
+    blue = np.array([0xA9, 0xCD, 0xEA])
+    assert not (middle == blue).all(-1).any()
+    assert (picture == blue).all(-1).any()
+
+
+def test_the_year_before_of_a_district_has_its_caveats() -> None:
+    notes = [
+        "Districts are without sexual offences. Of a district no count below 5 is shown.",
+        "29 February is in one.",
+    ]
+    comparison = COMPARISON | {"notes": [*COMPARISON["notes"], *notes]}
+    assert notes[1] in compared(comparison, None).note
+    assert notes[0] not in compared(comparison, None).note
+    assert all(note in compared(comparison, "<b>6").note for note in notes)
 
 
 def test_numbers_on_the_map_stand_apart() -> None:

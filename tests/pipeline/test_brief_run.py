@@ -1,5 +1,6 @@
 """Briefings in a run: how the forecasts of the week before did, and the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +43,11 @@ def test_the_week_before_is_what_its_forecasts_expected_and_what_came(stages: St
     assert found.note == "Of the whole city. Made after the fact."  # this city is of the past
     early = open_grid(stages.place.grid(newest.issue_time - pd.Timedelta(days=8)))
     assert _lately(stages, early).note == "None is on record."
+    retrained, other = (
+        replace(newest, model=model) for model in (f"{newest.model[:-10]}0123456789", "other-0123456789")
+    )
+    assert _lately(stages, retrained) == found
+    assert _lately(stages, other).note == "None is on record."  # of another forecaster
 
 
 def test_it_stands_beside_the_grid_and_does_it_no_harm(stages: Stages, tmp_path: Path) -> None:
