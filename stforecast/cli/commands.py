@@ -35,7 +35,7 @@ def cli() -> None:
 
     \b
         stforecast run configs/quickstart.yaml      # a simulated city, end to end
-        stforecast init seattle                     # a configuration for a city whose publisher is known
+        stforecast init cincinnati                  # a configuration for a city whose publisher is known
         stforecast init offences.csv                # one for a file of your own
         stforecast doctor                           # what is installed, which device is used
     """

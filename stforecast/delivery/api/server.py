@@ -46,6 +46,7 @@ def serve(config: Config, database: str, host: str, port: int) -> None:
             f"Set service.api_keys_file or {VARIABLE}, or leave --host at 127.0.0.1."
         )
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("fontTools").setLevel("WARNING")  # which tells of every table of a font, for each briefing
     app = create_app(config, Keeper(Store(database, config.city), shifts=config.map.shifts, allocation=config.plan))
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
