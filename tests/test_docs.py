@@ -94,6 +94,8 @@ def test_every_file_of_the_project_that_is_named_exists(path: Path) -> None:
     folders = "configs|deploy|docs|scripts|stforecast|tests"
     named = re.findall(rf"`((?:{folders})/[\w./-]+)`", text) + re.findall(rf"\b((?:{folders})/[\w/-]+\.\w+)", text)
     written = {"configs/my_city.yaml", "configs/other.yaml", "configs/NAME.yaml"}  # by the reader, or by `init`
+    written |= {f"configs/{city}.yaml" for city in re.findall(r"^stforecast init (\w+) ", text, re.MULTILINE)}
+    assert [name for name in written if (ROOT / name).exists()] == []  # `init` would refuse to replace it
     assert sorted({name for name in named if not (ROOT / name).exists()} - written) == []
 
 
