@@ -1,0 +1,1 @@
+"""Learning once over many cities, real and simulated."""
