@@ -20,14 +20,16 @@ categories gained nothing; the rhythm did (Denver: average precision .1052, with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.features.base_rate import learned_scales
@@ -40,6 +42,7 @@ from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
+from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.forecasters.streaming import by_phase, steps_past_end
 from stforecast.scoring.splits import Split
 
@@ -54,7 +57,7 @@ MOST, LEAST_GAIN = 1000, 1e-7
 
 
 class Hawkes(Forecaster):
-    """Rolling climatology and excitation.
+    """Rolling climatology and excitation; with `kernels` of other cities nothing of μ and θ is learned here.
 
     weights: float64 [c, 1 + f]: μ, then θ by place (own hexagon, ring), half-life and exciting category, f in all.
     """
@@ -65,14 +68,32 @@ class Hawkes(Forecaster):
     train_end: int
     scales: Scales
 
+    def __init__(
+        self,
+        config: Config | None = None,
+        parts: Mapping[str, Forecaster] | None = None,
+        kernels: SharedKernels | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, parts, **settings)
+        self.kernels = kernels
+
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
+        excitation, warm_up = self.prepare(cube, split)
+        if self.kernels is not None:
+            self.weights = self.kernels.weights(category_share(cube, split.train_end), HALF_LIVES[cube.step_unit])
+            return
+        parts, category, events, totals = self.mixture(excitation, split, warm_up)
+        of = [category == c for c in range(cube.c)]
+        self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
+
+    def prepare(self, cube: Cube, split: Split) -> tuple[ExcitationSums, int]:
+        """Learn scales; where excitation goes, and the steps that are read before they are learned from."""
         self.train_end, cube = split.train_end, cube.as_known(split.train_end)
         warm_up = max(1, min(cube.step.in_days(self.config.training.warm_up_days), split.train_end // 3))
         excitation = ExcitationSums(cube)
         self.scales = learned_scales(cube, split.train_end, excitation.events.patch, warm_up)
-        parts, category, events, totals = self._parts(excitation, split, warm_up)
-        of = [category == c for c in range(cube.c)]
-        self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
+        return excitation, warm_up
 
     @property
     def branching(self) -> np.ndarray:
@@ -85,7 +106,7 @@ class Hawkes(Forecaster):
         """Spectral radius of `branching`: below 1 every cascade dies out."""
         return float(np.abs(np.linalg.eigvals(self.branching)).max())
 
-    def _parts(self, excitation: ExcitationSums, split: Split, warm_up: int) -> tuple[np.ndarray, ...]:
+    def mixture(self, excitation: ExcitationSums, split: Split, warm_up: int) -> tuple[np.ndarray, ...]:
         """What λ is mixed from: φ at the cells with events [e 1+f], their category [e], counts [e]; Σ φ [c 1+f].
 
         Over steps whose events were known when training ended, and so were those before; λ₀ is as known at its issue.

@@ -219,7 +219,7 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
     end = split.train_end
     hawkes = Hawkes(settings())
     hawkes.scales = Scales.of(cube, end)
-    _, category, events, _ = hawkes._parts(ExcitationSums(cube), split, warm_up=7 * 24)
+    _, category, events, _ = hawkes.mixture(ExcitationSums(cube), split, warm_up=7 * 24)
     days = (cube.hour >= 7 * 24) & (cube.hour < end - 4 * 24 - 24) & (cube.known_hour < end)
     expected = np.bincount(cube.category[days], cube.weight[days])
     np.testing.assert_array_equal(np.bincount(category, events), expected)
