@@ -24,6 +24,7 @@ from stforecast.cube.study_area import cell_table, study_area
 from stforecast.cube.weather import coverage, read_weather
 from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
+from stforecast.events.kinds import kind_shares
 from stforecast.events.schema import EventTable
 
 PLACE = ("latitude", "longitude", "area", "district")
@@ -52,7 +53,8 @@ def build(
     frame = events.columns(READ)
     if frame.empty:
         raise DataError(f"{config.city}: no event. Correct source.path, or source.first_day and source.last_day.")
-    time_zone = str(sources.resolve(config.source).time_zone)
+    source = sources.resolve(config.source)
+    time_zone = str(source.time_zone)
     known_at = known_times(events, frame["reported_at"], config.known_time)
     axis = choose_axis(frame, config, time_zone, events.precision)
     hour, until, known, length = axis.event_steps(frame, config.grid.spans, config.embargo_hours, known_at)
@@ -127,6 +129,7 @@ def build(
         start=axis.start,
         steps=axis.steps,
         categories=events.categories,
+        kinds=kind_shares(source),
         hexagons=hexagons,
         edges=geometry.edges,
         polygons=geometry.polygons,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stforecast.config.sections import Unit
+from stforecast.config.sections import KINDS, Unit
 from stforecast.cube.axis import Axis
 from stforecast.cube.cells import add_up, scatter, spread, wrong_events
 from stforecast.cube.covariates import Covariate, wrong
@@ -45,6 +45,8 @@ class Cube:
         places that have no outline.
     weather: observed channels (past only). future: channels that are known in advance for every step.
     covariates: what else forecasters read, by cell and step.
+    kinds: shares of the harmonised kinds (`config.sections.KINDS`) in each category, float32 [c K]; a row sums to 1, or
+        is 0 where no kind is known. None where none is of any.
     gaps: holes that the user names or denies. masked: steps and categories that count as not observed, bool [t c], of
         the record `as_known` at an issue; None where all is observed.
     """
@@ -75,12 +77,15 @@ class Cube:
     masked: np.ndarray | None = None
     polygons: np.ndarray | None = None
     covariates: tuple[Covariate, ...] = ()
+    kinds: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         events = {name: getattr(self, name) for name in self.event_columns}
         shape = {"hour": self.steps, "hexagon": self.n, "category": self.c}
         if odd := wrong_events(events, shape) or wrong(self.covariates, self.n):
             raise ArtefactError(f"cube {self.name}: {odd}.")
+        if self.kinds is not None and self.kinds.shape != (self.c, len(KINDS)):
+            raise ArtefactError(f"cube {self.name}: kinds {self.kinds.shape}, expected {(self.c, len(KINDS))}.")
 
     @property
     def n(self) -> int:

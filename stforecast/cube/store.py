@@ -5,7 +5,7 @@ hexagons.parquet  GeoParquet: hexagon, latitude, longitude, area_km2, neighbours
 hours.parquet     time, local_hour, local_weekday, holiday, weather channels (NaN where masked)
 covariates.parquet  first, last, cell, value, known of each covariate (`stforecast.cube.covariates`), where any
 by_….parquet      counts for analysts (`stforecast.cube.aggregates`)
-cube.json         schema version, start, hours, time zone, resolution, names, gaps, source hashes
+cube.json         schema version, start, hours, time zone, resolution, names, kinds by category, gaps, source hashes
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from stforecast.config.sections import KINDS
 from stforecast.cube.covariates import Covariate
 from stforecast.cube.cube import Cube, Series
 from stforecast.cube.geometry import read_outlines
@@ -74,6 +75,7 @@ def save_cube(cube: Cube, folder: Path, stamp: str, beside: Mapping[str, pd.Data
             **{name: getattr(cube, name) for name in PLAIN},
             "start": cube.start.isoformat(),
             "categories": list(cube.categories),
+            "kinds": [] if cube.kinds is None else [_by_name(shares) for shares in cube.kinds],
             "polygons": cube.polygons is not None,
             "covariates": [
                 {key: getattr(one, key) for key in ("name", "kind", "sensitive")} for one in cube.covariates
@@ -110,12 +112,22 @@ def _read(sealed: Sealed) -> Cube:
         **parts,
         start=pd.Timestamp(facts["start"]),
         categories=tuple(facts["categories"]),
+        kinds=_kinds(facts.get("kinds", [])),
         covariates=_covariates(sealed),
         gaps=tuple(Gap(**gap) for gap in facts["gaps"]),
         hexagons=hexagons,
         edges=edges,
         polygons=read_outlines(place) if facts["polygons"] else None,
     )
+
+
+def _by_name(shares: np.ndarray) -> dict[str, float]:
+    """Of one category, without those that are 0; by name, since a later version may know of more kinds."""
+    return {kind: float(share) for kind, share in zip(KINDS, shares, strict=True) if share}
+
+
+def _kinds(found: list[dict[str, float]]) -> np.ndarray | None:
+    return np.array([[one.get(kind, 0) for kind in KINDS] for one in found], np.float32) if found else None
 
 
 def _covariates(sealed: Sealed) -> tuple[Covariate, ...]:

@@ -20,14 +20,14 @@ from stforecast.publishers import publisher
 
 # what every file needs beside a place; the offence column joins it when there are categories to group
 NEEDED = ("occurred",)
-NO_MATTER = ("path", "max_rejects", "gaps", "tables", "fetch", "max_shrink")
+NO_MATTER = ("path", "max_rejects", "gaps", "tables", "fetch", "max_shrink", "kinds")
 """Keys of a source that change nothing of a row that is read."""
 ACROSS = 60.0
 """Degrees that bounds across the 180th meridian may be wide: wider ones were written in another order."""
 
 
 def resolve(source: Source) -> Source:
-    """Merge the preset of `source` with the user's own fields; the user's win, field by field.
+    """Merge the preset of `source` with the user's own fields; the user's win, field by field (kinds: one by one).
 
     Raises:
         ConfigError: the preset, the time zone or the coordinate system is unknown, or something needed is not given.
@@ -38,6 +38,7 @@ def resolve(source: Source) -> Source:
         columns = columns.model_copy(update={"latitude": [], "longitude": []})
     own = {f for f in source.model_fields_set if getattr(source, f) not in (None, {})}
     rest = {f: getattr(source if f in own else preset, f) for f in Source.model_fields if f != "columns"}
+    rest["kinds"] = {**source.kinds, **preset.kinds, **source.kinds}  # the first that fits counts
     effective = Source(columns=columns, **rest)
     _check(effective)
     return effective

@@ -8,7 +8,11 @@ import platform
 import re
 import shutil
 
+import numpy as np
+
 from stforecast.config import fields
+from stforecast.config.sections import KINDS
+from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
 from stforecast.errors import DataError, StforecastError
 from stforecast.events.ingest import source_files
@@ -52,6 +56,7 @@ def city(stages: Stages) -> list[str]:
         f"cube       {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories from "
         f"{cube.start:%Y-%m-%d}, {int(cube.weight.sum()):,} events, {place.gold}"
     )
+    lines.append(f"kinds      {kinds(cube)}")
     try:
         lines.append(f"latest     {place.latest()}")
     except StforecastError as error:
@@ -61,6 +66,13 @@ def city(stages: Stages) -> list[str]:
     for what, size in cost(cube, stages.config).items():
         lines.append(f"cost       {what}: {size / MB:,.0f} MB")
     return lines
+
+
+def kinds(cube: Cube) -> str:
+    """The harmonised kinds of each category, in words."""
+    shares = np.zeros((cube.c, len(KINDS))) if cube.kinds is None else cube.kinds
+    words = [", ".join(kind.replace("_", " ") for kind, one in zip(KINDS, row, strict=True) if one) for row in shares]
+    return "; ".join(f"{name}: {one or 'unknown'}" for name, one in zip(cube.categories, words, strict=True))
 
 
 def keys() -> list[str]:

@@ -26,6 +26,7 @@ from stforecast.cube.store import open_cube, save_cube
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events import ingest as events_ingest
 from stforecast.events.first_seen import FirstSeen
+from stforecast.events.kinds import kind_shares
 from stforecast.events.schema import AGAIN as INGEST_AGAIN
 from stforecast.events.schema import FIRST_SEEN, INGESTED, EventTable
 from stforecast.events.sources import resolve
@@ -272,6 +273,7 @@ class Preparation:
         elsewhere = {"host", *(() if config.weather.source else ("source",))}
         parts = config.model_dump(mode="json", include=STAMPED, exclude={"weather": elsewhere})
         period = config.source.model_dump(mode="json", include={"first_day", "last_day", "gaps"})
+        kinds = kind_shares(resolve(config.source)).tolist()
         grid, weather = config.grid, config.weather
         inputs = [weather.path, weather.forecast_path, grid.polygons, grid.area, grid.districts, grid.statics]
         inputs += [entry.file for entry in config.covariates.values()]
@@ -280,7 +282,7 @@ class Preparation:
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
         if config.known_time == "first_seen" and FIRST_SEEN in facts.get(FILES, {}):
             hashes.append(facts[FILES][FIRST_SEEN]["sha256"])
-        return fingerprint((facts["stamp"], facts["due"]), parts, period, str(config.split.train), hashes)
+        return fingerprint((facts["stamp"], facts["due"]), parts, period, kinds, str(config.split.train), hashes)
 
     def _current_cube(self, stamp: str) -> Cube | None:
         """The gold cube, if it bears this `gold_stamp`."""

@@ -36,6 +36,8 @@ def assert_equal(one: Cube, other: Cube) -> None:
         assert getattr(one, name).names == getattr(other, name).names
         assert getattr(one, name).values.dtype == np.float32
         np.testing.assert_array_equal(getattr(one, name).values, getattr(other, name).values)
+    for name in ("polygons", "kinds"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     pd.testing.assert_frame_equal(one.hexagons, other.hexagons)
 
 
@@ -54,6 +56,8 @@ def cube(table, settings, tmp_path: Path) -> Cube:
 
 
 def test_a_city_comes_back_exactly(cube: Cube, tmp_path: Path) -> None:
+    assert cube.kinds is not None
+    assert cube.kinds.sum(1).tolist() == [1, 1]
     assert cube.hexagons["district"].isna().sum() == 1
     assert len(cube.future.values) > cube.steps
     save_cube(cube, tmp_path / "gold", "stamp-1")

@@ -10,7 +10,17 @@ from stforecast.config.sections.layers import Kind, Layer, Layers
 from stforecast.config.sections.map import SHIFTS, Hours, Map, Tiles
 from stforecast.config.sections.section import Section
 from stforecast.config.sections.service import Delivery, Rate, Service
-from stforecast.config.sections.source import Columns, DateOrder, DateParts, Flags, Gap, Periods, Source
+from stforecast.config.sections.source import (
+    KINDS,
+    Columns,
+    DateOrder,
+    DateParts,
+    Flags,
+    Gap,
+    OffenceKind,
+    Periods,
+    Source,
+)
 from stforecast.config.sections.synthetic import Synthetic, SyntheticCategory, SyntheticType
 from stforecast.config.sections.tables import Table
 from stforecast.config.sections.time import HORIZONS, Time, Unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -11,6 +11,24 @@ from stforecast.config.sections.section import Section
 from stforecast.config.sections.tables import Table
 
 DateOrder = Literal["month_first", "day_first", "year_first"]
+OffenceKind = Literal[
+    "theft",
+    "theft_from_vehicle",
+    "vehicle_theft",
+    "burglary",
+    "robbery",
+    "assault",
+    "threats",
+    "damage",
+    "sexual",
+    "homicide",
+    "arson",
+    "other",
+]
+"""Harmonised kinds of offence. `threats` holds harassment, stalking and kidnapping too, `other` what patrols find,
+traffic and fraud."""
+KINDS: tuple[OffenceKind, ...] = get_args(OffenceKind)
+"""In the order of the last axis of `Cube.kinds`."""
 
 
 class DateParts(Section):
@@ -180,6 +198,10 @@ class Source(Section):
     """category: offences in it (case-insensitive, * and ? as wildcards); default the preset's"""
     other: str | None = None
     """category for offences that no group names; without it they are left out and counted"""
+    kinds: dict[str, OffenceKind | None] = Field({})
+    """offence, as `categories` lists it (case-insensitive, * and ? as wildcards): its kind, by which forecasters know
+    what categories of different cities have in common; null says that it is of no kind; added to those of the preset,
+    default what the words of the offence tell"""
     max_rejects: float = Field(0.05, ge=0, le=1)
     """share of refused rows that stops the run"""
 

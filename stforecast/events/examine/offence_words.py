@@ -19,11 +19,23 @@ _WORDS = values_of(_FILE.read_text(encoding="utf-8"), str(_FILE))
 @lru_cache(maxsize=65536)
 def offence_group(offence: str) -> str | None:
     """The group of `GROUPS` that an offence's words tell, `LEFT_OUT`, or None where they tell nothing."""
-    text = _plain(offence)
-    for rule in _WORDS["offences"]:
+    return _told(_plain(offence), "offences", "group")
+
+
+def offence_kind(offence: str) -> str | None:
+    """The harmonised kind that the words of an offence, or of a pattern of offences, tell; None where they tell none.
+
+    Args:
+        offence: words with blanks, or CamelCase as names of columns are.
+    """
+    return _told(_plain(_spaced(offence)), "kinds", "kind")
+
+
+def _told(text: str, rules: str, value: str) -> str | None:
+    for rule in _WORDS[rules]:
         unless = "unless" in rule and _pattern(rule["unless"]).search(text)
         if not unless and all(_pattern(" ".join(words)).search(text) for words in rule["words"]):
-            return str(rule["group"])
+            return str(rule[value])
     return None
 
 
@@ -45,8 +57,11 @@ def sexual_categories(offences: Iterable[Mapping[str, Any]]) -> set[str]:
 @lru_cache(maxsize=4096)
 def has_word_for(column: str, role: str) -> bool:
     """Whether the name of a column has a word for a role, such as `occurred`."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
-    return bool(_pattern(_WORDS["columns"][role]).search(_plain(spaced)))
+    return bool(_pattern(_WORDS["columns"][role]).search(_plain(_spaced(column))))
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
 
 def _plain(text: str) -> str:
