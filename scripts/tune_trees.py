@@ -2,8 +2,9 @@
 
     python scripts/tune_trees.py lightgbm configs/reference/chicago.yaml root=runs
 
-Training rows are drawn once; each setting is what it changes of the adapter's defaults (`forecasters/zoo.py`), fitted
-with the configured `trees.sampling` and calibrated on the validation slice. All ensembles get equally many settings.
+Rows are drawn once; each setting is what it changes of the adapter's defaults (`forecasters/trees/zoo.py`), fitted with
+the configured `trees.sampling`; rounds of boosting are chosen, and forecasts calibrated, on the validation slice. All
+ensembles get equally many settings.
 Written as tune_<tree>.json beside the city's runs:
 
     deviance            Poisson's, calibrated, on the leaves [k n c], × 10³
@@ -42,8 +43,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"min_samples_leaf": 1000},
         {"min_samples_leaf": 1000, "max_leaf_nodes": 63},
         {"l2_regularization": 50.0},
-        {"max_iter": 200, "learning_rate": 0.03},
-        {"max_iter": 200},
+        {"learning_rate": 0.03},
+        {"learning_rate": 0.12},
     ],
     "xgboost": [
         {},
@@ -52,8 +53,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"min_child_weight": 500},
         {"min_child_weight": 500, "max_leaves": 31},
         {"reg_lambda": 100.0},
-        {"n_estimators": 400, "learning_rate": 0.03},
-        {"n_estimators": 400},
+        {"learning_rate": 0.03},
+        {"learning_rate": 0.12},
     ],
     "lightgbm": [
         {},
@@ -62,8 +63,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"min_child_weight": 500},
         {"min_child_weight": 500, "num_leaves": 31},
         {"reg_lambda": 100.0},
-        {"n_estimators": 400, "learning_rate": 0.025},
-        {"n_estimators": 400},
+        {"learning_rate": 0.025},
+        {"learning_rate": 0.12},
     ],
     "catboost": [
         {},
@@ -72,8 +73,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"grow_policy": "Lossguide", "max_leaves": 31},
         {"l2_leaf_reg": 100.0},
         {"rsm": 0.3},
-        {"n_estimators": 600, "learning_rate": 0.03},
-        {"n_estimators": 600},
+        {"learning_rate": 0.03},
+        {"learning_rate": 0.12},
     ],
     "random_forest": [
         {},
@@ -137,9 +138,11 @@ def main(tree: str, config: str, overrides: tuple[str, ...], first: int | None) 
     for changed in SETTINGS[tree][:first]:
         forecaster: Any = kind(stages.config)
         forecaster.settings, forecaster.scales = {**kind.settings, **changed}, scales  # type: ignore[attr-defined]
-        sample = sample or forecaster.sample(cube, split, stages.config.seed)
+        if sample is None:
+            rows = forecaster.rows(cube, split)
+            sample, held_out = rows.training(tree, stages.config.seed), forecaster.held_out(rows)
         began = time.perf_counter()
-        forecaster.fits = [forecaster.fit_rows(sample, stages.config.seed)]
+        forecaster.fits = [forecaster.fit_rows(sample, held_out, stages.config.seed)]
         fitted = time.perf_counter()
         figures = measured(forecaster, cube, split)
         seconds = {"fit": round(fitted - began, 1), "forecast": round(time.perf_counter() - fitted, 1)}

@@ -20,13 +20,13 @@ from stforecast.forecasters.gcrn.forecaster import GCRN as GCRN
 from stforecast.forecasters.hawkes import Hawkes as Hawkes
 from stforecast.forecasters.kernel import Kernel as Kernel
 from stforecast.forecasters.streaming import StreamingForecaster as StreamingForecaster
-from stforecast.forecasters.zoo import BalancedRandomForest as BalancedRandomForest
-from stforecast.forecasters.zoo import CatBoost as CatBoost
-from stforecast.forecasters.zoo import ExtraTrees as ExtraTrees
-from stforecast.forecasters.zoo import HistGradientBoosting as HistGradientBoosting
-from stforecast.forecasters.zoo import LightGBM as LightGBM
-from stforecast.forecasters.zoo import RandomForest as RandomForest
-from stforecast.forecasters.zoo import XGBoost as XGBoost
+from stforecast.forecasters.trees.zoo import BalancedRandomForest as BalancedRandomForest
+from stforecast.forecasters.trees.zoo import CatBoost as CatBoost
+from stforecast.forecasters.trees.zoo import ExtraTrees as ExtraTrees
+from stforecast.forecasters.trees.zoo import HistGradientBoosting as HistGradientBoosting
+from stforecast.forecasters.trees.zoo import LightGBM as LightGBM
+from stforecast.forecasters.trees.zoo import RandomForest as RandomForest
+from stforecast.forecasters.trees.zoo import XGBoost as XGBoost
 from stforecast.pipeline.loading import load_cube as load_cube
 from stforecast.scoring.splits import Split as Split
 

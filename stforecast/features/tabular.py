@@ -27,11 +27,13 @@ class Sample:
     happens. It is local case-control sampling (Fithian and Hastie 2014) with climatology as the pilot.
 
     rows: features, float32 [r f]. counts: y, [r]. density: quiet rows drawn per expected event.
+    share: of a cell's events that are already reported, [r], where many are still to come.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     density: float
+    share: np.ndarray | float = 1.0
 
     @property
     def event(self) -> np.ndarray:

@@ -196,6 +196,11 @@ class Forecaster(ABC):
         return None
 
     @property
+    def remark(self) -> str:
+        """What the fit chose by itself, in a few words; empty where it chose nothing."""
+        return ""
+
+    @property
     def fitted(self) -> ValidationFit:
         """What was fitted on the validation slice.
 

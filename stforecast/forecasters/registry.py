@@ -34,13 +34,13 @@ BUILT_IN = {
     "kernel": "stforecast.forecasters.kernel:Kernel",
     "hawkes": "stforecast.forecasters.hawkes:Hawkes",
     "ensemble": "stforecast.forecasters.ensemble:Ensemble",
-    "hist_gradient_boosting": "stforecast.forecasters.zoo:HistGradientBoosting",
-    "xgboost": "stforecast.forecasters.zoo:XGBoost",
-    "lightgbm": "stforecast.forecasters.zoo:LightGBM",
-    "catboost": "stforecast.forecasters.zoo:CatBoost",
-    "random_forest": "stforecast.forecasters.zoo:RandomForest",
-    "extra_trees": "stforecast.forecasters.zoo:ExtraTrees",
-    "balanced_random_forest": "stforecast.forecasters.zoo:BalancedRandomForest",
+    "hist_gradient_boosting": "stforecast.forecasters.trees.zoo:HistGradientBoosting",
+    "xgboost": "stforecast.forecasters.trees.zoo:XGBoost",
+    "lightgbm": "stforecast.forecasters.trees.zoo:LightGBM",
+    "catboost": "stforecast.forecasters.trees.zoo:CatBoost",
+    "random_forest": "stforecast.forecasters.trees.zoo:RandomForest",
+    "extra_trees": "stforecast.forecasters.trees.zoo:ExtraTrees",
+    "balanced_random_forest": "stforecast.forecasters.trees.zoo:BalancedRandomForest",
 }
 
 

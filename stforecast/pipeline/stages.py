@@ -43,11 +43,13 @@ class Stages(Grids):
         began, place = pd.Timestamp.now(), run.place(name)
         run.forget(name)
         if fitted is not None:
-            fitted.open(name, self.config).calibrate(cube, split).save(place)
+            model = fitted.open(name, self.config).calibrate(cube, split)
         else:
             auxiliary, plot = self.auxiliary(cube, split), partial(validation_figures, cube)
-            run.create(name, self.config, auxiliary=auxiliary, plot=plot).fit(cube, split, place).save(place)
-        return f"fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s"
+            model = run.create(name, self.config, auxiliary=auxiliary, plot=plot).fit(cube, split, place)
+        model.save(place)
+        remark = f" ({model.remark})" if model.remark else ""
+        return f"fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s{remark}"
 
     def auxiliary(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:
         """The cities of `training.cities`: their training slices end where, and before, that of this city does."""

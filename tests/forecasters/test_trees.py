@@ -23,12 +23,14 @@ from stforecast.features.scaling import Scales, Standard
 from stforecast.features.table import BY_DAY
 from stforecast.features.tabular import CATEGORY, LOG_RATE, Sample, chance, tabular_rows
 from stforecast.features.targets import outcomes
-from stforecast.forecasters import resampling, zoo
+from stforecast.forecasters import resampling
 from stforecast.forecasters.registry import BUILT_IN, forecaster_class
-from stforecast.forecasters.trees import Trees
+from stforecast.forecasters.trees import Trees, zoo
+from stforecast.forecasters.trees.rows import levelled_loss
 from stforecast.scoring.metrics import poisson_deviance
 
 TREES = sorted(name for name, where in BUILT_IN.items() if ".zoo:" in where)
+BOOSTED = sorted(name for name in TREES if not issubclass(forecaster_class(name), zoo.Forest))
 ONE_LEAF: dict[str, Mapping[str, Any]] = {
     "hist_gradient_boosting": {"max_iter": 1, "min_samples_leaf": 10**6},
     "xgboost": {"n_estimators": 60, "learning_rate": 0.5, "gamma": 10**9, "reg_lambda": 0, "subsample": 1},
@@ -52,8 +54,8 @@ def tree(name: str, sampling: str = "none", **changed: Any) -> Any:
 
 
 def intensity_of(forecaster: Trees, sample: Sample, rows: np.ndarray) -> np.ndarray:
-    """λ of rows after a fit to a sample."""
-    return forecaster.intensity_of(rows, forecaster.fit_rows(sample))
+    """λ of rows after a fit to a sample, with as many rounds as help there."""
+    return forecaster.intensity_of(rows, forecaster.fit_rows(sample, sample))
 
 
 def rows(log_rate: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -113,6 +115,52 @@ def test_known_risks_are_recovered(name: str, sampling: str) -> None:
         assert found[here].mean() == pytest.approx(risk[here].mean(), rel=0.1)
 
 
+@pytest.mark.parametrize("name", BOOSTED)
+@pytest.mark.parametrize("sampling", ["none", "under"])
+def test_the_validation_slice_chooses_the_rounds(name: str, sampling: str, tmp_path: Path) -> None:
+    """What holds there is kept; where nothing holds, plain climatology is the forecast, saved and opened too."""
+    sample, every, _ = world(20_000, density=3.0)
+    held_out, _, _ = world(20_000, density=3.0, seed=1)
+    few = {"learning_rate": 0.3, "max_features": 1.0, "colsample_bytree": 1.0, "rsm": 1.0}
+    few = {key: value for key, value in few.items() if key in forecaster_class(name).settings}  # type: ignore[attr-defined]
+    forecaster, opened = tree(name, sampling, **few), tree(name, sampling)
+    kept = forecaster.fit_rows(sample, held_out)
+    assert 0 < kept.rounds <= 30
+    assert levelled_loss(forecaster.intensity_of(held_out.rows, kept), held_out) < levelled_loss(
+        held_out.rate, held_out
+    )
+    held_out.rows[:, -1] = 1 - held_out.rows[:, -1]  # the kinds of cells change places
+    none = forecaster.fit_rows(sample, held_out)
+    assert (none.rounds, none.saved) == (0, b"")
+    np.testing.assert_allclose(forecaster.intensity_of(every, none) / np.exp(every[:, LOG_RATE]), none.model, rtol=1e-5)
+    forecaster.fits, forecaster.scales = [kept, none], Scales(0.1, Standard([], [], []), Standard([], [], []), 9)
+    assert forecaster.remark.startswith(f"{kept.rounds}, 0 rounds by the validation slice; where 0, climatology")
+    forecaster.save_fit(tmp_path)
+    opened.load_fit(tmp_path)
+    assert opened.fits[0].rounds == kept.rounds
+    assert opened.fingerprint() == forecaster.fingerprint()
+
+
+@given(level=st.floats(0.1, 10))
+def test_rounds_are_compared_at_the_best_level_of_each_category(level: float) -> None:
+    sample, _, _ = world(2_000, density=2.0)
+    sample.rows[:, CATEGORY] = np.arange(len(sample.rows)) % 2
+    other = sample.rate * np.where(sample.rows[:, CATEGORY] == 1, level, 1)
+    assert levelled_loss(other, sample) == pytest.approx(levelled_loss(sample.rate, sample), rel=1e-6)
+    assert levelled_loss(sample.rate**2, sample) > levelled_loss(sample.rate, sample) + 1
+
+
+def test_reports_that_are_still_to_come_do_not_make_validation_days_quiet() -> None:
+    cube = half_late(city(days=120, rate=3.0), 100)
+    forecaster, split = tree("lightgbm"), split_of(cube)
+    forecaster.scales = Scales.of(cube, split.train_end)
+    found = forecaster.held_out(forecaster.rows(cube, split))
+    here = (cube.hour >= split.validation_start) & (cube.hour < split.validation_end)
+    assert found.counts.sum() == cube.weight[here & (cube.known_hour < split.validation_end)].sum()
+    assert found.share.min() == pytest.approx(0.5, abs=0.05)
+    assert (found.rate * found.weight * found.share).sum() == pytest.approx(found.counts.sum(), rel=0.1)
+
+
 @pytest.mark.parametrize("how", ["under", "smote"])
 def test_resampling_balances_and_keeps_categories_apart(how: Any) -> None:
     rng = np.random.default_rng(0)
@@ -160,7 +208,7 @@ def test_the_drawn_rows_stand_for_all(busy: Cube, monkeypatch: pytest.MonkeyPatc
     forecaster.scales = Scales.of(busy, split.train_end)
     for density in (2.0, 1e9):
         monkeypatch.setattr(Trees, "quiet_per_event", density)
-        drawn[density] = forecaster.sample(busy, split)
+        drawn[density] = forecaster.rows(busy, split).training("it", seed=0)
     thin, every = drawn.values()
     assert thin.event.sum() == every.event.sum() > 0
     assert (every.weight == 1).all()
@@ -174,7 +222,7 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
     end = split.train_end
     forecaster.scales = Scales.of(cube, end)
     days = (cube.hour >= end // 3 // 24 * 24) & (cube.hour < end - 5 * 24) & (cube.known_hour < end)
-    assert forecaster.sample(cube, split).counts.sum() == cube.weight[days].sum()
+    assert forecaster.rows(cube, split).training("it", 0).counts.sum() == cube.weight[days].sum()
 
 
 def test_rows_by_hand() -> None:
@@ -215,11 +263,11 @@ def test_every_adapter_beats_the_hexagon_mean(name: str, busy: Cube) -> None:
 
 
 @pytest.mark.parametrize("sampling", ["under", "smote"])
-def test_resampling_sees_the_training_slice_only_and_is_repeatable(sampling: str, tmp_path: Any) -> None:
+def test_resampling_sees_no_test_slice_and_is_repeatable(sampling: str, tmp_path: Any) -> None:
     cube = city(days=80, late=True, weather=True)
     split = split_of(cube)
-    t0 = np.array([split.train_end])
-    changed = another_future(cube, split.train_end, late=False)
+    t0 = np.array([split.validation_end])
+    changed = another_future(cube, split.validation_end, late=False)
     found = [tree("lightgbm", sampling) for _ in range(3)]
     for forecaster, one in zip(found, (cube, cube, changed), strict=True):
         forecaster.learn(one, split)
@@ -245,7 +293,7 @@ def test_a_level_is_saved_too(tmp_path: Path) -> None:
     (one, other, opened), none = (tree("lightgbm", "smote") for _ in range(3)), Standard([], [], [])
     for forecaster, count in ((one, 0), (other, 2)):
         sample = Sample(rows(np.full(9, -2.0), np.zeros(9)), np.full(9, count, np.float32), 1e9)
-        forecaster.fits, forecaster.scales = [forecaster.fit_rows(sample)], Scales(0.1, none, none, 9)
+        forecaster.fits, forecaster.scales = [forecaster.fit_rows(sample, sample)], Scales(0.1, none, none, 9)
     other.save_fit(tmp_path)
     opened.load_fit(tmp_path)
     assert opened.fingerprint() == other.fingerprint() != one.fingerprint()
@@ -276,8 +324,8 @@ def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_p
     sample, every, _ = world(20_000, density=3.0)
     fitted, models = tree(name, sampling), list[Any]()
     pack, none = fitted.pack, Standard([], [], [])
-    fitted.pack = lambda model: models.append(model) or pack(model)
-    fitted.fits, fitted.scales = [fitted.fit_rows(sample)], Scales(0.1, none, none, 20_000)
+    fitted.pack = lambda model, *rounds: models.append(model) or pack(model, *rounds)
+    fitted.fits, fitted.scales = [fitted.fit_rows(sample, sample)], Scales(0.1, none, none, 20_000)
     fitted.save_fit(tmp_path)
     opened = type(fitted)(settings())
     opened.load_fit(tmp_path)
@@ -288,7 +336,7 @@ def test_a_saved_fit_is_the_same_to_the_last_bit(name: str, sampling: str, tmp_p
     assert len(np.unique(found)) > 1000
     raw = models[0].predict(every) if one.odds is None else models[0].predict_proba(every)[:, 1]
     np.testing.assert_array_equal(opened.predicted(every, other), raw)
-    again = tree(name, sampling).fit_rows(sample)
+    again = tree(name, sampling).fit_rows(sample, sample)
     assert again.saved == one.saved
 
 

@@ -6,7 +6,7 @@ import pytest
 from tiny_city import config_of
 
 from stforecast.delivery.export import open_grid
-from stforecast.forecasters.zoo import HistGradientBoosting
+from stforecast.forecasters.trees.zoo import HistGradientBoosting
 from stforecast.pipeline.pages import report
 from stforecast.pipeline.stages import Stages
 

@@ -6,7 +6,7 @@ climatology is faint (it lowers the deviance by less than one per cent), so leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,10 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from stforecast.forecasters.trees import TreeFit, Trees
+from stforecast.forecasters.trees.boosting import Boosting
+from stforecast.forecasters.trees.fits import Table, TreeFit
+from stforecast.forecasters.trees.forecaster import Trees
 
 
-class HistGradientBoosting(Trees):
+class HistGradientBoosting(Boosting):
     """scikit-learn's histogram gradient boosting."""
 
     name = "hist_gradient_boosting"
@@ -27,17 +29,32 @@ class HistGradientBoosting(Trees):
     threads = None
     settings: ClassVar[Mapping[str, Any]] = {
         "learning_rate": 0.06,
-        "max_iter": 100,
+        "max_iter": 600,
         "max_leaf_nodes": 31,
         "min_samples_leaf": 200,
         "l2_regularization": 5.0,
         "max_features": 0.7,
         "max_bins": 63,  # scikit-learn 1.9 sorts a weighted column anew for every edge of a bin
-        "early_stopping": False,
+        "early_stopping": True,
+        "n_iter_no_change": 30,
+        "tol": 0.0,
     }
 
+    def fit_until(self, estimator: Any, table: Table, held_out: Table) -> Any:
+        rows, target, weight = held_out  # given, so that none is drawn at random
+        return estimator.fit(*table, X_val=rows, y_val=target, sample_weight_val=weight)
 
-class XGBoost(Trees):
+    def margins(self, model: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        if hasattr(model, "staged_decision_function"):
+            return (found.ravel() for found in model.staged_decision_function(rows))
+        return (np.log(found) for found in model.staged_predict(rows))
+
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
+        del model._predictors[rounds:]
+        return super().pack(model)
+
+
+class XGBoost(Boosting):
     """XGBoost."""
 
     name = "xgboost"
@@ -45,7 +62,8 @@ class XGBoost(Trees):
     classifier = "xgboost:XGBClassifier", {"objective": "binary:logistic", "base_score": 0.5}
     ending = "ubj"
     settings: ClassVar[Mapping[str, Any]] = {
-        "n_estimators": 200,
+        "n_estimators": 600,
+        "early_stopping_rounds": 30,
         "learning_rate": 0.06,
         "grow_policy": "lossguide",
         "max_depth": 0,
@@ -57,8 +75,29 @@ class XGBoost(Trees):
         "tree_method": "hist",
     }
 
-    def pack(self, model: Any) -> bytes:
-        return bytes(model.get_booster().save_raw("ubj"))
+    def fit_until(self, estimator: Any, table: Table, held_out: Table) -> Any:
+        rows, target, weight = held_out
+        return estimator.fit(
+            table.rows,
+            table.target,
+            sample_weight=table.weight,
+            eval_set=[(rows, target)],
+            sample_weight_eval_set=[weight],
+            verbose=False,
+        )
+
+    def margins(self, model: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        from xgboost import DMatrix
+
+        booster, matrix, margin = model.get_booster(), DMatrix(rows), np.zeros(len(rows), np.float32)
+        for i in range(booster.num_boosted_rounds()):
+            margin = margin + booster.predict(matrix, iteration_range=(i, i + 1), output_margin=True)
+            yield margin
+
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
+        booster = model.get_booster()[:rounds]
+        booster.set_attr(best_iteration=None, best_score=None)
+        return bytes(booster.save_raw("ubj"))
 
     def unpack(self, saved: bytes, classes: bool) -> Any:
         model = self.estimator(classes, 0)
@@ -66,7 +105,7 @@ class XGBoost(Trees):
         return model
 
 
-class LightGBM(Trees):
+class LightGBM(Boosting):
     """LightGBM."""
 
     name = "lightgbm"
@@ -74,7 +113,8 @@ class LightGBM(Trees):
     classifier = "lightgbm:LGBMClassifier", {"objective": "binary"}
     ending = "txt"
     settings: ClassVar[Mapping[str, Any]] = {
-        "n_estimators": 200,
+        "n_estimators": 600,
+        "early_stopping_round": 30,
         "learning_rate": 0.05,
         "num_leaves": 63,
         "min_child_samples": 200,
@@ -88,8 +128,25 @@ class LightGBM(Trees):
         "verbose": -1,
     }
 
-    def pack(self, model: Any) -> bytes:
-        return model.booster_.model_to_string().encode()
+    def fit_until(self, estimator: Any, table: Table, held_out: Table) -> Any:
+        rows, target, weight = held_out
+        return estimator.fit(
+            table.rows,
+            table.target,
+            sample_weight=table.weight,
+            eval_X=rows,
+            eval_y=target,
+            eval_sample_weight=[weight],
+        )
+
+    def margins(self, model: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        margin = np.zeros(len(rows))
+        for i in range(model.booster_.current_iteration()):
+            margin = margin + model.booster_.predict(rows, start_iteration=i, num_iteration=1, raw_score=True)
+            yield margin
+
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
+        return model.booster_.model_to_string(num_iteration=rounds).encode()
 
     def unpack(self, saved: bytes, classes: bool) -> Any:
         from lightgbm import Booster
@@ -100,7 +157,7 @@ class LightGBM(Trees):
         return fit.model.predict(rows, num_threads=torch.get_num_threads())
 
 
-class CatBoost(Trees):
+class CatBoost(Boosting):
     """CatBoost on y > 0 with class weights that balance events and quiet rows."""
 
     name = "catboost"
@@ -109,7 +166,8 @@ class CatBoost(Trees):
     ending = "cbm"
     balances = True
     settings: ClassVar[Mapping[str, Any]] = {
-        "n_estimators": 300,
+        "n_estimators": 600,
+        "early_stopping_rounds": 30,
         "learning_rate": 0.06,
         "depth": 6,
         "l2_leaf_reg": 10.0,
@@ -122,7 +180,20 @@ class CatBoost(Trees):
         "verbose": False,
     }
 
-    def pack(self, model: Any) -> bytes:
+    def fit_until(self, estimator: Any, table: Table, held_out: Table) -> Any:
+        from catboost import Pool
+
+        rows, target, weight = held_out
+        eval_set = Pool(rows, target, weight=weight)
+        return estimator.fit(
+            Pool(table.rows, table.target, weight=table.weight), eval_set=eval_set, use_best_model=False
+        )
+
+    def margins(self, model: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        return model.staged_predict(rows, prediction_type="RawFormulaVal")
+
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
+        model.shrink(ntree_end=rounds)
         told = model.get_metadata()
         told["train_finish_time"] = told["model_guid"] = ""  # or equal fits would differ in bytes
         with TemporaryDirectory() as folder:
@@ -142,7 +213,7 @@ class Forest(Trees):
 
     classifies = True
 
-    def pack(self, model: Any) -> bytes:
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
         model.n_jobs = 1  # threads would add up the trees' answers in any order: not the same to the last bit
         return super().pack(model)
 
@@ -190,6 +261,6 @@ class BalancedRandomForest(Forest):
     balances = True
     settings = RandomForest.settings
 
-    def pack(self, model: Any) -> bytes:
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
         model.samplers_ = model.pipelines_ = []  # every tree's row numbers: gigabytes that no forecast needs
         return super().pack(model)

@@ -9,16 +9,14 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, ClassVar
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -31,20 +29,19 @@ from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
-from stforecast.features.delay import settled_until
 from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
-from stforecast.features.tabular import LOG_RATE, Sample, chance, tabular_rows
+from stforecast.features.tabular import LOG_RATE, Sample, tabular_rows
 from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import LearnedForecaster
+from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity, canonical
+from stforecast.forecasters.trees.rows import Rows
 from stforecast.scoring.splits import Split
 
 FITS = "trees.json"
 """In the folder of saved trees: the scales, and all of each fit but its model."""
-_OBJECT = re.compile(r'("__id__": |": ")(\d+)(?=[,\s}]|\.np[yz]")')
-_OBJECT_FILE = re.compile(r"^\d+(?=\.np[yz]$)")
 TYPES = [
     "imblearn.ensemble._forest.BalancedRandomForestClassifier",
     "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
@@ -54,27 +51,6 @@ TYPES = [
 """What a file of scikit-learn's or imbalanced-learn's trees may hold beyond the estimators and arrays of skops."""
 MOST_COLUMNS = 10_000
 """That a file may claim its trees to read; there are some hundred."""
-
-
-@dataclass
-class TreeFit:
-    """A fitted ensemble: `model`, how many `columns` it reads, `density` (see `Sample`), and `odds`.
-
-    model: opened from `saved`, its file's content; a plain factor on λ₀ where the sample had no two classes.
-    odds: None where the model gives the factor on λ₀, and where it gives a probability what takes its odds to those of
-    the drawn rows: 1 unless classes were balanced.
-    """
-
-    model: Any
-    saved: bytes
-    columns: int
-    density: float
-    odds: float | None
-
-    def facts(self) -> dict[str, Any]:
-        """All but the content of its file, in plain values."""
-        level = None if self.saved else self.model
-        return {"columns": self.columns, "density": self.density, "odds": self.odds, "level": level}
 
 
 class Trees(LearnedForecaster):
@@ -123,33 +99,52 @@ class Trees(LearnedForecaster):
         return resolve_name(where)(**self.settings, **options, **threads, random_state=seed)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
-        cube, warm_up = cube.as_known(split.train_end), cube.step.in_days(self.config.training.warm_up_days)
-        self.scales = learned_scales(cube, split.train_end, self.patch(cube), warm_up)
-        self.fits = [self.fit_rows(self.sample(cube, split, seed), seed) for seed in self.seeds]
+        warm_up = cube.step.in_days(self.config.training.warm_up_days)
+        known = cube.as_known(split.train_end)
+        self.scales = learned_scales(known, split.train_end, self.patch(cube), warm_up)
+        rows = self.rows(cube, split)
+        held_out = self.held_out(rows)
+        self.fits = [self.fit_rows(rows.training(self.name, seed), held_out, seed) for seed in self.seeds]
 
-    def fit_rows(self, sample: Sample, seed: int = 0) -> TreeFit:
-        """Fit the estimator to rows of the training slice."""
+    def rows(self, cube: Cube, split: Split) -> Rows:
+        """The rows of a record; what SMOTE will add is taken from the quiet ones."""
+        quiet = self.quiet_rows / (2 if self.config.trees.sampling == "smote" else 1), self.quiet_per_event
+        warm_up = cube.step.in_days(self.config.training.warm_up_days)
+        return Rows(cube, split, self.scales, self.patch(cube), warm_up, quiet)
+
+    def held_out(self, rows: Rows) -> Sample | None:
+        """Rows of the validation slice, where it chooses how many trees are kept."""
+        return None
+
+    def fit_rows(self, sample: Sample, held_out: Sample | None = None, seed: int = 0) -> TreeFit:
+        """Fit the estimator to rows of the training slice, and choose by those of the validation slice."""
         how, event, odds = self.config.trees.sampling, sample.event, None
         classes = self.classifies or self.balances or how != "none"
+        plain = TreeFit(_level(sample), b"", sample.rows.shape[1], sample.density, None)
         if not event.any() or (classes and event.all()):
-            return TreeFit(_level(sample), b"", sample.rows.shape[1], sample.density, None)
+            return plain
+        rows, target, weight = sample.rows, event, None
         if not classes:
-            factor, weight = sample.counts / sample.rate, sample.rate * sample.weight
-            model = self.estimator(classes, seed).fit(sample.rows, factor, sample_weight=weight)
+            target, weight = sample.counts / sample.rate, sample.rate * sample.weight
         else:
-            rows, balanced = sample.rows, self.balances or how != "none"
-            odds = float(event.sum() / (~event).sum()) if balanced else 1.0
+            odds = float(event.sum() / (~event).sum()) if self.balances or how != "none" else 1.0
             if how != "none":
-                rows, event = resampling.balance(rows, event, how, seed)
-            model = self.estimator(classes, seed).fit(rows, event)
-        saved = self.pack(model)
-        return TreeFit(self.unpack(saved, classes), saved, sample.rows.shape[1], sample.density, odds)
+                rows, target = resampling.balance(rows, event, how, seed)
+        return self.grow(plain, odds, Table(rows, target, weight), held_out, seed)
 
-    def pack(self, model: Any) -> bytes:
-        """A fitted estimator as the content of a file, in a form that holds data and no code."""
+    def grow(self, plain: TreeFit, odds: float | None, table: Table, held_out: Sample | None, seed: int) -> TreeFit:
+        """Have trees fitted to a table; `plain` is the fit where none is worth keeping."""
+        weight = {} if table.weight is None else {"sample_weight": table.weight}
+        saved = self.pack(self.estimator(odds is not None, seed).fit(table.rows, table.target, **weight))
+        return replace(plain, model=self.unpack(saved, odds is not None), saved=saved, odds=odds)
+
+    def pack(self, model: Any, rounds: int = 0) -> bytes:
+        """A fitted estimator, of its rounds of boosting the first so many, as the content of a file that holds data
+        and no code.
+        """
         import skops.io
 
-        return _canonical(skops.io.dumps(model))
+        return canonical(skops.io.dumps(model))
 
     def unpack(self, saved: bytes, classes: bool) -> Any:
         """What forecasts, from what `pack` gave."""
@@ -160,35 +155,6 @@ class Trees(LearnedForecaster):
         if type(model) is not expected:
             raise ValueError(f"holds a {type(model).__name__}, not a {expected.__name__}")
         return model
-
-    def sample(self, cube: Cube, split: Split, seed: int = 0) -> Sample:
-        """Draw the training rows; what SMOTE will add is taken from the quiet ones."""
-        end, cube = split.train_end, cube.as_known(split.train_end)
-        builder = FeatureBuilder(cube, self.scales, self.patch(cube))
-        state = builder.init_state(split.first % builder.patch)
-        warm = min(cube.step.in_days(self.config.training.warm_up_days), end // 3) // builder.patch
-        builder.skip(state, max(1, warm))
-        last = settled_until(cube, end) - cube.horizons  # later hours would teach that recent hours are quiet
-        first = int(state["next_issue"])
-        if first > last:
-            raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
-        counts = cube.dense(0, end, known_before=end)
-        wanted = self.quiet_rows / (2 if self.config.trees.sampling == "smote" else 1)
-        expected = float(counts[first : last + cube.horizons].sum()) * cube.horizons / builder.patch
-        density = min(self.quiet_per_event, wanted / max(expected, 1))
-        generator = torch.Generator().manual_seed(seed)
-        rows, targets = [], []
-        while (first := int(state["next_issue"])) <= last:
-            batch = builder.step(state, min(builder.events.segment, (last - first) // builder.patch + 1))
-            ahead = builder.covariates.targets_of(batch.issues)
-            y = counts[ahead]
-            drawn = torch.rand(y.shape, generator=generator) < density * batch.log_rate.exp().permute(0, 2, 3, 1)
-            keep = (y > 0) | drawn
-            if cube.masked is not None:
-                keep &= torch.as_tensor(~cube.masked)[ahead][:, :, None]
-            rows.append(tabular_rows(builder, batch, keep.nonzero().unbind(1)))
-            targets.append(y[keep])
-        return Sample(torch.cat(rows).numpy(), torch.cat(targets).numpy(), density)
 
     def fingerprint(self) -> tuple[int, str]:
         fits = [[fit.facts(), sha256(fit.saved).hexdigest()] for fit in self.fits]
@@ -234,10 +200,8 @@ class Trees(LearnedForecaster):
                 f"{self.name}: was fitted to {fit.columns} columns, and {rows.shape[1]} are read. Run `stforecast "
                 "train --fresh`."
             )
-        rate = np.exp(rows[:, LOG_RATE])
-        if fit.odds is None:
-            return np.maximum(rate * (self.predicted(rows, fit) if fit.saved else fit.model), FLOOR)
-        return np.maximum(resampling.intensity(self.predicted(rows, fit), fit.odds * chance(rate, fit.density)), FLOOR)
+        predicted = self.predicted(rows, fit) if fit.saved else fit.model
+        return np.maximum(as_intensity(predicted, np.exp(rows[:, LOG_RATE]), fit), FLOOR)
 
     def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
         """What a model gives for rows [r f]: the factor, or the probability of an event among balanced classes."""
@@ -262,7 +226,7 @@ class Trees(LearnedForecaster):
                     model = self.unpack(saved, values["odds"] is not None)
                 else:
                     saved, model = b"", float(values["level"])
-                fit = TreeFit(model, saved, values["columns"], values["density"], values["odds"])
+                fit = TreeFit(model, saved, **{key: value for key, value in values.items() if key != "level"})
                 if fit.columns > MOST_COLUMNS:
                     raise ValueError(f"claims to read {fit.columns:,} columns")
                 self.intensity_of(np.zeros((1, fit.columns), np.float32), fit)  # a model of other columns cannot
@@ -274,23 +238,6 @@ class Trees(LearnedForecaster):
 
     def _file(self, folder: Path, i: int) -> Path:
         return folder / f"seed-{i}.{self.ending}"
-
-
-def _canonical(saved: bytes) -> bytes:
-    """A skops archive whose bytes follow from the estimator alone: skops names objects by where they lie in memory."""
-    numbers: dict[str, str] = {}
-
-    def counted(match: re.Match[str]) -> str:
-        return match[1] + numbers.setdefault(match[2], str(len(numbers)))
-
-    out = BytesIO()
-    with ZipFile(BytesIO(saved)) as old, ZipFile(out, "w", ZIP_DEFLATED, compresslevel=3) as new:
-        schema = _OBJECT.sub(counted, old.read("schema.json").decode())
-        members = {name: old.read(name) for name in old.namelist() if name != "schema.json"}
-        members = {_OBJECT_FILE.sub(lambda match: numbers[match[0]], name): data for name, data in members.items()}
-        for name, data in [("schema.json", schema.encode()), *sorted(members.items())]:
-            new.writestr(ZipInfo(name), data, ZIP_DEFLATED)
-    return out.getvalue()
 
 
 def _level(sample: Sample) -> float:
