@@ -3,16 +3,16 @@
     python scripts/corpus.py ../shared/data corpus
     for city in configs/pretrain/*.yaml; do stforecast build $city; done
 
-The first folder holds a folder a city, of files as their publishers (or who re-published them) had them. Most are only
+The first folder holds files as their publishers (or who re-published them) had them, named in FILES. Most are only
 copied into `corpus/data/CITY/bronze`. Of Oakland the study area is found, since the copy lacks ten beats; the R file of
-Minneapolis becomes a table, with the day of the occurrence that its time of day and the time of the report leave.
-Needs `pip install pyreadr`. The rows stay on this machine: no weights, test or page of the project holds any of them.
+Minneapolis becomes a table, in which an offence occurred the last time that it was its time of day before
+the report.
+Needs `pip install pyreadr` for the latter. The rows stay on this machine: the project ships none.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -20,68 +20,71 @@ from pathlib import Path
 import h3
 import pandas as pd
 
+from stforecast.files import write_bytes, write_text
+
 FILES = {
-    "denver": ["denver/crime.csv.gz"],
-    "chicago": ["cities/chicago/crimes_*.csv.xz"],
-    "mexico_city": ["cities/mexico_city/*.tar.xz"],
-    "vancouver": ["cities/vancouver/*.csv.gz"],
-    "toronto": ["cities/toronto/mci_*.csv.gz"],
-    "oakland": ["cities/oakland/beats_geojson.tar.gz"],
+    "denver": "denver/crime.csv.gz",
+    "chicago": "cities/chicago/crimes_*.csv.xz",
+    "mexico_city": "cities/mexico_city/*.tar.xz",
+    "vancouver": "cities/vancouver/*.csv.gz",
+    "toronto": "cities/toronto/mci_*.csv.gz",
+    "oakland": "cities/oakland/beats_geojson.tar.gz",
+    "minneapolis": "cities/minneapolis/crime.data.RData",
 }
 WEATHER = {
     "denver": ("denver/weather_2022.csv.gz", {"windspeed_10m": "wind_speed_10m"}),
     "chicago": ("chicago/weather.csv.gz", {"temperature_k": "temperature_2m", "wind_speed_ms": "wind_speed_10m"}),
 }
 """Files, and columns that get the names of the channels that cities share."""
+CHANNELS = ["temperature_2m", "precipitation", "wind_speed_10m"]
 
 
 def main(shared: Path, out: Path) -> None:
-    """Lay out every city."""
-    for city, patterns in FILES.items():
-        bronze = folder(out, city, "bronze")
-        files = [file for pattern in patterns for file in sorted(shared.glob(pattern))]
+    """Lay out every city whose files are there."""
+    for city, pattern in FILES.items():
+        files, folder = sorted(shared.glob(pattern)), out / "data" / city
         if not files:
-            sys.exit(f"{shared}: no {patterns[0]}.")
+            print(f"{city}: left out, since there is no {shared / pattern}")
+            continue
+        if city == "minneapolis":
+            minneapolis(files[0], folder / "bronze/crime.csv")
+            continue
         for file in files:
-            shutil.copyfile(file, bronze / file.name)
+            write_bytes(folder / "bronze" / file.name, file.read_bytes())
         print(f"{city}: {len(files)} files")
-    for city, (file, names) in WEATHER.items():
-        columns = ["time_utc", "temperature_2m", "precipitation", "wind_speed_10m"]
-        table = pd.read_csv(shared / file).rename(columns=names)
-        table = table[[column for column in columns if column in table]]
-        table.to_csv(folder(out, city, "weather") / "hourly.csv", index=False)
-        print(f"{city}: {len(table):,} hours of weather")
-    minneapolis(shared / "cities/minneapolis/crime.data.RData", folder(out, "minneapolis", "bronze"))
-    oakland(shared / "cities/oakland/beats_geojson.tar.gz", out / "data/oakland/area.geojson")
+        if city == "oakland":
+            oakland(files[0], folder / "area.geojson")
+        if city in WEATHER:
+            weather(shared / WEATHER[city][0], WEATHER[city][1], folder / "weather/hourly.csv")
 
 
-def folder(out: Path, city: str, name: str) -> Path:
-    """A folder of a city, made where it is absent."""
-    path = out / "data" / city / name
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+def weather(file: Path, names: dict[str, str], target: Path) -> None:
+    """The channels that cities share, by their names; units stay as they are, and stand in the configuration."""
+    table = pd.read_csv(file).rename(columns=names)
+    table = table[["time_utc", *(channel for channel in CHANNELS if channel in table)]]
+    write_text(target, table.to_csv(index=False))
+    print(f"  {len(table):,} hours of weather: {', '.join(table.columns[1:])}")
 
 
-def minneapolis(file: Path, bronze: Path) -> None:
-    """A table with `occurred`: the last time before the report at which it was the offence's time of day.
-
-    The file gives that time, and the report's to the second. In 2013 the report has no time of day, and the offence
-    the report's: no hour is known.
-    """
+def minneapolis(file: Path, target: Path) -> None:
+    """A table with `occurred`. In 2013 reports have no time of day, and offences the report's: no hour is known."""
     import pyreadr
 
-    table = pyreadr.read_r(str(file))["crime.data"].astype({"Longitude": float, "Latitude": float})
+    table = pyreadr.read_r(str(file))["crime.data"]
     reported = pd.to_datetime(table["ReportedDate"].str.removesuffix("Z"), format="mixed")
-    clock = pd.to_datetime(table["Time.of.Offense"], format="mixed")
-    clock -= clock.dt.normalize()
-    day = reported.dt.normalize()
-    table["occurred"] = day + clock - pd.to_timedelta((day + clock > reported).astype(int), unit="D")
+    table["occurred"] = last_before(reported, pd.to_datetime(table["Time.of.Offense"], format="mixed"))
     usable = reported.dt.year != 2013
-    table[usable].to_csv(bronze / "crime.csv", index=False)
+    write_text(target, table[usable].to_csv(index=False))
     print(f"minneapolis: {usable.sum():,} rows; {(~usable).sum():,} of 2013 left out, whose hour is that of the report")
 
 
-def oakland(file: Path, area: Path) -> None:
+def last_before(reported: pd.Series, clock: pd.Series) -> pd.Series:
+    """The last instant that is not after a report and has the time of day of `clock`, whatever the day of that."""
+    same_day = reported.dt.normalize() + (clock - clock.dt.normalize())
+    return same_day - pd.to_timedelta((same_day > reported).astype(int), unit="D")
+
+
+def oakland(file: Path, target: Path) -> None:
     """The hexagons of resolution 8 that lie in the beats of the copy, as polygons.
 
     Ten beats have no file, but rows that name no beat lie in them too. A place is missing where most of the rows
@@ -117,9 +120,11 @@ def oakland(file: Path, area: Path) -> None:
         {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [[*shape, shape[0]]]}}
         for shape in shapes
     ]
-    area.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    print(f"oakland: {len(beats)} beats; {len(kept)} of {enough.sum()} hexagons kept, the others lie in missing beats")
+    write_text(target, json.dumps({"type": "FeatureCollection", "features": features}))
+    print(f"  {len(beats)} beats; {len(kept)} of {enough.sum()} hexagons kept, the others lie in missing beats")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))
