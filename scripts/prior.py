@@ -9,7 +9,9 @@ median is shown; `*` marks what lies outside the range.
     rate              events of a hexagon and day
     busy              share of hexagon-days with an event
     gini              of the events of hexagons
+    smooth            correlation of neighbours' log events, over their variance (Moran's I)
     week              coefficient of variation of the hours of the week (in 56 of three hours), beyond chance
+    nights            variation between hexagons of the share of their events from 22 to 6 o'clock, beyond chance
     dispersion        variance / mean of the city's daily counts, without the mean of the weekday
     repeats           events of a hexagon in the 7 days after one of its events, over what its rate makes of them
     lag 1             autocorrelation of the city's daily counts
@@ -32,7 +34,7 @@ from stforecast.cube.store import open_cube
 from stforecast.pretraining.prior import draw_city
 
 DAYS, HEXAGONS, PARTS = 900, 150, 9
-HEADS = ("rate", "busy", "gini", "week", "dispersion", "repeats", "lag 1", "change")
+HEADS = ("rate", "busy", "gini", "smooth", "week", "nights", "dispersion", "repeats", "lag 1", "change")
 
 
 def figures(cube: Cube, rows: np.ndarray, days: int = DAYS) -> list[float]:
@@ -60,17 +62,28 @@ def figures(cube: Cube, rows: np.ndarray, days: int = DAYS) -> list[float]:
     other = other * one.sum() / max(other.sum(), 1)
     change = np.sqrt(max(((one - other) ** 2 - one - other).sum(), 0) / ((one + other) ** 2 / 4).sum())
     together = np.corrcoef(by_day[1:], by_day[:-1])[0, 1]
+    log = np.log1p(total) - np.log1p(total).mean()
+    one, other = place[cube.edges]
+    both = (one >= 0) & (other >= 0)
+    smooth = (log[one[both]] * log[other[both]]).mean() / log.var()
     rate, busy, dispersion = total.mean() / days, (counts > 0).mean(), left.var() / by_day.mean()
-    return [rate, busy, gini, _week(cube, hour, weight), dispersion, repeats, together, change]
+    rhythm = _rhythm(cube, hour, hexagon, weight, total)
+    return [rate, busy, gini, smooth, *rhythm, dispersion, repeats, together, change]
 
 
-def _week(cube: Cube, hour: np.ndarray, weight: np.ndarray) -> float:
-    """Contrast of the hours of the week; none where steps are longer than three hours."""
+def _rhythm(
+    cube: Cube, hour: np.ndarray, hexagon: np.ndarray, weight: np.ndarray, total: np.ndarray
+) -> tuple[float, float]:
+    """Contrast of the week, and of hexagons' nights; none where steps are longer than three hours."""
     if cube.step_hours > 3:
-        return np.nan
-    slot = cube.calendar(0, cube.steps).slot[hour] * cube.step_hours // 3
-    sums = np.bincount(slot, weight, 56)
-    return float(np.sqrt(max(sums.var() - sums.mean(), 0)) / sums.mean())
+        return np.nan, np.nan
+    slot = cube.calendar(0, cube.steps).slot[hour] * cube.step_hours
+    sums = np.bincount(slot // 3, weight, 56)
+    week = np.sqrt(max(sums.var() - sums.mean(), 0)) / sums.mean()
+    night = (slot % 24 < 6) | (slot % 24 >= 22)
+    found, share = np.bincount(hexagon, weight * night, len(total)), weight[night].sum() / total.sum()
+    chance = total * share * (1 - share)
+    return week, np.sqrt(max(((found - total * share) ** 2 - chance).sum(), 0) / ((total * share) ** 2).sum())
 
 
 def parts(cube: Cube) -> Iterator[np.ndarray]:

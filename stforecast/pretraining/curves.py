@@ -12,8 +12,9 @@ from stforecast.cube import Series
 from stforecast.cube.hours import Calendar
 from stforecast.pretraining.places import log_uniform
 
-PEAKS = np.array([13.0, 18.5, 23.5])
-"""Hours about which the events of day, evening and night lie."""
+PEAKS, SPREAD = np.array([8.5, 14.0, 18.5, 23.5]), np.array([1.2, 1.5, 1.2, 2.0])
+"""Hours about which the events of morning, day, evening and night lie, and how far from them in a city."""
+NIGHT = 3
 MORNING = 7
 """Until this hour a night belongs to the day before."""
 CHANNELS = ("temperature_2m", "precipitation", "wind_speed_10m")
@@ -37,17 +38,18 @@ def weekly(rng: Rng, types: int, c: int) -> np.ndarray:
     hour = np.arange(168) % 24
     weekday = np.arange(168) // 24
     evening_of = (np.arange(168) - MORNING) // 24 % 7  # the day to which a night belongs
-    peak = PEAKS + rng.normal(0, 1.5, (types, c, 3)) * np.array([1, 0.4, 0.6]) * rng.uniform(0.3, 1)
-    width = log_uniform(rng, 0.8, 6, (c, 3))  # concentration of a bump
+    peak = PEAKS + SPREAD * rng.standard_normal((c, 4)) + 0.4 * rng.standard_normal((types, c, 4))
+    width = log_uniform(rng, 0.8, 8, (c, 4))  # concentration of a bump
     bump = np.exp(width[..., None] * (np.cos(2 * np.pi * (hour - peak[..., None]) / 24) - 1))
     bump /= bump.mean(-1, keepdims=True)
-    by_day = rng.normal(0, rng.uniform(0.03, 0.15), (c, 3, 7))
-    by_day[..., 5:] += rng.normal([-0.15, 0.0, 0.4], 0.3, (c, 3))[..., None]  # Saturday and Sunday
-    by_day[:, 2] = np.roll(by_day[:, 2], -1, -1)  # their nights are those of Friday and Saturday
-    bump *= np.exp(np.where(np.arange(3)[:, None] == 2, by_day[..., evening_of], by_day[..., weekday]))
-    share = rng.dirichlet([1.5, 1.5, 1.0], c) * np.exp(rng.normal(0, rng.uniform(0.1, 0.8), (types, c, 3)))
+    by_day = rng.normal(0, rng.uniform(0.03, 0.18), (c, 4, 7))
+    weekend = rng.normal([-0.25, -0.1, 0.0, 0.35], 0.25) + rng.normal(0, 0.15, (c, 4))
+    by_day[..., 5:] += weekend[..., None] + rng.normal(0, 0.1, (c, 1, 2))
+    by_day[:, NIGHT] = np.roll(by_day[:, NIGHT], -1, -1)  # of a night it is that of Friday and that of Saturday
+    bump *= np.exp(np.where(np.arange(4)[:, None] == NIGHT, by_day[..., evening_of], by_day[..., weekday]))
+    share = rng.dirichlet([0.5, 1.2, 1.2, 0.9], c) * np.exp(rng.normal(0, rng.uniform(0.2, 1.6), (types, 1, 4)))
     share /= share.sum(-1, keepdims=True)
-    floor = log_uniform(rng, 0.08, 0.8, c)[:, None]
+    floor = log_uniform(rng, 0.02, 0.7, c)[:, None]
     rhythm = floor + (1 - floor) * (share[..., None] * bump).sum(2)
     return rhythm / rhythm.mean(-1, keepdims=True)
 

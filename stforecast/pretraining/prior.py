@@ -75,7 +75,7 @@ def draw_city(seed: int, days: int | None = None) -> Cube:
     place = draw_place(rng)
     n, c = len(place.hexagons), int(rng.integers(1, 7))
     axis = _axis(rng, place, days)
-    types = int(rng.integers(1, 5))
+    types = int(rng.integers(1, 8))
     log_level = curves.levels(rng, axis.hours, c, place.latitude < 0)
     conditions, effect = curves.weather(rng, axis.hours, place.latitude, c)
     rhythm = curves.weekly(rng, types, c)[..., axis.hours.local.slot]
@@ -94,7 +94,7 @@ def draw_city(seed: int, days: int | None = None) -> Cube:
 
     events = events.take(events.hour >= 24 * LEAD)
     hour = events.hour - 24 * LEAD
-    recorded = _rounded(rng, hour, axis)
+    recorded = _rounded(rng, hour, events.category, axis)
     late = rng.random() < 0.5
     known = np.maximum(recorded, cascade.known(rng, hour, events.category, c)) if late else recorded
     gaps = _gaps(rng, axis.steps, axis.step.per_day, c)
@@ -155,7 +155,7 @@ def _rates(rng: Rng, n: int, c: int, days: int) -> np.ndarray:
 
 def _weights(rng: Rng, edges: np.ndarray, n: int, c: int, weeks: int) -> np.ndarray:
     """Rates of hexagons relative to their mean, by week, [weeks n c]."""
-    rounds, own = int(rng.integers(0, 4)), rng.uniform(0.02, 0.5)
+    rounds, own = int(rng.integers(0, 8)), rng.uniform(0.02, 0.5)
     log = np.sqrt(1 - own) * field(edges, n, 1, rounds, rng) + np.sqrt(own) * field(edges, n, c, rounds, rng)
     usual = np.exp(rng.uniform(0.3, 1.8) * log + rng.exponential(0.8, (n, 1)) * (rng.random((n, 1)) < 0.05))
     if rng.random() < 0.5:  # parks, water, fields
@@ -185,13 +185,13 @@ def _repeated(rng: Rng, events: cascade.Events, end: int) -> list[cascade.Events
     return found
 
 
-def _rounded(rng: Rng, hour: np.ndarray, axis: _Axis) -> np.ndarray:
+def _rounded(rng: Rng, hour: np.ndarray, category: np.ndarray, axis: _Axis) -> np.ndarray:
     """Hours of the record, of which a part is put at local midnight or noon."""
     local = axis.hours.local.hour[24 * LEAD :][hour]
     out = hour.copy()
-    for clock in (0, 12):
-        chosen = rng.random(len(hour)) < log_uniform(rng, 1e-3, 0.12) * (rng.random() < 0.6)
-        out = np.where(chosen, hour + clock - local, out)
+    for clock, most in ((0, 0.3), (12, 0.15)):
+        share = log_uniform(rng, 1e-3, most, 6) * (rng.random() < 0.6)
+        out = np.where(rng.random(len(hour)) < share[category], hour + clock - local, out)
     return np.where((out >= 0) & (out < axis.recorded), out, hour)
 
 
