@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from stforecast.config.sections import KINDS, OffenceKind
 from stforecast.cube import Series
 from stforecast.cube.hours import Calendar
 from stforecast.pretraining.places import log_uniform
@@ -15,6 +16,21 @@ from stforecast.pretraining.places import log_uniform
 PEAKS, SPREAD = np.array([8.5, 14.0, 18.5, 23.5]), np.array([1.2, 1.5, 1.2, 2.0])
 """Hours about which the events of morning, day, evening and night lie, and how far from them in a city."""
 NIGHT = 3
+HABITS: dict[OffenceKind, tuple[float, float, float, float]] = {
+    "theft": (0.10, 0.50, 0.30, 0.10),
+    "theft_from_vehicle": (0.15, 0.20, 0.35, 0.30),
+    "vehicle_theft": (0.10, 0.15, 0.40, 0.35),
+    "burglary": (0.30, 0.35, 0.20, 0.15),
+    "robbery": (0.05, 0.20, 0.35, 0.40),
+    "assault": (0.05, 0.25, 0.35, 0.35),
+    "threats": (0.15, 0.35, 0.35, 0.15),
+    "damage": (0.10, 0.20, 0.40, 0.30),
+    "sexual": (0.10, 0.25, 0.30, 0.35),
+    "homicide": (0.05, 0.15, 0.30, 0.50),
+    "arson": (0.10, 0.10, 0.30, 0.50),
+    "other": (0.15, 0.35, 0.30, 0.20),
+}
+"""Shares of these parts of the day that offences of a kind tend to have."""
 MORNING = 7
 """Until this hour a night belongs to the day before."""
 CHANNELS = ("temperature_2m", "precipitation", "wind_speed_10m")
@@ -33,8 +49,12 @@ class Hours:
     days: np.ndarray
 
 
-def weekly(rng: Rng, types: int, c: int) -> np.ndarray:
-    """Rhythms by hour of the week of each type of hexagon and category, [types c 168], with mean 1."""
+def weekly(rng: Rng, types: int, kinds: np.ndarray) -> np.ndarray:
+    """Rhythms by hour of the week of each type of hexagon and category, [types c 168], with mean 1.
+
+    They are drawn about the HABITS of the kinds [c K] that a category holds.
+    """
+    c, habits = len(kinds), kinds @ [HABITS[kind] for kind in KINDS]
     hour = np.arange(168) % 24
     weekday = np.arange(168) // 24
     evening_of = (np.arange(168) - MORNING) // 24 % 7  # the day to which a night belongs
@@ -47,7 +67,8 @@ def weekly(rng: Rng, types: int, c: int) -> np.ndarray:
     by_day[..., 5:] += weekend[..., None] + rng.normal(0, 0.1, (c, 1, 2))
     by_day[:, NIGHT] = np.roll(by_day[:, NIGHT], -1, -1)  # of a night it is that of Friday and that of Saturday
     bump *= np.exp(np.where(np.arange(4)[:, None] == NIGHT, by_day[..., evening_of], by_day[..., weekday]))
-    share = rng.dirichlet([0.5, 1.2, 1.2, 0.9], c) * np.exp(rng.normal(0, rng.uniform(0.2, 1.6), (types, 1, 4)))
+    share = np.stack([rng.dirichlet(row) for row in habits * log_uniform(rng, 2, 12)])
+    share = share * np.exp(rng.normal(0, rng.uniform(0.2, 1.6), (types, 1, 4)))
     share /= share.sum(-1, keepdims=True)
     floor = log_uniform(rng, 0.02, 0.7, c)[:, None]
     rhythm = floor + (1 - floor) * (share[..., None] * bump).sum(2)

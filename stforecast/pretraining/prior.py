@@ -11,15 +11,18 @@ in real records. Every part is drawn anew for each city, from narrow to wide. Eq
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from stforecast.config.sections import KINDS
 from stforecast.cube import Cube, Series
 from stforecast.cube.holes import Gap
 from stforecast.cube.hours import calendar, standard_offset
+from stforecast.cube.recorded import in_gaps
 from stforecast.cube.steps import Step
+from stforecast.events.kinds import COMMON
 from stforecast.pretraining import cascade, curves
 from stforecast.pretraining.places import Place, draw_place, field, log_uniform
 
@@ -51,6 +54,11 @@ class _Axis:
         """Hours of the record."""
         return int(np.searchsorted(self.step_of, self.steps))
 
+    @property
+    def horizons(self) -> int:
+        """Steps of a forecast: a day of hours, or a week of days."""
+        return self.step.per_day if self.step.unit == "hour" else 7
+
     def steps_at(self, hour: np.ndarray) -> np.ndarray:
         """The steps of hours of the record and after it, [e]."""
         over = np.maximum(hour - len(self.step_of) + 1, 0)
@@ -69,40 +77,22 @@ def draw_city(seed: int, days: int | None = None) -> Cube:
     Args:
         seed: of all draws.
         days: length of the record; drawn from 30 to 900 where it is not given.
+
+    Returns:
+        The cube. Of some cities it names its gaps; those of others are to be found.
     """
     rng = np.random.default_rng(seed)
     days = round(log_uniform(rng, 30, 900)) if days is None else days
     place = draw_place(rng)
-    n, c = len(place.hexagons), int(rng.integers(1, 7))
-    axis = _axis(rng, place, days)
-    types = int(rng.integers(1, 8))
-    log_level = curves.levels(rng, axis.hours, c, place.latitude < 0)
+    axis, c = _axis(rng, place, days), int(rng.integers(1, 7))
+    kinds = _kinds(rng, c)
     conditions, effect = curves.weather(rng, axis.hours, place.latitude, c)
-    rhythm = curves.weekly(rng, types, c)[..., axis.hours.local.slot]
-    end = 24 * LEAD + axis.recorded
-    curve = (rhythm * np.exp(log_level + effect))[..., :end]
-    curve /= curve.mean(-1, keepdims=True)
-
-    rate = _rates(rng, n, c, days)
-    excitation = cascade.draw_excitation(rng, c)
-    weight = _weights(rng, place.edges, n, c, math.ceil(end / WEEK))
-    kind = (field(place.edges, n, 1, 3, rng)[:, 0].argsort().argsort() * types) // n
-    events = cascade.base_events(rng, weight * rate * (1 - excitation.branching) / 24, curve, kind, WEEK)
-    near = cascade.Neighbours(place.edges, n)
-    events = cascade.Events.joined([events, *_repeated(rng, events, end)])
-    events = cascade.Events.joined([events, *cascade.offspring(rng, events, excitation, near, end)])
-
-    events = events.take(events.hour >= 24 * LEAD)
-    hour = events.hour - 24 * LEAD
-    recorded = _rounded(rng, hour, events.category, axis)
+    events = _events(rng, place, axis, kinds, effect)
+    recorded = _rounded(rng, events.hour, events.category, axis)
     late = rng.random() < 0.5
-    known = np.maximum(recorded, cascade.known(rng, hour, events.category, c)) if late else recorded
-    gaps = _gaps(rng, axis.steps, axis.step.per_day, c)
-    step = axis.steps_at(recorded)
-    keep = np.ones(len(step), bool)
-    for gap in gaps:
-        mine = gap.category is None or events.category == gap.category
-        keep &= ~(mine & (gap.first <= step) & (step < gap.last))
+    known = np.maximum(recorded, cascade.known(rng, events.hour, events.category, c)) if late else recorded
+    gaps, step = _gaps(rng, axis.steps, axis.step.per_day, c), axis.steps_at(recorded)
+    keep = ~in_gaps(gaps, step, events.category)
     observed, future = _weather(rng, axis, conditions[24 * LEAD :])
     return Cube.from_events(
         step[keep],
@@ -118,13 +108,14 @@ def draw_city(seed: int, days: int | None = None) -> Cube:
         time_zone=place.time_zone,
         step_hours=axis.step.hours,
         step_unit=axis.step.unit,
-        horizons=24 // axis.step.hours if axis.step.unit == "hour" else 7,
+        horizons=axis.horizons,
         resolution=place.resolution,
         country=place.country,
         subdivision=place.subdivision,
         weather=observed,
         future=future,
         gaps=gaps if rng.random() < 0.5 else (),
+        kinds=(kinds * (rng.random((c, 1)) < rng.choice([0.0, 0.9, 1.0]))).astype(np.float32),  # of others not known
     )
 
 
@@ -145,11 +136,45 @@ def _axis(rng: Rng, place: Place, days: int) -> _Axis:
     return _Axis(start, step, steps, curves.Hours(local, times, since / 24), step.since(start, times[24 * LEAD :]))
 
 
-def _rates(rng: Rng, n: int, c: int, days: int) -> np.ndarray:
-    """Expected events of a hexagon and day by category, [c]."""
-    size = n * days
+def _events(rng: Rng, place: Place, axis: _Axis, kinds: np.ndarray, effect: np.ndarray) -> cascade.Events:
+    """Events of the record, by hours since its start.
+
+    Args:
+        kinds: shares of kinds in each category, [c K].
+        effect: of the weather on the log level, [c t].
+    """
+    n, c, types = len(place.hexagons), len(kinds), int(rng.integers(1, 8))
+    begin, end = 24 * LEAD, 24 * LEAD + axis.recorded
+    level = np.exp(curves.levels(rng, axis.hours, c, place.latitude < 0) + effect)
+    curve = (curves.weekly(rng, types, kinds)[..., axis.hours.local.slot] * level)[..., :end]
+    curve /= curve.mean(-1, keepdims=True)
+    excitation = cascade.draw_excitation(rng, c)
+    rate = _rates(rng, n * axis.recorded / 24, kinds) * (1 - excitation.branching) / 24
+    weight = rate * _weights(rng, place.edges, n, c, math.ceil(end / WEEK))
+    kind = field(place.edges, n, 1, 3, rng)[:, 0].argsort().argsort() * types // n
+    own = cascade.base_events(rng, weight, curve, kind, WEEK)
+    own = cascade.Events.joined([own, *_repeated(rng, own, end)])
+    following = cascade.offspring(rng, own, excitation, cascade.Neighbours(place.edges, n), end)
+    events = cascade.Events.joined([own, *following])
+    events = events.take(events.hour >= begin)
+    return replace(events, hour=events.hour - begin)
+
+
+def _kinds(rng: Rng, c: int) -> np.ndarray:
+    """Shares of one to three harmonised kinds in each category, [c K]."""
+    common = np.array([COMMON[kind] for kind in KINDS])
+    kinds = np.zeros((c, len(KINDS)))
+    for row in kinds:
+        held = rng.choice(len(KINDS), rng.integers(1, 4), replace=False, p=np.sqrt(common) / np.sqrt(common).sum())
+        row[held] = common[held] / common[held].sum()
+    return kinds
+
+
+def _rates(rng: Rng, size: float, kinds: np.ndarray) -> np.ndarray:
+    """Expected events of a hexagon and day by category, [c], of a city of so many hexagons × days."""
     low, high = max(0.02, FEWEST_EVENTS / size), min(10, MOST_EVENTS / size)
-    share = np.exp(rng.normal(0, rng.uniform(0.2, 1.2), c))
+    common = np.sqrt((kinds > 0) @ [COMMON[kind] for kind in KINDS])
+    share = common * np.exp(rng.normal(0, rng.uniform(0.2, 1.2), len(kinds)))
     return log_uniform(rng, low, high) * share / share.sum()
 
 
@@ -210,6 +235,6 @@ def _weather(rng: Rng, axis: _Axis, hourly: np.ndarray) -> tuple[Series, Series]
     """Observed channels, and forecasts of them, in some cities."""
     values = axis.means(hourly)
     observed = curves.published(rng, values[: axis.steps], ahead=False) if rng.random() < 0.5 else Series()
-    last = axis.steps + axis.step.ahead + (24 // axis.step.hours if axis.step.unit == "hour" else 7)
+    last = axis.steps + axis.step.ahead + axis.horizons
     future = curves.published(rng, values[:last], ahead=True) if rng.random() < 0.3 else Series()
     return observed, future

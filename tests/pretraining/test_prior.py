@@ -52,6 +52,9 @@ def test_cities_are_valid_and_of_many_kinds(cities: list[Cube]) -> None:
         graph = csr_array((np.ones(cube.edges.shape[1]), tuple(cube.edges)), shape=(cube.n, cube.n))
         assert connected_components(graph)[0] == 1
         assert 30 <= round(cube.steps * cube.step.days) <= 900
+        assert cube.kinds is not None
+        assert cube.kinds.dtype == np.float32
+        assert np.isin(cube.kinds.sum(1).round(5), [0, 1]).all()
         assert len(cube.weather.values) in (0, cube.steps)
         assert len(cube.future.values) in (0, cube.steps + cube.step.ahead + cube.horizons)
     kinds = {(cube.step_unit, cube.step_hours) for cube in cities}
