@@ -28,12 +28,14 @@ class Sample:
 
     rows: features, float32 [r f]. counts: y, [r]. density: quiet rows drawn per expected event.
     share: of a cell's events that are already reported, [r], where many are still to come.
+    started: whether the last column is the logarithm of a factor on λ₀, from which the fit starts.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     density: float
     share: np.ndarray | float = 1.0
+    started: bool = False
 
     @property
     def event(self) -> np.ndarray:
@@ -46,9 +48,19 @@ class Sample:
         return np.exp(self.rows[:, LOG_RATE])
 
     @property
+    def start(self) -> np.ndarray:
+        """λ of each row that the fit starts from, [r]."""
+        return starting_rate(self.rows, self.started)
+
+    @property
     def weight(self) -> np.ndarray:
         """Cells of the training slice that each row stands for, [r]."""
         return np.where(self.event, 1, 1 / chance(self.rate, self.density)).astype(np.float32)
+
+
+def starting_rate(rows: np.ndarray, started: bool) -> np.ndarray:
+    """λ₀ of rows [r f], times the factor that the last column is the logarithm of where one is `started` from: [r]."""
+    return np.exp(rows[:, LOG_RATE] + rows[:, -1] if started else rows[:, LOG_RATE])
 
 
 def chance(rate: np.ndarray, density: float) -> np.ndarray:
@@ -91,10 +103,10 @@ def tabular_rows(
     return torch.cat(
         [
             torch.stack(columns, 1),
-            *_log_ratios(builder, batch.features[issue, :, hexagon], category),
+            *log_ratios(builder, batch.features[issue, :, hexagon], category),
             target[:, cycle + events.per_day :],
             covariates.weather_before(batch.issues).mean(1)[issue],
-            *_recent(builder, batch.recent, at),
+            *recent_rates(builder, batch.recent, at),
             batch.seasonal[issue, :, category, lead, hexagon],
             batch.by_cell[issue, :, lead, hexagon],
         ],
@@ -102,7 +114,7 @@ def tabular_rows(
     )
 
 
-def _log_ratios(builder: FeatureBuilder, features: Tensor, category: Tensor) -> list[Tensor]:
+def log_ratios(builder: FeatureBuilder, features: Tensor, category: Tensor) -> list[Tensor]:
     """Of features [r f] those of all categories together, and those of the row's own."""
     c, out = builder.cube.c, []
     places = builder.table.layout(c)
@@ -115,7 +127,7 @@ def _log_ratios(builder: FeatureBuilder, features: Tensor, category: Tensor) -> 
     return [*out, features[:, places[LEVEL]]]
 
 
-def _recent(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...]) -> list[Tensor]:
+def recent_rates(builder: FeatureBuilder, recent: Tensor, at: tuple[Tensor, ...]) -> list[Tensor]:
     """Rates that recent events leave at the step ahead, of the own category and of all; then those of the ring."""
     (issue, lead, hexagon, category), half_lives = at, builder.recent.half_lives
     left = decay(lead[:, None] + 1, half_lives) * (math.log(2) / half_lives)  # [r h]

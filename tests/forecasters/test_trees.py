@@ -58,6 +58,11 @@ def intensity_of(forecaster: Trees, sample: Sample, rows: np.ndarray) -> np.ndar
     return forecaster.intensity_of(rows, forecaster.fit_rows(sample, sample))
 
 
+def loss(lam: np.ndarray, sample: Sample) -> float:
+    """What rounds are compared by."""
+    return levelled_loss(lam, sample.counts, sample.weight * sample.share, sample.rows[:, CATEGORY].astype(int))
+
+
 def rows(log_rate: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Rows of a feature x, of one category."""
     table = np.zeros((len(x), 8), np.float32)
@@ -126,9 +131,7 @@ def test_the_validation_slice_chooses_the_rounds(name: str, sampling: str, tmp_p
     forecaster, opened = tree(name, sampling, **few), tree(name, sampling)
     kept = forecaster.fit_rows(sample, held_out)
     assert 0 < kept.rounds <= 30
-    assert levelled_loss(forecaster.intensity_of(held_out.rows, kept), held_out) < levelled_loss(
-        held_out.rate, held_out
-    )
+    assert loss(forecaster.intensity_of(held_out.rows, kept), held_out) < loss(held_out.rate, held_out)
     held_out.rows[:, -1] = 1 - held_out.rows[:, -1]  # the kinds of cells change places
     none = forecaster.fit_rows(sample, held_out)
     assert (none.rounds, none.saved) == (0, b"")
@@ -146,8 +149,8 @@ def test_rounds_are_compared_at_the_best_level_of_each_category(level: float) ->
     sample, _, _ = world(2_000, density=2.0)
     sample.rows[:, CATEGORY] = np.arange(len(sample.rows)) % 2
     other = sample.rate * np.where(sample.rows[:, CATEGORY] == 1, level, 1)
-    assert levelled_loss(other, sample) == pytest.approx(levelled_loss(sample.rate, sample), rel=1e-6)
-    assert levelled_loss(sample.rate**2, sample) > levelled_loss(sample.rate, sample) + 1
+    assert loss(other, sample) == pytest.approx(loss(sample.rate, sample), rel=1e-6)
+    assert loss(sample.rate**2, sample) > loss(sample.rate, sample) + 1
 
 
 def test_reports_that_are_still_to_come_do_not_make_validation_days_quiet() -> None:

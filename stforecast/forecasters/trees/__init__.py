@@ -2,3 +2,4 @@
 
 from stforecast.forecasters.trees.fits import TreeFit
 from stforecast.forecasters.trees.forecaster import Trees
+from stforecast.forecasters.trees.pooled import PooledTrees

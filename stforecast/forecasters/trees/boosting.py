@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from stforecast.features.climatology import FLOOR
-from stforecast.features.tabular import Sample
+from stforecast.features.tabular import CATEGORY, Sample
 from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity
 from stforecast.forecasters.trees.forecaster import Trees
 from stforecast.forecasters.trees.rows import Rows, levelled_loss
@@ -39,12 +39,13 @@ class Boosting(Trees):
 
     def grow(self, plain: TreeFit, odds: float | None, table: Table, held_out: Sample | None, seed: int) -> TreeFit:
         assert held_out is not None
-        fit, rate = replace(plain, odds=odds), held_out.rate
+        fit, rate = replace(plain, odds=odds), held_out.start
         model = self.fit_until(self.estimator(odds is not None, seed), table, self._table(held_out, odds))
-        losses = [levelled_loss(rate, held_out)]  # of no round
+        given = held_out.counts, held_out.weight * held_out.share, held_out.rows[:, CATEGORY].astype(np.int64)
+        losses = [levelled_loss(rate, *given)]  # of no round
         for margin in self.margins(model, held_out.rows):
             predicted = np.exp(margin) if odds is None else expit(margin)
-            losses.append(levelled_loss(np.maximum(as_intensity(predicted, rate, fit), FLOOR), held_out))
+            losses.append(levelled_loss(np.maximum(as_intensity(predicted, rate, fit), FLOOR), *given))
         rounds = int(np.argmin(losses))
         if not rounds:
             return replace(plain, rounds=0)
@@ -55,12 +56,13 @@ class Boosting(Trees):
     def remark(self) -> str:
         rounds = [fit.rounds or 0 for fit in self.fits]
         chosen = f"{', '.join(map(str, rounds))} rounds by the validation slice"
-        return chosen if all(rounds) else f"{chosen}; where 0, climatology stands as it is, since no tree held there"
+        start = "pooled trees stand" if self.start else "climatology stands"
+        return chosen if all(rounds) else f"{chosen}; where 0, {start} as before, since no tree held there"
 
     def _table(self, held_out: Sample, odds: float | None) -> Table:
         """What the library's loss is measured on: its optimum is that of the training rows."""
         if odds is None:
-            exposure = held_out.rate * held_out.share
+            exposure = held_out.start * held_out.share
             return Table(held_out.rows, held_out.counts / exposure, exposure * held_out.weight)
         balanced = self.config.trees.sampling != "none"  # where the library itself balances, it does here too
         return Table(

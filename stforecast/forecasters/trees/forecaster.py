@@ -31,17 +31,20 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
-from stforecast.features.tabular import LOG_RATE, Sample, tabular_rows
+from stforecast.features.tabular import Sample, starting_rate, tabular_rows
 from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import LearnedForecaster
 from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity, canonical
+from stforecast.forecasters.trees.pooled import PooledTrees
 from stforecast.forecasters.trees.rows import Rows
 from stforecast.scoring.splits import Split
 
 FITS = "trees.json"
 """In the folder of saved trees: the scales, and all of each fit but its model."""
+START = "start.txt"
+"""The pooled trees that they started from."""
 TYPES = [
     "imblearn.ensemble._forest.BalancedRandomForestClassifier",
     "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
@@ -78,19 +81,36 @@ class Trees(LearnedForecaster):
     """Its word for the number of threads."""
 
     def __init__(
-        self, config: Config | None = None, parts: Mapping[str, Forecaster] | None = None, **settings: Any
+        self,
+        config: Config | None = None,
+        parts: Mapping[str, Forecaster] | None = None,
+        start: PooledTrees | None = None,
+        **settings: Any,
     ) -> None:
         own = {key: settings.pop(key) for key in [*settings] if key in self.settings}
         super().__init__(config, parts, **settings)
         self.settings = {**self.settings, **own}  # type: ignore[misc]
         self.fits: list[TreeFit] = []
+        self.start = start
+        """Trees of many cities, whose λ these start from; λ₀ where there are none."""
+        if start and self.classes:
+            raise ConfigError(
+                f"{self.name}: learns whether there is an event, and cannot start from trees that expect counts. "
+                "Use lightgbm, xgboost or hist_gradient_boosting with trees.sampling=none, or start from none."
+            )
         own_library = self.classifier[0].partition(".")[0].partition(":")[0]
-        for library in {own_library} | ({"imblearn"} if self.config.trees.sampling != "none" else set()):
+        resamples = {"imblearn"} if self.config.trees.sampling != "none" else set()
+        for library in {own_library} | resamples | ({"lightgbm"} if start else set()):
             if find_spec(library) is None:
                 raise ConfigError(
                     f"{self.name}: {library} is not installed. Run `pip install 'stforecast[trees]'`, "
                     "or leave it out of evaluation.forecasters."
                 )
+
+    @property
+    def classes(self) -> bool:
+        """Whether it learns y > 0, and not the factor."""
+        return self.classifies or self.balances or self.config.trees.sampling != "none"
 
     def estimator(self, classes: bool, seed: int) -> Any:
         """The library's, which is imported only here."""
@@ -110,7 +130,18 @@ class Trees(LearnedForecaster):
         """The rows of a record; what SMOTE will add is taken from the quiet ones."""
         quiet = self.quiet_rows / (2 if self.config.trees.sampling == "smote" else 1), self.quiet_per_event
         warm_up = cube.step.in_days(self.config.training.warm_up_days)
-        return Rows(cube, split, self.scales, self.patch(cube), warm_up, quiet)
+        return Rows(cube, split, self.scales, self.patch(cube), warm_up, quiet, self.read, self.start is not None)
+
+    def read(
+        self,
+        reader: FeatureBuilder,
+        batch: FeatureBatch,
+        at: tuple[Tensor, ...] | None = None,
+        covariates: Covariates | None = None,
+    ) -> Tensor:
+        """Features of cells as `tabular_rows` gives them, and then what it starts from: [r f]."""
+        rows = tabular_rows(reader, batch, at, covariates)
+        return torch.cat([rows, self.start.log_factor(reader, batch, at, covariates)], 1) if self.start else rows
 
     def held_out(self, rows: Rows) -> Sample | None:
         """Rows of the validation slice, where it chooses how many trees are kept."""
@@ -118,14 +149,13 @@ class Trees(LearnedForecaster):
 
     def fit_rows(self, sample: Sample, held_out: Sample | None = None, seed: int = 0) -> TreeFit:
         """Fit the estimator to rows of the training slice, and choose by those of the validation slice."""
-        how, event, odds = self.config.trees.sampling, sample.event, None
-        classes = self.classifies or self.balances or how != "none"
+        how, event, odds, classes = self.config.trees.sampling, sample.event, None, self.classes
         plain = TreeFit(_level(sample), b"", sample.rows.shape[1], sample.density, None)
         if not event.any() or (classes and event.all()):
             return plain
         rows, target, weight = sample.rows, event, None
         if not classes:
-            target, weight = sample.counts / sample.rate, sample.rate * sample.weight
+            target, weight = sample.counts / sample.start, sample.start * sample.weight
         else:
             odds = float(event.sum() / (~event).sum()) if self.balances or how != "none" else 1.0
             if how != "none":
@@ -158,7 +188,8 @@ class Trees(LearnedForecaster):
 
     def fingerprint(self) -> tuple[int, str]:
         fits = [[fit.facts(), sha256(fit.saved).hexdigest()] for fit in self.fits]
-        return self.scales.until, fingerprint(self.name, asdict(self.scales), fits)
+        start = [sha256(self.start.text.encode()).hexdigest()] if self.start else []
+        return self.scales.until, fingerprint(self.name, asdict(self.scales), fits, *start)
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
         return reader.init_state(phase)
@@ -173,7 +204,7 @@ class Trees(LearnedForecaster):
     def forecast_features(
         self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
     ) -> np.ndarray:
-        rows = tabular_rows(reader, batch, covariates=covariates).numpy()
+        rows = self.read(reader, batch, covariates=covariates).numpy()
         c, k, n = batch.log_rate.shape[1:]
         return self._mean(rows).reshape(k, n, c)
 
@@ -181,7 +212,7 @@ class Trees(LearnedForecaster):
         c, k = read.ahead.log_rate.shape[1:3]
         axes = torch.arange(1), torch.arange(k), torch.as_tensor(cells), torch.arange(c)
         at = tuple(one.flatten() for one in torch.meshgrid(*axes, indexing="ij"))
-        rows = tabular_rows(reader, read.ahead, at, read.covariates).numpy()
+        rows = self.read(reader, read.ahead, at, read.covariates).numpy()
         return self._mean(rows).reshape(k, len(cells), c)
 
     def _mean(self, rows: np.ndarray) -> np.ndarray:
@@ -201,13 +232,15 @@ class Trees(LearnedForecaster):
                 "train --fresh`."
             )
         predicted = self.predicted(rows, fit) if fit.saved else fit.model
-        return np.maximum(as_intensity(predicted, np.exp(rows[:, LOG_RATE]), fit), FLOOR)
+        return np.maximum(as_intensity(predicted, starting_rate(rows, self.start is not None), fit), FLOOR)
 
     def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
         """What a model gives for rows [r f]: the factor, or the probability of an event among balanced classes."""
         return fit.model.predict(rows) if fit.odds is None else fit.model.predict_proba(rows)[:, 1]
 
     def save_fit(self, folder: Path) -> None:
+        if self.start:
+            self.start.save(folder / START)
         for i, fit in enumerate(self.fits):
             if fit.saved:
                 with atomic_path(self._file(folder, i)) as temporary:
@@ -217,6 +250,7 @@ class Trees(LearnedForecaster):
     def load_fit(self, folder: Path) -> None:
         path = folder / FITS
         kept = read_json(path, AGAIN)
+        self.start = PooledTrees.load(folder / START) if (folder / START).exists() else None
         try:
             self.scales, self.fits = Scales.from_dict(kept["scales"]), []
             for i, values in enumerate(kept["fits"]):
@@ -242,5 +276,5 @@ class Trees(LearnedForecaster):
 
 def _level(sample: Sample) -> float:
     """What climatology times a constant asks for, for samples without two classes."""
-    exposure = float((sample.rate * sample.weight).sum())
+    exposure = float((sample.start * sample.weight).sum())
     return float(sample.counts.sum()) / exposure if exposure else 0.0

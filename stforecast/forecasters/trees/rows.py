@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.features.builder import FeatureBuilder, State
+from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.delay import completeness, settled_until
 from stforecast.features.scaling import Scales
-from stforecast.features.tabular import CATEGORY, Sample, tabular_rows
+from stforecast.features.tabular import Sample
 from stforecast.scoring.splits import Split
 
 
@@ -24,11 +27,22 @@ class Rows:
         patch: steps from issue to issue.
         warm_up: steps that are read before they are learned from.
         quiet: how many quiet rows of the training slice are drawn at most, and per expected event.
+        read: what is read of cells, as `tabular_rows` does.
+        started: see `Sample`.
     """
 
     def __init__(
-        self, cube: Cube, split: Split, scales: Scales, patch: int, warm_up: int, quiet: tuple[float, float]
+        self,
+        cube: Cube,
+        split: Split,
+        scales: Scales,
+        patch: int,
+        warm_up: int,
+        quiet: tuple[float, float],
+        read: Callable[[FeatureBuilder, FeatureBatch, tuple[Tensor, ...]], Tensor],
+        started: bool = False,
     ) -> None:
+        self.read, self.started = read, started
         self.cube, self.split, self.scales, self.patch, end = cube, split, scales, patch, split.train_end
         self.known = cube.as_known(end)
         self.warm_up = max(1, min(warm_up, end // 3) // patch)
@@ -81,18 +95,22 @@ class Rows:
             y, known = counts[ahead], share[ahead][:, :, None].expand_as(counts[ahead])
             drawn = torch.rand(y.shape, generator=generator) < self.density * batch.log_rate.exp().permute(0, 2, 3, 1)
             keep = ((y > 0) | drawn) & (known > 0)
-            rows = tabular_rows(builder, batch, keep.nonzero().unbind(1))
+            rows = self.read(builder, batch, keep.nonzero().unbind(1))
             parts.append((rows, y[keep], known[keep] if early else torch.ones(len(rows))))
         found, events, reported = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
-        return Sample(found, events, self.density, reported)
+        return Sample(found, events, self.density, reported, self.started)
 
 
-def levelled_loss(lam: np.ndarray, sample: Sample) -> float:
-    """How far λ [r] lies from the counts of a sample, whatever the level of each category: calibration takes those.
+def levelled_loss(lam: np.ndarray, counts: np.ndarray, weight: np.ndarray, group: np.ndarray) -> float:
+    """How far λ [r] lies from counts [r], whatever the level of each group (a category): calibration takes those.
 
-    It is Poisson's deviance with the best level of each category, but for a factor and what all λ have in common.
+    It is Poisson's deviance with the best level of each group, but for a factor and what all λ have in common.
+
+    Args:
+        lam: λ.
+        counts: y.
+        weight: how many cells each row stands for, and the share of their reports that is known.
+        group: its number.
     """
-    category = sample.rows[:, CATEGORY].astype(np.int64)
-    expected = np.bincount(category, sample.weight * sample.share * lam)
-    events = np.bincount(category, sample.counts)
-    return float(events @ np.log(np.maximum(expected, 1e-300)) - sample.counts @ np.log(lam.astype(np.float64)))
+    expected, events = np.bincount(group, weight * lam), np.bincount(group, counts)
+    return float(events @ np.log(np.maximum(expected, 1e-300)) - counts @ np.log(lam.astype(np.float64)))
