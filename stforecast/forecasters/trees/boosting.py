@@ -48,7 +48,7 @@ class Boosting(Trees):
             losses.append(levelled_loss(np.maximum(as_intensity(predicted, rate, fit), FLOOR), *given))
         rounds = int(np.argmin(losses))
         if not rounds:
-            return replace(plain, rounds=0)
+            return replace(plain, model=1.0, rounds=0)
         saved = self.pack(model, rounds)
         return replace(fit, model=self.unpack(saved, odds is not None), saved=saved, rounds=rounds)
 

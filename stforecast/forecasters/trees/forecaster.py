@@ -275,6 +275,6 @@ class Trees(LearnedForecaster):
 
 
 def _level(sample: Sample) -> float:
-    """What climatology times a constant asks for, for samples without two classes."""
-    exposure = float((sample.start * sample.weight).sum())
-    return float(sample.counts.sum()) / exposure if exposure else 0.0
+    """What climatology times a constant asks for, for samples without two classes; pooled trees stand as they are."""
+    exposure = float((sample.rate * sample.weight).sum())
+    return float(sample.counts.sum()) / exposure if exposure and not sample.started else 1.0

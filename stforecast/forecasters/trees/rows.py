@@ -55,12 +55,12 @@ class Rows:
         self.density = min(per_event, most / max(expected, 1))
 
     def training(self, name: str, seed: int) -> Sample:
-        """Those of the training slice, as known at its end; `name` is told where there is none.
+        """Those of the training slice, as known at its end; none where pooled trees can stand alone.
 
         Raises:
-            ConfigError: the slice is too short.
+            ConfigError: there is none to learn from, as `name` is told.
         """
-        if self.first > self.last:
+        if self.first > self.last and not self.started:
             raise ConfigError(
                 f"split.train: {self.split.train_end} steps leave {name} nothing to learn from; give more days."
             )
@@ -88,13 +88,14 @@ class Rows:
         counts = builder.cube.dense(0, end, known_before=end)
         share = torch.as_tensor(completeness(builder.cube, 0, end, end))
         generator = torch.Generator().manual_seed(seed)
-        parts = []
-        while (first := int(state["next_issue"])) <= last:
-            batch = builder.step(state, min(builder.events.segment, (last - first) // builder.patch + 1))
-            ahead = builder.covariates.targets_of(batch.issues)
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        while (first := int(state["next_issue"])) <= last or not parts:
+            batch = builder.step(state, min(builder.events.segment, max(0, (last - first) // builder.patch) + 1))
+            ahead = builder.covariates.targets_of(batch.issues).clamp(max=end - 1)
             y, known = counts[ahead], share[ahead][:, :, None].expand_as(counts[ahead])
             drawn = torch.rand(y.shape, generator=generator) < self.density * batch.log_rate.exp().permute(0, 2, 3, 1)
-            keep = ((y > 0) | drawn) & (known > 0)
+            inside = (torch.tensor(batch.issues) <= last)[:, None, None, None]
+            keep = ((y > 0) | drawn) & (known > 0) & inside
             rows = self.read(builder, batch, keep.nonzero().unbind(1))
             parts.append((rows, y[keep], known[keep] if early else torch.ones(len(rows))))
         found, events, reported = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
