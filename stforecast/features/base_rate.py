@@ -21,6 +21,7 @@ from stforecast.features.cell_covariates import CellCovariates
 from stforecast.features.climatology import Climatology
 from stforecast.features.delay import settled_until
 from stforecast.features.scaling import Scales
+from stforecast.features.shared import SharedRhythms
 from stforecast.features.stream import EventStream
 
 PRIOR = 1.0
@@ -31,7 +32,7 @@ ROUNDS, LONGEST_STEP, CLOSE = 50, 2.0, 1e-6
 """Newton steps at most, how far one may go, and below what they end."""
 
 
-def learned_scales(cube: Cube, until: int, patch: int, warm_up: int) -> Scales:
+def learned_scales(cube: Cube, until: int, patch: int, warm_up: int, shared: SharedRhythms | None = None) -> Scales:
     """The scales of a training slice with what covariates do to λ₀ in it.
 
     Args:
@@ -39,8 +40,9 @@ def learned_scales(cube: Cube, until: int, patch: int, warm_up: int) -> Scales:
         until: the step at which the slice ends.
         patch: steps from issue to issue.
         warm_up: steps that are read before they are learned from.
+        shared: what other cities tell of rates and rhythms.
     """
-    scales = Scales.of(cube, until)
+    scales = Scales.of(cube, until, shared)
     if not cube.covariates:
         return scales
     x, log_rate, y, weight, category = _rows(cube, scales, patch, warm_up)
@@ -76,7 +78,10 @@ def _rows(cube: Cube, scales: Scales, patch: int, warm_up: int) -> list[np.ndarr
     events, cells = EventStream(cube, patch), CellCovariates(cube, scales)
     placed = [i for i, one in cells.found.items() if one.kind == "planned" and not one.city_wide]
     climatology, last = Climatology(events), settled_until(cube, until) - patch
-    state, expected = climatology.learned_state(until, 0), float(cube.weight[cube.known_hour < until].sum())
+    state, expected = (
+        climatology.learned_state(until, 0, scales.shared),
+        float(cube.weight[cube.known_hour < until].sum()),
+    )
     first = climatology.advance(state, 0, min(warm_up, until // 3) // patch * patch)
     density, generator = min(QUIET_PER_EVENT, QUIET / max(expected, 1)), torch.Generator().manual_seed(0)
     parts: list[list[Tensor]] = [[torch.zeros(0, j), *(torch.zeros(0) for _ in range(4))]]

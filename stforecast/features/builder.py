@@ -108,7 +108,7 @@ class FeatureBuilder:
     def init_state(self, phase: int) -> State:
         """The state before the first patch; issues are phase, phase + p, …"""
         c, n = self.cube.c, self.cube.n
-        climatology = self.climatology.learned_state(self.scales.until, phase)
+        climatology = self.climatology.learned_state(self.scales.until, phase, self.scales.shared)
         waiting = self.climatology.lags[len(climatology["share"]) - 1] + 1
         return {
             "next_issue": torch.tensor(phase),

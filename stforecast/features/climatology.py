@@ -18,8 +18,9 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.features.delay import delay_shares, lags_of
-from stforecast.features.graph import Neighbours, side_by_side
+from stforecast.features.graph import Neighbours, NeighbourSum, side_by_side
 from stforecast.features.rhythms import Rhythms, smoothing
+from stforecast.features.shared import CityPrior, SharedRhythms, shrunken_rates
 from stforecast.features.stream import CELLS, EventStream
 
 SLOW = (365.0, 365.0)
@@ -46,7 +47,8 @@ class Climatology:
         loadings   events of each hexagon by rhythm, [r n]; profile: the rhythm of each, with mean 1, [c·slots n]
         newest     number of the newest patch
         share, rhythms, shares   what was learned of the training slice: see `delay_shares` and `Rhythms`
-        prior      how many days of the city's mean rate each hexagon is given, [c]
+        prior      how many days of the city's mean rate each hexagon is given, [c]; or `CityPrior.rate`, [c 3]
+        usual, worth   of other cities, where they tell anything: `CityPrior.profile`, [c slots], and its worth, [c]
 
     Args:
         events: the record.
@@ -61,9 +63,12 @@ class Climatology:
         self.shared = events.cube.step_unit == "month"  # a few years do not tell a hexagon's own season
         self._lags = torch.tensor(self.lags, device=events.device)
 
-    def init_state(self, share: Tensor, rhythms: Rhythms, prior: Tensor) -> dict[str, Tensor]:
+    def init_state(
+        self, share: Tensor, rhythms: Rhythms, prior: Tensor, city: CityPrior | None = None
+    ) -> dict[str, Tensor]:
         """The state before the first patch; `share` as `delay_shares` has it, `prior` as `rate_prior`."""
         device, rhythms = self.events.device, rhythms.to(self.events.device)
+        told = {"prior": prior} if city is None else {"prior": city.rate, "usual": city.profile, "worth": city.worth}
         table = torch.zeros(self.c * self.slots, self.n, device=device)
         return {
             "sums": torch.zeros((self.n + 1) * self.c, dtype=torch.float64, device=device),  # units outgrow a float32
@@ -75,15 +80,16 @@ class Climatology:
             "share": share.to(device),
             "rhythms": rhythms.shape,
             "shares": rhythms.shares,
-            "prior": prior.to(device),
+            **{name: value.to(device) for name, value in told.items()},
         }
 
-    def learned_state(self, until: int, phase: int) -> dict[str, Tensor]:
-        """`init_state` with the delays and rhythms of the record as known at the step `until`."""
+    def learned_state(self, until: int, phase: int, shared: SharedRhythms | None = None) -> dict[str, Tensor]:
+        """`init_state` with the delays and rhythms of the record as known at the step `until`, and what other cities
+        tell."""
         cube = self.events.cube
-        return self.init_state(
-            delay_shares(cube, self.p, until, phase), Rhythms.of(cube, until), rate_prior(cube, until)
-        )
+        city = None if shared is None else shared.prior(cube)
+        share, rhythms = delay_shares(cube, self.p, until, phase), Rhythms.of(cube, until, city)
+        return self.init_state(share, rhythms, rate_prior(cube, until), city)
 
     def step(self, state: dict[str, Tensor], first: int, count: int) -> Tensor:
         """Take in the patches before the issues first, first + p, …; the state is changed in place.
@@ -168,6 +174,13 @@ class Climatology:
             for copies in {1, self.c}
         }
 
+    @cached_property
+    def around(self) -> tuple[NeighbourSum, Tensor]:
+        """Sums over neighbours, and how many each hexagon has, [n]."""
+        edges = torch.tensor(self.events.cube.edges)
+        ring = NeighbourSum(edges, self.n, 1.0).to(self.events.device)
+        return ring, torch.bincount(edges[1], minlength=self.n).double().to(self.events.device)
+
     def _smooth(self, x: Tensor) -> Tensor:
         """Values by slot, [… slots n], smoothed over the slots."""
         rows = x.flatten(0, -2)
@@ -181,7 +194,10 @@ class Climatology:
         """Events a step of hexagons and categories from flat sums [l …], [l c n]."""
         grown = self._growth(newest, self.half_lives[0]).clamp(min=FLOOR)[:, None]
         events, days = (sums / grown).split([self.c * self.n, self.c], -1)
-        rate, days = events.unflatten(-1, (self.c, self.n)), days[..., None]
+        rate = events.unflatten(-1, (self.c, self.n))
+        if prior.dim() == 2:
+            return (shrunken_rates(rate, days, prior, *self.around) * self.step_days).float()
+        days = days[..., None]
         city = (rate.mean(-1, keepdim=True) + 1e-3) / (days + 1)
         prior = prior[:, None]
         return ((rate + city * prior) / (days + prior) * self.step_days).float()
@@ -204,7 +220,7 @@ class Climatology:
             seen += counts.sum(-1)
             expected += (rhythm * counts.sum(1, keepdim=True)).sum(-1)
             profile[:, part] = rhythm.flatten(0, 1)
-        city = self._city(seen, visits) / expected.add_(FLOOR)
+        city = self._city(seen, visits, state) / expected.add_(FLOOR)
         for at in parts:
             part = slice(at, at + parts.step)
             rhythm = self._by_slot(profile[:, part]) * city[..., None]
@@ -212,9 +228,13 @@ class Climatology:
                 rhythm = rhythm * self._ratio(self._by_slot(table[:, part] / grown), rhythm * visits[..., None])
             profile[:, part] = (rhythm / rhythm.mean(1, keepdim=True)).flatten(0, 1)
 
-    def _city(self, seen: Tensor, visits: Tensor) -> Tensor:
+    def _city(self, seen: Tensor, visits: Tensor, state: dict[str, Tensor]) -> Tensor:
         """The city's profile over the week, from its counts and their exposure [c slots]."""
         weeks = visits.mean(1, keepdim=True)
+        if "usual" in state:
+            level = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + 1e-3)
+            worth = state["worth"][:, None] / (level * self.slots)  # weeks
+            return (self._smooth(seen[..., None])[..., 0] + level * worth * state["usual"]) / (visits + worth)
         begun = 0.01 if self.shared else 1  # a year may be all that there is
         flat = (seen.mean(1, keepdim=True) + 1e-3) / (weeks + begun) * SHRINK_PROFILE_WEEKS
         return self._smooth((seen + flat)[..., None])[..., 0] / (visits + SHRINK_PROFILE_WEEKS)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stforecast.cube import Cube
 from stforecast.cube.steps import Step
+from stforecast.features.shared import CityPrior
 
 COUNT, STEPS = 12, 60
 """Rhythms, and iterations to find them."""
@@ -48,8 +49,8 @@ class Rhythms:
     shares: Tensor
 
     @staticmethod
-    def of(cube: Cube, known_before: int) -> Rhythms:
-        """From the record as known at a step."""
+    def of(cube: Cube, known_before: int, prior: CityPrior | None = None) -> Rhythms:
+        """From the record as known at a step, and what other cities tell."""
         slots, smooth, cube = cube.step.slots, smoothing(cube.step).double(), cube.inputs
         seen = (cube.hour < known_before) & (cube.known_hour < known_before)
         hour = cube.hour[seen]
@@ -63,24 +64,31 @@ class Rhythms:
         width = cube.c * slots
         place = row[hexagon[kept]] * width + cube.category[seen][kept].astype(np.int64) * slots + slot[kept]
         counts = np.bincount(place, weight[kept], minlength=len(busiest) * width).reshape(len(busiest), width)
-        return Rhythms.fitted(torch.as_tensor(counts, dtype=torch.float64), cube.c, smooth)
+        return Rhythms.fitted(torch.as_tensor(counts, dtype=torch.float64), cube.c, smooth, prior)
 
     @staticmethod
-    def fitted(counts: Tensor, c: int, smooth: Tensor) -> Rhythms:
-        """From counts [n c·slots], and the matrix that smooths slots."""
+    def fitted(counts: Tensor, c: int, smooth: Tensor, prior: CityPrior | None = None) -> Rhythms:
+        """From counts [n c·slots], the matrix that smooths slots, and what other cities tell."""
         usual = (counts.sum(0).view(c, -1) + 1 / counts.shape[1]) @ smooth
+        if prior is not None:
+            usual = with_profile(usual, prior)
         usual = (usual / usual.sum()).flatten()
+        towards, count = usual, COUNT
+        if prior is not None:
+            count = len(prior.rhythms)
+            towards = usual * prior.rhythms.repeat(1, c)
+            towards = towards / towards.sum(1, keepdim=True)
         generator = torch.Generator().manual_seed(0)
         draw = lambda rows, columns: 0.5 + torch.rand(rows, columns, generator=generator, dtype=counts.dtype)  # noqa: E731
-        shape, mine = draw(COUNT, counts.shape[1]) * usual, draw(len(counts), COUNT)
+        shape, mine = draw(count, counts.shape[1]) * towards, draw(len(counts), count)
         shape /= shape.sum(1, keepdim=True)
-        mine *= counts.sum(1, keepdim=True) / COUNT
+        mine *= counts.sum(1, keepdim=True) / count
         for _ in range(STEPS):
             mine = mine * (_quotient(counts, mine @ shape) @ shape.T)
-            shape = shape * (mine.T @ _quotient(counts, mine @ shape)) + PRIOR_RHYTHM * usual
-            shape = (shape.view(COUNT, c, -1) @ smooth).flatten(1)
+            shape = shape * (mine.T @ _quotient(counts, mine @ shape)) + PRIOR_RHYTHM * towards
+            shape = (shape.view(count, c, -1) @ smooth).flatten(1)
             shape /= shape.sum(1, keepdim=True)
-        shares = mine.sum(0) + 1
+        shares = mine.sum(0) + (1 if prior is None else PRIOR_RHYTHM * count * prior.shares)
         return Rhythms(shape.float(), (shares / shares.sum()).float())
 
     def to(self, device: torch.device | str) -> Rhythms:
@@ -94,6 +102,14 @@ class Rhythms:
     def loadings(self, counts: Tensor, mine: Tensor) -> Tensor:
         """Events by rhythm [r n] as counts [c·slots n] tell them, a step on from `mine`."""
         return mine * (self.shape @ _quotient(counts, self.shape.T @ mine)) + self.start(1)
+
+
+def with_profile(counts: Tensor, prior: CityPrior) -> Tensor:
+    """Counts [c slots] as the prior's profile lets expect them, which yields to them as they become many; the totals
+    stay."""
+    total = counts.sum(1, keepdim=True)
+    found = counts + prior.profile / counts.shape[1] * prior.worth[:, None]
+    return found * (total / found.sum(1, keepdim=True))
 
 
 def _quotient(counts: Tensor, expected: Tensor) -> Tensor:

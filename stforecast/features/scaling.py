@@ -10,6 +10,7 @@ import numpy as np
 
 from stforecast.cube import Cube, Series
 from stforecast.cube.covariates import Covariate
+from stforecast.features.shared import SharedRhythms
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Scales:
 
     rate: mean events of a hexagon and day. weather, future: of these channels. until: the step at which it ends.
     covariates: of the covariates by cell. response: what each does to log λ₀ a spread, by category, [j c]; empty where
-    that was not fitted, see `base_rate`.
+    that was not fitted, see `base_rate`. shared: what other cities tell of rates and rhythms; None where nothing.
     """
 
     rate: float
@@ -75,16 +76,18 @@ class Scales:
     until: int
     covariates: Standard = field(default_factory=lambda: Standard([], [], []))
     response: list[list[float]] = field(default_factory=list)
+    shared: SharedRhythms | None = None
 
     @staticmethod
-    def of(cube: Cube, until: int) -> Scales:
-        """From the record as known at the step `until`."""
+    def of(cube: Cube, until: int, shared: SharedRhythms | None = None) -> Scales:
+        """From the record as known at the step `until`, and what other cities tell."""
         seen = (cube.hour < until) & (cube.known_hour < until)
         recorded = 1.0 if cube.masked is None else float((~cube.masked[:until]).mean())
         days = max(until * recorded * cube.step.days, 1)
         rate = float(cube.weight[seen].sum()) / (days * cube.n)
         weather, future = (Standard.of(series, until) for series in (cube.weather, cube.future))
-        return Scales(rate, weather, future, until, Standard.of_covariates(cube.covariates, until))
+        covariates = Standard.of_covariates(cube.covariates, until)
+        return Scales(rate, weather, future, until, covariates, shared=shared)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Scales:
@@ -100,7 +103,8 @@ class Scales:
         rate, until = float(values["rate"]), int(values["until"])
         if not (0 <= rate < np.inf and until >= 0):
             raise ValueError(f"rate {rate}, until {until}")
-        return Scales(rate, weather, future, until, covariates, response.tolist())
+        shared = values.get("shared") and SharedRhythms.from_dict(values["shared"])
+        return Scales(rate, weather, future, until, covariates, response.tolist(), shared)
 
 
 def _standard(names: list[str], mean: list[float], spread: list[float]) -> Standard:

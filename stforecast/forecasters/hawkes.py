@@ -115,7 +115,7 @@ class Hawkes(Forecaster):
         observed, at = excitation.events.observed, excitation.events.at
         last, issue = settled_until(cube, end), split.first % p
         climatology, covariates = Climatology(excitation.events), CellCovariates(cube, self.scales)
-        state = climatology.learned_state(end, issue)
+        state = climatology.learned_state(end, issue, self.scales.shared)
         sums = torch.zeros(cube.n, excitation.f // 2)
         found, totals = [], torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
         while issue + p <= last:
@@ -152,7 +152,7 @@ class Hawkes(Forecaster):
         usually_unseen = _unseen(excitation, missing)
         for phase, served in by_phase(issues, p, cube.steps).items():
             # reporting delays and rhythms as they were known when training ended
-            state, end = climatology.learned_state(self.train_end, phase), phase
+            state, end = climatology.learned_state(self.train_end, phase, self.scales.shared), phase
             half_lives = torch.as_tensor(excitation.half_lives)
             for s, known in zip(sorted(served), sums_at(excitation.events, half_lives, sorted(served)), strict=True):
                 end = climatology.advance(state, end, s)
