@@ -96,13 +96,17 @@ def _by_kind(logs: Tensor, mix: Tensor) -> Tensor:
     return (mix @ logs).exp()
 
 
-def _minimise(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int = 150) -> Tensor:
+def _minimise(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     x = start.clone().requires_grad_()
-    optimiser = torch.optim.Adam([x], lr=0.05)
-    for _ in range(steps):
+    optimiser = torch.optim.LBFGS([x], max_iter=40, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
         optimiser.zero_grad()
-        loss(x).backward()
-        optimiser.step()
+        found = loss(x)
+        found.backward()
+        return found
+
+    optimiser.step(closure)
     return x.detach()
 
 
