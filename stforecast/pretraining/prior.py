@@ -81,7 +81,7 @@ def draw_city(seed: int, days: int | None = None) -> Cube:
     Returns:
         The cube. Of some cities it names its gaps; those of others are to be found.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])  # not the stream of an episode of the same seed
     days = round(log_uniform(rng, 30, 900)) if days is None else days
     place = draw_place(rng)
     axis, c = _axis(rng, place, days), int(rng.integers(1, 7))
