@@ -19,6 +19,7 @@ from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.canonical_rows import COLUMNS, canonical_rows
 from stforecast.features.delay import completeness
+from stforecast.features.shared import SharedRhythms
 from stforecast.features.tabular import chance
 from stforecast.forecasters.trees import PooledTrees
 from stforecast.forecasters.trees.rows import levelled_loss
@@ -69,17 +70,18 @@ class Drawn(NamedTuple):
         return Drawn(*(values[keep] for values in self))
 
 
-def pooled_trees(episodes: Iterable[Episode], seed: int = 0) -> PooledTrees:
+def pooled_trees(episodes: Iterable[Episode], seed: int = 0, shared: SharedRhythms | None = None) -> PooledTrees:
     """The trees that foretell the episodes best beside climatology.
 
     Args:
         episodes: parts of two cities at least.
         seed: of the rows that are drawn, and of the fit.
+        shared: what cities tell λ₀ of rates and rhythms; forecasters that start from these trees need the same.
 
     Raises:
         ConfigError: all are of one city.
     """
-    drawn = _joined(draw_rows(one, np.random.default_rng([seed, i])) for i, one in enumerate(episodes))
+    drawn = _joined(draw_rows(one, np.random.default_rng([seed, i]), shared) for i, one in enumerate(episodes))
     if not (held_out := drawn.city % HELD_OUT == 1).any():
         raise ConfigError(
             "pooled trees: expected episodes of two cities at least, to choose the rounds by one of them."
@@ -88,12 +90,12 @@ def pooled_trees(episodes: Iterable[Episode], seed: int = 0) -> PooledTrees:
     return PooledTrees(_text(_grown(drawn, rounds, seed)))
 
 
-def draw_rows(episode: Episode, rng: np.random.Generator) -> tuple[str, Drawn]:
+def draw_rows(episode: Episode, rng: np.random.Generator, shared: SharedRhythms | None = None) -> tuple[str, Drawn]:
     """The cells with an event of some of an episode's issues, and quiet ones in proportion to λ₀; and the city."""
     cube = episode.cube.as_known(episode.cube.steps)
     end, patch = max(cube.steps, int(cube.known_hour.max(initial=0)) + 1), min(cube.step.per_day, cube.horizons)
     warm_up = cube.step.in_days(Training().warm_up_days)
-    scales = learned_scales(episode.cube.as_known(episode.until), episode.until, patch, warm_up)
+    scales = learned_scales(episode.cube.as_known(episode.until), episode.until, patch, warm_up, shared)
     builder = FeatureBuilder(cube, scales, patch)
     state = builder.init_state(episode.first % patch)
     builder.skip(state, episode.first // patch)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from stforecast.config.sections import KINDS
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.canonical_rows import COLUMNS, canonical_rows
 from stforecast.features.scaling import Scales
+from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.trees import PooledTrees, Trees
 from stforecast.forecasters.trees.zoo import CatBoost, HistGradientBoosting, LightGBM, XGBoost
 from stforecast.pretraining.episodes import Episode, episode
@@ -108,6 +110,20 @@ def test_nothing_later_reaches_it(kind: Any, pooled: PooledTrees, monkeypatch: p
     size = "max_iter" if kind is HistGradientBoosting else "n_estimators"
     monkeypatch.setattr("stforecast.testing.HORIZONS", {"hour": 24, "day": 7})  # not of months
     check_forecaster(kind, start=pooled, **{size: 10})
+
+
+def test_climatology_may_start_from_shared_rhythms_too(pooled: PooledTrees, tmp_path: Path) -> None:
+    flat, k = np.ones(168).tolist(), len(KINDS) + 1
+    shared = SharedRhythms([flat] * k, [500.0] * k, [2.0] * k, [3.0, 4.0], [flat], [1.0])
+    cube = small_city(60)
+    split = cube.split(0.6, 0.2)
+    model = LightGBM(start=pooled, shared=shared, n_estimators=5).fit(cube, split)
+    assert model.scales.shared == shared
+    model.save(tmp_path)
+    issues = split.issues("test")[:1]
+    np.testing.assert_array_equal(LightGBM.load(tmp_path).raw(cube, issues), model.raw(cube, issues))
+    _, told = draw_rows(one := episodes()[0], np.random.default_rng(0), shared)
+    assert not np.array_equal(told.rate[:5], draw_rows(one, np.random.default_rng(0))[1].rate[:5])
 
 
 def test_what_an_episode_gives_is_known_to_it() -> None:

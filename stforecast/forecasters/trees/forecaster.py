@@ -31,6 +31,7 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
+from stforecast.features.shared import SharedRhythms
 from stforecast.features.tabular import Sample, starting_rate, tabular_rows
 from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
 from stforecast.forecasters import resampling
@@ -57,7 +58,15 @@ MOST_COLUMNS = 10_000
 
 
 class Trees(LearnedForecaster):
-    """Tree ensembles on tabular rows, one a seed; an adapter names its library and builds the estimator."""
+    """Tree ensembles on tabular rows, one a seed; an adapter names its library and builds the estimator.
+
+    Args:
+        config: of the city.
+        parts: none.
+        start: trees of many cities, from whose λ it starts; default from λ₀.
+        shared: what other cities tell λ₀ of rates and rhythms; with `start` what its trees were fitted with.
+        settings: of the library, in its words.
+    """
 
     quiet_rows: ClassVar[int] = 1_000_000
     """Rows without an event that are drawn for training, at most."""
@@ -85,14 +94,14 @@ class Trees(LearnedForecaster):
         config: Config | None = None,
         parts: Mapping[str, Forecaster] | None = None,
         start: PooledTrees | None = None,
+        shared: SharedRhythms | None = None,
         **settings: Any,
     ) -> None:
         own = {key: settings.pop(key) for key in [*settings] if key in self.settings}
         super().__init__(config, parts, **settings)
         self.settings = {**self.settings, **own}  # type: ignore[misc]
         self.fits: list[TreeFit] = []
-        self.start = start
-        """Trees of many cities, whose λ these start from; λ₀ where there are none."""
+        self.start, self.shared = start, shared
         if start and self.classes:
             raise ConfigError(
                 f"{self.name}: learns whether there is an event, and cannot start from trees that expect counts. "
@@ -121,7 +130,7 @@ class Trees(LearnedForecaster):
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         warm_up = cube.step.in_days(self.config.training.warm_up_days)
         known = cube.as_known(split.train_end)
-        self.scales = learned_scales(known, split.train_end, self.patch(cube), warm_up)
+        self.scales = learned_scales(known, split.train_end, self.patch(cube), warm_up, self.shared)
         rows = self.rows(cube, split)
         held_out = self.held_out(rows)
         self.fits = [self.fit_rows(rows.training(self.name, seed), held_out, seed) for seed in self.seeds]
