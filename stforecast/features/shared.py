@@ -1,8 +1,8 @@
 """What cities share in rates and rhythms, learned over several of them: where a new city's climatology starts from.
 
 Profiles over the local hours of the week by harmonised kind of offence, the rhythms that hexagons may follow, and how
-many events each prior is worth, by which a city's own record takes over. Steps of several hours and days read hourly
-values added up; months have none.
+many events each prior is worth, by which a city's own record takes over. Steps of several hours and days read the mean
+of their hours; months have none.
 """
 
 from __future__ import annotations
