@@ -97,6 +97,7 @@ class Scorecard:
         frame = self.table()
         text = pd.DataFrame({METRICS[str(key)].heading: frame[key].map(METRICS[str(key)].text) for key in frame})
         lines.append(text.rename_axis(None).to_string())
+        lines += [f"{name}: {remark}" for name, one in self.forecasters.items() if (remark := one.get("remark"))]
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())
             lines.append(f"{pair}: {found} ({of_blocks(card['blocks'], card['block'])})")
@@ -174,6 +175,7 @@ def score(
         entries[name] = scorecard_entry(lam, counts, cube.categories, fit.thresholds, areas, patrol_area_km2)
         for view, figures in day_figures(lam, counts, needed, cube.categories, fit).items():
             (entries[name] if view == ALL else entries[name]["by_category"][view]).update(figures)
+        entries[name] |= {"remark": fit.remark} if fit.remark else {}
         samples[name] = Sample.of(lam, counts, weights)
     card: dict[str, Any] = {
         "city": cube.name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -114,7 +114,7 @@ class Forecaster(ABC):
 
     def calibrate(self, cube: Cube, split: Split) -> Self:
         """Fit calibration, spread of daily counts and thresholds on the validation slice, as known at its end."""
-        self.calibrated = fit_validation(self.raw, cube, split)
+        self.calibrated = replace(fit_validation(self.raw, cube, split), remark=self.remark)
         return self
 
     def raw(self, cube: Cube, issues: np.ndarray, known: Mapping[str, np.ndarray] | None = None) -> np.ndarray:

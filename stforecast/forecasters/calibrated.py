@@ -37,6 +37,7 @@ class ValidationFit:
 
     spreads: of daily counts. joint: of sums; empty where cells lie nowhere, and of fits of before there were any.
     thresholds: of hourly risk. hot_thresholds: of the probability that a day is hot (`scoring.labels`).
+    remark: what else the slice chose, in words; see `Forecaster.remark`.
     """
 
     calibration: Calibration
@@ -44,6 +45,7 @@ class ValidationFit:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     hot_thresholds: Mapping[str, float] = field(default_factory=dict)
     joint: Mapping[str, JointSpread] = field(default_factory=dict)
+    remark: str = ""
 
     def past(self, cube: Cube, steps: np.ndarray, intensity: np.ndarray) -> PastForecasts:
         """Calibrated forecasts at ascending issue `steps`, from what the forecaster gave there."""
@@ -55,7 +57,9 @@ class ValidationFit:
         spreads = {name: Spread.from_dict(spread) for name, spread in values["spreads"].items()}
         calibration = Calibration.from_dict(values["calibration"])
         joint = {name: JointSpread.from_dict(one) for name, one in values.get("joint", {}).items()}
-        return ValidationFit(calibration, spreads, values["thresholds"], values["hot_thresholds"], joint)
+        return ValidationFit(
+            calibration, spreads, values["thresholds"], values["hot_thresholds"], joint, values.get("remark", "")
+        )
 
 
 def fit_validation(forecast: Callable[[Cube, np.ndarray], np.ndarray], cube: Cube, split: Split) -> ValidationFit:

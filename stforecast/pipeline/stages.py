@@ -48,7 +48,7 @@ class Stages(Grids):
             auxiliary, plot = self.auxiliary(cube, split), partial(validation_figures, cube)
             model = run.create(name, self.config, auxiliary=auxiliary, plot=plot).fit(cube, split, place)
         model.save(place)
-        remark = f" ({model.remark})" if model.remark else ""
+        remark = f" ({model.fitted.remark})" if model.fitted.remark else ""
         return f"fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s{remark}"
 
     def auxiliary(self, cube: Cube, split: Split) -> list[tuple[Cube, Split]]:

@@ -23,7 +23,7 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
     """The card of the forecaster that forecasts, with the `meta` of its events; counts are shown from `least` up."""
     entry = run.card["forecasters"][run.leader]
     values = entry | {
-        "forecaster": words(run.leader),
+        "forecaster": words(run.leader) + (f" ({remark})" if (remark := entry.get("remark")) else ""),
         "run": run.name,
         "files": ", ".join(source["file"] for source in meta["sources"]),
         "until": run.slices["validation"][1],

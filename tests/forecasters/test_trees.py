@@ -260,6 +260,7 @@ def test_every_adapter_beats_the_hexagon_mean(name: str, busy: Cube) -> None:
 
     def deviance(which: str) -> float:
         forecaster = forecaster_class(which)(settings()).fit(busy, split)
+        assert ("rounds by the validation slice" in forecaster.fitted.remark) == (which in BOOSTED)
         return poisson_deviance(forecaster.forecast(busy, split.issues("test")).intensity, counts)
 
     assert deviance(name) < 0.98 * deviance("hexagon_mean")
