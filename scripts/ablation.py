@@ -50,9 +50,7 @@ def forgetful() -> Iterator[None]:
 
     def without(*given: Any) -> Inputs:
         x = whole(*given)
-        nodes = x.nodes.clone()
-        nodes[:, -x.features.shape[1] :] = 0
-        return replace(x, nodes=nodes, features=x.features * 0, seasonal=x.seasonal * 0)
+        return replace(x, own=x.own * 0, shared=x.shared * 0, seasonal=x.seasonal * 0)
 
     with ExitStack() as patched:
         for module in (forecaster, segments, training):

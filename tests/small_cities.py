@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from stforecast import config
+from stforecast.config.sections import Unit
 from stforecast.cube import Cube, Series
 from stforecast.cube.hexgrid import areas_km2, centres, edges, to_names
 from stforecast.features.scaling import Scales
@@ -108,6 +109,30 @@ def half_late(cube: Cube, hours: int) -> Cube:
     """The cube with every other event reported so many hours late."""
     late = replace(cube, known_hour=cube.hour + hours * (np.arange(len(cube.hour)) % 2))
     return with_events(late, late.hour >= 0)
+
+
+def summed(cube: Cube, hours: int, unit: Unit = "hour") -> Cube:
+    """An hourly cube in steps of so many hours, with the weather of the first of them."""
+    series = {
+        name: replace(one, values=one.values[::hours])
+        for name, one in (("weather", cube.weather), ("future", cube.future))
+    }
+    return replace(
+        cube,
+        steps=cube.steps // hours,
+        step_hours=hours,
+        step_unit=unit,
+        horizons=24 // hours,
+        hour=cube.hour // hours,
+        known_hour=cube.known_hour // hours,
+        **series,
+    )
+
+
+def with_categories(cube: Cube, c: int, seed: int = 5) -> Cube:
+    """The cube with every event's category drawn anew among c."""
+    drawn = np.random.default_rng(seed).integers(0, c, len(cube.hour)).astype(cube.category.dtype)
+    return replace(cube, category=drawn, categories=tuple(f"group {i}" for i in range(c)))
 
 
 def another_future(cube: Cube, t0: int, late: bool, seed: int = 9) -> Cube:

@@ -60,8 +60,8 @@ def network(cube: Cube, hidden: int, seeds: int) -> GCRN:
     settings = settings_of(model.config, builder)
     for seed in model.seeds:
         torch.manual_seed(seed)
-        best, graph = network_of(settings), Graph(model.config.model.conv, builder.edges, cube.n)
-        for layer in (best.key, best.by_hexagon, best.by_target):
+        best, graph = network_of(settings), Graph(model.config.model.conv, builder.edges, cube.n, cube.c)
+        for layer in (best.key, best.by_own, best.by_target):
             nn.init.normal_(layer.weight, std=0.02)
         model.fits.append(Trained(settings, builder.edges, best, graph).to(model.device))
     model.calibrated = ValidationFit(Calibration((0.05,) * cube.c, (0.95,) * cube.c))

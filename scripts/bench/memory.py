@@ -24,7 +24,7 @@ from workers import Worker
 from stforecast.config import load
 
 SMALL: dict[str, Any] = {"hexagons": 61, "days": 200}
-NOT_OF_TRAINING = ("a year of daily forecasts",)
+NOT_OF_TRAINING = ("forecasts of a year",)
 TARGET = {"measured_over_predicted": [0.8, 1.2]}
 PARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "updates": ("steps", {"count": 10}),

@@ -185,6 +185,14 @@ class FeatureBuilder:
         state["next_issue"] = torch.tensor(first + count * p)
         return rate, usual, by_cell, daily, recent
 
+    def recorded_days(self, issues: list[int]) -> Tensor:
+        """Days of the record before each issue that were recorded, [l]."""
+        masked, step = self.cube.masked, self.cube.step
+        lost = np.zeros(1) if masked is None else np.concatenate([[0.0], masked.mean(1).cumsum()])
+        steps = np.array(issues)
+        days = (steps - lost[steps.clip(0, len(lost) - 1)]) * step.days
+        return torch.as_tensor(days, dtype=torch.float32, device=self.device)
+
     def _features(self, sums: Tensor, rate: Tensor) -> Tensor:
         """Log-ratios of sums [l 2 h c n], and the level of λ₀ [l c k n]: [l f n]."""
         return torch.cat([*self._log_ratios(sums), ((rate.sum((1, 2)) + 1e-4) / self.scale).log()[:, None]], 1)

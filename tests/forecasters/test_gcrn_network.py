@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_cities import city, forecaster_of, settings, split_of
+from small_cities import city, forecaster_of, settings, split_of, summed
 from torch import Tensor, nn
 
 from stforecast.config import Config
@@ -46,62 +46,69 @@ def module_of(cube: Cube, builder: FeatureBuilder, seed: int = 0, **training: ob
 
 
 def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor, Tensor]:
-    """λ [l c k n] and the state after the issues, as the docstrings say it."""
+    """λ [l c k n] and the state [c n h] after the issues, as the docstrings say it."""
+    net, categories = network, range(cube.c)
     adjacent = torch.zeros(cube.n, cube.n)
     adjacent[cube.edges[1], cube.edges[0]] = 1
     degree = adjacent.sum(1, keepdim=True)
     mean, ring = adjacent / degree.clamp(min=1), adjacent / degree.max()
-    assert network.encode_city is not None
+    assert net.encode_city is not None
     out = torch.empty_like(x.log_rate)
-    theta = (15 * network.excitation.weight).exp()
     for i in range(len(out)):
-        u = torch.relu(network.encode(x.nodes[i].T) + network.encode_city(x.city[i]))
-        (reset, keep, new), (reset_h, keep_h, new_h) = (
-            layer(torch.cat([value, mean @ value], 1)).chunk(3, 1)
-            for layer, value in ((network.input_gates, u), (network.recurrent, h))
-        )
-        keep = torch.sigmoid(keep + keep_h)
-        h = keep * h + (1 - keep) * torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
-        state = torch.cat([h, x.features[i].T], 1)
-        query = network.query(torch.relu(network.look(state)))
-        for k in range(out.shape[2]):
-            hour = network.hour(x.target[i, k])
-            key = 0.1 * network.key(hour).view(-1, cube.c)
-            factor = query @ key + network.by_hexagon(state) + network.by_target(hour)  # [n c]
-            for c in range(cube.c):
+        about, own, shared = x.about[i], x.own[i].mT, x.shared[i].T  # [c x], [c n f], [n m]
+        of_all = net.encode_all(shared) + net.encode_city(x.city[i])
+        u = [
+            net.encode(torch.cat([x.nodes[i, c].T, own[c]], 1)) + of_all + net.encode_about(about[c])
+            for c in categories
+        ]
+        pooled = net.pool(sum(torch.relu(one) for one in u) / cube.c)
+        before, h = h, torch.empty_like(h)
+        for c in categories:
+            read = torch.relu(u[c] + pooled)
+            (reset, keep, new), (reset_h, keep_h, new_h) = (
+                layer(torch.cat([value, mean @ value], 1)).chunk(3, 1)
+                for layer, value in ((net.input_gates, read), (net.recurrent, before[c]))
+            )
+            keep = torch.sigmoid(keep + keep_h)
+            h[c] = keep * before[c] + (1 - keep) * torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
+        theirs = torch.cat([h.mean(0), shared], 1)
+        for c in categories:
+            mine = torch.cat([h[c], own[c]], 1)
+            query = net.query(torch.relu(net.look(mine) + net.look_all(theirs) + net.look_about(about[c])))
+            cell = net.by_own(mine) + net.by_all(theirs)  # [n 1]
+            season = net.by_season(about[c]).view(2, -1)
+            tilt = (net.excitation.about @ about[c]).view(net.excitation.weight.shape)
+            theta = (15 * (net.excitation.weight + tilt)).exp()  # [h r 2]
+            for k in range(out.shape[2]):
+                hour = torch.relu(net.hour(x.target[i, k]) + net.hour_about(about[c]))
+                factor = query @ (0.1 * net.key(hour)) + cell[:, 0] + net.by_target(hour)
                 ratio = x.seasonal[i, :, c, k].clamp(-BOUND, BOUND)
-                bends = torch.stack([ratio, (ratio - KNOT).clamp(min=0)])
-                response = (network.by_season[..., c, None] * bends).sum((0, 1))
+                response = (season[..., None] * torch.stack([ratio, (ratio - KNOT).clamp(min=0)])).sum((0, 1))
                 excited = torch.zeros(cube.n)
-                for place, over in enumerate((torch.eye(cube.n), ring)):
-                    for j, half_life in enumerate(BY_DAY.recent_hours):
-                        left = np.log(2) / half_life * 0.5 ** ((k + 1) / half_life)
-                        for source in range(cube.c):
-                            excited = excited + left * theta[j, place, source, c] * (over @ x.recent[i, j, source])
-                out[i, c, k] = (x.log_rate[i, c, k] + factor[:, c] + response).exp() + excited
+                for j, hours in enumerate(BY_DAY.recent_hours):
+                    half_life = hours / cube.step_hours
+                    left = np.log(2) / half_life * 0.5 ** ((k + 1) / half_life)
+                    for place, over in enumerate((torch.eye(cube.n), ring)):
+                        for source in categories:
+                            weight = theta[j, place, 0 if source == c else 1]
+                            excited = excited + left * weight * (over @ x.recent[i, j, source])
+                out[i, c, k] = (x.log_rate[i, c, k] + factor + response).exp() + excited
     return out, h
 
 
 @torch.no_grad()
-def test_the_network_is_its_formula(cube: Cube, builder: FeatureBuilder) -> None:
+@pytest.mark.parametrize("step", [1, 4])
+def test_the_network_is_its_formula(step: int) -> None:
+    cube = summed(city(days=70, late=True, weather=True), step)
+    builder = FeatureBuilder(cube, Scales.of(cube, split_of(cube).train_end), 24 // step)
     module, _ = module_of(cube, builder)
-    state = builder.init_state(5)
+    state = builder.init_state(5 % builder.patch)
     builder.skip(state, 40)
-    x, h = inputs_of(builder, builder.step(state, 2)), torch.randn(cube.n, module.network.hidden)
-    rate, after = module.network(x, h, module.graph)
+    x, h = inputs_of(builder, builder.step(state, 2)), torch.randn(cube.c, cube.n, module.network.hidden)
+    rate, after = module.network(x, h.flatten(0, 1), module.graph)
     expected, state = by_hand(module.network, x, h, cube)
-    torch.testing.assert_close(after, state, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(after, state.flatten(0, 1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(rate, expected, rtol=1e-3, atol=1e-6)
-
-
-def test_what_the_network_reads_of_the_hexagons(builder: FeatureBuilder) -> None:
-    state = builder.init_state(0)
-    builder.skip(state, 20)
-    batch = builder.step(state, 3)
-    assert batch.late.sum() > 0
-    x = inputs_of(builder, batch)
-    counts = torch.cat([batch.patch.flatten(1, 2), batch.late.flatten(1, 2)], 1)
-    torch.testing.assert_close(x.nodes, torch.cat([(1 + counts).log(), x.features], 1))
 
 
 def test_it_begins_by_remembering(cube: Cube, builder: FeatureBuilder) -> None:
@@ -115,7 +122,7 @@ def test_a_training_step_is_the_loss_beside_that_of_climatology(cube: Cube, buil
     module, config = module_of(cube, builder, streams=2, averaging=0.9)
     module.stream = Stream(cube, split_of(cube), config, builder)
     module.on_train_epoch_start()
-    h, shares = [module.network.start(cube.n) for _ in range(2)], []
+    h, shares = [module.network.start(cube.n * cube.c) for _ in range(2)], []
     for i, batch in enumerate(module.stream):
         length, losses = len(batch.inputs.log_rate) // 2, []
         for s, target in enumerate(batch.targets):

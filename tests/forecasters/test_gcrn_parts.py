@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import torch._inductor.config
-from small_cities import city, settings, split_of
+from small_cities import city, settings, split_of, summed, with_categories
 from torch import Tensor, nn
 
 from stforecast.cube import Cube
@@ -61,7 +61,7 @@ def test_intensity() -> None:
     torch.manual_seed(3)
     factor, log_rate = torch.randn(2, 3, 3, 4, 5, dtype=torch.float64).unbind(0)  # [l c k n]
     ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
-    weight = torch.randn(2, 2, 3, dtype=torch.float64)
+    weight = torch.randn(3, 3, 4, dtype=torch.float64)  # of three issues: [l c 2·r]
 
     fast, plain = (
         values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight)
@@ -110,9 +110,8 @@ def test_what_was_hardly_ever_seen_is_read_as_the_bound() -> None:
     batch = builder.step(builder.init_state(0), 40)
     x = inputs_of(builder, batch)
     assert batch.features[:, :-1].max() > 2 * BOUND
-    torch.testing.assert_close(x.features[:, :-1], batch.features[:, :-1].clamp(-BOUND, BOUND))
-    torch.testing.assert_close(x.features[:, -1], batch.features[:, -1])
-    torch.testing.assert_close(x.nodes[:, -x.features.shape[1] :], x.features)
+    assert x.own[:, :, :-1].max() == x.shared[:, :-1].max() == BOUND
+    torch.testing.assert_close(x.shared[:, -1], batch.features[:, -1])
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -130,7 +129,7 @@ def test_streams_are_parts_of_the_slice(late: bool) -> None:
     whole = inputs_of(builder, builder.step(state, 3 * stream.each))
     for i in range(3):
         own = slice(i * stream.each, (i + 1) * stream.each)
-        for name in ("nodes", "log_rate", "seasonal", "recent", "target"):
+        for name in ("nodes", "own", "shared", "about", "log_rate", "seasonal", "recent", "target"):
             found = torch.cat([getattr(part.inputs, name).chunk(3)[i] for part in segments])
             torch.testing.assert_close(found, getattr(whole, name)[own], rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match=r"training\.streams"):
@@ -153,8 +152,10 @@ def test_several_cities_are_learned_from_in_turns() -> None:
     after = other.hour >= theirs.train_end  # what comes after their slice must not tell
     later = replace(other, hexagon=np.where(after, 0, other.hexagon))
     np.testing.assert_array_equal(learned((later, theirs)), both)
-    with pytest.raises(ConfigError, match=r"training\.cities: .* differs from .* in nodes"):
-        learned((city(days=50, late=True), theirs))
+    unlike = with_categories(city(days=50, late=True, weather=True), 5)
+    assert not np.array_equal(learned((unlike, theirs)), both)
+    with pytest.raises(ConfigError, match=r"training\.cities: .* differs from .* in step_hours, horizons"):
+        learned((summed(other, 4), theirs))
 
 
 def test_turns_keep_the_order_of_every_city() -> None:
@@ -199,7 +200,7 @@ def test_the_step_is_the_same_when_it_is_compiled() -> None:
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.2)
     x = next(iter(Stream(cube, split_of(cube), config, builder))).inputs
-    h = torch.randn(2 * cube.n, network.hidden)
+    h = torch.randn(2 * cube.n * cube.c, network.hidden)
 
     def step(forward: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
         network.zero_grad()

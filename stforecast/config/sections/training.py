@@ -50,6 +50,9 @@ class Model(Section):
 class Training(Section):
     """How the network is fitted."""
 
+    adapt: Literal["none", "read_out", "all"] = "all"
+    """what of a network that was learned elsewhere is learned on here: nothing but the calibration, the layers that
+    read the state, or all; never further than the validation slice bears out"""
     max_epochs: int = Field(10, ge=1)
     """passes over the training slice"""
     learning_rate: float = Field(4e-3, gt=0)
@@ -64,8 +67,7 @@ class Training(Section):
     """machines, of so many devices each, that share the streams evenly; each runs the same command, and is told its
     number (NODE_RANK, from 0) and where the first is (MASTER_ADDR, MASTER_PORT)"""
     cities: list[str] = Field([])
-    """configurations of other built cities, with the same categories and channels, whose training slices the network
-    learns from too"""
+    """configurations of other built cities, with the same steps, whose training slices the network learns from too"""
     compile: bool = False
     """torch.compile of the network's step, with CUDA graphs on a GPU; takes a minute to begin"""
     truncation: int = Field(7, ge=1)

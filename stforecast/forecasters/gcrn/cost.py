@@ -30,24 +30,28 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     p = patch_steps(config, cube)
     own = config.training.streams // config.training.processes
     day, recent = len(read.half_lives) * c, len(read.recent_hours) * c
-    by_cell = 2 * len(cube.covariates)
-    features = read.layout(c)[table.LEVEL].stop + by_cell
-    nodes = p * c + ((len(table.LATE_PATCHES) + 1) * c if cube.late else 0) + features
+    by_cell, features = 2 * len(cube.covariates), read.layout(c)[table.LEVEL].stop
+    each = sum(len(family.half_lives) for family in read.log_ratios if family.by_category) + 1
+    late = len(table.LATE_PATCHES) + 1
+    hours = 1 if cube.step_unit == "month" else cube.step_hours
+    nodes, shared = p * hours + late, read.layout(1)[table.LEVEL].stop - each + 1 + by_cell
     lags = lags_of(cube, p)[-1] if cube.late else 0
     # counts by hour of the week and the rhythm behind them, sums, what was expected of them and of patches whose
     # reports are still due
     season = cube.step.slots
     memory = (2 + len(table.SEASONAL_WEEKS)) * season * c + len(table.SEASONAL_DAYS) * slots * c + rhythms.COUNT
     memory += 2 * day + recent + (2 * (lags + 1) + ahead) * c
-    # one issue: what is remembered of it and read, then what the layers keep for their gradients, then the gradients
-    leaves = c * k
-    given = 2 * nodes + 2 * features + recent + (1 + seasonal.COUNT) * leaves + by_cell * k
-    layers = (9 + 4 * SUPPORTS[model.conv]) * model.hidden + 2 * (model.hidden + features) + 3 * QUERY + model.rank
-    layers += 2 * recent + 6 * leaves
-    gradients = (4 + 2 * SUPPORTS[model.conv]) * model.hidden + features + 2 * QUERY + model.rank + 6 * leaves
+    # one issue: what is remembered of it and read, then of each category what the layers keep for their gradients, then
+    # the gradients
+    leaves, supports = c * k, SUPPORTS[model.conv]
+    given = features + c * (p + late * cube.late) + 2 * (c * (nodes + each) + shared)
+    given += recent + (1 + seasonal.COUNT) * leaves + by_cell * k
+    layers = (11 + 4 * supports) * model.hidden + 2 * nodes + 4 * each + 3 * QUERY + 4 * len(read.recent_hours) + 6 * k
+    gradients = (4 + 2 * supports) * model.hidden + each + 2 * QUERY + 6 * k
+    of_all = 2 * (model.hidden + 2 * shared)
     once = 2 * seasonal.COUNT * leaves  # of one issue at a time
     features_read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
-    segment = own * length * (layers + gradients) + once
+    segment = own * length * (c * (layers + gradients) + of_all) + once
     # of the days, the validation slice; where it is given by date, as by default
     share = config.split.validation if isinstance(config.split.validation, float) else 0.08
     # its forecasts, calibrated and scored: about five arrays of its size

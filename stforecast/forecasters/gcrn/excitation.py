@@ -2,7 +2,8 @@
 
 What the network multiplies climatology by cannot follow an event in a quiet hexagon, where any factor on a small λ₀ is
 still small. So λ = λ₀ · exp(network) + excitation, and the excitation is a sum of kernels with weights θ > 0 that are
-learned with the rest: half-life × own hexagon or ring × from category × to category.
+learned with the rest: half-life × own hexagon or ring × events of the same category or of others, each as much as the
+kind of offence and the scale of the city ask for. So they hold for any number of categories.
 """
 
 from __future__ import annotations
@@ -24,23 +25,40 @@ LEAST = 1e-9
 
 
 class Excitation(nn.Module):
-    """Excitation at the K steps after l issues; half-lives in steps. Without a graph, only of the hexagon itself."""
+    """Excitation at the K steps after l issues. Without a graph, only of the hexagon itself.
+
+    Args:
+        half_lives: of the sums of recent events, in hours.
+        about: width of what is read about city and category.
+        graph: whether neighbours excite each other.
+    """
 
     half_lives: Tensor
 
-    def __init__(self, c: int, half_lives: Sequence[float], graph: bool = True) -> None:
+    def __init__(self, half_lives: Sequence[float], about: int, graph: bool = True) -> None:
         super().__init__()
         # on the CPU even in a network of shapes alone: their arithmetic would import SymPy, for half a second
         self.register_buffer("half_lives", torch.tensor([*half_lives], device="cpu"), persistent=False)
-        start = torch.full((c, c), OTHER, device="cpu").fill_diagonal_(OWN).log() / SPEED
-        self.weight = nn.Parameter(start.expand(len(half_lives), 1 + graph, c, c).clone())
+        start = torch.tensor([OWN, OTHER], device="cpu").log() / SPEED
+        self.weight = nn.Parameter(start.expand(len(half_lives), 1 + graph, 2).clone())
+        self.about = nn.Parameter(torch.zeros(self.weight.numel(), about))
 
-    def forward(self, recent: Tensor, steps: int, ring: NeighbourSum | None) -> Tensor:
-        """Sums of recent events [l h c n] → the intensity that they add in the next `steps`, [l c k n]."""
-        places = torch.cat([recent, ring(recent)], 2) if ring else recent  # [l h r·c n]
-        theta = (SPEED * self.weight).exp() * (math.log(2) / self.half_lives)[:, None, None, None]
-        lead = torch.arange(1, steps + 1, device=recent.device)
-        left = decay(lead[:, None], self.half_lives)  # [k h]
-        from_each = theta.permute(3, 0, 1, 2).flatten(2)  # [d h r·c]
-        # by target category; then over the half-lives: [l d h n] → [l d k n]
-        return (left @ torch.einsum("dhr,lhrn->ldhn", from_each, places)).add(LEAST)
+    def forward(self, recent: Tensor, about: Tensor, steps: int, hours: float, ring: NeighbourSum | None) -> Tensor:
+        """Sums of recent events [l h c n] → the intensity that they add in the next `steps`, [l c k n].
+
+        Args:
+            recent: the sums.
+            about: of city and category, [l c x].
+            steps: that are forecast.
+            hours: of a step.
+            ring: sums over the neighbours.
+        """
+        half_lives, lead = self.half_lives / hours, torch.arange(1, steps + 1, device=recent.device)
+        tilt = (about[:, :, None] * self.about).sum(-1).unflatten(-1, self.weight.shape)  # in single precision
+        theta = (SPEED * (self.weight + tilt)).exp()  # [l c h r 2]
+        left = decay(lead[:, None], half_lives) * (math.log(2) / half_lives)  # [k h]
+        own = recent.transpose(1, 2)  # [l c h n]
+        read = torch.stack([own, own.sum(1, keepdim=True) - own], 3)
+        read = torch.stack([read, ring(read)], 3) if ring else read
+        kernel = left[:, :, None, None] * theta[:, :, None]  # [l c k h r 2]
+        return (kernel.flatten(3) @ read.flatten(2, -2)).add(LEAST)

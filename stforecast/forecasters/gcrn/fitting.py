@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,7 +25,7 @@ from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, read_checkpoint, trained_of
-from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task
+from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task, settings_of
 from stforecast.forecasters.streaming import threads_for
 
 LOG_EVERY = 10
@@ -53,10 +54,7 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
             "with these, as docs/how-to/several-machines.md shows; or set training.nodes=1."
         )
     pl.seed_everything(task.config.seed, verbose=False)
-    end = task.split.train_end
-    patch, warm_up = patch_steps(task.config, task.cube), task.cube.step.in_days(task.config.training.warm_up_days)
-    builder = FeatureBuilder(task.cube, learned_scales(task.cube.as_known(end), end, patch, warm_up), patch)
-    module = Module(task.config, builder)
+    module = Module(task.config, builder_of(task), task.start)
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if last.exists():
         for path in (last, best):  # both: the second is read when hours of training are done
@@ -67,9 +65,47 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
         _trainer(task.config, device, folder).fit(
             module, ckpt_path=str(last) if last.exists() else None, weights_only=True
         )
-    weights = read_checkpoint(best)["state_dict"]
-    averaged = {name.removeprefix(AVERAGED): value for name, value in weights.items() if name.startswith(AVERAGED)}
+    saved = read_checkpoint(best)
+    if task.start and _score_of(saved) >= _validated(task, device):
+        return as_it_is(task)
+    averaged = {
+        name.removeprefix(AVERAGED): value for name, value in saved["state_dict"].items() if name.startswith(AVERAGED)
+    }
     return trained_of(module.settings, {"edges": module.edges.cpu(), **averaged})
+
+
+def as_it_is(task: Task) -> Trained:
+    """The network that a task starts from, with the scales of the city's training slice."""
+    assert task.start is not None
+    builder = builder_of(task)
+    return trained_of(
+        settings_of(task.config, builder, task.start), {"edges": builder.edges.cpu(), **task.start.weights}
+    )
+
+
+def _validated(task: Task, device: torch.device) -> float:
+    """The validation deviance of the network that a task starts from."""
+    module = Module(task.config, builder_of(task), task.start)
+    module.task = task
+    one = task.config.training.model_copy(update={"devices": 1, "nodes": 1})
+    config = task.config.model_copy(update={"training": one})
+    with quiet(), TemporaryDirectory() as folder:
+        (found,) = _trainer(config, device, Path(folder)).validate(module, verbose=False)
+    return found[f"validation/{MONITOR}"]
+
+
+def _score_of(checkpoint: dict[str, Any]) -> float:
+    """The validation deviance at which a checkpoint was the best."""
+    (kept,) = (one for one in checkpoint["callbacks"].values() if one.get("monitor") == f"validation/{MONITOR}")
+    return float(kept["best_model_score"])
+
+
+def builder_of(task: Task) -> FeatureBuilder:
+    """The features of the city, with the scales of its training slice."""
+    end = task.split.train_end
+    patch, warm_up = patch_steps(task.config, task.cube), task.cube.step.in_days(task.config.training.warm_up_days)
+    shared = task.start.shared if task.start else None
+    return FeatureBuilder(task.cube, learned_scales(task.cube.as_known(end), end, patch, warm_up, shared), patch)
 
 
 def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:

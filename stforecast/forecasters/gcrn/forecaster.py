@@ -25,8 +25,9 @@ from stforecast.features.scaling import Scales, axes_of
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
-from stforecast.forecasters.gcrn.network import Inputs
+from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.gcrn.propagation import STEPS
+from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.gcrn.trained import Trained, trained_of
 from stforecast.forecasters.streaming import LearnedForecaster, as_array
 from stforecast.scoring.splits import Split
@@ -50,6 +51,7 @@ class GCRN(LearnedForecaster):
         parts: none.
         plot: draws figures for TensorBoard, from calibrated λ and counts of the validation slice.
         auxiliary: other cities whose training slices it learns from too.
+        start: the network that it goes on from; by default one of random weights.
         settings: values of the configuration's sections `model` and `training`, and seed and seeds, by keyword.
     """
 
@@ -63,23 +65,25 @@ class GCRN(LearnedForecaster):
         parts: Mapping[str, Forecaster] | None = None,
         plot: Plot | None = None,
         auxiliary: Sequence[tuple[Cube, Split]] = (),
+        start: StartingNetwork | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(config, parts, **settings)
-        self.plot, self.auxiliary, self.fits = plot, auxiliary, list[Trained]()
+        self.plot, self.auxiliary, self.start, self.fits = plot, auxiliary, start, list[Trained]()
         self.device = choose_device(self.config)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`'s last.ckpt."""
-        from stforecast.forecasters.gcrn.fitting import fit_network
+        from stforecast.forecasters.gcrn.fitting import as_it_is, fit_network
         from stforecast.forecasters.gcrn.training import Task
 
-        self.fits = []
+        self.fits, carried = [], self.start is not None and self.config.training.adapt == "none"
         with nullcontext(folder) if folder else TemporaryDirectory() as kept:
-            for i, seed in enumerate(self.seeds):
+            for i, seed in enumerate(self.seeds[:1] if carried else self.seeds):
                 config = self.config.model_copy(update={"seed": seed})
-                task = Task(cube, split, config, self.plot, self.auxiliary)
-                self.fits.append(fit_network(task, self.device, seed_folder(Path(kept), i)).to(self.device))
+                task = Task(cube, split, config, self.plot, self.auxiliary, self.start)
+                fit = as_it_is(task) if carried else fit_network(task, self.device, seed_folder(Path(kept), i))
+                self.fits.append(fit.to(self.device))
         self.scales = Scales.from_dict(self.settings["scales"])
 
     def patch(self, cube: Cube) -> int:
@@ -104,6 +108,11 @@ class GCRN(LearnedForecaster):
             raise ArtefactError("gcrn: not fitted. Run `stforecast train`, or call fit(cube, split), first.")
         return self.fits[0].settings
 
+    @property
+    def sizes(self) -> Sizes:
+        """Of its network."""
+        return self.fits[0].best.sizes
+
     def reader(self, cube: Cube, past_end: int = 0, since: int = 0) -> FeatureBuilder:
         for key, own in axes_of(cube).items():
             if self.settings[key] != own:
@@ -112,20 +121,22 @@ class GCRN(LearnedForecaster):
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
         builder = super().reader(cube, past_end, since)
-        if asdict(sizes_of(builder)) != self.settings["sizes"]:
+        channels: dict[str, Any] = {"weather": [], "future": [], "covariates": []}  # the network may know others
+        read, known = ({**asdict(sizes), **channels} for sizes in (sizes_of(builder), self.sizes))
+        if read != known:
             raise ArtefactError(
                 "gcrn: what is read of the cube is not what the network was trained on. Run `stforecast train --fresh`."
             )
         return builder
 
     def init_state(self, reader: FeatureBuilder, phase: int) -> State:
-        hidden = [fit.best.start(reader.cube.n, reader.device) for fit in self.fits]
+        hidden = [fit.best.start(reader.cube.n * reader.cube.c, reader.device) for fit in self.fits]
         return reader.init_state(phase) | {"hidden": torch.stack(hidden)}
 
     @torch.inference_mode()
     def step(self, reader: FeatureBuilder, state: State, count: int, wanted: Collection[int]) -> dict[int, np.ndarray]:
         batch = reader.step(state, count)
-        inputs = inputs_of(reader, batch)
+        inputs = inputs_of(reader, batch, self.sizes)
         carried = zip(self.fits, state["hidden"], strict=True)
         found = [torch.cat([h[None], fit.best.states(inputs, h, fit.graph)]) for fit, h in carried]
         rates = [fit.best.read(states[1:], inputs, fit.graph) for fit, states in zip(self.fits, found, strict=True)]
@@ -137,7 +148,7 @@ class GCRN(LearnedForecaster):
     def forecast_features(
         self, reader: FeatureBuilder, state: State, batch: FeatureBatch, covariates: Covariates | None = None
     ) -> np.ndarray:
-        inputs, hidden = inputs_of(reader, batch, covariates), zip(self.fits, state["hidden"], strict=True)
+        inputs, hidden = inputs_of(reader, batch, self.sizes, covariates), zip(self.fits, state["hidden"], strict=True)
         return as_array(_mean([fit.best(inputs, h, fit.graph)[0] for fit, h in hidden])[0])
 
     @property
@@ -146,24 +157,27 @@ class GCRN(LearnedForecaster):
 
     def rest(self, reader: FeatureBuilder, inputs: InputsByGroup) -> Tensor:
         given, state = inputs.read(()), self.init_state(reader, 0)["hidden"]
-        read = inputs_of(reader, given.patch, given.covariates)
+        read = inputs_of(reader, given.patch, self.sizes, given.covariates)
         for _ in range(RESTING):
             state = self._after(read, state)
         return state
 
     @torch.inference_mode()
     def forecast_read(self, reader: FeatureBuilder, read: Read, before: Tensor, cells: np.ndarray) -> np.ndarray:
-        patch, ahead = (inputs_of(reader, batch, read.covariates) for batch in (read.patch, read.ahead))
+        patch, ahead = (inputs_of(reader, batch, self.sizes, read.covariates) for batch in (read.patch, read.ahead))
         carried = zip(self.fits, self._after(patch, before), strict=True)
         return as_array(_mean([fit.best.read(h[None], ahead, fit.graph) for fit, h in carried])[0])[:, cells]
 
     def _after(self, inputs: Inputs, before: Tensor) -> Tensor:
-        """The states after a patch, [s n h]."""
+        """The states after a patch, [s c·n h]."""
         return torch.stack([f.best.states(inputs, h, f.graph)[-1] for f, h in zip(self.fits, before, strict=True)])
 
     @torch.inference_mode()
     def forecast_from_state(self, reader: FeatureBuilder, state: State, issue: int) -> np.ndarray:
-        inputs, hidden = inputs_of(reader, reader.at_issue(state, issue)), zip(self.fits, state["hidden"], strict=True)
+        inputs, hidden = (
+            inputs_of(reader, reader.at_issue(state, issue), self.sizes),
+            zip(self.fits, state["hidden"], strict=True),
+        )
         return as_array(_mean([fit.best.read(h[None], inputs, fit.graph) for fit, h in hidden])[0])
 
     def save_fit(self, folder: Path) -> None:

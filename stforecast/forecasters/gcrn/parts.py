@@ -29,12 +29,11 @@ class _Intensity(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        bends, kinds, c = weight.shape
+        length, c, kinds = weight.shape
         out = torch.add(factor, log_rate)
-        by_category = weight.permute(2, 0, 1).reshape(c, 1, bends * kinds)
-        for one, basis in zip(out, _bases(ratios), strict=True):
+        for one, here, basis in zip(out, weight.view(length, c, 1, kinds), _bases(ratios), strict=True):
             rows = one.view(c, 1, -1)
-            torch.baddbmm(rows, by_category, basis.view(bends * kinds, c, -1).transpose(0, 1), out=rows)
+            torch.baddbmm(rows, here, basis.view(kinds, c, -1).transpose(0, 1), out=rows)
             one.exp_()
         ctx.save_for_backward(out, ratios)
         return out
@@ -44,11 +43,10 @@ class _Intensity(torch.autograd.Function):
         out, ratios = ctx.saved_tensors
         grad = grad * out
         kinds, c = ratios.shape[1:3]
-        sums = grad.new_zeros(c, 2 * kinds)
-        for one, basis in zip(grad.flatten(2), _bases(ratios), strict=True):
-            for category, rows in enumerate(basis.view(-1, c, one.shape[1]).unbind(1)):
-                sums[category].addmv_(rows, one[category])
-        return grad, sums.view(c, -1, kinds).permute(1, 2, 0), None, None
+        sums = grad.new_empty(len(grad), c, 2 * kinds)
+        for one, here, basis in zip(grad.flatten(2), sums, _bases(ratios), strict=True):
+            torch.bmm(basis.view(2 * kinds, c, -1).transpose(0, 1), one[..., None], out=here[..., None])
+        return grad, sums, None, None
 
 
 def _bases(ratios: Tensor) -> Iterator[Tensor]:
@@ -63,7 +61,7 @@ def _bases(ratios: Tensor) -> Iterator[Tensor]:
 def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """λ₀ · exp(factor + response): the response is piecewise linear in the bounded log-ratios by recurrence.
 
-    factor, log_rate: [l c k n]. weight: of each bend, ratio and category, [2 r c]. ratios: [l r c k n].
+    factor, log_rate: [l c k n]. weight: of each issue, category, bend and ratio, [l c 2·r]. ratios: [l r c k n].
     """
     form = plain_intensity if torch.compiler.is_compiling() else _Intensity.apply
     return form(factor, weight, log_rate, ratios)
@@ -72,8 +70,8 @@ def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) 
 def plain_intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """The same in one formula, for a compiler, which writes the gradient itself."""
     read = ratios.clamp(-BOUND, BOUND)
-    for bend, basis in zip(weight, (read, (read - KNOT).clamp(min=0)), strict=True):
-        factor = factor + (bend[..., None, None] * basis).sum(1)
+    for bend, basis in zip(weight.chunk(2, 2), (read, (read - KNOT).clamp(min=0)), strict=True):
+        factor = factor + (bend.mT[..., None, None] * basis).sum(1)
     return (factor + log_rate).exp()
 
 

@@ -59,14 +59,21 @@ class Propagation(nn.Module):
 
 
 class Graph(nn.Module):
-    """The hexagons of a city: what a state reads of its neighbours, and what their events excite.
+    """The hexagons of a city with c categories: what a state reads of its neighbours, and what their events excite.
 
-    spread: over the hexagons. streams: over those of several streams side by side.
+    spread: over the hexagons. states: over those of the categories side by side. streams: the same of several streams.
     """
 
-    def __init__(self, kind: str, edges: Tensor, n: int, streams: int = 1) -> None:
+    def __init__(self, kind: str, edges: Tensor, n: int, c: int, streams: int = 1) -> None:
         super().__init__()
-        self.n = n
+        self.n, self.c = n, c
         self.spread = Propagation(kind, edges, n)
-        self.streams = Propagation(kind, side_by_side(edges, n, streams), n * streams) if streams > 1 else self.spread
+        self.states = Propagation(kind, side_by_side(edges, n, c), n * c)
+        self.streams = self.states
+        if streams > 1:
+            self.streams = Propagation(kind, side_by_side(edges, n, streams * c), n * streams * c)
         self.ring = None if kind == "none" else NeighbourSum(edges, n)
+
+    def of(self, h: Tensor) -> Propagation:
+        """Over the nodes of states [c·n h], or of the streams' states [s·c·n h]."""
+        return self.states if len(h) == self.n * self.c else self.streams

@@ -17,7 +17,7 @@ from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.delay import completeness
 from stforecast.features.stream import issue_range
 from stforecast.forecasters.gcrn.inputs import inputs_of
-from stforecast.forecasters.gcrn.network import Inputs, joined
+from stforecast.forecasters.gcrn.network import Inputs, Sizes, joined
 from stforecast.scoring.splits import Split
 
 
@@ -96,8 +96,9 @@ class Stream:
         builder: FeatureBuilder,
         mine: Sequence[int] | None = None,
         city: int = 0,
+        sizes: Sizes | None = None,
     ) -> None:
-        self.cube, self.config, self.builder, self.city = cube, config, builder, city
+        self.cube, self.config, self.builder, self.sizes, self.city = cube, config, builder, sizes, city
         self.mine = range(config.training.streams) if mine is None else mine
         self.epoch = 0
         end = split.train_end
@@ -125,7 +126,7 @@ class Stream:
         for next_ones in (lengths[i : i + ahead] for i in range(0, len(lengths), ahead)):
             # several segments are read at a time: features cost less in long ones
             batches = [self.builder.step(state, sum(next_ones)) for state in states]
-            inputs, end = [inputs_of(self.builder, batch) for batch in batches], 0
+            inputs, end = [inputs_of(self.builder, batch, self.sizes) for batch in batches], 0
             for size in next_ones:
                 part, end = slice(end, end + size), end + size
                 targets = [self.targets.of(batch.issues[part]) for batch in batches]

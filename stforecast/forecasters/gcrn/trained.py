@@ -75,8 +75,6 @@ def trained_of(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> Train
     """
     edges, n = weights["edges"], len(settings["hexagons"])
     own = {name: weight for name, weight in weights.items() if name != "edges"}
-    if settings["sizes"]["c"] != len(settings["categories"]):
-        raise ValueError("its categories are not those of a network with these settings")
     with torch.device("meta"), _Undrawn():  # shapes alone: settings that are not ours allocate nothing
         expected = network_of(settings).state_dict()
     if _shapes(own) != _shapes(expected):
@@ -86,7 +84,7 @@ def trained_of(settings: dict[str, Any], weights: Mapping[str, Tensor]) -> Train
     network = network_of(settings)
     network.load_state_dict(own)
     edges = edges.clone()  # they may be mapped from a file
-    return Trained(settings, edges, network, Graph(settings["model"]["conv"], edges, n))
+    return Trained(settings, edges, network, Graph(settings["model"]["conv"], edges, n, len(settings["categories"])))
 
 
 class _Undrawn(TorchFunctionMode):

@@ -33,6 +33,7 @@ from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
 from stforecast.forecasters.gcrn.network import Network, network_of
 from stforecast.forecasters.gcrn.propagation import Graph
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Segment, Stream
+from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.gcrn.trained import write_checkpoint
 from stforecast.scoring.calibration import fit_calibration
 from stforecast.scoring.metrics import daily_losses
@@ -40,6 +41,10 @@ from stforecast.scoring.splits import Split
 
 GAMMA = 0.5
 """Of the focal loss where steps are hours and none is asked for; counts of days and months have Poisson likelihood."""
+GENTLY = 0.25
+"""Learning rate of a network that was learned elsewhere, beside that of one that begins."""
+READ_OUT = ("look", "query", "hour", "key", "by_", "excitation")
+"""Beginnings of the names of the layers that read the state."""
 MONITOR = "poisson_deviance"
 """What epochs are compared by, on the validation slice."""
 
@@ -49,13 +54,17 @@ Plot = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is fitted to: a city's cube, and the training slices of `auxiliary` cities beside it."""
+    """What a network is fitted to: a city's cube, and the training slices of `auxiliary` cities beside it.
+
+    start: the network that it goes on from; by default one of random weights.
+    """
 
     cube: Cube
     split: Split
     config: Config
     plot: Plot | None = None
     auxiliary: Sequence[tuple[Cube, Split]] = ()
+    start: StartingNetwork | None = None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -70,15 +79,15 @@ class Module(pl.LightningModule):
 
     edges: Tensor
 
-    def __init__(self, config: Config, builder: FeatureBuilder) -> None:
+    def __init__(self, config: Config, builder: FeatureBuilder, start: StartingNetwork | None = None) -> None:
         super().__init__()
-        self.settings = settings = settings_of(config, builder)
+        self.settings = settings = settings_of(config, builder, start)
         self.save_hyperparameters({"settings": settings})
         self.options = training = settings["training"]
         self.own_streams = config.training.streams // config.training.processes
         self.register_buffer("edges", builder.edges.cpu())
-        self.network = network_of(settings)
-        self.graph = self._graph(self.edges, builder.cube.n)
+        self.network = start.network() if start else network_of(settings)
+        self.graph = self._graph(self.edges, builder.cube)
         self.graphs, self.mine = [self.graph], range(training["streams"])
         self.best = deepcopy(self.network).requires_grad_(False)  # the averaged weights, which forecast
         self.loss = FocalLoss(training["gamma"], training["alpha"])
@@ -87,9 +96,9 @@ class Module(pl.LightningModule):
         self.check: Validation
         self.h: list[Tensor]
 
-    def _graph(self, edges: Tensor, n: int) -> Graph:
+    def _graph(self, edges: Tensor, cube: Cube) -> Graph:
         """That of a city, for all of its streams that this process has."""
-        return Graph(self.settings["model"]["conv"], edges, n, self.own_streams)
+        return Graph(self.settings["model"]["conv"], edges, cube.n, cube.c, self.own_streams)
 
     def setup(self, stage: str) -> None:
         """What is read is made by the process that reads it, on its device."""
@@ -101,7 +110,7 @@ class Module(pl.LightningModule):
         cube, later = (task.cube.as_known(end) for end in (split.train_end, split.validation_end))
         builder = FeatureBuilder(cube, scales, patch, device)
         self.mine = range(self.trainer.global_rank, self.options["streams"], self.trainer.world_size)
-        self.stream = Stream(cube, split, task.config, builder, self.mine)
+        self.stream = Stream(cube, split, task.config, builder, self.mine, sizes=self.network.sizes)
         if task.auxiliary:
             self.stream = InterleavedSampler(
                 [self.stream, *(self._auxiliary(i, device) for i in range(len(task.auxiliary)))]
@@ -118,25 +127,20 @@ class Module(pl.LightningModule):
         """The training slice of another city, with its own scales and graph.
 
         Raises:
-            ConfigError: what is read of it is not what is read of the first.
+            ConfigError: its steps are not those of the first.
         """
         cube, split = self.task.auxiliary[place]
         cube = cube.as_known(split.train_end)
         patch, warm_up = self.settings["patch"], cube.step.in_days(self.options["warm_up_days"])
         builder = FeatureBuilder(cube, learned_scales(cube, split.train_end, patch, warm_up), patch, device)
-        found = asdict(sizes_of(builder)) | {key: own for key, own in axes_of(cube).items() if key != "hexagons"}
-        expected = self.settings["sizes"] | {key: self.settings[key] for key in found.keys() & self.settings.keys()}
-        found["covariates"], expected["covariates"] = (
-            builder.scales.covariates.names,
-            self.settings["scales"]["covariates"]["names"],
-        )
-        if wrong := sorted(key for key in found if found[key] != expected[key]):
+        found = axes_of(cube)
+        if wrong := [key for key in ("step_unit", "step_hours", "horizons") if found[key] != self.settings[key]]:
             raise ConfigError(
-                f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Give it the "
-                "same categories, weather channels and covariates, and known_time alike."
+                f"training.cities: {cube.name} differs from {self.task.cube.name} in {', '.join(wrong)}. Build it "
+                "with the same time.step and time.horizons."
             )
-        self.graphs.append(self._graph(builder.edges.cpu(), cube.n).to(device))
-        return Stream(cube, split, self.task.config, builder, self.mine, place + 1)
+        self.graphs.append(self._graph(builder.edges.cpu(), cube).to(device))
+        return Stream(cube, split, self.task.config, builder, self.mine, place + 1, self.network.sizes)
 
     def train_dataloader(self) -> Stream | InterleavedSampler:
         return self.stream
@@ -149,7 +153,8 @@ class Module(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.stream.epoch = self.current_epoch
-        self.h = [self.network.start(graph.n * len(self.mine), self.device) for graph in self.graphs]
+        cells = [graph.n * graph.c * len(self.mine) for graph in self.graphs]
+        self.h = [self.network.start(count, self.device) for count in cells]
 
     def training_step(self, batch: Segment, _: int) -> Tensor:
         # By update: a resumed run draws what the uninterrupted one would have drawn, and several processes draw what
@@ -188,11 +193,14 @@ class Module(pl.LightningModule):
                 self.logger.experiment.add_figure(title, figure, self.global_step)  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), self.options["learning_rate"], weight_decay=self.options["weight_decay"]
-        )
+        rate, learned = self.options["learning_rate"], list(self.network.parameters())
+        if self.task.start:
+            rate *= GENTLY
+            if self.options["adapt"] == "read_out":
+                learned = [one for name, one in self.network.named_parameters() if name.startswith(READ_OUT)]
+        optimizer = torch.optim.AdamW(learned, rate, weight_decay=self.options["weight_decay"])
         steps = self.options["max_epochs"] * len(self.stream)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.options["learning_rate"], total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -219,29 +227,30 @@ class Validation:
     def intensity(self, network: Network, graph: Graph) -> np.ndarray:
         """Uncalibrated λ at the validation issues, [m k n c]."""
         network.eval()
-        state, h = clone_state(self.start), network.start(graph.n, self.builder.device)
+        state, h = clone_state(self.start), network.start(graph.n * self.builder.cube.c, self.builder.device)
         out, place = np.empty(self.counts.shape, np.float32), {issue: i for i, issue in enumerate(self.issues.tolist())}
         while (first := int(state["next_issue"])) <= self.issues[-1]:
             left = (int(self.issues[-1]) - first) // self.builder.patch + 1
             with torch.autocast(h.device.type, enabled=False):  # features stay in single precision
                 batch = self.builder.step(state, min(self.length, left))
-            rate, h = network(inputs_of(self.builder, batch), h, graph)
+            rate, h = network(inputs_of(self.builder, batch, network.sizes), h, graph)
             for issue, one in zip(batch.issues, rate.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 if issue in place:
                     out[place[issue]] = one
         return out
 
 
-def settings_of(config: Config, builder: FeatureBuilder) -> dict[str, Any]:
+def settings_of(config: Config, builder: FeatureBuilder, start: StartingNetwork | None = None) -> dict[str, Any]:
     """Everything a checkpoint needs to be opened without its configuration, in plain values."""
     training = config.training.model_dump(exclude={"nodes"})
     if training["gamma"] is None:
         training["gamma"] = 0.0 if builder.cube.counted else GAMMA
     return {
-        "model": config.model.model_dump(),
+        "model": start.model if start else config.model.model_dump(),
+        "start": start.digest if start else None,
         "training": training,
         "seed": config.seed,
-        "sizes": asdict(sizes_of(builder)),
+        "sizes": asdict(start.sizes if start else sizes_of(builder)),
         "scales": asdict(builder.scales),
         "patch": builder.patch,
         **axes_of(builder.cube),
