@@ -31,6 +31,8 @@ LENGTH = 7
 """Issues of a segment: of truncated back-propagation."""
 FEW = 100.0
 """Events of a segment at which it weighs half of one with very many: what few events say is mostly chance."""
+AHEAD = 16
+"""Updates for which the features are built in advance: an episode that begins takes as long as several."""
 EPOCH = 40
 """Episodes between two checkpoints."""
 RISE = 0.1
@@ -87,7 +89,9 @@ class Pretraining(pl.LightningModule):
         numbers = range(first, min(first + EPOCH, plan.episodes))
         stream = EpisodeStream(plan.draw, plan.sizes, numbers, plan.beside, LENGTH, plan.shared)
         self.carried.clear()
-        return DataLoader(stream, batch_size=None, num_workers=plan.workers)
+        return DataLoader(
+            stream, batch_size=None, num_workers=plan.workers, prefetch_factor=AHEAD if plan.workers else None
+        )
 
     def transfer_batch_to_device(self, batch: list[Part], device: torch.device, dataloader_idx: int) -> list[Part]:
         return [part.to(device) for part in batch]
