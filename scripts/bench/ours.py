@@ -38,7 +38,7 @@ from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.parts import recur
 from stforecast.forecasters.gcrn.propagation import Propagation
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation
+from stforecast.forecasters.gcrn.training import Module, Task, Validation
 from stforecast.forecasters.streaming import threads_for
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
@@ -50,6 +50,7 @@ def module_of(cube: Cube, split: Split, config: Config) -> Module:
     scales, device = Scales.of(cube, split.train_end), choose_device(config)
     builder = FeatureBuilder(cube, scales, patch_steps(config, cube), device)
     module = Module(config, builder).to(device)
+    module.task = Task(cube, split, config)
     module.stream = Stream(cube, split, config, builder)
     module.compile_step()
     return module

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
+from stforecast.features import canonical
 from stforecast.features.climatology import Climatology
 from stforecast.features.covariates import Covariates
 from stforecast.features.decayed import DecayedSums, decay
 from stforecast.features.graph import NeighbourSum
 from stforecast.features.scaling import Scales
 from stforecast.features.seasonal import SeasonalSums
-from stforecast.features.stream import EventStream
+from stforecast.features.stream import EventStream, issue_range
 from stforecast.features.table import LATE_PATCHES, TABLES
 
 FILL_DAYS = 60
@@ -91,6 +92,9 @@ class FeatureBuilder:
         self.edges = torch.tensor(cube.edges, device=self.device)
         self.ring = NeighbourSum(torch.tensor(cube.edges), cube.n, 1.0).to(self.device)
         self.scale = max(scales.rate, 1e-6) * (cube.step.days * per_day)  # of a month where steps are months
+        lost = np.zeros(1) if cube.masked is None else np.concatenate([[0.0], cube.masked.mean(1).cumsum()])
+        self.lost = torch.as_tensor(lost, dtype=torch.float32, device=self.device)  # steps before each, not recorded
+        self.of_city = canonical.of_city(cube, scales).to(self.device)
         self._places, self._kappa = self._priors()
 
     def _priors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -187,11 +191,8 @@ class FeatureBuilder:
 
     def recorded_days(self, issues: list[int]) -> Tensor:
         """Days of the record before each issue that were recorded, [l]."""
-        masked, step = self.cube.masked, self.cube.step
-        lost = np.zeros(1) if masked is None else np.concatenate([[0.0], masked.mean(1).cumsum()])
-        steps = np.array(issues)
-        days = (steps - lost[steps.clip(0, len(lost) - 1)]) * step.days
-        return torch.as_tensor(days, dtype=torch.float32, device=self.device)
+        steps, last = issue_range(issues, self.device), len(self.lost) - 1
+        return (steps - self.lost[steps.clamp(0, last)]) * self.cube.step.days
 
     def _features(self, sums: Tensor, rate: Tensor) -> Tensor:
         """Log-ratios of sums [l 2 h c n], and the level of λ₀ [l c k n]: [l f n]."""

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stforecast.config.sections import KINDS
-from stforecast.features.builder import FeatureBatch, FeatureBuilder
+from stforecast.cube import Cube
 from stforecast.features.climatology import SLOW
 from stforecast.features.covariates import HOLIDAYS, Covariates
 from stforecast.features.delay import late
+from stforecast.features.scaling import Scales
 from stforecast.features.table import LATE_PATCHES, LEVEL
+
+if TYPE_CHECKING:
+    from stforecast.features.builder import FeatureBatch, FeatureBuilder
 
 NUMBERS = ("age", "edge", "rate", "categories", "step", "late")
 """Numbers of scale, each about −1 … 1: recorded days before the issue that λ₀ rests on, length of a hexagon's edge,
@@ -29,34 +34,30 @@ LEADS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 """Hours ahead between which what is read of the lead time is a straight line in their logarithm."""
 
 
-def numbers_of(builder: FeatureBuilder, issues: list[int]) -> Tensor:
-    """Numbers of scale at issues, [l x], in the order of `NUMBERS`."""
-    cube, scale = builder.cube, math.log(2) / SLOW[0]
-    age = builder.recorded_days(issues).clamp(min=0)
-    effective = (1 - torch.exp(-scale * age)) / scale
+def of_city(cube: Cube, scales: Scales) -> Tensor:
+    """What is known about city and category at any issue, [c x−1]: numbers of scale but the age, and the kinds."""
     fixed = [
-        math.log(edge_km(builder) / EDGE_KM),
-        (math.log(max(builder.scales.rate, 1e-4)) + 1) / 2,
+        math.log(edge_km(cube) / EDGE_KM),
+        (math.log(max(scales.rate, 1e-4)) + 1) / 2,
         math.log(cube.c) / 2,
         math.log(cube.step_hours) / 3,
-        float(late(cube.inputs, builder.scales.until)),
+        float(late(cube.inputs, scales.until)),
     ]
-    age = ((1 + effective).log() - 4)[:, None] / 2
-    return torch.cat([age, age.new_tensor(fixed).expand(len(issues), -1)], 1)
+    kinds = np.zeros((cube.c, len(KINDS))) if cube.kinds is None else cube.kinds
+    return torch.as_tensor(np.concatenate([np.tile(fixed, (cube.c, 1)), kinds], 1), dtype=torch.float32)
 
 
 def about(builder: FeatureBuilder, issues: list[int]) -> Tensor:
     """What is known about city and category at issues: numbers of scale, then the kinds of offence, [l c x]."""
-    numbers, c = numbers_of(builder, issues), builder.cube.c
-    shares = builder.cube.kinds
-    kinds = numbers.new_zeros(c, len(KINDS)) if shares is None else torch.as_tensor(shares).to(numbers)
-    return torch.cat([numbers[:, None].expand(-1, c, -1), kinds.expand(len(issues), -1, -1)], 2)
+    scale, age = math.log(2) / SLOW[0], builder.recorded_days(issues).clamp(min=0)
+    effective = (1 - torch.exp(-scale * age)) / scale
+    age = ((1 + effective).log() - 4)[:, None, None] / 2
+    return torch.cat([age.expand(-1, builder.cube.c, -1), builder.of_city.expand(len(issues), -1, -1)], 2)
 
 
-def edge_km(builder: FeatureBuilder) -> float:
+def edge_km(cube: Cube) -> float:
     """The edge of a regular hexagon of the mean area of the cells; EDGE_KM where they lie nowhere."""
-    hexagons = builder.cube.hexagons
-    area = float(hexagons["area_km2"].mean()) if "area_km2" in hexagons else 0.0
+    area = float(cube.hexagons["area_km2"].mean()) if "area_km2" in cube.hexagons else 0.0
     return math.sqrt(area * 2 / (3 * math.sqrt(3))) if np.isfinite(area) and area > 0 else EDGE_KM
 
 
@@ -117,4 +118,4 @@ def channels(values: Tensor, have: Sequence[str], want: Sequence[str]) -> Tensor
 def leads_of(horizons: int, step_hours: float, device: torch.device) -> Tensor:
     """Lead times as shares of the two nearest of `LEADS`, [k 8]."""
     ahead = (torch.arange(1, horizons + 1, device=device) * step_hours).clamp(max=LEADS[-1]).log2()
-    return (1 - (ahead[:, None] - torch.tensor(LEADS, device=device).log2()).abs()).clamp(min=0)
+    return (1 - (ahead[:, None] - torch.arange(len(LEADS), device=device)).abs()).clamp(min=0)

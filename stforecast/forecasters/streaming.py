@@ -107,7 +107,7 @@ class LearnedForecaster(StreamingForecaster):
         return 1
 
     def rest(self, reader: FeatureBuilder, inputs: InputsByGroup) -> Tensor:
-        """What it carries where everything has been as usual, [… n h]; nothing by default."""
+        """What it carries where everything has been as usual: [… n h], or of each category in turn [… c·n h]."""
         return torch.zeros(1, reader.cube.n, 0)
 
     @abstractmethod
@@ -161,7 +161,8 @@ class Learned(ByGroup):
 
     def _read(self, real: frozenset[str], own: Tensor | None, cells: np.ndarray) -> np.ndarray:
         mine, theirs = (self.carried[group in real] for group in OF_EVENTS)
-        before = mine if own is None else torch.where(own[:, None], mine, theirs)
+        # the hexagons stand one category after another, where each has a state
+        before = mine if own is None else torch.where(own.repeat(mine.shape[-2] // len(own))[:, None], mine, theirs)
         return self.forecaster.forecast_read(self.reader, self.inputs.read(real, own), before, cells)
 
     def _coloured(self, cells: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.scaling import Scales
 from stforecast.forecasters.gcrn.segments import Stream
-from stforecast.forecasters.gcrn.training import Module, Validation
+from stforecast.forecasters.gcrn.training import Module, Task, Validation
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def module_of(cube: Cube, config: Config, device: torch.device) -> Module:
     scales = Scales.of(cube, split_of(cube).train_end)
     builder = FeatureBuilder(cube, scales, 24, device)
     module = Module(config, builder).to(device)
+    module.task = Task(cube, split_of(cube), config)
     module.stream = Stream(cube, split_of(cube), config, builder)
     module.check = Validation(cube, split_of(cube), builder, config.training.truncation)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
