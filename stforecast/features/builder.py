@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.features import canonical
+from stforecast.features import city_facts
 from stforecast.features.climatology import Climatology
 from stforecast.features.covariates import Covariates
 from stforecast.features.decayed import DecayedSums, decay
@@ -94,7 +94,7 @@ class FeatureBuilder:
         self.scale = max(scales.rate, 1e-6) * (cube.step.days * per_day)  # of a month where steps are months
         lost = np.zeros(1) if cube.masked is None else np.concatenate([[0.0], cube.masked.mean(1).cumsum()])
         self.lost = torch.as_tensor(lost, dtype=torch.float32, device=self.device)  # steps before each, not recorded
-        self.of_city = canonical.of_city(cube, scales).to(self.device)
+        self.of_city = city_facts.of_city(cube, scales).to(self.device)
         self._places, self._kappa = self._priors()
 
     def _priors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -8,43 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stforecast.config.sections import KINDS
-from stforecast.cube import Cube
+from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.climatology import SLOW
 from stforecast.features.covariates import HOLIDAYS, Covariates
-from stforecast.features.delay import late
-from stforecast.features.scaling import Scales
 from stforecast.features.table import LATE_PATCHES, LEVEL
 
-if TYPE_CHECKING:
-    from stforecast.features.builder import FeatureBatch, FeatureBuilder
-
-NUMBERS = ("age", "edge", "rate", "categories", "step", "late")
-"""Numbers of scale, each about −1 … 1: recorded days before the issue that λ₀ rests on, length of a hexagon's edge,
-events of a hexagon and day, categories, length of a step (all in logarithms), and whether reports come late."""
-EDGE_KM = 0.53
-"""Of a cell whose size is not known: H3 resolution 8."""
 LEADS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 """Hours ahead between which what is read of the lead time is a straight line in their logarithm."""
-
-
-def of_city(cube: Cube, scales: Scales) -> Tensor:
-    """What is known about city and category at any issue, [c x−1]: numbers of scale but the age, and the kinds."""
-    fixed = [
-        math.log(edge_km(cube) / EDGE_KM),
-        (math.log(max(scales.rate, 1e-4)) + 1) / 2,
-        math.log(cube.c) / 2,
-        math.log(cube.step_hours) / 3,
-        float(late(cube.inputs, scales.until)),
-    ]
-    kinds = np.zeros((cube.c, len(KINDS))) if cube.kinds is None else cube.kinds
-    return torch.as_tensor(np.concatenate([np.tile(fixed, (cube.c, 1)), kinds], 1), dtype=torch.float32)
 
 
 def about(builder: FeatureBuilder, issues: list[int]) -> Tensor:
@@ -53,12 +27,6 @@ def about(builder: FeatureBuilder, issues: list[int]) -> Tensor:
     effective = (1 - torch.exp(-scale * age)) / scale
     age = ((1 + effective).log() - 4)[:, None, None] / 2
     return torch.cat([age.expand(-1, builder.cube.c, -1), builder.of_city.expand(len(issues), -1, -1)], 2)
-
-
-def edge_km(cube: Cube) -> float:
-    """The edge of a regular hexagon of the mean area of the cells; EDGE_KM where they lie nowhere."""
-    area = float(cube.hexagons["area_km2"].mean()) if "area_km2" in cube.hexagons else 0.0
-    return math.sqrt(area * 2 / (3 * math.sqrt(3))) if np.isfinite(area) and area > 0 else EDGE_KM
 
 
 def by_category(builder: FeatureBuilder, features: Tensor) -> tuple[Tensor, Tensor]:

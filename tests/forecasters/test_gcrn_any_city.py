@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stforecast.config.sections import Unit
 from stforecast.cube import Cube, Series
-from stforecast.features import canonical
+from stforecast.features import canonical, city_facts
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.features.table import BY_DAY
@@ -47,7 +47,7 @@ def forecast(network: Network, cube: Cube, patches: int = 20) -> Tensor:
 
 
 def kinds_of(c: int) -> np.ndarray:
-    shares = np.random.default_rng(1).dirichlet(np.ones(len(canonical.KINDS)), c)
+    shares = np.random.default_rng(1).dirichlet(np.ones(len(city_facts.KINDS)), c)
     return shares.astype(np.float32)
 
 
@@ -106,7 +106,7 @@ def test_longer_steps_are_read_with_the_same_sizes(hours: int, unit: Unit) -> No
     torch.testing.assert_close(y.target[..., hour_of], x.target[..., hour_of].unflatten(1, (k, hours)).mean(2))
     # levels are events a day
     torch.testing.assert_close(y.own[..., -1, :].exp(), x.own[..., -1, :].exp(), rtol=0.2, atol=0.1)
-    numbers = canonical.NUMBERS.index("step")
+    numbers = city_facts.NUMBERS.index("step")
     same = [place for place in range(x.about.shape[-1]) if place != numbers]
     torch.testing.assert_close(y.about[..., same], x.about[..., same], rtol=1e-3, atol=1e-3)
     rate = forecast(network_of(sizes_of(one)), longer)
@@ -169,7 +169,7 @@ def test_numbers_of_scale() -> None:
     cube = with_categories(city(days=60), 4)
     builder = builder_of(cube)
     near, far = (
-        dict(zip(canonical.NUMBERS, row, strict=False))
+        dict(zip(city_facts.NUMBERS, row, strict=False))
         for row in canonical.about(builder, [24, 50 * 24])[:, 0].tolist()
     )
     assert near["age"] < far["age"] < 1
@@ -182,5 +182,5 @@ def test_numbers_of_scale() -> None:
     assert half.recorded_days([50 * 24]).tolist() == [25.0]
     assert half.recorded_days([cube.steps + 48]).tolist() == [37.0]
     nowhere = replace(cube, hexagons=cube.hexagons.drop(columns="area_km2"))
-    assert canonical.edge_km(nowhere) == canonical.EDGE_KM
+    assert city_facts.edge_km(nowhere) == city_facts.EDGE_KM
     assert abs(far["edge"]) < 0.2  # of resolution 8

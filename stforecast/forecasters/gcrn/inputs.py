@@ -7,7 +7,7 @@ import torch
 from stforecast.config import Config
 from stforecast.config.sections import KINDS
 from stforecast.cube import Cube
-from stforecast.features import canonical
+from stforecast.features import canonical, city_facts
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.covariates import HOLIDAYS, Covariates
 from stforecast.features.table import LEVEL
@@ -68,7 +68,7 @@ def sizes_of(builder: FeatureBuilder) -> Sizes:
         patch=builder.patch * hours,
         own=of_each + 1,
         shared=table.layout(1)[LEVEL].stop - of_each,
-        about=len(canonical.NUMBERS) + len(KINDS),
+        about=len(city_facts.NUMBERS) + len(KINDS),
         calendar=builder.covariates.cycle + builder.events.per_day * hours + HOLIDAYS + len(canonical.LEADS),
         weather=list(scales.weather.names),
         future=list(scales.future.names),
