@@ -39,9 +39,13 @@ from stforecast.cube.store import open_cube
 from stforecast.errors import ConfigError, StforecastError
 from stforecast.evaluation.differences import Sample
 from stforecast.evaluation.scorecard import finite
+from stforecast.features.shared import SharedRhythms
 from stforecast.features.targets import outcomes, scored
 from stforecast.files import write_json
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.forecasters.gcrn.forecaster import GCRN
+from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.registry import create_forecaster
 from stforecast.forecasters.shared_kernels import SharedKernels
@@ -52,7 +56,7 @@ from stforecast.scoring.splits import Split
 
 CALIBRATED = 30
 """Days that forecasters are calibrated on; at most half of the record."""
-KERNELS = "hawkes_kernels.json"
+NETWORK, RHYTHMS, KERNELS = "network.safetensors", "rhythms.json", "hawkes_kernels.json"
 """In the folder of `--weights`."""
 say = partial(click.echo, err=True)
 
@@ -82,7 +86,26 @@ def pooled_hawkes(city: City) -> Forecaster:
     return Hawkes(city.config, kernels=kernels).fit(city.cube, city.split)
 
 
-CARRIED: dict[str, Fit] = {"pooled_hawkes": pooled_hawkes}
+def network(adapt: str, city: City) -> Forecaster:
+    """The network that was learned elsewhere, as it is or learned on here."""
+    assert city.weights is not None
+    start = StartingNetwork.load(city.weights / NETWORK)
+    return GCRN(city.config, start=start, adapt=adapt).fit(city.cube, city.split)
+
+
+def shared_climatology(city: City) -> Forecaster:
+    """The rolling climatology that starts from rates and rhythms of other cities."""
+    assert city.weights is not None
+    return RollingClimatology(city.config, shared=SharedRhythms.open(city.weights / RHYTHMS)).fit(city.cube, city.split)
+
+
+CARRIED: dict[str, Fit] = {
+    "carried_gcrn": partial(network, "none"),
+    "adapted_gcrn": partial(network, "all"),
+    "adapted_read_out": partial(network, "read_out"),
+    "shared_climatology": shared_climatology,
+    "pooled_hawkes": pooled_hawkes,
+}
 """Those that need `--weights`; the first one is compared with the others."""
 FITTED: dict[str, Fit] = {
     name: here(name)
