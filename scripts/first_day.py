@@ -49,6 +49,8 @@ from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.registry import create_forecaster
 from stforecast.forecasters.shared_kernels import SharedKernels
+from stforecast.forecasters.trees import PooledTrees
+from stforecast.forecasters.trees.zoo import LightGBM
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
@@ -56,7 +58,7 @@ from stforecast.scoring.splits import Split
 
 CALIBRATED = 30
 """Days that forecasters are calibrated on; at most half of the record."""
-NETWORK, RHYTHMS, KERNELS = "network.safetensors", "rhythms.json", "hawkes_kernels.json"
+NETWORK, TREES, RHYTHMS, KERNELS = "network.safetensors", "lightgbm.txt", "rhythms.json", "hawkes_kernels.json"
 """In the folder of `--weights`."""
 say = partial(click.echo, err=True)
 
@@ -93,6 +95,15 @@ def network(adapt: str, city: City) -> Forecaster:
     return GCRN(city.config, start=start, adapt=adapt).fit(city.cube, city.split)
 
 
+def trees(adapt: str, city: City) -> Forecaster:
+    """Trees of many cities as they are, or with rounds of the city's own on top."""
+    assert city.weights is not None
+    start, shared = PooledTrees.load(city.weights / TREES), SharedRhythms.open(city.weights / RHYTHMS)
+    training = city.config.training.model_copy(update={"adapt": adapt})
+    config = city.config.model_copy(update={"training": training})
+    return LightGBM(config, start=start, shared=shared).fit(city.cube, city.split)
+
+
 def shared_climatology(city: City) -> Forecaster:
     """The rolling climatology that starts from rates and rhythms of other cities."""
     assert city.weights is not None
@@ -103,6 +114,8 @@ CARRIED: dict[str, Fit] = {
     "carried_gcrn": partial(network, "none"),
     "adapted_gcrn": partial(network, "all"),
     "adapted_read_out": partial(network, "read_out"),
+    "carried_lightgbm": partial(trees, "none"),
+    "adapted_lightgbm": partial(trees, "all"),
     "shared_climatology": shared_climatology,
     "pooled_hawkes": pooled_hawkes,
 }

@@ -52,7 +52,8 @@ class Training(Section):
 
     adapt: Literal["none", "read_out", "all"] = "all"
     """what of a network that was learned elsewhere is learned on here: nothing but the calibration, the layers that
-    read the state, or all; never further than the validation slice bears out"""
+    read the state, or all; trees add rounds to pooled ones, or with none do not; never further than the validation
+    slice bears out"""
     max_epochs: int = Field(10, ge=1)
     """passes over the training slice"""
     learning_rate: float = Field(4e-3, gt=0)
