@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from stforecast.config import Config
 from stforecast.config.sections import KINDS
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.builder import FeatureBuilder
@@ -149,3 +150,22 @@ def test_what_cannot_start_says_so(pooled: PooledTrees, tmp_path: Path) -> None:
     (tmp_path / "broken.txt").write_text("tree")
     with pytest.raises(ArtefactError, match="cannot be opened as pooled trees"):
         PooledTrees.load(tmp_path / "broken.txt")
+
+
+def test_pooled_trees_are_carried_as_they_are_where_nothing_is_to_be_adapted(
+    pooled: PooledTrees, tmp_path: Path
+) -> None:
+    cube, config = small_city(), Config(city="town")
+    split = cube.split(0.6, 0.2)
+    kept = config.model_copy(update={"training": config.training.model_copy(update={"adapt": "none"})})
+    carried = LightGBM(kept, start=pooled).fit(cube, split)
+    assert [fit.rounds for fit in carried.fits] == [0]
+    issue = split.issues("test")[:1]
+    reader = carried.reader(cube)
+    state = carried.init_state(reader, int(issue[0]) % reader.patch)
+    reader.skip(state, int(issue[0]) // reader.patch)
+    batch = reader.step(state, 1)
+    expected = batch.log_rate.exp().permute(0, 2, 3, 1).flatten() * pooled.log_factor(reader, batch).exp()[:, 0]
+    np.testing.assert_allclose(carried.raw(cube, issue).ravel(), expected.numpy(), rtol=1e-5)
+    carried.save(tmp_path)
+    np.testing.assert_array_equal(LightGBM.load(tmp_path, kept).raw(cube, issue), carried.raw(cube, issue))
