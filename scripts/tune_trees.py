@@ -140,7 +140,7 @@ def main(tree: str, config: str, overrides: tuple[str, ...], first: int | None) 
         forecaster.settings, forecaster.scales = {**kind.settings, **changed}, scales  # type: ignore[attr-defined]
         if sample is None:
             rows = forecaster.rows(cube, split)
-            sample, held_out = rows.training(tree, stages.config.seed), forecaster.held_out(rows)
+            sample, held_out = rows.training(stages.config.seed), forecaster.held_out(rows)
         began = time.perf_counter()
         forecaster.fits = [forecaster.fit_rows(sample, held_out, stages.config.seed)]
         fitted = time.perf_counter()

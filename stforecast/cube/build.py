@@ -7,6 +7,7 @@ and it is not known before the last of them has passed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,12 +27,15 @@ from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
 from stforecast.events.kinds import kind_shares
 from stforecast.events.schema import EventTable
+from stforecast.scoring.splits import training_days
 
 PLACE = ("latitude", "longitude", "area", "district")
 READ = ("occurred_at", "occurred_until", "reported_at", *PLACE, "category")
 """Columns of the event table that a cube is made of."""
 LATE = "Observed weather comes about 5 days late: tests read it up to the issue time, live forecasts do without."
 RUNS = "Archived weather forecasts count from the start of a model's run, which comes out some hours later."
+SHORT = 180
+"""Days of a training slice from which on a cell needs all of `grid.min_events`."""
 LEARNED = 90
 """Days of the training slice (of a short one half) of which weather that is fetched must be there, or it is not read:
 what a channel does cannot be learned from less than a season."""
@@ -43,7 +47,8 @@ def build(
     """Bin the events into steps, cells and categories, and attach graph, districts and weather.
 
     `cells` are those of a trained run, by name; without them the study area is `grid.area`, else the cells with
-    `grid.min_events` events in the training slice, which ends at `train_until`, else at `split.train`.
+    `grid.min_events` events in the training slice (proportionally fewer in a short one), which ends at `train_until`,
+    else at `split.train`.
 
     Raises:
         ConfigError: the source, a date, a unit or the trained run's cells do not fit.
@@ -61,7 +66,7 @@ def build(
     on_axis = (hour >= 0) & (hour < axis.steps)
     train = _train_step(config, axis, train_until)
     seen = on_axis & (hour < train) & (known < train)
-    area = study_area(frame, seen, config, cells)
+    area = study_area(frame, seen, _asking_less(config, train * axis.step.days), cells)
     row, geometry = area.row, area.geometry
     category = pd.Categorical(frame["category"], categories=list(events.categories)).codes
     gaps = recorded.gaps_of(config, axis, events.categories)
@@ -154,16 +159,22 @@ def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) ->
     if train_until is not None:
         step = int(axis.step.since(axis.start, [utc(train_until)])[0])
     elif isinstance(config.split.train, float):
-        # 1e-9 of a day takes back what a decimal share loses in binary
-        step = int(config.split.train * (axis.steps // axis.step.per_day) + 1e-9) * axis.step.per_day
+        day, gap = axis.step.per_day, config.split.gap // axis.step.hours
+        step = training_days(config.split.train, axis.steps // day, day, gap, config.horizons) * day
     else:
         step = axis.day_step(config.split.train)
     if step <= 0:
         raise ConfigError(
             f"split.train: the training slice ends {axis.time_of(step)}, and the data begin {axis.start}. "
-            "Give a larger share of the days or a later date."
+            "Give more days, a larger share of them, or a later date."
         )
     return min(step, axis.steps)
+
+
+def _asking_less(config: Config, days: float) -> Config:
+    """The configuration with `grid.min_events` in proportion to a training slice of less than SHORT days."""
+    least = math.ceil(config.grid.min_events * min(1.0, days / SHORT))
+    return config.model_copy(update={"grid": config.grid.model_copy(update={"min_events": least})})
 
 
 def _weather(config: Config, axis: Axis, end: int) -> tuple[Series, Series]:

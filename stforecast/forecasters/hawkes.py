@@ -31,7 +31,6 @@ from torch import Tensor
 
 from stforecast.config import Config
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.cell_covariates import CellCovariates
 from stforecast.features.climatology import Climatology
@@ -42,6 +41,7 @@ from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
+from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.forecasters.streaming import by_phase, steps_past_end
 from stforecast.scoring.splits import Split
@@ -52,8 +52,6 @@ HALF_LIVES = {"hour": HALF_LIFE_HOURS, "day": HALF_LIFE_HOURS, "month": (730.0, 
 """By the unit of a step, in hours."""
 SEGMENT = 7
 """Patches that are read at a time in fitting: as old as the mean of λ₀ behind its rhythm may become."""
-MOST, LEAST_GAIN = 1000, 1e-7
-"""Iterations at most, and the gain in log-likelihood an event below which they end."""
 
 
 class Hawkes(Forecaster):
@@ -96,6 +94,10 @@ class Hawkes(Forecaster):
         return excitation, warm_up
 
     @property
+    def remark(self) -> str:
+        return "" if self.weights[:, 1:].any() else "no excitation found: climatology stands as it is"
+
+    @property
     def branching(self) -> np.ndarray:
         """Events of each category (row) that one event of each (column) excites directly, [c c]."""
         c = len(self.weights)
@@ -117,7 +119,8 @@ class Hawkes(Forecaster):
         climatology, covariates = Climatology(excitation.events), CellCovariates(cube, self.scales)
         state = climatology.learned_state(end, issue, self.scales.shared)
         sums = torch.zeros(cube.n, excitation.f // 2)
-        found, totals = [], torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
+        found = [(torch.zeros(0, 1 + excitation.f), torch.zeros(0, dtype=torch.long), torch.zeros(0))]
+        totals = torch.zeros(cube.c, 1 + excitation.f, dtype=torch.float64)
         while issue + p <= last:
             learning = issue >= warm_up
             count = max(1, min(SEGMENT, ((last if learning else warm_up) - issue) // p))
@@ -137,8 +140,6 @@ class Hawkes(Forecaster):
                 totals[:, 0] += base.sum((0, 1))
                 totals[:, 1:] += excitation.total(before, background / usual)
             issue += count * p
-        if not found:
-            raise ConfigError(f"split.train: {end} steps leave {self.name} nothing to learn from; give more days.")
         parts, category, events = (torch.cat(each).numpy() for each in zip(*found, strict=True))
         return parts, category, events, totals.numpy()
 
@@ -268,32 +269,3 @@ class ExcitationSums:
         back = self.back(factor.transpose(0, 1).reshape(n, t * c)).view(n, t, c).transpose(0, 1)
         flat = sums.flatten(0, 1)
         return torch.cat([each.reshape(t * n, c).T @ flat * self.gain for each in (factor, back)], 1)
-
-
-def fit_mixture(parts: np.ndarray, events: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """The weights [j] of greatest Poisson likelihood, and the (penalised) log-likelihood before each iteration.
-
-    Of an intensity λ = Σ_j θ_j φ_j with θ ≥ 0, by expectation-maximisation. Were it known which part each event came
-    from, θ_j would be events over Σ φ_j. It is not, so an event is shared between the parts as they explain it,
-    θ_j φ_j / λ, and the two steps repeat: stochastic declustering (Veen and Schoenberg 2008, JASA 103:614-624).
-
-    The first part is the background; it has one event, where one was expected, before any is seen, and each other part
-    none where one was expected. So a weight is defined where nothing ever happened: background 1, else 0.
-
-    Args:
-        parts: φ at the cells with events, [e j]; the first is positive everywhere.
-        events: counts of these cells, [e].
-        totals: Σ φ over all cells, [j].
-    """
-    prior = np.zeros(len(totals))
-    prior[0] = 1
-    theta = np.full(len(totals), 0.5 / max(1, len(totals) - 1))
-    theta[0] = 0.5
-    path: list[float] = []
-    while len(path) < MOST:
-        lam = parts @ theta.astype(parts.dtype)
-        path.append(float(events @ np.log(lam.astype(np.float64)) + np.log(theta[0]) - (totals + 1) @ theta))
-        if len(path) > 1 and path[-1] - path[-2] < LEAST_GAIN * events.sum():
-            break
-        theta = (theta * ((events / lam).astype(parts.dtype) @ parts) + prior) / (totals + 1)
-    return theta, path

@@ -194,7 +194,7 @@ class Grids(Preparation):
         return fingerprint([*self._offences().items()])
 
     def _issue_step(self, cube: Cube, time: pd.Timestamp) -> int:
-        step, fewest, last = cube.step_of(time), cube.step.in_days(28), last_issue(cube)
+        step, fewest, last = cube.step_of(time), cube.step.per_day, last_issue(cube)
         if not fewest <= step <= last:
             earliest, latest = cube.time_of(fewest), cube.time_of(last)
             raise DataError(

@@ -8,7 +8,8 @@ import numpy as np
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
-from stforecast.forecasters.hawkes import HALF_LIVES, Hawkes, fit_mixture
+from stforecast.forecasters.hawkes import HALF_LIVES, Hawkes
+from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.scoring.splits import Split
 

@@ -12,6 +12,8 @@ import numpy as np
 from stforecast.errors import ConfigError
 
 Slice = Literal["train", "validation", "test"]
+LOST = 1e-9
+"""Of a day: what a decimal share, or the sum of two, loses in binary at the most."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,21 @@ class Split:
         return replace(self, first=self.first + offset)
 
 
+def room(day: int, gap_steps: int, horizons: int) -> int:
+    """Days that a validation or test slice needs, with the gap before it, for one forecast."""
+    return -(-(gap_steps + horizons) // day)
+
+
+def training_days(train: float, days: int, day: int, gap_steps: int, horizons: int) -> int:
+    """Days of the training slice: a share of all `days`, but for the room that the other two slices need.
+
+    A share that leaves them enough is not changed, and neither is one of a record that has no room for three slices.
+    """
+    left = days - 2 * room(day, gap_steps, horizons)
+    share = int(train * days + LOST)
+    return min(share, left) if left > 0 else share
+
+
 def make_split(
     steps: int,
     day: int,
@@ -65,7 +82,8 @@ def make_split(
     step_of_date: Callable[[dt.date], int],
 ) -> Split:
     """Slices by shares of the D whole days from `first` (boundaries int(train · D), int((train + validation) · D)) or
-    by dates (the first day after the slice, moved to the nearest day boundary).
+    by dates (the first day after the slice, moved to the nearest day boundary). Where shares of a short record leave
+    the validation or the test slice no room for a forecast, they take it from the training slice.
 
     `step_of_date` gives the step at which a date begins. Validation starts `gap_steps` after training ends, and the
     test slice `gap_steps` after validation ends.
@@ -80,8 +98,19 @@ def make_split(
         return round((step_of_date(value) - first) / day) if isinstance(value, dt.date) else before + value * days
 
     train_days = end(train)
-    # 1e-9 of a day takes back what the sum of two decimal shares loses in binary
-    train_end, validation_end = (first + int(at + 1e-9) * day for at in (train_days, end(validation, train_days)))
+    train_end, validation_end = (int(at + LOST) for at in (train_days, end(validation, train_days)))
+    if isinstance(train, float):
+        train_end = training_days(train, days, day, gap_steps, horizons)
+    if isinstance(validation, float):
+        least = room(day, gap_steps, horizons)
+        if isinstance(train, float) and days < (needed := 2 * least + room(day, 0, horizons)):
+            raise ConfigError(
+                f"split: {days} days (or months) have no room for a training, a validation and a test slice of one "
+                f"forecast of {horizons} steps each, with split.gap between them; that takes {needed}. Give more days, "
+                "or choose a smaller split.gap."
+            )
+        validation_end = max(min(validation_end, days - least), train_end + least)
+    train_end, validation_end = first + train_end * day, first + validation_end * day
     validation_start, test_start = train_end + gap_steps, validation_end + gap_steps
     split = Split(steps, first, day, train_end, validation_start, validation_end, test_start, horizons)
     remedies: dict[Slice, str] = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely import box, to_geojson
 
 from stforecast.cube import Cube, hexgrid
-from stforecast.cube.build import build
+from stforecast.cube.build import SHORT, build
 from stforecast.errors import ArtefactError, ConfigError, DataError
 from stforecast.events.event_times import day_end
 from stforecast.events.schema import EventTable
@@ -55,7 +55,8 @@ events_of = st.lists(
 @given(rows=events_of, embargo=st.integers(0, 30), min_events=st.integers(1, 3), random=st.randoms())
 def test_binning_conserves_events_in_any_order(table, settings, rows, embargo, min_events, random) -> None:
     fixed = {"first_day": FIRST.date(), "last_day": FIRST.date() + dt.timedelta(days=DAYS - 1)}
-    config = settings(source=fixed, grid={"min_events": min_events}, embargo_hours=embargo, split={"train": 0.5})
+    asked = min_events * 2 * SHORT // DAYS  # of the half that is learned from as many as `min_events` are left
+    config = settings(source=fixed, grid={"min_events": asked}, embargo_hours=embargo, split={"train": 0.5})
 
     def of(rows: list) -> Cube:
         seconds, place, category, delay = map(list, zip(*rows, strict=True))
@@ -124,7 +125,8 @@ def test_the_axis_is_whole_days_from_winter_midnight(table, settings) -> None:
     assert cube.hour.tolist() == [23, 3 * 24 + 21]
     assert cube.time_zone == "America/Denver"
     assert cube.notes["issue_hour"] == 7
-    with_days = build(events, settings(source={"first_day": dt.date(2021, 7, 10), "last_day": dt.date(2021, 7, 15)}))
+    days = {"first_day": dt.date(2021, 7, 10), "last_day": dt.date(2021, 7, 15)}
+    with_days = build(events, settings(source=days, split={"gap": 0}))
     assert (with_days.start, with_days.steps) == (pd.Timestamp("2021-07-10 07:00", tz="UTC"), 6 * 24)
     assert with_days.notes["events"] == {"table": 2, "outside_axis": 1, "outside_area": 0, "kept": 1}
 
@@ -348,7 +350,8 @@ def test_empty_tables_and_empty_areas(table, settings) -> None:
     with pytest.raises(
         DataError, match=r"no hexagon has 20 events .*\(2 events known by its end, at most 2 in a hexagon"
     ):
-        build(events, settings(grid={"min_events": 20}, split={"train": 0.5}))
+        build(events, settings(grid={"min_events": 20 * SHORT}, split={"train": 0.5}))
+    assert build(events, settings(grid={"min_events": 20}, split={"train": 0.5})).n == 1  # of a day one is enough
     with pytest.raises(DataError, match="no event"):
         build(EventTable(events.frame.iloc[:0], events.meta), settings())
 

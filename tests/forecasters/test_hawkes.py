@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from scipy.optimize import minimize
 from small_cities import city, half_late, settings, split_of
 
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError
+from stforecast.errors import ArtefactError
 from stforecast.features.climatology import Climatology
 from stforecast.features.decayed import sums_at
 from stforecast.features.scaling import Scales
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json
-from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes, fit_mixture
+from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, ExcitationSums, Hawkes
+from stforecast.forecasters.mixture import fit_mixture
 
 H = len(HALF_LIFE_HOURS)
 
@@ -237,10 +239,14 @@ def test_what_is_saved_tells_the_branching(tmp_path: Path) -> None:
     assert opened.branching_ratio == hawkes.branching_ratio
 
 
-def test_unfitted_and_too_short() -> None:
+def test_unfitted() -> None:
     with pytest.raises(ArtefactError, match="not fitted"):
         Hawkes(settings()).forecast(city(2), np.array([24]))
+
+
+def test_a_record_that_is_too_short_to_learn_excitation_leaves_climatology() -> None:
     cube = city(days=20)
-    short = split_of(cube)
-    with pytest.raises(ConfigError, match="give more days"):
-        Hawkes(settings()).learn(cube, type(short)(**{**vars(short), "train_end": 20}))
+    hawkes = Hawkes(settings())
+    hawkes.learn(cube, replace(split_of(cube), train_end=20))
+    np.testing.assert_array_equal(hawkes.weights, [[1, *[0] * 16]] * 2)
+    assert "climatology" in hawkes.remark

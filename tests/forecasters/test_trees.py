@@ -211,7 +211,7 @@ def test_the_drawn_rows_stand_for_all(busy: Cube, monkeypatch: pytest.MonkeyPatc
     forecaster.scales = Scales.of(busy, split.train_end)
     for density in (2.0, 1e9):
         monkeypatch.setattr(Trees, "quiet_per_event", density)
-        drawn[density] = forecaster.rows(busy, split).training("it", seed=0)
+        drawn[density] = forecaster.rows(busy, split).training(seed=0)
     thin, every = drawn.values()
     assert thin.event.sum() == every.event.sum() > 0
     assert (every.weight == 1).all()
@@ -225,7 +225,7 @@ def test_days_that_are_still_reported_are_not_learned_from() -> None:
     end = split.train_end
     forecaster.scales = Scales.of(cube, end)
     days = (cube.hour >= end // 3 // 24 * 24) & (cube.hour < end - 5 * 24) & (cube.known_hour < end)
-    assert forecaster.rows(cube, split).training("it", 0).counts.sum() == cube.weight[days].sum()
+    assert forecaster.rows(cube, split).training(0).counts.sum() == cube.weight[days].sum()
 
 
 def test_rows_by_hand() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stforecast.errors import ConfigError
-from stforecast.scoring.splits import make_split
+from stforecast.scoring.splits import make_split, training_days
 
 START = dt.date(2024, 1, 1)
 
@@ -67,12 +67,23 @@ def test_a_date_in_summer_time_goes_to_the_nearest_day_boundary():
 
 
 @pytest.mark.parametrize(
+    ("days", "gap", "train_end", "validation_end"),
+    [(3, 0, 1, 2), (5, 24, 1, 3), (7, 24, 3, 5), (10, 24, 6, 8), (20, 24, 15, 17), (24, 24, 18, 20), (30, 24, 22, 24)],
+)
+def test_a_few_days_are_shared_out_so_that_each_slice_has_a_forecast(days, gap, train_end, validation_end):
+    found = split(days, gap=gap)
+    assert (found.train_end, found.validation_end) == (24 * train_end, 24 * validation_end)
+    assert all(found.issues(which).size for which in ("train", "validation", "test"))
+    assert training_days(0.75, days, 24, gap, 24) == train_end
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"days": 1}, "split.train"),
-        ({"days": 10, "validation": 0.01}, "split.validation"),
-        ({"days": 100, "gap": 24 * 10}, "split.gap"),
-        ({"train": 0.75, "validation": 0.245, "gap": 24}, "the test slice"),
+        ({"days": 1}, "that takes 3"),
+        ({"days": 4, "gap": 24}, "that takes 5"),
+        ({"days": 20, "gap": 24 * 10}, "split.gap"),
+        ({"days": 30, "validation": dt.date(2024, 1, 25), "gap": 24 * 6}, "the test slice"),
         ({"train": dt.date(2023, 1, 1)}, "the train slice"),
         ({"train": dt.date(2034, 1, 1)}, "the train slice"),
         ({"train": dt.date(2024, 3, 1), "validation": dt.date(2024, 2, 1)}, "the validation slice"),

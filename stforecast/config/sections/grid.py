@@ -21,7 +21,8 @@ class Grid(Section):
     polygon_key: str | None = None
     """attribute of `polygons` with the code or name of each, by which events without a point are placed too"""
     min_events: int = Field(20, ge=0)
-    """events of the training slice that a cell needs to be kept; 0 keeps every polygon"""
+    """events of the training slice that a cell needs to be kept, of a slice of less than 180 days proportionally fewer;
+    0 keeps every polygon"""
     area: str | None = None
     """polygon file (GeoJSON, GeoPackage…) of the study area, in place of `min_events`; not with polygons as cells"""
     districts: str | None = None

@@ -16,7 +16,8 @@ class Split(Section):
     train: Fraction | dt.date = 0.75
     """share of the days (or months), or the first day after the slice"""
     validation: Fraction | dt.date = 0.08
-    """share of the days (or months), or the first day after the slice"""
+    """share of the days (or months), or the first day after the slice; of a few days at least room for one forecast,
+    and as much is left for the test slice"""
     gap: int = Field(24, ge=0)
     """hours left out between slices, in whole steps: of monthly ones nothing by default"""
 

@@ -136,7 +136,7 @@ class Trees(LearnedForecaster):
         if self.start and held_out and self.config.training.adapt == "none":
             self.fits = [TreeFit(1.0, b"", held_out.rows.shape[1], held_out.density, None, 0)]
             return
-        self.fits = [self.fit_rows(rows.training(self.name, seed), held_out, seed) for seed in self.seeds]
+        self.fits = [self.fit_rows(rows.training(seed), held_out, seed) for seed in self.seeds]
 
     def rows(self, cube: Cube, split: Split) -> Rows:
         """The rows of a record; what SMOTE will add is taken from the quiet ones."""
@@ -158,6 +158,10 @@ class Trees(LearnedForecaster):
     def held_out(self, rows: Rows) -> Sample | None:
         """Rows of the validation slice, where it chooses how many trees are kept."""
         return None
+
+    @property
+    def remark(self) -> str:
+        return "" if all(fit.saved for fit in self.fits) else "nothing to learn from: climatology stands as it is"
 
     def fit_rows(self, sample: Sample, held_out: Sample | None = None, seed: int = 0) -> TreeFit:
         """Fit the estimator to rows of the training slice, and choose by those of the validation slice."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
 from stforecast.features.builder import FeatureBatch, FeatureBuilder, State
 from stforecast.features.delay import completeness, settled_until
 from stforecast.features.scaling import Scales
@@ -54,16 +53,8 @@ class Rows:
         expected = float(cube.weight[here].sum(dtype=np.float64)) * cube.horizons / patch
         self.density = min(per_event, most / max(expected, 1))
 
-    def training(self, name: str, seed: int) -> Sample:
-        """Those of the training slice, as known at its end; none where pooled trees can stand alone.
-
-        Raises:
-            ConfigError: there is none to learn from, as `name` is told.
-        """
-        if self.first > self.last and not self.started:
-            raise ConfigError(
-                f"split.train: {self.split.train_end} steps leave {name} nothing to learn from; give more days."
-            )
+    def training(self, seed: int) -> Sample:
+        """Those of the training slice, as known at its end; none where it is too short."""
         builder = FeatureBuilder(self.known, self.scales, self.patch)
         state = builder.init_state(self.split.first % self.patch)
         builder.skip(state, self.warm_up)
