@@ -95,7 +95,7 @@ class Hawkes(Forecaster):
 
     @property
     def remark(self) -> str:
-        return "" if self.weights[:, 1:].any() else "no excitation found: climatology stands as it is"
+        return "" if self.weights[:, 1:].any() else "no excitation found: climatology stands as before"
 
     @property
     def branching(self) -> np.ndarray:

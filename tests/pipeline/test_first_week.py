@@ -20,7 +20,7 @@ def test_a_week_gives_a_map(tmp_path: Path) -> None:
     cube = stages.build()
     assert cube.n > 10  # hexagons of one event in three days
     stages.train()
-    assert "climatology stands as it is" in "\n".join(lines)
+    assert "climatology stands as before" in "\n".join(lines)
     stages.evaluate()
     (folder,) = stages.forecast()
     grid = open_grid(folder)

@@ -87,7 +87,7 @@ def test_own_trees_start_from_the_pooled_ones(pooled: PooledTrees, tmp_path: Pat
     model = XGBoost(start=pooled)
     model.learn(cube, split)
     rows = model.rows(cube, split)
-    sample, held_out = rows.training("it", 0), model.held_out(rows)
+    sample, held_out = rows.training(0), model.held_out(rows)
     np.testing.assert_allclose(sample.start, sample.rate * np.exp(sample.rows[:, -1]), rtol=1e-5)
     held_out.counts[:] = 0  # nothing to choose by
     model.fits = [model.fit_rows(sample, held_out)]

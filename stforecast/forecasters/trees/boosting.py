@@ -54,10 +54,11 @@ class Boosting(Trees):
 
     @property
     def remark(self) -> str:
+        if any(fit.rounds is None for fit in self.fits):
+            return super().remark
         rounds = [fit.rounds or 0 for fit in self.fits]
         chosen = f"{', '.join(map(str, rounds))} rounds by the validation slice"
-        start = "pooled trees stand" if self.start else "climatology stands"
-        return chosen if all(rounds) else f"{chosen}; where 0, {start} as before, since no tree held there"
+        return chosen if all(rounds) else f"{chosen}; where 0, {self.standing} as before, since no tree held there"
 
     def _table(self, held_out: Sample, odds: float | None) -> Table:
         """What the library's loss is measured on: its optimum is that of the training rows."""

@@ -160,8 +160,13 @@ class Trees(LearnedForecaster):
         return None
 
     @property
+    def standing(self) -> str:
+        """What stands where no tree is kept, in words."""
+        return "pooled trees stand" if self.start else "climatology stands"
+
+    @property
     def remark(self) -> str:
-        return "" if all(fit.saved for fit in self.fits) else "nothing to learn from: climatology stands as it is"
+        return "" if all(fit.saved for fit in self.fits) else f"nothing to learn from: {self.standing} as before"
 
     def fit_rows(self, sample: Sample, held_out: Sample | None = None, seed: int = 0) -> TreeFit:
         """Fit the estimator to rows of the training slice, and choose by those of the validation slice."""
