@@ -135,8 +135,8 @@ class Trees(LearnedForecaster):
         held_out = self.held_out(rows)
         if self.start and held_out and self.config.training.adapt == "none":
             self.fits = [TreeFit(1.0, b"", held_out.rows.shape[1], held_out.density, None, 0)]
-            return
-        self.fits = [self.fit_rows(rows.training(seed), held_out, seed) for seed in self.seeds]
+        else:
+            self.fits = [self.fit_rows(rows.training(seed), held_out, seed) for seed in self.seeds]
 
     def rows(self, cube: Cube, split: Split) -> Rows:
         """The rows of a record; what SMOTE will add is taken from the quiet ones."""
