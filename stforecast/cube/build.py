@@ -7,6 +7,7 @@ and it is not known before the last of them has passed.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +28,7 @@ from stforecast.errors import ConfigError, DataError
 from stforecast.events import sources
 from stforecast.events.kinds import kind_shares
 from stforecast.events.schema import EventTable
-from stforecast.scoring.splits import training_days
+from stforecast.scoring.splits import VALIDATION_DAYS, training_days
 
 PLACE = ("latitude", "longitude", "area", "district")
 READ = ("occurred_at", "occurred_until", "reported_at", *PLACE, "category")
@@ -156,13 +157,15 @@ def build(
 
 def _train_step(config: Config, axis: Axis, train_until: pd.Timestamp | None) -> int:
     """The step after the training slice."""
+    split = config.split
     if train_until is not None:
         step = int(axis.step.since(axis.start, [utc(train_until)])[0])
-    elif isinstance(config.split.train, float):
-        day, gap = axis.step.per_day, config.split.gap // axis.step.hours
-        step = training_days(config.split.train, axis.steps // day, day, gap, config.horizons) * day
+    elif isinstance(split.train, dt.date):
+        step = axis.day_step(split.train)
     else:
-        step = axis.day_step(config.split.train)
+        day, gap, enough = axis.step.per_day, split.gap // axis.step.hours, axis.step.in_days(VALIDATION_DAYS)
+        days, horizons = axis.steps // day, config.horizons
+        step = training_days(split.train, split.validation, days, day, gap, horizons, enough // day) * day
     if step <= 0:
         raise ConfigError(
             f"split.train: the training slice ends {axis.time_of(step)}, and the data begin {axis.start}. "

@@ -27,7 +27,7 @@ from stforecast.cube.steps import LENGTHS, Step, utc
 from stforecast.cube.weather import Series
 from stforecast.errors import ArtefactError
 from stforecast.instants import instant
-from stforecast.scoring.splits import Split, make_split
+from stforecast.scoring.splits import VALIDATION_DAYS, Split, make_split
 
 if TYPE_CHECKING:
     import torch
@@ -201,19 +201,23 @@ class Cube:
         except ValueError as error:
             raise ArtefactError(f"issue times: {error}.") from error
 
-    def split(self, train: float | dt.date = 0.75, validation: float | dt.date = 0.08, gap_hours: int = 24) -> Split:
+    def split(
+        self, train: float | dt.date | None = None, validation: float | dt.date | None = None, gap_hours: int = 24
+    ) -> Split:
         """Time-ordered slices: training, then validation, then test.
 
         Args:
-            train: share of the days, or the first day after the slice.
-            validation: share of the days, or the first day after the slice.
+            train: share of the days, or the first day after the slice; default 0.75, of less than a year less.
+            validation: likewise; default 0.08, of less than a year 29 days, and at most a third of those before the
+                test slice. Where only one of the two is given, the other is its share whatever the length.
             gap_hours: hours left out between slices.
 
         Raises:
             ConfigError: a slice has no room for one forecast.
         """
-        gap, step_of_date = gap_hours // self.step_hours, self.axis.day_step
-        return make_split(self.steps, self.step.per_day, 0, train, validation, gap, self.horizons, step_of_date)
+        gap, day, step_of_date = gap_hours // self.step_hours, self.step.per_day, self.axis.day_step
+        enough = self.step.in_days(VALIDATION_DAYS) // day
+        return make_split(self.steps, day, 0, train, validation, gap, self.horizons, step_of_date, enough)
 
     def dense(
         self, first: int = 0, last: int | None = None, known_before: int | None = None, device: Any = "cpu"

@@ -282,9 +282,8 @@ class Preparation:
         hashes = contents(found, self.place.hashes)  # a geodatabase is a folder
         if config.known_time == "first_seen" and FIRST_SEEN in facts.get(FILES, {}):
             hashes.append(facts[FILES][FIRST_SEEN]["sha256"])
-        return fingerprint(
-            (facts["stamp"], facts["due"]), parts, period, kinds, str(config.split.train), config.split.gap, hashes
-        )
+        split = str(config.split.train), config.split.validation is None, config.split.gap
+        return fingerprint((facts["stamp"], facts["due"]), parts, period, kinds, split, hashes)
 
     def _current_cube(self, stamp: str) -> Cube | None:
         """The gold cube, if it bears this `gold_stamp`."""

@@ -15,6 +15,11 @@ Slice = Literal["train", "validation", "test"]
 LOST = 1e-9
 """Of a day: what a decimal share, or the sum of two, loses in binary at the most."""
 
+TRAIN, VALIDATION = 0.75, 0.08
+"""Shares of the days by default."""
+VALIDATION_DAYS = 29
+"""Of the validation slice of a record of a year by default; a shorter one gets as many where it can."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -61,29 +66,44 @@ def room(day: int, gap_steps: int, horizons: int) -> int:
     return -(-(gap_steps + horizons) // day)
 
 
-def training_days(train: float, days: int, day: int, gap_steps: int, horizons: int) -> int:
-    """Days of the training slice: a share of all `days`, but for the room that the other two slices need.
+def training_days(
+    train: float | None,
+    validation: float | dt.date | None,
+    days: int,
+    day: int,
+    gap_steps: int,
+    horizons: int,
+    enough: int = 0,
+) -> int:
+    """Days of the training slice: a share of all `days`, but for what the other two slices need.
 
-    A share that leaves them enough is not changed, and neither is one of a record that has no room for three slices.
+    That is room for a forecast each; and where no slice is asked for, `enough` days of validation, or a third of those
+    before the test slice. A share that leaves them this is not changed, and neither is one of a record that has no room
+    for three slices.
     """
     left = days - 2 * room(day, gap_steps, horizons)
-    share = int(train * days + LOST)
-    return min(share, left) if left > 0 else share
+    found = int((TRAIN if train is None else train) * days + LOST)
+    if train is None and validation is None:
+        before = int((TRAIN + VALIDATION) * days + LOST)
+        found = min(found, before - min(enough, before // 3))
+    return min(found, left) if left > 0 else found
 
 
 def make_split(
     steps: int,
     day: int,
     first: int,
-    train: float | dt.date,
-    validation: float | dt.date,
+    train: float | dt.date | None,
+    validation: float | dt.date | None,
     gap_steps: int,
     horizons: int,
     step_of_date: Callable[[dt.date], int],
+    enough: int = 0,
 ) -> Split:
     """Slices by shares of the D whole days from `first` (boundaries int(train · D), int((train + validation) · D)) or
     by dates (the first day after the slice, moved to the nearest day boundary). Where shares of a short record leave
-    the validation or the test slice no room for a forecast, they take it from the training slice.
+    the validation or the test slice no room for a forecast, they take it from the training slice. Where neither is
+    given they are TRAIN and VALIDATION, and validation takes `enough` days, as `training_days` says.
 
     `step_of_date` gives the step at which a date begins. Validation starts `gap_steps` after training ends, and the
     test slice `gap_steps` after validation ends.
@@ -97,13 +117,14 @@ def make_split(
         """The day at which a slice ends, from its date, or its share and the day at which the slice before it ends."""
         return round((step_of_date(value) - first) / day) if isinstance(value, dt.date) else before + value * days
 
-    train_days = end(train)
-    train_end, validation_end = (int(at + LOST) for at in (train_days, end(validation, train_days)))
-    if isinstance(train, float):
-        train_end = training_days(train, days, day, gap_steps, horizons)
-    if isinstance(validation, float):
+    train_days = end(TRAIN if train is None else train)
+    last = end(VALIDATION if validation is None else validation, train_days)
+    train_end, validation_end = int(train_days + LOST), int(last + LOST)
+    if not isinstance(train, dt.date):
+        train_end = training_days(train, validation, days, day, gap_steps, horizons, enough)
+    if not isinstance(validation, dt.date):
         least = room(day, gap_steps, horizons)
-        if isinstance(train, float) and days < (needed := 2 * least + room(day, 0, horizons)):
+        if not isinstance(train, dt.date) and days < (needed := 2 * least + room(day, 0, horizons)):
             raise ConfigError(
                 f"split: {days} days (or months) have no room for a training, a validation and a test slice of one "
                 f"forecast of {horizons} steps each, with split.gap between them; that takes {needed}. Give more days, "

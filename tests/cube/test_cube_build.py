@@ -146,7 +146,7 @@ def test_events_are_kept_to_the_end_of_the_last_day_of_the_axis(table, settings,
     """In summer too, when days of the axis end at 01:00: an hour that only looks empty would be a false target."""
     events = table(pd.to_datetime([last - dt.timedelta(days=1), last], utc=True), **places([0, 0]))
     source = {"time_zone": zone, "first_day": last - dt.timedelta(days=3), "last_day": last}
-    cube = build(events, settings(source=source, grid={"country": None}))
+    cube = build(events, settings(source=source, grid={"country": None}, split={"train": 0.75}))
     kept_until = pd.Timestamp(day_end(last, zone), unit="us", tz="UTC")
     assert cube.end == kept_until.floor("h")
 

@@ -9,11 +9,11 @@ from stforecast.scoring.splits import make_split, training_days
 START = dt.date(2024, 1, 1)
 
 
-def split(days=100, train=0.75, validation=0.08, gap=0, first=0, horizons=24, day=24, tail=0):
+def split(days=100, train=0.75, validation=0.08, gap=0, first=0, horizons=24, day=24, tail=0, enough=0):
     def step_of_date(date):
         return first + (date - START).days * day
 
-    return make_split(first + days * day + tail, day, first, train, validation, gap, horizons, step_of_date)
+    return make_split(first + days * day + tail, day, first, train, validation, gap, horizons, step_of_date, enough)
 
 
 def test_boundaries_are_those_of_the_joined_share_for_every_number_of_days():
@@ -74,7 +74,27 @@ def test_a_few_days_are_shared_out_so_that_each_slice_has_a_forecast(days, gap, 
     found = split(days, gap=gap)
     assert (found.train_end, found.validation_end) == (24 * train_end, 24 * validation_end)
     assert all(found.issues(which).size for which in ("train", "validation", "test"))
-    assert training_days(0.75, days, 24, gap, 24) == train_end
+    assert training_days(0.75, 0.08, days, 24, gap, 24) == train_end
+
+
+@pytest.mark.parametrize(
+    ("days", "train", "validation"),
+    [(5, 1, 2), (7, 3, 2), (10, 6, 2), (30, 16, 8), (60, 33, 16), (120, 70, 29), (364, 273, 29), (365, 273, 29)],
+)
+def test_by_default_a_short_record_has_enough_days_of_validation(days, train, validation):
+    found = split(days, None, None, gap=24, enough=29)
+    assert (found.train_end, found.validation_end - found.train_end) == (24 * train, 24 * validation)
+    assert all(found.issues(which).size for which in ("train", "validation", "test"))
+    assert training_days(None, None, days, 24, 24, 24, 29) == train
+    # what is asked for holds
+    asked = split(days, 0.75, 0.08, gap=24)
+    assert split(days, 0.75, 0.08, gap=24, enough=29) == asked
+    assert split(days, None, 0.08, gap=24, enough=29) == split(days, 0.75, None, gap=24, enough=29) == asked
+
+
+def test_by_default_nothing_changes_from_a_year_on():
+    for days in range(365, 4000):
+        assert split(days, None, None, gap=24, enough=29) == split(days, gap=24)
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,21 @@ from stforecast.config.sections.section import Fraction, Section
 class Split(Section):
     """Time-ordered slices: training, then validation, then test."""
 
-    train: Fraction | dt.date = 0.75
-    """share of the days (or months), or the first day after the slice"""
-    validation: Fraction | dt.date = 0.08
-    """share of the days (or months), or the first day after the slice; of a few days at least room for one forecast,
-    and as much is left for the test slice"""
+    train: Fraction | dt.date | None = None
+    """share of the days (or months), or the first day after the slice; by default 0.75, of less than a year fewer where
+    validation needs them"""
+    validation: Fraction | dt.date | None = None
+    """likewise; by default 0.08, of a record of less than a year 29 days or, if that is less, a third of those before
+    the test slice, unless `train` is given; of a few days at least room for one forecast, and as much is left for the
+    test slice"""
     gap: int = Field(24, ge=0)
     """hours left out between slices, in whole steps: of monthly ones nothing by default"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Split:
-        if isinstance(self.train, float) and isinstance(self.validation, float) and self.train + self.validation >= 1:
+        train = 0.75 if self.train is None else self.train
+        validation = 0.08 if self.validation is None else self.validation
+        if isinstance(train, float) and isinstance(validation, float) and train + validation >= 1:
             raise ValueError(
                 "split.train and split.validation are shares of the days and leave none for the test slice; "
                 "use for example 0.75 and 0.08"
