@@ -111,7 +111,15 @@ def test_a_network_is_carried_as_it_is_and_opens_again(start: StartingNetwork, t
     for name, weight in carried.fits[0].best.state_dict().items():
         assert torch.equal(weight, start.weights[name])
     carried.save(tmp_path)
-    np.testing.assert_array_equal(GCRN.load(tmp_path).raw(cube, issues), carried.raw(cube, issues))
+    np.testing.assert_array_equal(GCRN.load(tmp_path, carried.config).raw(cube, issues), carried.raw(cube, issues))
+
+
+def test_a_slice_that_is_too_short_leaves_the_network_as_it_starts(start: StartingNetwork) -> None:
+    cube = other_city()
+    begun = GCRN(start=start).fit(cube, replace(split_of(cube), train_end=30))
+    assert begun.fitted.remark == "nothing to learn from: the carried network stands as before"
+    for name, weight in begun.fits[0].best.state_dict().items():
+        assert torch.equal(weight, start.weights[name])
 
 
 @pytest.mark.parametrize("adapt", ["read_out", "all"])

@@ -24,6 +24,7 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.forecasters.gcrn.inputs import patch_steps
+from stforecast.forecasters.gcrn.network import network_of
 from stforecast.forecasters.gcrn.trained import AVERAGED, Trained, read_checkpoint, trained_of
 from stforecast.forecasters.gcrn.training import MONITOR, AtomicCheckpointIO, Module, Task, settings_of
 from stforecast.forecasters.streaming import threads_for
@@ -75,12 +76,15 @@ def fit_network(task: Task, device: torch.device, folder: Path) -> Trained:
 
 
 def as_it_is(task: Task) -> Trained:
-    """The network that a task starts from, with the scales of the city's training slice."""
-    assert task.start is not None
+    """The network that a task starts from, with the scales of the city's training slice.
+
+    By default one that has learned nothing, and so leaves climatology nearly as it is.
+    """
+    torch.manual_seed(task.config.seed)
     builder = builder_of(task)
-    return trained_of(
-        settings_of(task.config, builder, task.start), {"edges": builder.edges.cpu(), **task.start.weights}
-    )
+    settings = settings_of(task.config, builder, task.start)
+    network = task.start.network() if task.start else network_of(settings)
+    return trained_of(settings, {"edges": builder.edges.cpu(), **network.state_dict()})
 
 
 def _validated(task: Task, device: torch.device) -> float:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -24,9 +24,10 @@ from stforecast.features.groups import InputsByGroup, Read
 from stforecast.features.scaling import Scales, axes_of
 from stforecast.files import atomic_path, fingerprint, read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
-from stforecast.forecasters.gcrn.inputs import inputs_of, sizes_of
+from stforecast.forecasters.gcrn.inputs import inputs_of, patch_steps, sizes_of
 from stforecast.forecasters.gcrn.network import Inputs, Sizes
 from stforecast.forecasters.gcrn.propagation import STEPS
+from stforecast.forecasters.gcrn.segments import stream_of
 from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.gcrn.trained import Trained, trained_of
 from stforecast.forecasters.streaming import LearnedForecaster, as_array
@@ -70,21 +71,40 @@ class GCRN(LearnedForecaster):
     ) -> None:
         super().__init__(config, parts, **settings)
         self.plot, self.auxiliary, self.start, self.fits = plot, auxiliary, start, list[Trained]()
+        self.chosen = ""
         self.device = choose_device(self.config)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
-        """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`'s last.ckpt."""
+        """Train on the training slice, choose the epoch on the validation slice; goes on from `folder`'s last.ckpt.
+
+        A slice that is too short leaves the network as it starts.
+        """
         from stforecast.forecasters.gcrn.fitting import as_it_is, fit_network
         from stforecast.forecasters.gcrn.training import Task
 
         self.fits, carried = [], self.start is not None and self.config.training.adapt == "none"
+        as_begun = carried or self.too_short(cube, split)
         with nullcontext(folder) if folder else TemporaryDirectory() as kept:
             for i, seed in enumerate(self.seeds[:1] if carried else self.seeds):
                 config = self.config.model_copy(update={"seed": seed})
                 task = Task(cube, split, config, self.plot, self.auxiliary, self.start)
-                fit = as_it_is(task) if carried else fit_network(task, self.device, seed_folder(Path(kept), i))
+                fit = as_it_is(task) if as_begun else fit_network(task, self.device, seed_folder(Path(kept), i))
                 self.fits.append(fit.to(self.device))
         self.scales = Scales.from_dict(self.settings["scales"])
+
+    def too_short(self, cube: Cube, split: Split) -> bool:
+        """Whether the training slice holds nothing to learn from."""
+        return stream_of(cube, split, self.config, patch_steps(self.config, cube))[1] < 1
+
+    def calibrate(self, cube: Cube, split: Split) -> Self:
+        if self.too_short(cube, split):
+            standing = "the carried network stands" if self.settings["start"] else "climatology stands"
+            self.chosen = f"nothing to learn from: {standing} as before"
+        return super().calibrate(cube, split)
+
+    @property
+    def remark(self) -> str:
+        return self.chosen
 
     def patch(self, cube: Cube) -> int:
         return self.settings["patch"]
@@ -190,8 +210,8 @@ class GCRN(LearnedForecaster):
         path = folder / SETTINGS
         settings = read_json(path, AGAIN)
         try:
-            self.fits = []
-            for i, seed in enumerate(self.seeds):
+            self.fits, carried = [], settings["start"] and settings["training"]["adapt"] == "none"
+            for i, seed in enumerate(self.seeds[:1] if carried else self.seeds):
                 path = folder / f"seed-{i}.safetensors"
                 weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
                 self.fits.append(trained_of({**settings, "seed": seed}, weights).to(self.device))

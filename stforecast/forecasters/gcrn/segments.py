@@ -54,6 +54,14 @@ def segment_lengths(total: int, length: int, generator: np.random.Generator) -> 
     return [n for n in lengths if n]
 
 
+def stream_of(cube: Cube, split: Split, config: Config, patch: int) -> tuple[int, int]:
+    """How many issues of the training slice are skipped, and how many each stream learns from: below 1 if too short."""
+    warm = max(1, min(cube.step.in_days(config.training.warm_up_days), split.train_end // 3) // patch)
+    total = (split.train_end - cube.horizons - patch) // patch - warm + 1
+    streams = config.training.streams
+    return warm + total % streams, total // streams
+
+
 class Targets:
     """Counts of the steps before `end` as known at it, kept by cell: a dense tensor of a country would fill memory."""
 
@@ -103,16 +111,13 @@ class Stream:
         self.epoch = 0
         end = split.train_end
         self.targets = Targets(cube, end, builder.device)
-        warm = min(cube.step.in_days(config.training.warm_up_days), end // 3) // builder.patch
-        total = (end - cube.horizons - builder.patch) // builder.patch - max(1, warm) + 1
         self.streams = config.training.streams
-        self.each = total // self.streams  # issues of a stream
+        self.skip, self.each = stream_of(cube, split, config, builder.patch)
         if self.each < 1:
             raise ConfigError(
                 f"split.train: {end} steps leave the network nothing to learn from in {self.streams} streams; give "
                 "more days, or fewer training.streams."
             )
-        self.skip = max(1, warm) + total % self.streams
 
     def __len__(self) -> int:
         return math.ceil(self.each / self.config.training.truncation)
