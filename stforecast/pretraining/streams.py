@@ -60,7 +60,8 @@ def _moved(values: Any, device: torch.device) -> Any:
 def thinned(cube: Cube, number: int) -> Cube:
     """The cube of the episode of a number, at times without its weather or the kinds of its categories."""
     weather, kinds = np.random.default_rng([number, 1]).random(2) < HIDDEN
-    return replace(cube, weather=Series() if weather else cube.weather, kinds=None if kinds else cube.kinds)
+    cube = replace(cube, weather=Series(), future=Series()) if weather else cube
+    return replace(cube, kinds=None) if kinds else cube
 
 
 def parts_of(
