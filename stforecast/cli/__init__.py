@@ -1,7 +1,7 @@
 """The command line: a thin layer over the Python API."""
 
-from stforecast.cli import lake, records
+from stforecast.cli import lake, learning, records
 from stforecast.cli.commands import cli
 from stforecast.cli.entry import main
 
-__all__ = ["cli", "lake", "main", "records"]
+__all__ = ["cli", "lake", "learning", "main", "records"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +47,8 @@ def verb(function: Callable[..., str], group: click.Group = cli, name: str | Non
     @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
     @functools.wraps(function)
     def command(config: str, overrides: tuple[str, ...], **options: Any) -> None:
+        if start := options.pop("start", None):
+            overrides += (f"training.start={start}",)  # which the verbs that follow need too
         following = function(stages_of(config, overrides), **options)
         if following in cli.commands:
             following = shlex.join(["stforecast", following, config, *overrides])
@@ -71,19 +72,6 @@ def say(line: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(line)
-
-
-@verb
-@click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
-def train(stages: Stages, resume: bool) -> str:
-    """Fit the network and the forecasters it is compared with; calibrate each on the validation slice."""
-    if stages.config.training.nodes > 1 and not resume:
-        raise click.UsageError("--fresh: not on several machines (training.nodes). Remove the folder of the run.")
-    if stages.config.training.nodes > 1 and os.environ.get("NODE_RANK", "0") != "0":
-        stages.join()
-        return "evaluate"
-    stages.train(resume)
-    return "evaluate"
 
 
 @verb
@@ -173,17 +161,23 @@ def brief(stages: Stages, shift: str | None, beat: str | None, at: str | None, o
 @verb
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with an unfinished run, or start anew.")
 def run(stages: Stages, resume: bool) -> str:
-    """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first."""
+    """Ingest, build, train, evaluate and forecast, skipping what is already done; with source.fetch, fetch first.
+
+    Of a new city a first map is written before it trains, from weights that were learned from other cities.
+    """
     from stforecast.pipeline.fetching import fetch_first
+    from stforecast.pipeline.first_map import first_map
     from stforecast.pipeline.layers import fetch_layers_first
+    from stforecast.pipeline.sentences import serving
     from stforecast.pipeline.weather import fetch_weather_first
 
     fetch_first(stages)
     fetch_layers_first(stages)
     fetch_weather_first(stages, stages.ingest())
     stages.build()
+    first_map(stages)
     stages.train(resume)
-    stages.evaluate()
+    stages.say(f"evaluate: {serving(stages.evaluate())}")
     written = stages.forecast()
     return f"open {written[-1] / 'map.html'}, or tensorboard --logdir {stages.place.runs}"
 

@@ -10,13 +10,14 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from stforecast.config.city import Config
+from stforecast.config.pretraining import Pretraining
 from stforecast.config.yamls import LONGEST, values_of
 from stforecast.errors import ConfigError
 
@@ -24,6 +25,7 @@ PACKAGED = Path(__file__).parents[1] / "configs"
 if not PACKAGED.is_dir():  # an editable install keeps them beside the package
     PACKAGED = Path(__file__).parents[2] / "configs"
 
+Read = TypeVar("Read", bound=BaseModel)
 TOP = ("seed", "seeds")
 """Keys outside the sections that every forecaster takes."""
 
@@ -38,6 +40,16 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
     Raises:
         ConfigError: the file is absent or not YAML, a key is unknown, or a value is not allowed.
     """
+    return parse(*_read(path, overrides))
+
+
+def load_pretraining(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Pretraining:
+    """Read how weights are learned, as `load` reads a city."""
+    return _validated(Pretraining, *_read(path, overrides))
+
+
+def _read(path: str | Path, overrides: list[str] | tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    """The values of a file with overrides, and the file."""
     file = _find(Path(path))
     try:
         with file.open(encoding="utf-8") as handle:
@@ -49,7 +61,7 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
         raise ConfigError(f"{file}: expected `key: value` lines, found {type(values).__name__}.")
     for override in overrides:
         _apply(values, override)
-    return parse(values, str(file))
+    return values, str(file)
 
 
 def parse(values: dict[str, Any], origin: str) -> Config:
@@ -61,10 +73,14 @@ def parse(values: dict[str, Any], origin: str) -> Config:
     Raises:
         ConfigError: a key is unknown or missing, or a value is not allowed.
     """
+    return _validated(Config, values, origin)
+
+
+def _validated(model: type[Read], values: dict[str, Any], origin: str) -> Read:
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors())
+        problems = "; ".join(_problem(model, e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors())
         stop = "" if problems.endswith("?") else "."
         raise ConfigError(f"{origin}: {problems}{stop} `stforecast doctor --keys` lists every key.") from error
 
@@ -128,7 +144,7 @@ def _models(annotation: object) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models(part)]
 
 
-def _problem(kind: str, place: tuple[str | int, ...], message: str, value: object) -> str:
+def _problem(model: type[BaseModel], kind: str, place: tuple[str | int, ...], message: str, value: object) -> str:
     """What is wrong with a value, and which key an unknown one is likely to mean."""
     union_tags = ("names", "parts", "flags", "of cells", "of series", "of calendar")
     key = ".".join(str(name) for name in place if name not in union_tags) or "config"
@@ -136,7 +152,7 @@ def _problem(kind: str, place: tuple[str | int, ...], message: str, value: objec
         return message.removeprefix("Value error, ")
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')} (got {value!r:.60})"
-    near = difflib.get_close_matches(key, [*(name for name, _, _ in fields()), *Config.model_fields], 1)
+    near = difflib.get_close_matches(key, [*(name for name, _, _ in fields(model)), *model.model_fields], 1)
     return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -98,6 +98,7 @@ class Scorecard:
         text = pd.DataFrame({METRICS[str(key)].heading: frame[key].map(METRICS[str(key)].text) for key in frame})
         lines.append(text.rename_axis(None).to_string())
         lines += [f"{name}: {remark}" for name, one in self.forecasters.items() if (remark := one.get("remark"))]
+        lines += unfair_words(card)
         for pair, metrics in card["differences"].items():
             found = "; ".join(f"{METRICS[key].heading} {difference_text(key, found)}" for key, found in metrics.items())
             lines.append(f"{pair}: {found} ({of_blocks(card['blocks'], card['block'])})")
@@ -149,6 +150,7 @@ def score(
     patrol_area_km2: float = PATROL_AREA_KM2,
     seed: int = 0,
     oracle: np.ndarray | None = None,
+    unfair: Mapping[str, str] | None = None,
 ) -> Scorecard:
     """Score predictions of a slice.
 
@@ -162,6 +164,7 @@ def score(
         seed: of the draws of days behind the intervals.
         oracle: λ [m k n c] that no forecast can beat, where the city is simulated; adds `skill`, the share of the way
             from rolling climatology (0) to the oracle (1) in deviance.
+        unfair: what there is to say, by forecaster, of those that have learned from the slice.
     """
     issues = scored(cube, split, which)
     counts, needed = outcomes(cube, split, which), counts_needed(cube, issues)
@@ -193,6 +196,7 @@ def score(
         "blocks": blocks.count,
         "block": blocks.name,
         "differences": differences(samples, blocks),
+        "unfair": dict(unfair or {}),
     }
     if oracle is not None:
         limit = poisson_deviance(oracle, counts)
@@ -230,6 +234,11 @@ def masked_words(card: Mapping[str, Any]) -> str:
         return ""
     unscored = f"{masked['issues']:.1%} of the {'days' if unit == 'hour' else 'issues'} have such {unit}s"
     return f"not recorded: {masked['hours']:.1%} of the {unit}s; {unscored} and are not scored"
+
+
+def unfair_words(card: Mapping[str, Any]) -> list[str]:
+    """Which forecasters of a scorecard have learned from its slice, as text."""
+    return [f"{name} {words}" for name, words in card.get("unfair", {}).items()]
 
 
 def difference_text(metric: str, found: Mapping[str, float | None]) -> str:

@@ -33,7 +33,8 @@ def backtest(stages: Stages) -> Path:
     """Fit and score every forecaster of `evaluation.forecasters` on the folds; the folder of the results."""
     options, order = stages.config.backtest, in_order(stages.config)  # a wrong name shows before the first fit
     names = [*names_of(stages.config)]
-    cube, run = stages.cube(), stages.run()
+    cube = stages.cube()
+    run = stages.run(cube)
     split = stages.split(cube)
     parts = folds(split, options.folds, options.test_days, cube.step)
     hours, cell = offsets(cube, split, options.issue_hours), stages.config.grid.word

@@ -9,8 +9,9 @@ import re
 import shutil
 
 import numpy as np
+from pydantic import BaseModel
 
-from stforecast.config import fields
+from stforecast.config import Config, Pretraining, fields
 from stforecast.config.sections import KINDS
 from stforecast.cube import Cube
 from stforecast.cube.store import open_cube
@@ -76,8 +77,12 @@ def kinds(cube: Cube) -> str:
 
 
 def keys() -> list[str]:
-    """Every configuration key with its default and description."""
-    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in fields()]
+    """Every configuration key with its default and description, of a city and then of `stforecast pretrain`."""
+    return [*_keys(Config), "", "of stforecast pretrain:", "", *_keys(Pretraining)]
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [f"{key} = {default}\n    {meaning}" for key, default, meaning in fields(model)]
 
 
 def _source(stages: Stages) -> str:

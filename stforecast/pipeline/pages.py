@@ -60,7 +60,7 @@ def report(stages: Stages) -> Path:
     facts["Compared with"] = ", ".join(words(name) for name in run.intensity if name != run.leader) or "nothing"
     title = f"{words(cube.name).title()}: how well reported offences were forecast"
     page = Page("report", title, facts, sections, cube.geometry.word)
-    path = write_page(page, stages.run().folder / "report")
+    path = write_page(page, stages.run(run.cube).folder / "report")
     stages.say(f"report: wrote {path}")
     return path
 
@@ -82,7 +82,8 @@ def analyse(stages: Stages) -> Path:
         ArtefactError: there are no events or no cube of them.
     """
     check_libraries()
-    cube, run, config = stages.cube(), stages.run(), stages.config
+    cube, config = stages.cube(), stages.config
+    run = stages.run(cube)
     events, split, predictions = EventTable.open(stages.place.silver), stages.split(cube), None
     if run.finished:
         name = run.facts()["forecasters"][0]
@@ -112,7 +113,8 @@ def evaluated(stages: Stages) -> EvaluatedRun:
     Raises:
         ArtefactError: there is no cube, the run is not finished, or it was not evaluated.
     """
-    cube, run = stages.cube(), stages.run()
+    cube = stages.cube()
+    run = stages.run(cube)
     run.facts()
     result, split = Result(run.folder / "scorecard.json", {"run": run.name}, "evaluate"), stages.split(cube)
     if (card := result.scores()) is None:

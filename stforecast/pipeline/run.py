@@ -1,7 +1,8 @@
 """A training run on disk: `checkpoints/<city>/<run>/`.
 
 config.yaml        the configuration that it came from
-run.json           hexagons, categories, weather channels, slices as instants, forecasters; written when all are fitted
+run.json           hexagons, categories, weather channels, slices as instants, forecasters, which records were learned
+                   from and which weights were started from; written when all are fitted
 <forecaster>/      what a forecaster saved: its fit, in formats that hold no code (seed-<i>/ has the checkpoints of the
                    network and its TensorBoard events), and calibration.json, fitted on the validation slice:
                    calibration, spreads of counts, thresholds
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,15 @@ from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
+from stforecast.forecasters.weights import Learned, Weights, seen
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA = 7
+SCHEMA = 8
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
-FACTS |= {"forecasters", "categories", "weather", "future", "step", "horizons"}
-"""What a forecast needs of `run.json`."""
+FACTS |= {"forecasters", "categories", "weather", "future", "step", "horizons", "learned", "started"}
+"""What a forecast, or a fit that goes on from it, needs of `run.json`."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,27 @@ class Run:
         return RollingClimatology(config, ends=(cube.step_of(self.train_until()),)).uncalibrated(cube)
 
     def finish(
-        self, cube: Cube, split: Split, forecasters: list[str], made_from: str, offences: dict[str, list[str]]
+        self,
+        cube: Cube,
+        split: Split,
+        forecasters: list[str],
+        made_from: str,
+        offences: dict[str, list[str]],
+        learned: Sequence[Learned],
+        weights: Weights | None,
     ) -> None:
-        """Write `run.json`; `offences` are those that each category asks for."""
+        """Write `run.json`.
+
+        Args:
+            cube: the record.
+            split: its slices.
+            forecasters: of the run, the one that forecasts first.
+            made_from: the stamp of the record.
+            offences: those that each category asks for.
+            learned: the records that the fits read.
+            weights: what they started from.
+        """
+        before = weights.learned if weights else ()
         seal(
             self.folder / "run.json",
             {
@@ -170,9 +190,22 @@ class Run:
                 "weather": list(cube.weather.names),
                 "future": list(cube.future.names),
                 "hexagons": cube.cells.tolist(),
+                "learned": [asdict(one) for one in (*learned, *before)],
+                "started": weights and weights.facts(),
             },
             [self.config],
         )
+
+    def seen(self, cube: Cube, split: Split, config: Config) -> dict[str, str]:
+        """What there is to say, by forecaster, of those whose weights have learned from the test slice."""
+        if not (started := self.facts()["started"]):
+            return {}
+        learned = [Learned.from_dict(one) for one in started["learned"]]
+        words = "; ".join(seen(learned, cube, *split.span("test")))
+        names = self.facts()["forecasters"] if words else []
+        return {
+            name: words for name in names if {name, *kind_of(name, config).needs(config)} & {*started["forecasters"]}
+        }
 
     def train_until(self) -> pd.Timestamp:
         """The instant at which the training slice ended."""

@@ -9,6 +9,8 @@ import pandas as pd
 
 from stforecast.config.sections import Weather
 from stforecast.cube import Cube, Series
+from stforecast.evaluation.scorecard import Scorecard, difference_text
+from stforecast.scoring.metrics import METRICS
 
 
 def summary(meta: dict[str, Any]) -> list[str]:
@@ -52,6 +54,24 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         if lacking > 0 and one.kind in ("past", "ahead"):
             lines.append(f"{one.name} is not known for {lacking:.0%} of what is forecast: that part goes without it.")
     return lines
+
+
+def serving(card: Scorecard) -> str:
+    """Which forecaster forecasts, why, and how it did on the test slice."""
+    (first, entry), *others = card.forecasters.items()
+    deviance = METRICS["poisson_deviance"]
+    text = f"{first} forecasts: it is the first of evaluation.forecasters"
+    if not others:
+        return text
+    best = min(card.forecasters, key=lambda name: card.forecasters[name]["poisson_deviance"])
+    text += f", with {deviance.heading} {deviance.text(entry['poisson_deviance'])} on the test slice"
+    if best == first:
+        return f"{text}, the lowest of {len(others) + 1}"
+    other = card.forecasters[best]["poisson_deviance"]
+    found = difference_text("poisson_deviance", card.values["differences"][f"{first} - {best}"]["poisson_deviance"])
+    return (
+        f"{text}; the lowest is {best}'s, {deviance.text(other)} (difference {found}): put it first to forecast by it"
+    )
 
 
 def unfetched(checked: str | None, issue_time: pd.Timestamp) -> list[str]:

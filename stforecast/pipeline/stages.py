@@ -18,10 +18,12 @@ from stforecast.errors import ConfigError
 from stforecast.files import fingerprint, write_text
 from stforecast.forecasters.base import PROGRESS
 from stforecast.forecasters.registry import create_forecaster, in_order, names_of
+from stforecast.forecasters.weights import Learned, Weights
 from stforecast.pipeline.grids import Grids
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
+from stforecast.pipeline.starting import starting_weights
 from stforecast.scoring.splits import Split
 
 if TYPE_CHECKING:
@@ -31,12 +33,19 @@ if TYPE_CHECKING:
 class Stages(Grids):
     """All stages of one city."""
 
-    def run(self) -> Run:
-        """The run that this configuration and these events lead to, finished or not."""
+    def run(self, cube: Cube | None = None) -> Run:
+        """The run that this configuration, these events and weights to start from lead to, finished or not."""
         parts = self.config.model_dump(mode="json", include={"model", "training", "trees", "split", "seed", "seeds"})
-        del parts["training"]["nodes"]  # the fit is the same
+        del parts["training"]["nodes"], parts["training"]["start"]  # the fit is the same
         auxiliary = [other.gold_stamp() for other in self._auxiliary()]
-        return Run(self.place.runs / fingerprint(SCHEMA, self.gold_stamp(), parts, *auxiliary)[:10])
+        cube = cube or self.cube()
+        weights, _ = self.starting_weights(cube, self.split(cube))
+        start = weights and [weights.digest, *weights.starts]
+        return Run(self.place.runs / fingerprint(SCHEMA, self.gold_stamp(), parts, start, *auxiliary)[:10])
+
+    def starting_weights(self, cube: Cube, split: Split) -> tuple[Weights | None, str]:
+        """What a fit starts from, None for random weights; and why, where it is not as asked."""
+        return starting_weights(self.config, cube, split, self.simulated())
 
     def fit(self, run: Run, name: str, cube: Cube, split: Split, fitted: Run | None = None) -> str:
         """Fit a forecaster, or calibrate that of the run `fitted` anew, and save it in a run; a line that says so."""
@@ -45,8 +54,10 @@ class Stages(Grids):
         if fitted is not None:
             model = fitted.open(name, self.config).calibrate(cube, split)
         else:
-            auxiliary, plot = self.auxiliary(cube, split), partial(validation_figures, cube)
-            model = run.create(name, self.config, auxiliary=auxiliary, plot=plot).fit(cube, split, place)
+            weights, _ = self.starting_weights(cube, split)
+            more = {"auxiliary": self.auxiliary(cube, split), "plot": partial(validation_figures, cube)}
+            more |= weights.starts.get(name, {}) if weights else {}
+            model = run.create(name, self.config, **more).fit(cube, split, place)
         model.save(place)
         remark = f" ({model.fitted.remark})" if model.fitted.remark else ""
         return f"fitted {name} in {(pd.Timestamp.now() - began).total_seconds():.0f} s{remark}"
@@ -73,8 +84,8 @@ class Stages(Grids):
     @one_writer
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
-        names, cube, run = [*names_of(self.config)], self.cube(), self.run()
-        split = self.split(cube)
+        names, cube = [*names_of(self.config)], self.cube()
+        run, split = self.run(cube), self.split(cube)
         order = in_order(self.config)
         for name in order:
             create_forecaster(name, self.config)  # what cannot be made here shows before anything is written
@@ -91,23 +102,31 @@ class Stages(Grids):
         run.folder.mkdir(parents=True, exist_ok=True)
         if not run.config.is_file():
             write_text(run.config, dump(self.config))
+        weights, why = self.starting_weights(cube, split)
+        if weights or why:
+            named = weights and f"{weights.name}: {', '.join(weights.starts)}"
+            self.say(f"train: starts from {named or f'scratch: {why}'}")
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
             if whole[name]:
                 self.say(f"train: {name} is fitted")
             else:
                 self.say(f"train: {self.fit(run, name, cube, split)}")
         write_text(run.config, dump(self.config))
-        run.finish(cube, split, names, self.gold_stamp(), self._offences())
+        learned = [Learned.of(cube, split.validation_end)]
+        learned += [Learned.of(other, part.train_end) for other, part in self.auxiliary(cube, split)]
+        run.finish(cube, split, names, self.gold_stamp(), self._offences(), learned, weights)
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run
 
     def join(self) -> None:
         """Take part in a fit of the network over several machines, of which another keeps it and does all else."""
-        cube, run = self.cube(), self.run()
+        cube = self.cube()
+        run, split = self.run(cube), self.split(cube)
         if "gcrn" in in_order(self.config) and not self.whole(run, "gcrn"):
-            split = self.split(cube)
-            network = run.create("gcrn", self.config, auxiliary=self.auxiliary(cube, split))
+            weights, _ = self.starting_weights(cube, split)
+            start = weights.starts["gcrn"] if weights else {}
+            network = run.create("gcrn", self.config, auxiliary=self.auxiliary(cube, split), **start)
             network.learn(cube, split, run.place("gcrn") / PROGRESS)
 
     def whole(self, run: Run, name: str) -> bool:
@@ -121,15 +140,18 @@ class Stages(Grids):
         """Score the run's forecasters on the test slice."""
         from stforecast.evaluation.scorecard import Scorecard, score
 
-        cube, run = self.cube(), self.run()
+        cube = self.cube()
+        run, split = self.run(cube), self.split(cube)
         run.facts()  # says so where training has not finished
-        names, split = [*names_of(self.config)], self.split(cube)
+        names = [*names_of(self.config)]
         area = self.config.evaluation.patrol_area_km2
         result = Result(run.folder / "scorecard.json", {"patrol_area_km2": area, "run": run.name}, "evaluate")
         if (values := self.kept_scores(result, names, [run])) is None:
             found, oracle = self.predictions(run, cube, split, names), self.oracle(cube, split)
             fits = {name: run.open(name, self.config).fitted for name in names}
-            values = result.write(score(cube, split, fits, found, "test", area, self.config.seed, oracle).values)
+            unfair = {} if self.simulated() else run.seen(cube, split, self.config)
+            card = score(cube, split, fits, found, "test", area, self.config.seed, oracle, unfair)
+            values = result.write(card.values)
             self.say(f"evaluate: wrote {result.path}")
         card = Scorecard(values)
         self.say(str(card))

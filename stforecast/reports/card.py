@@ -10,6 +10,7 @@ import pandas as pd
 from stforecast.cube.covariates import sensitive_words
 from stforecast.delivery.map import TOP_SHARE, highest
 from stforecast.evaluation.scorecard import SETTLED, masked_words
+from stforecast.reports.comparison import unfair_sentences
 from stforecast.reports.evaluated import EvaluatedRun, district_names, districts_of
 from stforecast.reports.page import Block, Table, Text, note, said, standing, wording, words
 from stforecast.scoring.metrics import reported_to_expected
@@ -38,7 +39,8 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
     rows = [(about, text.format(**values)) for about, text in wording()["card"].items()]
     table = Table("model_card", pd.DataFrame(rows, columns=["about", "what there is to say"]))
     sensitive = [Text(sentence) for sentence in sensitive_words(run.cube.covariates)]
-    return [table, *sensitive, *_offences(meta), *_exposure(run)]
+    unfair = [Text(sentence) for sentence in unfair_sentences(run.card)]
+    return [table, *unfair, *sensitive, *_offences(meta), *_exposure(run)]
 
 
 def _known(notes: dict[str, Any]) -> str:

@@ -25,10 +25,16 @@ def blocks(run: EvaluatedRun) -> list[Block]:
     """The table, the differences in words and figures, and the verdict on the network."""
     pairs = differences_of(run, run.leader)
     out: list[Block] = [Text(_top_covered(run)), Text(_verdict(run)), _table(run), note("forecasters", **run.terms)]
+    out[2:2] = map(Text, unfair_sentences(run.card))
     if pairs and run.blocks.count > 1:
         out += [_picture(run.leader, pairs), *map(Text, sentences(run.leader, pairs))]
         out.append(note("differences", blocks=str(run.blocks), count=sum(map(len, pairs.values())), **run.terms))
     return out
+
+
+def unfair_sentences(card: Mapping[str, Any]) -> list[str]:
+    """Which forecasters have learned from the test slice."""
+    return [f"{words(name).capitalize()} {said}." for name, said in card.get("unfair", {}).items()]
 
 
 def _top_covered(run: EvaluatedRun) -> str:

@@ -55,6 +55,10 @@ class Model(Section):
 class Training(Section):
     """How the network is fitted."""
 
+    start: str = "auto"
+    """weights that network and trees start from: pretrained (those of the package), scratch (random ones), or a folder
+    of weights or of a finished run; auto is pretrained, but scratch where these have learned from the test slice, where
+    `model` asks for another network, and of months"""
     adapt: Literal["none", "read_out", "all"] = "all"
     """what of a network that was learned elsewhere is learned on here: nothing but the calibration, the layers that
     read the state, or all; trees add rounds to pooled ones, or with none do not; never further than the validation

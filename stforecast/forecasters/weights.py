@@ -1,0 +1,146 @@
+"""What forecasters start from: weights that were learned elsewhere, in a folder with a card that says of which records.
+
+card.json             what the weights learned from, by which recipe, and size and hash of the files beside it
+network.safetensors   the network, see `forecasters.gcrn.start`
+rhythms.json          rates and rhythms that cities share, see `features.shared`; the network holds its own copy
+hawkes_kernels.json   what an event excites, see `forecasters.shared_kernels`
+pooled_trees.txt      trees, see `forecasters.trees.pooled`; months have none
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stforecast.cube import Cube, hexgrid
+from stforecast.features.shared import SharedRhythms
+from stforecast.forecasters.gcrn.start import StartingNetwork
+from stforecast.forecasters.trees import PooledTrees
+from stforecast.sealed import FILES, Sealed, unseal
+
+CARD, NETWORK, TREES = "card.json", "network.safetensors", "pooled_trees.txt"
+RHYTHMS, KERNELS = "rhythms.json", "hawkes_kernels.json"
+BOOSTED = ("hist_gradient_boosting", "xgboost", "lightgbm")
+"""Trees that can start from those of many cities."""
+SHIPPED = Path(__file__).parents[1] / "weights"
+"""Those that come with the package."""
+PLACE = 5
+"""H3 resolution at which places are compared: its cells are about 250 km² large."""
+AGAIN = "Take the folder again from where it came, or run `stforecast pretrain`."
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A record that something was learned from. first, last: instants. places: H3 cells of resolution `PLACE`."""
+
+    city: str
+    first: str
+    last: str
+    places: tuple[str, ...]
+
+    @staticmethod
+    def of(cube: Cube, last: int) -> Learned:
+        """A record up to a step."""
+        return Learned(cube.name, cube.start.isoformat(), cube.time_of(last).isoformat(), places_of(cube))
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Learned:
+        """Back from its fields, among others."""
+        return Learned(str(values["city"]), str(values["first"]), str(values["last"]), tuple(values["places"]))
+
+    def words(self, first: pd.Timestamp, last: pd.Timestamp) -> str:
+        """What there is to say of forecasts of its places from `first` to `last`; empty where it ends before."""
+        begin, end = pd.Timestamp(self.first), pd.Timestamp(self.last)
+        if end <= first or begin >= last:
+            return ""
+        name = self.city.replace("_", " ").title()
+        how = "holds" if begin <= first and end >= last else "overlaps"
+        return f"has learned from {name} {begin:%Y-%m} to {end:%Y-%m}, which {how} this test slice: not a fair figure"
+
+
+def seen(learned: Iterable[Learned], cube: Cube, first: int, last: int) -> list[str]:
+    """What there is to say of forecasts of the steps first … last − 1 of a record, by what was learned from."""
+    span, here = (cube.time_of(first), cube.time_of(last)), {*places_of(cube)}
+    return [words for one in learned if here & {*one.places} and (words := one.words(*span))]
+
+
+def places_of(cube: Cube) -> tuple[str, ...]:
+    """Roughly where the cells of a cube are; empty where they lie nowhere."""
+    latitude, longitude = (cube.hexagons[name].to_numpy(float) for name in ("latitude", "longitude"))
+    known = np.isfinite(latitude) & np.isfinite(longitude)
+    if not cube.drawn or not known.any():
+        return ()
+    return tuple(sorted({*hexgrid.to_names(hexgrid.cells_of(latitude[known], longitude[known], PLACE))}))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights to start from.
+
+    name: what they are called in messages. digest: a SHA-256 of them. learned: from which records. starts: what each
+    forecaster that can start from them is given, by its name, as arguments of its constructor.
+    """
+
+    name: str
+    digest: str
+    learned: Sequence[Learned]
+    starts: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+    @property
+    def network(self) -> StartingNetwork:
+        """That of the network."""
+        return self.starts["gcrn"]["start"]
+
+    def seen(self, cube: Cube, first: int, last: int) -> list[str]:
+        """What there is to say of their forecasts of the steps first … last − 1 of a record; see `Learned.words`."""
+        return seen(self.learned, cube, first, last)
+
+    def facts(self) -> dict[str, Any]:
+        """What a run notes of them."""
+        learned = [asdict(one) for one in self.learned]
+        return {"name": self.name, "sha256": self.digest, "forecasters": [*self.starts], "learned": learned}
+
+    def only(self, names: Iterable[str]) -> Weights:
+        """What some forecasters start from."""
+        return replace(self, starts={name: start for name, start in self.starts.items() if name in {*names}})
+
+    @staticmethod
+    def load(folder: Path) -> Weights:
+        """Open a folder of weights.
+
+        Raises:
+            ArtefactError: its card or a file of it is absent or damaged.
+        """
+        return unseal(folder / CARD, AGAIN, Weights._opened)
+
+    @staticmethod
+    def shipped() -> Weights | None:
+        """Those that come with the package; None where none do.
+
+        Raises:
+            ArtefactError: a file of them is damaged.
+        """
+        return Weights.load(SHIPPED) if (SHIPPED / CARD).is_file() else None
+
+    @staticmethod
+    def _opened(sealed: Sealed) -> Weights:
+        sealed.check()
+        facts, shared = sealed.facts, SharedRhythms.open(sealed.file(RHYTHMS))
+        starts: dict[str, dict[str, Any]] = {"gcrn": {"start": StartingNetwork.load(sealed.file(NETWORK))}}
+        if find_spec("lightgbm"):  # which reads the trees
+            trees = PooledTrees.load(sealed.file(TREES))
+            starts |= {name: {"start": trees, "shared": shared} for name in BOOSTED}
+        return Weights(
+            f"weights {facts['version']}",
+            hashlib.sha256(json.dumps(facts[FILES], sort_keys=True).encode()).hexdigest(),
+            [Learned.from_dict(city) for city in facts["cities"]],
+            starts,
+        )

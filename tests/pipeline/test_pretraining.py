@@ -1,0 +1,236 @@
+"""Weights learned once: the folder that `stforecast pretrain` writes, runs that start from it, and what they say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from tiny_city import config_of
+
+from stforecast.config import Config, dump, load_pretraining
+from stforecast.config.sections import Trees
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.files import read_json
+from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, SHIPPED, TREES, Weights, places_of
+from stforecast.pipeline.first_map import first_map
+from stforecast.pipeline.pretraining import PROGRESS, pretrain
+from stforecast.pipeline.sentences import serving
+from stforecast.pipeline.stages import Stages
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MODEL = {"hidden": 4, "rank": 4}
+FIT = ("model.hidden=4", "model.rank=4", "training.max_epochs=1", "training.warm_up_days=20", "seeds=1")
+FEW = "evaluation.forecasters=[gcrn, rolling_climatology]"
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def built(config: Config) -> Stages:
+    stages = Stages(config, quiet)
+    stages.ingest()
+    stages.build()
+    return stages
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated cities, built, and how weights are learned of them."""
+    root, paths = tmp_path_factory.mktemp("cities"), []
+    for i, name in enumerate(("north", "south")):
+        weather = [f"{key}=null" for key in ("weather.path", "weather.forecast_path")]
+        config = config_of(root, f"city={name}", f"seed={i}", *weather)
+        built(config)
+        paths.append(root / f"{name}.yaml")
+        paths[-1].write_text(dump(config))
+    values = {"version": "tiny", "cities": [*map(str, paths)], "episodes": 2, "tree_episodes": 4, "model": MODEL}
+    path = root / "pretrain.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pretrain(load_pretraining(recipe), tmp_path_factory.mktemp("weights") / "two", quiet)
+
+
+@pytest.fixture(scope="module")
+def third(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a city that no weights have seen, built."""
+    root = tmp_path_factory.mktemp("third")
+    built(config_of(root, "seed=2"))
+    return root
+
+
+def test_the_same_settings_give_the_same_bytes_and_a_finished_part_is_kept(
+    recipe: Path, weights: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    again = tmp_path / "again"
+    pretrain(load_pretraining(recipe), again, quiet)
+    names = sorted(path.name for path in weights.iterdir())
+    assert names == sorted(path.name for path in again.iterdir())
+    assert PROGRESS not in names
+    assert all((weights / name).read_bytes() == (again / name).read_bytes() for name in names)
+    figures = tmp_path / "figures.json"
+    figures.write_text('{"denver": 1.0}')
+    before = (again / NETWORK).stat().st_mtime_ns
+    pretrain(load_pretraining(recipe, [f"figures={figures}"]), again, said.append)
+    assert (again / NETWORK).stat().st_mtime_ns == before
+    assert sum("is there" in line for line in said) == 4
+    assert read_json(again / CARD)["figures"] == {"denver": 1.0}
+
+
+def test_a_killed_one_goes_on(recipe: Path, weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    shutil.copytree(weights, folder)
+    (folder / CARD).unlink()
+    (folder / NETWORK).unlink()
+    pretrain(load_pretraining(recipe), folder, quiet)
+    assert (folder / NETWORK).read_bytes() == (weights / NETWORK).read_bytes()
+
+
+def test_the_card_says_what_was_learned_from(recipe: Path, weights: Path, tmp_path: Path) -> None:
+    card = json.loads((weights / CARD).read_text())
+    assert [city["city"] for city in card["cities"]] == ["north", "south"]
+    assert card["recipe"]["episodes"] == 2
+    assert {*card["files"]} == {NETWORK, RHYTHMS, TREES, KERNELS}
+    alone = pretrain(load_pretraining(recipe), tmp_path / "one", quiet, without=["north"])
+    assert [city["city"] for city in read_json(alone / CARD)["cities"]] == ["south"]
+    for name in (NETWORK, RHYTHMS, TREES):
+        assert (alone / name).read_bytes() != (weights / name).read_bytes()
+
+
+def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--without nowhere: is none of the cities"):
+        pretrain(load_pretraining(recipe), tmp_path, quiet, ["nowhere"])
+    with pytest.raises(ConfigError, match="no city is left"):
+        pretrain(load_pretraining(recipe), tmp_path, quiet, ["north", "south"])
+    with pytest.raises(ConfigError, match="other settings or records"):
+        pretrain(load_pretraining(recipe, ["episodes=3"]), weights, quiet)
+    with pytest.raises(ConfigError, match="episode: unknown key; did you mean episodes"):
+        load_pretraining(recipe, ["episode=3"])
+    with pytest.raises(ConfigError, match="figures: absent"):
+        pretrain(load_pretraining(recipe, ["figures=absent.json"]), weights, quiet)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(weights, damaged)
+    content = bytearray((damaged / NETWORK).read_bytes())
+    content[-1] ^= 1
+    (damaged / NETWORK).write_bytes(content)
+    with pytest.raises(ArtefactError, match=r"network.safetensors: damaged"):
+        Weights.load(damaged)
+
+
+def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, third: Path) -> None:
+    cube, opened = Stages(config_of(third, "seed=2"), quiet).cube(), Weights.load(weights)
+    assert {*places_of(cube)} & {*opened.learned[0].places}
+    (north, south) = opened.seen(cube, 24, 48)
+    assert "from North 2022-04 to 2022-07, which holds this test slice: not a fair figure" in north
+    assert "South" in south
+    beyond = Weights(opened.name, "", [opened.learned[0]], {})
+    assert "overlaps" in beyond.seen(cube, cube.steps - 24, cube.steps + 24)[0]
+    assert not beyond.seen(cube, cube.steps, cube.steps + 24)
+    elsewhere = replace(opened.learned[0], places=("85283083fffffff",))
+    assert not Weights("", "", [elsewhere], {}).seen(cube, 24, 48)
+
+
+def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path, third: Path) -> None:
+    said: list[str] = []
+
+    def stages(*more: str) -> Stages:
+        return Stages(config_of(third, "seed=2", FEW, *FIT, *more), said.append)
+
+    scratch, carried = stages(), stages(f"training.start={weights}", "training.adapt=none")
+    run = carried.train()
+    assert "train: starts from weights tiny: gcrn" in said
+    assert run.folder != scratch.run().folder
+    facts = run.facts()
+    assert facts["started"]["sha256"] == Weights.load(weights).digest
+    assert facts["started"]["forecasters"] == ["gcrn"]
+    assert [one["city"] for one in facts["learned"]] == ["quickstart", "north", "south"]
+    card = carried.evaluate()
+    assert "unfair" not in str(card)  # a simulated city lies nowhere
+    cube = carried.cube()
+    words = run.seen(cube, carried.split(cube), carried.config)
+    assert {*words} == {"gcrn"}
+    assert "not a fair figure" in words["gcrn"]
+    on = stages(f"training.start={run.folder}", "training.adapt=none")
+    again = on.train()
+    assert f"train: starts from run {run.name}: gcrn" in said
+    assert again.facts()["started"]["learned"] == facts["learned"]
+    assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
+
+
+def test_trees_start_from_them_too(weights: Path, third: Path) -> None:
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    names = "evaluation.forecasters=[lightgbm, hist_gradient_boosting, random_forest]"
+    stages = Stages(config_of(third, "seed=2", names, "seeds=1", f"training.start={weights}"), quiet)
+    run = stages.train()
+    assert run.facts()["started"]["forecasters"] == ["hist_gradient_boosting", "lightgbm"]
+    assert (run.place("lightgbm") / "start.txt").read_text() == (weights / TREES).read_text()
+    sampled = Stages(stages.config.model_copy(update={"trees": Trees(sampling="under")}), quiet)
+    cube = stages.cube()
+    assert sampled.starting_weights(cube, stages.split(cube)) == (None, "")
+
+
+def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def stages(*more: str) -> Stages:
+        return Stages(config_of(third, "seed=2", FEW, *FIT, *more), said.append)
+
+    cube = stages().cube()
+    split = stages().split(cube)
+    monkeypatch.setattr("stforecast.forecasters.weights.SHIPPED", weights.parent / "none")
+    assert stages().starting_weights(cube, split)[0] is None
+    with pytest.raises(ConfigError, match="comes without weights"):
+        stages("training.start=pretrained").train()
+    with pytest.raises(ArtefactError, match="training has not finished"):
+        stages("training.start=checkpoints/nowhere").train()
+    monkeypatch.setattr("stforecast.forecasters.weights.SHIPPED", weights)
+    found, why = stages().starting_weights(cube, split)
+    assert found is not None
+    assert not why
+    with pytest.raises(ConfigError, match=r"are of a network with model.hidden=4"):
+        stages("training.start=pretrained", "model.hidden=5").train()
+    found, why = stages("model.hidden=5").starting_weights(cube, split)
+    assert found is None
+    assert "model.hidden=4" in why
+    monkeypatch.setattr(Stages, "simulated", lambda _: False)
+    found, why = stages().starting_weights(cube, split)
+    assert found is None
+    assert "has learned from North" in why
+    assert stages("training.start=pretrained").starting_weights(cube, split)[0] is not None
+    assert stages("evaluation.forecasters=[rolling_climatology]").starting_weights(cube, split) == (None, "")
+
+
+def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    stages = Stages(config_of(tmp_path, FEW, *FIT, f"training.start={weights}"), said.append)
+    stages.ingest()
+    stages.build()
+    first_map(stages)
+    (line,) = (line for line in said if line.startswith("first map: "))
+    assert Path(line.removeprefix("first map: ").split(",")[0]).is_file()
+    assert "weights tiny as it is" in line
+    assert stages.place.latest().name != stages.run().name
+    said.clear()
+    first_map(stages)
+    assert not said
+    stages.train()
+    assert stages.place.latest().name == stages.run().name
+
+
+def test_weights_of_the_package_are_whole_and_small() -> None:
+    size = sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file())
+    assert size < 8e6
+    if (SHIPPED / CARD).is_file():
+        opened = Weights.shipped()
+        assert opened is not None
+        assert all(one.places and pd.Timestamp(one.first) < pd.Timestamp(one.last) for one in opened.learned)
