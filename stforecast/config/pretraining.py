@@ -20,11 +20,11 @@ class Pretraining(sections.Section):
     """folder of their data/, in place of the `root` of each"""
     simulated: float = Field(0.5, ge=0, lt=1)
     """share of the episodes that are of simulated cities"""
-    episodes: int = Field(2000, ge=1)
+    episodes: int = Field(1500, ge=1)
     """parts of records that the network learns from, each of a few months"""
-    tree_episodes: int = Field(300, ge=1)
+    tree_episodes: int = Field(600, ge=1)
     """the same of the trees, which read few cells of each"""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(4e-3, gt=0)
     """its peak"""
     seed: int = Field(0, ge=0)
     """seed of everything random"""

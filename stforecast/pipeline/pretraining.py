@@ -149,7 +149,7 @@ def canonical_sizes(cube: Cube, patch_hours: int) -> Sizes:
     patch = max(1, patch_hours // cube.step_hours)
     scales = Scales.of(cube, min(cube.step.in_days(FIRST_DAYS), cube.steps))
     sizes = sizes_of(FeatureBuilder(cube, scales, patch))
-    return replace(sizes, weather=[*DEFAULT_CHANNELS], future=[], covariates=[])
+    return replace(sizes, weather=[*DEFAULT_CHANNELS], future=[*DEFAULT_CHANNELS], covariates=[])
 
 
 def card_of(stages: Stages, cube: Cube) -> dict[str, Any]:
