@@ -4,7 +4,7 @@ card.json             what the weights learned from, by which recipe, and size a
 network.safetensors   the network, see `forecasters.gcrn.start`
 rhythms.json          rates and rhythms that cities share, see `features.shared`; the network holds its own copy
 hawkes_kernels.json   what an event excites, see `forecasters.shared_kernels`
-pooled_trees.txt      trees, see `forecasters.trees.pooled`; months have none
+lightgbm.txt          trees, see `forecasters.trees.pooled`; months have none
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.trees import PooledTrees
 from stforecast.sealed import FILES, Sealed, unseal
 
-CARD, NETWORK, TREES = "card.json", "network.safetensors", "pooled_trees.txt"
+CARD, NETWORK, TREES = "card.json", "network.safetensors", "lightgbm.txt"
 RHYTHMS, KERNELS = "rhythms.json", "hawkes_kernels.json"
 BOOSTED = ("hist_gradient_boosting", "xgboost", "lightgbm")
 """Trees that can start from those of many cities."""
