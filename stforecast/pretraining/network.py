@@ -49,7 +49,8 @@ class Plan:
     sizes: what the network reads. model: keyword arguments of `Network`.
     episodes: how many are learned from, `beside` of them side by side.
     learning_rate: its peak. averaging: decay of the averaged weights, per update. seed: of weights and dropout.
-    workers: processes that build features. shared: what cities share in rates and rhythms, on which λ₀ rests.
+    workers: 1 where another process builds the features, 0 where this one does. shared: what cities share in rates and
+    rhythms, on which λ₀ rests.
     """
 
     draw: Callable[[int], Episode]
