@@ -26,7 +26,7 @@ one half were a little further off on the other than the law's own (docs/evidenc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -151,13 +151,15 @@ def fit_joint(
     """
     from scipy.optimize import nnls
 
-    variances = np.full(PARTS, 0.01)
+    near, wide = neighbourhoods(centres), neighbourhoods(centres, 3 * SIDE)
+    blocks, variances = [*_blocks(lam, y, near, wide)], np.full(PARTS, 0.01)  # of few days: kept for all rounds
     for _ in range(ROUNDS):
-        rows, excess = _moment_rows(lam, y, centres, variances)
+        rows, excess = _moment_rows(blocks, variances)
         variances = nnls(rows, excess)[0]
     if year is not None:
-        rows, usual = _moment_rows(year.lam, year.y, centres, variances)
-        own, theirs = (_moment_rows(each, y, centres, variances)[1] for each in (lam, year.lam[year.days]))
+        own = _moment_rows(blocks, variances)[1]
+        theirs = _moment_rows(_blocks(year.lam[year.days], y, near, wide), variances)[1]
+        rows, usual = _moment_rows(_blocks(year.lam, year.y, near, wide), variances)
         variances = nnls(rows, usual + own - theirs)[0]
     return JointSpread(level, tuple(variances.tolist()))
 
@@ -197,13 +199,22 @@ def moments(lam: np.ndarray, areas: csr_array, neighbourhood: np.ndarray) -> Mom
         areas: 1 where an area holds a cell, [a n].
         neighbourhood: of each cell, [n].
     """
-    lam, held = np.asarray(lam, np.float64), areas.tocoo()
+    lam = np.asarray(lam, np.float64)
+    return _moments(lam, _products(lam), areas, neighbourhood)
+
+
+def _moments(
+    lam: np.ndarray, cells: tuple[np.ndarray, np.ndarray], areas: csr_array, neighbourhood: np.ndarray
+) -> Moments:
+    """`moments`, with the products of cells at hand."""
+    held = areas.tocoo()
     pairs, of = np.unique(np.stack([held.row, neighbourhood[held.col]]), axis=1, return_inverse=True)
     near = _incidence(of.reshape(-1), held.col, (pairs.shape[1], lam.shape[2]))  # the parts of areas by neighbourhood
     owner = _incidence(pairs[0], np.arange(pairs.shape[1]), (areas.shape[0], pairs.shape[1]))
-    city = _summed(lam, areas)
-    around = [_summed(each, owner) for each in _products(_summed(lam, near))]
-    own = [_summed(each, areas) for each in _products(lam)]
+    parts = _summed(lam, near)
+    city = _summed(parts, owner)
+    around = [_summed(each, owner) for each in _products(parts)]
+    own = [_summed(each, areas) for each in cells]
     mean = city.sum(1)
     return Moments(mean, np.stack([mean, *_products(city), *around, *own], axis=-1))
 
@@ -214,42 +225,58 @@ def _incidence(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> c
     return csr_array((np.ones(len(row)), (row, column)), shape)
 
 
-def _moment_rows(
-    lam: np.ndarray, y: np.ndarray, centres: np.ndarray, variances: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+class _Scale(NamedTuple):
+    """Sums of one scale. parts: those of their moments that differ, the mean first, [s p]. of: which of them each
+    variance is multiplied with. came: counts, [s].
+    """
+
+    parts: np.ndarray
+    of: list[int]
+    came: np.ndarray
+
+
+def _moment_rows(blocks: Iterable[list[_Scale]], variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the variances are multiplied with and the variance beyond Λ, by scale, [s PARTS] and [s]: means over its
     sums, as shares of their variance.
 
     Sums weigh as the likelihood of a variance has it, times Λ: those of 3 and more are what ranges are for, and hold
     less spread by the event than quiet cells do.
     """
-    blocks = []
-    for first in range(0, len(lam), BLOCK):
-        block = slice(first, first + BLOCK)
+    total: Any = 0
+    for block in blocks:
         found = []
-        for (mean, parts), count in _scales(lam[block], y[block], centres):
-            variance = mean + _excess(mean, parts, variances)
-            weight = mean**3 / variance**2
-            off = np.minimum((count - mean) ** 2, (OUTLYING * np.sqrt(variance) + COUNTS) ** 2) - mean
-            found.append([*(weight @ parts), weight @ off, weight @ variance])
-        blocks.append(found)
-    total = np.sum(blocks, axis=0)
+        for parts, of, came in block:
+            mean = parts[:, 0]
+            variance = mean + _excess(mean, parts, np.bincount(of, variances, parts.shape[1]))
+            weight = mean * (mean / variance) ** 2
+            off = np.minimum((came - mean) ** 2, (OUTLYING * np.sqrt(variance) + COUNTS) ** 2) - mean
+            found.append([*(weight @ parts)[of], weight @ off, weight @ variance])
+        total = total + np.array(found)
     shares = total / total[:, -1:]
     return shares[:, :PARTS], shares[:, PARTS]
 
 
-def _scales(lam: np.ndarray, y: np.ndarray, centres: np.ndarray) -> Iterator[tuple[Moments, np.ndarray]]:
-    """The sums of each scale and their counts, [s]: cells, neighbourhoods, districts of nine of these, and the city, by
-    the step, a third of the horizon, and the whole of it.
+def _blocks(lam: np.ndarray, y: np.ndarray, near: np.ndarray, wide: np.ndarray) -> Iterator[list[_Scale]]:
+    """The sums of days [m k n], of a block of days at a time."""
+    for first in range(0, len(lam), BLOCK):
+        block = slice(first, first + BLOCK)
+        yield [*_scales(lam[block], y[block], near, wide)]
+
+
+def _scales(lam: np.ndarray, y: np.ndarray, near: np.ndarray, wide: np.ndarray) -> Iterator[_Scale]:
+    """The sums of each scale: cells, neighbourhoods, districts of nine of these, and the city, by the step, a third of
+    the horizon, and the whole of it.
     """
     k, n = lam.shape[1:]
-    lam, near = np.maximum(lam, FLOOR), neighbourhoods(centres)
-    places = [parted(label) for label in (np.arange(n), near, neighbourhoods(centres, 3 * SIDE))]
+    lam, areas = np.maximum(lam, FLOOR, dtype=np.float64), [parted(near), parted(wide), together(n)]
     for length in sorted({1, max(1, k // 3), k}):
         expected, came = (v[:, : k // length * length].reshape(-1, length, n) for v in (lam, y))
-        for areas in (*places, together(n)):
-            mean, parts = moments(expected, areas, near)
-            yield Moments(mean.ravel(), parts.reshape(-1, PARTS)), _summed(came.sum(1, dtype=np.float64), areas).ravel()
+        cells, came = _products(expected), came.sum(1, dtype=np.float64)
+        # a cell is all there is of its neighbourhood and of the city
+        yield _Scale(np.stack([expected.sum(1), *cells], -1).reshape(-1, 3), [0, 1, 2, 1, 2, 1, 2], came.ravel())
+        for each in areas:
+            parts = _moments(expected, cells, each, near).parts
+            yield _Scale(parts.reshape(-1, PARTS), [*range(PARTS)], _summed(came, each).ravel())
 
 
 def _excess(mean: np.ndarray, parts: np.ndarray, variances: Any) -> np.ndarray:

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from stforecast.scoring.joint import MEMORY, JointSpread, Year, fit_joint, moments, neighbourhoods, parted, together
+from stforecast.scoring.joint import (
+    MEMORY,
+    PARTS,
+    JointSpread,
+    Year,
+    _scales,
+    fit_joint,
+    moments,
+    neighbourhoods,
+    parted,
+    together,
+)
 
 K, SIDE = 12, 9
 CENTRES = np.stack(np.meshgrid(np.arange(SIDE) * 0.01, np.arange(SIDE) * 0.01), -1).reshape(-1, 2)
@@ -72,6 +83,17 @@ def test_the_fit_finds_the_spread_of_sums_again() -> None:
     for areas, length in ((together(N), K), (together(N), 4), (parted(NEAR), K), (parted(np.arange(N)), K)):
         _, parts = moments(lam[:1, :length], areas, NEAR)
         assert (parts @ found.variances).sum() == pytest.approx((parts @ np.array(LAW.variances)).sum(), rel=0.25)
+
+
+def test_the_fit_reads_the_moments_of_each_scale() -> None:
+    lam, wide = np.broadcast_to(expected(), (3, K, N)), neighbourhoods(CENTRES, 9)
+    scales = iter(_scales(lam, np.round(lam), NEAR, wide))
+    for length in (1, K // 3, K):
+        for areas in (parted(np.arange(N)), parted(NEAR), parted(wide), together(N)):
+            sums, scale = moments(lam.reshape(-1, length, N), areas, NEAR), next(scales)
+            np.testing.assert_allclose(scale.parts[:, scale.of], sums.parts.reshape(-1, PARTS), rtol=1e-12)
+            np.testing.assert_allclose(scale.parts[:, 0], sums.mean.ravel(), rtol=1e-12)
+    assert next(scales, None) is None
 
 
 def held(law: JointSpread, lam: np.ndarray, drawn: np.ndarray) -> list[float]:
