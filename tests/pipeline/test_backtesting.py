@@ -40,7 +40,7 @@ class City(Stages):
     def cube(self) -> Cube:
         return self.given
 
-    def run(self) -> Run:
+    def run(self, cube: Cube | None = None) -> Run:
         return Run(self.config.root / "run")
 
     def backtest(self) -> Path:

@@ -525,7 +525,7 @@ def test_a_run_after_events_were_appended_trains_anew_and_has_no_oracle(home: Ho
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--issue-time", "2022-04-03T06:00Z"), 4, ["issue time 2022-04-03 06:00", "2022-04-29", "2022-08-06"]),
+        (("--issue-time", "2022-04-01T18:00Z"), 4, ["issue time 2022-04-01 18:00", "2022-04-02", "2022-08-06"]),
         (("--issue-time", "2022-12-03T06:00Z"), 4, ["issue time 2022-12-03 06:00", "ingest newer reports"]),
         (("--from", "2022-07-20T06:00Z", "--to", "2022-12-03T06:00Z"), 4, ["issue time", "2022-08-06"]),
         (("--model", "oracle"), 5, ["holds no oracle", "stforecast train"]),
@@ -556,7 +556,7 @@ def test_a_forecast_that_cannot_be_is_refused(
         (("source.time_zone=Mars/Olympus_Mons",), 3, ["source.time_zone", "Mars/Olympus_Mons"]),
         (("source.columns.occurred=[WHEN]",), 4, ["offences.csv", "'WHEN'", "OCCURRED_UTC", "source.columns.occurred"]),
         (("source.path=nowhere.csv",), 4, ["source.path", "nowhere.csv"]),
-        (("grid.min_events=100000",), 4, ["no hexagon has 100000 events", "grid.min_events"]),
+        (("grid.min_events=100000",), 4, ["no hexagon has", "grid.min_events"]),
         (("grid.area=nowhere.geojson",), 4, ["nowhere.geojson"]),
         (("weather.path=nowhere.csv",), 4, ["nowhere.csv: no such weather file", "weather.path"]),
         (("weather.channels={temperature_2m: kelvin}",), 3, ["weather.channels.temperature_2m", "'kelvin'"]),

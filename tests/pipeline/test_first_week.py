@@ -15,7 +15,8 @@ FORECASTERS = "evaluation.forecasters=[rolling_climatology, hawkes, kernel, hist
 
 def test_a_week_gives_a_map(tmp_path: Path) -> None:
     lines: list[str] = []
-    stages = Stages(config_of(tmp_path, "synthetic.days=7", "grid.min_events=20", FORECASTERS), lines.append)
+    scratch = "training.start=scratch"
+    stages = Stages(config_of(tmp_path, "synthetic.days=7", "grid.min_events=20", scratch, FORECASTERS), lines.append)
     stages.ingest()
     cube = stages.build()
     assert cube.n > 10  # hexagons of one event in three days
