@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stforecast.config.city import DEFAULT_CHANNELS
 from stforecast.config.sections import KINDS
 from stforecast.errors import ConfigError
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
+from stforecast.features.city_facts import edge_km
 from stforecast.features.covariates import HOLIDAYS, Covariates
 from stforecast.features.scaling import Standard
 from stforecast.features.seasonal import COUNT
 from stforecast.features.table import BY_DAY, LATE_PATCHES
 from stforecast.features.tabular import log_ratios, recent_rates
 
-WEATHER = ("temperature_2m", "precipitation", "wind_speed_10m")
+WEATHER = tuple(DEFAULT_CHANNELS)
 """Channels that are read, where a city has them, as observed and as known in advance."""
 NUMBERS = ("step_hours", "edge_km", "age_days", "events_seen", "categories")
 _RATIOS = [f"{family.name.replace(' ', '_')}_{days}d" for family in BY_DAY.log_ratios for days in family.half_lives]
@@ -100,9 +102,7 @@ def _numbers(builder: FeatureBuilder, issues: list[int]) -> Tensor:
     """Numbers of scale at issues, [l x], in the order of `NUMBERS`."""
     cube, at = builder.cube, np.array(issues)
     known = np.searchsorted(cube.known_hour, at)
-    area = cube.hexagons["area_km2"].mean() if "area_km2" in cube.hexagons else np.nan
-    edge = np.sqrt(area * 2 / (3 * np.sqrt(3)))  # of a regular hexagon
-    fixed = np.broadcast_to([cube.step_hours, edge], (len(at), 2))
+    fixed = np.broadcast_to([cube.step_hours, edge_km(cube)], (len(at), 2))
     return torch.as_tensor(
         np.column_stack([fixed, at * cube.step.days, np.log1p(known), np.full(len(at), cube.c)]), dtype=torch.float32
     )

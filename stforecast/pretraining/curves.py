@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from stforecast.config.city import DEFAULT_CHANNELS
 from stforecast.config.sections import KINDS, OffenceKind
 from stforecast.cube import Series
 from stforecast.cube.hours import Calendar
@@ -33,7 +34,7 @@ HABITS: dict[OffenceKind, tuple[float, float, float, float]] = {
 """Shares of these parts of the day that offences of a kind tend to have."""
 MORNING = 7
 """Until this hour a night belongs to the day before."""
-CHANNELS = ("temperature_2m", "precipitation", "wind_speed_10m")
+CHANNELS = tuple(DEFAULT_CHANNELS)
 Rng = np.random.Generator
 
 

@@ -10,7 +10,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 
-from stforecast.features.tabular import chance
+from stforecast.features.tabular import Sample, chance
 from stforecast.forecasters import resampling
 
 _OBJECT = re.compile(r'("__id__": |": ")(\d+)(?=[,\s}]|\.np[yz]")')
@@ -76,3 +76,9 @@ def canonical(saved: bytes) -> bytes:
         for name, data in [("schema.json", schema.encode()), *sorted(members.items())]:
             new.writestr(ZipInfo(name), data, ZIP_DEFLATED)
     return out.getvalue()
+
+
+def level_of(sample: Sample) -> float:
+    """What climatology times a constant asks for, for samples without two classes; pooled trees stand as they are."""
+    exposure = float((sample.rate * sample.weight).sum())
+    return float(sample.counts.sum()) / exposure if exposure and not sample.started else 1.0

@@ -37,7 +37,7 @@ from stforecast.files import atomic_path, check_archive, fingerprint, read_json,
 from stforecast.forecasters import resampling
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.streaming import LearnedForecaster
-from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity, canonical
+from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity, canonical, level_of
 from stforecast.forecasters.trees.pooled import PooledTrees
 from stforecast.forecasters.trees.rows import Rows
 from stforecast.scoring.splits import Split
@@ -171,7 +171,7 @@ class Trees(LearnedForecaster):
     def fit_rows(self, sample: Sample, held_out: Sample | None = None, seed: int = 0) -> TreeFit:
         """Fit the estimator to rows of the training slice, and choose by those of the validation slice."""
         how, event, odds, classes = self.config.trees.sampling, sample.event, None, self.classes
-        plain = TreeFit(_level(sample), b"", sample.rows.shape[1], sample.density, None)
+        plain = TreeFit(level_of(sample), b"", sample.rows.shape[1], sample.density, None)
         if not event.any() or (classes and event.all()):
             return plain
         rows, target, weight = sample.rows, event, None
@@ -293,9 +293,3 @@ class Trees(LearnedForecaster):
 
     def _file(self, folder: Path, i: int) -> Path:
         return folder / f"seed-{i}.{self.ending}"
-
-
-def _level(sample: Sample) -> float:
-    """What climatology times a constant asks for, for samples without two classes; pooled trees stand as they are."""
-    exposure = float((sample.rate * sample.weight).sum())
-    return float(sample.counts.sum()) / exposure if exposure and not sample.started else 1.0
