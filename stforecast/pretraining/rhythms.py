@@ -171,8 +171,8 @@ def _worth(cities: Sequence[_City]) -> Tensor:
         for length, now in _trials(city, rng):
             events = city.slots[now - length : now].sum(0) @ smooth
             target = city.slots[now : now + 7 * 52].sum(0)
-            keep = target.sum(1) > 0
-            trials.append((city.mix[keep], events[keep], likely[keep], target[keep]))
+            if (keep := target.sum(1) > 0).any():
+                trials.append((city.mix[keep], events[keep], likely[keep], target[keep]))
 
     def loss(logs: Tensor) -> Tensor:
         total = torch.zeros(())

@@ -43,3 +43,10 @@ def test_short_records_and_other_steps_are_refused() -> None:
     for cube in (record(30, 0), days):
         with pytest.raises(ConfigError, match="60 days or more"):
             shared_rhythms([cube])
+
+
+def test_a_city_without_a_report_for_months_is_learned_from() -> None:
+    whole = record(400, 1)
+    silent = replace(whole, **{name: getattr(whole, name)[whole.hour < 330 * 24] for name in whole.event_columns})
+    shared = shared_rhythms([silent, record(400, 2)])
+    assert np.isfinite(shared.worth).all()
