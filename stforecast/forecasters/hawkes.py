@@ -38,6 +38,7 @@ from stforecast.features.decayed import sums_at
 from stforecast.features.delay import MATURE_DAYS, arrived, settled_until
 from stforecast.features.graph import Neighbours
 from stforecast.features.scaling import Scales
+from stforecast.features.shared import SharedRhythms
 from stforecast.features.stream import EventStream
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
@@ -55,8 +56,9 @@ SEGMENT = 7
 
 
 class Hawkes(Forecaster):
-    """Rolling climatology and excitation; with `kernels` of other cities nothing of μ and θ is learned here.
+    """Rolling climatology and excitation.
 
+    kernels: of other cities; with them nothing of μ and θ is learned here. shared: what other cities tell climatology.
     weights: float64 [c, 1 + f]: μ, then θ by place (own hexagon, ring), half-life and exciting category, f in all.
     """
 
@@ -71,10 +73,11 @@ class Hawkes(Forecaster):
         config: Config | None = None,
         parts: Mapping[str, Forecaster] | None = None,
         kernels: SharedKernels | None = None,
+        shared: SharedRhythms | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(config, parts, **settings)
-        self.kernels = kernels
+        self.kernels, self.shared = kernels, shared
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         excitation, warm_up = self.prepare(cube, split)
@@ -90,7 +93,7 @@ class Hawkes(Forecaster):
         self.train_end, cube = split.train_end, cube.as_known(split.train_end)
         warm_up = max(1, min(cube.step.in_days(self.config.training.warm_up_days), split.train_end // 3))
         excitation = ExcitationSums(cube)
-        self.scales = learned_scales(cube, split.train_end, excitation.events.patch, warm_up)
+        self.scales = learned_scales(cube, split.train_end, excitation.events.patch, warm_up, self.shared)
         return excitation, warm_up
 
     @property

@@ -30,6 +30,10 @@ CARD, NETWORK, TREES = "card.json", "network.safetensors", "lightgbm.txt"
 RHYTHMS, KERNELS = "rhythms.json", "hawkes_kernels.json"
 BOOSTED = ("hist_gradient_boosting", "xgboost", "lightgbm")
 """Trees that can start from those of many cities."""
+FROM_RHYTHMS = ("rolling_climatology", "hawkes")
+"""Forecasters whose climatology can start from shared rhythms."""
+STARTING = ("gcrn", *BOOSTED, *FROM_RHYTHMS)
+"""All that can start from weights."""
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Those that come with the package."""
 PLACE = 5
@@ -135,6 +139,7 @@ class Weights:
         sealed.check()
         facts, shared = sealed.facts, SharedRhythms.open(sealed.file(RHYTHMS))
         starts: dict[str, dict[str, Any]] = {"gcrn": {"start": StartingNetwork.load(sealed.file(NETWORK))}}
+        starts |= {name: {"shared": shared} for name in FROM_RHYTHMS}
         if find_spec("lightgbm"):  # which reads the trees
             trees = PooledTrees.load(sealed.file(TREES))
             starts |= {name: {"start": trees, "shared": shared} for name in BOOSTED}

@@ -12,7 +12,7 @@ from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.registry import in_order
 from stforecast.forecasters.trees import Trees
-from stforecast.forecasters.weights import BOOSTED, CARD, Learned, Weights
+from stforecast.forecasters.weights import BOOSTED, CARD, FROM_RHYTHMS, STARTING, Learned, Weights
 from stforecast.pipeline.run import Run
 from stforecast.scoring.splits import Split
 
@@ -35,7 +35,7 @@ def starting_weights(config: Config, cube: Cube, split: Split, simulated: bool) 
     """
     asked, names = config.training.start, {*in_order(config)}
     names -= {*BOOSTED} if config.trees.sampling != "none" else set()  # they learn whether there is an event
-    if asked == "scratch" or not {"gcrn", *BOOSTED} & names:
+    if asked == "scratch" or not {*STARTING} & names:
         return None, ""
     weights = Weights.shipped() if asked in ("auto", "pretrained") else weights_of(Path(asked))
     if weights is None:
@@ -73,6 +73,7 @@ def weights_of(folder: Path) -> Weights:
     assert isinstance(network, GCRN)
     start = StartingNetwork.of(network.fits[0].best, network.settings["model"], network.scales.shared)
     starts: dict[str, dict[str, Any]] = {"gcrn": {"start": start}}
+    starts |= {name: {"shared": start.shared} for name in FROM_RHYTHMS if start.shared}
     for name in [name for name in BOOSTED if name in facts["forecasters"]]:  # grown anew where these were
         trees = run.open(name, config)
         assert isinstance(trees, Trees)

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,7 +16,9 @@ from tiny_city import config_of
 from stforecast.config import Config, dump, load_pretraining
 from stforecast.config.sections import Trees
 from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.shared import SharedRhythms
 from stforecast.files import read_json
+from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, SHIPPED, TREES, Weights, places_of
 from stforecast.pipeline.first_map import first_map
 from stforecast.pipeline.pretraining import PROGRESS, pretrain
@@ -148,23 +151,39 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path,
 
     scratch, carried = stages(), stages(f"training.start={weights}", "training.adapt=none")
     run = carried.train()
-    assert "train: starts from weights tiny: gcrn" in said
+    assert "train: starts from weights tiny: gcrn, rolling_climatology" in said
     assert run.folder != scratch.run().folder
     facts = run.facts()
     assert facts["started"]["sha256"] == Weights.load(weights).digest
-    assert facts["started"]["forecasters"] == ["gcrn"]
+    assert facts["started"]["forecasters"] == ["gcrn", "rolling_climatology"]
+    climatology = run.open("rolling_climatology", carried.config)
+    assert climatology.shared == SharedRhythms.open(weights / RHYTHMS)
     assert [one["city"] for one in facts["learned"]] == ["quickstart", "north", "south"]
     card = carried.evaluate()
     assert "unfair" not in str(card)  # a simulated city lies nowhere
     cube = carried.cube()
     words = run.seen(cube, carried.split(cube), carried.config)
-    assert {*words} == {"gcrn"}
+    assert {*words} == {"gcrn", "rolling_climatology"}
     assert "not a fair figure" in words["gcrn"]
     on = stages(f"training.start={run.folder}", "training.adapt=none")
     again = on.train()
-    assert f"train: starts from run {run.name}: gcrn" in said
+    assert f"train: starts from run {run.name}: gcrn, rolling_climatology" in said
     assert again.facts()["started"]["learned"] == facts["learned"]
+    assert again.open("rolling_climatology", on.config).shared == climatology.shared
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
+
+
+def test_the_climatology_of_the_hawkes_process_starts_from_them(weights: Path, third: Path) -> None:
+    names = "evaluation.forecasters=[hawkes, climatology]"
+    stages = Stages(config_of(third, "seed=2", names, f"training.start={weights}"), quiet)
+    run, cube = stages.train(), stages.cube()
+    assert run.facts()["started"]["forecasters"] == ["hawkes"]
+    shared, split = SharedRhythms.open(weights / RHYTHMS), stages.split(cube)
+    expected = Hawkes(stages.config, shared=shared).fit(cube, split)
+    issues = split.issues("test")[:2]
+    found = run.open("hawkes", stages.config).raw(cube, issues)
+    np.testing.assert_array_equal(found, expected.raw(cube, issues))
+    assert not np.array_equal(found, Hawkes(stages.config).fit(cube, split).raw(cube, issues))
 
 
 def test_trees_start_from_them_too(weights: Path, third: Path) -> None:
@@ -207,7 +226,7 @@ def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkey
     assert found is None
     assert "has learned from North" in why
     assert stages("training.start=pretrained").starting_weights(cube, split)[0] is not None
-    assert stages("evaluation.forecasters=[rolling_climatology]").starting_weights(cube, split) == (None, "")
+    assert stages("evaluation.forecasters=[climatology]").starting_weights(cube, split) == (None, "")
 
 
 def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) -> None:

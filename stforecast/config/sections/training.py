@@ -56,9 +56,9 @@ class Training(Section):
     """How the network is fitted."""
 
     start: str = "auto"
-    """weights that network and trees start from: pretrained (those of the package), scratch (random ones), or a folder
-    of weights or of a finished run; auto is pretrained, but scratch where these have learned from the test slice, where
-    `model` asks for another network, and of months"""
+    """what network, trees, Hawkes process and rolling climatology start from: pretrained (the package's weights),
+    scratch (nothing), or a folder of weights or of a finished run; auto is pretrained, but scratch where these have
+    learned from the test slice, where `model` asks for another network, and of months"""
     adapt: Literal["none", "read_out", "all"] = "all"
     """what of a network that was learned elsewhere is learned on here: nothing but the calibration, the layers that
     read the state, or all; trees add rounds to pooled ones, or with none do not; never further than the validation
