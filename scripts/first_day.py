@@ -76,16 +76,22 @@ class City:
 Fit = Callable[[City], Forecaster]
 
 
+def adapting(city: City, adapt: str) -> Config:
+    """The configuration, with this much learned on in the city."""
+    training = city.config.training.model_copy(update={"adapt": adapt})
+    return city.config.model_copy(update={"training": training})
+
+
 def here(name: str) -> Fit:
     """A forecaster of the package, fitted to the city's own record."""
     return lambda city: create_forecaster(name, city.config).fit(city.cube, city.split)
 
 
-def pooled_hawkes(city: City) -> Forecaster:
-    """The Hawkes process with the kernels of other cities: only calibration is fitted here."""
+def hawkes(adapt: str, city: City) -> Forecaster:
+    """The Hawkes process on a climatology that starts from other cities, with their kernels or, if better, its own."""
     assert city.weights is not None
-    kernels = SharedKernels.open(city.weights / KERNELS)
-    return Hawkes(city.config, kernels=kernels).fit(city.cube, city.split)
+    kernels, shared = SharedKernels.open(city.weights / KERNELS), SharedRhythms.open(city.weights / RHYTHMS)
+    return Hawkes(adapting(city, adapt), kernels=kernels, shared=shared).fit(city.cube, city.split)
 
 
 def network(adapt: str, city: City) -> Forecaster:
@@ -99,9 +105,7 @@ def trees(adapt: str, city: City) -> Forecaster:
     """Trees of many cities as they are, or with rounds of the city's own on top."""
     assert city.weights is not None
     start, shared = PooledTrees.load(city.weights / TREES), SharedRhythms.open(city.weights / RHYTHMS)
-    training = city.config.training.model_copy(update={"adapt": adapt})
-    config = city.config.model_copy(update={"training": training})
-    return LightGBM(config, start=start, shared=shared).fit(city.cube, city.split)
+    return LightGBM(adapting(city, adapt), start=start, shared=shared).fit(city.cube, city.split)
 
 
 def shared_climatology(city: City) -> Forecaster:
@@ -117,7 +121,8 @@ CARRIED: dict[str, Fit] = {
     "carried_lightgbm": partial(trees, "none"),
     "adapted_lightgbm": partial(trees, "all"),
     "shared_climatology": shared_climatology,
-    "pooled_hawkes": pooled_hawkes,
+    "carried_hawkes": partial(hawkes, "none"),
+    "adapted_hawkes": partial(hawkes, "all"),
 }
 """Those that need `--weights`; the first one is compared with the others."""
 FITTED: dict[str, Fit] = {

@@ -40,11 +40,13 @@ from stforecast.features.graph import Neighbours
 from stforecast.features.scaling import Scales
 from stforecast.features.shared import SharedRhythms
 from stforecast.features.stream import EventStream
+from stforecast.features.targets import known_share, outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.forecasters.streaming import by_phase, steps_past_end
+from stforecast.forecasters.trees.rows import levelled_loss
 from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)
@@ -58,13 +60,15 @@ SEGMENT = 7
 class Hawkes(Forecaster):
     """Rolling climatology and excitation.
 
-    kernels: of other cities; with them nothing of μ and θ is learned here. shared: what other cities tell climatology.
+    kernels: μ and θ of other cities, which stand where the validation slice does not prefer those fitted here
+    (`carried`), and with `training.adapt: none` in any case. shared: what other cities tell climatology.
     weights: float64 [c, 1 + f]: μ, then θ by place (own hexagon, ring), half-life and exciting category, f in all.
     """
 
     name = "hawkes"
     reads_covariates = True
     weights: np.ndarray
+    carried: bool
     train_end: int
     scales: Scales
 
@@ -81,12 +85,26 @@ class Hawkes(Forecaster):
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         excitation, warm_up = self.prepare(cube, split)
+        found = []
         if self.kernels is not None:
-            self.weights = self.kernels.weights(category_share(cube, split.train_end), HALF_LIVES[cube.step_unit])
-            return
-        parts, category, events, totals = self.mixture(excitation, split, warm_up)
-        of = [category == c for c in range(cube.c)]
-        self.weights = np.stack([fit_mixture(parts[own], events[own], totals[c])[0] for c, own in enumerate(of)])
+            share = category_share(cube, split.train_end)
+            found.append(self.kernels.weights(share, HALF_LIVES[cube.step_unit]))
+        if not found or self.config.training.adapt != "none":
+            parts, category, events, totals = self.mixture(excitation, split, warm_up)
+            of = [category == c for c in range(cube.c)]
+            own = [fit_mixture(parts[mine], events[mine], totals[c])[0] for c, mine in enumerate(of)]
+            found.append(np.stack(own))
+        losses = [self.held_out(cube, split, weights) for weights in found] if len(found) > 1 else [0.0]
+        self.weights = found[int(np.argmin(losses))]
+        self.carried = self.kernels is not None and self.weights is found[0]
+
+    def held_out(self, cube: Cube, split: Split, weights: np.ndarray) -> float:
+        """How far forecasts with these weights lie from the validation slice as known at its end, level aside."""
+        self.weights = weights
+        lam = self.raw(cube, scored(cube, split, "validation"))
+        share, category = known_share(cube, split), np.arange(cube.c)
+        parts = np.broadcast_arrays(lam, outcomes(cube, split, "validation"), share, category)
+        return levelled_loss(*(part.ravel() for part in parts))
 
     def prepare(self, cube: Cube, split: Split) -> tuple[ExcitationSums, int]:
         """Learn scales; where excitation goes, and the steps that are read before they are learned from."""
@@ -98,6 +116,8 @@ class Hawkes(Forecaster):
 
     @property
     def remark(self) -> str:
+        if self.carried:
+            return "kernels of other cities stand"
         return "" if self.weights[:, 1:].any() else "no excitation found: climatology stands as before"
 
     @property
@@ -197,6 +217,8 @@ class Hawkes(Forecaster):
             "branching": self.branching.tolist(),
             "weights": self.weights.tolist(),
             "scales": asdict(self.scales),
+            "kernels": self.kernels and self.kernels.to_dict(),
+            "carried": self.carried,
         }
         write_json(folder / "hawkes.json", values)
 
@@ -204,6 +226,8 @@ class Hawkes(Forecaster):
         values = read_json(folder / "hawkes.json", AGAIN)
         self.weights, self.train_end = np.array(values["weights"]), values["train_end"]
         self.scales = Scales.from_dict(values["scales"])
+        self.shared, self.carried = self.scales.shared, values["carried"]
+        self.kernels = values["kernels"] and SharedKernels.from_dict(values["kernels"])
 
 
 def _factor(covariates: CellCovariates, issues: Sequence[int], first: int, count: int) -> Tensor | None:

@@ -8,7 +8,7 @@ No weight belongs to a category, so the kernels of some cities can be carried to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,24 @@ class SharedKernels:
         theta = np.where(own, self.same[..., None], self.other[..., None] * share[:, None, None, None])
         return np.column_stack([np.full(len(share), self.background), theta.reshape(len(share), -1)])
 
+    def to_dict(self) -> dict[str, Any]:
+        """In plain values."""
+        return {
+            "half_lives_hours": self.half_lives,
+            "background": self.background,
+            "same": self.same.tolist(),
+            "other": self.other.tolist(),
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> SharedKernels:
+        """Back from `to_dict`."""
+        same, other = (np.array(values[key], np.float64) for key in ("same", "other"))
+        return SharedKernels(tuple(values["half_lives_hours"]), values["background"], same, other)
+
     def save(self, path: Path) -> None:
         """Write what `open` reads."""
-        write_json(
-            path,
-            {
-                "half_lives_hours": self.half_lives,
-                "background": self.background,
-                "same": self.same.tolist(),
-                "other": self.other.tolist(),
-            },
-        )
+        write_json(path, self.to_dict())
 
     @staticmethod
     def open(path: Path) -> SharedKernels:
@@ -93,9 +100,7 @@ class SharedKernels:
         Raises:
             ArtefactError: it is absent or damaged.
         """
-        kept: dict[str, Any] = read_json(path, "Learn the kernels again.")
-        same, other = (np.array(kept[key], np.float64) for key in ("same", "other"))
-        return SharedKernels(tuple(kept["half_lives_hours"]), kept["background"], same, other)
+        return SharedKernels.from_dict(read_json(path, "Learn the kernels again."))
 
 
 def category_share(cube: Cube, known_before: int) -> np.ndarray:

@@ -23,6 +23,7 @@ import pandas as pd
 from stforecast.cube import Cube, hexgrid
 from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.start import StartingNetwork
+from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.trees import PooledTrees
 from stforecast.sealed import FILES, Sealed, unseal
 
@@ -30,9 +31,7 @@ CARD, NETWORK, TREES = "card.json", "network.safetensors", "lightgbm.txt"
 RHYTHMS, KERNELS = "rhythms.json", "hawkes_kernels.json"
 BOOSTED = ("hist_gradient_boosting", "xgboost", "lightgbm")
 """Trees that can start from those of many cities."""
-FROM_RHYTHMS = ("rolling_climatology", "hawkes")
-"""Forecasters whose climatology can start from shared rhythms."""
-STARTING = ("gcrn", *BOOSTED, *FROM_RHYTHMS)
+STARTING = ("gcrn", *BOOSTED, "rolling_climatology", "hawkes")
 """All that can start from weights."""
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Those that come with the package."""
@@ -139,7 +138,8 @@ class Weights:
         sealed.check()
         facts, shared = sealed.facts, SharedRhythms.open(sealed.file(RHYTHMS))
         starts: dict[str, dict[str, Any]] = {"gcrn": {"start": StartingNetwork.load(sealed.file(NETWORK))}}
-        starts |= {name: {"shared": shared} for name in FROM_RHYTHMS}
+        starts["rolling_climatology"] = {"shared": shared}
+        starts["hawkes"] = {"shared": shared, "kernels": SharedKernels.open(sealed.file(KERNELS))}
         if find_spec("lightgbm"):  # which reads the trees
             trees = PooledTrees.load(sealed.file(TREES))
             starts |= {name: {"start": trees, "shared": shared} for name in BOOSTED}

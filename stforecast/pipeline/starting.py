@@ -10,9 +10,10 @@ from stforecast.cube import Cube
 from stforecast.errors import ConfigError
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.start import StartingNetwork
+from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.registry import in_order
 from stforecast.forecasters.trees import Trees
-from stforecast.forecasters.weights import BOOSTED, CARD, FROM_RHYTHMS, STARTING, Learned, Weights
+from stforecast.forecasters.weights import BOOSTED, CARD, STARTING, Learned, Weights
 from stforecast.pipeline.run import Run
 from stforecast.scoring.splits import Split
 
@@ -73,7 +74,12 @@ def weights_of(folder: Path) -> Weights:
     assert isinstance(network, GCRN)
     start = StartingNetwork.of(network.fits[0].best, network.settings["model"], network.scales.shared)
     starts: dict[str, dict[str, Any]] = {"gcrn": {"start": start}}
-    starts |= {name: {"shared": start.shared} for name in FROM_RHYTHMS if start.shared}
+    if start.shared:
+        starts |= {"rolling_climatology": {"shared": start.shared}, "hawkes": {"shared": start.shared}}
+    if "hawkes" in facts["forecasters"]:
+        hawkes = run.open("hawkes", config)
+        assert isinstance(hawkes, Hawkes)
+        starts["hawkes"] = {"shared": hawkes.scales.shared, "kernels": hawkes.kernels}
     for name in [name for name in BOOSTED if name in facts["forecasters"]]:  # grown anew where these were
         trees = run.open(name, config)
         assert isinstance(trees, Trees)

@@ -68,7 +68,7 @@ def city(root: Path, cube: Cube, names: list[str] = NAMES, say: Callable[[str], 
         "evaluation": {"forecasters": names},
         "backtest": {"folds": 2, **options},
         "model": {"hidden": 4, "rank": 4},
-        "training": {"max_epochs": 1, "warm_up_days": 5, "truncation": 7, "device": "cpu"},
+        "training": {"max_epochs": 1, "warm_up_days": 5, "truncation": 7, "device": "cpu", "start": "scratch"},
     }
     return City(parse(values, "test"), say, cube)
 

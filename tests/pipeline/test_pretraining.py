@@ -19,6 +19,7 @@ from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.shared import SharedRhythms
 from stforecast.files import read_json
 from stforecast.forecasters.hawkes import Hawkes
+from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, SHIPPED, TREES, Weights, places_of
 from stforecast.pipeline.first_map import first_map
 from stforecast.pipeline.pretraining import PROGRESS, pretrain
@@ -173,17 +174,19 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path,
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
 
 
-def test_the_climatology_of_the_hawkes_process_starts_from_them(weights: Path, third: Path) -> None:
+def test_the_hawkes_process_starts_from_them_too(weights: Path, third: Path) -> None:
     names = "evaluation.forecasters=[hawkes, climatology]"
-    stages = Stages(config_of(third, "seed=2", names, f"training.start={weights}"), quiet)
+    more = names, f"training.start={weights}", "training.adapt=none"
+    stages = Stages(config_of(third, "seed=2", *more), quiet)
     run, cube = stages.train(), stages.cube()
     assert run.facts()["started"]["forecasters"] == ["hawkes"]
-    shared, split = SharedRhythms.open(weights / RHYTHMS), stages.split(cube)
-    expected = Hawkes(stages.config, shared=shared).fit(cube, split)
+    shared, kernels = SharedRhythms.open(weights / RHYTHMS), SharedKernels.open(weights / KERNELS)
+    split = stages.split(cube)
+    expected = Hawkes(stages.config, shared=shared, kernels=kernels).fit(cube, split)
     issues = split.issues("test")[:2]
     found = run.open("hawkes", stages.config).raw(cube, issues)
     np.testing.assert_array_equal(found, expected.raw(cube, issues))
-    assert not np.array_equal(found, Hawkes(stages.config).fit(cube, split).raw(cube, issues))
+    assert not np.array_equal(found, Hawkes(stages.config, kernels=kernels).fit(cube, split).raw(cube, issues))
 
 
 def test_trees_start_from_them_too(weights: Path, third: Path) -> None:

@@ -1,10 +1,12 @@
 """Kernels that cities share: recovered where they are known, and carried to a city of a week and other categories."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stforecast.config import parse
 from stforecast.errors import ConfigError
 from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, Hawkes
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
@@ -43,7 +45,8 @@ def test_a_week_of_another_city_needs_nothing_but_calibration(tmp_path: Path) ->
     shared.save(tmp_path / "kernels.json")
     cube = city(days=14)
     split = Split(14 * 24, 0, 24, 4 * 24, 4 * 24, 7 * 24, 7 * 24, 24)
-    hawkes = Hawkes(kernels=SharedKernels.open(tmp_path / "kernels.json")).fit(cube, split)
+    kept = parse({"city": "town", "training": {"adapt": "none"}}, "test")
+    hawkes = Hawkes(kept, kernels=SharedKernels.open(tmp_path / "kernels.json")).fit(cube, split)
     share = category_share(cube, split.train_end)
     np.testing.assert_array_equal(hawkes.weights, shared.weights(share, HALF_LIFE_HOURS))
     issues = split.issues("test")
@@ -51,6 +54,20 @@ def test_a_week_of_another_city_needs_nothing_but_calibration(tmp_path: Path) ->
     assert np.isfinite(found).all()
     hawkes.save(tmp_path / "hawkes")
     np.testing.assert_array_equal(Hawkes.load(tmp_path / "hawkes").forecast(cube, issues).intensity, found)
+
+
+def test_kernels_stand_only_where_the_validation_slice_prefers_them() -> None:
+    cube = simulated(200, 1.0, own=0.3, ring=0.2, cross=0.1, half_life=HALF_LIFE_HOURS[0])
+    split = cube.split(0.6, 0.2)
+    own = Hawkes().fit(cube, split)
+    strong = SharedKernels.of(np.r_[0.1, np.full(4 * H, 0.1)], HALF_LIFE_HOURS)
+    wrong = Hawkes(kernels=strong).fit(cube, split)
+    np.testing.assert_array_equal(wrong.weights, own.weights)
+    assert "other cities" not in wrong.remark
+    right = pooled_kernels([(cube, replace(split, train_end=split.validation_end))])  # which have seen the slice
+    told = Hawkes(kernels=right).fit(cube, split)
+    np.testing.assert_array_equal(told.weights, right.weights(category_share(cube, split.train_end), HALF_LIFE_HOURS))
+    assert told.remark == "kernels of other cities stand"
 
 
 def test_kernels_of_other_steps_are_refused() -> None:

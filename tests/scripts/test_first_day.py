@@ -89,7 +89,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert "Δ deviance: hawkes −" in done.stdout
     for words, wrong in (
         ("choose from", ["nothing"]),
-        ("with --weights", ["pooled_hawkes"]),
+        ("with --weights", ["carried_hawkes"]),
         ("all", ["gcrn", "--days", "x"]),
     ):
         failed = CliRunner().invoke(main, [*asked, *wrong])
