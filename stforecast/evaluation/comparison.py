@@ -16,7 +16,7 @@ from tqdm import tqdm
 from stforecast.cube import Cube
 from stforecast.evaluation.differences import Sample, differences
 from stforecast.evaluation.rolling import Panel
-from stforecast.evaluation.scorecard import describe, difference_text, finite, masked_words, shown_metrics
+from stforecast.evaluation.scorecard import describe, difference_text, finite, masked_words, shown_metrics, unfair_words
 from stforecast.features.targets import masked_share
 from stforecast.scoring.bootstrap import Blocks, of_blocks
 from stforecast.scoring.calibration import calibration_slope, reliability
@@ -206,6 +206,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         text += f" {masked.capitalize()}."
     if result.get("refit") is False:
         text += " Forecasters are fitted on the first fold only and calibrated anew on each."
+    text = " ".join([text, *(f"{words}." for words in unfair_words(result))])
     if len(result["forecasters"]) == 1:
         return text
     text += f" Δ: {first} minus the forecaster of the row, {of_blocks(result['blocks'], result['block'])}"

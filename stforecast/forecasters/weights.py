@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stforecast.config import Config
 from stforecast.cube import Cube, hexgrid
 from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.start import StartingNetwork
+from stforecast.forecasters.registry import kind_of
 from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.trees import PooledTrees
 from stforecast.sealed import FILES, Sealed, unseal
@@ -73,6 +75,26 @@ def seen(learned: Iterable[Learned], cube: Cube, first: int, last: int) -> list[
     """What there is to say of forecasts of the steps first … last − 1 of a record, by what was learned from."""
     span, here = (cube.time_of(first), cube.time_of(last)), {*places_of(cube)}
     return [words for one in learned if here & {*one.places} and (words := one.words(*span))]
+
+
+def unfair(
+    started: Mapping[str, Any] | None, config: Config, names: Iterable[str], cube: Cube, first: int, last: int
+) -> dict[str, str]:
+    """What there is to say, by forecaster, of those whose weights have learned from the steps first … last − 1.
+
+    Args:
+        started: `Weights.facts` of what they started from; None for nothing.
+        config: of the city.
+        names: of the forecasters.
+        cube: the record.
+        first: step.
+        last: step after the last.
+    """
+    if not started:
+        return {}
+    words = "; ".join(seen([Learned.from_dict(one) for one in started["learned"]], cube, first, last))
+    carried = {*started["forecasters"]}
+    return {name: words for name in names if words and carried & {name, *kind_of(name, config).needs(config)}}
 
 
 def places_of(cube: Cube) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, write_text
 from stforecast.forecasters.registry import in_order, names_of
+from stforecast.forecasters.weights import Weights, unfair
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import Run
@@ -47,12 +48,15 @@ def backtest(stages: Stages) -> Path:
     if (scores := stages.kept_scores(result, names, runs)) is None:
         panel = Panel.of(cube, parts, hours)
         write_text(folder / "config.yaml", dump(stages.config))
-        _fit_all(stages, cube, parts, runs, hours, order)
+        weights = stages.start("backtest", cube, split)  # the same for all folds
+        _fit_all(stages, cube, parts, runs, hours, order, weights)
 
         def intensity(name: str) -> np.ndarray:
             return np.concatenate([kept_predictions(one.predictions(name, hour)) for one in runs for hour in hours])
 
         scores = compare(cube, parts, panel, names, intensity, patrol, stages.config.seed)
+        tested, started = (parts[0].test_start, parts[-1].steps), weights.facts() if weights else None
+        scores["unfair"] = {} if stages.simulated() else unfair(started, stages.config, names, cube, *tested)
         write_text(folder / "table.csv", as_csv(scores))
         write_text(folder / "table.md", called(as_markdown(made_with | scores), cell))
         with atomic_path(folder / "curves.png") as temporary:
@@ -64,7 +68,13 @@ def backtest(stages: Stages) -> Path:
 
 
 def _fit_all(
-    stages: Stages, cube: Cube, parts: list[Split], runs: list[Run], hours: dict[int, int], names: list[str]
+    stages: Stages,
+    cube: Cube,
+    parts: list[Split],
+    runs: list[Run],
+    hours: dict[int, int],
+    names: list[str],
+    weights: Weights | None,
 ) -> None:
     """Every forecaster of every fold, fitted, calibrated and its test slice forecast, but for what is there."""
     refit = stages.config.backtest.refit
@@ -73,7 +83,7 @@ def _fit_all(
             for name in names:
                 if not stages.whole(run, name):
                     (run.folder.parent / "backtest.json").unlink(missing_ok=True)
-                    fitted = stages.fit(run, name, cube, part, runs[0] if i and not refit else None)
+                    fitted = stages.fit(run, name, cube, part, weights, runs[0] if i and not refit else None)
                     stages.say(f"backtest: fold {i + 1} of {len(parts)}: {fitted}")
                 bar.update()
             opened = {name: run.open(name, stages.config) for name in names}

@@ -33,7 +33,7 @@ from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
-from stforecast.forecasters.weights import Learned, Weights, seen
+from stforecast.forecasters.weights import Learned, Weights, unfair
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
@@ -198,14 +198,8 @@ class Run:
 
     def seen(self, cube: Cube, split: Split, config: Config) -> dict[str, str]:
         """What there is to say, by forecaster, of those whose weights have learned from the test slice."""
-        if not (started := self.facts()["started"]):
-            return {}
-        learned = [Learned.from_dict(one) for one in started["learned"]]
-        words = "; ".join(seen(learned, cube, *split.span("test")))
-        names = self.facts()["forecasters"] if words else []
-        return {
-            name: words for name in names if {name, *kind_of(name, config).needs(config)} & {*started["forecasters"]}
-        }
+        facts = self.facts()
+        return unfair(facts["started"], config, facts["forecasters"], cube, *split.span("test"))
 
     def train_until(self) -> pd.Timestamp:
         """The instant at which the training slice ended."""

@@ -47,14 +47,24 @@ class Stages(Grids):
         """What a fit starts from, None for random weights; and why, where it is not as asked."""
         return starting_weights(self.config, cube, split, self.simulated())
 
-    def fit(self, run: Run, name: str, cube: Cube, split: Split, fitted: Run | None = None) -> str:
-        """Fit a forecaster, or calibrate that of the run `fitted` anew, and save it in a run; a line that says so."""
+    def start(self, stage: str, cube: Cube, split: Split) -> Weights | None:
+        """What the fits of a stage start from; it says so."""
+        weights, why = self.starting_weights(cube, split)
+        if weights or why:
+            named = weights and f"{weights.name}: {', '.join(weights.starts)}"
+            self.say(f"{stage}: starts from {named or f'scratch: {why}'}")
+        return weights
+
+    def fit(
+        self, run: Run, name: str, cube: Cube, split: Split, weights: Weights | None, fitted: Run | None = None
+    ) -> str:
+        """Fit a forecaster from weights, or calibrate that of the run `fitted` anew, and save it in a run; a line that
+        says so."""
         began, place = pd.Timestamp.now(), run.place(name)
         run.forget(name)
         if fitted is not None:
             model = fitted.open(name, self.config).calibrate(cube, split)
         else:
-            weights, _ = self.starting_weights(cube, split)
             more = {"auxiliary": self.auxiliary(cube, split), "plot": partial(validation_figures, cube)}
             more |= weights.starts.get(name, {}) if weights else {}
             model = run.create(name, self.config, **more).fit(cube, split, place)
@@ -102,15 +112,12 @@ class Stages(Grids):
         run.folder.mkdir(parents=True, exist_ok=True)
         if not run.config.is_file():
             write_text(run.config, dump(self.config))
-        weights, why = self.starting_weights(cube, split)
-        if weights or why:
-            named = weights and f"{weights.name}: {', '.join(weights.starts)}"
-            self.say(f"train: starts from {named or f'scratch: {why}'}")
+        weights = self.start("train", cube, split)
         for name in tqdm(order, desc="train", unit="forecaster", disable=None):
             if whole[name]:
                 self.say(f"train: {name} is fitted")
             else:
-                self.say(f"train: {self.fit(run, name, cube, split)}")
+                self.say(f"train: {self.fit(run, name, cube, split, weights)}")
         write_text(run.config, dump(self.config))
         learned = [Learned.of(cube, split.validation_end)]
         learned += [Learned.of(other, part.train_end) for other, part in self.auxiliary(cube, split)]

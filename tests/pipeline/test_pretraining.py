@@ -21,6 +21,7 @@ from stforecast.files import read_json
 from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, SHIPPED, TREES, Weights, places_of
+from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.first_map import first_map
 from stforecast.pipeline.pretraining import PROGRESS, pretrain
 from stforecast.pipeline.sentences import serving
@@ -172,6 +173,22 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path,
     assert again.facts()["started"]["learned"] == facts["learned"]
     assert again.open("rolling_climatology", on.config).shared == climatology.shared
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
+
+
+def test_a_backtest_says_what_weights_have_seen(weights: Path, third: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Stages, "simulated", lambda _: False)
+    monkeypatch.setattr("stforecast.forecasters.weights.SHIPPED", weights)
+    more = "evaluation.forecasters=[rolling_climatology, hexagon_mean]", "backtest.folds=2"
+    folder = backtest(Stages(config_of(third, "seed=2", *more, "training.start=pretrained"), said.append))
+    assert "backtest: starts from weights tiny: rolling_climatology" in said
+    found = read_json(folder / "backtest.json")["unfair"]
+    assert {*found} == {"rolling_climatology"}
+    assert "rolling_climatology has learned from North" in (folder / "table.md").read_text()
+    folder = backtest(Stages(config_of(third, "seed=2", *more), said.append))
+    assert any(line.startswith("backtest: starts from scratch: weights tiny has learned from North") for line in said)
+    assert read_json(folder / "backtest.json")["unfair"] == {}
+    assert "fair" not in (folder / "table.md").read_text()
 
 
 def test_the_hawkes_process_starts_from_them_too(weights: Path, third: Path) -> None:
