@@ -58,7 +58,7 @@ from stforecast.scoring.splits import Split
 
 CALIBRATED = 30
 """Days that forecasters are calibrated on; at most half of the record."""
-NETWORK, TREES, RHYTHMS, KERNELS = "network.safetensors", "lightgbm.txt", "rhythms.json", "hawkes_kernels.json"
+NETWORK, RHYTHMS, KERNELS = "network.safetensors", "rhythms.json", "hawkes_kernels.json"
 """In the folder of `--weights`."""
 say = partial(click.echo, err=True)
 
@@ -104,8 +104,7 @@ def network(adapt: str, city: City) -> Forecaster:
 def trees(adapt: str, city: City) -> Forecaster:
     """Trees of many cities as they are, or with rounds of the city's own on top."""
     assert city.weights is not None
-    start, shared = PooledTrees.load(city.weights / TREES), SharedRhythms.open(city.weights / RHYTHMS)
-    return LightGBM(adapting(city, adapt), start=start, shared=shared).fit(city.cube, city.split)
+    return LightGBM(adapting(city, adapt), start=PooledTrees.load(city.weights)).fit(city.cube, city.split)
 
 
 def shared_climatology(city: City) -> Forecaster:

@@ -26,11 +26,10 @@ from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.registry import kind_of
 from stforecast.forecasters.shared_kernels import SharedKernels
-from stforecast.forecasters.trees import PooledTrees
+from stforecast.forecasters.trees.pooled import RHYTHMS, PooledTrees
 from stforecast.sealed import FILES, Sealed, unseal
 
-CARD, NETWORK, TREES = "card.json", "network.safetensors", "lightgbm.txt"
-RHYTHMS, KERNELS = "rhythms.json", "hawkes_kernels.json"
+CARD, NETWORK, KERNELS = "card.json", "network.safetensors", "hawkes_kernels.json"
 BOOSTED = ("hist_gradient_boosting", "xgboost", "lightgbm")
 """Trees that can start from those of many cities."""
 STARTING = ("gcrn", *BOOSTED, "rolling_climatology", "hawkes")
@@ -163,8 +162,8 @@ class Weights:
         starts["rolling_climatology"] = {"shared": shared}
         starts["hawkes"] = {"shared": shared, "kernels": SharedKernels.open(sealed.file(KERNELS))}
         if find_spec("lightgbm"):  # which reads the trees
-            trees = PooledTrees.load(sealed.file(TREES))
-            starts |= {name: {"start": trees, "shared": shared} for name in BOOSTED}
+            trees = PooledTrees.load(sealed.path.parent)
+            starts |= {name: {"start": trees} for name in BOOSTED}
         return Weights(
             f"weights {facts['version']}",
             hashlib.sha256(json.dumps(facts[FILES], sort_keys=True).encode()).hexdigest(),

@@ -28,7 +28,8 @@ from stforecast.files import read_json, write_json
 from stforecast.forecasters.gcrn.inputs import sizes_of
 from stforecast.forecasters.gcrn.network import BUILT_BY, Sizes
 from stforecast.forecasters.gcrn.start import StartingNetwork
-from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, TREES, Learned
+from stforecast.forecasters.trees.pooled import RHYTHMS, TREES
+from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, Learned
 from stforecast.pipeline.stages import Stages
 from stforecast.pretraining.draws import Draws
 from stforecast.pretraining.hawkes import pooled_kernels
@@ -80,7 +81,7 @@ class Learning:
     def trees(self, path: Path) -> None:
         """Fit the pooled trees."""
         numbers = tqdm(range(self.recipe.tree_episodes), desc="trees", unit="episode", disable=None)
-        pooled_trees(map(self.draws, numbers), self.recipe.seed, self.shared).save(path)
+        pooled_trees(map(self.draws, numbers), self.recipe.seed, self.shared).save(path.parent)
 
     def rhythms(self, path: Path) -> None:
         """Learn rates and rhythms that cities share."""

@@ -83,5 +83,5 @@ def weights_of(folder: Path) -> Weights:
     for name in [name for name in BOOSTED if name in facts["forecasters"]]:  # grown anew where these were
         trees = run.open(name, config)
         assert isinstance(trees, Trees)
-        starts[name] = {"start": trees.start, "shared": trees.shared}
+        starts[name] = {"start": trees.start}
     return Weights(f"run {run.name}", start.digest, [Learned.from_dict(one) for one in facts["learned"]], starts)

@@ -76,7 +76,7 @@ def pooled_trees(episodes: Iterable[Episode], seed: int = 0, shared: SharedRhyth
     Args:
         episodes: parts of two cities at least.
         seed: of the rows that are drawn, and of the fit.
-        shared: what cities tell λ₀ of rates and rhythms; forecasters that start from these trees need the same.
+        shared: what cities tell λ₀ of rates and rhythms.
 
     Raises:
         ConfigError: all are of one city.
@@ -87,7 +87,7 @@ def pooled_trees(episodes: Iterable[Episode], seed: int = 0, shared: SharedRhyth
             "pooled trees: expected episodes of two cities at least, to choose the rounds by one of them."
         )
     rounds = _rounds(drawn.part(~held_out), drawn.part(held_out), seed)
-    return PooledTrees(_text(_grown(drawn, rounds, seed)))
+    return PooledTrees(_text(_grown(drawn, rounds, seed)), shared)
 
 
 def draw_rows(episode: Episode, rng: np.random.Generator, shared: SharedRhythms | None = None) -> tuple[str, Drawn]:

@@ -20,7 +20,8 @@ from stforecast.features.shared import SharedRhythms
 from stforecast.files import read_json
 from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.shared_kernels import SharedKernels
-from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, RHYTHMS, SHIPPED, TREES, Weights, places_of
+from stforecast.forecasters.trees.pooled import RHYTHMS, TREES, PooledTrees
+from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, SHIPPED, Weights, places_of
 from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.first_map import first_map
 from stforecast.pipeline.pretraining import PROGRESS, pretrain
@@ -212,7 +213,9 @@ def test_trees_start_from_them_too(weights: Path, third: Path) -> None:
     stages = Stages(config_of(third, "seed=2", names, "seeds=1", f"training.start={weights}"), quiet)
     run = stages.train()
     assert run.facts()["started"]["forecasters"] == ["hist_gradient_boosting", "lightgbm"]
-    assert (run.place("lightgbm") / "start.txt").read_text() == (weights / TREES).read_text()
+    start = PooledTrees.load(weights)
+    assert start.shared is not None
+    assert PooledTrees.load(run.place("lightgbm") / "start") == start
     sampled = Stages(stages.config.model_copy(update={"trees": Trees(sampling="under")}), quiet)
     cube = stages.cube()
     assert sampled.starting_weights(cube, stages.split(cube)) == (None, "")

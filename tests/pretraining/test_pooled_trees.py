@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equal_seeds_give_equal_bytes(pooled: PooledTrees, tmp_path: Path) -> None:
     again, other = pooled_trees(episodes()), pooled_trees(episodes(), seed=1)
     assert again.text == pooled.text != other.text
-    pooled.save(tmp_path / "pooled.txt")
-    opened = PooledTrees.load(tmp_path / "pooled.txt")
+    pooled.save(tmp_path)
+    opened = PooledTrees.load(tmp_path)
     rows = np.random.default_rng(0).normal(size=(100, len(COLUMNS)))
     np.testing.assert_array_equal(opened.booster.predict(rows), pooled.booster.predict(rows))
 
@@ -113,13 +114,18 @@ def test_nothing_later_reaches_it(kind: Any, pooled: PooledTrees, monkeypatch: p
     check_forecaster(kind, start=pooled, **{size: 10})
 
 
-def test_climatology_may_start_from_shared_rhythms_too(pooled: PooledTrees, tmp_path: Path) -> None:
+def test_rhythms_that_the_trees_rest_on_come_with_them(pooled: PooledTrees, tmp_path: Path) -> None:
     flat, k = np.ones(168).tolist(), len(KINDS) + 1
     shared = SharedRhythms([flat] * k, [500.0] * k, [2.0] * k, [3.0, 4.0], [flat], [1.0])
     cube = small_city(60)
     split = cube.split(0.6, 0.2)
-    model = LightGBM(start=pooled, shared=shared, n_estimators=5).fit(cube, split)
+    model = LightGBM(start=replace(pooled, shared=shared), n_estimators=5).fit(cube, split)
     assert model.scales.shared == shared
+    model.save(tmp_path)
+    opened = PooledTrees.load(tmp_path / "start")
+    assert opened == model.start
+    replace(opened, shared=None).save(tmp_path / "start")
+    assert PooledTrees.load(tmp_path / "start").shared is None
     model.save(tmp_path)
     issues = split.issues("test")[:1]
     np.testing.assert_array_equal(LightGBM.load(tmp_path).raw(cube, issues), model.raw(cube, issues))
@@ -144,12 +150,12 @@ def test_what_cannot_start_says_so(pooled: PooledTrees, tmp_path: Path) -> None:
     months = small_city(60, step="month")
     with pytest.raises(ConfigError, match="hours and days, not months"):
         LightGBM(start=pooled).fit(months, months.split(0.6, 0.2))
-    (tmp_path / "other.txt").write_text(pooled.text.replace("log_rate_all", "something"))
+    PooledTrees(pooled.text.replace("log_rate_all", "something")).save(tmp_path)
     with pytest.raises(ArtefactError, match="other columns"):
-        PooledTrees.load(tmp_path / "other.txt")
-    (tmp_path / "broken.txt").write_text("tree")
+        PooledTrees.load(tmp_path)
+    PooledTrees("tree").save(tmp_path)
     with pytest.raises(ArtefactError, match="cannot be opened as pooled trees"):
-        PooledTrees.load(tmp_path / "broken.txt")
+        PooledTrees.load(tmp_path)
 
 
 def test_pooled_trees_are_carried_as_they_are_where_nothing_is_to_be_adapted(

@@ -31,7 +31,6 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.covariates import Covariates
 from stforecast.features.groups import Read
 from stforecast.features.scaling import Scales
-from stforecast.features.shared import SharedRhythms
 from stforecast.features.tabular import Sample, starting_rate, tabular_rows
 from stforecast.files import atomic_path, check_archive, fingerprint, read_json, write_json
 from stforecast.forecasters import resampling
@@ -44,8 +43,8 @@ from stforecast.scoring.splits import Split
 
 FITS = "trees.json"
 """In the folder of saved trees: the scales, and all of each fit but its model."""
-START = "start.txt"
-"""The pooled trees that they started from."""
+START = "start"
+"""The folder of the pooled trees that they started from."""
 TYPES = [
     "imblearn.ensemble._forest.BalancedRandomForestClassifier",
     "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
@@ -63,8 +62,7 @@ class Trees(LearnedForecaster):
     Args:
         config: of the city.
         parts: none.
-        start: trees of many cities, from whose λ it starts; default from λ₀.
-        shared: what other cities tell λ₀ of rates and rhythms; with `start` what its trees were fitted with.
+        start: trees of many cities, from whose λ, and the rates and rhythms behind it, it starts; default from λ₀.
         settings: of the library, in its words.
     """
 
@@ -94,14 +92,13 @@ class Trees(LearnedForecaster):
         config: Config | None = None,
         parts: Mapping[str, Forecaster] | None = None,
         start: PooledTrees | None = None,
-        shared: SharedRhythms | None = None,
         **settings: Any,
     ) -> None:
         own = {key: settings.pop(key) for key in [*settings] if key in self.settings}
         super().__init__(config, parts, **settings)
         self.settings = {**self.settings, **own}  # type: ignore[misc]
         self.fits: list[TreeFit] = []
-        self.start, self.shared = start, shared
+        self.start = start
         if start and self.classes:
             raise ConfigError(
                 f"{self.name}: learns whether there is an event, and cannot start from trees that expect counts. "
@@ -130,7 +127,8 @@ class Trees(LearnedForecaster):
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
         warm_up = cube.step.in_days(self.config.training.warm_up_days)
         known = cube.as_known(split.train_end)
-        self.scales = learned_scales(known, split.train_end, self.patch(cube), warm_up, self.shared)
+        shared = self.start.shared if self.start else None
+        self.scales = learned_scales(known, split.train_end, self.patch(cube), warm_up, shared)
         rows = self.rows(cube, split)
         held_out = self.held_out(rows)
         if self.start and held_out and self.config.training.adapt == "none":

@@ -15,28 +15,35 @@ from stforecast.errors import ArtefactError, in_brief
 from stforecast.features.builder import FeatureBatch, FeatureBuilder
 from stforecast.features.canonical_rows import COLUMNS, canonical_rows
 from stforecast.features.covariates import Covariates
+from stforecast.features.shared import SharedRhythms
 from stforecast.files import write_text
+
+TREES, RHYTHMS = "lightgbm.txt", "rhythms.json"
+"""In the folder of saved trees; the latter where they rest on any."""
 
 
 @dataclass(frozen=True)
 class PooledTrees:
     """The factor on λ₀ that trees of many cities expect.
 
-    text: LightGBM's own form of them.
+    text: LightGBM's own form of them. shared: what cities share in rates and rhythms, on which the λ₀ rests that they
+    were fitted to; None where it is each city's own.
     """
 
     text: str
+    shared: SharedRhythms | None = None
 
     @staticmethod
-    def load(path: str | Path) -> PooledTrees:
-        """Open what `save` wrote.
+    def load(folder: str | Path) -> PooledTrees:
+        """Open what `save` wrote, or those of a folder of weights.
 
         Raises:
             ArtefactError: it is absent, damaged, or reads other columns than this version.
         """
-        path = Path(path)
+        path, rhythms = Path(folder) / TREES, Path(folder) / RHYTHMS
+        shared = SharedRhythms.open(rhythms) if rhythms.exists() else None
         try:
-            found = PooledTrees(path.read_text(encoding="utf-8"))
+            found = PooledTrees(path.read_text(encoding="utf-8"), shared)
             names = found.booster.feature_name()
         except Exception as error:  # whatever the library raises at a damaged file
             raise ArtefactError(f"{path}: cannot be opened as pooled trees ({in_brief(error)}).") from error
@@ -44,9 +51,15 @@ class PooledTrees:
             raise ArtefactError(f"{path}: is of trees that read other columns than this version. Fit them again.")
         return found
 
-    def save(self, path: str | Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write what `load` reads."""
-        write_text(Path(path), self.text)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.shared:
+            self.shared.save(folder / RHYTHMS)
+        else:
+            (folder / RHYTHMS).unlink(missing_ok=True)
+        write_text(folder / TREES, self.text)
 
     @cached_property
     def booster(self) -> Any:
