@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +160,8 @@ class Weights:
         starts: dict[str, dict[str, Any]] = {"gcrn": {"start": StartingNetwork.load(sealed.file(NETWORK))}}
         starts["rolling_climatology"] = {"shared": shared}
         starts["hawkes"] = {"shared": shared, "kernels": SharedKernels.open(sealed.file(KERNELS))}
-        if find_spec("lightgbm"):  # which reads the trees
-            trees = PooledTrees.load(sealed.path.parent)
-            starts |= {name: {"start": trees} for name in BOOSTED}
+        trees = PooledTrees.load(sealed.path.parent)
+        starts |= {name: {"start": trees} for name in BOOSTED}
         return Weights(
             f"weights {facts['version']}",
             hashlib.sha256(json.dumps(facts[FILES], sort_keys=True).encode()).hexdigest(),

@@ -106,7 +106,7 @@ class Trees(LearnedForecaster):
             )
         own_library = self.classifier[0].partition(".")[0].partition(":")[0]
         resamples = {"imblearn"} if self.config.trees.sampling != "none" else set()
-        for library in {own_library} | resamples | ({"lightgbm"} if start else set()):
+        for library in {own_library} | resamples:
             if find_spec(library) is None:
                 raise ConfigError(
                     f"{self.name}: {library} is not installed. Run `pip install 'stforecast[trees]'`, "

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from stforecast.features.canonical_rows import COLUMNS, canonical_rows
 from stforecast.features.covariates import Covariates
 from stforecast.features.shared import SharedRhythms
 from stforecast.files import write_text
+from stforecast.forecasters.trees.lightgbm_text import LightGBMTrees
 
 TREES, RHYTHMS = "lightgbm.txt", "rhythms.json"
 """In the folder of saved trees; the latter where they rest on any."""
@@ -44,8 +43,8 @@ class PooledTrees:
         shared = SharedRhythms.open(rhythms) if rhythms.exists() else None
         try:
             found = PooledTrees(path.read_text(encoding="utf-8"), shared)
-            names = found.booster.feature_name()
-        except Exception as error:  # whatever the library raises at a damaged file
+            names = found.trees.names
+        except (OSError, LookupError, ValueError, OverflowError) as error:
             raise ArtefactError(f"{path}: cannot be opened as pooled trees ({in_brief(error)}).") from error
         if names != [*COLUMNS]:
             raise ArtefactError(f"{path}: is of trees that read other columns than this version. Fit them again.")
@@ -62,11 +61,9 @@ class PooledTrees:
         write_text(folder / TREES, self.text)
 
     @cached_property
-    def booster(self) -> Any:
-        """LightGBM's model."""
-        from lightgbm import Booster
-
-        return Booster(model_str=self.text)
+    def trees(self) -> LightGBMTrees:
+        """Opened from the text."""
+        return LightGBMTrees.of(self.text)
 
     def log_factor(
         self,
@@ -77,5 +74,4 @@ class PooledTrees:
     ) -> Tensor:
         """The logarithm of the factor on λ₀ of cells; arguments as of `tabular_rows`: [r 1]."""
         rows = canonical_rows(builder, batch, at, covariates).numpy()
-        margin = self.booster.predict(rows, raw_score=True, num_threads=torch.get_num_threads()) if len(rows) else []
-        return torch.as_tensor(np.asarray(margin, np.float32))[:, None]
+        return torch.as_tensor(self.trees.margin(rows, torch.get_num_threads()), dtype=torch.float32)[:, None]

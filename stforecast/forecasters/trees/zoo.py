@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from math import exp
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ import torch
 from stforecast.forecasters.trees.boosting import Boosting
 from stforecast.forecasters.trees.fits import Table, TreeFit
 from stforecast.forecasters.trees.forecaster import Trees
+from stforecast.forecasters.trees.lightgbm_text import LightGBMTrees
 
 
 class HistGradientBoosting(Boosting):
@@ -149,12 +151,13 @@ class LightGBM(Boosting):
         return model.booster_.model_to_string(num_iteration=rounds).encode()
 
     def unpack(self, saved: bytes, classes: bool) -> Any:
-        from lightgbm import Booster
-
-        return Booster(model_str=saved.decode())
+        return LightGBMTrees.of(saved.decode())
 
     def predicted(self, rows: np.ndarray, fit: TreeFit) -> np.ndarray:
-        return fit.model.predict(rows, num_threads=torch.get_num_threads())
+        margin = fit.model.margin(rows, torch.get_num_threads())
+        # NumPy's and SciPy's exponentials differ from LightGBM's in the last bit
+        power = np.fromiter(map(exp, (margin if fit.odds is None else -margin).tolist()), float, len(margin))
+        return power if fit.odds is None else 1 / (1 + power)
 
 
 class CatBoost(Boosting):
