@@ -44,8 +44,9 @@ class DecayedSums:
 
     def carry(self, state: Tensor, added: Tensor, apart: Sequence[int]) -> Tensor:
         """The sums at issues that lie `apart` steps from the one before, from what is `added` there (in place)."""
+        left = {steps: self.left(steps) for steps in {*apart}}
         for i, steps in enumerate(apart):
-            added[i].addcmul_(added[i - 1] if i else state, self.left(steps))
+            added[i].addcmul_(added[i - 1] if i else state, left[steps])
         return added
 
     def step(self, state: Tensor, new: Arrivals, apart: Sequence[int]) -> Tensor:

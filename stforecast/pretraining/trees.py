@@ -90,6 +90,7 @@ def pooled_trees(episodes: Iterable[Episode], seed: int = 0, shared: SharedRhyth
     return PooledTrees(_text(_grown(drawn, rounds, seed)), shared)
 
 
+@torch.inference_mode()
 def draw_rows(episode: Episode, rng: np.random.Generator, shared: SharedRhythms | None = None) -> tuple[str, Drawn]:
     """The cells with an event of some of an episode's issues, and quiet ones in proportion to λ₀; and the city."""
     cube = episode.cube.as_known(episode.cube.steps)
