@@ -221,7 +221,7 @@ class Ours:
 
     def predicted(self) -> dict[str, Any]:
         """Bytes by item, as `stforecast doctor` prints them."""
-        return dict(cost(self.cube, self.config))
+        return dict(cost(self.cube, self.split, self.config))
 
     def facts(self) -> dict[str, Any]:
         """What is measured."""

@@ -64,9 +64,11 @@ def city(stages: Stages) -> list[str]:
         lines.append(f"latest     {error}")
     from stforecast.forecasters.gcrn.cost import cost
 
-    for what, size in cost(cube, stages.config).items():
-        lines.append(f"cost       {what}: {size / MB:,.0f} MB")
-    return lines
+    try:
+        sizes = cost(cube, stages.split(cube), stages.config)
+    except StforecastError as error:
+        return [*lines, f"cost       {error}"]
+    return lines + [f"cost       {what}: {size / MB:,.0f} MB" for what, size in sizes.items()]
 
 
 def kinds(cube: Cube) -> str:

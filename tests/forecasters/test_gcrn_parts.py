@@ -21,6 +21,7 @@ from stforecast.errors import ConfigError
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.delay import completeness
 from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.cost import cost
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
 from stforecast.forecasters.gcrn.network import Network
@@ -30,6 +31,14 @@ from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Tar
 from stforecast.forecasters.gcrn.training import Module
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
+
+
+def test_the_cost_of_the_validation_slice_is_that_of_its_issues() -> None:
+    cube, found = city(days=150), []
+    for split in (cube.split(), cube.split(0.7, 0.2)):
+        found.append(cost(cube, split, settings())["counts of the validation slice"])
+        assert found[-1] == len(split.issues("validation")) * cube.n * cube.c * cube.horizons * 4
+    assert found[0] * 29 == found[1] * 28  # a day lies between slices
 
 
 def values_and_gradients(function: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:

@@ -10,6 +10,7 @@ from stforecast.features.stream import segment_length
 from stforecast.forecasters.gcrn.inputs import patch_steps
 from stforecast.forecasters.gcrn.network import QUERY
 from stforecast.forecasters.gcrn.propagation import SUPPORTS
+from stforecast.scoring.splits import Split
 
 FLOAT = 4
 EVENT = 26 * 8
@@ -18,7 +19,7 @@ LIBRARIES = 70 << 20
 """What PyTorch and Lightning take once they train, measured on a CPU."""
 
 
-def cost(cube: Cube, config: Config) -> dict[str, int]:
+def cost(cube: Cube, split: Split, config: Config) -> dict[str, int]:
     """Bytes on the training device, by what they are for; the interpreter and its libraries come on top.
 
     Counted by hexagon in single-precision numbers, as the tensors of a training step and of the validation slice that
@@ -52,10 +53,8 @@ def cost(cube: Cube, config: Config) -> dict[str, int]:
     once = 2 * seasonal.COUNT * leaves  # of one issue at a time
     features_read = own * given * (ahead + (length if own > 1 else 0))  # streams are laid side by side
     segment = own * length * (c * (layers + gradients) + of_all) + once
-    # of the days, the validation slice; where it is given by date, as by default
-    share = config.split.validation if isinstance(config.split.validation, float) else 0.08
-    # its forecasts, calibrated and scored: about five arrays of its size
-    checked = max(1, int(cube.steps / slots * share)) * leaves
+    # forecasts of the validation slice, calibrated and scored: about five arrays of its size
+    checked = len(split.issues("validation")) * leaves
     return {
         "PyTorch and Lightning at work": LIBRARIES,
         "events of the cube, and on the device": cube.hour.size * EVENT,
