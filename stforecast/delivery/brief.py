@@ -27,7 +27,7 @@ from stforecast.delivery.brief_tables import (
 from stforecast.delivery.place_names import called
 from stforecast.delivery.riskgrid import NOTICE, RiskGrid
 from stforecast.delivery.shifts import shifts_of
-from stforecast.delivery.words import SIMULATED, local_text, span_label
+from stforecast.delivery.words import WARNINGS, local_text, span_label
 from stforecast.errors import ConfigError
 
 PURPOSE = "For prevention, services and presence: where reports are to be expected, and not what is to be done there."
@@ -37,10 +37,10 @@ PURPOSE = "For prevention, services and presence: where reports are to be expect
 class Brief:
     """What a briefing says.
 
-    title: city, or district of it. when: the hours. about: issue, end and model. warning: that the city is simulated,
-    or empty. grid: the forecast. inside: cells that it is about, bool [n]. expected: reports in these hours, [n]. top:
-    rows of the places that are numbered, [p]. places, totals, districts, unusual, compared: tables, of which the last
-    three may be None. score: how earlier forecasts did, or None. caveats: sentences.
+    title: city, or district of it. when: the hours. about: issue, end and model. warning: what must not be
+    overlooked, or empty. grid: the forecast. inside: cells that it is about, bool [n]. expected: reports in these
+    hours, [n]. top: rows of the places that are numbered, [p]. places, totals, districts, unusual, compared: tables, of
+    which the last three may be None. score: how earlier forecasts did, or None. caveats: sentences.
     """
 
     title: str
@@ -91,7 +91,7 @@ def brief_of(
         title=title,
         when=": ".join(filter(None, (named, f"{_span(grid, steps)}, {grid.time_zone} time"))),
         about=f"Issued {issued}. Valid until {end}. Model {grid.model}.",
-        warning=SIMULATED if SIMULATED in grid.assumptions else "",
+        warning=" ".join(words for words in WARNINGS.values() if words in grid.assumptions),
         grid=grid,
         inside=inside,
         expected=part.lam[0],
@@ -139,7 +139,7 @@ def _cells(grid: RiskGrid, district: str | None) -> np.ndarray:
 
 def _caveats(grid: RiskGrid) -> tuple[str, ...]:
     until = local_text(grid.complete_until, grid.time_zone)
-    assumed = " ".join(f"{line.rstrip('.')}." for line in grid.assumptions if line != SIMULATED)
+    assumed = " ".join(f"{line.rstrip('.')}." for line in grid.assumptions if line not in WARNINGS.values())
     return (
         f"{PURPOSE} {NOTICE}",
         f"Record used until {until}; what was reported later is not in it. "

@@ -30,7 +30,7 @@ from stforecast.delivery.riskgrid import HORIZON, RiskGrid, iso
 from stforecast.delivery.shifts import shifts_of
 from stforecast.delivery.sums import view_of_sums
 from stforecast.delivery.why import in_view
-from stforecast.delivery.words import SIMULATED, zone_names
+from stforecast.delivery.words import WARNINGS, zone_names
 from stforecast.files import write_text
 
 LINK = re.compile(r'(?:src|href)="([\w.]+)"')
@@ -85,7 +85,7 @@ def view_of(
     return {name: facts[name] for name in FACTS} | {
         "title": city.replace("_", " ").title(),
         "credits": list(grid.credits),
-        "simulated": SIMULATED in grid.assumptions,
+        "warnings": [name for name, words in WARNINGS.items() if words in grid.assumptions],
         "times": [iso(time) for time in [*grid.starts[:HORIZON], grid.ends[HORIZON]]],
         "zones": zone_names(grid),
         "shifts": [

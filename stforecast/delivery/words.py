@@ -10,7 +10,9 @@ from stforecast.cube.steps import Step
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 
 SIMULATED = "A simulated city: no report in it is real."
-"""What a grid of one assumes first."""
+FIRST_MAP = "A first map, not trained on this city yet: learned in other cities, and only calibrated in this one."
+WARNINGS = {"simulated": SIMULATED, "first_map": FIRST_MAP}
+"""What must not be overlooked in what a grid assumes, by name."""
 
 
 def length_of(step: Step, count: int = 1) -> str:

@@ -9,7 +9,7 @@ from stforecast.pipeline.starting import starting_weights
 def first_map(stages: Stages) -> None:
     """Write a map from the weights to start from, where a city has no grid yet; it only calibrates them.
 
-    It is a run like any other, of the network alone; the next one that is finished takes its place.
+    It is a run like any other, of the network beside what is usual; the next one that is finished takes its place.
     """
     config, cube = stages.config, stages.cube()
     if stages.run(cube).finished or any(stages.place.grids.glob("*/grid.json")):
@@ -20,8 +20,8 @@ def first_map(stages: Stages) -> None:
         return
     start = "pretrained" if config.training.start == "auto" else config.training.start
     training = config.training.model_copy(update={"start": start, "adapt": "none"})
-    alone = config.evaluation.model_copy(update={"forecasters": ["gcrn"]})
-    first = Stages(config.model_copy(update={"seeds": 1, "training": training, "evaluation": alone}), stages.say)
+    few = config.evaluation.model_copy(update={"forecasters": ["gcrn", "rolling_climatology"]})
+    first = Stages(config.model_copy(update={"seeds": 1, "training": training, "evaluation": few}), stages.say)
     first.train()
     path = first.forecast()[-1] / "map.html"
     stages.say(

@@ -36,7 +36,7 @@ from stforecast.pipeline.comparison import comparison
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.residents import residents
 from stforecast.pipeline.run import Run
-from stforecast.pipeline.sentences import assumptions, unfetched, weather_source
+from stforecast.pipeline.sentences import assumptions, not_trained, unfetched, weather_source
 from stforecast.pipeline.why import why
 from stforecast.sources.pulls import last_checked
 
@@ -77,7 +77,7 @@ class Grids(Preparation):
         forecast = fitted.forecast(cube, issues, states)
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
         forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
-        simulated = [SIMULATED] if self.simulated() else []
+        simulated, first = [SIMULATED] if self.simulated() else [], not_trained(run.facts(), fitted.name)
         learned_until = cube.step_of(pd.Timestamp(run.facts()["validation_until"]))
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
@@ -86,7 +86,7 @@ class Grids(Preparation):
         checked, credits = last_checked(self.place.bronze) if self.config.source.fetch else None, self.credits()
         denominator, places = denominators(self.config, cube), None
         for i, time in enumerate(tqdm(times, desc="forecast", unit="grid", disable=None)):
-            lines = [*simulated, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
+            lines = [*simulated, *first, *forecast.assumptions, *assumptions(cube, int(issues[i]), learned_until)]
             lines += unfetched(checked, time)
             lines += weather_source(cube, self.config.weather, newest[issues[i] :][: cube.horizons], came)
             folder, below = self.place.grid(time), denominator(int(issues[i]))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
-from stforecast.forecasters.weights import Learned, Weights, unfair
+from stforecast.forecasters.weights import Learned, unfair
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
@@ -158,7 +158,7 @@ class Run:
         made_from: str,
         offences: dict[str, list[str]],
         learned: Sequence[Learned],
-        weights: Weights | None,
+        started: Mapping[str, Any] | None,
     ) -> None:
         """Write `run.json`.
 
@@ -169,9 +169,8 @@ class Run:
             made_from: the stamp of the record.
             offences: those that each category asks for.
             learned: the records that the fits read.
-            weights: what they started from.
+            started: what they started from, and how much of it was learned on (`Weights.facts`, `adapt`).
         """
-        before = weights.learned if weights else ()
         seal(
             self.folder / "run.json",
             {
@@ -190,8 +189,8 @@ class Run:
                 "weather": list(cube.weather.names),
                 "future": list(cube.future.names),
                 "hexagons": cube.cells.tolist(),
-                "learned": [asdict(one) for one in (*learned, *before)],
-                "started": weights and weights.facts(),
+                "learned": [*map(asdict, learned), *(started["learned"] if started else ())],
+                "started": started,
             },
             [self.config],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 
 from stforecast.config.sections import Weather
 from stforecast.cube import Cube, Series
+from stforecast.delivery.words import FIRST_MAP
 from stforecast.evaluation.scorecard import Scorecard, difference_text
+from stforecast.forecasters.weights import BOOSTED
 from stforecast.scoring.metrics import METRICS
 
 
@@ -54,6 +57,18 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
         if lacking > 0 and one.kind in ("past", "ahead"):
             lines.append(f"{one.name} is not known for {lacking:.0%} of what is forecast: that part goes without it.")
     return lines
+
+
+def not_trained(facts: Mapping[str, Any], forecaster: str) -> list[str]:
+    """That a forecaster of a run is as other cities made it, and what it rests on, as lines. facts: of the run."""
+    started = facts["started"]
+    trained = forecaster not in ("gcrn", *BOOSTED) or not started or forecaster not in started["forecasters"]
+    if trained or started.get("adapt") != "none":
+        return []
+    cities = dict.fromkeys(one["city"].replace("_", " ").title() for one in started["learned"])
+    first, last = (f"{pd.Timestamp(facts[key]):%Y-%m-%d}" for key in ("train_until", "validation_until"))
+    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record from {first} to {last}."
+    return [FIRST_MAP, f"The forecaster was {about}"]
 
 
 def serving(card: Scorecard) -> str:

@@ -121,7 +121,8 @@ class Stages(Grids):
         write_text(run.config, dump(self.config))
         learned = [Learned.of(cube, split.validation_end)]
         learned += [Learned.of(other, part.train_end) for other, part in self.auxiliary(cube, split)]
-        run.finish(cube, split, names, self.gold_stamp(), self._offences(), learned, weights)
+        started = {**weights.facts(), "adapt": self.config.training.adapt} if weights else None
+        run.finish(cube, split, names, self.gold_stamp(), self._offences(), learned, started)
         self.place.set_latest(run.name)
         self.say(f"train: finished {run.folder}")
         return run

@@ -8,7 +8,7 @@ from test_webmap import in_node
 from stforecast.delivery.rates import CAUTION
 from stforecast.delivery.riskgrid import NOTICE
 from stforecast.delivery.webmap import page
-from stforecast.delivery.words import SIMULATED
+from stforecast.delivery.words import WARNINGS
 
 LANGUAGES = ("en", "es")
 OURS = [
@@ -65,7 +65,7 @@ def test_no_words_stand_in_the_code_or_the_page() -> None:
 def test_notices_are_those_of_files_and_pictures() -> None:
     english = texts()["en"]
     assert english["notice"] == [NOTICE]
-    assert english["simulated"] == [SIMULATED]
+    assert {name: english[f"warning_{name}"] for name in WARNINGS} == {name: [said] for name, said in WARNINGS.items()}
     assert english["about_residents"] == [CAUTION]
 
 

@@ -15,6 +15,8 @@ from tiny_city import config_of
 
 from stforecast.config import Config, dump, load_pretraining
 from stforecast.config.sections import Trees
+from stforecast.delivery.export import open_grid
+from stforecast.delivery.words import FIRST_MAP
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.shared import SharedRhythms
 from stforecast.files import read_json
@@ -259,7 +261,11 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     stages.build()
     first_map(stages)
     (line,) = (line for line in said if line.startswith("first map: "))
-    assert Path(line.removeprefix("first map: ").split(",")[0]).is_file()
+    path = Path(line.removeprefix("first map: ").split(",")[0])
+    warned, rests = open_grid(path.parent).assumptions[1:3]
+    assert warned == FIRST_MAP
+    assert "learned from North, South (weights tiny), calibrated on this record from 2022-" in rests
+    assert '"warnings":["simulated","first_map"]' in path.read_text()
     assert "weights tiny as it is" in line
     assert stages.place.latest().name != stages.run().name
     said.clear()
@@ -267,6 +273,8 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     assert not said
     stages.train()
     assert stages.place.latest().name == stages.run().name
+    stages.forecast()
+    assert FIRST_MAP not in open_grid(path.parent).assumptions
 
 
 def test_weights_of_the_package_are_whole_and_small() -> None:

@@ -32,8 +32,8 @@ function setAbout(view) {
     [capital(grid.cells()), element("dd", `${number(grid.n)}, ${areaText(grid.totalArea, (area) => number(area, { maximumFractionDigits: 0 }))}`)],
     ...rateSentences(view).map((sentence) => [text("about_rates"), element("dd", sentence)]),
     ...(view.sums ? [[text("about_ranges"), element("dd", text("ranges_measured", { level: Math.round(100 * view.sums.level) }))]] : []),
-    ...(view.simulated ? [[text("about_assumed"), element("dd", text("simulated"))]] : []),
-    ...given("about_assumed", view.assumptions.filter((sentence) => sentence !== TEXTS.en.simulated)),
+    ...view.warnings.map((name) => [text("about_assumed"), element("dd", text(`warning_${name}`))]),
+    ...given("about_assumed", view.assumptions.filter((sentence) => !view.warnings.some((name) => sentence === TEXTS.en[`warning_${name}`]))),
     ...given("about_map", view.around?.left_out),
     ...given("about_data", view.credits),
   ];
@@ -225,9 +225,9 @@ function inEnglish(one) {
   return Object.assign(one, { lang: "en" });
 }
 
-/** What must not be overlooked: that the city is simulated, words, and a reason that is given in English. */
+/** What must not be overlooked: the warnings of the forecast, words, and a reason that is given in English. */
 function warn(words, reason = "") {
-  const banner = byId("banner"), said = [grid?.view.simulated && text("simulated"), words].filter(Boolean).join(" ");
+  const banner = byId("banner"), said = [...(grid?.view.warnings ?? []).map((name) => text(`warning_${name}`)), words].filter(Boolean).join(" ");
   if (banner.textContent !== said + reason) banner.replaceChildren(said, inEnglish(element("span", reason)));
   banner.hidden = !said;
 }

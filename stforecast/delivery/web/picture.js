@@ -13,7 +13,7 @@ async function pictureOf({ cells, steps }) {
   const category = categoryName(view.categories[chosen.category]), expected = sum(cells.map((cell) => grid.values("intensity", chosen.span, chosen.category)[cell]));
   const range = rangeWords(rangeOfSum(cells, steps, chosen.category));
   const head = [
-    ...(view.simulated ? lines(text("simulated"), "bold 14px", width - 2 * BORDER).map((line) => [line, "bold 14px"]) : []),
+    ...view.warnings.flatMap((name) => lines(text(`warning_${name}`), "bold 14px", width - 2 * BORDER)).map((line) => [line, "bold 14px"]),
     ...lines(document.title, "bold 20px", width - 2 * BORDER).map((line) => [line, "bold 20px"]),
     ...lines(`${grid.label(chosen.span)}, ${category}`, "16px", width - 2 * BORDER).map((line) => [line, "16px"]),
     ...lines(text("picture_sum", { expected: `${rounded(expected)}${range}`, counted: grid.counted(cells.length) }), "14px", width - 2 * BORDER).map((line) => [line, "14px"]),
