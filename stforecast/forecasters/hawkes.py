@@ -226,8 +226,8 @@ class Hawkes(Forecaster):
         values = read_json(folder / "hawkes.json", AGAIN)
         self.weights, self.train_end = np.array(values["weights"]), values["train_end"]
         self.scales = Scales.from_dict(values["scales"])
-        self.shared, self.carried = self.scales.shared, values["carried"]
-        self.kernels = values["kernels"] and SharedKernels.from_dict(values["kernels"])
+        self.shared, self.carried = self.scales.shared, values.get("carried", False)  # as of a fit from scratch
+        self.kernels = values.get("kernels") and SharedKernels.from_dict(values["kernels"])
 
 
 def _factor(covariates: CellCovariates, issues: Sequence[int], first: int, count: int) -> Tensor | None:
