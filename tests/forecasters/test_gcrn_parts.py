@@ -70,10 +70,11 @@ def test_intensity() -> None:
     torch.manual_seed(3)
     factor, log_rate = torch.randn(2, 3, 3, 4, 5, dtype=torch.float64).unbind(0)  # [l c k n]
     ratios = 1.5 * torch.randn(3, 2, 3, 4, 5, dtype=torch.float64)
-    weight = torch.randn(3, 3, 4, dtype=torch.float64)  # of three issues: [l c 2·r]
+    weight = torch.randn(3, 3, 6, dtype=torch.float64)  # of three issues: [l c 2·r]
+    own = torch.randn(3, 3, 3, 5, dtype=torch.float64)  # [l c r n]
 
     fast, plain = (
-        values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight)
+        values_and_gradients(lambda *p, f=f: f(*p, log_rate, ratios), factor, weight, own)
         for f in (intensity, plain_intensity)
     )
     for found, expected in zip(fast, plain, strict=True):

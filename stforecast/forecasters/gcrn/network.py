@@ -132,9 +132,9 @@ class Network(nn.Module):
         self.hour, self.hour_about = nn.Linear(sizes.target, QUERY), nn.Linear(about, QUERY, bias=False)
         self.key, self.by_target = nn.Linear(QUERY, rank), nn.Linear(QUERY, 1)
         self.by_own, self.by_all = nn.Linear(hidden + sizes.own, 1), nn.Linear(hidden + sizes.of_all, 1)
-        self.by_season = nn.Linear(about, 2 * COUNT)
+        self.by_season, self.by_cell = nn.Linear(about, 2 * COUNT + 2), nn.Linear(QUERY, COUNT + 1)
         self.excitation = Excitation(sizes.recent, about, conv != "none")
-        for layer in (self.key, self.by_target, self.by_own, self.by_all, self.by_season):
+        for layer in (self.key, self.by_target, self.by_own, self.by_all, self.by_season, self.by_cell):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
@@ -184,11 +184,13 @@ class Network(nn.Module):
         hour = torch.relu(self.hour(x.target)[:, None] + self.hour_about(x.about)[:, :, None])  # [l c k ·]
         key = 0.1 * self.key(hour)
         # key times the query's weights first: a query of every hexagon would be the largest product of the read-out
-        factor = (key @ self.query.weight) @ self.dropout(torch.relu(looked))  # [l c k n]
+        looked = self.dropout(torch.relu(looked))
+        factor = (key @ self.query.weight) @ looked  # [l c k n]
         factor = factor + (self.by_target(hour) + (key @ self.query.bias)[..., None])
         cell = _across(self.by_own, self.dropout(own)) + _across(self.by_all, self.dropout(shared))[:, None]
         factor = factor + cell  # [l c 1 n]
-        usual = intensity(factor.float(), self.by_season(x.about).float(), x.log_rate, x.seasonal)
+        by_season, by_cell = self.by_season(x.about).float(), 0.1 * _across(self.by_cell, looked).float()
+        usual = intensity(factor.float(), by_season, by_cell, x.log_rate, x.seasonal)
         return usual + self.excitation(x.recent, x.about, k, x.step_hours, graph.ring)
 
 

@@ -28,48 +28,62 @@ class _Intensity(torch.autograd.Function):
     """exp(log λ₀ + factor + Σ_r response_r(ratio_r)), issue by issue, so that an issue's cells stay in the cache."""
 
     @staticmethod
-    def forward(ctx, factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, factor: Tensor, weight: Tensor, own: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         length, c, kinds = weight.shape
         out = torch.add(factor, log_rate)
-        for one, here, basis in zip(out, weight.view(length, c, 1, kinds), _bases(ratios), strict=True):
+        weights = weight.view(length, c, 1, kinds)
+        for one, here, mine, basis in zip(out, weights, own, _bases(ratios, log_rate), strict=True):
             rows = one.view(c, 1, -1)
             torch.baddbmm(rows, here, basis.view(kinds, c, -1).transpose(0, 1), out=rows)
+            for each, ratio in zip(mine.unbind(1), basis[0], strict=True):
+                one.addcmul_(each[:, None], ratio)
             one.exp_()
-        ctx.save_for_backward(out, ratios)
+        ctx.save_for_backward(out, log_rate, ratios)
         return out
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        out, ratios = ctx.saved_tensors
+        out, log_rate, ratios = ctx.saved_tensors
         grad = grad * out
-        kinds, c = ratios.shape[1:3]
-        sums = grad.new_empty(len(grad), c, 2 * kinds)
-        for one, here, basis in zip(grad.flatten(2), sums, _bases(ratios), strict=True):
-            torch.bmm(basis.view(2 * kinds, c, -1).transpose(0, 1), one[..., None], out=here[..., None])
-        return grad, sums, None, None
+        count, (c, _, n) = ratios.shape[1] + 1, grad.shape[1:]
+        sums, mine = grad.new_empty(len(grad), c, 2 * count), grad.new_empty(len(grad), c, count, n)
+        for one, here, own, basis in zip(grad, sums, mine, _bases(ratios, log_rate), strict=True):
+            rows = one.reshape(c, -1, 1)
+            torch.bmm(basis.view(2 * count, c, -1).transpose(0, 1), rows, out=here[..., None])
+            for each, ratio in zip(own.unbind(1), basis[0], strict=True):
+                torch.sum(one * ratio, 1, out=each)
+        return grad, sums, mine, None, None
 
 
-def _bases(ratios: Tensor) -> Iterator[Tensor]:
-    """Bounded ratios, and what of them is beyond the knot, of one issue after the other: [2 r c k n]."""
-    basis = ratios.new_empty(2, *ratios.shape[1:])
-    for one in ratios:
-        torch.clamp(one, -BOUND, BOUND, out=basis[0])
+def _bases(ratios: Tensor, log_rate: Tensor) -> Iterator[Tensor]:
+    """Bounded ratios and the form of λ₀ over the hours ahead, and what of them is beyond the knot, of one issue after
+    the other: [2 r+1 c k n].
+    """
+    count = ratios.shape[1]
+    basis = ratios.new_empty(2, count + 1, *ratios.shape[2:])
+    for one, rate in zip(ratios, log_rate, strict=True):
+        torch.clamp(one, -BOUND, BOUND, out=basis[0, :count])
+        torch.sub(rate, rate.mean(1, keepdim=True), out=basis[0, count]).clamp_(-BOUND, BOUND)
         torch.sub(basis[0], KNOT, out=basis[1]).clamp_(min=0)
         yield basis
 
 
-def intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
-    """λ₀ · exp(factor + response): the response is piecewise linear in the bounded log-ratios by recurrence.
+def intensity(factor: Tensor, weight: Tensor, own: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
+    """λ₀ · exp(factor + response): the response is linear in the bounded log-ratios by recurrence and in the form of λ₀
+    over the hours ahead, as much as a hexagon asks for, and bends where all hexagons ask for it.
 
-    factor, log_rate: [l c k n]. weight: of each issue, category, bend and ratio, [l c 2·r]. ratios: [l r c k n].
+    factor, log_rate: [l c k n]. weight: of each issue, category, bend and ratio, [l c 2·r]. own: of each hexagon,
+    [l c r n]. ratios: [l r−1 c k n].
     """
     form = plain_intensity if torch.compiler.is_compiling() else _Intensity.apply
-    return form(factor, weight, log_rate, ratios)
+    return form(factor, weight, own, log_rate, ratios)
 
 
-def plain_intensity(factor: Tensor, weight: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
+def plain_intensity(factor: Tensor, weight: Tensor, own: Tensor, log_rate: Tensor, ratios: Tensor) -> Tensor:
     """The same in one formula, for a compiler, which writes the gradient itself."""
-    read = ratios.clamp(-BOUND, BOUND)
+    form = log_rate - log_rate.mean(2, keepdim=True)
+    read = torch.cat([ratios, form[:, None]], 1).clamp(-BOUND, BOUND)
+    factor = factor + (own.transpose(1, 2)[:, :, :, None] * read).sum(1)
     for bend, basis in zip(weight.chunk(2, 2), (read, (read - KNOT).clamp(min=0)), strict=True):
         factor = factor + (bend.mT[..., None, None] * basis).sum(1)
     return (factor + log_rate).exp()
