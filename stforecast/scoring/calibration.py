@@ -18,8 +18,9 @@ from stforecast.scoring.ranking import Ranked
 MIN_SLOPE = 0.01
 IDENTITY = np.array([0.0, 1.0])
 """Level and slope of the map that changes nothing."""
-PRIOR = np.array([1.0, 16.0])
-"""Precisions of the prior: the level within a factor e^±1 and the slope within 1 ± 1/4. A hundred events outvote it."""
+PRIOR = np.array([1.0, 400.0])
+"""Precisions of the prior: the level within a factor e^±1 and the slope within 1 ± 1/20, as those of forecasters differ
+that were fitted or carried well. Some hundred events of a few days tell no more; a year's outvote it."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def plain_fit(lam, y, share):
 
     def loss(theta):
         mu = np.exp(log_share + centre + theta[0] + theta[1] * (x - centre))
-        penalty = 0.5 * (theta[0] ** 2 + ((theta[1] - 1) / 0.25) ** 2)
+        penalty = 0.5 * (theta[0] ** 2 + ((theta[1] - 1) / 0.05) ** 2)
         return mu[~z].sum() - np.log(-np.expm1(-mu[z])).sum() + penalty
 
     level, slope = optimize.minimize(loss, [0, 1], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-9}).x
@@ -32,7 +32,7 @@ def plain_fit(lam, y, share):
 
 def test_recovers_a_known_map_of_each_category():
     a, b = np.array([0.4, -0.8]), np.array([1.2, 0.7])
-    lam, y, _ = city(a, b)
+    lam, y, _ = city(a, b, m=300)
     found = fit_calibration(lam, y)
     assert found.intercept == pytest.approx(a, abs=0.15)
     assert found.slope == pytest.approx(b, abs=0.04)

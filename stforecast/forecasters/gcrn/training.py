@@ -41,8 +41,6 @@ from stforecast.scoring.splits import Split
 
 GAMMA = 0.5
 """Of the focal loss where steps are hours and none is asked for; counts of days and months have Poisson likelihood."""
-GENTLY = 0.25
-"""Learning rate of a network that was learned elsewhere, beside that of one that begins."""
 READ_OUT = ("look", "query", "hour", "key", "by_", "excitation")
 """Beginnings of the names of the layers that read the state."""
 MONITOR = "poisson_deviance"
@@ -194,10 +192,8 @@ class Module(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         rate, learned = self.options["learning_rate"], list(self.network.parameters())
-        if self.task.start:
-            rate *= GENTLY
-            if self.options["adapt"] == "read_out":
-                learned = [one for name, one in self.network.named_parameters() if name.startswith(READ_OUT)]
+        if self.task.start and self.options["adapt"] == "read_out":
+            learned = [one for name, one in self.network.named_parameters() if name.startswith(READ_OUT)]
         optimizer = torch.optim.AdamW(learned, rate, weight_decay=self.options["weight_decay"])
         steps = self.options["max_epochs"] * len(self.stream)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
