@@ -20,7 +20,7 @@ class Pretraining(sections.Section):
     """folder of their data/, in place of the `root` of each"""
     simulated: float = Field(0.5, ge=0, lt=1)
     """share of the episodes that are of simulated cities"""
-    episodes: int = Field(1500, ge=1)
+    episodes: int = Field(2000, ge=1)
     """parts of records that the network learns from, each of a few months"""
     tree_episodes: int = Field(600, ge=1)
     """the same of the trees, which read few cells of each"""
