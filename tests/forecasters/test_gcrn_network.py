@@ -74,7 +74,9 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
         theirs = torch.cat([h.mean(0), shared], 1)
         for c in categories:
             mine = torch.cat([h[c], own[c]], 1)
-            query = net.query(torch.relu(net.look(mine) + net.look_all(theirs) + net.look_about(about[c])))
+            looked = torch.relu(net.look(mine) + net.look_all(theirs) + net.look_about(about[c]))
+            query, asked = net.query(looked), 0.1 * net.by_cell(looked).T  # [r n]
+            form = x.log_rate[i, c] - x.log_rate[i, c].mean(0)
             cell = net.by_own(mine) + net.by_all(theirs)  # [n 1]
             season = net.by_season(about[c]).view(2, -1)
             tilt = (net.excitation.about @ about[c]).view(net.excitation.weight.shape)
@@ -82,8 +84,9 @@ def by_hand(network: Network, x: Inputs, h: Tensor, cube: Cube) -> tuple[Tensor,
             for k in range(out.shape[2]):
                 hour = torch.relu(net.hour(x.target[i, k]) + net.hour_about(about[c]))
                 factor = query @ (0.1 * net.key(hour)) + cell[:, 0] + net.by_target(hour)
-                ratio = x.seasonal[i, :, c, k].clamp(-BOUND, BOUND)
+                ratio = torch.cat([x.seasonal[i, :, c, k], form[k : k + 1]]).clamp(-BOUND, BOUND)
                 response = (season[..., None] * torch.stack([ratio, (ratio - KNOT).clamp(min=0)])).sum((0, 1))
+                response = response + (asked * ratio).sum(0)
                 excited = torch.zeros(cube.n)
                 for j, hours in enumerate(BY_DAY.recent_hours):
                     half_life = hours / cube.step_hours
