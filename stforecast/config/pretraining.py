@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stforecast.config import sections
 
@@ -32,3 +32,10 @@ class Pretraining(sections.Section):
     """network"""
     figures: Path | None = None
     """a JSON file that the card quotes: how forecasts of cities that were left out did"""
+
+    @field_validator("model")
+    @classmethod
+    def _by_day(cls, model: sections.Model) -> sections.Model:
+        if model.patch_hours != 24:
+            raise ValueError("patch_hours: expected 24, since cities whose steps are days have no shorter patch")
+        return model

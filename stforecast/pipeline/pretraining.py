@@ -170,9 +170,11 @@ def _claim(folder: Path, made_from: dict[str, Any]) -> None:
         ConfigError: it holds weights of other settings or records.
     """
     path = folder / RECIPE
-    if path.is_file() and read_json(path) != made_from:
+    known = read_json(path) if path.is_file() else None
+    held = any((folder / name).exists() for name in (RECIPE, CARD, *PARTS))
+    if held and known != made_from:  # the card would say what is not so
         raise ConfigError(f"{folder}: holds weights of other settings or records. Remove it, or give another --output.")
-    if not path.is_file():
+    if known is None:
         write_json(path, made_from)
 
 
