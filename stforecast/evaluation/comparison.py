@@ -166,13 +166,15 @@ def _differences(samples: Mapping[str, Mapping[Key, Sample]], blocks: Blocks) ->
 
 
 def as_csv(result: Mapping[str, Any]) -> str:
-    """A row a forecaster: pooled metrics, and the first forecaster's difference to it with interval and p-value."""
+    """A row a forecaster: pooled metrics, the first forecaster's difference to it with interval and p-value, and what
+    there is to say where one has learned from the test slices."""
     first, rows = next(iter(result["forecasters"])), []
     for name, entry in result["forecasters"].items():
         row = {"forecaster": name} | {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
         row["reported_to_expected"] = reported_to_expected(row.pop("bias"))
         found = result["differences"].get(f"{first} - {name}", {})
         row |= {f"{key}_{part}": value for key in COMPARED for part, value in found.get(key, {}).items()}
+        row |= {"unfair": words} if (words := result.get("unfair", {}).get(name)) else {}
         rows.append(row)
     return to_csv(pd.DataFrame(rows, dtype=object))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,20 +59,24 @@ class Learned:
         """Back from its fields, among others."""
         return Learned(str(values["city"]), str(values["first"]), str(values["last"]), tuple(values["places"]))
 
+    def lies_in(self, name: str, places: Collection[str]) -> bool:
+        """Whether it is of these places, or, where it or they lie nowhere, of a city of this name."""
+        return bool({*places} & {*self.places}) if places and self.places else name == self.city
+
     def words(self, first: pd.Timestamp, last: pd.Timestamp) -> str:
         """What there is to say of forecasts of its places from `first` to `last`; empty where it ends before."""
         begin, end = pd.Timestamp(self.first), pd.Timestamp(self.last)
-        if end <= first or begin >= last:
+        if end <= first:
             return ""
         name = self.city.replace("_", " ").title()
-        how = "holds" if begin <= first and end >= last else "overlaps"
+        how = "lies after" if begin >= last else "holds" if begin <= first and end >= last else "overlaps"
         return f"has learned from {name} {begin:%Y-%m} to {end:%Y-%m}, which {how} this test slice: not a fair figure"
 
 
 def seen(learned: Iterable[Learned], cube: Cube, first: int, last: int) -> list[str]:
     """What there is to say of forecasts of the steps first … last − 1 of a record, by what was learned from."""
-    span, here = (cube.time_of(first), cube.time_of(last)), {*places_of(cube)}
-    return [words for one in learned if here & {*one.places} and (words := one.words(*span))]
+    span, here = (cube.time_of(first), cube.time_of(last)), places_of(cube)
+    return [words for one in learned if one.lies_in(cube.name, here) and (words := one.words(*span))]
 
 
 def unfair(

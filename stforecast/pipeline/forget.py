@@ -91,7 +91,8 @@ def remaining(stages: Stages) -> list[str]:
             )
     return [
         *lines,
-        "runs of other cities that name this one in training.cities have learned from it too",
+        "runs of other cities that name this one in training.cities, all that started from a run that has learned from "
+        "it, and weights that were pretrained on it, have learned from it too",
         "forecasts that were written or published stay: expected numbers, each from the record of its time",
         "what left these folders stays as it is: the publisher's files, backups, maps and pages that were sent on",
     ]

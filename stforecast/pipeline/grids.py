@@ -78,7 +78,7 @@ class Grids(Preparation):
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
         forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
         simulated, first = [SIMULATED] if self.simulated() else [], not_trained(run.facts(), fitted.name)
-        learned_until = cube.step_of(pd.Timestamp(run.facts()["validation_until"]))
+        learned_until = int(cube.step.since(cube.start, [run.learned_until(cube)])[0])
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}
         made_from["offences"] = self.offences_stamp()

@@ -132,6 +132,7 @@ def run_facts(run: Run, fitted: Forecaster, say: Say) -> dict[str, Any]:
         and {
             "slice": card["slice"],
             "test": card["split"]["test"],
+            "unfair": card.get("unfair", {}),
             "forecasters": {
                 name: {key: scores[key] for key in SHOWN if scores.get(key) is not None}
                 for name, scores in card["forecasters"].items()

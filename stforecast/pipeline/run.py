@@ -33,7 +33,7 @@ from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.registry import create_forecaster, kind_of
 from stforecast.forecasters.state_cache import StateCache
-from stforecast.forecasters.weights import Learned, unfair
+from stforecast.forecasters.weights import Learned, places_of, unfair
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
@@ -199,6 +199,13 @@ class Run:
         """What there is to say, by forecaster, of those whose weights have learned from the test slice."""
         facts = self.facts()
         return unfair(facts["started"], config, facts["forecasters"], cube, *split.span("test"))
+
+    def learned_until(self, cube: Cube) -> pd.Timestamp:
+        """The instant up to which it, or what it started from, has learned from the places of a record."""
+        facts, places = self.facts(), places_of(cube)
+        learned = [Learned.from_dict(one) for one in facts["learned"]]
+        ends = [facts["validation_until"], *(one.last for one in learned if one.lies_in(cube.name, places))]
+        return max(map(pd.Timestamp, ends))
 
     def train_until(self) -> pd.Timestamp:
         """The instant at which the training slice ended."""

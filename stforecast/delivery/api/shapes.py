@@ -251,7 +251,8 @@ class Model(BaseModel):
     categories: list[str]
     calibration: dict[str, list[float]] = Field(description="log λ′ = intercept + slope · log λ, by category")
     scorecard: dict[str, Any] | None = Field(
-        description="on the days that it was tested on; null where the run was not evaluated"
+        description="on the days that it was tested on; `unfair`: which forecasters have learned from these; null "
+        "where the run was not evaluated"
     )
 
 
