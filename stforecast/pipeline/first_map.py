@@ -16,7 +16,7 @@ def first_map(stages: Stages) -> None:
         return
     # what lies ahead was not learned from, whatever was of the test slice: nothing is scored here
     weights, _ = starting_weights(config, cube, stages.split(cube), simulated=True)
-    if weights is None:
+    if weights is None or "gcrn" not in weights.starts:
         return
     start = "pretrained" if config.training.start == "auto" else config.training.start
     training = config.training.model_copy(update={"start": start, "adapt": "none"})

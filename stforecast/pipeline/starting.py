@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,26 @@ def _misfit(weights: Weights, config: Config, cube: Cube) -> str:
     if "gcrn" not in weights.starts:
         return ""
     theirs, mine = weights.network.model, config.model.model_dump()
-    other = [f"model.{key}={theirs[key]}" for key in CHOSEN if theirs[key] != mine[key]]
-    return f"are of a network with {', '.join(other)}" if other else ""
+    if other := [f"model.{key}={theirs[key]}" for key in CHOSEN if theirs[key] != mine[key]]:
+        return f"are of a network with {', '.join(other)}"
+    read, ahead = weights.network.sizes.patch, cube.horizons * cube.step_hours
+    return f"read {read} hours at a time, and a forecast is of {ahead}" if read > ahead else ""
 
 
 def weights_of(folder: Path) -> Weights:
     """Weights of a folder of them, or of a finished run."""
     if (folder / CARD).is_file():
         return Weights.load(folder)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"training.start: {folder}: there is no such folder. Use auto, pretrained, scratch, or the folder of "
+            "weights or of a finished run."
+        )
     run = Run(folder)
-    facts, config = run.facts(), load(run.config)
+    facts = run.facts()
+    if facts["step"] == "month":
+        raise ConfigError(f"training.start: {folder}: is of months, from which no run starts. Use scratch.")
+    config = load(run.config)
     network = run.open("gcrn", config)
     assert isinstance(network, GCRN)
     start = StartingNetwork.of(network.fits[0].best, network.settings["model"], network.scales.shared)
@@ -84,4 +95,6 @@ def weights_of(folder: Path) -> Weights:
         trees = run.open(name, config)
         assert isinstance(trees, Trees)
         starts[name] = {"start": trees.start}
-    return Weights(f"run {run.name}", start.digest, [Learned.from_dict(one) for one in facts["learned"]], starts)
+    fitted = [run.digest(name, config) for name in STARTING if name in facts["forecasters"]]
+    digest = sha256("".join(fitted).encode()).hexdigest()
+    return Weights(f"run {run.name}", digest, [Learned.from_dict(one) for one in facts["learned"]], starts)

@@ -19,16 +19,19 @@ from stforecast.delivery.export import open_grid
 from stforecast.delivery.words import FIRST_MAP
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.shared import SharedRhythms
-from stforecast.files import read_json
+from stforecast.files import read_json, write_json
 from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.trees.pooled import RHYTHMS, TREES, PooledTrees
-from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, SHIPPED, Weights, places_of
+from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, SHIPPED, Learned, Weights, places_of
 from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.first_map import first_map
-from stforecast.pipeline.pretraining import PROGRESS, pretrain
+from stforecast.pipeline.pretraining import PROGRESS, RECIPE, pretrain
+from stforecast.pipeline.refresh import run_facts
+from stforecast.pipeline.run import FACTS, SCHEMA
 from stforecast.pipeline.sentences import serving
 from stforecast.pipeline.stages import Stages
+from stforecast.pipeline.starting import weights_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = {"hidden": 4, "rank": 4}
@@ -122,6 +125,13 @@ def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path) -> None:
         pretrain(load_pretraining(recipe), tmp_path, quiet, ["north", "south"])
     with pytest.raises(ConfigError, match="other settings or records"):
         pretrain(load_pretraining(recipe, ["episodes=3"]), weights, quiet)
+    shipped = tmp_path / "shipped"
+    shutil.copytree(weights, shipped, ignore=shutil.ignore_patterns(RECIPE))
+    with pytest.raises(ConfigError, match="other settings or records"):  # a new card would say what is not so
+        pretrain(load_pretraining(recipe, ["episodes=3"]), shipped, quiet)
+    assert (shipped / CARD).read_bytes() == (weights / CARD).read_bytes()
+    with pytest.raises(ConfigError, match="patch_hours: expected 24"):
+        load_pretraining(recipe, ["model.patch_hours=12"])
     with pytest.raises(ConfigError, match="episode: unknown key; did you mean episodes"):
         load_pretraining(recipe, ["episode=3"])
     with pytest.raises(ConfigError, match="figures: absent"):
@@ -144,6 +154,12 @@ def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, thir
     beyond = Weights(opened.name, "", [opened.learned[0]], {})
     assert "overlaps" in beyond.seen(cube, cube.steps - 24, cube.steps + 24)[0]
     assert not beyond.seen(cube, cube.steps, cube.steps + 24)
+    until = pd.Timestamp(opened.learned[0].first)
+    earlier = replace(cube, start=until - pd.Timedelta(hours=cube.steps))
+    assert "lies after this test slice" in beyond.seen(earlier, 24, 48)[0]
+    alone = replace(cube, resolution=None)  # places without outlines
+    assert not opened.seen(alone, 24, 48)
+    assert "which holds" in Weights("", "", [Learned.of(alone, alone.steps)], {}).seen(alone, 24, 48)[0]
     elsewhere = replace(opened.learned[0], places=("85283083fffffff",))
     assert not Weights("", "", [elsewhere], {}).seen(cube, 24, 48)
 
@@ -170,11 +186,18 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path,
     words = run.seen(cube, carried.split(cube), carried.config)
     assert {*words} == {"gcrn", "rolling_climatology"}
     assert "not a fair figure" in words["gcrn"]
+    write_json(run.folder / "scorecard.json", {**card.values, "unfair": words})
+    assert run_facts(run, run.open("gcrn", carried.config), quiet)["scorecard"]["unfair"] == words
+    assert run.learned_until(cube) == pd.Timestamp(Weights.load(weights).learned[0].last) > cube.time_of(2016)
     on = stages(f"training.start={run.folder}", "training.adapt=none")
     again = on.train()
     assert f"train: starts from run {run.name}: gcrn, rolling_climatology" in said
     assert again.facts()["started"]["learned"] == facts["learned"]
     assert again.open("rolling_climatology", on.config).shared == climatology.shared
+    more = Stages(config_of(third, "seed=2", "evaluation.forecasters=[gcrn, hawkes]", *FIT), quiet)
+    training = more.config.training.model_copy(update={"start": str(weights), "adapt": "none"})
+    other = Stages(more.config.model_copy(update={"training": training}), quiet).train()
+    assert weights_of(other.folder).digest != weights_of(run.folder).digest  # of one network, and other kernels
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
 
 
@@ -188,6 +211,7 @@ def test_a_backtest_says_what_weights_have_seen(weights: Path, third: Path, monk
     found = read_json(folder / "backtest.json")["unfair"]
     assert {*found} == {"rolling_climatology"}
     assert "rolling_climatology has learned from North" in (folder / "table.md").read_text()
+    assert "has learned from North" in pd.read_csv(folder / "table.csv").set_index("forecaster")["unfair"].iloc[0]
     folder = backtest(Stages(config_of(third, "seed=2", *more), said.append))
     assert any(line.startswith("backtest: starts from scratch: weights tiny has learned from North") for line in said)
     assert read_json(folder / "backtest.json")["unfair"] == {}
@@ -235,7 +259,7 @@ def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkey
     assert stages().starting_weights(cube, split)[0] is None
     with pytest.raises(ConfigError, match="comes without weights"):
         stages("training.start=pretrained").train()
-    with pytest.raises(ArtefactError, match="training has not finished"):
+    with pytest.raises(ConfigError, match=r"training.start: checkpoints/nowhere: there is no such folder"):
         stages("training.start=checkpoints/nowhere").train()
     monkeypatch.setattr("stforecast.forecasters.weights.SHIPPED", weights)
     found, why = stages().starting_weights(cube, split)
@@ -246,6 +270,9 @@ def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkey
     found, why = stages("model.hidden=5").starting_weights(cube, split)
     assert found is None
     assert "model.hidden=4" in why
+    found, why = stages().starting_weights(replace(cube, horizons=12), split)
+    assert found is None
+    assert "24 hours at a time, and a forecast is of 12" in why
     monkeypatch.setattr(Stages, "simulated", lambda _: False)
     found, why = stages().starting_weights(cube, split)
     assert found is None
@@ -275,6 +302,21 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     assert stages.place.latest().name == stages.run().name
     stages.forecast()
     assert FIRST_MAP not in open_grid(path.parent).assumptions
+
+
+def test_without_a_network_that_fits_there_is_no_first_map(weights: Path, tmp_path: Path) -> None:
+    more = "evaluation.forecasters=[rolling_climatology]", f"training.start={weights}", "model.hidden=5"
+    stages = built(config_of(tmp_path, *more))
+    first_map(stages)
+    assert not [*stages.place.grids.glob("*/map.html")]
+    stages.train()
+
+
+def test_a_run_of_months_is_not_started_from(tmp_path: Path) -> None:
+    facts = dict.fromkeys(FACTS) | {"schema": SCHEMA, "forecasters": ["gcrn"], "step": "month"}
+    write_json(tmp_path / "run.json", facts)
+    with pytest.raises(ConfigError, match="is of months"):
+        weights_of(tmp_path)
 
 
 def test_weights_of_the_package_are_whole_and_small() -> None:

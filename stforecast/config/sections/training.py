@@ -58,7 +58,8 @@ class Training(Section):
     start: str = "auto"
     """what network, trees, Hawkes process and rolling climatology start from: pretrained (the package's weights),
     scratch (nothing), or a folder of weights or of a finished run; auto is pretrained, but scratch where these have
-    learned from the test slice, where `model` asks for another network, and of months"""
+    learned from the test slice or later days, where `model` asks for another network, where a forecast is of less than
+    a day, and of months"""
     adapt: Literal["none", "read_out", "all"] = "all"
     """what of a network that was learned elsewhere is learned on here: nothing but the calibration, the layers that
     read the state, or all; trees add rounds to pooled ones, or with none do not; never further than the validation
