@@ -50,7 +50,9 @@ from stforecast.forecasters.hawkes import Hawkes
 from stforecast.forecasters.registry import create_forecaster
 from stforecast.forecasters.shared_kernels import SharedKernels
 from stforecast.forecasters.trees import PooledTrees
+from stforecast.forecasters.trees.pooled import RHYTHMS
 from stforecast.forecasters.trees.zoo import LightGBM
+from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, Weights
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.calibration import calibration_slope
 from stforecast.scoring.intensity import pool
@@ -58,8 +60,6 @@ from stforecast.scoring.splits import Split
 
 CALIBRATED = 30
 """Days that forecasters are calibrated on; at most half of the record."""
-NETWORK, RHYTHMS, KERNELS = "network.safetensors", "rhythms.json", "hawkes_kernels.json"
-"""In the folder of `--weights`."""
 say = partial(click.echo, err=True)
 
 
@@ -71,6 +71,15 @@ class City:
     cube: Cube
     split: Split
     weights: Path | None = None
+
+    @property
+    def unfair(self) -> str:
+        """What there is to say of forecasts by the carried weights: they may have learned from the scored slice."""
+        if self.weights is None:
+            return ""
+        if not (self.weights / CARD).is_file():
+            return "comes from weights without a card: nothing tells whether they have learned from this slice"
+        return "; ".join(Weights.load(self.weights).seen(self.cube, *self.split.span("test")))
 
 
 Fit = Callable[[City], Forecaster]
@@ -267,6 +276,7 @@ def main(
             draws = blocks_of(results[-1]).weights(len(counts))
             for name, fit in fits.items():
                 entry = results[-1]["forecasters"][name] = finite(measure(fit, city, counts, draws))
+                entry |= {"unfair": city.unfair} if name in CARRIED and city.unfair else {}
                 deviance = number("poisson_deviance", entry["poisson_deviance"])
                 say(f"{cube.name}, {count or 'all'} days: {name} {deviance}")
                 if out:

@@ -81,7 +81,8 @@ def table(result: Mapping[str, Any], against: str) -> str:
         cells = [name, *(number(key, entry[key]) for key in SCALE)]
         cells += [interval(key, pairs[name][key]) if name in pairs else "" for key in SHOWN]
         rows.append([*cells, "{fit:.0f} + {forecast:.0f}".format(**entry["seconds"])])
-    return "\n".join([sentence(result), "", *markdown(rows)])
+    unfair = [f"{name} {entry['unfair']}." for name, entry in result["forecasters"].items() if entry.get("unfair")]
+    return "\n".join([sentence(result), *unfair, "", *markdown(rows)])
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,9 +1,12 @@
 """The first days of a city: what forecasters may read, and figures that add up from the file."""
 
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -12,6 +15,7 @@ from stforecast.errors import ConfigError
 from stforecast.features.targets import outcomes, scored
 from stforecast.files import read_json
 from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.forecasters.weights import SHIPPED
 from tests.small_cities import city
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -23,6 +27,8 @@ from first_day_table import main as tables
 from stforecast.config import parse
 
 DAY = 24
+SEEN = pd.Timestamp("2021-03-01 07:00", tz="UTC")
+"""In the record of Denver from which the shipped weights have learned."""
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,18 @@ def test_from_the_command_line(tmp_path: Path) -> None:
         failed = CliRunner().invoke(main, [*asked, *wrong])
         assert failed.exit_code
         assert words in failed.output
+
+
+def test_it_says_what_carried_weights_have_seen(tmp_path: Path) -> None:
+    whole = replace(city(days=60), start=SEEN)
+    save_cube(whole, tmp_path / "gold", "stamp")
+    asked = [str(tmp_path / "gold"), "--days", "7", "--test-days", "20", "--only", "shared_climatology"]
+    done = CliRunner().invoke(main, [*asked, "--weights", str(SHIPPED)])
+    assert "shared_climatology has learned from Denver 2019-01 to" in done.stdout
+    cardless = tmp_path / "cardless"
+    shutil.copytree(SHIPPED, cardless, ignore=shutil.ignore_patterns("card.json"))
+    done = CliRunner().invoke(main, [*asked, "--weights", str(cardless)])
+    assert "shared_climatology comes from weights without a card" in done.stdout
 
 
 def test_files_of_one_city_are_put_together(tmp_path: Path) -> None:
