@@ -20,7 +20,7 @@ from stforecast.evaluation.comparison import as_csv, as_markdown, compare
 from stforecast.evaluation.predictions import kept_predictions, predictions
 from stforecast.evaluation.rolling import Panel, folds, offsets
 from stforecast.files import atomic_path, write_text
-from stforecast.forecasters.registry import in_order, names_of
+from stforecast.forecasters.registry import names_of
 from stforecast.forecasters.weights import Weights, unfair
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
@@ -32,7 +32,7 @@ from stforecast.scoring.splits import Split
 @one_writer
 def backtest(stages: Stages) -> Path:
     """Fit and score every forecaster of `evaluation.forecasters` on the folds; the folder of the results."""
-    options, order = stages.config.backtest, in_order(stages.config)  # a wrong name shows before the first fit
+    options, order = stages.config.backtest, stages.order()
     names = [*names_of(stages.config)]
     cube = stages.cube()
     run = stages.run(cube)

@@ -91,14 +91,19 @@ class Stages(Grids):
         root = f"root={self.config.root}"
         return [Stages(load(path, [root]), self.say) for path in self.config.training.cities]
 
+    def order(self) -> list[str]:
+        """The forecasters that are fitted, in order; what cannot be made here shows before anything is written."""
+        order = in_order(self.config)
+        for name in order:
+            create_forecaster(name, self.config)
+        return order
+
     @one_writer
     def train(self, resume: bool = True) -> Run:
         """Fit and calibrate every forecaster of `evaluation.forecasters`; goes on with an unfinished run."""
         names, cube = [*names_of(self.config)], self.cube()
         run, split = self.run(cube), self.split(cube)
-        order = in_order(self.config)
-        for name in order:
-            create_forecaster(name, self.config)  # what cannot be made here shows before anything is written
+        order = self.order()
         if not resume and run.folder.exists():
             shutil.rmtree(run.folder)
         whole = {name: self.whole(run, name) for name in order}

@@ -263,6 +263,15 @@ def test_what_cannot_be_is_said_before_the_first_fit(
     assert not [*tmp_path.rglob("*.json")]
 
 
+def test_a_library_that_is_not_there_shows_before_the_first_fit(
+    tmp_path: Path, cube: Cube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stforecast.forecasters.trees.forecaster.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="not installed"):
+        city(tmp_path, cube, [*NAMES, "xgboost"]).backtest()
+    assert not [*tmp_path.rglob("*.json")]
+
+
 def test_the_figure_has_a_panel_each_for_reliability_hit_rate_and_skill(whole: City) -> None:
     result = whole.result()
     left, middle, right = backtest_figure(result).axes
