@@ -46,7 +46,7 @@ from stforecast.forecasters.base import AGAIN, Forecaster
 from stforecast.forecasters.mixture import fit_mixture
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.forecasters.streaming import by_phase, steps_past_end
-from stforecast.forecasters.trees.rows import levelled_loss
+from stforecast.scoring.metrics import levelled_loss
 from stforecast.scoring.splits import Split
 
 HALF_LIFE_HOURS = (6.0, 24.0, 120.0, 720.0)

@@ -22,8 +22,8 @@ from stforecast.features.delay import completeness
 from stforecast.features.shared import SharedRhythms
 from stforecast.features.tabular import chance
 from stforecast.forecasters.trees import PooledTrees
-from stforecast.forecasters.trees.rows import levelled_loss
 from stforecast.pretraining.episodes import Episode
+from stforecast.scoring.metrics import levelled_loss
 
 EVENTS, QUIET_PER_EVENT = 1500, 4.0
 """Expected events whose cells are read of an episode, and quiet rows per expected event."""

@@ -164,6 +164,21 @@ def daily_losses(lam: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     return {"poisson_deviance": poisson_losses(lam, y)} | means
 
 
+def levelled_loss(lam: np.ndarray, counts: np.ndarray, weight: np.ndarray, group: np.ndarray) -> float:
+    """How far λ [r] lies from counts [r], whatever the level of each group (a category): calibration takes those.
+
+    It is Poisson's deviance with the best level of each group, but for a factor and what all λ have in common.
+
+    Args:
+        lam: λ.
+        counts: y.
+        weight: how many cells each row stands for, and the share of their reports that is known.
+        group: its number.
+    """
+    expected, events = np.bincount(group, weight * lam), np.bincount(group, counts)
+    return float(events @ np.log(np.maximum(expected, 1e-300)) - counts @ np.log(lam.astype(np.float64)))
+
+
 def skill(model: float, climatology: float, oracle: float) -> float:
     """Share of the way from climatology (0) to the oracle (1), in deviance; NaN where the two are equal."""
     return _ratio(model - climatology, oracle - climatology)

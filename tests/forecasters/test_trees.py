@@ -26,8 +26,7 @@ from stforecast.features.targets import outcomes
 from stforecast.forecasters import resampling
 from stforecast.forecasters.registry import BUILT_IN, forecaster_class
 from stforecast.forecasters.trees import Trees, zoo
-from stforecast.forecasters.trees.rows import levelled_loss
-from stforecast.scoring.metrics import poisson_deviance
+from stforecast.scoring.metrics import levelled_loss, poisson_deviance
 
 TREES = sorted(name for name, where in BUILT_IN.items() if ".zoo:" in where)
 BOOSTED = sorted(name for name in TREES if not issubclass(forecaster_class(name), zoo.Forest))

@@ -20,7 +20,8 @@ from stforecast.features.climatology import FLOOR
 from stforecast.features.tabular import CATEGORY, Sample
 from stforecast.forecasters.trees.fits import Table, TreeFit, as_intensity
 from stforecast.forecasters.trees.forecaster import Trees
-from stforecast.forecasters.trees.rows import Rows, levelled_loss
+from stforecast.forecasters.trees.rows import Rows
+from stforecast.scoring.metrics import levelled_loss
 
 
 class Boosting(Trees):

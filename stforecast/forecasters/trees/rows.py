@@ -91,18 +91,3 @@ class Rows:
             parts.append((rows, y[keep], known[keep] if early else torch.ones(len(rows))))
         found, events, reported = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
         return Sample(found, events, self.density, reported, self.started)
-
-
-def levelled_loss(lam: np.ndarray, counts: np.ndarray, weight: np.ndarray, group: np.ndarray) -> float:
-    """How far λ [r] lies from counts [r], whatever the level of each group (a category): calibration takes those.
-
-    It is Poisson's deviance with the best level of each group, but for a factor and what all λ have in common.
-
-    Args:
-        lam: λ.
-        counts: y.
-        weight: how many cells each row stands for, and the share of their reports that is known.
-        group: its number.
-    """
-    expected, events = np.bincount(group, weight * lam), np.bincount(group, counts)
-    return float(events @ np.log(np.maximum(expected, 1e-300)) - counts @ np.log(lam.astype(np.float64)))
