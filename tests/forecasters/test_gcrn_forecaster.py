@@ -295,3 +295,15 @@ def test_figures_are_drawn(cube: Cube, tmp_path: Path) -> None:
     GCRN(settings(training={"max_epochs": 2}), plot=plot).learn(cube, split_of(cube), tmp_path)
     m = len(split_of(cube).issues("validation"))
     assert shapes == [((m, 24, cube.n, 2), (m, 24, cube.n, 2))] * 2
+
+
+def test_another_number_of_seeds_opens_the_fits_that_there_are(
+    cube: Cube, uninterrupted: tuple[GCRN, Path], tmp_path: Path
+) -> None:
+    fitted = uninterrupted[0]
+    fitted.save_fit(tmp_path)
+    other = GCRN(settings(seeds=len(fitted.fits) + 2))
+    other.load_fit(tmp_path)
+    issues = split_of(cube).issues("test")[:1]
+    np.testing.assert_array_equal(other.raw(cube, issues), fitted.raw(cube, issues))
+    assert other.fingerprint() == fitted.fingerprint()

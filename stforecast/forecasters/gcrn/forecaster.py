@@ -201,7 +201,8 @@ class GCRN(LearnedForecaster):
         return as_array(_mean([fit.best.read(h[None], inputs, fit.graph) for fit, h in hidden])[0])
 
     def save_fit(self, folder: Path) -> None:
-        write_json(folder / SETTINGS, self.settings)
+        seeds = [fit.settings["seed"] for fit in self.fits]  # another configuration may open it
+        write_json(folder / SETTINGS, {**self.settings, "seeds": seeds})
         for i, fit in enumerate(self.fits):
             with atomic_path(folder / f"seed-{i}.safetensors") as temporary:
                 temporary.write_bytes(save(fit.weights()))
@@ -210,8 +211,8 @@ class GCRN(LearnedForecaster):
         path = folder / SETTINGS
         settings = read_json(path, AGAIN)
         try:
-            self.fits, carried = [], settings["start"] and settings["training"]["adapt"] == "none"
-            for i, seed in enumerate(self.seeds[:1] if carried else self.seeds):
+            self.fits = []
+            for i, seed in enumerate(settings.pop("seeds")):
                 path = folder / f"seed-{i}.safetensors"
                 weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
                 self.fits.append(trained_of({**settings, "seed": seed}, weights).to(self.device))
