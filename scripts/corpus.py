@@ -1,7 +1,7 @@
 """Lay out the records of the cities of `configs/pretrain` as these read them, and say what is left out.
 
     python scripts/corpus.py ../shared/data corpus
-    for city in configs/pretrain/*.yaml; do stforecast build $city; done
+    for city in configs/pretrain/*.yaml; do stforecast ingest $city; stforecast build $city; done
 
 The first folder holds files as their publishers (or who re-published them) had them, named in FILES. Most are only
 copied into `corpus/data/CITY/bronze`. Of Oakland the study area is found, since the copy lacks ten beats; the R file of

@@ -50,20 +50,16 @@ ROUNDS, PATIENCE = 500, 25
 
 
 class Drawn(NamedTuple):
-    """Cells of episodes: canonical rows [r f], counts, weights (cells that a row stands for, and the share of their
-    reports that is known), the number of its episode and category, and that of its city, [r] each.
+    """Cells of episodes: canonical rows [r f], counts, the share of λ₀ that is known by now, the number of cells that a
+    row stands for, that of its episode and category, and that of its city, [r] each.
     """
 
     rows: np.ndarray
     counts: np.ndarray
+    rate: np.ndarray
     weight: np.ndarray
     group: np.ndarray
     city: np.ndarray
-
-    @property
-    def rate(self) -> np.ndarray:
-        """λ₀, [r]."""
-        return np.exp(self.rows[:, 0])
 
     def part(self, keep: np.ndarray) -> Drawn:
         """Those of a mask [r]."""
@@ -114,10 +110,11 @@ def draw_rows(episode: Episode, rng: np.random.Generator, shared: SharedRhythms 
         keep &= torch.tensor([issue in chosen for issue in batch.issues])[:, None, None, None]
         at = keep.nonzero().unbind(1)
         rows = canonical_rows(builder, batch, at).numpy()
-        events = y[keep].numpy()
-        stands_for = np.where(events > 0, 1, 1 / chance(np.exp(rows[:, 0]), QUIET_PER_EVENT)) * known[keep].numpy()
-        parts.append(Drawn(rows, events, stands_for.astype(np.float32), at[3].numpy(), np.zeros(len(rows), np.int64)))
-    empty = np.zeros((0, len(COLUMNS)), np.float32), *np.zeros((2, 0), np.float32), *np.zeros((2, 0), np.int64)
+        events, rate = y[keep].numpy(), np.exp(rows[:, 0])
+        stands_for = np.where(events > 0, 1, 1 / chance(rate, QUIET_PER_EVENT)).astype(np.float32)
+        city = np.zeros(len(rows), np.int64)
+        parts.append(Drawn(rows, events, rate * known[keep].numpy(), stands_for, at[3].numpy(), city))
+    empty = np.zeros((0, len(COLUMNS)), np.float32), *np.zeros((3, 0), np.float32), *np.zeros((2, 0), np.int64)
     return episode.city, Drawn(*map(np.concatenate, zip(Drawn(*empty), *parts, strict=True)))
 
 
