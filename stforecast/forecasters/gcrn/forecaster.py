@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stforecast.forecasters.gcrn.training import Plot
 
 SETTINGS = "settings.json"
-"""In the folder of a saved network: what its seeds share, beside a file of weights each."""
+"""In the folder of a saved network: what its seeds share and the remark, beside a file of weights each."""
 RESTING = 56
 """Patches as usual after which the state is taken to be at rest."""
 
@@ -91,20 +91,28 @@ class GCRN(LearnedForecaster):
                 fit = as_it_is(task) if as_begun else fit_network(task, self.device, seed_folder(Path(kept), i))
                 self.fits.append(fit.to(self.device))
         self.scales = Scales.from_dict(self.settings["scales"])
+        self.chosen = self._choice(as_begun and not carried)
 
-    def too_short(self, cube: Cube, split: Split) -> bool:
-        """Whether the training slice holds nothing to learn from."""
-        return stream_of(cube, split, self.config, patch_steps(self.config, cube))[1] < 1
-
-    def calibrate(self, cube: Cube, split: Split) -> Self:
-        if self.too_short(cube, split):
-            standing = "the carried network stands" if self.settings["start"] else "climatology stands"
-            self.chosen = f"nothing to learn from: {standing} as before"
-        return super().calibrate(cube, split)
+    def _choice(self, nothing: bool) -> str:
+        """What the fit chose by itself, in words; nothing: whether there was nothing to learn from."""
+        stands = "the carried network stands as before" if self.start else "climatology stands as before"
+        if nothing:
+            return f"nothing to learn from: {stands}"
+        weights = self.start.weights if self.start else {}
+        fits = [fit.best.state_dict() for fit in self.fits] if weights else []
+        kept = sum(all(torch.equal(fit[name], weights[name]) for name in weights) for fit in fits)
+        if not kept or self.config.training.adapt == "none":
+            return "the carried network as it is" if kept else ""
+        which = f"in {kept} of {len(fits)} fits " if kept < len(fits) else ""
+        return f"{which}{stands}, since nothing that it learned here held on the validation slice"
 
     @property
     def remark(self) -> str:
         return self.chosen
+
+    def too_short(self, cube: Cube, split: Split) -> bool:
+        """Whether the training slice holds nothing to learn from."""
+        return stream_of(cube, split, self.config, patch_steps(self.config, cube))[1] < 1
 
     def patch(self, cube: Cube) -> int:
         return self.settings["patch"]
@@ -202,7 +210,7 @@ class GCRN(LearnedForecaster):
 
     def save_fit(self, folder: Path) -> None:
         seeds = [fit.settings["seed"] for fit in self.fits]  # another configuration may open it
-        write_json(folder / SETTINGS, {**self.settings, "seeds": seeds})
+        write_json(folder / SETTINGS, {**self.settings, "seeds": seeds, "remark": self.chosen})
         for i, fit in enumerate(self.fits):
             with atomic_path(folder / f"seed-{i}.safetensors") as temporary:
                 temporary.write_bytes(save(fit.weights()))
@@ -211,7 +219,7 @@ class GCRN(LearnedForecaster):
         path = folder / SETTINGS
         settings = read_json(path, AGAIN)
         try:
-            self.fits = []
+            self.fits, self.chosen = [], str(settings.pop("remark"))
             for i, seed in enumerate(settings.pop("seeds")):
                 path = folder / f"seed-{i}.safetensors"
                 weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right
