@@ -15,7 +15,9 @@ from stforecast.config import Config
 from stforecast.cube import Cube
 from stforecast.features.builder import FeatureBuilder, State, clone_state
 from stforecast.features.scaling import Scales
+from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.segments import Stream
+from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.gcrn.training import Module, Task, Validation
 
 
@@ -85,6 +87,16 @@ def test_forecasts_go_on_from_a_kept_state_on_either_device(gpu: SimulatedGPU) -
             rates = model.step(reader, state, 10, issues)
         found.append(np.stack([[*rates.values()][-1], model.forecast_from_state(reader, state, issues[9] + 54)]))
     assert all((other == found[0]).all() for other in found)
+
+
+def test_a_network_is_carried_to_a_device(gpu: SimulatedGPU) -> None:
+    cube, config = city(), settings()
+    start = StartingNetwork.of(module_of(cube, config, CPU).network, config.model.model_dump())
+    model = GCRN(config, start=start, adapt="none")
+    model.device = GPU
+    model.learn(cube, split_of(cube))
+    assert model.fits[0].best.encode.weight.device == GPU
+    assert model.remark == "the carried network as it is"
 
 
 def test_the_simulation_refuses_what_a_gpu_would(gpu: SimulatedGPU) -> None:

@@ -99,7 +99,7 @@ class GCRN(LearnedForecaster):
         if nothing:
             return f"nothing to learn from: {stands}"
         weights = self.start.weights if self.start else {}
-        fits = [fit.best.state_dict() for fit in self.fits] if weights else []
+        fits = [fit.weights() for fit in self.fits] if weights else []
         kept = sum(all(torch.equal(fit[name], weights[name]) for name in weights) for fit in fits)
         if not kept or self.config.training.adapt == "none":
             return "the carried network as it is" if kept else ""
