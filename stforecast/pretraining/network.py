@@ -21,6 +21,7 @@ from stforecast.forecasters.gcrn.fitting import quiet
 from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
 from stforecast.forecasters.gcrn.network import Network, Sizes
 from stforecast.forecasters.gcrn.propagation import Graph
+from stforecast.forecasters.gcrn.trained import read_checkpoint
 from stforecast.forecasters.gcrn.training import GAMMA, AtomicCheckpointIO
 from stforecast.pretraining.streams import EpisodeStream, Part
 
@@ -151,8 +152,13 @@ def pretrain_network(plan: Plan, folder: Path, shown: bool = False) -> Network:
         plan: how.
         folder: of checkpoints and TensorBoard events.
         shown: whether there is a progress bar.
+
+    Raises:
+        ArtefactError: the checkpoint is damaged.
     """
     module, last = Pretraining(plan), folder / "last.ckpt"
+    if last.exists():
+        read_checkpoint(last)  # held against its checksums, at which Lightning does not look
     callbacks: list[Callback] = [ModelCheckpoint(folder, "last", enable_version_counter=False)]
     with quiet():
         trainer = pl.Trainer(

@@ -12,6 +12,7 @@ from small_cities import city, split_of
 
 from stforecast.cube import Cube
 from stforecast.cube.cut import cut
+from stforecast.errors import ArtefactError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
@@ -83,6 +84,13 @@ def test_a_fit_is_repeated_to_the_bit_and_goes_on_after_a_kill(tmp_path: Path, m
         assert torch.equal(weight, resumed.state_dict()[name]), name
     other = pretrain_network(plan(seed=1), tmp_path / "other")
     assert not torch.equal(other.look.weight, whole.look.weight)
+    last = tmp_path / "killed" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 3] ^= 8
+    for damaged in (content, content[: len(content) // 2]):
+        last.write_bytes(damaged)
+        with pytest.raises(ArtefactError, match=r"last.ckpt: damaged checkpoint"):
+            pretrain_network(plan(), tmp_path / "killed")
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def _trainer(config: Config, device: torch.device, folder: Path) -> pl.Trainer:
 
 
 def _check_resumable(path: Path, settings: dict[str, Any]) -> None:
-    found = read_checkpoint(path)["hyper_parameters"]["settings"]
+    found = read_checkpoint(path).get("hyper_parameters", {}).get("settings", {})
     other = sorted(key for key in settings if found.get(key) != settings[key])
     if other:
         raise ArtefactError(

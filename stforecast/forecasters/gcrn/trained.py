@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         check_archive(path, ratio=1)
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        saved["hyper_parameters"]["settings"], saved["state_dict"]  # of Lightning's own
+        saved["state_dict"]  # of Lightning's own
     except Exception as error:  # whatever the unpickler and the archive reader raise
         raise ArtefactError(
             f"{path}: damaged checkpoint ({in_brief(error)}). Remove it and the files beside it to train from the "
