@@ -1,7 +1,7 @@
 """The stage behind `stforecast pretrain`: from built cities and simulated ones to a folder of weights with its card.
 
-A killed one goes on where it was: a part that is there is not made again, and the network goes on from its last
-checkpoint. The same settings and records give the same bytes.
+A killed one goes on where it was: a part that is there is not made again, unless the card of a finished folder says
+that it is damaged, and the network goes on from its last checkpoint. The same settings and records give the same bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stforecast import __version__
 from stforecast.config import Pretraining, load
 from stforecast.config.city import DEFAULT_CHANNELS
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError, in_brief
+from stforecast.errors import ArtefactError, ConfigError, in_brief
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
 from stforecast.features.shared import SharedRhythms
@@ -37,7 +38,7 @@ from stforecast.pretraining.network import Plan, pretrain_network
 from stforecast.pretraining.rhythms import shared_rhythms
 from stforecast.pretraining.trees import pooled_trees
 from stforecast.publishers import publisher
-from stforecast.sealed import seal
+from stforecast.sealed import Sealed, seal, unseal
 
 RECIPE, PROGRESS = "recipe.json", "progress"
 """In the folder: of what settings and records its files are, and what an unfinished fit keeps."""
@@ -115,6 +116,7 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
         "package": __version__,
     }
     _claim(folder, made_from)
+    _discard_damaged(folder, say)
     learning = Learning(recipe, cities, folder)
     for name, make in PARTS.items():
         if (folder / name).is_file():
@@ -176,6 +178,18 @@ def _claim(folder: Path, made_from: dict[str, Any]) -> None:
         raise ConfigError(f"{folder}: holds weights of other settings or records. Remove it, or give another --output.")
     if known is None:
         write_json(path, made_from)
+
+
+def _discard_damaged(folder: Path, say: Callable[[str], None]) -> None:
+    """Remove files that are not what the card of a finished folder says, so that they are made again."""
+    if not (folder / CARD).is_file():
+        return
+    for name in PARTS:
+        try:
+            unseal(folder / CARD, "", partial(Sealed.file, name=name))
+        except ArtefactError:  # a new card would vouch for it
+            say(f"pretrain: {folder / name} is not what its card says, and is made again")
+            (folder / name).unlink(missing_ok=True)
 
 
 def _figures(path: Path | None) -> Any:

@@ -107,6 +107,18 @@ def test_a_killed_one_goes_on(recipe: Path, weights: Path, tmp_path: Path) -> No
     assert (folder / NETWORK).read_bytes() == (weights / NETWORK).read_bytes()
 
 
+def test_what_is_damaged_is_made_again(recipe: Path, weights: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "damaged"
+    shutil.copytree(weights, folder)
+    text = (folder / TREES).read_text()
+    (folder / TREES).write_text(text.replace("leaf_value=", "leaf_value=1", 1))
+    pretrain(load_pretraining(recipe), folder, said.append)
+    assert sum("is there" in line for line in said) == 3
+    assert any("lightgbm.txt is not what its card says" in line for line in said)
+    assert all((folder / name).read_bytes() == (weights / name).read_bytes() for name in (TREES, CARD))
+
+
 def test_the_card_says_what_was_learned_from(recipe: Path, weights: Path, tmp_path: Path) -> None:
     card = json.loads((weights / CARD).read_text())
     assert [city["city"] for city in card["cities"]] == ["north", "south"]
