@@ -56,6 +56,8 @@ def starting_weights(config: Config, cube: Cube, split: Split, simulated: bool) 
 
 def _misfit(weights: Weights, config: Config, cube: Cube) -> str:
     """Why a run cannot start from weights; empty where it can."""
+    if not weights.starts:
+        return "hold nothing that these forecasters start from"
     if cube.step_unit == "month":
         return "are of hours and days, and steps are months"
     if "gcrn" not in weights.starts:
@@ -90,11 +92,13 @@ def weights_of(folder: Path) -> Weights:
     if "hawkes" in facts["forecasters"]:
         hawkes = run.open("hawkes", config)
         assert isinstance(hawkes, Hawkes)
-        starts["hawkes"] = {"shared": hawkes.scales.shared, "kernels": hawkes.kernels}
+        if hawkes.kernels:
+            starts["hawkes"] = {"shared": hawkes.scales.shared, "kernels": hawkes.kernels}
     for name in [name for name in BOOSTED if name in facts["forecasters"]]:  # grown anew where these were
         trees = run.open(name, config)
         assert isinstance(trees, Trees)
-        starts[name] = {"start": trees.start}
+        if trees.start:
+            starts[name] = {"start": trees.start}
     fitted = [run.digest(name, config) for name in STARTING if name in facts["forecasters"]]
     digest = sha256("".join(fitted).encode()).hexdigest()
     return Weights(f"run {run.name}", digest, [Learned.from_dict(one) for one in facts["learned"]], starts)

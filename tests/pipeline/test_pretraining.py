@@ -259,6 +259,22 @@ def test_trees_start_from_them_too(weights: Path, third: Path) -> None:
     assert sampled.starting_weights(cube, stages.split(cube)) == (None, "")
 
 
+def test_what_a_run_fitted_from_scratch_is_not_started_from(third: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs the extra trees")
+    names = "evaluation.forecasters=[gcrn, hawkes, hist_gradient_boosting]"
+    scratch = Stages(config_of(third, "seed=2", names, *FIT, "training.start=scratch"), quiet)
+    run = scratch.train()
+    on = Stages(config_of(third, "seed=2", names, *FIT, f"training.start={run.folder}"), quiet)
+    cube = on.cube()
+    found, _ = on.starting_weights(cube, on.split(cube))
+    assert found is not None
+    assert [*found.starts] == ["gcrn"]  # no figure of the others rests on that run
+    trees = "evaluation.forecasters=[hist_gradient_boosting]"
+    alone = Stages(config_of(third, "seed=2", trees, *FIT, f"training.start={run.folder}"), quiet)
+    with pytest.raises(ConfigError, match="hold nothing that these forecasters start from"):
+        alone.train()
+
+
 def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
