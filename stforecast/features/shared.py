@@ -17,10 +17,14 @@ from torch import Tensor
 
 from stforecast.config.sections import KINDS
 from stforecast.cube import Cube
+from stforecast.errors import ArtefactError, in_brief
 from stforecast.files import read_json, write_json
 
 HOURS = 168
 """Of a week."""
+SMALLEST = 1e-4
+"""Of the positive numbers, which are kept to four decimals."""
+AGAIN = "Learn the shared rhythms again."
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,13 @@ class SharedRhythms:
         """What `save` wrote.
 
         Raises:
-            ArtefactError: it is absent or damaged.
+            ArtefactError: it is absent, damaged or of another version.
         """
-        return SharedRhythms.from_dict(read_json(path, "Learn the shared rhythms again."))
+        values = read_json(path, AGAIN)
+        try:
+            return SharedRhythms.from_dict(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{path}: of another version ({in_brief(error)}). {AGAIN}") from error
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> SharedRhythms:

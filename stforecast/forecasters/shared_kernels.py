@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError, in_brief
 from stforecast.files import read_json, write_json
+
+AGAIN = "Learn the shared kernels again."
 
 
 @dataclass(frozen=True)
 class SharedKernels:
     """What a city's events excite, by place (own hexagon, then ring) and half-life.
 
-    half_lives: in hours, [h]. background: μ. same, other: θ, [2 h] each.
+    half_lives: in hours, [h]. background: μ, the share of λ₀. same, other: θ, by place and half-life, [2 h] each.
     """
 
     half_lives: tuple[float, ...]
@@ -85,9 +87,16 @@ class SharedKernels:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> SharedKernels:
-        """Back from `to_dict`."""
+        """Back from `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not those of shared kernels.
+        """
+        half_lives, background = tuple(values["half_lives_hours"]), float(values["background"])
         same, other = (np.array(values[key], np.float64) for key in ("same", "other"))
-        return SharedKernels(tuple(values["half_lives_hours"]), values["background"], same, other)
+        if same.shape != (2, len(half_lives)) or other.shape != same.shape:
+            raise ValueError(f"shared kernels: same and other must be of shape {(2, len(half_lives))}")
+        return SharedKernels(half_lives, background, same, other)
 
     def save(self, path: Path) -> None:
         """Write what `open` reads."""
@@ -98,9 +107,13 @@ class SharedKernels:
         """What `save` wrote.
 
         Raises:
-            ArtefactError: it is absent or damaged.
+            ArtefactError: it is absent, damaged or of another version.
         """
-        return SharedKernels.from_dict(read_json(path, "Learn the kernels again."))
+        values = read_json(path, AGAIN)
+        try:
+            return SharedKernels.from_dict(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{path}: of another version ({in_brief(error)}). {AGAIN}") from error
 
 
 def category_share(cube: Cube, known_before: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from stforecast.cube.steps import Step
 from stforecast.errors import ConfigError
 from stforecast.features.graph import NeighbourSum
 from stforecast.features.rhythms import COUNT, smoothing
-from stforecast.features.shared import HOURS, SharedRhythms, kind_mix, shrunken_rates
+from stforecast.features.shared import HOURS, SMALLEST, SharedRhythms, kind_mix, shrunken_rates
 
 LENGTHS, AHEAD = (7, 14, 30, 60, 120, 365), 28
 """Days of record from which rates and profiles are told in trials, and days after it that they are held to."""
@@ -86,9 +86,8 @@ def shared_rhythms(cubes: Sequence[Cube]) -> SharedRhythms:
     profiles = _profiles(cities)
     worth = _worth(cities)
     rhythms, shares = _rhythms(cities)
-    return SharedRhythms(
-        *(np.round(each.numpy(), 4).tolist() for each in (profiles, worth, own, around, rhythms, shares))
-    )
+    found = (np.round(each.numpy(), 4) for each in (profiles, worth, own, around, rhythms, shares))
+    return SharedRhythms(*(each.clip(SMALLEST).tolist() for each in found))
 
 
 def _by_kind(logs: Tensor, mix: Tensor) -> Tensor:
@@ -151,7 +150,7 @@ def _profiles(cities: Sequence[_City]) -> Tensor:
     mixes, counts = torch.cat([city.mix for city in cities]), torch.cat([city.slots.sum(0) for city in cities])
     counts = counts * (MOST_EVENTS / counts.sum(1, keepdim=True).clamp(min=MOST_EVENTS))
     general = counts.sum(0) @ smooth
-    general = general / general.mean()
+    general = (general / general.mean()).clamp(min=SMALLEST)  # of an hour without any event too
     profiles = general.repeat(mixes.shape[1], 1)
     for _ in range(100):
         found = profiles * (mixes.T @ (counts / (mixes @ profiles))) + PRIOR / HOURS * general

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stforecast.config import parse
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.files import write_json
 from stforecast.forecasters.hawkes import HALF_LIFE_HOURS, Hawkes
 from stforecast.forecasters.shared_kernels import SharedKernels, category_share
 from stforecast.pretraining.hawkes import pooled_kernels
@@ -68,6 +69,14 @@ def test_kernels_stand_only_where_the_validation_slice_prefers_them() -> None:
     told = Hawkes(kernels=right).fit(cube, split)
     np.testing.assert_array_equal(told.weights, right.weights(category_share(cube, split.train_end), HALF_LIFE_HOURS))
     assert told.remark == "kernels of other cities stand"
+
+
+def test_kernels_of_another_version_are_refused(tmp_path: Path) -> None:
+    whole = kernels().to_dict()
+    for other in ({"half_lives_hours": [6.0]}, {"same": None}, {"background": None}):
+        write_json(tmp_path / "kernels.json", whole | other)
+        with pytest.raises(ArtefactError, match=r"kernels.json: of another version"):
+            SharedKernels.open(tmp_path / "kernels.json")
 
 
 def test_kernels_of_other_steps_are_refused() -> None:

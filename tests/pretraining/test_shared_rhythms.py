@@ -1,6 +1,7 @@
 """Rhythms and priors learned over cities: those that were planted, and a first week that is forecast better."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from small_cities import city
 
 from stforecast.config.sections import KINDS
 from stforecast.cube import Cube
-from stforecast.errors import ConfigError
+from stforecast.errors import ArtefactError, ConfigError
+from stforecast.features.shared import SharedRhythms
+from stforecast.files import write_json
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.pretraining.rhythms import shared_rhythms
 
@@ -43,6 +46,22 @@ def test_short_records_and_other_steps_are_refused() -> None:
     for cube in (record(30, 0), days):
         with pytest.raises(ConfigError, match="60 days or more"):
             shared_rhythms([cube])
+
+
+def test_cities_that_sleep_are_learned_from(tmp_path: Path) -> None:
+    whole = record(70, 1)
+    hour = whole.calendar(0, whole.steps).hour[whole.hour]
+    shared = shared_rhythms([whole.with_events((hour >= 9) & (hour < 17))])
+    shared.save(tmp_path / "rhythms.json")
+    assert SharedRhythms.open(tmp_path / "rhythms.json") == shared
+
+
+def test_rhythms_of_another_version_are_refused(tmp_path: Path) -> None:
+    values = {"profiles": [[1.0] * 168], "worth": [1.0], "own": [1.0], "around": [1.0, 1.0]}
+    for more in ({}, {"rhythms": [[1.0] * 168], "shares": [1.0]}):
+        write_json(tmp_path / "rhythms.json", values | more)
+        with pytest.raises(ArtefactError, match=r"rhythms.json: of another version"):
+            SharedRhythms.open(tmp_path / "rhythms.json")
 
 
 def test_a_city_without_a_report_for_months_is_learned_from() -> None:
