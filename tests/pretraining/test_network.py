@@ -12,7 +12,7 @@ from small_cities import city, split_of
 
 from stforecast.cube import Cube
 from stforecast.cube.cut import cut
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.scaling import Scales
@@ -130,6 +130,14 @@ def test_a_slice_that_is_too_short_leaves_the_network_as_it_starts(start: Starti
     assert begun.fitted.remark == "nothing to learn from: the carried network stands as before"
     for name, weight in begun.fits[0].best.state_dict().items():
         assert torch.equal(weight, start.weights[name])
+
+
+@pytest.mark.parametrize("adapt", ["none", "all"])
+def test_a_network_that_reads_other_things_is_not_started_from(start: StartingNetwork, adapt: str) -> None:
+    cube = other_city()
+    for one, settings in ((cube, {"patch_hours": 12}), (replace(cube, horizons=12), {})):
+        with pytest.raises(ConfigError, match="patch 24 instead of 12"):
+            GCRN(start=start, adapt=adapt, max_epochs=1, **settings).fit(one, split_of(one))
 
 
 @pytest.mark.parametrize("adapt", ["read_out", "all"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,9 +148,7 @@ class GCRN(LearnedForecaster):
                     "`stforecast train` again, or forecast from the run's own cube."
                 )
         builder = super().reader(cube, past_end, since)
-        channels: dict[str, Any] = {"weather": [], "future": [], "covariates": []}  # the network may know others
-        read, known = ({**asdict(sizes), **channels} for sizes in (sizes_of(builder), self.sizes))
-        if read != known:
+        if self.sizes.unlike(sizes_of(builder)):
             raise ArtefactError(
                 "gcrn: what is read of the cube is not what the network was trained on. Run `stforecast train --fresh`."
             )

@@ -102,6 +102,12 @@ class Sizes:
         """Of an hour ahead."""
         return self.calendar + 2 * len(self.future) + 2 * len(self.covariates)
 
+    def unlike(self, other: Sizes) -> dict[str, tuple[Any, Any]]:
+        """What differs, here and there, by name; named channels aside, of which one that is not there is a gap."""
+        names = ("patch", "own", "shared", "about", "calendar", "recent")
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
 
 class Network(nn.Module):
     """λ = λ₀ · exp(q(state) · v(target hour) + terms of hexagon, hour and season) + excitation.

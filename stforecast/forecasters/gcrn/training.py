@@ -237,7 +237,18 @@ class Validation:
 
 
 def settings_of(config: Config, builder: FeatureBuilder, start: StartingNetwork | None = None) -> dict[str, Any]:
-    """Everything a checkpoint needs to be opened without its configuration, in plain values."""
+    """Everything a checkpoint needs to be opened without its configuration, in plain values.
+
+    Raises:
+        ConfigError: the network to start from reads other things than this record gives.
+    """
+    sizes = sizes_of(builder)
+    if start and (other := start.sizes.unlike(sizes)):
+        found = ", ".join(f"{name} {there} instead of {here}" for name, (there, here) in other.items())
+        raise ConfigError(
+            f"gcrn: the network that it starts from reads other things than this record gives ({found}). Give the "
+            "steps, horizons and model.patch_hours that it was trained with, or no start."
+        )
     training = config.training.model_dump(exclude={"nodes"})
     if training["gamma"] is None:
         training["gamma"] = 0.0 if builder.cube.counted else GAMMA
@@ -246,7 +257,7 @@ def settings_of(config: Config, builder: FeatureBuilder, start: StartingNetwork 
         "start": start.digest if start else None,
         "training": training,
         "seed": config.seed,
-        "sizes": asdict(start.sizes if start else sizes_of(builder)),
+        "sizes": asdict(start.sizes if start else sizes),
         "scales": asdict(builder.scales),
         "patch": builder.patch,
         **axes_of(builder.cube),
