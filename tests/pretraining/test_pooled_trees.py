@@ -166,6 +166,7 @@ def test_pooled_trees_are_carried_as_they_are_where_nothing_is_to_be_adapted(
     kept = config.model_copy(update={"training": config.training.model_copy(update={"adapt": "none"})})
     carried = LightGBM(kept, start=pooled).fit(cube, split)
     assert [fit.rounds for fit in carried.fits] == [0]
+    assert carried.fitted.remark == "the pooled trees as they are"  # no validation slice was asked
     issue = split.issues("test")[:1]
     reader = carried.reader(cube)
     state = carried.init_state(reader, int(issue[0]) % reader.patch)

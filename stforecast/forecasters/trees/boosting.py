@@ -55,6 +55,8 @@ class Boosting(Trees):
 
     @property
     def remark(self) -> str:
+        if self.start and self.config.training.adapt == "none":
+            return "the pooled trees as they are"
         if any(fit.rounds is None for fit in self.fits):
             return super().remark
         rounds = [fit.rounds or 0 for fit in self.fits]
