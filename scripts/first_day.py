@@ -211,8 +211,14 @@ def result_of(city: City, days: int | None, slice_name: str) -> dict[str, Any]:
 
 
 def opened(config: str, overrides: tuple[str, ...], seeds: int) -> tuple[Config, Cube]:
-    """The configuration and the cube of a city, which is built where it is not; or those of a cube's folder."""
+    """The configuration and the cube of a city, which is built where it is not; or those of a cube's folder.
+
+    Raises:
+        ConfigError: overrides are given for the folder of a cube, which has no configuration.
+    """
     if (Path(config) / "cube.json").is_file():
+        if overrides:
+            raise ConfigError(f"{overrides[0]}: {config} is a built cube. Give a configuration to change a key of it.")
         cube = open_cube(Path(config))
         return parse({"city": cube.name, "seeds": seeds}, config), cube
     stages = Stages(load(config, [*overrides, f"seeds={seeds}"]), say)
@@ -271,12 +277,13 @@ def main(
         results = []
         for count in days:
             city = City(settings, *shorten(cube, count, test_days, validation), weights)
+            unfair = city.unfair
             results.append(result_of(city, count, "validation" if validation else "test"))
             counts = outcomes(city.cube, city.split, "test")
             draws = blocks_of(results[-1]).weights(len(counts))
             for name, fit in fits.items():
                 entry = results[-1]["forecasters"][name] = finite(measure(fit, city, counts, draws))
-                entry |= {"unfair": city.unfair} if name in CARRIED and city.unfair else {}
+                entry |= {"unfair": unfair} if name in CARRIED and unfair else {}
                 deviance = number("poisson_deviance", entry["poisson_deviance"])
                 say(f"{cube.name}, {count or 'all'} days: {name} {deviance}")
                 if out:

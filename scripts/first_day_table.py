@@ -110,7 +110,7 @@ def merged(files: Sequence[Path]) -> list[dict[str, Any]]:
     """The results of several files, in the order of city, slice and length; those of the same days put together.
 
     Raises:
-        ConfigError: two of one city, slice and length are of other days.
+        ConfigError: two of one city, slice and length are of other days, or give a forecaster other figures.
     """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for file in files:
@@ -121,7 +121,11 @@ def merged(files: Sequence[Path]) -> list[dict[str, Any]]:
                 raise ConfigError(
                     f"{file}: {', '.join(map(str, key))}: another {', '.join(other)} than in a file before."
                 )
-            known["forecasters"] |= result["forecasters"]
+            for name, entry in result["forecasters"].items():
+                if known["forecasters"].setdefault(name, entry)["daily_deviance"] != entry["daily_deviance"]:
+                    raise ConfigError(
+                        f"{file}: {', '.join(map(str, key))}: {name} has other figures in a file before. Leave one out."
+                    )
     return [found[key] for key in sorted(found)]
 
 

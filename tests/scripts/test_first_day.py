@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from stforecast.cube.store import save_cube
 from stforecast.errors import ConfigError
 from stforecast.features.targets import outcomes, scored
-from stforecast.files import read_json
+from stforecast.files import read_json, write_json
 from stforecast.forecasters.climatology import RollingClimatology
 from stforecast.forecasters.weights import SHIPPED
 from tests.small_cities import city
@@ -97,6 +97,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
         ("choose from", ["nothing"]),
         ("with --weights", ["carried_hawkes"]),
         ("all", ["gcrn", "--days", "x"]),
+        ("is a built cube", ["hawkes", "model.hidden=8"]),
     ):
         failed = CliRunner().invoke(main, [*asked, *wrong])
         assert failed.exit_code
@@ -134,3 +135,9 @@ def test_files_of_one_city_are_put_together(tmp_path: Path) -> None:
     assert not CliRunner().invoke(main, asked).exit_code
     refused = CliRunner().invoke(tables, [str(files[0]), str(other)])
     assert "another first" in refused.output
+    assert [*merged([files[0], files[0]])[0]["forecasters"]] == ["rolling_climatology"]
+    (result, _) = read_json(files[0])["results"]
+    result["forecasters"]["rolling_climatology"]["daily_deviance"][0] += 1
+    write_json(other, {"results": [result]})
+    with pytest.raises(ConfigError, match="rolling_climatology has other figures in a file before"):
+        merged([files[0], other])
