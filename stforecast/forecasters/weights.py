@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.start import StartingNetwork
 from stforecast.forecasters.registry import kind_of
 from stforecast.forecasters.shared_kernels import SharedKernels
-from stforecast.forecasters.trees.pooled import RHYTHMS, PooledTrees
+from stforecast.forecasters.trees.pooled import RHYTHMS, TREES, PooledTrees
 from stforecast.sealed import FILES, Sealed, unseal
 
 CARD, NETWORK, KERNELS = "card.json", "network.safetensors", "hawkes_kernels.json"
@@ -155,16 +156,15 @@ class Weights:
         Raises:
             ArtefactError: a file of them is damaged.
         """
-        return Weights.load(SHIPPED) if (SHIPPED / CARD).is_file() else None
+        return _loaded_once(SHIPPED) if (SHIPPED / CARD).is_file() else None
 
     @staticmethod
     def _opened(sealed: Sealed) -> Weights:
-        sealed.check()
         facts, shared = sealed.facts, SharedRhythms.open(sealed.file(RHYTHMS))
         starts: dict[str, dict[str, Any]] = {"gcrn": {"start": StartingNetwork.load(sealed.file(NETWORK))}}
         starts["rolling_climatology"] = {"shared": shared}
         starts["hawkes"] = {"shared": shared, "kernels": SharedKernels.open(sealed.file(KERNELS))}
-        trees = PooledTrees.load(sealed.path.parent)
+        trees = PooledTrees.load(sealed.file(TREES).parent)
         starts |= {name: {"start": trees} for name in BOOSTED}
         return Weights(
             f"weights {facts['version']}",
@@ -172,3 +172,9 @@ class Weights:
             [Learned.from_dict(city) for city in facts["cities"]],
             starts,
         )
+
+
+@cache
+def _loaded_once(folder: Path) -> Weights:
+    """Those of a folder that does not change: a command asks for them several times."""
+    return Weights.load(folder)

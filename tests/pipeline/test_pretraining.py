@@ -353,4 +353,5 @@ def test_weights_of_the_package_are_whole_and_small() -> None:
     if (SHIPPED / CARD).is_file():
         opened = Weights.shipped()
         assert opened is not None
+        assert opened is Weights.shipped()  # opened and hashed once
         assert all(one.places and pd.Timestamp(one.first) < pd.Timestamp(one.last) for one in opened.learned)
