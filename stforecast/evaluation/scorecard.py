@@ -116,6 +116,9 @@ def evaluate(
 ) -> Scorecard:
     """Score forecasters on a slice; those that are not fitted yet are fitted first.
 
+    Of weights that a forecaster was given to start from it does not know whether they have learned from the slice:
+    `stforecast evaluate` does, and so does `Weights.seen`.
+
     Args:
         cube: the record.
         split: its slices.
