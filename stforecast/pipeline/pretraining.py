@@ -107,7 +107,7 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
 
     Raises:
         ArtefactError: a city was not built.
-        ConfigError: a name that is left out is none of the cities, none is left, or the folder holds other weights.
+        ConfigError: the cities are not as `cities_of` asks, or the folder holds other weights.
     """
     cities = cities_of(recipe, say, without)
     made_from = {
@@ -135,10 +135,17 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
 def cities_of(
     recipe: Pretraining, say: Callable[[str], None], without: Sequence[str] = ()
 ) -> list[tuple[Stages, Cube]]:
-    """The cities of a recipe with their records, but for those that are left out."""
+    """The cities of a recipe with their records, but for those that are left out.
+
+    Raises:
+        ArtefactError: a city was not built.
+        ConfigError: two are of one name, one that is left out is none of them, or none is left.
+    """
     overrides = [f"root={recipe.root}"] if recipe.root else []
     found = [Stages(load(path, overrides), say) for path in recipe.cities]
     names = [stages.config.city for stages in found]
+    if twice := [name for name in names if names.count(name) > 1]:  # the card tells records by them
+        raise ConfigError(f"cities: two are called {twice[0]}. Give one another `city`, or leave it out.")
     if unknown := sorted({*without} - {*names}):
         raise ConfigError(f"--without {unknown[0]}: is none of the cities ({', '.join(names)}).")
     left = [stages for stages in found if stages.config.city not in without]

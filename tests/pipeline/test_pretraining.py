@@ -135,6 +135,9 @@ def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path) -> None:
         pretrain(load_pretraining(recipe), tmp_path, quiet, ["nowhere"])
     with pytest.raises(ConfigError, match="no city is left"):
         pretrain(load_pretraining(recipe), tmp_path, quiet, ["north", "south"])
+    twice = [*load_pretraining(recipe).cities, load_pretraining(recipe).cities[0]]
+    with pytest.raises(ConfigError, match="cities: two are called north"):
+        pretrain(load_pretraining(recipe, [f"cities={twice}"]), tmp_path, quiet)
     with pytest.raises(ConfigError, match="other settings or records"):
         pretrain(load_pretraining(recipe, ["episodes=3"]), weights, quiet)
     shipped = tmp_path / "shipped"
