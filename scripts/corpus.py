@@ -43,8 +43,9 @@ def main(shared: Path, out: Path) -> None:
     """Lay out every city whose files are there."""
     for city, pattern in FILES.items():
         files, folder = sorted(shared.glob(pattern)), out / "data" / city
-        if not files:
-            print(f"{city}: left out, since there is no {shared / pattern}")
+        needed = [pattern, *([WEATHER[city][0]] if city in WEATHER else [])]
+        if missing := [one for one in needed if not any(shared.glob(one))]:
+            print(f"{city}: left out, since there is no {shared / missing[0]}")
             continue
         if city == "minneapolis":
             minneapolis(files[0], folder / "bronze/crime.csv")
@@ -68,8 +69,11 @@ def weather(file: Path, names: dict[str, str], target: Path) -> None:
 
 def minneapolis(file: Path, target: Path) -> None:
     """A table with `occurred`. In 2013 reports have no time of day, and offences the report's: no hour is known."""
-    import pyreadr
-
+    try:
+        import pyreadr
+    except ModuleNotFoundError:
+        print("minneapolis: left out, since pyreadr is not installed. Run `pip install pyreadr`.")
+        return
     table = pyreadr.read_r(str(file))["crime.data"]
     reported = pd.to_datetime(table["ReportedDate"].str.removesuffix("Z"), format="mixed")
     table["occurred"] = last_before(reported, pd.to_datetime(table["Time.of.Offense"], format="mixed"))

@@ -35,16 +35,24 @@ def test_an_offence_occurred_at_its_time_of_day_before_the_report():
     assert last_before(reported, clock).tolist() == [pd.Timestamp(one) for one in expected]
 
 
-def test_what_is_not_there_is_left_out_and_said(tmp_path, capsys):
+def test_what_is_not_there_is_left_out_and_said(tmp_path, capsys, monkeypatch):
     (tmp_path / "in/denver").mkdir(parents=True)
     (tmp_path / "in/denver/crime.csv.gz").write_bytes(b"rows")
     row = {"time_utc": "2022-02-11 04:00:00", "temperature_2m": 4.1, "windspeed_10m": 16.9, "cloudcover": 14}
     pd.DataFrame([row]).to_csv(tmp_path / "in/denver/weather_2022.csv.gz", index=False)
+    (tmp_path / "in/cities/chicago").mkdir(parents=True)
+    (tmp_path / "in/cities/chicago/crimes_2014.csv.xz").write_bytes(b"rows")
+    (tmp_path / "in/cities/minneapolis").mkdir(parents=True)
+    (tmp_path / "in/cities/minneapolis/crime.data.RData").write_bytes(b"rows")
+    monkeypatch.setitem(sys.modules, "pyreadr", None)
     main(tmp_path / "in", tmp_path / "out")
     assert (tmp_path / "out/data/denver/bronze/crime.csv.gz").read_bytes() == b"rows"
     written = (tmp_path / "out/data/denver/weather/hourly.csv").read_text()
     assert written.splitlines() == ["time_utc,temperature_2m,wind_speed_10m", "2022-02-11 04:00:00,4.1,16.9"]
-    assert "toronto: left out" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "toronto: left out" in said
+    assert f"chicago: left out, since there is no {tmp_path / 'in/chicago/weather.csv.gz'}" in said
+    assert "pip install pyreadr" in said
 
 
 @pytest.mark.skipif(not OAKLAND.is_file(), reason="no copy of Oakland's records in ../shared/data")
