@@ -18,6 +18,7 @@ from stforecast.cube.cells import add_up
 from stforecast.cube.covariates import EVERYWHERE, Covariate
 from stforecast.cube.cut import cut
 from stforecast.errors import ArtefactError
+from stforecast.pretraining.places import log_uniform
 
 RECORD = 7, 1500
 """Days of the record before the first issue that is learned from, log-uniform."""
@@ -64,10 +65,10 @@ def episode(cubes: Sequence[Cube], seed: int) -> Episode:
         learned = min(int(rng.integers(*LEARNED, endpoint=True)), days // 2)
         if days - learned < RECORD[0]:
             continue
-        record = int(_log_uniform(rng, RECORD[0], min(RECORD[1], days - learned)))
+        record = int(log_uniform(rng, RECORD[0], min(RECORD[1], days - learned)))
         length = (record + learned - 1) * day + cube.horizons
         begin = int(rng.integers(cube.steps - length, endpoint=True))
-        size = int(_log_uniform(rng, *HEXAGONS))
+        size = int(log_uniform(rng, *HEXAGONS))
         rows = ball(cube, int(rng.integers(cube.n)), size)
         groups = _groups(rng, cube.c)
         if len(rows) < min(HEXAGONS[0], cube.n) / 2:
@@ -149,7 +150,3 @@ def _groups(rng: np.random.Generator, c: int) -> np.ndarray:
     named = np.unique(groups[groups >= 0], return_inverse=True)[1]
     groups[groups >= 0] = named
     return groups
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -73,7 +73,7 @@ class Plan:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - RISE) / (1 - RISE)))
 
 
-class Pretraining(pl.LightningModule):
+class PretrainingModule(pl.LightningModule):
     """The network with its averaged twin, and what each episode that is read carries."""
 
     def __init__(self, plan: Plan) -> None:
@@ -156,7 +156,7 @@ def pretrain_network(plan: Plan, folder: Path, shown: bool = False) -> Network:
     Raises:
         ArtefactError: the checkpoint is damaged.
     """
-    module, last = Pretraining(plan), folder / "last.ckpt"
+    module, last = PretrainingModule(plan), folder / "last.ckpt"
     if last.exists():
         read_checkpoint(last)  # held against its checksums, at which Lightning does not look
     callbacks: list[Callback] = [ModelCheckpoint(folder, "last", enable_version_counter=False)]

@@ -50,8 +50,11 @@ ROUNDS, PATIENCE = 500, 25
 
 
 class Drawn(NamedTuple):
-    """Cells of episodes: canonical rows [r f], counts, the share of λ₀ that is known by now, the number of cells that a
-    row stands for, that of its episode and category, and that of its city, [r] each.
+    """Cells of episodes, r of them.
+
+    rows: canonical rows, [r f]. counts: reports known by the end of the record, [r]. rate: how many λ₀ lets expect of
+    them: λ₀ × the share of a step's reports that is known by then, [r]. weight: cells that a row stands for, [r].
+    group: a number for each episode and category, [r]. city: a number for each city, [r].
     """
 
     rows: np.ndarray
