@@ -176,3 +176,6 @@ def test_pooled_trees_are_carried_as_they_are_where_nothing_is_to_be_adapted(
     np.testing.assert_allclose(carried.raw(cube, issue).ravel(), expected.numpy(), rtol=1e-5)
     carried.save(tmp_path)
     np.testing.assert_array_equal(LightGBM.load(tmp_path, kept).raw(cube, issue), carried.raw(cube, issue))
+    scratch = LightGBM(config).fit(cube, split)
+    scratch.save(tmp_path)  # where the other was
+    np.testing.assert_array_equal(LightGBM.load(tmp_path, config).raw(cube, issue), scratch.raw(cube, issue))

@@ -9,6 +9,7 @@ on climatology too. Fitted to y > 0 with log λ₀ as a mere feature, trees rank
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -258,6 +259,7 @@ class Trees(LearnedForecaster):
         return fit.model.predict(rows) if fit.odds is None else fit.model.predict_proba(rows)[:, 1]
 
     def save_fit(self, folder: Path) -> None:
+        shutil.rmtree(folder / START, ignore_errors=True)  # of a fit that was here before
         if self.start:
             self.start.save(folder / START)
         for i, fit in enumerate(self.fits):
