@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,11 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
 
     Raises:
         ArtefactError: a city was not built.
-        ConfigError: the cities are not as `cities_of` asks, or the folder holds other weights.
+        ConfigError: the cities are not as `cities_of` asks, the folder holds other weights, or LightGBM is not
+            installed.
     """
+    if find_spec("lightgbm") is None:  # said before what takes minutes
+        raise ConfigError("pretrain: lightgbm is not installed. Run `pip install 'stforecast[trees]'`.")
     cities = cities_of(recipe, say, without)
     made_from = {
         "recipe": recipe.model_dump(mode="json", exclude={"figures", "root"}),

@@ -130,7 +130,7 @@ def test_the_card_says_what_was_learned_from(recipe: Path, weights: Path, tmp_pa
         assert (alone / name).read_bytes() != (weights / name).read_bytes()
 
 
-def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path) -> None:
+def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="--without nowhere: is none of the cities"):
         pretrain(load_pretraining(recipe), tmp_path, quiet, ["nowhere"])
     with pytest.raises(ConfigError, match="no city is left"):
@@ -158,6 +158,10 @@ def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path) -> None:
     (damaged / NETWORK).write_bytes(content)
     with pytest.raises(ArtefactError, match=r"network.safetensors: damaged"):
         Weights.load(damaged)
+    monkeypatch.setattr("stforecast.pipeline.pretraining.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="lightgbm is not installed"):
+        pretrain(load_pretraining(recipe), tmp_path / "none", quiet)
+    assert not (tmp_path / "none").exists()
 
 
 def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, third: Path) -> None:
