@@ -113,7 +113,7 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
     """
     if find_spec("lightgbm") is None:  # said before what takes minutes
         raise ConfigError("pretrain: lightgbm is not installed. Run `pip install 'stforecast[trees]'`.")
-    cities = cities_of(recipe, say, without)
+    figures, cities = _figures(recipe.figures), cities_of(recipe, say, without)
     made_from = {
         "recipe": recipe.model_dump(mode="json", exclude={"figures", "root"}),
         "records": {stages.config.city: stages.gold_stamp() for stages, _ in cities},
@@ -128,7 +128,7 @@ def pretrain(recipe: Pretraining, folder: Path, say: Callable[[str], None], with
         else:
             make(learning, folder / name)
             say(f"pretrain: wrote {folder / name}")
-    about = {"cities": [card_of(*city) for city in cities], "figures": _figures(recipe.figures)}
+    about = {"cities": [card_of(*city) for city in cities], "figures": figures}
     seal(folder / CARD, {"version": recipe.version, **made_from, **about}, [folder / name for name in PARTS])
     shutil.rmtree(folder / PROGRESS, ignore_errors=True)
     size = sum((folder / name).stat().st_size for name in (*PARTS, CARD))

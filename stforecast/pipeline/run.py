@@ -31,7 +31,7 @@ from stforecast.errors import ArtefactError
 from stforecast.files import read_json, sha256_of
 from stforecast.forecasters.base import AGAIN, CALIBRATION, Forecaster
 from stforecast.forecasters.climatology import RollingClimatology
-from stforecast.forecasters.registry import create_forecaster, kind_of
+from stforecast.forecasters.registry import create_forecaster, kind_of, names_of
 from stforecast.forecasters.state_cache import StateCache
 from stforecast.forecasters.weights import Learned, places_of, unfair
 from stforecast.scoring.splits import Split
@@ -196,9 +196,9 @@ class Run:
         )
 
     def seen(self, cube: Cube, split: Split, config: Config) -> dict[str, str]:
-        """What there is to say, by forecaster, of those whose weights have learned from the test slice."""
-        facts = self.facts()
-        return unfair(facts["started"], config, facts["forecasters"], cube, *split.span("test"))
+        """What there is to say, by forecaster of the configuration, of those whose weights have learned from the test
+        slice."""
+        return unfair(self.facts()["started"], config, names_of(config), cube, *split.span("test"))
 
     def learned_until(self, cube: Cube) -> pd.Timestamp:
         """The instant up to which it, or what it started from, has learned from the places of a record."""

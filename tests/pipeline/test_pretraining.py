@@ -28,7 +28,7 @@ from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.first_map import first_map
 from stforecast.pipeline.pretraining import PROGRESS, RECIPE, pretrain
 from stforecast.pipeline.refresh import run_facts
-from stforecast.pipeline.run import FACTS, SCHEMA
+from stforecast.pipeline.run import FACTS, SCHEMA, Run
 from stforecast.pipeline.sentences import serving
 from stforecast.pipeline.stages import Stages
 from stforecast.pipeline.starting import weights_of
@@ -150,7 +150,7 @@ def test_mistakes_are_told(recipe: Path, weights: Path, tmp_path: Path, monkeypa
     with pytest.raises(ConfigError, match="episode: unknown key; did you mean episodes"):
         load_pretraining(recipe, ["episode=3"])
     with pytest.raises(ConfigError, match="figures: absent"):
-        pretrain(load_pretraining(recipe, ["figures=absent.json"]), weights, quiet)
+        pretrain(load_pretraining(recipe, ["figures=absent.json"]), tmp_path / "none", quiet)
     damaged = tmp_path / "damaged"
     shutil.copytree(weights, damaged)
     content = bytearray((damaged / NETWORK).read_bytes())
@@ -183,7 +183,9 @@ def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, thir
     assert not Weights("", "", [elsewhere], {}).seen(cube, 24, 48)
 
 
-def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path, third: Path) -> None:
+def test_runs_start_from_weights_say_so_and_go_on_from_each_other(
+    weights: Path, third: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
 
     def stages(*more: str) -> Stages:
@@ -205,6 +207,10 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(weights: Path,
     words = run.seen(cube, carried.split(cube), carried.config)
     assert {*words} == {"gcrn", "rolling_climatology"}
     assert "not a fair figure" in words["gcrn"]
+    fewer = Stages(config_of(third, "seed=2", "evaluation.forecasters=[gcrn]", *FIT), quiet).config
+    with monkeypatch.context() as patched:  # one of the user's own was fitted too, and is no longer among them
+        patched.setattr(Run, "facts", lambda _: facts | {"forecasters": [*facts["forecasters"], "mine"]})
+        assert {*run.seen(cube, carried.split(cube), fewer)} == {"gcrn"}
     write_json(run.folder / "scorecard.json", {**card.values, "unfair": words})
     assert run_facts(run, run.open("gcrn", carried.config), quiet)["scorecard"]["unfair"] == words
     assert run.learned_until(cube) == pd.Timestamp(Weights.load(weights).learned[0].last) > cube.time_of(2016)
