@@ -43,7 +43,11 @@ AGAIN = "Take the folder again from where it came, or run `stforecast pretrain`.
 
 @dataclass(frozen=True)
 class Learned:
-    """A record that something was learned from. first, last: instants. places: H3 cells of resolution `PLACE`."""
+    """A record that something was learned from.
+
+    first, last: the instants at which it begins and ends. places: H3 cells of resolution `PLACE`; none where it lies
+    nowhere.
+    """
 
     city: str
     first: str
@@ -70,8 +74,10 @@ class Learned:
         if end <= first:
             return ""
         name = self.city.replace("_", " ").title()
+        newest = end - pd.Timedelta(days=1)  # a record ends where its last local day does
         how = "lies after" if begin >= last else "holds" if begin <= first and end >= last else "overlaps"
-        return f"has learned from {name} {begin:%Y-%m} to {end:%Y-%m}, which {how} this test slice: not a fair figure"
+        when = f"{begin:%Y-%m} to {newest:%Y-%m}"
+        return f"has learned from {name} {when}, which {how} this test slice: not a fair figure"
 
 
 def seen(learned: Iterable[Learned], cube: Cube, first: int, last: int) -> list[str]:

@@ -170,6 +170,8 @@ def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, thir
     (north, south) = opened.seen(cube, 24, 48)
     assert "from North 2022-04 to 2022-07, which holds this test slice: not a fair figure" in north
     assert "South" in south
+    ends = replace(opened.learned[0], last="2022-08-01T06:00:00+00:00")  # local midnight after the last of July
+    assert "2022-04 to 2022-07" in ends.words(cube.time_of(24), cube.time_of(48))
     beyond = Weights(opened.name, "", [opened.learned[0]], {})
     assert "overlaps" in beyond.seen(cube, cube.steps - 24, cube.steps + 24)[0]
     assert not beyond.seen(cube, cube.steps, cube.steps + 24)
