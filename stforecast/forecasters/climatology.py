@@ -56,6 +56,7 @@ class RollingClimatology(StreamingForecaster, WithoutParameters):
 
     def save_fit(self, folder: Path) -> None:
         super().save_fit(folder)
+        (folder / SHARED).unlink(missing_ok=True)  # of a fit that was here before
         if self.shared is not None:
             self.shared.save(folder / SHARED)
 

@@ -41,6 +41,17 @@ def test_what_was_planted_is_found_and_helps_a_new_city() -> None:
     assert shared == shared_rhythms([record(400, seed) for seed in (1, 2)])
 
 
+def test_what_other_cities_told_does_not_outlive_the_fit_that_read_it(tmp_path: Path) -> None:
+    cube = record(60, 3)
+    split = cube.split(0.5, 0.2)
+    shared = shared_rhythms([record(70, 1)])
+    for one in (shared, None):  # into the same folder
+        model = RollingClimatology(shared=one).fit(cube, split)
+        model.save(tmp_path)
+        issues = split.issues("test")[:2]
+        np.testing.assert_array_equal(RollingClimatology.load(tmp_path).raw(cube, issues), model.raw(cube, issues))
+
+
 def test_short_records_and_other_steps_are_refused() -> None:
     days = Cube.from_dense(np.ones((100, 2)), edge_index=[[0, 1], [1, 0]], step_unit="day", horizons=1)
     for cube in (record(30, 0), days):
