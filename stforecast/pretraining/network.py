@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from stforecast.errors import StforecastError
 from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.fitting import quiet
 from stforecast.forecasters.gcrn.losses import SMALLEST, FocalLoss
@@ -85,7 +86,7 @@ class PretrainingModule(pl.LightningModule):
         self.loss = FocalLoss(GAMMA)
         self.carried: dict[int, tuple[Tensor, Graph]] = {}
 
-    def train_dataloader(self) -> DataLoader[list[Part]]:
+    def train_dataloader(self) -> DataLoader[list[Part] | StforecastError]:
         """The episodes up to the next checkpoint."""
         first, plan = self.current_epoch * EPOCH, self.plan
         numbers = range(first, min(first + EPOCH, plan.episodes))
@@ -95,7 +96,11 @@ class PretrainingModule(pl.LightningModule):
             stream, batch_size=None, num_workers=plan.workers, prefetch_factor=AHEAD if plan.workers else None
         )
 
-    def transfer_batch_to_device(self, batch: list[Part], device: torch.device, dataloader_idx: int) -> list[Part]:
+    def transfer_batch_to_device(
+        self, batch: list[Part] | StforecastError, device: torch.device, dataloader_idx: int
+    ) -> list[Part]:
+        if isinstance(batch, StforecastError):
+            raise batch
         return [part.to(device) for part in batch]
 
     def training_step(self, batch: list[Part], _: int) -> Tensor | None:
@@ -154,7 +159,7 @@ def pretrain_network(plan: Plan, folder: Path, shown: bool = False) -> Network:
         shown: whether there is a progress bar.
 
     Raises:
-        ArtefactError: the checkpoint is damaged.
+        ArtefactError: the checkpoint is damaged, or an episode cannot be drawn.
     """
     module, last = PretrainingModule(plan), folder / "last.ckpt"
     if last.exists():

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stforecast.cube import Cube, Series
+from stforecast.errors import StforecastError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.shared import SharedRhythms
@@ -94,8 +95,11 @@ def parts_of(
         left -= many * length
 
 
-class EpisodeStream(IterableDataset[list[Part]]):
+class EpisodeStream(IterableDataset[list[Part] | StforecastError]):
     """Episodes, several side by side: for each update a segment of each that has not ended.
+
+    Where an episode cannot be drawn, the error is what comes last: one that is raised in another process would reach
+    the user with the traceback of that process.
 
     Args:
         draw: the episode of a number.
@@ -118,8 +122,14 @@ class EpisodeStream(IterableDataset[list[Part]]):
         self.draw, self.sizes, self.numbers, self.beside = draw, sizes, numbers, beside
         self.length, self.shared = length, shared
 
-    def __iter__(self) -> Iterator[list[Part]]:
+    def __iter__(self) -> Iterator[list[Part] | StforecastError]:
         torch.set_num_threads(1)
+        try:
+            yield from self._updates()
+        except StforecastError as error:
+            yield error
+
+    def _updates(self) -> Iterator[list[Part]]:
         for first in range(0, len(self.numbers), self.beside):
             ways = [self._parts(number) for number in self.numbers[first : first + self.beside]]
             while parts := [part for way in ways if (part := next(way, None)) is not None]:

@@ -93,6 +93,16 @@ def test_a_fit_is_repeated_to_the_bit_and_goes_on_after_a_kill(tmp_path: Path, m
             pretrain_network(plan(), tmp_path / "killed")
 
 
+def test_an_episode_that_cannot_be_drawn_is_told_without_a_traceback(tmp_path: Path) -> None:
+    def draw(number: int) -> Episode:
+        if number >= 2:
+            raise ArtefactError("too few events")
+        return drawn(number)
+
+    with pytest.raises(ArtefactError, match=r"^too few events$"):
+        pretrain_network(replace(plan(workers=1), draw=draw), tmp_path)
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> StartingNetwork:
     """One that was learned elsewhere and kept in a file."""
