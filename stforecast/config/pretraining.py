@@ -18,7 +18,7 @@ class Pretraining(sections.Section):
     """configurations of built cities"""
     root: Path | None = None
     """folder of their data/, in place of the `root` of each"""
-    simulated: float = Field(0.5, ge=0, lt=1)
+    simulated: float = Field(0.2, ge=0, lt=1)
     """share of the episodes that are of simulated cities"""
     episodes: int = Field(2000, ge=1)
     """parts of records that the network learns from, each of a few months"""
