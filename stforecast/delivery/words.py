@@ -10,8 +10,8 @@ from stforecast.cube.steps import Step
 from stforecast.delivery.riskgrid import HORIZON, RiskGrid
 
 SIMULATED = "A simulated city: no report in it is real."
-FIRST_MAP = "A first map, not trained on this city yet: learned in other cities, and only calibrated in this one."
-WARNINGS = {"simulated": SIMULATED, "first_map": FIRST_MAP}
+UNTRAINED = "Not trained on this record: learned from others, and only calibrated on this one."
+WARNINGS = {"simulated": SIMULATED, "untrained": UNTRAINED}
 """What must not be overlooked in what a grid assumes, by name."""
 
 

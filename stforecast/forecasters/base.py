@@ -201,6 +201,11 @@ class Forecaster(ABC):
         return ""
 
     @property
+    def untrained(self) -> bool:
+        """Whether it is as other records made it, and only calibrated on this one."""
+        return False
+
+    @property
     def fitted(self) -> ValidationFit:
         """What was fitted on the validation slice.
 

@@ -36,7 +36,7 @@ from stforecast.pipeline.comparison import comparison
 from stforecast.pipeline.preparation import Preparation, one_writer
 from stforecast.pipeline.residents import residents
 from stforecast.pipeline.run import Run
-from stforecast.pipeline.sentences import assumptions, not_trained, unfetched, weather_source
+from stforecast.pipeline.sentences import assumptions, not_trained, rough, unfetched, weather_source
 from stforecast.pipeline.why import why
 from stforecast.sources.pulls import last_checked
 
@@ -77,7 +77,8 @@ class Grids(Preparation):
         forecast = fitted.forecast(cube, issues, states)
         usual = run.climatology(cube, self.config).forecast(cube, issues, states).intensity
         forecast = replace(forecast, usual=usual, model=f"{fitted.name}-{run.name}")
-        simulated, first = [SIMULATED] if self.simulated() else [], not_trained(run.facts(), fitted.name)
+        facts, simulated = run.facts(), [SIMULATED] if self.simulated() else []
+        first = [*not_trained(facts, fitted, cube.time_zone), *rough(facts)]
         learned_until = int(cube.step.since(cube.start, [run.learned_until(cube)])[0])
         record, made_from = Record(self.place.prospective), {"forecaster": fitted.name}
         made_from |= {"model_sha256": run.digest(fitted.name, self.config), "cube_sha256": cube_digest(cube)}

@@ -185,6 +185,7 @@ class Run:
                 "categories": list(cube.categories),
                 "offences": offences,
                 "train_until": cube.time_of(split.train_end).isoformat(),
+                "validation_from": cube.time_of(split.validation_start).isoformat(),
                 "validation_until": cube.time_of(split.validation_end).isoformat(),
                 "weather": list(cube.weather.names),
                 "future": list(cube.future.names),

@@ -10,10 +10,15 @@ import pandas as pd
 
 from stforecast.config.sections import Weather
 from stforecast.cube import Cube, Series
-from stforecast.delivery.words import FIRST_MAP
+from stforecast.delivery.words import UNTRAINED
 from stforecast.evaluation.scorecard import Scorecard, difference_text
-from stforecast.forecasters.weights import BOOSTED
+from stforecast.forecasters.base import Forecaster
 from stforecast.scoring.metrics import METRICS
+
+LAST_DAY = pd.Timedelta(hours=2)
+"""Before the end of a slice it is the slice's last local day."""
+FEW_DAYS = 7
+"""Fewer than these tell little of a city's level: of 80 reports a day, seven tell it within a tenth."""
 
 
 def summary(meta: dict[str, Any]) -> list[str]:
@@ -59,16 +64,39 @@ def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
     return lines
 
 
-def not_trained(facts: Mapping[str, Any], forecaster: str) -> list[str]:
-    """That a forecaster of a run is as other cities made it, and what it rests on, as lines. facts: of the run."""
+def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str) -> list[str]:
+    """That a forecaster of a run is as other records made it, and what it rests on, as lines.
+
+    Args:
+        facts: of the run.
+        forecaster: the one that forecasts.
+        time_zone: of the city.
+    """
     started = facts["started"]
-    trained = forecaster not in ("gcrn", *BOOSTED) or not started or forecaster not in started["forecasters"]
-    if trained or started.get("adapt") != "none":
+    if not started or not forecaster.untrained:
         return []
     cities = dict.fromkeys(one["city"].replace("_", " ").title() for one in started["learned"])
-    first, last = (f"{pd.Timestamp(facts[key]):%Y-%m-%d}" for key in ("train_until", "validation_until"))
-    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record from {first} to {last}."
-    return [FIRST_MAP, f"The forecaster was {about}"]
+    begin, end = (pd.Timestamp(time).tz_convert(time_zone) for time in _calibrated(facts))
+    last = end - LAST_DAY  # days of hours are of winter time, so that in summer they end at 01:00
+    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record from {begin:%Y-%m-%d} to"
+    return [UNTRAINED, f"The forecaster was {about} {last:%Y-%m-%d}."]
+
+
+def rough(facts: Mapping[str, Any]) -> list[str]:
+    """That a run was calibrated on few days, as lines. facts: of the run."""
+    begin, end = map(pd.Timestamp, _calibrated(facts))
+    days = round((end - begin) / pd.Timedelta(days=1))
+    if facts["step"] == "month" or days >= FEW_DAYS:
+        return []
+    return [
+        f"Level and intervals rest on {days} day{'s' if days > 1 else ''} of the record: take the numbers as rough "
+        "until there are more."
+    ]
+
+
+def _calibrated(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """From when to when the days are that a run was calibrated on."""
+    return facts.get("validation_from", facts["train_until"]), facts["validation_until"]
 
 
 def serving(card: Scorecard) -> str:

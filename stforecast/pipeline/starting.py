@@ -79,6 +79,11 @@ def weights_of(folder: Path) -> Weights:
             "weights or of a finished run."
         )
     run = Run(folder)
+    if not run.config.is_file() and not run.finished:
+        raise ConfigError(
+            f"training.start: {folder}: holds neither weights ({CARD}) nor a run ({run.config.name}, run.json). Name "
+            "the folder of weights itself, or of one run, such as checkpoints/<city>/<run>."
+        )
     facts = run.facts()
     if facts["step"] == "month":
         raise ConfigError(f"training.start: {folder}: is of months, from which no run starts. Use scratch.")

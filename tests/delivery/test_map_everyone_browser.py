@@ -42,7 +42,7 @@ def made(tmp_path_factory) -> tuple[RiskGrid, Path]:
     )
     given = reported_view(reported(of), np.array([False, True]), LEAST)
     view = view_of(of, "denver", given, around=around(layers), comparison=COMPARISON)
-    write_map(view | {"warnings": ["simulated", "first_map"]}, folder / "map.html")
+    write_map(view | {"warnings": ["simulated", "untrained"]}, folder / "map.html")
     return of, folder / "map.html"
 
 

@@ -16,7 +16,7 @@ from tiny_city import config_of
 from stforecast.config import Config, dump, load_pretraining
 from stforecast.config.sections import Trees
 from stforecast.delivery.export import open_grid
-from stforecast.delivery.words import FIRST_MAP
+from stforecast.delivery.words import UNTRAINED
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.shared import SharedRhythms
 from stforecast.files import read_json, write_json
@@ -269,6 +269,10 @@ def test_trees_start_from_them_too(weights: Path, third: Path) -> None:
     start = PooledTrees.load(weights)
     assert start.shared is not None
     assert PooledTrees.load(run.place("lightgbm") / "start") == start
+    as_they_are = Stages(config_of(third, "seed=2", names, "training.adapt=none", f"training.start={weights}"), quiet)
+    trees = as_they_are.train().open("lightgbm", as_they_are.config)
+    assert trees.fitted.remark == "the pooled trees as they are"
+    assert trees.untrained
     sampled = Stages(stages.config.model_copy(update={"trees": Trees(sampling="under")}), quiet)
     cube = stages.cube()
     assert sampled.starting_weights(cube, stages.split(cube)) == (None, "")
@@ -333,9 +337,9 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     (line,) = (line for line in said if line.startswith("first map: "))
     path = Path(line.removeprefix("first map: ").split(",")[0])
     warned, rests = open_grid(path.parent).assumptions[1:3]
-    assert warned == FIRST_MAP
+    assert warned == UNTRAINED
     assert "learned from North, South (weights tiny), calibrated on this record from 2022-" in rests
-    assert '"warnings":["simulated","first_map"]' in path.read_text()
+    assert '"warnings":["simulated","untrained"]' in path.read_text()
     assert "weights tiny as it is" in line
     assert stages.place.latest().name != stages.run().name
     said.clear()
@@ -344,7 +348,11 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     stages.train()
     assert stages.place.latest().name == stages.run().name
     stages.forecast()
-    assert FIRST_MAP not in open_grid(path.parent).assumptions
+    assert UNTRAINED not in open_grid(path.parent).assumptions
+    as_it_is = Stages(config_of(tmp_path, FEW, *FIT, f"training.start={weights}", "training.adapt=none"), said.append)
+    as_it_is.train()
+    as_it_is.forecast()
+    assert UNTRAINED in open_grid(path.parent).assumptions
 
 
 def test_without_a_network_that_fits_there_is_no_first_map(weights: Path, tmp_path: Path) -> None:
@@ -359,6 +367,15 @@ def test_a_run_of_months_is_not_started_from(tmp_path: Path) -> None:
     facts = dict.fromkeys(FACTS) | {"schema": SCHEMA, "forecasters": ["gcrn"], "step": "month"}
     write_json(tmp_path / "run.json", facts)
     with pytest.raises(ConfigError, match="is of months"):
+        weights_of(tmp_path)
+
+
+def test_a_folder_of_other_things_is_neither_weights_nor_a_run(tmp_path: Path) -> None:
+    (tmp_path / "network.safetensors").write_bytes(b"without a card")
+    with pytest.raises(ConfigError, match=r"training.start: .*: holds neither weights \(card.json\) nor a run"):
+        weights_of(tmp_path)
+    (tmp_path / "config.yaml").write_text("city: begun")
+    with pytest.raises(ArtefactError, match="training has not finished"):
         weights_of(tmp_path)
 
 

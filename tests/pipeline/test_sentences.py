@@ -1,13 +1,16 @@
 """What a build says of a cube, and a forecast of what it leaves out."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from stforecast.config.sections import HORIZONS, Unit
 from stforecast.cube import Cube, Series
-from stforecast.pipeline.sentences import assumptions, built
+from stforecast.delivery.words import UNTRAINED
+from stforecast.forecasters.gcrn.forecaster import CARRIED, GCRN
+from stforecast.pipeline.sentences import assumptions, built, not_trained, rough
 
 AREA = {
     "study_area": "hexagons with at least 20 events by the end of the period that is learned from",
@@ -74,3 +77,55 @@ def test_a_forecast_tells_what_it_assumed_in_its_own_steps(
 def test_a_forecast_says_that_it_is_of_the_hexagons_only(cube: Cube) -> None:
     assert OUTSIDE in assumptions(cube, 24, 0)
     assert assumptions(replace(cube, notes={}), 24, 0) == []
+
+
+def facts_of(begin: str, end: str) -> dict[str, Any]:
+    """What a run says that was started from weights of Denver and a made-up city."""
+    learned = [{"city": "denver"}, {"city": "far_away"}]
+    times = {"train_until": "2024-02-05T23:00Z", "validation_from": begin, "validation_until": end}
+    return {"step": "hour", "started": {"name": "weights 9", "learned": learned}, **times}
+
+
+@pytest.mark.parametrize(
+    ("zone", "begin", "end", "words"),
+    [
+        ("Europe/Madrid", "2024-02-06T23:00Z", "2024-02-20T23:00Z", "2024-02-07 to 2024-02-20"),
+        ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-20T23:00Z", "2024-06-07 to 2024-06-20"),
+        ("America/Denver", "2024-02-07T07:00Z", "2024-02-21T07:00Z", "2024-02-07 to 2024-02-20"),
+        ("Asia/Kolkata", "2024-02-06T18:00Z", "2024-02-20T18:00Z", "2024-02-06 to 2024-02-20"),
+    ],
+)
+def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
+    zone: str, begin: str, end: str, words: str
+) -> None:
+    network = GCRN()
+    assert not_trained(facts_of(begin, end), network, zone) == []
+    network.chosen = CARRIED
+    about = f"The forecaster was learned from Denver, Far Away (weights 9), calibrated on this record from {words}."
+    assert not_trained(facts_of(begin, end), network, zone) == [UNTRAINED, about]
+    assert not_trained(facts_of(begin, end) | {"started": None}, network, zone) == []
+
+
+@pytest.mark.parametrize(
+    ("remark", "carried"),
+    [
+        ("", False),
+        ("nothing to learn from: the carried network stands as before", True),
+        ("nothing to learn from: climatology stands as before", False),
+        ("the carried network stands as before, since nothing that it learned here held on the validation slice", True),
+        ("in 1 of 3 fits the carried network stands as before, since nothing that it learned here held", False),
+    ],
+)
+def test_a_network_that_learned_nothing_here_is_untrained(remark: str, carried: bool) -> None:
+    network = GCRN()
+    network.chosen = remark
+    assert network.untrained == carried
+
+
+def test_a_forecast_says_that_few_days_calibrated_it() -> None:
+    assert rough(facts_of("2024-02-06T23:00Z", "2024-02-13T23:00Z")) == []
+    (one,) = rough(facts_of("2024-02-06T23:00Z", "2024-02-07T23:00Z"))
+    assert one.startswith("Level and intervals rest on 1 day of the record: take the numbers as rough")
+    (two,) = rough(facts_of("2024-02-06T23:00Z", "2024-02-08T23:00Z"))
+    assert "on 2 days of the record" in two
+    assert rough(facts_of("2024-02-06T23:00Z", "2024-02-07T23:00Z") | {"step": "month"}) == []

@@ -7,7 +7,7 @@ TEXTS.en = {
   span: "{span}, {zone} time",
   notice: "Forecasts of reported offences, by place and never by person; they follow what is reported and recorded, which is not all that happens.",
   warning_simulated: "A simulated city: no report in it is real.",
-  warning_first_map: "A first map, not trained on this city yet: learned in other cities, and only calibrated in this one.",
+  warning_untrained: "Not trained on this record: learned from others, and only calibrated on this one.",
   out_of_date: "This forecast is out of date: it ended {time}.",
   stale: "This forecast is out of date:",
   earlier_shown: "This is an earlier forecast. Choose the newest above.",

@@ -7,7 +7,7 @@ TEXTS.es = {
   span: "{span}, hora de {zone}",
   notice: "Pronósticos de delitos denunciados, por lugar y nunca por persona; siguen lo que se denuncia y se registra, que no es todo lo que ocurre.",
   warning_simulated: "Ciudad simulada: ninguna de sus denuncias es real.",
-  warning_first_map: "Primer mapa, aún sin entrenar con esta ciudad: aprendido en otras ciudades y solo calibrado en esta.",
+  warning_untrained: "Sin entrenar con estos datos: aprendido de otros y solo calibrado con estos.",
   out_of_date: "Este pronóstico ya no está vigente: terminó el {time}.",
   stale: "Este pronóstico ya no está vigente:",
   earlier_shown: "Este es un pronóstico anterior. Elija arriba el más reciente.",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"
 """In the folder of a saved network: what its seeds share and the remark, beside a file of weights each."""
+CARRIED, CARRIED_STANDS, IN_SOME = "the carried network as it is", "the carried network stands as before", "in"
+"""In remarks: a network that was not to learn, one that did not, and some fits of several."""
 RESTING = 56
 """Patches as usual after which the state is taken to be at rest."""
 
@@ -94,20 +96,25 @@ class GCRN(LearnedForecaster):
 
     def _choice(self, nothing: bool) -> str:
         """What the fit chose by itself, in words; nothing: whether there was nothing to learn from."""
-        stands = "the carried network stands as before" if self.start else "climatology stands as before"
+        stands = CARRIED_STANDS if self.start else "climatology stands as before"
         if nothing:
             return f"nothing to learn from: {stands}"
         weights = self.start.weights if self.start else {}
         fits = [fit.weights() for fit in self.fits] if weights else []
         kept = sum(all(torch.equal(fit[name], weights[name]) for name in weights) for fit in fits)
         if not kept or self.config.training.adapt == "none":
-            return "the carried network as it is" if kept else ""
-        which = f"in {kept} of {len(fits)} fits " if kept < len(fits) else ""
+            return CARRIED if kept else ""
+        which = f"{IN_SOME} {kept} of {len(fits)} fits " if kept < len(fits) else ""
         return f"{which}{stands}, since nothing that it learned here held on the validation slice"
 
     @property
     def remark(self) -> str:
         return self.chosen
+
+    @property
+    def untrained(self) -> bool:
+        carried = self.chosen == CARRIED or CARRIED_STANDS in self.chosen
+        return carried and not self.chosen.startswith(IN_SOME)
 
     def too_short(self, cube: Cube, split: Split) -> bool:
         """Whether the training slice holds nothing to learn from."""

@@ -164,6 +164,10 @@ class Trees(LearnedForecaster):
         return "pooled trees stand" if self.start else "climatology stands"
 
     @property
+    def untrained(self) -> bool:
+        return self.start is not None and not any(fit.saved for fit in self.fits)
+
+    @property
     def remark(self) -> str:
         return "" if all(fit.saved for fit in self.fits) else f"nothing to learn from: {self.standing} as before"
 
