@@ -165,8 +165,9 @@ def choose_axis(frame: pd.DataFrame, config: Config, time_zone: str, precision: 
     are asked for but not in the record. Reports do not prolong the axis: an export chosen by date of occurrence goes on
     to report for years after, and the axis would end in days that only look empty. With an `issue_hour` that is not
     local midnight the axis begins at that hour, up to a day before the first day, and ends at it, up to a day before
-    the end of `source.last_day`. Of local days and months a first one that the record begins in the midst of is left
-    out too.
+    the end of `source.last_day`. A first day is left out too if its first half is empty where `CUT` events were to be
+    expected, unless days are asked for (in summer, and with an issue hour, days of the axis are not those of the
+    calendar); of local days and months one that the record begins in the midst of.
 
     Args:
         frame: columns `occurred_at` and `reported_at` of the event table, [e].
@@ -201,6 +202,9 @@ def _hourly(record: _Record, config: Config, step: Step) -> Axis:
     start, end = _midnight(first, offset), _midnight(last, offset) + DAY
     if config.issue_hour is not None:
         start -= (start.hour - config.issue_hour) % 24 * HOUR
+    empty = min(record.begin, record.earliest - DAY / 2) >= start
+    if empty and not source.first_day and start + 2 * DAY <= end:
+        start += DAY  # the hours before the record would pass for quiet ones
     days = (end - start) // DAY if source.last_day else -((start - end) // DAY)
     days = min(days, (record.end - start) // DAY)
     return Axis(start, max(days, 1) * 24, step, offset)

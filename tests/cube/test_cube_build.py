@@ -163,6 +163,28 @@ def test_the_axis_ends_where_the_record_does(table, settings, issue_hour: int | 
     assert cube.dense(cube.steps - 1).sum() > 0
 
 
+@pytest.mark.parametrize(
+    ("first", "asked", "begins"),
+    [
+        ("2021-07-10 00:00", {}, "2021-07-10 07:00"),  # the day before, in winter time, would hold a single hour
+        ("2021-07-10 00:00", {"source": {"first_day": dt.date(2021, 7, 9)}}, "2021-07-09 07:00"),  # as asked
+        ("2021-07-10 00:00", {"source": {"first_day": dt.date(2021, 7, 10)}}, "2021-07-10 07:00"),
+        ("2021-07-10 14:00", {}, "2021-07-11 07:00"),
+        ("2021-07-10 10:00", {}, "2021-07-10 07:00"),
+        ("2021-03-01 00:00", {}, "2021-03-01 07:00"),
+        ("2021-03-01 00:00", {"issue_hour": 6}, "2021-03-01 06:00"),
+        ("2021-03-01 00:00", {"issue_hour": 18}, "2021-03-01 18:00"),
+        ("2021-03-01 00:00", {"issue_hour": 20}, "2021-02-28 20:00"),
+    ],
+)
+def test_a_first_day_that_is_mostly_before_the_record_is_left_out(
+    table, settings, first: str, asked: dict, begins: str
+) -> None:
+    times = pd.Timestamp(first, tz="America/Denver") + pd.to_timedelta(np.arange(0, 24 * 9, 0.1), unit="h")
+    events = table(times, **places(np.zeros(len(times), int)))
+    assert build(events, settings(**asked)).start == pd.Timestamp(begins, tz="UTC")
+
+
 def test_days_that_are_asked_for_but_not_recorded_are_left_out(table, settings) -> None:
     hours = np.arange(0, 24 * 10, 0.1)
     events = table(at(hours), **places(np.zeros(hours.size, int)))
