@@ -33,7 +33,7 @@ class Pace:
     """How fast forecasts follow the city, in days (of months, in months).
 
     half_life: of the sums behind the level. contrast: of those behind the contrast. window: of the forecasts looked
-    back on. prior: how many days of expected events κ is worth.
+    back on. prior: how many days of expected events κ is worth, which is an event at the least.
     """
 
     half_life: float
@@ -47,6 +47,8 @@ PACES = {"hour": DAILY, "day": DAILY, "month": Pace(3, 12, 12, 1)}
 """By the unit of a step."""
 PRIOR_INFORMATION = 1000.0
 """Of the contrast: about that of 500 events."""
+LEAST_KAPPA = 1.0
+"""Of a category that had no event so far next to nothing was expected, and its first must not multiply λ."""
 LEAST, MOST = 0.5, 2.0
 """Limits of b."""
 
@@ -124,7 +126,7 @@ def changes(cube: Cube, issues: np.ndarray, past: PastForecasts) -> tuple[np.nda
             out[i] = np.bincount(place, weight, earlier.shape[1] * cube.c).reshape(-1, cube.c)
     age = (np.arange(earlier.shape[1]) + 0.5) * k / day
     expected, kept = sums.sum(3), np.maximum((usable[..., None] * seen).sum(1), 1)
-    kappa = expected[0].sum(1) / kept * (pace.prior * day / k)
+    kappa = np.maximum(expected[0].sum(1) / kept * (pace.prior * day / k), LEAST_KAPPA)
     weight = 0.5 ** (age / pace.half_life)
     above, below = (np.einsum("j,mjc->mc", weight, values) + kappa for values in (known[0], expected[0]))
     factor = np.divide(above, below, out=np.ones_like(above), where=below > 0)

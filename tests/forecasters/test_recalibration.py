@@ -87,6 +87,18 @@ def test_takes_back_a_wrong_level() -> None:
     assert found.mean() < 1.4 * true
 
 
+def test_the_first_event_of_a_category_does_not_multiply_its_level() -> None:
+    counts = np.zeros((60 * 24, 5, 2))
+    counts[::3, :, 0] = 1
+    counts[-5, 2, 1] = 1
+    cube, issues = Cube.from_dense(counts, edge_index=np.zeros((2, 0), np.int64)), np.array([60 * 24])
+    needed = steps_needed(cube, issues)
+    intensity = np.full((len(needed), cube.horizons, cube.n, cube.c), 1 / 3, np.float32)
+    intensity[..., 1], intensity[-1, ..., 1] = 1e-6, 1e-4  # before the event, and after it
+    found = recalibrated(cube, issues, PastForecasts.of(needed, intensity, cube.counted))[0]
+    assert 1 <= found[..., 1].sum() / intensity[-1, ..., 1].sum() <= 2
+
+
 def test_takes_back_a_contrast_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stforecast.forecasters.recalibration.PRIOR_INFORMATION", 10.0)
     cube, issues = city(days=90), np.array([80 * 24])
