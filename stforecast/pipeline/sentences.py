@@ -77,9 +77,10 @@ def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str
         return []
     cities = dict.fromkeys(one["city"].replace("_", " ").title() for one in started["learned"])
     begin, end = (pd.Timestamp(time).tz_convert(time_zone) for time in _calibrated(facts))
-    last = end - LAST_DAY  # days of hours are of winter time, so that in summer they end at 01:00
-    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record from {begin:%Y-%m-%d} to"
-    return [UNTRAINED, f"The forecaster was {about} {last:%Y-%m-%d}."]
+    first, last = (f"{day:%Y-%m-%d}" for day in (begin, end - LAST_DAY))  # in summer days of hours end at 01:00
+    span = f"from {first} to {last}" if first < last else f"on {last}"
+    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record {span}."
+    return [UNTRAINED, f"The forecaster was {about}"]
 
 
 def rough(facts: Mapping[str, Any]) -> list[str]:

@@ -89,10 +89,11 @@ def facts_of(begin: str, end: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("zone", "begin", "end", "words"),
     [
-        ("Europe/Madrid", "2024-02-06T23:00Z", "2024-02-20T23:00Z", "2024-02-07 to 2024-02-20"),
-        ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-20T23:00Z", "2024-06-07 to 2024-06-20"),
-        ("America/Denver", "2024-02-07T07:00Z", "2024-02-21T07:00Z", "2024-02-07 to 2024-02-20"),
-        ("Asia/Kolkata", "2024-02-06T18:00Z", "2024-02-20T18:00Z", "2024-02-06 to 2024-02-20"),
+        ("Europe/Madrid", "2024-02-06T23:00Z", "2024-02-20T23:00Z", "from 2024-02-07 to 2024-02-20"),
+        ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-20T23:00Z", "from 2024-06-07 to 2024-06-20"),
+        ("America/Denver", "2024-02-07T07:00Z", "2024-02-21T07:00Z", "from 2024-02-07 to 2024-02-20"),
+        ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-07T23:00Z", "on 2024-06-07"),
+        ("Asia/Kolkata", "2024-02-06T18:00Z", "2024-02-20T18:00Z", "from 2024-02-06 to 2024-02-20"),
     ],
 )
 def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
@@ -101,7 +102,7 @@ def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
     network = GCRN()
     assert not_trained(facts_of(begin, end), network, zone) == []
     network.chosen = CARRIED
-    about = f"The forecaster was learned from Denver, Far Away (weights 9), calibrated on this record from {words}."
+    about = f"The forecaster was learned from Denver, Far Away (weights 9), calibrated on this record {words}."
     assert not_trained(facts_of(begin, end), network, zone) == [UNTRAINED, about]
     assert not_trained(facts_of(begin, end) | {"started": None}, network, zone) == []
 
