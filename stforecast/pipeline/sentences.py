@@ -33,7 +33,7 @@ def built(cube: Cube) -> list[str]:
     place = "-".join(filter(None, (cube.country, cube.subdivision)))
     holidays = f"public holidays of {place}" if cube.country else "no public holidays (set grid.country)"
     monthly = cube.step_unit == "month"  # no month is a holiday
-    return [*_elsewhere(cube), *([] if monthly else [holidays]), *cube.notes.get("fallbacks", [])]
+    return [*_outside(cube), *_elsewhere(cube), *([] if monthly else [holidays]), *cube.notes.get("fallbacks", [])]
 
 
 def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
@@ -147,6 +147,15 @@ def weather_source(cube: Cube, settings: Weather, newest: np.ndarray, came: pd.T
             "than those that were learned from."
         )
     return lines
+
+
+def _outside(cube: Cube) -> list[str]:
+    """Between which instants the steps of a cube lie, if anything was reported before or after."""
+    if not (count := cube.notes.get("events", {}).get("outside_axis", 0)):
+        return []
+    first, last = (f"{time.tz_convert(cube.time_zone):%Y-%m-%d %H:%M}" for time in (cube.start, cube.end))
+    between = f"The whole {cube.step.between_issues}s of the record go from {first} to {last}"
+    return [f"{between}: {count:,} of its events lie outside and are left out."]
 
 
 def _elsewhere(cube: Cube) -> list[str]:
