@@ -102,8 +102,18 @@ def unfair(
     if not started:
         return {}
     words = "; ".join(seen([Learned.from_dict(one) for one in started["learned"]], cube, first, last))
-    carried = {*started["forecasters"]}
-    return {name: words for name in names if words and carried & {name, *kind_of(name, config).needs(config)}}
+    return {name: words for name in names if words and starts(started, config, name)}
+
+
+def starts(started: Mapping[str, Any] | None, config: Config, name: str) -> bool:
+    """Whether a forecaster, or one that it reads, started from weights (`Weights.facts`; None for nothing)."""
+    return bool(started and {*started["forecasters"]} & {name, *kind_of(name, config).needs(config)})
+
+
+def origin(started: Mapping[str, Any]) -> str:
+    """The weights that a run started from and the cities that they were learned from, in words."""
+    cities = dict.fromkeys(one["city"].replace("_", " ").title() for one in started["learned"])
+    return f"{started['name']}, learned from {', '.join(cities)}"
 
 
 def places_of(cube: Cube) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from stforecast.errors import ArtefactError
 from stforecast.events.examine.offence_words import sexual_categories
 from stforecast.events.schema import EventTable
 from stforecast.features.targets import outcomes
+from stforecast.forecasters.weights import origin, starts
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.stages import Stages
@@ -115,7 +116,7 @@ def evaluated(stages: Stages) -> EvaluatedRun:
     """
     cube = stages.cube()
     run = stages.run(cube)
-    run.facts()
+    started = run.facts()["started"]
     result, split = Result(run.folder / "scorecard.json", {"run": run.name}, "evaluate"), stages.split(cube)
     if (card := result.scores()) is None:
         raise ArtefactError(f"{result.path}: the run was not evaluated by this version. Run `stforecast evaluate`.")
@@ -129,4 +130,5 @@ def evaluated(stages: Stages) -> EvaluatedRun:
         stages.predictions(run, cube, split, [*card["forecasters"]]),
         lambda name: run.open(name, stages.config),
         stages.config.seed,
+        origin(started) if starts(started, stages.config, next(iter(card["forecasters"]))) else "",
     )

@@ -13,6 +13,7 @@ from stforecast.cube import Cube, Series
 from stforecast.delivery.words import UNTRAINED
 from stforecast.evaluation.scorecard import Scorecard, difference_text
 from stforecast.forecasters.base import Forecaster
+from stforecast.forecasters.weights import origin
 from stforecast.scoring.metrics import METRICS
 
 LAST_DAY = pd.Timedelta(hours=2)
@@ -75,12 +76,10 @@ def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str
     started = facts["started"]
     if not started or not forecaster.untrained:
         return []
-    cities = dict.fromkeys(one["city"].replace("_", " ").title() for one in started["learned"])
     begin, end = (pd.Timestamp(time).tz_convert(time_zone) for time in _calibrated(facts))
     first, last = (f"{day:%Y-%m-%d}" for day in (begin, end - LAST_DAY))  # in summer days of hours end at 01:00
     span = f"from {first} to {last}" if first < last else f"on {last}"
-    about = f"learned from {', '.join(cities)} ({started['name']}), calibrated on this record {span}."
-    return [UNTRAINED, f"The forecaster was {about}"]
+    return [UNTRAINED, f"The forecaster is that of {origin(started)}, calibrated on this record {span}."]
 
 
 def rough(facts: Mapping[str, Any]) -> list[str]:

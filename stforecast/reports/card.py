@@ -33,6 +33,7 @@ def blocks(run: EvaluatedRun, meta: dict[str, Any], least: int) -> list[Block]:
         "ratio": reported_to_expected(entry["bias"]) or np.nan,
         "area": run.cube.hexagons["area_km2"].mean(),
         "rest": _rest(run.card),
+        "origin": f"; started from {run.origin}" if run.origin else "",
         "least": least,
         **run.terms,
     }

@@ -52,7 +52,7 @@ class EvaluatedRun:
     """A finished run with its scorecard, on its test slice.
 
     name: of the run. counts: final, [m k n c]. intensity: calibrated λ [m k n c] by forecaster, the one that forecasts
-    first. fitted: opens a forecaster of the run.
+    first. fitted: opens a forecaster of the run. origin: what the one that forecasts started from, in words.
     """
 
     name: str
@@ -63,6 +63,7 @@ class EvaluatedRun:
     intensity: Mapping[str, np.ndarray]
     fitted: Callable[[str], Forecaster]
     seed: int
+    origin: str = ""
 
     @property
     def issues(self) -> np.ndarray:

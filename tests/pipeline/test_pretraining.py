@@ -26,6 +26,7 @@ from stforecast.forecasters.trees.pooled import RHYTHMS, TREES, PooledTrees
 from stforecast.forecasters.weights import CARD, KERNELS, NETWORK, SHIPPED, Learned, Weights, places_of
 from stforecast.pipeline.backtesting import backtest
 from stforecast.pipeline.first_map import first_map
+from stforecast.pipeline.pages import evaluated
 from stforecast.pipeline.pretraining import PROGRESS, RECIPE, pretrain
 from stforecast.pipeline.refresh import run_facts
 from stforecast.pipeline.run import FACTS, SCHEMA, Run
@@ -209,6 +210,7 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(
     words = run.seen(cube, carried.split(cube), carried.config)
     assert {*words} == {"gcrn", "rolling_climatology"}
     assert "not a fair figure" in words["gcrn"]
+    assert evaluated(carried).origin == "weights tiny, learned from North, South"
     fewer = Stages(config_of(third, "seed=2", "evaluation.forecasters=[gcrn]", *FIT), quiet).config
     with monkeypatch.context() as patched:  # one of the user's own was fitted too, and is no longer among them
         patched.setattr(Run, "facts", lambda _: facts | {"forecasters": [*facts["forecasters"], "mine"]})
@@ -338,7 +340,7 @@ def test_a_new_city_has_a_map_before_it_trains(weights: Path, tmp_path: Path) ->
     path = Path(line.removeprefix("first map: ").split(",")[0])
     warned, rests = open_grid(path.parent).assumptions[1:3]
     assert warned == UNTRAINED
-    assert "learned from North, South (weights tiny), calibrated on this record from 2022-" in rests
+    assert "that of weights tiny, learned from North, South, calibrated on this record from 2022-" in rests
     assert '"warnings":["simulated","untrained"]' in path.read_text()
     assert "weights tiny as it is" in line
     assert stages.place.latest().name != stages.run().name

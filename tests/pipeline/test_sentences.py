@@ -105,7 +105,7 @@ def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
     network = GCRN()
     assert not_trained(facts_of(begin, end), network, zone) == []
     network.chosen = CARRIED
-    about = f"The forecaster was learned from Denver, Far Away (weights 9), calibrated on this record {words}."
+    about = f"The forecaster is that of weights 9, learned from Denver, Far Away, calibrated on this record {words}."
     assert not_trained(facts_of(begin, end), network, zone) == [UNTRAINED, about]
     assert not_trained(facts_of(begin, end) | {"started": None}, network, zone) == []
 
