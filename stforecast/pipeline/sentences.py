@@ -16,8 +16,8 @@ from stforecast.forecasters.base import Forecaster
 from stforecast.forecasters.weights import origin
 from stforecast.scoring.metrics import METRICS
 
-LAST_DAY = pd.Timedelta(hours=2)
-"""Before the end of a slice it is the slice's last local day."""
+NEAR_MIDNIGHT = pd.Timedelta(hours=2)
+"""Days of hours begin at most 45 minutes before local midnight, and in summer an hour after it."""
 FEW_DAYS = 7
 """Fewer than these tell little of a city's level: of 80 reports a day, seven tell it within a tenth."""
 
@@ -77,7 +77,7 @@ def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str
     if not started or not forecaster.untrained:
         return []
     begin, end = (pd.Timestamp(time).tz_convert(time_zone) for time in _calibrated(facts))
-    first, last = (f"{day:%Y-%m-%d}" for day in (begin, end - LAST_DAY))  # in summer days of hours end at 01:00
+    first, last = (f"{day:%Y-%m-%d}" for day in (begin + NEAR_MIDNIGHT, end - NEAR_MIDNIGHT))
     span = f"from {first} to {last}" if first < last else f"on {last}"
     return [UNTRAINED, f"The forecaster is that of {origin(started)}, calibrated on this record {span}."]
 

@@ -96,7 +96,8 @@ def facts_of(begin: str, end: str) -> dict[str, Any]:
         ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-20T23:00Z", "from 2024-06-07 to 2024-06-20"),
         ("America/Denver", "2024-02-07T07:00Z", "2024-02-21T07:00Z", "from 2024-02-07 to 2024-02-20"),
         ("Europe/Madrid", "2024-06-06T23:00Z", "2024-06-07T23:00Z", "on 2024-06-07"),
-        ("Asia/Kolkata", "2024-02-06T18:00Z", "2024-02-20T18:00Z", "from 2024-02-06 to 2024-02-20"),
+        ("Asia/Kathmandu", "2024-05-18T18:00Z", "2024-05-20T18:00Z", "from 2024-05-19 to 2024-05-20"),
+        ("Asia/Kolkata", "2024-02-06T18:00Z", "2024-02-20T18:00Z", "from 2024-02-07 to 2024-02-20"),
     ],
 )
 def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
