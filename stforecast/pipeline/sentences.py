@@ -37,6 +37,14 @@ def built(cube: Cube) -> list[str]:
     return [*_outside(cube), *_elsewhere(cube), *([] if monthly else [holidays]), *cube.notes.get("fallbacks", [])]
 
 
+def of_no_kind(cube: Cube) -> list[str]:
+    """Which categories weights know no kind of offence of, as lines."""
+    known = cube.kinds.any(1) if cube.kinds is not None else [True] * cube.c
+    names = [name for name, one in zip(cube.categories, known, strict=True) if not one]
+    of = f"no kind of offence is known of {', '.join(names)}, so what the weights tell of kinds is not used there"
+    return [f"{of}: name it in source.kinds, and build again"] if names else []
+
+
 def assumptions(cube: Cube, issue: int, learned_until: int) -> list[str]:
     """What a forecast at the step `issue` had to assume; the run learned from the steps before `learned_until`."""
     lines = []

@@ -23,6 +23,7 @@ from stforecast.pipeline.grids import Grids
 from stforecast.pipeline.preparation import one_writer
 from stforecast.pipeline.results import Result
 from stforecast.pipeline.run import SCHEMA, Run
+from stforecast.pipeline.sentences import of_no_kind
 from stforecast.pipeline.starting import starting_weights
 from stforecast.scoring.splits import Split
 
@@ -53,6 +54,8 @@ class Stages(Grids):
         if weights or why:
             named = weights and f"{weights.name}: {', '.join(weights.starts)}"
             self.say(f"{stage}: starts from {named or f'scratch: {why}'}")
+        for line in of_no_kind(cube) if weights else ():
+            self.say(f"{stage}: {line}")
         return weights
 
     def fit(

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stforecast.config.sections import HORIZONS, Unit
+from stforecast.config.sections import HORIZONS, KINDS, Unit
 from stforecast.cube import Cube, Series
 from stforecast.delivery.words import UNTRAINED
 from stforecast.forecasters.gcrn.forecaster import CARRIED, GCRN
-from stforecast.pipeline.sentences import assumptions, built, not_trained, rough
+from stforecast.pipeline.sentences import assumptions, built, not_trained, of_no_kind, rough
 
 AREA = {
     "study_area": "hexagons with at least 20 events by the end of the period that is learned from",
@@ -80,6 +80,15 @@ def test_a_forecast_tells_what_it_assumed_in_its_own_steps(
 def test_a_forecast_says_that_it_is_of_the_hexagons_only(cube: Cube) -> None:
     assert OUTSIDE in assumptions(cube, 24, 0)
     assert assumptions(replace(cube, notes={}), 24, 0) == []
+
+
+def test_categories_of_no_kind_are_named(cube: Cube) -> None:
+    assert of_no_kind(cube) == []
+    two = Cube.from_dense(np.ones((48, 3, 2)), edge_index=np.zeros((2, 0), int), categories=("theft", "czyn"))
+    kinds = np.zeros((2, len(KINDS)), np.float32)
+    kinds[0, 0] = 1
+    (line,) = of_no_kind(replace(two, kinds=kinds))
+    assert line.startswith("no kind of offence is known of czyn, so")
 
 
 def facts_of(begin: str, end: str) -> dict[str, Any]:
