@@ -39,8 +39,9 @@ def built(cube: Cube) -> list[str]:
 
 def of_no_kind(cube: Cube) -> list[str]:
     """Which categories weights know no kind of offence of, as lines."""
-    known = cube.kinds.any(1) if cube.kinds is not None else [True] * cube.c
-    names = [name for name, one in zip(cube.categories, known, strict=True) if not one]
+    if cube.kinds is None:
+        return []
+    names = [name for name, shares in zip(cube.categories, cube.kinds, strict=True) if not shares.any()]
     of = f"no kind of offence is known of {', '.join(names)}, so what the weights tell of kinds is not used there"
     return [f"{of}: name it in source.kinds, and build again"] if names else []
 
