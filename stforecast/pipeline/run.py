@@ -39,8 +39,8 @@ from stforecast.sealed import Sealed, seal, unseal
 
 SCHEMA = 9
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
-FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_until", "hexagons"}
-FACTS |= {"forecasters", "categories", "weather", "future", "step", "horizons", "learned", "started"}
+FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_from", "validation_until"}
+FACTS |= {"hexagons", "forecasters", "categories", "weather", "future", "step", "horizons", "learned", "started"}
 """What a forecast, or a fit that goes on from it, needs of `run.json`."""
 
 

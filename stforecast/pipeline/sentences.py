@@ -85,7 +85,9 @@ def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str
     started = facts["started"]
     if not started or not forecaster.untrained:
         return []
-    begin, end = (pd.Timestamp(time).tz_convert(time_zone) for time in _calibrated(facts))
+    begin, end = (
+        pd.Timestamp(time).tz_convert(time_zone) for time in (facts["validation_from"], facts["validation_until"])
+    )
     first, last = (f"{day:%Y-%m-%d}" for day in (begin + NEAR_MIDNIGHT, end - NEAR_MIDNIGHT))
     span = f"from {first} to {last}" if first < last else f"on {last}"
     return [UNTRAINED, f"The forecaster is that of {origin(started)}, calibrated on this record {span}."]
@@ -93,7 +95,7 @@ def not_trained(facts: Mapping[str, Any], forecaster: Forecaster, time_zone: str
 
 def rough(facts: Mapping[str, Any]) -> list[str]:
     """That a run was calibrated on few days, as lines. facts: of the run."""
-    begin, end = map(pd.Timestamp, _calibrated(facts))
+    begin, end = pd.Timestamp(facts["validation_from"]), pd.Timestamp(facts["validation_until"])
     days = round((end - begin) / pd.Timedelta(days=1))
     if facts["step"] == "month" or days >= FEW_DAYS:
         return []
@@ -101,11 +103,6 @@ def rough(facts: Mapping[str, Any]) -> list[str]:
         f"Level and intervals rest on {days} day{'s' if days > 1 else ''} of the record: take the numbers as rough "
         "until there are more."
     ]
-
-
-def _calibrated(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """From when to when the days are that a run was calibrated on."""
-    return facts.get("validation_from", facts["train_until"]), facts["validation_until"]
 
 
 def serving(card: Scorecard) -> str:

@@ -61,7 +61,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         built(config)
         paths.append(root / f"{name}.yaml")
         paths[-1].write_text(dump(config))
-    values = {"version": "tiny", "cities": [*map(str, paths)], "episodes": 2, "tree_episodes": 4, "model": MODEL}
+    learned = {"simulated": 0.5, "episodes": 2, "tree_episodes": 4}
+    values = {"version": "tiny", "cities": [*map(str, paths)], **learned, "model": MODEL}
     path = root / "pretrain.yaml"
     path.write_text(yaml.safe_dump(values))
     return path

@@ -9,7 +9,7 @@ import pytest
 from stforecast.config.sections import HORIZONS, KINDS, Unit
 from stforecast.cube import Cube, Series
 from stforecast.delivery.words import UNTRAINED
-from stforecast.forecasters.gcrn.forecaster import CARRIED, GCRN
+from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.pipeline.sentences import assumptions, built, not_trained, of_no_kind, rough
 
 AREA = {
@@ -114,26 +114,10 @@ def test_a_carried_network_says_on_which_local_days_it_was_calibrated(
 ) -> None:
     network = GCRN()
     assert not_trained(facts_of(begin, end), network, zone) == []
-    network.chosen = CARRIED
+    network.carried = True
     about = f"The forecaster is that of weights 9, learned from Denver, Far Away, calibrated on this record {words}."
     assert not_trained(facts_of(begin, end), network, zone) == [UNTRAINED, about]
     assert not_trained(facts_of(begin, end) | {"started": None}, network, zone) == []
-
-
-@pytest.mark.parametrize(
-    ("remark", "carried"),
-    [
-        ("", False),
-        ("nothing to learn from: the carried network stands as before", True),
-        ("nothing to learn from: climatology stands as before", False),
-        ("the carried network stands as before, since nothing that it learned here held on the validation slice", True),
-        ("in 1 of 3 fits the carried network stands as before, since nothing that it learned here held", False),
-    ],
-)
-def test_a_network_that_learned_nothing_here_is_untrained(remark: str, carried: bool) -> None:
-    network = GCRN()
-    network.chosen = remark
-    assert network.untrained == carried
 
 
 def test_a_forecast_says_that_few_days_calibrated_it() -> None:

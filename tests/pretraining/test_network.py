@@ -131,12 +131,14 @@ def test_a_network_is_carried_as_it_is_and_opens_again(start: StartingNetwork, t
     carried.save(tmp_path)
     again = GCRN.load(tmp_path, carried.config)
     np.testing.assert_array_equal(again.raw(cube, issues), carried.raw(cube, issues))
+    assert again.untrained
     assert again.calibrate(cube, split).fitted.remark == "the carried network as it is"
 
 
 def test_a_slice_that_is_too_short_leaves_the_network_as_it_starts(start: StartingNetwork) -> None:
     cube = other_city()
     begun = GCRN(start=start).fit(cube, replace(split_of(cube), train_end=30))
+    assert begun.untrained
     assert begun.fitted.remark == "nothing to learn from: the carried network stands as before"
     for name, weight in begun.fits[0].best.state_dict().items():
         assert torch.equal(weight, start.weights[name])
@@ -161,4 +163,5 @@ def test_adapting_goes_no_further_than_the_validation_slice_bears_out(start: Sta
         assert not any(name.startswith(("encode", "input_gates", "recurrent")) for name in moved)
     wild = GCRN(start=start, adapt=adapt, max_epochs=1, learning_rate=50.0).fit(cube, split)
     assert all(torch.equal(weight, before[name]) for name, weight in wild.fits[0].best.state_dict().items())
+    assert wild.untrained
     assert wild.fitted.remark.startswith("the carried network stands as before, since nothing")

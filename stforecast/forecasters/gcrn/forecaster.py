@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from stforecast.forecasters.gcrn.training import Plot
 
 SETTINGS = "settings.json"
-"""In the folder of a saved network: what its seeds share and the remark, beside a file of weights each."""
-CARRIED, CARRIED_STANDS, IN_SOME = "the carried network as it is", "the carried network stands as before", "in"
-"""In remarks: a network that was not to learn, one that did not, and some fits of several."""
+"""In the folder of a saved network: what its seeds share and what was chosen, beside a file of weights each."""
 RESTING = 56
 """Patches as usual after which the state is taken to be at rest."""
 
@@ -72,7 +70,7 @@ class GCRN(LearnedForecaster):
     ) -> None:
         super().__init__(config, parts, **settings)
         self.plot, self.auxiliary, self.start, self.fits = plot, auxiliary, start, list[Trained]()
-        self.chosen = ""
+        self.chosen, self.carried = "", False
         self.device = choose_device(self.config)
 
     def learn(self, cube: Cube, split: Split, folder: Path | None = None) -> None:
@@ -92,20 +90,20 @@ class GCRN(LearnedForecaster):
                 fit = as_it_is(task) if as_begun else fit_network(task, self.device, seed_folder(Path(kept), i))
                 self.fits.append(fit.to(self.device))
         self.scales = Scales.from_dict(self.settings["scales"])
-        self.chosen = self._choice(as_begun and not carried)
-
-    def _choice(self, nothing: bool) -> str:
-        """What the fit chose by itself, in words; nothing: whether there was nothing to learn from."""
-        stands = CARRIED_STANDS if self.start else "climatology stands as before"
-        if nothing:
-            return f"nothing to learn from: {stands}"
         weights = self.start.weights if self.start else {}
         fits = [fit.weights() for fit in self.fits] if weights else []
-        kept = sum(all(torch.equal(fit[name], weights[name]) for name in weights) for fit in fits)
-        if not kept or self.config.training.adapt == "none":
-            return CARRIED if kept else ""
-        which = f"{IN_SOME} {kept} of {len(fits)} fits " if kept < len(fits) else ""
-        return f"{which}{stands}, since nothing that it learned here held on the validation slice"
+        same = sum(all(torch.equal(fit[name], weights[name]) for name in weights) for fit in fits)
+        self.chosen, self.carried = self._choice(as_begun, same), bool(fits) and same == len(fits)
+
+    def _choice(self, as_begun: bool, same: int) -> str:
+        """What the fit chose by itself, in words; same: how many fits are what they started from."""
+        if same and self.config.training.adapt == "none":
+            return "the carried network as it is"
+        stands = "the carried network stands as before" if self.start else "climatology stands as before"
+        if as_begun:
+            return f"nothing to learn from: {stands}"
+        which = f"in {same} of {len(self.fits)} fits " if same < len(self.fits) else ""
+        return f"{which}{stands}, since nothing that it learned here held on the validation slice" if same else ""
 
     @property
     def remark(self) -> str:
@@ -113,8 +111,7 @@ class GCRN(LearnedForecaster):
 
     @property
     def untrained(self) -> bool:
-        carried = self.chosen == CARRIED or CARRIED_STANDS in self.chosen
-        return carried and not self.chosen.startswith(IN_SOME)
+        return self.carried
 
     def too_short(self, cube: Cube, split: Split) -> bool:
         """Whether the training slice holds nothing to learn from."""
@@ -214,7 +211,7 @@ class GCRN(LearnedForecaster):
 
     def save_fit(self, folder: Path) -> None:
         seeds = [fit.settings["seed"] for fit in self.fits]  # another configuration may open it
-        write_json(folder / SETTINGS, {**self.settings, "seeds": seeds, "remark": self.chosen})
+        write_json(folder / SETTINGS, {**self.settings, "seeds": seeds, "remark": self.chosen, "carried": self.carried})
         for i, fit in enumerate(self.fits):
             with atomic_path(folder / f"seed-{i}.safetensors") as temporary:
                 temporary.write_bytes(save(fit.weights()))
@@ -223,7 +220,7 @@ class GCRN(LearnedForecaster):
         path = folder / SETTINGS
         settings = read_json(path, AGAIN)
         try:
-            self.fits, self.chosen = [], str(settings.pop("remark"))
+            self.fits, self.chosen, self.carried = [], str(settings.pop("remark")), bool(settings.pop("carried"))
             for i, seed in enumerate(settings.pop("seeds")):
                 path = folder / f"seed-{i}.safetensors"
                 weights = load_file(path)  # mapped: nothing is read before its shapes are known to be right

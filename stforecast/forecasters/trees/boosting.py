@@ -59,8 +59,6 @@ class Boosting(Trees):
             return "the pooled trees as they are"
         if any(fit.rounds is None for fit in self.fits):
             return super().remark
-        if self.start and self.config.training.adapt == "none":
-            return "the pooled trees as they are"
         rounds = [fit.rounds or 0 for fit in self.fits]
         chosen = f"{', '.join(map(str, rounds))} rounds by the validation slice"
         return chosen if all(rounds) else f"{chosen}; where 0, {self.standing} as before, since no tree held there"
