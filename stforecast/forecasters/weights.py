@@ -77,7 +77,7 @@ class Learned:
         newest = end - pd.Timedelta(days=1)  # a record ends where its last local day does
         how = "lies after" if begin >= last else "holds" if begin <= first and end >= last else "overlaps"
         when = f"{begin:%Y-%m} to {newest:%Y-%m}"
-        return f"has learned from {name} {when}, which {how} this test slice: not a fair figure"
+        return f"learned from {name} {when}, which {how} this test slice: not a fair figure"
 
 
 def seen(learned: Iterable[Learned], cube: Cube, first: int, last: int) -> list[str]:

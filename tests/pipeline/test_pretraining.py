@@ -240,10 +240,10 @@ def test_a_backtest_says_what_weights_have_seen(weights: Path, third: Path, monk
     assert "backtest: starts from weights tiny: rolling_climatology" in said
     found = read_json(folder / "backtest.json")["unfair"]
     assert {*found} == {"rolling_climatology"}
-    assert "rolling_climatology has learned from North" in (folder / "table.md").read_text()
-    assert "has learned from North" in pd.read_csv(folder / "table.csv").set_index("forecaster")["unfair"].iloc[0]
+    assert "rolling_climatology learned from North" in (folder / "table.md").read_text()
+    assert "learned from North" in pd.read_csv(folder / "table.csv").set_index("forecaster")["unfair"].iloc[0]
     folder = backtest(Stages(config_of(third, "seed=2", *more), said.append))
-    assert any(line.startswith("backtest: starts from scratch: weights tiny has learned from North") for line in said)
+    assert any(line.startswith("backtest: starts from scratch: weights tiny learned from North") for line in said)
     assert read_json(folder / "backtest.json")["unfair"] == {}
     assert "fair" not in (folder / "table.md").read_text()
 
@@ -326,7 +326,7 @@ def test_what_does_not_fit_is_refused_or_left(weights: Path, third: Path, monkey
     monkeypatch.setattr(Stages, "simulated", lambda _: False)
     found, why = stages().starting_weights(cube, split)
     assert found is None
-    assert "has learned from North" in why
+    assert "learned from North" in why
     assert stages("training.start=pretrained").starting_weights(cube, split)[0] is not None
     assert stages("evaluation.forecasters=[climatology]").starting_weights(cube, split) == (None, "")
 
