@@ -14,15 +14,16 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import ZipFile
 
-from stforecast.errors import ArtefactError
+from stforecast.errors import ArtefactError, in_brief
 
+Made = TypeVar("Made")
 UNFINISHED = ".unfinished-"
 """How the name of a file or folder begins that is being written, or was when its process was killed."""
 RETIRED = ".retired-"
@@ -172,6 +173,24 @@ def read_json(path: Path, again: str = "Run the stage that writes it again.") ->
     if written != _checksum(json.dumps(value, indent=2)):
         raise ArtefactError(f"{path}: damaged, not what was written. {again}")
     return dict(value)
+
+
+def read_made(path: Path, make: Callable[[dict[str, Any]], Made], again: str) -> Made:
+    """What is made of the values that `write_json` wrote.
+
+    Args:
+        path: the file.
+        make: makes it, and raises a KeyError, TypeError or ValueError where the values are not such.
+        again: what the user can do where it cannot be read.
+
+    Raises:
+        ArtefactError: the file is absent, damaged or of another version.
+    """
+    values = read_json(path, again)
+    try:
+        return make(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{path}: of another version ({in_brief(error)}). {again}") from error
 
 
 def _checksum(text: str) -> str:

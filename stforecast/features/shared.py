@@ -17,8 +17,7 @@ from torch import Tensor
 
 from stforecast.config.sections import KINDS
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, in_brief
-from stforecast.files import read_json, write_json
+from stforecast.files import read_made, write_json
 
 HOURS = 168
 """Of a week."""
@@ -72,11 +71,7 @@ class SharedRhythms:
         Raises:
             ArtefactError: it is absent, damaged or of another version.
         """
-        values = read_json(path, AGAIN)
-        try:
-            return SharedRhythms.from_dict(values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{path}: of another version ({in_brief(error)}). {AGAIN}") from error
+        return read_made(path, SharedRhythms.from_dict, AGAIN)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> SharedRhythms:

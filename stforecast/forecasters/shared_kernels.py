@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from stforecast.cube import Cube
-from stforecast.errors import ArtefactError, ConfigError, in_brief
-from stforecast.files import read_json, write_json
+from stforecast.errors import ConfigError
+from stforecast.files import read_made, write_json
 
 AGAIN = "Learn the shared kernels again."
 
@@ -109,11 +109,7 @@ class SharedKernels:
         Raises:
             ArtefactError: it is absent, damaged or of another version.
         """
-        values = read_json(path, AGAIN)
-        try:
-            return SharedKernels.from_dict(values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{path}: of another version ({in_brief(error)}). {AGAIN}") from error
+        return read_made(path, SharedKernels.from_dict, AGAIN)
 
 
 def category_share(cube: Cube, known_before: int) -> np.ndarray:
