@@ -282,6 +282,17 @@ def test_the_offence_is_the_column_with_words_of_offences():
     assert find_offence_column(found).column == "type"
 
 
+def test_a_language_without_known_words_leaves_the_column_of_offences_to_the_user():
+    """All reports in one category stand as a question wherever a column may tell them apart."""
+    frame = record()[["occurred", "lat", "lon", "street"]]
+    values, _, said = look(frame.assign(druh=np.array(["Vloupání", "Napadení", "Loupež"])[np.arange(600) % 3]))
+    assert values["source"]["other"] == "any"
+    (asked,) = [line for line in said if line.startswith("open: source.other")]
+    assert asked.endswith("its values: druh: Vloupání (200), Napadení (200), Loupež (200)")
+    _, _, said = look(frame, "thefts.csv")
+    assert not [line for line in said if line.startswith("open: source.other")]
+
+
 def test_the_end_of_the_occurrence_lies_before_the_report():
     frame = record()
     frame["end"] = (pd.to_datetime(frame["occurred"]) + pd.Timedelta("1s")).dt.strftime("%Y-%m-%d %H:%M:%S")

@@ -13,6 +13,8 @@ from stforecast.events.readers.header import printable
 WIDTH = 118
 LISTED = 40
 """Offences that are listed where no word tells their group."""
+FEW_LISTED = 6
+"""Values of a column that are listed where it may hold the offences."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,12 @@ def _flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def category_entries(offences: Mapping[str, int]) -> list[ConfigEntry]:
-    """The keys `source.categories` or `source.other` for offences and their rows, the most frequent first."""
+def category_entries(offences: Mapping[str, int], possible: Mapping[str, Mapping[str, int]]) -> list[ConfigEntry]:
+    """The keys `source.categories` or `source.other` for offences and their rows, the most frequent first.
+
+    Args:
+        possible: where the column of offences is not known, those that it may be, with the rows of their values.
+    """
     groups: dict[str | None, dict[str, int]] = {}
     for text, rows in offences.items():
         kind = " ".join(text.split())
@@ -94,7 +100,13 @@ def category_entries(offences: Mapping[str, int]) -> list[ConfigEntry]:
     ]
     if not entries:
         question = f"no word tells the groups of the offences; make source.categories of {_counted(offences)}"
-        return [ConfigEntry("source.other", "any", "all reports in one category", question if offences else "")]
+        if not offences:
+            named = "; ".join(f"{name}: {_counted(counts, FEW_LISTED)}" for name, counts in possible.items())
+            question = named and (
+                "no column holds a known word of an offence; if one of these tells what was reported, name it as "
+                f"source.columns.offence and make source.categories of its values: {named}"
+            )
+        return [ConfigEntry("source.other", "any", "all reports in one category", question)]
     if LEFT_OUT in groups:
         reason = f"left out (found by patrols, traffic, fraud): {_counted(groups[LEFT_OUT])}"
         entries.append(ConfigEntry("source.categories", why=reason))
@@ -104,6 +116,6 @@ def category_entries(offences: Mapping[str, int]) -> list[ConfigEntry]:
     return entries
 
 
-def _counted(kinds: Mapping[str, int]) -> str:
-    first = ", ".join(f"{kind} ({rows:,})" for kind, rows in list(kinds.items())[:LISTED])
-    return first + (f" and {len(kinds) - LISTED} more" if len(kinds) > LISTED else "")
+def _counted(kinds: Mapping[str, int], listed: int = LISTED) -> str:
+    first = ", ".join(f"{kind} ({rows:,})" for kind, rows in list(kinds.items())[:listed])
+    return first + (f" and {len(kinds) - listed} more" if len(kinds) > listed else "")

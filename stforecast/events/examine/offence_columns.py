@@ -16,6 +16,10 @@ WORDS = 0.3
 NEAR_BEST = 0.05
 KINDS = 400
 """Offences that a publisher tells apart, at most."""
+HALF = 0.5
+"""Share of the rows with a value from which an unknown column may be that of offences."""
+REPEATED = 5
+"""Rows of a value, on average, from which it may be."""
 KEYS = 0.5
 """Distinct values for each row from which a column may be one of keys."""
 ONE_DAY = 0.8
@@ -29,10 +33,9 @@ def find_offence_column(columns: Sequence[Column]) -> ColumnRole | None:
     """The column of offences: of those with many words of offences the one with the fewest kinds that are not few."""
     evidence: list[tuple[float, Column]] = []
     for column in columns:
-        if column.is_numeric or column.times is not None or len(column.counts) > max(KINDS, 0.05 * len(column.texts)):
-            continue
-        rows = sum(rows for text, rows in column.counts.items() if offence_group(text))
-        evidence.append((rows / len(column.texts), column))
+        if _holds_kinds(column):
+            rows = sum(rows for text, rows in column.counts.items() if offence_group(text))
+            evidence.append((rows / len(column.texts), column))
     best = max((share for share, _ in evidence), default=0.0)
     if best >= WORDS:
         good = {column.name: share for share, column in evidence if share >= best - NEAR_BEST}
@@ -44,6 +47,12 @@ def find_offence_column(columns: Sequence[Column]) -> ColumnRole | None:
     named = first_with_name([column for _, column in evidence], "offence")
     question = "no value holds a known word of an offence: is it the right column?"
     return ColumnRole(named.name, "by its name", question) if named else None
+
+
+def possible_offence_columns(columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+    """Columns that may hold offences of which no word is known, with the rows of their values."""
+    some = [column for column in columns if _holds_kinds(column) and column.share >= HALF and len(column.counts) > 1]
+    return {column.name: column.counts for column in some if len(column.counts) <= column.filled.sum() / REPEATED}
 
 
 def find_key_columns(columns: Sequence[Column], days: np.ndarray | None, whole: bool) -> dict[str, ColumnRole]:
@@ -103,6 +112,12 @@ def find_flag_columns(columns: Sequence[Column]) -> dict[str, ColumnRole]:
             out["count"] = ColumnRole(column.name, "1 for a report, -1 for its withdrawal")
             break
     return out
+
+
+def _holds_kinds(column: Column) -> bool:
+    """Whether the values are words, and no more of them than offences can be."""
+    few = len(column.counts) <= max(KINDS, 0.05 * len(column.texts))
+    return few and not column.is_numeric and column.times is None
 
 
 def _is_key(column: Column) -> bool:

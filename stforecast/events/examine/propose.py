@@ -29,6 +29,7 @@ from stforecast.events.examine.offence_columns import (
     find_flag_columns,
     find_key_columns,
     find_offence_column,
+    possible_offence_columns,
 )
 from stforecast.events.examine.place_columns import PlaceColumns, find_place_columns
 from stforecast.events.examine.region import holiday_entries, place_entries
@@ -134,6 +135,7 @@ def propose(
     if sample.row_id and "event_id" not in roles and not counted:
         roles["event_id"] = ColumnRole(sample.row_id, "the number that the publisher's server keeps a row under")
     offence = _column_of("offence", roles, columns)
+    possible = {} if offence else possible_offence_columns(_without(columns, roles))
     names = {field: role.names for field, role in roles.items()}
     draft = Source.model_validate({"columns": names, "time_zone": zone or "UTC", "other": "any"})
     frame = sample.mapped(draft.columns)
@@ -160,7 +162,7 @@ def propose(
         ),
         *placing,
         *timing.entries,
-        *category_entries(offence.counts if offence else {}),
+        *category_entries(offence.counts if offence else {}, possible),
     ]
     source = resolve(timing.source.model_copy(update=_grouped(entries)))
     rules = IngestRules.of(source, timing.step, places is None)
