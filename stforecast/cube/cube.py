@@ -114,6 +114,12 @@ class Cube:
         return Step(self.step_unit, self.step_hours, self.time_zone)
 
     @property
+    def extent(self) -> str:
+        """Steps, cells and categories in words."""
+        cells = f"{self.n:,} {self.geometry.word}{'' if self.n == 1 else 's'}"
+        return f"{self.step.words(self.steps)} × {cells} × {self.c} {'category' if self.c == 1 else 'categories'}"
+
+    @property
     def counted(self) -> bool:
         """Whether forecasts are held to counts, not to whether there was an event: days and months hold several."""
         return self.step_unit != "hour"

@@ -199,10 +199,11 @@ def sentence(result: Mapping[str, Any]) -> str:
     monthly, hourly = result["step"] == "month", result["step"] == "hour"
     days = f"{parts[0]['days']} test {'month' if monthly else 'day'}{'s' if parts[0]['days'] > 1 else ''}"
     issued = f"daily at {hours} UTC" if hourly else "every month" if monthly else "every day"
+    of = f"{count} categories" if (count := len(result["categories"])) > 1 else "1 category"
     text = (
         f"{result['city']}: {len(parts)} folds of {days}, {span}, "
         f"issued {issued}, "
-        f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}."
+        f"{result['hexagons']} hexagons, {of}, known_time: {result['known_time']}."
     )
     if masked := masked_words(result):
         text += f" {masked.capitalize()}."

@@ -54,8 +54,7 @@ def city(stages: Stages) -> list[str]:
     except StforecastError as error:
         return [*lines, f"cube       {error}", "cost       known after `stforecast build`: it depends on the cube"]
     lines.append(
-        f"cube       {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories from "
-        f"{cube.start:%Y-%m-%d}, {int(cube.weight.sum()):,} events, {place.gold}"
+        f"cube       {cube.extent} from {cube.start:%Y-%m-%d}, {int(cube.weight.sum()):,} events, {place.gold}"
     )
     lines.append(f"kinds      {kinds(cube)}")
     try:

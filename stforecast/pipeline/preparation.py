@@ -231,10 +231,7 @@ class Preparation:
         cube = build_cube(table, self.without_absent_weather("build") if fetched else self.config)
         with self.place.lock("build"):
             save_cube(cube, gold, stamp, aggregates(table, self.config))
-        self.say(
-            f"build: wrote {cube.step.words(cube.steps)} × {cube.n:,} {cube.geometry.word}s × {cube.c} categories, "
-            f"{int(cube.weight.sum()):,} events, to {gold}"
-        )
+        self.say(f"build: wrote {cube.extent}, {int(cube.weight.sum()):,} events, to {gold}")
         for line in built(cube):
             self.say(f"build: {line}")
         return cube

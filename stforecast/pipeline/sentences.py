@@ -160,7 +160,8 @@ def _outside(cube: Cube) -> list[str]:
         return []
     first, last = (f"{time.tz_convert(cube.time_zone):%Y-%m-%d %H:%M}" for time in (cube.start, cube.end))
     between = f"The whole {cube.step.between_issues}s of the record go from {first} to {last}"
-    return [f"{between}: {count:,} of its events lie outside and are left out."]
+    lie = "1 event lies outside and is" if count == 1 else f"{count:,} events lie outside and are"
+    return [f"{between}: {lie} left out."]
 
 
 def _elsewhere(cube: Cube) -> list[str]:

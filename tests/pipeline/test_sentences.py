@@ -30,8 +30,10 @@ def cube() -> Cube:
 
 
 def test_a_build_says_what_lies_outside_and_which_holidays_it_took(cube: Cube) -> None:
-    before = "The whole days of the record go from 2000-01-01 00:00 to 2000-01-03 00:00: 10 of its events lie outside"
+    before = "The whole days of the record go from 2000-01-01 00:00 to 2000-01-03 00:00: 10 events lie outside"
     assert built(cube)[0] == f"{before} and are left out."
+    one = replace(cube, notes=AREA | {"events": AREA["events"] | {"outside_axis": 1}})
+    assert built(one)[0].endswith(": 1 event lies outside and is left out.")
     cube = replace(cube, notes=AREA | {"events": AREA["events"] | {"outside_axis": 0}})
     assert built(cube) == [OUTSIDE, "no public holidays (set grid.country)"]
     assert built(replace(cube, country="US"))[1] == "public holidays of US"
