@@ -18,9 +18,11 @@ from torch import Tensor, nn
 
 from stforecast.cube import Cube
 from stforecast.errors import ConfigError
+from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
 from stforecast.features.delay import completeness
 from stforecast.features.scaling import Scales
+from stforecast.features.shared import SharedRhythms
 from stforecast.forecasters.gcrn.cost import cost
 from stforecast.forecasters.gcrn.forecaster import GCRN
 from stforecast.forecasters.gcrn.inputs import inputs_of
@@ -28,7 +30,9 @@ from stforecast.forecasters.gcrn.network import Network
 from stforecast.forecasters.gcrn.parts import BOUND, Dropout, intensity, plain_intensity, plain_recur, recur
 from stforecast.forecasters.gcrn.propagation import SUPPORTS, Propagation
 from stforecast.forecasters.gcrn.segments import InterleavedSampler, Stream, Targets
-from stforecast.forecasters.gcrn.training import Module
+from stforecast.forecasters.gcrn.training import Module, Task
+from stforecast.forecasters.trees.pooled import RHYTHMS
+from stforecast.forecasters.weights import SHIPPED
 from stforecast.pipeline.stages import Stages
 from stforecast.scoring.splits import Split
 
@@ -166,6 +170,21 @@ def test_several_cities_are_learned_from_in_turns() -> None:
     assert not np.array_equal(learned((unlike, theirs)), both)
     with pytest.raises(ConfigError, match=r"training\.cities: .* differs from .* in step_hours, horizons"):
         learned((summed(other, 4), theirs))
+
+
+def test_several_cities_start_from_the_same_shared_rhythms() -> None:
+    cube, config = city(days=60), settings(training={"streams": 2})
+    split = split_of(cube)
+    shared = SharedRhythms.open(SHIPPED / RHYTHMS)
+    until, warm_up = split.train_end, cube.step.in_days(config.training.warm_up_days)
+    builder = FeatureBuilder(cube, learned_scales(cube, until, 24, warm_up, shared), 24)
+    module = Module(config, builder)
+    module.task = Task(cube, split, config, auxiliary=[(cube, split)])
+    own = Stream(cube, split, config, builder, range(2), sizes=module.network.sizes)
+    theirs = module._auxiliary(0, torch.device("cpu"))
+    theirs.city = own.city  # whose phases are drawn
+    for mine, other in zip(own, theirs, strict=True):
+        assert torch.equal(mine.inputs.log_rate, other.inputs.log_rate)
 
 
 def test_turns_keep_the_order_of_every_city() -> None:

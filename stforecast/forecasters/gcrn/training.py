@@ -122,7 +122,7 @@ class Module(pl.LightningModule):
             self.network.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
 
     def _auxiliary(self, place: int, device: torch.device) -> Stream:
-        """The training slice of another city, with its own scales and graph.
+        """The training slice of another city, with its own scales and graph, from the same shared rhythms.
 
         Raises:
             ConfigError: its steps are not those of the first.
@@ -130,7 +130,8 @@ class Module(pl.LightningModule):
         cube, split = self.task.auxiliary[place]
         cube = cube.as_known(split.train_end)
         patch, warm_up = self.settings["patch"], cube.step.in_days(self.options["warm_up_days"])
-        builder = FeatureBuilder(cube, learned_scales(cube, split.train_end, patch, warm_up), patch, device)
+        shared = Scales.from_dict(self.settings["scales"]).shared
+        builder = FeatureBuilder(cube, learned_scales(cube, split.train_end, patch, warm_up, shared), patch, device)
         found = axes_of(cube)
         if wrong := [key for key in ("step_unit", "step_hours", "horizons") if found[key] != self.settings[key]]:
             raise ConfigError(
