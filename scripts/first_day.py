@@ -16,14 +16,15 @@ and the draws of average precision, so that `scripts/first_day_table.py` compare
     deviance      Poisson's, on the leaves [k n c], × 10⁵
     AP, slope     average precision, and slope of calibration, categories pooled
     Δ             the forecaster of `--against` minus that of the row, with its paired 95 % interval over weekly blocks
+    seeds         fits of which the forecasts are averaged; of a carried one the weights of which the figures are means
     s             seconds to fit and calibrate, and to forecast the slice
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,16 @@ def measure(fit: Fit, city: City, counts: np.ndarray, weights: np.ndarray) -> di
     }
 
 
+def averaged(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The means of the figures of several forecasters, each for itself."""
+    return {
+        key: averaged([entry[key] for entry in entries])
+        if isinstance(value, dict)
+        else np.mean([entry[key] for entry in entries], 0).tolist()
+        for key, value in entries[0].items()
+    }
+
+
 def result_of(city: City, days: int | None, slice_name: str) -> dict[str, Any]:
     """What a table says of a city and a length of its record, still without forecasters."""
     cube, split = city.cube, city.split
@@ -205,7 +216,6 @@ def result_of(city: City, days: int | None, slice_name: str) -> dict[str, Any]:
         "hexagons": cube.n,
         "categories": list(cube.categories),
         "known_time": cube.notes.get("known_time", "occurred"),
-        "seeds": city.config.seeds,
         "forecasters": {},
     }
 
@@ -226,7 +236,7 @@ def opened(config: str, overrides: tuple[str, ...], seeds: int) -> tuple[Config,
     return stages.config, stages.build()
 
 
-def chosen(only: str | None, weights: Path | None) -> dict[str, Fit]:
+def chosen(only: str | None, weights: Sequence[Path]) -> dict[str, Fit]:
     """The forecasters that were asked for, carried ones first.
 
     Raises:
@@ -252,7 +262,12 @@ def length(_: Any, __: Any, values: tuple[str, ...]) -> list[int | None]:
 @click.argument("overrides", nargs=-1)
 @click.option("--days", multiple=True, default=("60",), callback=length, help="Of record, or all; may be repeated.")
 @click.option("--test-days", default=180, show_default=True, type=click.IntRange(min=1), help="Of the scored slice.")
-@click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Folder of pretrained forecasters.")
+@click.option(
+    "--weights",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of pretrained forecasters; of several the figures are averaged.",
+)
 @click.option("--only", help="Forecasters, with commas between them; default all.")
 @click.option("--against", help="Forecaster that the others are compared with; default the first.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Fits of each, averaged.")
@@ -263,7 +278,7 @@ def main(
     overrides: tuple[str, ...],
     days: list[int | None],
     test_days: int,
-    weights: Path | None,
+    weights: tuple[Path, ...],
     only: str | None,
     against: str | None,
     seeds: int,
@@ -276,13 +291,17 @@ def main(
         settings, cube = opened(config, overrides, seeds)
         results = []
         for count in days:
-            city = City(settings, *shorten(cube, count, test_days, validation), weights)
-            unfair = city.unfair
+            city = City(settings, *shorten(cube, count, test_days, validation))
+            carried = [replace(city, weights=folder) for folder in weights]
+            unfair = "; ".join(dict.fromkeys(words for one in carried if (words := one.unfair)))
             results.append(result_of(city, count, "validation" if validation else "test"))
             counts = outcomes(city.cube, city.split, "test")
             draws = blocks_of(results[-1]).weights(len(counts))
             for name, fit in fits.items():
-                entry = results[-1]["forecasters"][name] = finite(measure(fit, city, counts, draws))
+                given = carried if name in CARRIED else [city]
+                entry = finite(averaged([measure(fit, one, counts, draws) for one in given]))
+                results[-1]["forecasters"][name] = entry
+                entry |= {"seeds": len(given) if name in CARRIED else seeds}
                 entry |= {"unfair": unfair} if name in CARRIED and unfair else {}
                 deviance = number("poisson_deviance", entry["poisson_deviance"])
                 say(f"{cube.name}, {count or 'all'} days: {name} {deviance}")

@@ -67,20 +67,20 @@ def sentence(result: Mapping[str, Any]) -> str:
     return (
         f"{result['city']}, {result['slice']} slice, {result['record_days']} days of record before it (the last "
         f"{result['calibrated_days']} calibrate), {result['issues']} daily issues from {result['first'][:10]}, "
-        f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}, "
-        f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}; {of_blocks(blocks_of(result).count)}."
+        f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}; "
+        f"{of_blocks(blocks_of(result).count)}."
     )
 
 
 def table(result: Mapping[str, Any], against: str) -> str:
     """The table of one length of record, lowest deviance first."""
     pairs = compared(result, against)
-    heads = ["forecaster", "deviance × 10⁵", "AP", "slope", f"Δ deviance: {against} −", "Δ AP", "s"]
+    heads = ["forecaster", "deviance × 10⁵", "AP", "slope", f"Δ deviance: {against} −", "Δ AP", "seeds", "s"]
     rows = [heads]
     for name, entry in sorted(result["forecasters"].items(), key=lambda item: item[1]["poisson_deviance"]):
         cells = [name, *(number(key, entry[key]) for key in SCALE)]
         cells += [interval(key, pairs[name][key]) if name in pairs else "" for key in SHOWN]
-        rows.append([*cells, "{fit:.0f} + {forecast:.0f}".format(**entry["seconds"])])
+        rows.append([*cells, str(entry["seeds"]), "{fit:.0f} + {forecast:.0f}".format(**entry["seconds"])])
     unfair = [f"{name} {entry['unfair']}." for name, entry in result["forecasters"].items() if entry.get("unfair")]
     return "\n".join([sentence(result), *unfair, "", *markdown(rows)])
 

@@ -15,6 +15,7 @@ from stforecast.errors import ConfigError
 from stforecast.features.targets import outcomes, scored
 from stforecast.files import read_json, write_json
 from stforecast.forecasters.climatology import RollingClimatology
+from stforecast.forecasters.trees.pooled import RHYTHMS
 from stforecast.forecasters.weights import SHIPPED
 from tests.small_cities import city
 
@@ -70,9 +71,8 @@ def test_the_file_tells_every_difference() -> None:
     weights = blocks_of(result).weights(len(counts))
     for name, half_life in (("one", 90.0), ("other", 10.0)):
         kind = type(name, (RollingClimatology,), {"half_lives": {"hour": (half_life, 365.0)}})
-        result["forecasters"][name] = measure(
-            lambda city, kind=kind: kind().fit(city.cube, city.split), small, counts, weights
-        )
+        fit = lambda city, kind=kind: kind().fit(city.cube, city.split)  # noqa: E731
+        result["forecasters"][name] = measure(fit, small, counts, weights) | {"seeds": 1}
     one, other = (result["forecasters"][name] for name in ("one", "other"))
     found = compared(result, "one")["other"]
     assert found["poisson_deviance"]["estimate"] == pytest.approx(one["poisson_deviance"] - other["poisson_deviance"])
@@ -114,6 +114,29 @@ def test_it_says_what_carried_weights_have_seen(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, cardless, ignore=shutil.ignore_patterns("card.json"))
     done = CliRunner().invoke(main, [*asked, "--weights", str(cardless)])
     assert "shared_climatology comes from weights without a card" in done.stdout
+
+
+def test_figures_of_several_weights_are_means(tmp_path: Path) -> None:
+    """Each carried forecaster for itself: their forecasts are not put together."""
+    save_cube(replace(city(days=60), start=SEEN), tmp_path / "gold", "stamp")
+    other = tmp_path / "other"
+    shutil.copytree(SHIPPED, other, ignore=shutil.ignore_patterns("card.json"))
+    rhythms = read_json(other / RHYTHMS)
+    write_json(other / RHYTHMS, rhythms | {"worth": [10 * worth for worth in rhythms["worth"]]})
+    asked = [str(tmp_path / "gold"), "--days", "7", "--test-days", "20"]
+    asked += ["--only", "shared_climatology,rolling_climatology", "--out", str(tmp_path / "out.json")]
+    found = []
+    for folders in ([SHIPPED], [other], [SHIPPED, other]):
+        done = CliRunner().invoke(main, [*asked, *(word for one in folders for word in ("--weights", str(one)))])
+        assert not done.exit_code, done.output
+        found.append(read_json(tmp_path / "out.json")["results"][0]["forecasters"])
+    one, two, both = (forecasters["shared_climatology"] for forecasters in found)
+    assert one["daily_deviance"] != two["daily_deviance"]
+    for key in ("poisson_deviance", "average_precision", "daily_deviance", "precision_draws"):
+        np.testing.assert_allclose(both[key], (np.array(one[key]) + two[key]) / 2)
+    assert [one["seeds"], two["seeds"], both["seeds"], found[2]["rolling_climatology"]["seeds"]] == [1, 1, 2, 1]
+    assert "learned from Denver" in both["unfair"]
+    assert "without a card" in both["unfair"]
 
 
 def test_files_of_one_city_are_put_together(tmp_path: Path) -> None:
