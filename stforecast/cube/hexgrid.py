@@ -28,6 +28,12 @@ def cells_of(latitude: np.ndarray, longitude: np.ndarray, resolution: int) -> np
     return np.fromiter(found, np.int64, len(latitude))[place]
 
 
+def cells_within(outlines: Sequence[shapely.Geometry] | np.ndarray, resolution: int) -> np.ndarray:
+    """The cells int64 whose centre lies in one of some outlines, in longitude and latitude, each once."""
+    found = {cell for outline in outlines for cell in h3.geo_to_cells(outline, resolution)}
+    return np.array(sorted(found), np.int64)
+
+
 def distinct_points(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of points [e] which of the distinct ones each is, −1 where it is not known, and the latitude and longitude of
     these, so that equal points are looked up once.

@@ -122,7 +122,10 @@ def places_of(cube: Cube) -> tuple[str, ...]:
     known = np.isfinite(latitude) & np.isfinite(longitude)
     if not cube.drawn or not known.any():
         return ()
-    return tuple(sorted({*hexgrid.to_names(hexgrid.cells_of(latitude[known], longitude[known], PLACE))}))
+    cells = hexgrid.cells_of(latitude[known], longitude[known], PLACE)
+    if cube.polygons is not None:  # which may be larger than such a place
+        cells = np.concatenate([cells, hexgrid.cells_within(cube.polygons, PLACE)])
+    return tuple(sorted({*hexgrid.to_names(cells)}))
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import yaml
 from tiny_city import config_of
 
 from stforecast.config import Config, dump, load_pretraining
 from stforecast.config.sections import Trees
+from stforecast.cube import Cube
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.words import UNTRAINED
 from stforecast.errors import ArtefactError, ConfigError
@@ -183,6 +185,12 @@ def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, thir
     alone = replace(cube, resolution=None)  # places without outlines
     assert not opened.seen(alone, 24, 48)
     assert "which holds" in Weights("", "", [Learned.of(alone, alone.steps)], {}).seen(alone, 24, 48)[0]
+    x, y = (float(cube.hexagons[key].mean()) for key in ("longitude", "latitude"))
+    county = cube.hexagons.head(1).assign(longitude=x - 2, latitude=y)  # its centre
+    shape = shapely.box(x - 4.3, y - 0.3, x + 0.3, y + 0.3)
+    around = Cube.from_dense(np.ones((96, 1, 1), int), edge_index=np.zeros((2, 0), int), start=cube.start)
+    around = replace(around, hexagons=county, polygons=np.array([shape]))
+    assert "from North 2022-04" in opened.seen(around, 24, 48)[0]
     elsewhere = replace(opened.learned[0], places=("85283083fffffff",))
     assert not Weights("", "", [elsewhere], {}).seen(cube, 24, 48)
 
