@@ -28,6 +28,9 @@ from stforecast.scoring.bootstrap import Blocks, Draws, of_blocks
 SHOWN = ("poisson_deviance", "average_precision")
 SCALE = {"poisson_deviance": (1e5, 1), "average_precision": (1, 4), "calibration_slope": (1, 3)}
 """Factor of the unit shown, and decimals."""
+ACROSS = 3
+"""Panels in a row of the curves."""
+TICKS = (0, *(sign * tick for tick in (5, 10, 20, 50, 100, 200, 500, 1000) for sign in (-1, 1)))
 SAME = ("first", "until", "issues", "hexagons", "categories", "calibrated_days", "known_time")
 """What results must share to be put together."""
 
@@ -131,12 +134,15 @@ def merged(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 def draw(results: Sequence[Mapping[str, Any]], against: str, path: Path) -> None:
     """The curves of every city, as SVG or PNG."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     cities = list(dict.fromkeys(result["city"] for result in results))
-    figure = Figure((4.2 * len(cities), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(cities), squeeze=False)[0]
+    figure = Figure((4.2 * min(len(cities), ACROSS) + 2, 3.6 * -(-len(cities) // ACROSS)), layout="constrained")
+    axes = [figure.add_subplot(-(-len(cities) // ACROSS), min(len(cities), ACROSS), 1 + i) for i in range(len(cities))]
     names = list(dict.fromkeys(name for result in results for name in result["forecasters"] if name != against))
+    looks = {name: (colormaps["tab10"](i % 10), "os^Dv"[i // 10]) for i, name in enumerate(names)}
+    handles: dict[str, Any] = {}
     for city, axis in zip(cities, axes, strict=True):
         mine = [result for result in results if result["city"] == city]
         for place, name in enumerate(names):
@@ -150,16 +156,22 @@ def draw(results: Sequence[Mapping[str, Any]], against: str, path: Path) -> None
                 low, middle, high = (
                     -1e5 * np.array([pair[key] for pair in pairs]) for key in ("high", "estimate", "low")
                 )
-                axis.errorbar(days, middle, [middle - low, high - middle], fmt="o-", ms=3, lw=1, label=name)
+                colour, marker = looks[name]
+                spread = [middle - low, high - middle]
+                handles[name] = axis.errorbar(days, middle, spread, color=colour, marker=marker, ms=3, lw=1)
         axis.axhline(0, color="0.4", lw=0.8)
-        days = [result["record_days"] for result in mine]
+        lengths = [result["record_days"] for result in mine]
         axis.set_xscale("log")
-        axis.set_xticks(days, map(str, days), minor=False)
+        axis.set_xticks(lengths, map(str, lengths), minor=False)
         axis.set_xticks([], minor=True)
         axis.set_yscale("symlog", linthresh=20)
+        bottom, top = axis.get_ylim()
+        axis.set_yticks([tick for tick in TICKS if bottom <= tick <= top], minor=False)
+        axis.yaxis.set_major_formatter("{x:.0f}")
         axis.set(title=city, xlabel="days of record")
-    axes[0].set_ylabel(f"deviance × 10⁵ minus that of\n{against} (lower is better)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.supylabel(f"deviance × 10⁵ minus that of {against} (lower is better)", fontsize="medium")
+    known = [name for name in names if name in handles]
+    figure.legend([handles[name] for name in known], known, loc="outside right center", frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:])
 
