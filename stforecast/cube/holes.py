@@ -4,8 +4,9 @@ A silence is tested by what the same hours held before it. In each of the observ
 take the reports of the same hours of the week that were known at the same age; a silence longer than a week takes each
 week again. (Where steps are months, a month stands for the week.) Half of the least of these sums is what was to be
 expected at the least, and a silence is a hole where that many are missing by chance with a probability below LEVEL. The
-least and the half allow for counts that come in clumps and for seasons. A silence that begins before FEWEST weeks were
-recorded is held against as many weeks after it.
+least and the half allow for counts that come in clumps and for seasons. The least of fewer than FEWEST weeks tells
+less, so that what is expected is lowered in proportion. A silence that begins before FEWEST weeks were recorded is held
+against the weeks after it too, as soon as these suffice.
 
 All categories together are tested, and each alone. A hole is masked: nobody learns from it and nothing is scored in it.
 It counts at an issue only as far as reports known then show it: a hole is *evident* from the first step at which the
@@ -29,7 +30,7 @@ LEVEL = 1e-12
 ENOUGH = -math.log(LEVEL)
 """Expected reports without which a silence is a hole."""
 WEEKS, FEWEST = 26, 8
-"""Weeks that a silence is held against, at most and at least."""
+"""Weeks that a silence is held against at most, and from which their least is taken as it is."""
 NEVER = 2**40
 """A step that does not come."""
 
@@ -169,39 +170,44 @@ class _Reports:
             _first(lambda s: self._before(first, min(s, self.steps), s, begun) >= ENOUGH, born, min(closed, end)),
             _first(lambda s: self._before(first, last, s, begun) >= ENOUGH, max(born, closed + 1), end),
         ]
-        settled = last + FEWEST * self.week
-        if begun < FEWEST * self.week and max(born, closed + 1) <= settled <= end:
-            found.append(settled if self._after(first, last, settled) >= ENOUGH else None)
+        if begun < FEWEST * self.week:
+            settled = (last + week * self.week for week in range(1, FEWEST + 1))
+            known = (s for s in settled if max(born, closed + 1) <= s <= end)
+            found.append(next((s for s in known if self._after(first, last, s) >= ENOUGH), None))
         return min((s for s in found if s is not None), default=None)
 
     def _before(self, first: int, last: int, issue: int, begun: int) -> float:
         """Reports to be expected at the least at an issue, by the weeks before the step `begun`; 0 where too few."""
         least, later = math.inf, -(-(first - begun) // self.week)
-        for week in range(1, WEEKS + 1):
+        weeks = min(WEEKS, first // self.week - later)
+        for week in range(1, weeks + 1):
             shift = (later + week) * self.week
-            if shift > first and week > FEWEST:
-                break  # before the record
             part = slice(*np.searchsorted(self.hour, [first - shift, first - shift + self.week]))
             over = self.hour[part] + shift - first
             here = self._times(np.minimum(last - first - over, issue - self.known[part] - shift))
             if here < 2 * ENOUGH:
                 return 0.0
             least = min(least, here)
-        return least / 2
+        return _expected(least, weeks)
 
     def _after(self, first: int, last: int, issue: int) -> float:
-        """The same by the weeks after a silence, as known at an issue."""
-        sums = []
-        for week in range(FEWEST):
+        """The same by the weeks between a silence and an issue, as known there."""
+        sums, weeks = [], (issue - last) // self.week
+        for week in range(weeks):
             begin = last + week * self.week
             part = slice(*np.searchsorted(self.hour, [begin, begin + self.week]))
             over = (self.hour[part] - first) % self.week
             sums.append(self._times((last - first - over) * (self.known[part] < issue)))
-        return min(sums) / 2
+        return _expected(min(sums), weeks)
 
     def _times(self, left: np.ndarray) -> float:
         """How often weeks repeat reports within so many steps that are left to them, summed."""
         return float(np.ceil(np.maximum(left, 0) / self.week).sum())
+
+
+def _expected(least: float, weeks: int) -> float:
+    """Reports to be expected at the least where so many weeks have so many and more; 0 where there is no week."""
+    return least / 2 * min(1.0, weeks / FEWEST) if weeks > 0 else 0.0
 
 
 def _first(test: Callable[[int], bool], low: int, high: int) -> int | None:

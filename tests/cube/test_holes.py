@@ -94,13 +94,25 @@ def test_one_category_alone() -> None:
 
 
 def test_a_record_that_begins_with_few_days_and_a_stray_in_a_hole() -> None:
-    cube = without(city(500, 12.0), 10 * DAY, 200 * DAY)
+    cube = without(city(500, 12.0), 5 * DAY, 12 * DAY)
     (pooled,) = (hole for hole in cube.holes if hole.category is None)
-    assert pooled.evident == pooled.last + 8 * WEEK  # only what came after it tells
+    assert (pooled.evident - pooled.last) % WEEK == 0  # only what came after it tells, as soon as it is enough
+    assert 4 * WEEK < pooled.evident - pooled.last <= 8 * WEEK  # 27.6 × 2 reports and more at 12 a day
     whole = city(500, 12.0)
     stray = (whole.hour == whole.hour[np.searchsorted(whole.hour, 300 * DAY)]) & (np.arange(len(whole.hour)) % 2 == 0)
     cube = whole.with_events((whole.hour < 250 * DAY) | (whole.hour >= 400 * DAY) | stray)
     assert cube.masked_before()[250 * DAY : 400 * DAY].mean() > 0.99
+
+
+@pytest.mark.parametrize("first", [3, 12, 29])
+def test_a_week_is_missed_in_a_short_record(first: int) -> None:
+    """45 days of 80 reports a day, as a new city may have them."""
+    cube = without(city(45, 80.0), first * DAY, (first + 7) * DAY)
+    pooled = cube.holes[0]
+    assert first * DAY - 6 < pooled.first <= first * DAY
+    assert (first + 7) * DAY <= pooled.last < (first + 7) * DAY + 6
+    assert pooled.evident < 40 * DAY
+    assert city(45, 80.0).holes == ()
 
 
 @pytest.mark.parametrize("late", [0.0, 60.0])
@@ -108,6 +120,7 @@ def test_what_becomes_known_later_masks_nothing(late: float) -> None:
     """At every issue the same is masked where all that was known later is left out, or another."""
     whole, rng = city(300, 24.0, late=late), np.random.default_rng(1)
     cube = without(without(whole, 120 * DAY, 150 * DAY), 200 * DAY, 240 * DAY, category=0)
+    cube = without(without(cube, 3 * DAY, 9 * DAY), 33 * DAY, 43 * DAY)
     inside = np.flatnonzero((whole.hour >= 130 * DAY) & (whole.hour < 140 * DAY))[::40]  # reported after all
     more = {key: getattr(whole, key)[inside] for key in ("hour", "hexagon", "category", "weight")}
     known = np.maximum(145 * DAY + np.arange(len(inside)) * DAY, more["hour"])
