@@ -123,8 +123,8 @@ def places_of(cube: Cube) -> tuple[str, ...]:
     if not cube.drawn or not known.any():
         return ()
     cells = hexgrid.cells_of(latitude[known], longitude[known], PLACE)
-    if cube.polygons is not None:  # which may be larger than such a place
-        cells = np.concatenate([cells, hexgrid.cells_within(cube.polygons, PLACE)])
+    if cube.resolution is None or cube.resolution < PLACE:  # cells may be larger than such a place
+        cells = np.concatenate([cells, hexgrid.cells_within(cube.geometry.outlines, PLACE)])
     return tuple(sorted({*hexgrid.to_names(cells)}))
 
 

@@ -17,6 +17,7 @@ from tiny_city import config_of
 from stforecast.config import Config, dump, load_pretraining
 from stforecast.config.sections import Trees
 from stforecast.cube import Cube
+from stforecast.cube.hexgrid import cells_of, centres, from_names, to_names
 from stforecast.delivery.export import open_grid
 from stforecast.delivery.words import UNTRAINED
 from stforecast.errors import ArtefactError, ConfigError
@@ -191,6 +192,11 @@ def test_weights_know_the_place_and_time_that_they_have_seen(weights: Path, thir
     around = Cube.from_dense(np.ones((96, 1, 1), int), edge_index=np.zeros((2, 0), int), start=cube.start)
     around = replace(around, hexagons=county, polygons=np.array([shape]))
     assert "from North 2022-04" in opened.seen(around, 24, 48)[0]
+    coarse = Cube.from_dense(np.ones((96, 1, 1), int), edge_index=np.zeros((2, 0), int), start=cube.start)
+    (name,) = to_names(cells_of(np.array([y]), np.array([x]), 3))
+    middle = centres(from_names([name]))
+    frame = pd.DataFrame({"hexagon": [name], "latitude": middle[:, 0], "longitude": middle[:, 1]})
+    assert "from North 2022-04" in opened.seen(replace(coarse, hexagons=frame, resolution=3), 24, 48)[0]
     elsewhere = replace(opened.learned[0], places=("85283083fffffff",))
     assert not Weights("", "", [elsewhere], {}).seen(cube, 24, 48)
 
@@ -232,10 +238,12 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(
     assert f"train: starts from run {run.name}: gcrn, rolling_climatology" in said
     assert again.facts()["started"]["learned"] == facts["learned"]
     assert again.open("rolling_climatology", on.config).shared == climatology.shared
-    more = Stages(config_of(third, "seed=2", "evaluation.forecasters=[gcrn, hawkes]", *FIT), quiet)
-    training = more.config.training.model_copy(update={"start": str(weights), "adapt": "none"})
-    other = Stages(more.config.model_copy(update={"training": training}), quiet).train()
-    assert weights_of(other.folder).digest != weights_of(run.folder).digest  # of one network, and other kernels
+    before, start = weights_of(run.folder).digest, (f"training.start={weights}", "training.adapt=none")
+    more = config_of(third, "seed=2", "evaluation.forecasters=[gcrn, hawkes]", *FIT, *start)
+    assert Stages(more, said.append).train().folder == run.folder  # whatever is listed
+    assert "train: gcrn is fitted" in said
+    assert run.facts()["started"]["forecasters"] == ["gcrn", "hawkes"]
+    assert weights_of(run.folder).digest != before  # of one network, and other kernels
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
 
 
