@@ -52,7 +52,7 @@ class SharedKernels:
         Returns:
             Background, then excitation by the same category, then by all others: [e 1+4·h].
         """
-        excited = parts[:, 1:].reshape(len(parts), -1, len(share))
+        excited = parts[:, 1:].reshape(len(parts), (parts.shape[1] - 1) // len(share), len(share))
         same = np.take_along_axis(excited, category[:, None, None], 2)[..., 0]
         other = (excited.sum(2) - same) * share[category][:, None]
         return np.concatenate([parts[:, :1], same, other], 1)

@@ -17,6 +17,7 @@ from stforecast.cube import Cube
 from stforecast.cube.cells import add_up
 from stforecast.cube.covariates import EVERYWHERE, Covariate
 from stforecast.cube.cut import cut
+from stforecast.cube.recorded import in_gaps
 from stforecast.errors import ArtefactError
 from stforecast.pretraining.places import log_uniform
 
@@ -120,24 +121,29 @@ def _of_rows(one: Covariate, place: np.ndarray) -> Covariate:
 def regroup(cube: Cube, groups: np.ndarray) -> Cube:
     """A cube whose categories are merged or left out.
 
-    What is masked in one part of a merged category is masked in all of it. Its kinds are the mean of its parts'.
+    What is masked or a gap in one part of a merged category is so in all of it, and reports in it are left out. Its
+    kinds are the mean of its parts'.
 
     Args:
         cube: the record.
         groups: the new category of each old one, −1 where it is left out, int [c]; every one of 0 … max is some's.
     """
     parts = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
-    keep = groups[cube.category] >= 0
+    gaps = [gap if gap.category is None else replace(gap, category=int(groups[gap.category])) for gap in cube.gaps]
+    masked = None if cube.masked is None else np.stack([cube.masked[:, part].any(1) for part in parts], 1)
+    group = groups[cube.category]
+    keep = (group >= 0) & ~in_gaps(tuple(gaps), cube.hour, group)
+    if masked is not None:
+        keep &= ~masked[cube.hour, group]
     kept = cube.with_events(keep)
     events = {name: getattr(kept, name) for name in cube.event_columns} | {"category": groups[kept.category]}
-    gaps = [gap if gap.category is None else replace(gap, category=int(groups[gap.category])) for gap in cube.gaps]
     return replace(
         cube,
         **add_up(**events),
         categories=tuple("+".join(cube.categories[i] for i in part) for part in parts),
         kinds=None if cube.kinds is None else np.stack([cube.kinds[part].mean(0) for part in parts]),
         gaps=tuple(gap for gap in gaps if gap.category != -1),
-        masked=None if cube.masked is None else np.stack([cube.masked[:, part].any(1) for part in parts], 1),
+        masked=masked,
     )
 
 

@@ -17,13 +17,14 @@ from stforecast.scoring.splits import Split
 def pooled_kernels(records: Iterable[tuple[Cube, Split]]) -> SharedKernels:
     """The kernels under which the training slices of all records together are most likely; an event is an event.
 
-    A record may be a part of a city's: on short ones climatology knows less, and more is left to recent events.
+    A record may be a part of a city's: on short ones climatology knows less, and more is left to recent events. One
+    without an event after its warm-up tells that there was none.
 
     Args:
         records: cubes with steps of one unit, each with its slices.
 
     Raises:
-        ConfigError: there is none, steps are of several units, or a training slice is too short.
+        ConfigError: there is none, or steps are of several units.
     """
     units, found = set[str](), []
     for cube, split in records:

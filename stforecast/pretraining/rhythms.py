@@ -34,7 +34,7 @@ class _City:
     """Counts of a record by local day, and by slot of the week of hexagons.
 
     daily: [d c n], 0 where not observed. seen: share of a day that was recorded, [d c]. weekly: of the busiest
-    hexagons over the hours of the week, [b c 168]. slots: of the city in each day, [d c 24].
+    hexagons over the hours of the week, [b c 168]. slots: of the city in each day, [d c 168].
     """
 
     cube: Cube

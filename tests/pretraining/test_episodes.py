@@ -69,9 +69,11 @@ def test_counts_are_those_of_the_part_of_the_whole(whole, seed):
     rows = pd.Index(whole.cells).get_indexer(part.cells)
     assert (np.diff(rows) > 0).all()
     own = [[whole.categories.index(one) for one in name.split("+")] for name in part.categories]
+    masked = part.masked_before()
+    observed = 1 if masked is None else ~masked[:, None]  # where a gap is, nothing is left
     for known in (None, part.steps // 2):
         expected = whole.dense(begin, begin + part.steps, None if known is None else begin + known)[:, rows]
-        expected = np.stack([expected[..., mine].sum(-1).numpy() for mine in own], -1)
+        expected = np.stack([expected[..., mine].sum(-1).numpy() for mine in own], -1) * observed
         np.testing.assert_array_equal(part.dense(known_before=known).numpy(), expected)
     assert (np.diff(part.known_hour) >= 0).all()
     for name in ("hour", "slot", "holiday"):
@@ -130,9 +132,19 @@ def test_a_masked_part_of_a_merged_category_masks_it():
     cube.masked[5, 1] = True
     both = regroup(cube, np.array([0, 0]))
     assert np.argwhere(both.masked).tolist() == [[5, 0]]
+    assert not both.weight[both.hour == 5].any()
     one = regroup(cube, np.array([0, -1]))
     assert not one.masked.any()
     assert one.weight.sum() == cube.weight[cube.category == 0].sum()
+
+
+def test_a_gap_of_one_part_leaves_no_reports_without_exposure():
+    cube, (first, last) = small_city(), (1200, 1500)
+    silent = cube.with_events(~((cube.hour >= first) & (cube.hour < last) & (cube.category == 1)))
+    both = regroup(replace(silent, gaps=(Gap(first, last, 1),)), np.array([0, 0]))
+    outside = (silent.hour < first) | (silent.hour >= last)
+    assert both.weight.sum() == silent.weight[outside].sum() < silent.weight.sum()
+    assert both.masked_before()[first:last].all()
 
 
 def test_chosen_hexagons_of_a_ring_keep_their_neighbours():

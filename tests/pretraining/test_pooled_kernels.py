@@ -41,6 +41,12 @@ def test_known_kernels_are_recovered_from_several_cities() -> None:
     assert found.background < 0.6
 
 
+def test_a_record_without_an_event_to_read_counts_as_one_where_none_came() -> None:
+    cube = city(days=120)
+    empty, full = (cube, Split(2880, 0, 24, 24, 24, 2400, 2400, 24)), (cube, split_of(cube))
+    assert pooled_kernels([full, empty]).background == pytest.approx(pooled_kernels([full]).background, rel=0.05)
+
+
 def test_a_week_of_another_city_needs_nothing_but_calibration(tmp_path: Path) -> None:
     shared = kernels()
     shared.save(tmp_path / "kernels.json")
