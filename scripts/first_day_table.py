@@ -133,7 +133,13 @@ def merged(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def draw(results: Sequence[Mapping[str, Any]], against: str, path: Path) -> None:
-    """The curves of every city, as SVG or PNG."""
+    """The curves of every city, as SVG or PNG, where `against` was measured.
+
+    Raises:
+        ConfigError: the name of the file tells neither.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise ConfigError(f"--curve: {path}: expected a name that ends in .svg or .png.")
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -149,7 +155,7 @@ def draw(results: Sequence[Mapping[str, Any]], against: str, path: Path) -> None
             rows = [
                 (result["record_days"] * 1.03**place, compared(result, against)[name]["poisson_deviance"])
                 for result in mine
-                if name in result["forecasters"]
+                if {name, against} <= {*result["forecasters"]}
             ]
             if rows:
                 days, pairs = zip(*rows, strict=True)
