@@ -104,10 +104,12 @@ def build(
         "outside_area": int((on_axis & (row < 0)).sum()),
         "kept": int(keep.sum()),
     }
+    later = on_axis & (hour >= train)
     if gaps:
         counts["in_gaps"] = int((on_axis & (row >= 0) & unrecorded).sum())
     notes: dict[str, Any] = {
         "events": counts,
+        "later_events": {"outside_area": int((later & (row < 0)).sum()), "kept": int((later & keep).sum())},
         "known_time": "occurred" if known_at is None else config.known_time,
         "embargo_hours": config.embargo_hours,
         "known_in_same_step": round(float((known[keep] == hour[keep]).mean()), 4),

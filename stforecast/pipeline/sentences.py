@@ -21,6 +21,9 @@ NEAR_MIDNIGHT = pd.Timedelta(hours=2)
 FEW_DAYS = 7
 """Fewer than these tell little of a city's level: of 80 reports a day, seven tell it within a tenth."""
 
+MORE = 0.02
+"""Share of the events by which more of the later ones lie outside the study area before it is said."""
+
 
 def summary(meta: dict[str, Any]) -> list[str]:
     """What an ingest counted, as lines."""
@@ -170,9 +173,14 @@ def _elsewhere(cube: Cube) -> list[str]:
     if not (outside := counts["outside_area"]):
         return []
     share, area = outside / (outside + counts["kept"]), cube.notes["study_area"]
-    return [
-        f"Nothing is forecast outside the {area}: {outside:,} of the record's events ({100 * share:.1f} %) lie there."
-    ]
+    line = f"Nothing is forecast outside the {area}: {outside:,} of the record's events ({100 * share:.1f} %) lie there"
+    after = cube.notes.get("later_events", {"outside_area": 0})
+    if missed := after["outside_area"]:
+        later = missed / (missed + after["kept"])
+        if later > share + MORE:  # the cells were chosen where the events before were
+            since = pd.Timestamp(cube.notes["train_until"]).tz_convert(cube.time_zone)
+            line += f", and {100 * later:.1f} % of those since {since:%Y-%m-%d %H:%M}"
+    return [f"{line}."]
 
 
 def _missing(cube: Cube, series: Series, first: int, count: int, what: str) -> list[str]:

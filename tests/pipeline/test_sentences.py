@@ -32,6 +32,9 @@ def cube() -> Cube:
 def test_a_build_says_what_lies_outside_and_which_holidays_it_took(cube: Cube) -> None:
     before = "The whole days of the record go from 2000-01-01 00:00 to 2000-01-03 00:00: 10 events lie outside"
     assert built(cube)[0] == f"{before} and are left out."
+    later = {"later_events": {"outside_area": 3, "kept": 7}, "train_until": "2000-01-02T00:00:00+00:00"}
+    short = replace(cube, notes=AREA | later)
+    assert built(short)[1] == f"{OUTSIDE[:-1]}, and 30.0 % of those since 2000-01-02 00:00."
     one = replace(cube, notes=AREA | {"events": AREA["events"] | {"outside_axis": 1}})
     assert built(one)[0].endswith(": 1 event lies outside and is left out.")
     cube = replace(cube, notes=AREA | {"events": AREA["events"] | {"outside_axis": 0}})
