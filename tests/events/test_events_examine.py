@@ -149,6 +149,17 @@ def test_days_without_times_are_called_that():
     assert "will stop" not in said[-1]
 
 
+@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_days_are_called_that_where_most_may_be_months_too(written):
+    frame = record().drop(columns=["updated", "reported", "occurred", "clock", "hour"])
+    day = pd.to_datetime(frame["day"], format="%m/%d/%Y")
+    few = frame[day.dt.day <= 15].assign(day=day.dt.strftime(written))
+    values, _, said = look(few)
+    assert values["time"] == {"step": "day"}
+    assert values["source"]["date_order"] == ("day_first" if written.startswith("%d") else "month_first")
+    assert not [line for line in said if "will stop" in line]
+
+
 def test_what_stops_an_ingest_is_shown_and_no_file_named_that_is_removed():
     record().to_csv("cut.csv", index=False)
     with Path("cut.csv").open("a") as file:
@@ -267,6 +278,11 @@ def test_all_columns_are_read_below_titles_and_of_several_files():
         ("Diebstahl aus Kfz", "vehicle"),
         ("Vol avec violence", "person"),
         ("Cambriolage", "property"),
+        ("Vol à main armée", "person"),
+        ("Vols à la roulotte", "vehicle"),
+        ("Räuberischer Diebstahl", "person"),
+        ("SERIOUS CRIMINAL TRESPASS - RESIDENTIAL", "property"),
+        ("TRESPASSING", LEFT_OUT),
         ("OTHER OFFENSE", None),
     ],
 )

@@ -53,7 +53,11 @@ def infer_time_settings(
         facts = clean(frame, rules, now).facts
         try:
             time_format = infer_time_formats({Path(origin): facts}, rules, Findings())[Path(origin)]
-            break
+            if not facts.orders() or draft.date_order is not None:
+                break
+            # read with that order all dates tell how exact they are, and not those alone that have but one
+            draft = draft.model_copy(update={"date_order": time_format.order})
+            entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
         except DataError as error:
             found = _ASKED.search(str(error))
             if not found or getattr(draft, found[1]) is not None:
@@ -63,9 +67,6 @@ def infer_time_settings(
             entries.append(ConfigEntry(f"source.{found[1]}", question=f"{error} The ten rows take {guess}."))
     cleaned = clean(frame, rules, now, time_format)
     occurred = cleaned.events["occurred_at"].cast(pa.int64()).to_numpy()
-    if facts.orders() and draft.date_order is None:
-        draft = draft.model_copy(update={"date_order": time_format.order})
-        entries.append(ConfigEntry("source.date_order", time_format.order, "as the days beyond the 12th tell"))
     timed = time_format.precision == "time"
     if timed and draft.times_are is None and zoned and (entry := clock_entry(cleaned.facts, rules.source, frame)):
         draft = draft.model_copy(update={"times_are": entry.value})
