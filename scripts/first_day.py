@@ -161,7 +161,7 @@ def shorten(cube: Cube, days: int | None, test_days: int, validation: bool) -> t
     if not 2 * day <= record <= there or test < cube.horizons:
         raise ConfigError(
             f"--days: {cube.name} has {there // day} {cube.step.between_issues}s before the scored slice of "
-            f"{test // day}. Choose from 2 to so many, or fewer --test-days."
+            f"{test // day}. Choose from 2 to {there // day}, or fewer --test-days."
         )
     held = max(min(cube.step.in_days(CALIBRATED), record // 2) // day, 1) * day
     part = cut(cube, end - test - record, end)
@@ -290,8 +290,8 @@ def main(
         fits = chosen(only, weights)
         settings, cube = opened(config, overrides, seeds)
         results = []
-        for count in days:
-            city = City(settings, *shorten(cube, count, test_days, validation))
+        for count, part in [(count, shorten(cube, count, test_days, validation)) for count in days]:
+            city = City(settings, *part)
             carried = [replace(city, weights=folder) for folder in weights]
             unfair = "; ".join(dict.fromkeys(words for one in carried if (words := one.unfair)))
             results.append(result_of(city, count, "validation" if validation else "test"))

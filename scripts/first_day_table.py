@@ -70,7 +70,8 @@ def sentence(result: Mapping[str, Any]) -> str:
     return (
         f"{result['city']}, {result['slice']} slice, {result['record_days']} days of record before it (the last "
         f"{result['calibrated_days']} calibrate), {result['issues']} daily issues from {result['first'][:10]}, "
-        f"{result['hexagons']} hexagons, {len(result['categories'])} categories, known_time: {result['known_time']}; "
+        f"{result['hexagons']} hexagons, categories: {', '.join(result['categories'])}; known_time: "
+        f"{result['known_time']}; "
         f"{of_blocks(blocks_of(result).count)}."
     )
 

@@ -150,6 +150,13 @@ def test_a_bad_override_is_one_line_that_names_it(override: str, said: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_reports_is_no_configuration(tmp_path: Path) -> None:
+    for name in ("reports.csv", "reports.CSV.gz", "reports.xlsx"):
+        (tmp_path / name).write_bytes(b"id,when\n1,2024-01-01\n")
+        with pytest.raises(ConfigError, match=rf"{name}: is no configuration.*`stforecast init .*{name}`"):
+            load(tmp_path / name)
+
+
 def anchors(line: str, first: str) -> bytes:
     """Lines of which each stands nine times for the one before."""
     lines = [line.format(n, n, ", ".join([f"*a{n - 1}"] * 9) if n else first) for n in range(12)]

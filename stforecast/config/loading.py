@@ -28,6 +28,8 @@ if not PACKAGED.is_dir():  # an editable install keeps them beside the package
 Read = TypeVar("Read", bound=BaseModel)
 TOP = ("seed", "seeds")
 """Keys outside the sections that every forecaster takes."""
+TABLES = {".csv", ".tsv", ".xlsx", ".geojson", ".parquet", ".gpkg", ".shp", ".zip", ".gz", ".xz", ".bz2", ".tar"}
+"""Endings of files of reports."""
 
 
 def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -51,6 +53,8 @@ def load_pretraining(path: str | Path, overrides: list[str] | tuple[str, ...] = 
 def _read(path: str | Path, overrides: list[str] | tuple[str, ...]) -> tuple[dict[str, Any], str]:
     """The values of a file with overrides, and the file."""
     file = _find(Path(path))
+    if file.suffix.lower() in TABLES:
+        raise ConfigError(f"{file}: is no configuration. For a file of reports `stforecast init {file}` writes one.")
     try:
         with file.open(encoding="utf-8") as handle:
             text = handle.read(LONGEST + 1)

@@ -120,10 +120,12 @@ def serving(card: Scorecard) -> str:
     if best == first:
         return f"{text}, the lowest of {len(others) + 1}"
     other = card.forecasters[best]["poisson_deviance"]
-    found = difference_text("poisson_deviance", card.values["differences"][f"{first} - {best}"]["poisson_deviance"])
-    return (
-        f"{text}; the lowest is {best}'s, {deviance.text(other)} (difference {found}): put it first to forecast by it"
+    found = card.values["differences"][f"{first} - {best}"]["poisson_deviance"]
+    text += (
+        f"; the lowest is {best}'s, {deviance.text(other)} (difference {difference_text('poisson_deviance', found)})"
     )
+    clear = (found["blocks"] or 0) > 1 and found["low"] > 0
+    return f"{text}: put it first to forecast by it" if clear else f"{text}, which chance may explain"
 
 
 def unfetched(checked: str | None, issue_time: pd.Timestamp) -> list[str]:
@@ -162,7 +164,8 @@ def _outside(cube: Cube) -> list[str]:
     if not (count := cube.notes.get("events", {}).get("outside_axis", 0)):
         return []
     first, last = (f"{time.tz_convert(cube.time_zone):%Y-%m-%d %H:%M}" for time in (cube.start, cube.end))
-    between = f"The whole {cube.step.between_issues}s of the record go from {first} to {last}"
+    standard = "" if first.endswith(" 00:00") else " (days begin at midnight of standard time)"
+    between = f"The whole {cube.step.between_issues}s of the record go from {first} to {last}{standard}"
     lie = "1 event lies outside and is" if count == 1 else f"{count:,} events lie outside and are"
     return [f"{between}: {lie} left out."]
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -245,6 +246,16 @@ def test_runs_start_from_weights_say_so_and_go_on_from_each_other(
     assert run.facts()["started"]["forecasters"] == ["gcrn", "hawkes"]
     assert weights_of(run.folder).digest != before  # of one network, and other kernels
     assert serving(card).startswith("gcrn forecasts: it is the first of evaluation.forecasters, with ")
+    entries = {**card.forecasters, "rolling_climatology": {"poisson_deviance": 0.0}}
+    for low, blocks, said in (
+        (0.1, 4, "put it first to forecast by it"),
+        (-0.1, 4, "which chance may explain"),
+        (0.1, 1, "which chance may explain"),
+    ):
+        found = {"low": low, "estimate": 0.2, "high": 0.3, "blocks": blocks}
+        differences = {"gcrn - rolling_climatology": {"poisson_deviance": found}}
+        worse = SimpleNamespace(forecasters=entries, values={"differences": differences})
+        assert serving(worse).endswith(said)
 
 
 def test_a_backtest_says_what_weights_have_seen(weights: Path, third: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def write(
     for line in [*describe_refusals(trial), *trial.notes]:
         say(line)
     for key, question in proposal.questions:
-        say(printable(f"open: {key}: {question.splitlines()[0]}"))
+        say(printable(f"open: {key}: {' '.join(question.splitlines())}"))
     say(f"wrote {target}" + (f"; ingest will stop: {trial.stop}" if trial.stop else ""))
 
 
