@@ -78,11 +78,13 @@ class Rhythms:
             count = len(prior.rhythms)
             towards = usual * prior.rhythms.repeat(1, c)
             towards = towards / towards.sum(1, keepdim=True)
-        generator = torch.Generator().manual_seed(0)
-        draw = lambda rows, columns: 0.5 + torch.rand(rows, columns, generator=generator, dtype=counts.dtype)  # noqa: E731
-        shape, mine = draw(count, counts.shape[1]) * towards, draw(len(counts), count)
-        shape /= shape.sum(1, keepdim=True)
-        mine *= counts.sum(1, keepdim=True) / count
+        shape = towards.expand(count, -1)
+        if prior is None:  # rhythms begin apart, alike for all categories, whose order must not tell
+            generator = torch.Generator().manual_seed(0)
+            apart = 0.5 + torch.rand(count, counts.shape[1] // c, generator=generator, dtype=counts.dtype)
+            shape = shape * apart.repeat(1, c)
+        shape = shape / shape.sum(1, keepdim=True)
+        mine = (counts.sum(1, keepdim=True) / count).expand(-1, count)
         for _ in range(STEPS):
             mine = mine * (_quotient(counts, mine @ shape) @ shape.T)
             shape = shape * (mine.T @ _quotient(counts, mine @ shape)) + PRIOR_RHYTHM * towards

@@ -37,7 +37,7 @@ from stforecast.forecasters.weights import Learned, places_of, unfair
 from stforecast.scoring.splits import Split
 from stforecast.sealed import Sealed, seal, unseal
 
-SCHEMA = 9
+SCHEMA = 10
 """Of a run's files and of what its forecasters read; raised where either changes its meaning."""
 FACTS = {"made_from", "start", "known_time", "embargo_hours", "train_until", "validation_from", "validation_until"}
 FACTS |= {"hexagons", "forecasters", "categories", "weather", "future", "step", "horizons", "learned", "started"}

@@ -17,6 +17,7 @@ from stforecast.cube.steps import Step
 from stforecast.features.climatology import Climatology, rate_prior
 from stforecast.features.delay import delay_shares
 from stforecast.features.rhythms import PRIOR_SHARES, Rhythms, circulant, smoothing
+from stforecast.features.shared import CityPrior
 from stforecast.features.stream import EventStream
 
 
@@ -49,6 +50,21 @@ def test_planted_rhythms_are_found(events: float) -> None:
     assert found < 0.75 * alone
     np.testing.assert_allclose(rhythms.shape.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(rhythms.shares.sum(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_the_order_of_hexagons_and_categories_tells_nothing(carried: bool) -> None:
+    rng, smooth = np.random.default_rng(3), smoothing(Step()).double()
+    counts = torch.as_tensor(rng.poisson(rng.gamma(0.5, 1, (40, 3, 168))), dtype=torch.float64)
+    profile, rhythms = (torch.as_tensor(rng.gamma(5, 0.2, (size, 168))) for size in (3, 4))
+    worth, shares = torch.as_tensor([50.0, 300.0, 10.0]), torch.full((4,), 0.25)
+    rows, order = rng.permutation(40), [2, 0, 1]
+    prior = CityPrior(profile, worth, torch.ones(3, 3), rhythms, shares)
+    other = replace(prior, profile=profile[order], worth=worth[order])
+    one = Rhythms.fitted(counts.flatten(1), 3, smooth, prior if carried else None)
+    two = Rhythms.fitted(counts[rows][:, order].flatten(1), 3, smooth, other if carried else None)
+    np.testing.assert_allclose(one.shape.view(-1, 3, 168)[:, order].flatten(1), two.shape, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(one.shares, two.shares, rtol=1e-5)
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -12,6 +12,7 @@ from small_cities import city, split_of
 
 from stforecast.cube import Cube
 from stforecast.cube.cut import cut
+from stforecast.cube.holes import Gap
 from stforecast.errors import ArtefactError, ConfigError
 from stforecast.features.base_rate import learned_scales
 from stforecast.features.builder import FeatureBuilder
@@ -66,7 +67,8 @@ def test_an_episode_is_read_as_a_city_is() -> None:
 def test_what_comes_after_an_issue_is_not_read() -> None:
     episode = drawn(2)
     later = episode.cube.known_hour >= episode.first
-    blank = replace(episode, cube=episode.cube.with_events(~later))
+    silence = Gap(0, episode.cube.steps, denied=True)  # that nothing comes later is no hole
+    blank = replace(episode, cube=replace(episode.cube.with_events(~later), gaps=(silence,)))
     one, other = (next(parts_of(2, each, sizes(), 7)).inputs for each in (episode, blank))
     for name in ("nodes", "own", "shared", "log_rate", "seasonal", "recent", "about"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
