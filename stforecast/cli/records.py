@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +40,11 @@ def init(files: tuple[str, ...], url: str | None, city: str | None, listed: bool
         from stforecast.events.examine import first_contact
         from stforecast.events.examine.init import init as look
     if url:
-        written = first_contact.init_url(url, city, say)
+        first_contact.init_url(url, city, say)
     elif preset := publisher_of(files):
-        written = first_contact.init_city(preset, city, say)
+        first_contact.init_city(preset, city, say)
     else:
-        written = look(files, city, say)
-    click.echo("next: " + shlex.join(["stforecast", "run", str(written)]))
+        look(files, city, say)
 
 
 def publisher_of(words: tuple[str, ...]) -> str | None:

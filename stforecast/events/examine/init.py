@@ -1,6 +1,7 @@
 """Files → a configuration of their city, written and explained by what it makes of their rows."""
 
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -108,6 +109,8 @@ def write(
     for key, question in proposal.questions:
         say(printable(f"open: {key}: {' '.join(question.splitlines())}"))
     say(f"wrote {target}" + (f"; ingest will stop: {trial.stop}" if trial.stop else ""))
+    command = shlex.join(["stforecast", "run", str(target)])
+    say(f"next: mend {target}, then {command}" if trial.stop else f"next: {command}")
 
 
 def plain_name(name: str) -> str:
