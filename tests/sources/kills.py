@@ -7,12 +7,14 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 from fetched_city import pull, record, rows, stages_of, truth
 from publisher import Asked, Publisher, Reply, serving
 from publisher import Table as Records
+from tqdm import tqdm
 
 from stforecast.errors import StforecastError
 from stforecast.sources.pulls import check
@@ -25,6 +27,7 @@ def killed_at(publisher: Publisher, root: Path, kind: str, seconds: float) -> in
     child = os.fork()
     if not child:
         code = 1
+        tqdm.set_lock(threading.RLock())  # its own: the usual one is shared, and is never released by what is killed
         try:
             pull(stages_of(root, publisher.url, kind))
             code = 0
