@@ -41,9 +41,7 @@ class Stages(Grids):
         auxiliary = [other.gold_stamp() for other in self._auxiliary()]
         cube = cube or self.cube()
         weights, _ = self.starting_weights(cube, self.split(cube))
-        start = (
-            weights and weights.digest
-        )  # whatever forecasters are listed: what one starts from is no part of another
+        start = weights and weights.digest  # not what of them is used: no fit hangs on which others are listed
         return Run(self.place.runs / fingerprint(SCHEMA, self.gold_stamp(), parts, start, *auxiliary)[:10])
 
     def starting_weights(self, cube: Cube, split: Split) -> tuple[Weights | None, str]:
