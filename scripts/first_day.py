@@ -76,8 +76,7 @@ class City:
     @property
     def unfair(self) -> str:
         """What there is to say of forecasts by the carried weights: they may have learned from the scored slice."""
-        if self.weights is None:
-            return ""
+        assert self.weights is not None
         if not (self.weights / CARD).is_file():
             return "comes from weights without a card: nothing tells whether they have learned from this slice"
         return "; ".join(Weights.load(self.weights).seen(self.cube, *self.split.span("test")))

@@ -70,9 +70,8 @@ def sentence(result: Mapping[str, Any]) -> str:
     return (
         f"{result['city']}, {result['slice']} slice, {result['record_days']} days of record before it (the last "
         f"{result['calibrated_days']} calibrate), {result['issues']} daily issues from {result['first'][:10]}, "
-        f"{result['hexagons']} hexagons, categories: {', '.join(result['categories'])}; known_time: "
-        f"{result['known_time']}; "
-        f"{of_blocks(blocks_of(result).count)}."
+        f"{result['hexagons']} hexagons, categories: {', '.join(result['categories'])}; "
+        f"known_time: {result['known_time']}; {of_blocks(blocks_of(result).count)}."
     )
 
 
@@ -145,21 +144,22 @@ def draw(results: Sequence[Mapping[str, Any]], against: str, path: Path) -> None
     from matplotlib.figure import Figure
 
     cities = list(dict.fromkeys(result["city"] for result in results))
-    figure = Figure((4.2 * min(len(cities), ACROSS) + 2, 3.6 * -(-len(cities) // ACROSS)), layout="constrained")
-    axes = [figure.add_subplot(-(-len(cities) // ACROSS), min(len(cities), ACROSS), 1 + i) for i in range(len(cities))]
+    columns, rows = min(len(cities), ACROSS), -(-len(cities) // ACROSS)
+    figure = Figure((4.2 * columns + 2, 3.6 * rows), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, 1 + i) for i in range(len(cities))]
     names = list(dict.fromkeys(name for result in results for name in result["forecasters"] if name != against))
     looks = {name: (colormaps["tab10"](i % 10), "os^Dv"[i // 10]) for i, name in enumerate(names)}
     handles: dict[str, Any] = {}
     for city, axis in zip(cities, axes, strict=True):
         mine = [result for result in results if result["city"] == city]
         for place, name in enumerate(names):
-            rows = [
+            points = [
                 (result["record_days"] * 1.03**place, compared(result, against)[name]["poisson_deviance"])
                 for result in mine
                 if {name, against} <= {*result["forecasters"]}
             ]
-            if rows:
-                days, pairs = zip(*rows, strict=True)
+            if points:
+                days, pairs = zip(*points, strict=True)
                 low, middle, high = (
                     -1e5 * np.array([pair[key] for pair in pairs]) for key in ("high", "estimate", "low")
                 )

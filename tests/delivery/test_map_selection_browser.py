@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
 from fastapi.testclient import TestClient
+from PIL import Image
 from small_grids import FACTS, ISSUED, grid, store_of, usual
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -473,7 +475,6 @@ def test_all_cells_are_exported_where_none_is_selected(window, of) -> None:
 
 
 def test_geojson_is_rfc_7946(window, of) -> None:
-    geopandas = pytest.importorskip("geopandas")
     rows = [2, 7, 30]
     window.page.evaluate("(rows) => select(rows)", rows)
     name, content = saved(window, "geojson")
@@ -538,13 +539,12 @@ def test_kml_is_well_formed_and_named_by_places(window, of) -> None:
 
 @pytest.mark.parametrize("size", SCREENS)
 def test_the_picture_is_the_map_with_what_must_be_known_of_it(browser, path, tmp_path, size) -> None:  # noqa: F811
-    image = pytest.importorskip("PIL.Image")
     screen = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": 2}
     with Window(browser, path.as_uri() + "#step=evening", **screen) as opened:
         opened.page.evaluate("() => select([2, 7, 30])")
         name, content = saved(opened, "png")
         assert name == "denver_20240930T210000Z_evening_selection.png"
-        picture, box = image.open(io.BytesIO(content)), opened.page.locator("#map").bounding_box()
+        picture, box = Image.open(io.BytesIO(content)), opened.page.locator("#map").bounding_box()
         assert picture.width > 2 * box["width"]
         assert picture.height > 2 * box["height"] + 100
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}

@@ -62,9 +62,9 @@ class Proposal:
     placed: bool
 
     def regrouped(self, offences: Mapping[str, int]) -> Proposal:
-        """The same with categories of other offences, where there are any and it has categories of its own."""
+        """The same with categories of other offences, where it has categories of its own."""
         of_groups = [entry.key.startswith(("source.categories", "source.other")) for entry in self.entries]
-        if not offences or not any(of_groups):
+        if not any(of_groups):
             return self
         at = of_groups.index(True)
         rest = [entry for entry, grouped in zip(self.entries, of_groups, strict=True) if not grouped]
